@@ -1,0 +1,954 @@
+"""The hot loop: K Gaussian components that learn a point at a time.
+
+One source, two speeds: Cython compiles this file as it stands, and without a C compiler Python
+runs it as it stands, with the same numbers (``-ffp-contract=off``). Arrays are flat
+``array('d')`` buffers in row order: entry ``[k, i, j]`` stands at ``(k * D + i) * D + j``. The
+caller guarantees finite values below ``LARGEST`` in magnitude; NaN stands for a missing value.
+
+Sufficient statistics are centred and normalised (Cappe & Moulines 2009, in West's 1979 form). Per
+component there are the weight N, the mean mu and the scatter S; with the step size g and the
+responsibility r of the point x,
+
+    N <- (1-g) N + g r        rho = g r / N        d = x - mu
+    mu <- mu + rho d          S <- (1-rho) (S + rho d d')
+
+The parameters are read out of them as weights N, means mu and covariances
+(N S + e C) / (N + e): the inverse-Wishart MAP, where C is the prior's covariance and e its
+pseudo-points over the points behind the statistics. The prior never enters the statistics.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+from array import array
+from typing import Any
+
+if cython.compiled:
+    from cython.cimports.libc.math import exp, log, pow, sqrt
+else:
+    from math import exp, log, pow, sqrt
+
+COMPILED = cython.compiled
+
+FULL = 0
+TIED = 1
+DIAG = 2
+SPHERICAL = 3
+
+LARGEST = 1e150
+"""Values beyond this have no finite square and are refused."""
+
+LEARNT = 0
+OUTLIER = 1
+EMPTY = 2
+
+
+def zeros(size: int) -> array[float]:
+    return array("d", bytes(8 * size))
+
+
+@cython.cfunc
+def number(name: Any, value: Any) -> cython.double:
+    """A feature's value as a double, NaN when it is missing; refuses what is not a real number."""
+    result: cython.double
+    if value is None or type(value).__name__ == "NAType":
+        return float("nan")
+    if isinstance(value, (str, bytes, bytearray)):
+        raise TypeError(
+            f"feature {name!r} is {value!r}, a {type(value).__name__}; numbers are expected "
+            "(convert text before it gets here)"
+        )
+    try:
+        result = float(value)
+    except OverflowError:
+        raise ValueError(
+            f"feature {name!r} is beyond {LARGEST:g} in magnitude; rescale the feature"
+        ) from None
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"feature {name!r} is {value!r}, a {type(value).__name__}; a real number is expected"
+        ) from None
+    if result > 1e150 or result < -1e150:
+        if result - result != 0:
+            raise ValueError(
+                f"feature {name!r} is {value!r}; only finite values can be learnt "
+                "(use None or NaN for a missing value)"
+            )
+        raise ValueError(
+            f"feature {name!r} is {value!r}, beyond {LARGEST:g} in magnitude; rescale the feature"
+        )
+    return result
+
+
+@cython.ccall
+def fill(x: Any, names: tuple, out: cython.double[::1]) -> cython.Py_ssize_t:  # type: ignore[type-arg]
+    """Write the named values of the mapping x to out, and return how many of them x has."""
+    j: cython.Py_ssize_t
+    value: cython.double
+    found: cython.Py_ssize_t = 0
+    for j in range(len(names)):
+        item = x.get(names[j], fill)
+        if item is fill:
+            out[j] = float("nan")
+            continue
+        found += 1
+        if type(item) is float:
+            value = item
+            if value > 1e150 or value < -1e150:
+                value = number(names[j], item)
+        else:
+            value = number(names[j], item)
+        out[j] = value
+    return found
+
+
+@cython.final
+@cython.cclass
+class Components:
+    """Sufficient statistics of K Gaussian components and the parameters read out of them."""
+
+    n_components: cython.Py_ssize_t
+    n_features: cython.Py_ssize_t
+    size: cython.Py_ssize_t  # of one component's scatter: D * D, or D
+    kind: cython.Py_ssize_t
+    dense: cython.bint
+    pooled: cython.bint
+    # statistics
+    points: cython.double  # behind the statistics
+    weight: cython.double[::1]  # N
+    center: cython.double[::1]  # mu
+    scatter: cython.double[::1]  # S
+    # parameters
+    mean: cython.double[::1]
+    factor: cython.double[::1]  # dense: lower Cholesky factor; else: inverse standard deviations
+    inverse: cython.double[::1]  # dense: inverse diagonal of the factor
+    log_norm: cython.double[::1]  # -(D log 2 pi + log det) / 2
+    log_coef: cython.double[::1]  # log weight + log_norm
+    stale: cython.double  # steps taken since the factors were last computed afresh
+    # prior
+    strength: cython.double
+    prior: cython.double[::1]  # C
+    # of the point last seen by e_step
+    resp: cython.double[::1]
+    distance: cython.double  # squared Mahalanobis distance to the nearest component
+    observed: cython.Py_ssize_t
+    filled: cython.double[::1]  # conditional means
+    spread: cython.double[::1]  # conditional covariances
+    # work space
+    residual: cython.double[::1]
+    matrix: cython.double[::1]
+    order: cython.Py_ssize_t[::1]
+
+    def __init__(
+        self, n_components: int, n_features: int, kind: int, strength: float, prior: array[float]
+    ) -> None:
+        self.n_components = n_components
+        self.n_features = n_features
+        self.kind = kind
+        self.dense = kind == FULL or kind == TIED
+        self.pooled = kind == TIED or kind == SPHERICAL
+        self.size = n_features * n_features if self.dense else n_features
+        self.strength = strength
+        self.prior = prior
+        self.points = 0.0
+        self.stale = 0.0
+        self.weight = zeros(n_components)
+        self.center = zeros(n_components * n_features)
+        self.scatter = zeros(n_components * self.size)
+        self.mean = zeros(n_components * n_features)
+        self.factor = zeros(n_components * self.size)
+        self.inverse = zeros(n_components * n_features if self.dense else 1)
+        self.log_norm = zeros(n_components)
+        self.log_coef = zeros(n_components)
+        self.resp = zeros(n_components)
+        self.distance = 0.0
+        self.observed = 0
+        self.filled = zeros(n_components * n_features)
+        self.spread = zeros(n_components * self.size)
+        self.residual = zeros(n_features)
+        self.matrix = zeros(n_features * n_features)
+        self.order = array("q", bytes(8 * n_features))
+
+    # -- E-step ---------------------------------------------------------------------------------
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def e_step(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.double:
+        """Responsibilities of the point x[at : at + D], and its log density in nats."""
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        base: cython.Py_ssize_t
+        row: cython.Py_ssize_t
+        n_features: cython.Py_ssize_t = self.n_features
+        n_components: cython.Py_ssize_t = self.n_components
+        nearest: cython.Py_ssize_t = 0
+        value: cython.double
+        square: cython.double
+        mean: cython.double[::1] = self.mean
+        factor: cython.double[::1] = self.factor
+        inverse: cython.double[::1] = self.inverse
+        z: cython.double[::1] = self.residual
+        resp: cython.double[::1] = self.resp
+
+        observed: cython.Py_ssize_t = 0
+        for j in range(n_features):
+            if x[at + j] == x[at + j]:
+                observed += 1
+        self.observed = observed
+        if observed < n_features:
+            return self.e_step_missing(x, at)
+
+        for k in range(n_components):
+            base = k * n_features
+            square = 0.0
+            for i in range(n_features):
+                value = x[at + i] - mean[base + i]
+                if self.dense:
+                    row = (base + i) * n_features
+                    for j in range(i):
+                        value -= factor[row + j] * z[j]
+                    value *= inverse[base + i]
+                else:
+                    value *= factor[base + i]
+                # not (v > a) also holds for NaN, what is left when two overflows meet
+                if not (value > -1e150):
+                    value = -1e150
+                elif value > 1e150:
+                    value = 1e150
+                z[i] = value
+                square += value * value
+            if k == 0 or square < self.distance:
+                self.distance = square
+                nearest = k
+            resp[k] = self.log_coef[k] - 0.5 * square
+        return self.normalise(nearest)
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def normalise(self, nearest: cython.Py_ssize_t) -> cython.double:
+        """Log joint densities in resp become responsibilities (log-sum-exp)."""
+        k: cython.Py_ssize_t
+        total: cython.double = 0.0
+        value: cython.double
+        resp: cython.double[::1] = self.resp
+        best: cython.double = resp[0]
+        for k in range(1, self.n_components):
+            if resp[k] > best:
+                best = resp[k]
+        if not (best > -1e308):
+            for k in range(self.n_components):
+                resp[k] = 1.0 if k == nearest else 0.0
+            return best
+        for k in range(self.n_components):
+            value = resp[k] - best
+            value = exp(value) if value > -700.0 else 0.0
+            resp[k] = value
+            total += value
+        for k in range(self.n_components):
+            resp[k] /= total
+        return best + log(total)
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def e_step_missing(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.double:
+        """The same with missing values marginalised out.
+
+        One Cholesky factor per component, observed features first, gives the marginal density and
+        the conditional mean and covariance of what is missing. A wholly missing point has density 1
+        and the weights for responsibilities.
+        """
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        m: cython.Py_ssize_t
+        p: cython.Py_ssize_t
+        q: cython.Py_ssize_t
+        base: cython.Py_ssize_t
+        start: cython.Py_ssize_t
+        nearest: cython.Py_ssize_t = 0
+        value: cython.double
+        square: cython.double
+        log_det: cython.double
+        floor: cython.double
+        d: cython.Py_ssize_t = self.n_features
+        observed: cython.Py_ssize_t = 0
+        order: cython.Py_ssize_t[::1] = self.order
+        z: cython.double[::1] = self.residual
+        matrix: cython.double[::1] = self.matrix
+
+        for j in range(d):
+            if x[at + j] == x[at + j]:
+                order[observed] = j
+                observed += 1
+        i = observed
+        for j in range(d):
+            if x[at + j] != x[at + j]:
+                order[i] = j
+                i += 1
+
+        for k in range(self.n_components):
+            base = k * d
+            start = k * self.size
+            square = 0.0
+            log_det = 0.0
+            if self.dense:
+                for i in range(d):
+                    for j in range(i + 1):
+                        p = order[i]
+                        q = order[j]
+                        value = 0.0
+                        for m in range((p if p < q else q) + 1):
+                            value += (
+                                self.factor[start + p * d + m] * self.factor[start + q * d + m]
+                            )
+                        matrix[i * d + j] = value
+                for i in range(d):
+                    for j in range(i + 1):
+                        value = matrix[i * d + j]
+                        for m in range(j):
+                            value -= matrix[i * d + m] * matrix[j * d + m]
+                        if i > j:
+                            matrix[i * d + j] = value / matrix[j * d + j]
+                        else:
+                            floor = 1e-24 * matrix[i * d + i]
+                            matrix[i * d + i] = sqrt(value if value > floor else floor)
+                for i in range(observed):
+                    p = order[i]
+                    value = x[at + p] - self.mean[base + p]
+                    for j in range(i):
+                        value -= matrix[i * d + j] * z[j]
+                    value /= matrix[i * d + i]
+                    if not (value > -1e150):
+                        value = -1e150
+                    elif value > 1e150:
+                        value = 1e150
+                    z[i] = value
+                    square += value * value
+                    log_det += 2.0 * log(matrix[i * d + i])
+                    self.filled[base + p] = x[at + p]
+                for i in range(observed, d):
+                    value = self.mean[base + order[i]]
+                    for j in range(observed):
+                        value += matrix[i * d + j] * z[j]
+                    self.filled[base + order[i]] = value
+                for i in range(d):
+                    for j in range(i + 1):
+                        value = 0.0
+                        if j >= observed:
+                            for m in range(observed, j + 1):
+                                value += matrix[i * d + m] * matrix[j * d + m]
+                        self.spread[start + order[i] * d + order[j]] = value
+                        self.spread[start + order[j] * d + order[i]] = value
+            else:
+                for i in range(d):
+                    p = order[i]
+                    if i < observed:
+                        value = (x[at + p] - self.mean[base + p]) * self.factor[base + p]
+                        square += value * value
+                        log_det -= 2.0 * log(self.factor[base + p])
+                        self.filled[base + p] = x[at + p]
+                        self.spread[start + p] = 0.0
+                    else:
+                        value = 1.0 / self.factor[base + p]
+                        self.filled[base + p] = self.mean[base + p]
+                        self.spread[start + p] = value * value
+            if k == 0 or square < self.distance:
+                self.distance = square
+                nearest = k
+            self.resp[k] = (
+                self.log_coef[k]
+                - self.log_norm[k]
+                - 0.5 * (observed * 1.8378770664093453 + log_det + square)
+            )
+        return self.normalise(nearest)
+
+    # -- M-step ---------------------------------------------------------------------------------
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def m_step(
+        self, x: cython.double[::1], at: cython.Py_ssize_t, g: cython.double, follow: cython.bint
+    ) -> cython.int:
+        """Move the statistics a step g towards the point last seen by e_step.
+
+        With follow the parameters go along: a rank-one update of each Cholesky factor. In it the
+        prior fades by 1 - g a step, so the factors are computed afresh before the steps since the
+        last time add up to 5 %.
+        """
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        base: cython.Py_ssize_t
+        start: cython.Py_ssize_t
+        row: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        complete: cython.bint = self.observed == d
+        n_old: cython.double
+        n_new: cython.double
+        rho: cython.double
+        keep: cython.double
+        value: cython.double
+        share: cython.double
+        faded: cython.double = 0.0
+        weight: cython.double[::1] = self.weight
+        center: cython.double[::1] = self.center
+        scatter: cython.double[::1] = self.scatter
+        resp: cython.double[::1] = self.resp
+        delta: cython.double[::1] = self.residual
+
+        share = self.strength / self.points if self.points > 0.0 else 0.0
+        self.points += 1.0
+        self.stale += g
+        refresh: cython.bint = self.stale > 0.05
+        for k in range(self.n_components):
+            n_old = weight[k]
+            value = g * resp[k]
+            n_new = (1.0 - g) * n_old + value
+            weight[k] = n_new
+            if value <= 1e-17 * n_new:
+                if follow and not refresh and not self.pooled:
+                    if faded == 0.0:
+                        faded = log(1.0 - g) if g < 1.0 else -745.0
+                    self.log_coef[k] += faded
+                continue
+            rho = value / n_new
+            keep = 1.0 - rho
+            base = k * d
+            start = k * self.size
+            for j in range(d):
+                value = (x[at + j] if complete else self.filled[base + j]) - center[base + j]
+                delta[j] = value
+                center[base + j] += rho * value
+            if self.dense:
+                for i in range(d):
+                    row = start + i * d
+                    value = rho * delta[i]
+                    for j in range(i + 1):
+                        scatter[row + j] = keep * (scatter[row + j] + value * delta[j])
+            else:
+                for j in range(d):
+                    scatter[start + j] = keep * (scatter[start + j] + rho * delta[j] * delta[j])
+            if not complete:
+                if self.dense:
+                    for i in range(d):
+                        row = start + i * d
+                        for j in range(i + 1):
+                            scatter[row + j] += rho * self.spread[row + j]
+                else:
+                    for j in range(d):
+                        scatter[start + j] += rho * self.spread[start + j]
+            if follow and not refresh and not self.pooled:
+                if self.dense and complete and n_old > 0.0:
+                    for j in range(d):
+                        self.mean[base + j] = center[base + j]
+                    value = n_old * rho / (n_old + share)
+                    keep = (1.0 - g) * (n_old + share) / (n_new + share)
+                    self.rank_one(k, value, keep)
+                    self.log_coef[k] = log(n_new) + self.log_norm[k]
+                else:
+                    self.read_out_one(k, self.strength / self.points)
+        if follow and (refresh or self.pooled):
+            self.read_out()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def rank_one(
+        self, k: cython.Py_ssize_t, gain: cython.double, keep: cython.double
+    ) -> cython.int:
+        """Factor of keep * (L L' + gain * d d'), with d in residual (Gill et al. 1974)."""
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        base: cython.Py_ssize_t = k * d
+        start: cython.Py_ssize_t = k * self.size
+        c: cython.double
+        s: cython.double
+        value: cython.double
+        pivot: cython.double
+        v: cython.double[::1] = self.residual
+        factor: cython.double[::1] = self.factor
+        product: cython.double = 1.0
+        log_det: cython.double = 0.0
+        gain = sqrt(gain)
+        keep = sqrt(keep)
+        for j in range(d):
+            v[j] *= gain
+        for j in range(d):
+            pivot = factor[start + j * d + j]
+            value = sqrt(pivot * pivot + v[j] * v[j])
+            c = value / pivot
+            s = v[j] / pivot
+            factor[start + j * d + j] = keep * value
+            self.inverse[base + j] = 1.0 / (keep * value)
+            product *= keep * value
+            if product > 1e150 or product < 1e-150:
+                log_det += log(product)
+                product = 1.0
+            for i in range(j + 1, d):
+                value = (factor[start + i * d + j] + s * v[i]) / c
+                v[i] = c * v[i] - s * value
+                factor[start + i * d + j] = keep * value
+        self.log_norm[k] = -0.5 * d * 1.8378770664093453 - log_det - log(product)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def read_out(self) -> cython.int:
+        """Parameters from statistics, for every component."""
+        k: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        share: cython.double = self.strength / self.points if self.points > 0.0 else 0.0
+        value: cython.double
+        total: cython.double = 0.0
+        self.stale = 0.0
+        if not self.pooled:
+            for k in range(self.n_components):
+                self.read_out_one(k, share)
+            return 0
+        # tied: one covariance for all components; spherical: one variance for all features
+        if self.kind == TIED:
+            for j in range(self.size):
+                value = share * self.prior[j]
+                for k in range(self.n_components):
+                    value += self.weight[k] * self.scatter[k * self.size + j]
+                self.matrix[j] = value
+            for k in range(self.n_components):
+                total += self.weight[k]
+            self.factorise(0, total + share)
+            for k in range(1, self.n_components):
+                for j in range(self.size):
+                    self.factor[k * self.size + j] = self.factor[j]
+                for j in range(self.n_features):
+                    self.inverse[k * self.n_features + j] = self.inverse[j]
+                self.log_norm[k] = self.log_norm[0]
+        else:
+            for k in range(self.n_components):
+                value = 0.0
+                for j in range(self.size):
+                    value += (
+                        self.weight[k] * self.scatter[k * self.size + j] + share * self.prior[j]
+                    )
+                value /= self.size
+                for j in range(self.size):
+                    self.matrix[j] = value
+                self.factorise(k, self.weight[k] + share)
+        for k in range(self.n_components):
+            self.read_out_location(k)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def read_out_one(self, k: cython.Py_ssize_t, share: cython.double) -> cython.int:
+        j: cython.Py_ssize_t
+        start: cython.Py_ssize_t = k * self.size
+        n: cython.double = self.weight[k]
+        for j in range(self.size):
+            self.matrix[j] = n * self.scatter[start + j] + share * self.prior[j]
+        self.factorise(k, n + share)
+        self.read_out_location(k)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def read_out_location(self, k: cython.Py_ssize_t) -> cython.int:
+        j: cython.Py_ssize_t
+        base: cython.Py_ssize_t = k * self.n_features
+        for j in range(self.n_features):
+            self.mean[base + j] = self.center[base + j]
+        self.log_coef[k] = (
+            log(self.weight[k]) if self.weight[k] > 1e-300 else -690.7755278982137
+        ) + self.log_norm[k]
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def factorise(self, k: cython.Py_ssize_t, total: cython.double) -> cython.int:
+        """Factor of matrix / total, or of the prior where total is nothing.
+
+        No pivot falls below 1e-12 of the prior's variance of its feature: the floor that keeps
+        components finite whatever they were fed.
+        """
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        m: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        base: cython.Py_ssize_t = k * d
+        start: cython.Py_ssize_t = k * self.size
+        value: cython.double
+        floor: cython.double
+        product: cython.double = 1.0
+        log_det: cython.double = 0.0
+        a: cython.double[::1] = self.matrix
+        factor: cython.double[::1] = self.factor
+        if not (total > 1e-300):
+            total = 1.0
+            for j in range(self.size):
+                a[j] = self.prior[j]
+        for i in range(d):
+            if self.dense:
+                for j in range(i):
+                    value = a[i * d + j] / total
+                    for m in range(j):
+                        value -= factor[start + i * d + m] * factor[start + j * d + m]
+                    factor[start + i * d + j] = value * self.inverse[base + j]
+                value = a[i * d + i] / total
+                for m in range(i):
+                    value -= factor[start + i * d + m] * factor[start + i * d + m]
+                floor = 1e-12 * self.prior[i * d + i]
+            else:
+                value = a[i] / total
+                floor = 1e-12 * self.prior[i]
+            value = sqrt(value if value > floor else floor)
+            if self.dense:
+                factor[start + i * d + i] = value
+                self.inverse[base + i] = 1.0 / value
+            else:
+                factor[start + i] = 1.0 / value
+            product *= value
+            if product > 1e150 or product < 1e-150:
+                log_det += log(product)
+                product = 1.0
+        self.log_norm[k] = -0.5 * d * 1.8378770664093453 - log_det - log(product)
+        return 0
+
+    # -- whole statistics -----------------------------------------------------------------------
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def mix(self, other: Components, share: cython.double) -> cython.int:
+        """Statistics (1 - share) * self + share * other (Chan et al. 1982); not the points."""
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        base: cython.Py_ssize_t
+        start: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        n_new: cython.double
+        rho: cython.double
+        keep: cython.double
+        cross: cython.double
+        value: cython.double
+        delta: cython.double[::1] = self.residual
+        scatter: cython.double[::1] = self.scatter
+        theirs: cython.double[::1] = other.scatter
+        for k in range(self.n_components):
+            value = share * other.weight[k]
+            n_new = (1.0 - share) * self.weight[k] + value
+            self.weight[k] = n_new
+            if not (value > 0.0):
+                continue
+            rho = value / n_new
+            keep = 1.0 - rho
+            cross = rho * keep
+            base = k * d
+            start = k * self.size
+            for j in range(d):
+                value = other.center[base + j] - self.center[base + j]
+                delta[j] = value
+                self.center[base + j] += rho * value
+            if self.dense:
+                for i in range(d):
+                    for j in range(start + i * d, start + i * d + i + 1):
+                        scatter[j] = keep * scatter[j] + rho * theirs[j]
+                    value = cross * delta[i]
+                    for j in range(i + 1):
+                        scatter[start + i * d + j] += value * delta[j]
+            else:
+                for j in range(d):
+                    scatter[start + j] = (
+                        keep * scatter[start + j]
+                        + rho * theirs[start + j]
+                        + cross * delta[j] * delta[j]
+                    )
+        return 0
+
+    def merge(self, other: Components) -> None:
+        """Add another's statistics, as if its points had been accumulated here."""
+        points: cython.double = self.points + other.points
+        if points > 0.0:
+            self.mix(other, other.points / points)
+        self.points = points
+
+    def clear(self) -> None:
+        """Forget the statistics and keep the parameters."""
+        k: cython.Py_ssize_t
+        self.points = 0.0
+        for k in range(self.n_components):
+            self.weight[k] = 0.0
+        for k in range(self.n_components * self.n_features):
+            self.center[k] = 0.0
+        for k in range(self.n_components * self.size):
+            self.scatter[k] = 0.0
+
+    def load(
+        self, weight: array[float], center: array[float], scatter: array[float], points: float
+    ) -> None:
+        """Take statistics as given and read out the parameters; with no points, without prior."""
+        self.weight = weight
+        self.center = center
+        self.scatter = scatter
+        self.points = points
+        self.read_out()
+
+    def maximise(self) -> None:
+        """M-step: parameters from the statistics accumulated."""
+        self.read_out()
+
+    def accumulate(self, x: cython.double[::1], n: cython.Py_ssize_t) -> float:
+        """Add n points to the statistics under frozen parameters; the sum of their log densities.
+
+        Where nothing is observed nothing is added.
+        """
+        i: cython.Py_ssize_t
+        total: cython.double = 0.0
+        for i in range(n):
+            total += self.e_step(x, i * self.n_features)
+            if self.observed > 0:
+                self.m_step(x, i * self.n_features, 1.0 / (self.points + 1.0), False)
+        return total
+
+    def posterior(
+        self,
+        x: cython.double[::1],
+        n: cython.Py_ssize_t,
+        responsibilities: cython.double[::1],
+        log_density: cython.double[::1],
+        distance: cython.double[::1],
+    ) -> None:
+        """Responsibilities, log densities and squared distances of n points, written in place."""
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        for i in range(n):
+            log_density[i] = self.e_step(x, i * self.n_features)
+            distance[i] = self.distance
+            for k in range(self.n_components):
+                responsibilities[i * self.n_components + k] = self.resp[k]
+
+    def state(self) -> dict[str, Any]:
+        """All that learning goes on from, as plain values."""
+        return {
+            "shape": (self.n_components, self.n_features, self.kind),
+            "strength": self.strength,
+            "points": self.points,
+            "stale": self.stale,
+            "prior": bytes(self.prior),
+            "weight": bytes(self.weight),
+            "center": bytes(self.center),
+            "scatter": bytes(self.scatter),
+            "mean": bytes(self.mean),
+            "factor": bytes(self.factor),
+            "inverse": bytes(self.inverse),
+            "log_norm": bytes(self.log_norm),
+            "log_coef": bytes(self.log_coef),
+        }
+
+    def __reduce__(self) -> Any:
+        return components_from_state, (self.state(),)
+
+
+def doubles(data: bytes) -> array[float]:
+    values = zeros(0)
+    values.frombytes(data)
+    return values
+
+
+def components_from_state(state: dict[str, Any]) -> Components:
+    result: Components = Components(*state["shape"], state["strength"], doubles(state["prior"]))
+    result.points = state["points"]
+    result.stale = state["stale"]
+    result.weight = doubles(state["weight"])
+    result.center = doubles(state["center"])
+    result.scatter = doubles(state["scatter"])
+    result.mean = doubles(state["mean"])
+    result.factor = doubles(state["factor"])
+    result.inverse = doubles(state["inverse"])
+    result.log_norm = doubles(state["log_norm"])
+    result.log_coef = doubles(state["log_coef"])
+    return result
+
+
+@cython.final
+@cython.cclass
+class Stream:
+    """Online EM: an iterate that learns from every point, and the average of its statistics.
+
+    The iterate drives the E-step, the average (Polyak & Ruppert) is what is reported. It is taken
+    of every `every`-th iterate; neighbouring iterates differ by a step only.
+
+    A point further than `gates[n observed]` (squared) from every component is an outlier. Its step
+    is scaled by (gate / distance)^2, so that its pull fades as it goes out.
+    """
+
+    iterate: Components
+    average: Components
+    averaging: cython.bint
+    every: cython.Py_ssize_t
+    averaged: cython.double  # iterates in the average
+    steps: cython.double  # points learnt since the warm start
+    start: cython.double  # points of the warm start
+    scale: cython.double
+    exponent: cython.double
+    floor: cython.double
+    gates: cython.double[::1]
+    n_outliers: cython.Py_ssize_t
+    n_empty: cython.Py_ssize_t
+
+    def __init__(
+        self,
+        iterate: Components,
+        average: Components,
+        averaging: bool,
+        every: int,
+        start: float,
+        scale: float,
+        exponent: float,
+        floor: float,
+        gates: array[float],
+    ) -> None:
+        self.iterate = iterate
+        self.average = average
+        self.averaging = averaging
+        self.every = every
+        self.averaged = 1.0
+        self.steps = 0.0
+        self.start = start
+        self.scale = scale
+        self.exponent = exponent
+        self.floor = floor
+        self.gates = gates
+        self.n_outliers = 0
+        self.n_empty = 0
+
+    @property
+    def iterate_components(self) -> Components:
+        return self.iterate
+
+    @property
+    def components(self) -> Components:
+        """What is reported."""
+        return self.average if self.averaging else self.iterate
+
+    @property
+    def n_steps(self) -> int:
+        return int(self.steps)
+
+    @property
+    def outliers(self) -> int:
+        return self.n_outliers
+
+    @property
+    def empty(self) -> int:
+        return self.n_empty
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def step_size(self) -> cython.double:
+        g: cython.double = self.scale * pow(self.steps + self.start, -self.exponent)
+        if g < self.floor:
+            g = self.floor
+        return g if g < 1.0 else 1.0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def learn_at(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+        g: cython.double
+        gate: cython.double
+        iterate: Components = self.iterate
+        average: Components = self.average
+        outcome: cython.int = 0
+        iterate.e_step(x, at)
+        if iterate.observed == 0:
+            self.n_empty += 1
+            return 2
+        self.steps += 1.0
+        g = self.step_size()
+        gate = self.gates[iterate.observed]
+        if iterate.distance > gate:
+            gate /= iterate.distance
+            g *= gate * gate
+            self.n_outliers += 1
+            outcome = 1
+        iterate.m_step(x, at, g, True)
+        if self.averaging and cython.cast(cython.Py_ssize_t, self.steps) % self.every == 0:
+            self.averaged += 1.0
+            average.mix(iterate, 1.0 / self.averaged)
+            average.points = iterate.points
+            average.read_out()
+        return outcome
+
+    @cython.ccall
+    def learn(self, x: cython.double[::1], n: cython.Py_ssize_t) -> None:
+        """Learn n points, one after the other. O(n K D^2), or O(n K D) without covariances."""
+        i: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.iterate.n_features
+        for i in range(n):
+            self.learn_at(x, i * d)
+
+    @cython.ccall
+    def label(self, x: cython.double[::1]) -> cython.Py_ssize_t:
+        """The most probable component of a point."""
+        k: cython.Py_ssize_t
+        best: cython.Py_ssize_t = 0
+        components: Components = self.average if self.averaging else self.iterate
+        components.e_step(x, 0)
+        for k in range(1, components.n_components):
+            if components.resp[k] > components.resp[best]:
+                best = k
+        return best
+
+    def probabilities(self, x: cython.double[::1]) -> list[float]:
+        """The responsibilities of a point."""
+        k: cython.Py_ssize_t
+        components: Components = self.average if self.averaging else self.iterate
+        components.e_step(x, 0)
+        return [components.resp[k] for k in range(components.n_components)]
+
+    def log_density(self, x: cython.double[::1]) -> float:
+        components: Components = self.average if self.averaging else self.iterate
+        return components.e_step(x, 0)
+
+    def state(self) -> dict[str, Any]:
+        """All that learning goes on from, as plain values."""
+        return {
+            "iterate": self.iterate.state(),
+            "average": self.average.state(),
+            "averaging": bool(self.averaging),
+            "every": self.every,
+            "averaged": self.averaged,
+            "steps": self.steps,
+            "start": self.start,
+            "scale": self.scale,
+            "exponent": self.exponent,
+            "floor": self.floor,
+            "gates": bytes(self.gates),
+            "n_outliers": self.n_outliers,
+            "n_empty": self.n_empty,
+        }
+
+    def __reduce__(self) -> Any:
+        return stream_from_state, (self.state(),)
+
+
+def stream_from_state(state: dict[str, Any]) -> Stream:
+    result: Stream = Stream(
+        components_from_state(state["iterate"]),
+        components_from_state(state["average"]),
+        state["averaging"],
+        state["every"],
+        state["start"],
+        state["scale"],
+        state["exponent"],
+        state["floor"],
+        doubles(state["gates"]),
+    )
+    result.averaged = state["averaged"]
+    result.steps = state["steps"]
+    result.n_outliers = state["n_outliers"]
+    result.n_empty = state["n_empty"]
+    return result

@@ -1,0 +1,137 @@
+"""Where data frames and arrays become matrices, and answers become what came in."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+from river.utils.dataframe import into_frame, to_native_frame, to_native_series
+
+from online_gmm import _kernel
+
+Matrix = NDArray[np.float64]
+
+
+def flat(values: Matrix) -> array[float]:
+    """The buffer that the kernel reads: a copy of the values, row by row."""
+    buffer = array("d")
+    buffer.frombytes(np.ascontiguousarray(values, dtype=np.float64).tobytes())
+    return buffer
+
+
+class Table:
+    """Rows of named features, from a pandas, polars or other eager frame, or an array.
+
+    Parameters
+    ----------
+    X
+        A data frame, or an array of shape (n, D) or (n,). The columns of an array are named
+        0 .. D-1.
+
+    Raises
+    ------
+    TypeError
+        If X is neither, or a value is no real number.
+    ValueError
+        If a value is infinite or beyond 1e150 in magnitude. Missing values (NaN, None) are fine.
+    """
+
+    def __init__(self, X: Any) -> None:
+        self._frame: nw.DataFrame[Any] | None = None
+        self.names: tuple[Hashable, ...]
+        if isinstance(X, np.ndarray):
+            if X.ndim not in (1, 2):
+                raise ValueError(f"an array of shape (n, D) is expected; this one is {X.shape}")
+            columns: Sequence[NDArray[Any]] = list(X.T) if X.ndim == 2 else [X]
+            self.names = tuple(range(len(columns)))
+            n_rows = X.shape[0]
+        else:
+            try:
+                self._frame = into_frame(X)
+            except TypeError:
+                raise TypeError(
+                    f"a data frame (pandas, polars, ...) or a numpy array is expected, "
+                    f"not a {type(X).__name__}"
+                ) from None
+            native = self._frame.to_native()
+            # pandas allows column names of any kind, narwhals' types do not
+            self.names = tuple(getattr(native, "columns", self._frame.columns))
+            if len(set(self.names)) < len(self.names):
+                twice = next(name for name in self.names if self.names.count(name) > 1)
+                raise ValueError(f"feature {twice!r} stands twice among the columns")
+            columns = [
+                self._frame[:, j].to_numpy() for j in range(len(self.names))
+            ]
+            n_rows = len(self._frame)
+        self.values: Matrix = np.empty((n_rows, len(self.names)))
+        for j, (name, column) in enumerate(zip(self.names, columns, strict=True)):
+            self.values[:, j] = _real(name, column)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def select(self, features: tuple[Hashable, ...]) -> Matrix:
+        """The columns of these features, shape (n, D); NaN where the table lacks one.
+
+        The columns of an array are taken by position, so their number must agree.
+        """
+        if self._frame is None and self.names != features:
+            if len(self.names) != len(features):
+                raise ValueError(
+                    f"the array has {len(self.names)} columns; the model knows "
+                    f"{len(features)} features: {', '.join(map(repr, features))}"
+                )
+            return self.values
+        if self.names == features:
+            return self.values
+        place = {name: j for j, name in enumerate(self.names)}
+        missing = np.full(len(self), np.nan)
+        return np.column_stack(
+            [self.values[:, place[f]] if f in place else missing for f in features]
+        )
+
+    def series(self, values: NDArray[Any], name: str) -> Any:
+        """One value per row, as the kind of series that goes with the input."""
+        if self._frame is None:
+            return values
+        return to_native_series(values, name=name, like=self._frame)
+
+    def frame(self, columns: dict[Any, NDArray[Any]]) -> Any:
+        """One row per row, as the kind of frame that came in; an array for an array."""
+        if self._frame is None:
+            return np.column_stack(list(columns.values()))
+        if self._frame.implementation.is_pandas_like():
+            native = self._frame.to_native()
+            return type(native)(columns, index=native.index)
+        return to_native_frame(
+            np.column_stack(list(columns.values())),
+            columns=[str(name) for name in columns],
+            like=self._frame,
+        )
+
+
+def _real(name: Hashable, column: NDArray[Any]) -> NDArray[np.float64]:
+    if column.dtype.kind in "fiub":
+        values = column.astype(np.float64)
+    elif column.dtype.kind == "O":
+        point = array("d", [0.0])
+        values = np.empty(len(column))
+        for i, value in enumerate(column):
+            try:
+                _kernel.fill({name: value}, (name,), point)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"row {i}: {error}") from None
+            values[i] = point[0]
+    else:
+        raise TypeError(f"feature {name!r} is of type {column.dtype}; numbers are expected")
+    bad = np.flatnonzero(np.abs(values) > _kernel.LARGEST)
+    if bad.size:
+        try:
+            _kernel.fill({name: float(values[bad[0]])}, (name,), array("d", [0.0]))
+        except ValueError as error:
+            raise ValueError(f"row {bad[0]}: {error}") from None
+    return values

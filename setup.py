@@ -1,0 +1,28 @@
+"""Builds the kernel. Everything else about the package stands in pyproject.toml."""
+
+import os
+import sys
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+kernel = Extension(
+    "online_gmm._kernel",
+    ["online_gmm/_kernel.py"],
+    extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-ffp-contract=off"],
+)
+extensions = cythonize(
+    [kernel],
+    compiler_directives={
+        "language_level": 3,
+        "boundscheck": False,
+        "wraparound": False,
+        "cdivision": True,
+        "initializedcheck": False,
+        "freethreading_compatible": True,
+    },
+)
+for extension in extensions:
+    extension.optional = os.environ.get("ONLINE_GMM_REQUIRE_COMPILED", "") != "1"
+
+setup(ext_modules=extensions)
