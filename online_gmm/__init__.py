@@ -1,0 +1,11 @@
+"""Streaming segmentation of time series: Gaussian mixtures learnt by incremental EM."""
+
+from importlib.metadata import version
+
+from online_gmm.gmm import Assignment, OnlineGMM
+from online_gmm.mixture import GaussianMixture
+from online_gmm.step_size import PowerDecay
+
+__version__ = version("online-gmm")
+
+__all__ = ["Assignment", "GaussianMixture", "OnlineGMM", "PowerDecay"]

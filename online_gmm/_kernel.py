@@ -134,6 +134,7 @@ class Components:
     prior: cython.double[::1]  # C
     # of the point last seen by e_step
     resp: cython.double[::1]
+    log_density: cython.double
     distance: cython.double  # squared Mahalanobis distance to the nearest component
     observed: cython.Py_ssize_t
     filled: cython.double[::1]  # conditional means
@@ -165,6 +166,7 @@ class Components:
         self.log_norm = zeros(n_components)
         self.log_coef = zeros(n_components)
         self.resp = zeros(n_components)
+        self.log_density = 0.0
         self.distance = 0.0
         self.observed = 0
         self.filled = zeros(n_components * n_features)
@@ -243,6 +245,7 @@ class Components:
         if not (best > -1e308):
             for k in range(self.n_components):
                 resp[k] = 1.0 if k == nearest else 0.0
+            self.log_density = best
             return best
         for k in range(self.n_components):
             value = resp[k] - best
@@ -251,7 +254,8 @@ class Components:
             total += value
         for k in range(self.n_components):
             resp[k] /= total
-        return best + log(total)
+        self.log_density = best + log(total)
+        return self.log_density
 
     @cython.cfunc
     @cython.exceptval(check=False)
@@ -908,6 +912,13 @@ class Stream:
         components: Components = self.average if self.averaging else self.iterate
         components.e_step(x, 0)
         return [components.resp[k] for k in range(components.n_components)]
+
+    def assign(self, x: cython.double[::1]) -> tuple[int, float, float, bool]:
+        """Label, its responsibility, log density, and whether the point is an outlier."""
+        label: cython.Py_ssize_t = self.label(x)
+        components: Components = self.average if self.averaging else self.iterate
+        outlier: cython.bint = components.distance > self.gates[components.observed]
+        return label, components.resp[label], components.log_density, bool(outlier)
 
     def log_density(self, x: cython.double[::1]) -> float:
         components: Components = self.average if self.averaging else self.iterate
