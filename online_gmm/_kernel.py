@@ -85,7 +85,7 @@ def number(name: Any, value: Any) -> cython.double:
 
 
 @cython.ccall
-def fill(x: Any, names: tuple, out: cython.double[::1]) -> cython.Py_ssize_t:  # type: ignore[type-arg]
+def fill(x: Any, names: tuple[Any, ...], out: cython.double[::1]) -> cython.Py_ssize_t:
     """Write the named values of the mapping x to out, and return how many of them x has."""
     j: cython.Py_ssize_t
     value: cython.double
@@ -307,9 +307,7 @@ class Components:
                         q = order[j]
                         value = 0.0
                         for m in range((p if p < q else q) + 1):
-                            value += (
-                                self.factor[start + p * d + m] * self.factor[start + q * d + m]
-                            )
+                            value += self.factor[start + p * d + m] * self.factor[start + q * d + m]
                         matrix[i * d + j] = value
                 for i in range(d):
                     for j in range(i + 1):
@@ -763,7 +761,10 @@ def doubles(data: bytes) -> array[float]:
 
 
 def components_from_state(state: dict[str, Any]) -> Components:
-    result: Components = Components(*state["shape"], state["strength"], doubles(state["prior"]))
+    n_components, n_features, kind = state["shape"]
+    result: Components = Components(
+        n_components, n_features, kind, state["strength"], doubles(state["prior"])
+    )
     result.points = state["points"]
     result.stale = state["stale"]
     result.weight = doubles(state["weight"])
@@ -802,6 +803,7 @@ class Stream:
     gates: cython.double[::1]
     n_outliers: cython.Py_ssize_t
     n_empty: cython.Py_ssize_t
+    point: cython.double[::1]  # work space
 
     def __init__(
         self,
@@ -828,6 +830,7 @@ class Stream:
         self.gates = gates
         self.n_outliers = 0
         self.n_empty = 0
+        self.point = zeros(iterate.n_features)
 
     @property
     def iterate_components(self) -> Components:
@@ -895,34 +898,44 @@ class Stream:
             self.learn_at(x, i * d)
 
     @cython.ccall
-    def label(self, x: cython.double[::1]) -> cython.Py_ssize_t:
-        """The most probable component of a point."""
+    def learn_one(self, x: Any, names: tuple[Any, ...]) -> cython.Py_ssize_t:
+        """Learn a mapping, and return how many of the named features it has."""
+        found: cython.Py_ssize_t = fill(x, names, self.point)
+        self.learn_at(self.point, 0)
+        return found
+
+    @cython.cfunc
+    def examine(self, x: Any, names: tuple[Any, ...]) -> cython.Py_ssize_t:
+        """E-step of a mapping under the components reported; its most probable component."""
         k: cython.Py_ssize_t
         best: cython.Py_ssize_t = 0
         components: Components = self.average if self.averaging else self.iterate
-        components.e_step(x, 0)
+        fill(x, names, self.point)
+        components.e_step(self.point, 0)
         for k in range(1, components.n_components):
             if components.resp[k] > components.resp[best]:
                 best = k
         return best
 
-    def probabilities(self, x: cython.double[::1]) -> list[float]:
-        """The responsibilities of a point."""
-        k: cython.Py_ssize_t
+    def label_one(self, x: Any, names: tuple[Any, ...]) -> int:
+        return self.examine(x, names)
+
+    def probabilities_one(self, x: Any, names: tuple[Any, ...]) -> list[float]:
+        self.examine(x, names)
         components: Components = self.average if self.averaging else self.iterate
-        components.e_step(x, 0)
         return [components.resp[k] for k in range(components.n_components)]
 
-    def assign(self, x: cython.double[::1]) -> tuple[int, float, float, bool]:
+    def log_density_one(self, x: Any, names: tuple[Any, ...]) -> float:
+        self.examine(x, names)
+        components: Components = self.average if self.averaging else self.iterate
+        return components.log_density
+
+    def assign_one(self, x: Any, names: tuple[Any, ...]) -> tuple[int, float, float, bool]:
         """Label, its responsibility, log density, and whether the point is an outlier."""
-        label: cython.Py_ssize_t = self.label(x)
+        label: cython.Py_ssize_t = self.examine(x, names)
         components: Components = self.average if self.averaging else self.iterate
         outlier: cython.bint = components.distance > self.gates[components.observed]
         return label, components.resp[label], components.log_density, bool(outlier)
-
-    def log_density(self, x: cython.double[::1]) -> float:
-        components: Components = self.average if self.averaging else self.iterate
-        return components.e_step(x, 0)
 
     def state(self) -> dict[str, Any]:
         """All that learning goes on from, as plain values."""

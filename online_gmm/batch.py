@@ -52,9 +52,7 @@ class BatchEM:
     array([-1.,  1.])
     """
 
-    def __init__(
-        self, start: GaussianMixture, prior: Prior, covariance_type: str = "full"
-    ) -> None:
+    def __init__(self, start: GaussianMixture, prior: Prior, covariance_type: str = "full") -> None:
         self.mixture = start
         self.prior = prior
         self.covariance_type = covariance_type

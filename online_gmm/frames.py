@@ -50,6 +50,11 @@ class Table:
             self.names = tuple(range(len(columns)))
             n_rows = X.shape[0]
         else:
+            # pandas allows column names of any kind, narwhals strings only
+            self.names = tuple(getattr(X, "columns", ()))
+            if len(set(self.names)) < len(self.names):
+                twice = next(name for name in self.names if self.names.count(name) > 1)
+                raise ValueError(f"feature {twice!r} stands twice among the columns")
             try:
                 self._frame = into_frame(X)
             except TypeError:
@@ -57,15 +62,8 @@ class Table:
                     f"a data frame (pandas, polars, ...) or a numpy array is expected, "
                     f"not a {type(X).__name__}"
                 ) from None
-            native = self._frame.to_native()
-            # pandas allows column names of any kind, narwhals' types do not
-            self.names = tuple(getattr(native, "columns", self._frame.columns))
-            if len(set(self.names)) < len(self.names):
-                twice = next(name for name in self.names if self.names.count(name) > 1)
-                raise ValueError(f"feature {twice!r} stands twice among the columns")
-            columns = [
-                self._frame[:, j].to_numpy() for j in range(len(self.names))
-            ]
+            self.names = self.names or tuple(self._frame.columns)
+            columns = [self._frame[:, j].to_numpy() for j in range(len(self.names))]
             n_rows = len(self._frame)
         self.values: Matrix = np.empty((n_rows, len(self.names)))
         for j, (name, column) in enumerate(zip(self.names, columns, strict=True)):

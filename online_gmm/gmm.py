@@ -54,7 +54,7 @@ class OnlineGMM(base.Clusterer):
         Points fitted together at the start. They should show every regime, several times if regimes
         last.
     step_size
-        How fast new points replace old ones.
+        How fast new points replace old ones; `PowerDecay(0.65)` by default.
     average
         Whether to report the average of the iterates rather than the last one. The average is
         more precise on a stream that does not change, the last iterate follows one that does.
@@ -128,7 +128,7 @@ class OnlineGMM(base.Clusterer):
         *,
         covariance_type: str = "full",
         warm_up: int = 200,
-        step_size: PowerDecay = PowerDecay(),  # noqa: B008 - an immutable value
+        step_size: PowerDecay | None = None,
         average: bool = True,
         prior: float = 1e-3,
         gate: float = 1e-12,
@@ -174,7 +174,6 @@ class OnlineGMM(base.Clusterer):
         self._buffer: list[dict[Hashable, float]] = []
         self._n_empty = 0
         self._names: tuple[Hashable, ...] = ()
-        self._point = array("d")
         self._stream: _kernel.Stream | None = None
 
     @classmethod
@@ -200,10 +199,9 @@ class OnlineGMM(base.Clusterer):
         if stream is None:
             self._keep(x)
             return
-        found = _kernel.fill(x, self._names, self._point)
+        found = stream.learn_one(x, self._names)
         if found != len(x):
             self.n_unknown += len(x) - found
-        stream.learn(self._point, 1)
 
     def learn_many(self, X: Any) -> None:
         """Learn the rows of a frame or an array: the same as `learn_one` of each in turn.
@@ -301,35 +299,30 @@ class OnlineGMM(base.Clusterer):
         )
         self.start = start
         self._names = names
-        self._point = array("d", bytes(8 * len(names)))
         self._buffer = []
         gated = self.gate > 0.0 and start.prior.scale_known
         gates = chi2.isf(self.gate, np.arange(1, len(names) + 1)) if gated else np.inf
         self._stream = _kernel.Stream(
-            *self._statistics(start, rows),
+            self._statistics(start, rows),
+            self._statistics(start, rows),
             self.average,
             AVERAGE_EVERY,
             float(len(rows)),
             1.0,
-            self.step_size.exponent,
+            (self.step_size or PowerDecay()).exponent,
             0.0,
             flat(np.concatenate([[np.inf], np.broadcast_to(gates, len(names))])),
         )
 
-    def _statistics(
-        self, start: WarmStart, rows: NDArray[np.float64]
-    ) -> list[_kernel.Components]:
-        """The statistics behind the warm start, twice: for the iterate and for the average."""
-        result = []
-        for _ in range(2):
-            components = to_kernel(
-                start.mixture, self.covariance_type, self.prior, start.prior.variances, points=0.0
-            )
-            components.clear()
-            components.accumulate(flat(rows), len(rows))
-            components.maximise()
-            result.append(components)
-        return result
+    def _statistics(self, start: WarmStart, rows: NDArray[np.float64]) -> _kernel.Components:
+        """The statistics behind the warm start."""
+        components = to_kernel(
+            start.mixture, self.covariance_type, self.prior, start.prior.variances, points=0.0
+        )
+        components.clear()
+        components.accumulate(flat(rows), len(rows))
+        components.maximise()
+        return components
 
     # -- answers --------------------------------------------------------------------------------
 
@@ -341,8 +334,8 @@ class OnlineGMM(base.Clusterer):
         stream = self._stream
         if stream is None:
             return 0
-        _kernel.fill(x, self._names, self._point)
-        return stream.label(self._point)
+        label: int = stream.label_one(x, self._names)
+        return label
 
     def predict_proba_one(self, x: Mapping[Hashable, Any]) -> dict[int, float]:
         """The responsibility of every component for a point; they sum to 1.
@@ -352,8 +345,7 @@ class OnlineGMM(base.Clusterer):
         stream = self._stream
         if stream is None:
             return dict.fromkeys(range(self.n_components), 1.0 / self.n_components)
-        _kernel.fill(x, self._names, self._point)
-        return dict(enumerate(stream.probabilities(self._point)))
+        return dict(enumerate(stream.probabilities_one(x, self._names)))
 
     def score_one(self, x: Mapping[Hashable, Any]) -> float:
         """The log density of a point under the mixture, in nats.
@@ -363,16 +355,14 @@ class OnlineGMM(base.Clusterer):
         stream = self._stream
         if stream is None:
             return math.nan
-        _kernel.fill(x, self._names, self._point)
-        return stream.log_density(self._point)
+        return stream.log_density_one(x, self._names)
 
     def assign_one(self, x: Mapping[Hashable, Any]) -> Assignment:
         """Label, probability, log density and outlier flag of a point, from one E-step."""
         stream = self._stream
         if stream is None:
             return Assignment(0, 1.0 / self.n_components, math.nan, False)
-        _kernel.fill(x, self._names, self._point)
-        return Assignment(*stream.assign(self._point))
+        return Assignment(*stream.assign_one(x, self._names))
 
     def predict_many(self, X: Any) -> Any:
         """Labels of rows: a series like the frame that came in, or an array of shape (n,)."""

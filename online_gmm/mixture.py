@@ -89,7 +89,7 @@ class GaussianMixture:
 
     @property
     def n_features(self) -> int:
-        return self.means.shape[1]
+        return len(self.features)
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Log density of each row of X in nats, shape (n,).
@@ -104,12 +104,13 @@ class GaussianMixture:
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """The component most responsible for each row of X, shape (n,)."""
-        return self._posterior(X)[0].argmax(axis=1)
+        labels: NDArray[np.int64] = self._posterior(X)[0].argmax(axis=1)
+        return labels
 
     def _posterior(self, X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         table = Table(np.asarray(X) if isinstance(X, (list, tuple)) else X)
-        no_prior = np.zeros(self.n_features)
-        components = to_kernel(self, "full", 0.0, no_prior, points=0.0)
+        scale = np.diagonal(self.covariances, axis1=1, axis2=2).min(axis=0)
+        components = to_kernel(self, "full", 0.0, scale, points=0.0)
         responsibilities, log_density, _ = posterior(components, table.select(self.features))
         return responsibilities, log_density
 
@@ -165,16 +166,15 @@ class GaussianMixture:
         """The largest relative difference between the parameters of two matched mixtures.
 
         Means and covariances are taken in the other's standard deviations, weights relative to
-        the other's.
+        the other's, or to 0.001 where those are less.
         """
         sd = np.sqrt(np.diagonal(other.covariances, axis1=1, axis2=2))
         return float(
             max(
-                np.max(np.abs(self.weights - other.weights) / other.weights),
+                np.max(np.abs(self.weights - other.weights) / np.maximum(other.weights, 1e-3)),
                 np.max(np.abs(self.means - other.means) / sd),
                 np.max(
-                    np.abs(self.covariances - other.covariances)
-                    / (sd[:, :, None] * sd[:, None, :])
+                    np.abs(self.covariances - other.covariances) / (sd[:, :, None] * sd[:, None, :])
                 ),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -36,4 +37,4 @@ class PowerDecay:
 
     def __call__(self, t: int, t0: int) -> float:
         """The step size of the t-th point after a warm start of t0 points."""
-        return float(t + t0) ** -self.exponent
+        return math.pow(t + t0, -self.exponent)

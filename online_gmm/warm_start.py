@@ -16,8 +16,9 @@ from online_gmm.prior import Prior
 FIRM = 0.1
 """Pseudo-points of the prior under which starts are compared.
 
-Under a weak prior a component that shrinks onto a few repeated values has the better likelihood; under
-this one it has not (see `examples/first_series.py`). The winner is then fitted under the prior asked for.
+Under a weak prior a component that shrinks onto a few repeated values has the better likelihood;
+under this one it has not (see `examples/first_series.py`). The winner is then fitted under the
+prior asked for.
 """
 SHORT = 20
 """EM steps of a run before the starts are compared."""
@@ -114,9 +115,7 @@ def warm_start(
     assert best is not None
     final = batch.fit(X, best.mixture, prior, covariance_type, tol=1e-6, max_iter=LONG)
     mixture = final.mixture.reordered(_order(final.mixture, order_by))
-    return WarmStart(
-        mixture, prior, len(X), method, final.log_likelihood, tuple(candidates)
-    )
+    return WarmStart(mixture, prior, len(X), method, final.log_likelihood, tuple(candidates))
 
 
 def _order(mixture: GaussianMixture, order_by: Hashable | None) -> NDArray[np.intp]:

@@ -1,0 +1,120 @@
+"""Slow and obvious references: raw formulas, whole matrices, one loop."""
+
+import numpy as np
+from scipy.stats import chi2, multivariate_normal
+
+
+def conditional(x, mean, cov):
+    """Conditional mean and covariance of a point whose missing entries are NaN."""
+    m, o = np.isnan(x), ~np.isnan(x)
+    filled, spread = np.where(m, mean, x), np.zeros_like(cov)
+    if m.any():
+        gain = cov[np.ix_(m, o)] @ np.linalg.inv(cov[np.ix_(o, o)])
+        filled[m] = mean[m] + gain @ (x[o] - mean[o])
+        spread[np.ix_(m, m)] = cov[np.ix_(m, m)] - gain @ cov[np.ix_(o, m)]
+    return filled, spread
+
+
+def log_joint(x, weights, means, covs):
+    """Log of weight times density for each component, shape (K,); missing values left out."""
+    o = ~np.isnan(x)
+    return np.array(
+        [
+            np.log(w) + multivariate_normal(m[o], c[np.ix_(o, o)]).logpdf(x[o])
+            for w, m, c in zip(weights, means, covs, strict=True)
+        ]
+    )
+
+
+def e_step(x, weights, means, covs):
+    """Responsibilities, log density, and smallest squared Mahalanobis distance."""
+    joint = log_joint(x, weights, means, covs)
+    top = joint.max()
+    total = top + np.log(np.exp(joint - top).sum())
+    o = ~np.isnan(x)
+    distance = min(
+        (x - m)[o] @ np.linalg.inv(c[np.ix_(o, o)]) @ (x - m)[o]
+        for m, c in zip(means, covs, strict=True)
+    )
+    return np.exp(joint - total), total, distance
+
+
+def statistics(x, resp, means, covs):
+    """Raw statistics of one point: r, r x, r (x x' + C)."""
+    s0, s1, s2 = [], [], []
+    for r, m, c in zip(resp, means, covs, strict=True):
+        filled, spread = conditional(x, m, c)
+        s0.append(r)
+        s1.append(r * filled)
+        s2.append(r * (np.outer(filled, filled) + spread))
+    return np.array(s0), np.array(s1), np.array(s2)
+
+
+def m_step(s0, s1, s2, n, strength, prior, covariance_type):
+    """Parameters from raw mean statistics of n points; prior is the diagonal of C."""
+    share = strength / n
+    means = s1 / s0[:, None]
+    scatter = s2 / s0[:, None, None] - means[:, :, None] * means[:, None, :]
+    d = means.shape[1]
+    if covariance_type == "tied":
+        pooled = (s0[:, None, None] * scatter).sum(0) + share * np.diag(prior)
+        covs = np.repeat(pooled[None] / (s0.sum() + share), len(s0), axis=0)
+    else:
+        covs = s0[:, None, None] * scatter + share * np.diag(prior)
+        covs /= (s0 + share)[:, None, None]
+    if covariance_type == "diag":
+        covs = covs * np.eye(d)
+    if covariance_type == "spherical":
+        covs = np.einsum("kii->k", covs)[:, None, None] / d * np.eye(d)
+    return s0 / s0.sum(), means, covs
+
+
+def em(X, weights, means, covs, strength, prior, covariance_type, n_iter):
+    """Batch EM on whole arrays."""
+    for _ in range(n_iter):
+        total = None
+        for x in X:
+            resp, _, _ = e_step(x, weights, means, covs)
+            new = statistics(x, resp, means, covs)
+            total = new if total is None else tuple(a + b for a, b in zip(total, new, strict=True))
+        s = tuple(a / len(X) for a in total)
+        weights, means, covs = m_step(*s, len(X), strength, prior, covariance_type)
+    return weights, means, covs
+
+
+class Stream:
+    """Online EM on raw moments, with averaging and gate, from the parameters of a warm start."""
+
+    def __init__(self, X, start, strength, prior, covariance_type, exponent, every, gate):
+        self.settings = strength, prior, covariance_type
+        self.n = len(X)
+        self.t0, self.t = len(X), 0
+        self.exponent, self.every, self.gate = exponent, every, gate
+        parts = [statistics(x, e_step(x, *start)[0], start[1], start[2]) for x in X]
+        self.s = tuple(np.mean([p[i] for p in parts], axis=0) for i in range(3))
+        self.average, self.averaged = self.s, 1
+
+    def parameters(self, s):
+        return m_step(*s, self.n, *self.settings)
+
+    def learn(self, x):
+        parameters = self.parameters(self.s)
+        resp, _, distance = e_step(x, *parameters)
+        new = statistics(x, resp, *parameters[1:])
+        self.t += 1
+        self.n += 1
+        g = (self.t + self.t0) ** -self.exponent
+        gate = chi2.isf(self.gate, (~np.isnan(x)).sum())
+        if distance > gate:
+            g *= (gate / distance) ** 2
+        self.s = tuple((1 - g) * a + g * b for a, b in zip(self.s, new, strict=True))
+        if self.t % self.every == 0:
+            self.averaged += 1
+            w = 1 / self.averaged
+            self.average = tuple(
+                (1 - w) * a + w * b for a, b in zip(self.average, self.s, strict=True)
+            )
+            self.average_n = self.n
+
+    def reported(self):
+        return m_step(*self.average, self.average_n, *self.settings)

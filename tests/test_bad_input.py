@@ -1,0 +1,231 @@
+"""No point, however bad, makes the model forget what it has learnt."""
+
+import collections
+import decimal
+import math
+import pickle
+import types
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from online_gmm import OnlineGMM
+from tests.test_gmm import dicts
+from tests.test_kernel import TYPES, blobs
+
+
+def model_of(n, covariance_type="full"):
+    model = OnlineGMM(3, warm_up=100, covariance_type=covariance_type, seed=1)
+    for x in dicts(blobs(n, 2, seed=1)):
+        model.learn_one(x)
+    return model
+
+
+def learnt(model):
+    return None if model._stream is None else model._stream.state(), repr(model._buffer)
+
+
+REFUSED = [
+    ({"a": math.inf, "b": 0.0}, ValueError, "feature 'a' is inf; only finite values"),
+    ({"a": 0.0, "b": -math.inf}, ValueError, "feature 'b' is -inf; only finite values"),
+    ({"a": np.float32("inf"), "b": 0.0}, ValueError, "feature 'a'"),
+    ({"a": "x", "b": 0.0}, TypeError, "feature 'a' is 'x', a str"),
+    ({"a": 0.0, "b": "1.5"}, TypeError, "feature 'b' is '1.5', a str"),
+    ({"a": b"1", "b": 0.0}, TypeError, "feature 'a'"),
+    ({"a": 1e300, "b": 0.0}, ValueError, r"feature 'a' is 1e\+300, beyond 1e\+150 in magnitude"),
+    ({"a": 0.0, "b": 10**400}, ValueError, r"feature 'b' is beyond 1e\+150 in magnitude; rescale"),
+    ({"a": 1j, "b": 0.0}, TypeError, "feature 'a' is 1j, a complex"),
+    ({"a": [1.0], "b": 0.0}, TypeError, "feature 'a'"),
+    ({"a": pd.NaT, "b": "?"}, TypeError, "feature"),
+]
+
+
+@pytest.mark.parametrize("n", [0, 50, 150])
+@pytest.mark.parametrize(("x", "error", "message"), REFUSED)
+def test_refused_points_change_nothing(n, x, error, message):
+    model = model_of(n)
+    before = learnt(model)
+    with pytest.raises(error, match=message):
+        model.learn_one(x)
+    assert learnt(model) == before
+    if model.is_started:
+        with pytest.raises(error, match=message):
+            model.predict_one(x)
+        assert learnt(model) == before
+
+
+@pytest.mark.parametrize(
+    "missing", [math.nan, None, pd.NA, np.float64("nan"), decimal.Decimal("NaN")]
+)
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_missing_values_are_learnt_around(missing, covariance_type):
+    one, other = model_of(150, covariance_type), model_of(150, covariance_type)
+    one.learn_one({"a": missing, "b": 1.0})
+    other.learn_one({"b": 1.0})
+    assert learnt(one) == learnt(other) != learnt(model_of(150, covariance_type))
+    assert np.isfinite(one.mixture.means).all()
+
+
+@pytest.mark.parametrize("x", [{}, {"a": None, "b": math.nan}, {"z": 1.0}])
+@pytest.mark.parametrize("n", [0, 50, 150])
+def test_empty_points_are_counted_and_nothing_else(x, n):
+    model = OnlineGMM(3, warm_up=100, features=["a", "b"], seed=1)
+    for point in dicts(blobs(n, 2, seed=1)):
+        model.learn_one(point)
+    before, mixture = learnt(model), model.is_started and model.mixture
+    model.learn_one(x)
+    assert model.n_empty == 1
+    assert model.n_points == n
+    if model.is_started:
+        assert model.mixture.error(mixture) == 0.0
+        assert model.assign_one(x).label == model.mixture.weights.argmax()
+    else:
+        assert learnt(model) == before
+
+
+def test_unknown_features_are_ignored_and_counted():
+    one, other = model_of(150), model_of(150)
+    one.learn_one({"a": 1.0, "b": 2.0, "new": 3.0, "newer": "text"})
+    other.learn_one({"a": 1.0, "b": 2.0})
+    assert learnt(one) == learnt(other)
+    assert one.n_unknown == 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    [5e-324, True, 3, np.float32(1.5), np.int8(2), np.bool_(True), decimal.Decimal("1.25"), 1e149],
+)
+def test_real_numbers_of_every_kind(value):
+    one, other = model_of(150), model_of(150)
+    one.learn_one({"a": value, "b": 0.0})
+    other.learn_one({"a": float(value), "b": 0.0})
+    assert learnt(one) == learnt(other)
+
+
+@pytest.mark.parametrize(
+    "mapping", [collections.OrderedDict, types.MappingProxyType, lambda x: collections.ChainMap(x)]
+)
+def test_mappings_of_every_kind(mapping):
+    one, other = model_of(0), model_of(0)
+    for x in dicts(blobs(150, 2, seed=1)):
+        one.learn_one(mapping(x))
+        other.learn_one(x)
+    assert learnt(one) == learnt(other)
+
+
+def test_defaultdict_gets_no_new_keys():
+    model = model_of(150)
+    x = collections.defaultdict(float, a=1.0)
+    model.learn_one(x)
+    assert dict(x) == {"a": 1.0}
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_ten_points_beyond_reason_after_a_thousand_good_ones(covariance_type):
+    model = model_of(1000, covariance_type)
+    before = model.mixture
+    for i in range(10):
+        model.learn_one({"a": 1e149 * (-1) ** i, "b": 0.0})
+    assert model.n_outliers == 10
+    assert model.mixture.error(before) < 1e-3
+    assert model.assign_one({"a": 1e149, "b": 0.0}).outlier
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("value", [0.0, 3.0, -1e12])
+def test_constant_streams_stay_finite(covariance_type, value):
+    model = OnlineGMM(3, covariance_type=covariance_type, warm_up=20, seed=1)
+    for _ in range(300):
+        model.learn_one({"a": value, "b": value})
+    assert np.isfinite(model.mixture.covariances).all()
+    assert (np.diagonal(model.mixture.covariances, axis1=1, axis2=2) > 0).all()
+    assert model.predict_one({"a": value, "b": value}) in range(3)
+    assert math.isfinite(model.score_one({"a": value + 1.0, "b": value}))
+
+
+def test_a_stream_that_wakes_up_after_the_warm_start():
+    rng = np.random.default_rng(1)
+    model = OnlineGMM(2, warm_up=50, average=False, seed=1)
+    for _ in range(50):
+        model.learn_one({"a": 0.0})
+    for level in rng.normal(5.0, 1.0, size=3000):
+        model.learn_one({"a": level})
+    assert not model.assign_one({"a": 5.0}).outlier
+    assert model.score_one({"a": 5.0}) > -3.0
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, 2.0], [0.0, 0.0, 0.0, 1.0]])
+def test_fewer_points_than_components(values):
+    model = OnlineGMM(3, seed=1).warm_start(np.array(values))
+    for _ in range(50):
+        for value in values:
+            model.learn_one({0: value})
+            assert 0 <= model.predict_one({0: value}) < 3
+    assert np.isfinite(model.mixture.means).all()
+    assert np.isfinite(model.mixture.covariances).all()
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_offset_of_a_billion(covariance_type):
+    X = blobs(600, 2, seed=1)
+    near = OnlineGMM(3, covariance_type=covariance_type, warm_up=100, seed=1)
+    far = OnlineGMM(3, covariance_type=covariance_type, warm_up=100, seed=1)
+    near.learn_many(X)
+    far.learn_many(X + 1e9)
+    sd = np.sqrt(np.diagonal(near.mixture.covariances, axis1=1, axis2=2))
+    assert (np.abs(far.mixture.means - 1e9 - near.mixture.means) < 1e-5 * sd).all()
+    np.testing.assert_allclose(
+        far.mixture.covariances, near.mixture.covariances, rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_array_equal(far.predict_many(X + 1e9), near.predict_many(X))
+
+
+FRAMES = [
+    (
+        lambda: pd.DataFrame({"a": [1.0, math.inf], "b": 0.0}),
+        ValueError,
+        "row 1: feature 'a' is inf",
+    ),
+    (lambda: pl.DataFrame({"a": [1.0, 2.0], "b": [0.0, 1e200]}), ValueError, "row 1: feature 'b'"),
+    (lambda: pd.DataFrame({"a": [1.0, "x"], "b": 0.0}), TypeError, "row 1: feature 'a' is 'x'"),
+    (lambda: pl.DataFrame({"a": ["1", "2"], "b": [0, 0]}), TypeError, "feature 'a'"),
+    (
+        lambda: pd.DataFrame({"a": pd.to_datetime(["2024", "2025"]), "b": 0.0}),
+        TypeError,
+        "feature 'a' is of type datetime64",
+    ),
+    (lambda: np.array([[1.0, 2.0], [np.nan, -np.inf]]), ValueError, "row 1: feature 1 is -inf"),
+    (lambda: np.zeros((2, 3)), ValueError, "the array has 3 columns; the model knows 2 features"),
+    (lambda: np.zeros((2, 2, 2)), ValueError, r"shape \(n, D\)"),
+    (lambda: [[1.0, 2.0]], TypeError, "a data frame .* or a numpy array"),
+    (lambda: pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "'a' stands twice"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), FRAMES)
+def test_refused_frames_change_nothing(make, error, message):
+    model = model_of(150)
+    before = learnt(model)
+    with pytest.raises(error, match=message):
+        model.learn_many(make())
+    with pytest.raises(error, match=message):
+        model.predict_many(make())
+    assert learnt(model) == before
+
+
+def test_refused_frame_during_warm_up_leaves_no_rows_behind():
+    model = model_of(50)
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match="row 3"):
+        model.learn_many(pd.DataFrame({"a": [0.0, 1.0, 2.0, math.inf], "b": 0.0}))
+    assert pickle.dumps(model) == before
+
+
+def test_frames_without_rows_are_nothing():
+    model = model_of(150)
+    before = learnt(model)
+    model.learn_many(pd.DataFrame({"a": [], "b": []}, dtype=float))
+    assert learnt(model) == before
+    assert len(model.predict_many(np.empty((0, 2)))) == 0

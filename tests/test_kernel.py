@@ -1,0 +1,209 @@
+"""The kernel against naive references, and against itself interpreted."""
+
+import os
+import pickle
+from array import array
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from online_gmm import GaussianMixture, OnlineGMM, PowerDecay
+from online_gmm.mixture import COVARIANCE_TYPES, from_kernel, is_dense, posterior, to_kernel
+from tests import naive
+from tests.conftest import KERNELS
+
+TYPES = sorted(COVARIANCE_TYPES)
+
+
+def blobs(n, d, seed, k=3, missing=0.0):
+    rng = np.random.default_rng(seed)
+    means = rng.normal(0, 4, (k, d))
+    shapes = rng.normal(0, 1, (k, d, d)) / np.sqrt(d)
+    z = rng.integers(k, size=n)
+    X = means[z] + np.einsum("nij,nj->ni", shapes[z], rng.normal(size=(n, d)))
+    X += 0.3 * rng.normal(size=(n, d))
+    holes = rng.random((n, d)) < missing
+    holes[holes.all(axis=1)] = False
+    return np.where(holes, np.nan, X)
+
+
+def random_mixture(k, d, seed):
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=(k, d, d))
+    return GaussianMixture(
+        rng.dirichlet(np.ones(k)),
+        rng.normal(0, 3, (k, d)),
+        a @ a.transpose(0, 2, 1) + 0.1 * np.eye(d),
+    )
+
+
+def test_compiled_build_is_there_where_it_must_be():
+    required = os.environ.get("ONLINE_GMM_REQUIRE_COMPILED") == "1"
+    assert "compiled" in KERNELS or not required
+
+
+def test_kernel_under_test_is_the_one_in_use(kernel):
+    model = OnlineGMM(2, warm_up=2, seed=1)
+    model.learn_many(np.array([[0.0], [1.0]]))
+    assert type(model._stream) is kernel.Stream
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_density_agrees_with_scipy(d):
+    mixture = random_mixture(4, d, seed=d)
+    X = np.random.default_rng(9).normal(0, 4, (200, d))
+    expected = np.logaddexp.reduce(
+        [
+            np.log(w) + multivariate_normal(m, c).logpdf(X)
+            for w, m, c in zip(mixture.weights, mixture.means, mixture.covariances, strict=True)
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(mixture.score_samples(X), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_missing_values_are_marginalised(covariance_type):
+    X = blobs(60, 4, seed=3, missing=0.4)
+    mixture = random_mixture(3, 4, seed=5)
+    components = to_kernel(mixture, covariance_type, 0.0, np.zeros(4), points=0.0)
+    seen = from_kernel(components)
+    responsibilities, log_density, distance = posterior(components, X)
+    for i, x in enumerate(X):
+        expected = naive.e_step(x, seen.weights, seen.means, seen.covariances)
+        np.testing.assert_allclose(responsibilities[i], expected[0], atol=1e-11)
+        np.testing.assert_allclose(log_density[i], expected[1], rtol=1e-11)
+        np.testing.assert_allclose(distance[i], expected[2], rtol=1e-9)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("missing", [0.0, 0.25])
+def test_stream_agrees_with_naive(covariance_type, missing):
+    X = blobs(500, 3, seed=1, missing=missing)
+    X[300] *= 1e4
+    model = OnlineGMM(
+        3, covariance_type=covariance_type, warm_up=100, prior=1e-3, gate=1e-6, seed=1
+    ).warm_start(X[:100])
+    start = model.start
+    reference = naive.Stream(
+        X[:100],
+        (start.mixture.weights, start.mixture.means, start.mixture.covariances),
+        1e-3,
+        start.prior.variances,
+        covariance_type,
+        exponent=0.65,
+        every=16,
+        gate=1e-6,
+    )
+    model.learn_many(X[100:])
+    for x in X[100:]:
+        reference.learn(x)
+    iterate = from_kernel(model._stream.iterate_components)
+    # the prior fades by up to 5 % between two fresh factors
+    for seen, (weights, means, covs) in (
+        (iterate, reference.parameters(reference.s)),
+        (model.mixture, reference.reported()),
+    ):
+        np.testing.assert_allclose(seen.weights, weights, rtol=2e-6)
+        np.testing.assert_allclose(seen.means, means, rtol=2e-6, atol=2e-6)
+        np.testing.assert_allclose(seen.covariances, covs, rtol=2e-5, atol=2e-6)
+    assert model.n_outliers >= 1
+
+
+def test_rank_one_factors_stay_exact_over_a_long_stream(compiled):
+    n = 100_000 if compiled else 3_000
+    X = blobs(n, 4, seed=2)
+    model = OnlineGMM(3, warm_up=500, prior=0.0, gate=0.0, seed=1)
+    model.learn_many(X)
+    state = model._stream.iterate_components.state()
+    seen = from_kernel(model._stream.iterate_components)
+    scatter = np.frombuffer(state["scatter"]).reshape(3, 4, 4)
+    lower = np.tril(scatter)
+    fresh = lower + np.tril(lower, -1).transpose(0, 2, 1)
+    np.testing.assert_allclose(seen.covariances, fresh, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.skipif("compiled" not in KERNELS, reason="one kernel cannot differ from itself")
+def test_kernels_agree_to_the_last_bit(covariance_type, d):
+    rng = np.random.default_rng(7)
+    X = blobs(1500, d, seed=d, missing=0.05)
+    X[rng.integers(1500, size=5)] *= 1e8
+    start = random_mixture(3, d, seed=1)
+    states = []
+    for module in KERNELS.values():
+        streams = []
+        for _ in range(2):
+            components = module.Components(
+                3,
+                d,
+                COVARIANCE_TYPES[covariance_type],
+                1e-3,
+                array("d", (np.eye(d) if is_dense(covariance_type) else np.ones(d)).ravel()),
+            )
+            scatter = start.covariances
+            if not is_dense(covariance_type):
+                scatter = np.diagonal(scatter, axis1=1, axis2=2)
+            components.load(
+                *(array("d", a.ravel()) for a in (start.weights, start.means, scatter)), 50.0
+            )
+            streams.append(components)
+        gates = array("d", [np.inf] + [40.0] * d)
+        stream = module.Stream(*streams, True, 16, 50.0, 1.0, 0.65, 0.0, gates)
+        stream.learn(array("d", X.ravel()), len(X))
+        point = dict(enumerate(X[17].tolist()))
+        states.append((stream.state(), stream.assign_one(point, tuple(range(d)))))
+    assert states[0] == states[1]
+
+
+def test_state_survives_pickle_and_goes_on_the_same():
+    X = blobs(400, 2, seed=4, missing=0.1)
+    model = OnlineGMM(3, warm_up=100, seed=1)
+    model.learn_many(X[:250])
+    copy = pickle.loads(pickle.dumps(model))
+    assert copy._stream.state() == model._stream.state()
+    model.learn_many(X[250:])
+    copy.learn_many(X[250:])
+    assert copy._stream.state() == model._stream.state()
+
+
+def test_k1_with_step_one_over_t_is_welford():
+    X = np.random.default_rng(1).normal(3, 2, (300, 2)) @ np.array([[1, 0.4], [0, 1]])
+    model = OnlineGMM(
+        1, warm_up=1, step_size=PowerDecay(1.0), average=False, prior=0.0, gate=0.0, seed=1
+    )
+    for i, row in enumerate(X):
+        model.learn_one({"a": row[0], "b": row[1]})
+        if i >= 5:
+            np.testing.assert_allclose(model.mixture.means[0], X[: i + 1].mean(axis=0), rtol=1e-12)
+            np.testing.assert_allclose(
+                model.mixture.covariances[0], np.cov(X[: i + 1].T, bias=True), rtol=1e-9
+            )
+
+
+def test_statistics_of_any_order_chunks_and_shards_are_one(kernel):
+    X = blobs(300, 3, seed=6, missing=0.1)
+    mixture = random_mixture(3, 3, seed=6)
+    rng = np.random.default_rng(1)
+
+    def statistics(rows_of_shards):
+        parts = []
+        for rows in rows_of_shards:
+            part = to_kernel(mixture, "full", 1e-3, np.ones(3), points=0.0)
+            part.clear()
+            for chunk in np.array_split(rows, rng.integers(1, 5)):
+                part.accumulate(array("d", chunk.ravel()), len(chunk))
+            parts.append(part)
+        while len(parts) > 1:
+            i, j = rng.choice(len(parts), 2, replace=False)
+            parts[i].merge(parts[j])
+            del parts[j]
+        parts[0].maximise()
+        return from_kernel(parts[0])
+
+    whole = statistics([X])
+    for n_shards in (1, 2, 4, 7):
+        shards = np.array_split(rng.permutation(X), n_shards)
+        assert statistics(shards).error(whole) < 1e-12

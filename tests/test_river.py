@@ -1,0 +1,104 @@
+"""River's own checks, its pipelines and its metrics."""
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+from river import checks, compat, datasets, evaluate, metrics, preprocessing, stream
+from sklearn.metrics import adjusted_rand_score
+
+from online_gmm import OnlineGMM
+
+DATASET_CHECKS = [
+    "learn_one",
+    "pickling",
+    "shuffle_features_no_impact",
+    "emerging_features",
+    "disappearing_features",
+    "radically_disappearing_features",
+    "predict_one_before_any_learn",
+    "no_state_aliasing_with_input",
+    "clone_is_independent",
+    "seeding_is_idempotent",
+    "bounded_memory_growth",
+]
+MODELS = [OnlineGMM(**params) for params in OnlineGMM._unit_test_params()]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_static_checks(model):
+    for check in checks.yield_checks(model):
+        check(model.clone())
+
+
+@pytest.mark.parametrize("name", DATASET_CHECKS)
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_dataset_checks(model, name):
+    check = getattr(checks.common, f"check_{name}")
+    check(model.clone(), list(datasets.TrumpApproval().take(100)))
+
+
+def regimes(n, seed):
+    """Levels -4, 0 and +4 with unit variance."""
+    rng = np.random.default_rng(seed)
+    for z in rng.integers(3, size=n).tolist():
+        yield {"x": float(rng.normal(4.0 * (z - 1)))}, z
+
+
+def test_in_a_pipeline_with_progressive_validation(compiled):
+    n = 5000 if compiled else 1000
+    model = preprocessing.StandardScaler() | OnlineGMM(n_components=3, warm_up=400, seed=1)
+    score = evaluate.progressive_val_score(regimes(n, 1), model, metrics.AdjustedRand())
+    by_hand = preprocessing.StandardScaler() | OnlineGMM(n_components=3, warm_up=400, seed=1)
+    truth, labels = [], []
+    for x, y in regimes(n, 1):
+        labels.append(by_hand.predict_one(x))
+        truth.append(y)
+        by_hand.learn_one(x)
+    assert score.get() == pytest.approx(adjusted_rand_score(truth, labels))
+    assert adjusted_rand_score(truth[400:], labels[400:]) > 0.85
+    assert by_hand.score_one({"x": 0.0}) == by_hand["OnlineGMM"].score_one(
+        by_hand["StandardScaler"].transform_one({"x": 0.0})
+    )
+
+
+def test_pipeline_over_a_csv_file(tmp_path):
+    path = tmp_path / "series.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["x", "regime"])
+        writer.writerows([x["x"], y] for x, y in regimes(600, 2))
+    model = preprocessing.StandardScaler() | OnlineGMM(n_components=3, warm_up=200, seed=1)
+    rows = stream.iter_csv(str(path), converters={"x": float, "regime": int}, target="regime")
+    counts = {0: 0, 1: 0, 2: 0}
+    for x, _ in rows:
+        counts[model.predict_one(x)] += 1
+        model.learn_one(x)
+    assert sum(counts.values()) == 600
+    assert min(counts.values()) > 20
+
+
+def test_silhouette_reads_the_centers():
+    model = OnlineGMM(3, warm_up=100, seed=1)
+    metric = metrics.Silhouette()
+    for x, _ in regimes(400, 3):
+        label = model.predict_one(x)
+        model.learn_one(x)
+        metric.update(x=x, y_pred=label, centers=model.centers)
+    assert metric.get() > 0.0
+
+
+def test_minibatches_through_a_pipeline():
+    frame = pd.DataFrame([x for x, _ in regimes(400, 4)])
+    model = preprocessing.StandardScaler() | OnlineGMM(3, warm_up=100, seed=1)
+    for start in range(0, 400, 50):
+        model.learn_many(frame[start : start + 50])
+    assert set(model.predict_many(frame)) == {0, 1, 2}
+
+
+def test_as_a_scikit_learn_clusterer():
+    X = np.array([[x["x"]] for x, _ in regimes(600, 5)])
+    wrapped = compat.convert_river_to_sklearn(OnlineGMM(3, warm_up=100, seed=1)).fit(X)
+    assert set(wrapped.labels_) <= {0, 1, 2}
+    assert set(wrapped.predict(X)) == {0, 1, 2}
