@@ -42,9 +42,7 @@ SPHERICAL = 3
 LARGEST = 1e150
 """Values beyond this have no finite square and are refused."""
 
-LEARNT = 0
-OUTLIER = 1
-EMPTY = 2
+ABSENT = object()
 
 
 def zeros(size: int) -> array[float]:
@@ -90,14 +88,15 @@ def fill(x: Any, names: tuple[Any, ...], out: cython.double[::1]) -> cython.Py_s
     j: cython.Py_ssize_t
     value: cython.double
     found: cython.Py_ssize_t = 0
+    plain: cython.bint = type(x) is dict
     for j in range(len(names)):
-        item = x.get(names[j], fill)
-        if item is fill:
+        item = cython.cast(dict, x).get(names[j], ABSENT) if plain else x.get(names[j], ABSENT)
+        if item is ABSENT:
             out[j] = float("nan")
             continue
         found += 1
         if type(item) is float:
-            value = item
+            value = cython.cast(float, item)
             if value > 1e150 or value < -1e150:
                 value = number(names[j], item)
         else:
@@ -191,9 +190,6 @@ class Components:
         nearest: cython.Py_ssize_t = 0
         value: cython.double
         square: cython.double
-        mean: cython.double[::1] = self.mean
-        factor: cython.double[::1] = self.factor
-        inverse: cython.double[::1] = self.inverse
         z: cython.double[::1] = self.residual
         resp: cython.double[::1] = self.resp
 
@@ -209,14 +205,14 @@ class Components:
             base = k * n_features
             square = 0.0
             for i in range(n_features):
-                value = x[at + i] - mean[base + i]
+                value = x[at + i] - self.mean[base + i]
                 if self.dense:
                     row = (base + i) * n_features
                     for j in range(i):
-                        value -= factor[row + j] * z[j]
-                    value *= inverse[base + i]
+                        value -= self.factor[row + j] * z[j]
+                    value *= self.inverse[base + i]
                 else:
-                    value *= factor[base + i]
+                    value *= self.factor[base + i]
                 # not (v > a) also holds for NaN, what is left when two overflows meet
                 if not (value > -1e150):
                     value = -1e150
@@ -237,23 +233,22 @@ class Components:
         k: cython.Py_ssize_t
         total: cython.double = 0.0
         value: cython.double
-        resp: cython.double[::1] = self.resp
-        best: cython.double = resp[0]
+        best: cython.double = self.resp[0]
         for k in range(1, self.n_components):
-            if resp[k] > best:
-                best = resp[k]
+            if self.resp[k] > best:
+                best = self.resp[k]
         if not (best > -1e308):
             for k in range(self.n_components):
-                resp[k] = 1.0 if k == nearest else 0.0
+                self.resp[k] = 1.0 if k == nearest else 0.0
             self.log_density = best
             return best
         for k in range(self.n_components):
-            value = resp[k] - best
+            value = self.resp[k] - best
             value = exp(value) if value > -700.0 else 0.0
-            resp[k] = value
+            self.resp[k] = value
             total += value
         for k in range(self.n_components):
-            resp[k] /= total
+            self.resp[k] /= total
         self.log_density = best + log(total)
         return self.log_density
 
@@ -397,10 +392,6 @@ class Components:
         value: cython.double
         share: cython.double
         faded: cython.double = 0.0
-        weight: cython.double[::1] = self.weight
-        center: cython.double[::1] = self.center
-        scatter: cython.double[::1] = self.scatter
-        resp: cython.double[::1] = self.resp
         delta: cython.double[::1] = self.residual
 
         share = self.strength / self.points if self.points > 0.0 else 0.0
@@ -408,10 +399,10 @@ class Components:
         self.stale += g
         refresh: cython.bint = self.stale > 0.05
         for k in range(self.n_components):
-            n_old = weight[k]
-            value = g * resp[k]
+            n_old = self.weight[k]
+            value = g * self.resp[k]
             n_new = (1.0 - g) * n_old + value
-            weight[k] = n_new
+            self.weight[k] = n_new
             if value <= 1e-17 * n_new:
                 if follow and not refresh and not self.pooled:
                     if faded == 0.0:
@@ -423,31 +414,33 @@ class Components:
             base = k * d
             start = k * self.size
             for j in range(d):
-                value = (x[at + j] if complete else self.filled[base + j]) - center[base + j]
+                value = (x[at + j] if complete else self.filled[base + j]) - self.center[base + j]
                 delta[j] = value
-                center[base + j] += rho * value
+                self.center[base + j] += rho * value
             if self.dense:
                 for i in range(d):
                     row = start + i * d
                     value = rho * delta[i]
                     for j in range(i + 1):
-                        scatter[row + j] = keep * (scatter[row + j] + value * delta[j])
+                        self.scatter[row + j] = keep * (self.scatter[row + j] + value * delta[j])
             else:
                 for j in range(d):
-                    scatter[start + j] = keep * (scatter[start + j] + rho * delta[j] * delta[j])
+                    self.scatter[start + j] = keep * (
+                        self.scatter[start + j] + rho * delta[j] * delta[j]
+                    )
             if not complete:
                 if self.dense:
                     for i in range(d):
                         row = start + i * d
                         for j in range(i + 1):
-                            scatter[row + j] += rho * self.spread[row + j]
+                            self.scatter[row + j] += rho * self.spread[row + j]
                 else:
                     for j in range(d):
-                        scatter[start + j] += rho * self.spread[start + j]
+                        self.scatter[start + j] += rho * self.spread[start + j]
             if follow and not refresh and not self.pooled:
                 if self.dense and complete and n_old > 0.0:
                     for j in range(d):
-                        self.mean[base + j] = center[base + j]
+                        self.mean[base + j] = self.center[base + j]
                     value = n_old * rho / (n_old + share)
                     keep = (1.0 - g) * (n_old + share) / (n_new + share)
                     self.rank_one(k, value, keep)
@@ -474,7 +467,6 @@ class Components:
         value: cython.double
         pivot: cython.double
         v: cython.double[::1] = self.residual
-        factor: cython.double[::1] = self.factor
         product: cython.double = 1.0
         log_det: cython.double = 0.0
         gain = sqrt(gain)
@@ -482,20 +474,20 @@ class Components:
         for j in range(d):
             v[j] *= gain
         for j in range(d):
-            pivot = factor[start + j * d + j]
+            pivot = self.factor[start + j * d + j]
             value = sqrt(pivot * pivot + v[j] * v[j])
             c = value / pivot
             s = v[j] / pivot
-            factor[start + j * d + j] = keep * value
+            self.factor[start + j * d + j] = keep * value
             self.inverse[base + j] = 1.0 / (keep * value)
             product *= keep * value
             if product > 1e150 or product < 1e-150:
                 log_det += log(product)
                 product = 1.0
             for i in range(j + 1, d):
-                value = (factor[start + i * d + j] + s * v[i]) / c
+                value = (self.factor[start + i * d + j] + s * v[i]) / c
                 v[i] = c * v[i] - s * value
-                factor[start + i * d + j] = keep * value
+                self.factor[start + i * d + j] = keep * value
         self.log_norm[k] = -0.5 * d * 1.8378770664093453 - log_det - log(product)
         return 0
 
@@ -587,7 +579,6 @@ class Components:
         product: cython.double = 1.0
         log_det: cython.double = 0.0
         a: cython.double[::1] = self.matrix
-        factor: cython.double[::1] = self.factor
         if not (total > 1e-300):
             total = 1.0
             for j in range(self.size):
@@ -597,21 +588,21 @@ class Components:
                 for j in range(i):
                     value = a[i * d + j] / total
                     for m in range(j):
-                        value -= factor[start + i * d + m] * factor[start + j * d + m]
-                    factor[start + i * d + j] = value * self.inverse[base + j]
+                        value -= self.factor[start + i * d + m] * self.factor[start + j * d + m]
+                    self.factor[start + i * d + j] = value * self.inverse[base + j]
                 value = a[i * d + i] / total
                 for m in range(i):
-                    value -= factor[start + i * d + m] * factor[start + i * d + m]
+                    value -= self.factor[start + i * d + m] * self.factor[start + i * d + m]
                 floor = 1e-12 * self.prior[i * d + i]
             else:
                 value = a[i] / total
                 floor = 1e-12 * self.prior[i]
             value = sqrt(value if value > floor else floor)
             if self.dense:
-                factor[start + i * d + i] = value
+                self.factor[start + i * d + i] = value
                 self.inverse[base + i] = 1.0 / value
             else:
-                factor[start + i] = 1.0 / value
+                self.factor[start + i] = 1.0 / value
             product *= value
             if product > 1e150 or product < 1e-150:
                 log_det += log(product)
@@ -637,7 +628,6 @@ class Components:
         cross: cython.double
         value: cython.double
         delta: cython.double[::1] = self.residual
-        scatter: cython.double[::1] = self.scatter
         theirs: cython.double[::1] = other.scatter
         for k in range(self.n_components):
             value = share * other.weight[k]
@@ -657,14 +647,14 @@ class Components:
             if self.dense:
                 for i in range(d):
                     for j in range(start + i * d, start + i * d + i + 1):
-                        scatter[j] = keep * scatter[j] + rho * theirs[j]
+                        self.scatter[j] = keep * self.scatter[j] + rho * theirs[j]
                     value = cross * delta[i]
                     for j in range(i + 1):
-                        scatter[start + i * d + j] += value * delta[j]
+                        self.scatter[start + i * d + j] += value * delta[j]
             else:
                 for j in range(d):
-                    scatter[start + j] = (
-                        keep * scatter[start + j]
+                    self.scatter[start + j] = (
+                        keep * self.scatter[start + j]
                         + rho * theirs[start + j]
                         + cross * delta[j] * delta[j]
                     )
@@ -868,11 +858,10 @@ class Stream:
         gate: cython.double
         iterate: Components = self.iterate
         average: Components = self.average
-        outcome: cython.int = 0
         iterate.e_step(x, at)
         if iterate.observed == 0:
             self.n_empty += 1
-            return 2
+            return 0
         self.steps += 1.0
         g = self.step_size()
         gate = self.gates[iterate.observed]
@@ -880,14 +869,13 @@ class Stream:
             gate /= iterate.distance
             g *= gate * gate
             self.n_outliers += 1
-            outcome = 1
         iterate.m_step(x, at, g, True)
         if self.averaging and cython.cast(cython.Py_ssize_t, self.steps) % self.every == 0:
             self.averaged += 1.0
             average.mix(iterate, 1.0 / self.averaged)
             average.points = iterate.points
             average.read_out()
-        return outcome
+        return 0
 
     @cython.ccall
     def learn(self, x: cython.double[::1], n: cython.Py_ssize_t) -> None:
