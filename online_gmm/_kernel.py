@@ -96,7 +96,7 @@ def fill(x: Any, names: tuple[Any, ...], out: cython.double[::1]) -> cython.Py_s
             continue
         found += 1
         if type(item) is float:
-            value = cython.cast(float, item)
+            value = item
             if value > 1e150 or value < -1e150:
                 value = number(names[j], item)
         else:
