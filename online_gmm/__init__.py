@@ -4,8 +4,15 @@ from importlib.metadata import version
 
 from online_gmm.gmm import Assignment, OnlineGMM
 from online_gmm.mixture import GaussianMixture
-from online_gmm.step_size import PowerDecay
+from online_gmm.step_size import Constant, HalfLife, PowerDecay
 
 __version__ = version("online-gmm")
 
-__all__ = ["Assignment", "GaussianMixture", "OnlineGMM", "PowerDecay"]
+__all__ = [
+    "Assignment",
+    "Constant",
+    "GaussianMixture",
+    "HalfLife",
+    "OnlineGMM",
+    "PowerDecay",
+]

@@ -790,6 +790,11 @@ class Stream:
     scale: cython.double
     exponent: cython.double
     floor: cython.double
+    half_life: cython.double  # 0 for a power of the number of points
+    timed: cython.bint  # whether the half-life is one of time, not of points
+    follows: cython.bint
+    mass: cython.double  # weight of all that is known, for a half-life
+    last: cython.double  # time of the last point, -inf before
     gates: cython.double[::1]
     n_outliers: cython.Py_ssize_t
     n_empty: cython.Py_ssize_t
@@ -805,6 +810,10 @@ class Stream:
         scale: float,
         exponent: float,
         floor: float,
+        half_life: float,
+        timed: bool,
+        follows: bool,
+        last: float,
         gates: array[float],
     ) -> None:
         self.iterate = iterate
@@ -817,6 +826,11 @@ class Stream:
         self.scale = scale
         self.exponent = exponent
         self.floor = floor
+        self.half_life = half_life
+        self.timed = timed
+        self.follows = follows
+        self.mass = start
+        self.last = last
         self.gates = gates
         self.n_outliers = 0
         self.n_empty = 0
@@ -843,17 +857,29 @@ class Stream:
     def empty(self) -> int:
         return self.n_empty
 
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def step_size(self) -> cython.double:
-        g: cython.double = self.scale * pow(self.steps + self.start, -self.exponent)
-        if g < self.floor:
-            g = self.floor
-        return g if g < 1.0 else 1.0
+    @property
+    def last_time(self) -> float:
+        return self.last
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def learn_at(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+    def step_size(self, time: cython.double) -> cython.double:
+        g: cython.double
+        if self.half_life > 0.0:
+            g = (time - self.last if self.timed else 1.0) / self.half_life
+            # not after a warm start without times, nor for a point that comes late
+            if 0.0 < g < 1e308:
+                self.mass *= exp(-0.6931471805599453 * g)
+            self.mass += 1.0
+            return 1.0 / self.mass
+        g = self.scale * pow(self.steps + self.start, -self.exponent)
+        return g if g > self.floor else self.floor
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def learn_at(
+        self, x: cython.double[::1], at: cython.Py_ssize_t, time: cython.double
+    ) -> cython.int:
         g: cython.double
         gate: cython.double
         iterate: Components = self.iterate
@@ -863,7 +889,12 @@ class Stream:
             self.n_empty += 1
             return 0
         self.steps += 1.0
-        g = self.step_size()
+        g = self.step_size(time)
+        if time > self.last:
+            self.last = time
+        if self.follows and iterate.points * g > 1.0:
+            # what is forgotten no longer stands against the prior
+            iterate.points = 1.0 / g
         gate = self.gates[iterate.observed]
         if iterate.distance > gate:
             gate /= iterate.distance
@@ -877,19 +908,21 @@ class Stream:
             average.read_out()
         return 0
 
-    @cython.ccall
-    def learn(self, x: cython.double[::1], n: cython.Py_ssize_t) -> None:
-        """Learn n points, one after the other. O(n K D^2), or O(n K D) without covariances."""
+    def learn(
+        self, x: cython.double[::1], n: cython.Py_ssize_t, times: cython.double[::1] | None
+    ) -> None:
+        """Learn n points, one after the other, with their times if they have any."""
         i: cython.Py_ssize_t
         d: cython.Py_ssize_t = self.iterate.n_features
+        missing: cython.double = float("nan")
         for i in range(n):
-            self.learn_at(x, i * d)
+            self.learn_at(x, i * d, missing if times is None else times[i])
 
     @cython.ccall
-    def learn_one(self, x: Any, names: tuple[Any, ...]) -> cython.Py_ssize_t:
+    def learn_one(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
         """Learn a mapping, and return how many of the named features it has."""
         found: cython.Py_ssize_t = fill(x, names, self.point)
-        self.learn_at(self.point, 0)
+        self.learn_at(self.point, 0, time)
         return found
 
     @cython.cfunc
@@ -938,6 +971,11 @@ class Stream:
             "scale": self.scale,
             "exponent": self.exponent,
             "floor": self.floor,
+            "half_life": self.half_life,
+            "timed": bool(self.timed),
+            "follows": bool(self.follows),
+            "mass": self.mass,
+            "last": self.last,
             "gates": bytes(self.gates),
             "n_outliers": self.n_outliers,
             "n_empty": self.n_empty,
@@ -957,9 +995,14 @@ def stream_from_state(state: dict[str, Any]) -> Stream:
         state["scale"],
         state["exponent"],
         state["floor"],
+        state["half_life"],
+        state["timed"],
+        state["follows"],
+        state["last"],
         doubles(state["gates"]),
     )
     result.averaged = state["averaged"]
+    result.mass = state["mass"]
     result.steps = state["steps"]
     result.n_outliers = state["n_outliers"]
     result.n_empty = state["n_empty"]

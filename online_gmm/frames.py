@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from river.utils.dataframe import into_frame, to_native_frame, to_native_series
 
 from online_gmm import _kernel
+from online_gmm.clock import seconds_of_column
 
 Matrix = NDArray[np.float64]
 
@@ -31,6 +32,9 @@ class Table:
     X
         A data frame, or an array of shape (n, D) or (n,). The columns of an array are named
         0 .. D-1.
+    time
+        The name of the column that holds the time of each row, if any. It is kept apart, as
+        ``times`` in seconds.
 
     Raises
     ------
@@ -40,7 +44,7 @@ class Table:
         If a value is infinite or beyond 1e150 in magnitude. Missing values (NaN, None) are fine.
     """
 
-    def __init__(self, X: Any) -> None:
+    def __init__(self, X: Any, time: Hashable | None = None) -> None:
         self._frame: nw.DataFrame[Any] | None = None
         self.names: tuple[Hashable, ...]
         if isinstance(X, np.ndarray):
@@ -65,6 +69,12 @@ class Table:
             self.names = self.names or tuple(self._frame.columns)
             columns = [self._frame[:, j].to_numpy() for j in range(len(self.names))]
             n_rows = len(self._frame)
+        self.times: Matrix | None = None
+        if time is not None and time in self.names:
+            at = self.names.index(time)
+            self.times = seconds_of_column(columns[at], time)
+            columns = [*columns[:at], *columns[at + 1 :]]
+            self.names = (*self.names[:at], *self.names[at + 1 :])
         self.values: Matrix = np.empty((n_rows, len(self.names)))
         for j, (name, column) in enumerate(zip(self.names, columns, strict=True)):
             self.values[:, j] = _real(name, column)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 from river import base
 from scipy.stats import chi2
 
-from online_gmm import _kernel
+from online_gmm import _kernel, clock
 from online_gmm.frames import Table, flat
 from online_gmm.mixture import COVARIANCE_TYPES, GaussianMixture, from_kernel, posterior, to_kernel
-from online_gmm.step_size import PowerDecay
+from online_gmm.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.warm_start import WarmStart, warm_start
 
 AVERAGE_EVERY = 16
@@ -54,10 +55,12 @@ class OnlineGMM(base.Clusterer):
         Points fitted together at the start. They should show every regime, several times if regimes
         last.
     step_size
-        How fast new points replace old ones; `PowerDecay(0.65)` by default.
+        How fast new points replace old ones: `PowerDecay` (0.65 by default), `Constant` or
+        `HalfLife`.
     average
         Whether to report the average of the iterates rather than the last one. The average is
         more precise on a stream that does not change, the last iterate follows one that does.
+        By default this depends on whether the step size follows.
     prior
         Pseudo-points with the variance of the data that each component is born with; keeps
         components from collapsing. See `Prior`.
@@ -72,6 +75,12 @@ class OnlineGMM(base.Clusterer):
         Others that come later are ignored and counted.
     order_by
         Components are numbered by their mean of this feature; of the first by default.
+    time
+        The key of a point that holds its time, in seconds or as a datetime; it is kept out of the
+        mixture. Outside of pipelines, `learn_one` takes it as an argument too.
+    late
+        What to do with a point whose time is not after the last one's: ``raise`` an error, ``skip``
+        it (and count it) or ``learn`` it all the same.
     seed
         Makes the warm start repeatable; nothing after it is random.
 
@@ -85,6 +94,8 @@ class OnlineGMM(base.Clusterer):
         Points since the warm start that were gated.
     n_empty
         Points in which no known feature had a value; nothing is learnt from them.
+    n_late
+        Points skipped because their time was not after the last one's.
     n_unknown
         Values ignored because their feature is not known.
 
@@ -128,13 +139,15 @@ class OnlineGMM(base.Clusterer):
         *,
         covariance_type: str = "full",
         warm_up: int = 200,
-        step_size: PowerDecay | None = None,
-        average: bool = True,
+        step_size: StepSize | None = None,
+        average: bool | None = None,
         prior: float = 1e-3,
         gate: float = 1e-12,
         n_starts: int = 12,
         features: Sequence[Hashable] | None = None,
         order_by: Hashable | None = None,
+        time: Hashable | None = None,
+        late: str = "raise",
         seed: int | None = None,
     ) -> None:
         for name, value in (
@@ -153,6 +166,12 @@ class OnlineGMM(base.Clusterer):
             raise ValueError(f"prior is {prior!r}; it must be a number of pseudo-points, 0 or more")
         if not 0.0 <= gate < 1.0:
             raise ValueError(f"gate is {gate!r}; it must be a probability below 1")
+        if not isinstance(step_size, StepSize | None):
+            raise TypeError(
+                f"step_size is {step_size!r}; a PowerDecay, Constant or HalfLife is expected"
+            )
+        if late not in ("raise", "skip", "learn"):
+            raise ValueError(f"late is {late!r}; it must be 'raise', 'skip' or 'learn'")
         if features is not None and len(set(features)) != len(features):
             raise ValueError(f"features are {list(features)!r}; each may stand there once")
         if features is not None and order_by is not None and order_by not in features:
@@ -167,10 +186,16 @@ class OnlineGMM(base.Clusterer):
         self.n_starts = n_starts
         self.features = features
         self.order_by = order_by
+        self.time = time
+        self.late = late
         self.seed = seed
 
         self.start: WarmStart | None = None
         self.n_unknown = 0
+        self.n_late = 0
+        timed = isinstance(step_size, HalfLife) and step_size.seconds is not None
+        self._clocked = timed or time is not None  # every point needs a time
+        self._last = -math.inf
         self._buffer: list[dict[Hashable, float]] = []
         self._n_empty = 0
         self._names: tuple[Hashable, ...] = ()
@@ -186,22 +211,36 @@ class OnlineGMM(base.Clusterer):
 
     # -- learning -------------------------------------------------------------------------------
 
-    def learn_one(self, x: Mapping[Hashable, Any]) -> None:
+    def learn_one(
+        self, x: Mapping[Hashable, Any], t: float | datetime.datetime | None = None
+    ) -> None:
         """Learn a point: a mapping of feature names to real numbers.
+
+        Parameters
+        ----------
+        x
+            The point.
+        t
+            Its time, in seconds or as a datetime, unless x holds it under the key ``time``.
 
         Raises
         ------
         TypeError, ValueError
-            If a known feature has a value that is no finite real number, or is beyond 1e150. The
-            message names the feature; the model is unchanged.
+            If a known feature has a value that is no finite real number, or is beyond 1e150, or the
+            time is not after the last one's. The message names the feature; the model is unchanged.
         """
+        seconds = math.nan
+        if self._clocked or t is not None:
+            seconds = self._seconds(x, t)
+            if seconds <= self._last_time and self._refuse(seconds):
+                return
         stream = self._stream
         if stream is None:
-            self._keep(x)
+            self._keep(x, seconds)
             return
-        found = stream.learn_one(x, self._names)
+        found = stream.learn_one(x, self._names, seconds)
         if found != len(x):
-            self.n_unknown += len(x) - found
+            self.n_unknown += len(x) - found - (self.time in x)
 
     def learn_many(self, X: Any) -> None:
         """Learn the rows of a frame or an array: the same as `learn_one` of each in turn.
@@ -211,28 +250,80 @@ class OnlineGMM(base.Clusterer):
         TypeError, ValueError
             As of `learn_one`, naming the row too; then no row is learnt.
         """
-        table = Table(X)
+        table = Table(X, self.time)
+        keep = self._in_time(table)
+        values = table.values if keep is None else table.values[keep]
+        times = table.times if keep is None or table.times is None else table.times[keep]
         done = 0
-        if self._stream is None:
-            for row in table.values:
-                self._keep(dict(zip(table.names, row.tolist(), strict=True)))
-                done += 1
-                if self._stream is not None:
-                    break
-        if self._stream is not None and done < len(table):
-            rows = table.select(self._names)[done:]
+        while self._stream is None and done < len(values):
+            row = dict(zip(table.names, values[done].tolist(), strict=True))
+            self._keep(row, math.nan if times is None else float(times[done]))
+            done += 1
+        if self._stream is not None and done < len(values):
+            rows = table.select(self._names)
+            rows = (rows if keep is None else rows[keep])[done:]
             self.n_unknown += len(rows) * len(set(table.names) - set(self._names))
-            self._stream.learn(flat(rows), len(rows))
+            self._stream.learn(flat(rows), len(rows), None if times is None else flat(times[done:]))
 
-    def _keep(self, x: Mapping[Hashable, Any]) -> None:
+    @property
+    def _last_time(self) -> float:
+        """The time of the last point, in seconds (-inf before there is one)."""
+        return self._last if self._stream is None else self._stream.last_time
+
+    def _seconds(self, x: Mapping[Hashable, Any], t: float | datetime.datetime | None) -> float:
+        if t is not None:
+            return clock.seconds(t)
+        if self.time is None or self.time not in x:
+            raise ValueError(
+                "this point has no time: give learn_one(x, t=...), or name the key of x that holds "
+                f"it by time=...; time is {self.time!r}"
+            )
+        return clock.seconds(x[self.time], self.time)
+
+    def _refuse(self, seconds: float) -> bool:
+        """Whether a late point is to be skipped; counts it, or raises."""
+        if self.late == "raise":
+            raise ValueError(
+                f"time {seconds!r} is not after the last point's, {self._last_time!r}; "
+                "late='skip' counts such points and 'learn' takes them"
+            )
+        self.n_late += self.late == "skip"
+        return self.late == "skip"
+
+    def _in_time(self, table: Table) -> NDArray[np.bool_] | None:
+        """Which rows are not late; None if none can be."""
+        if table.times is None:
+            if self._clocked:
+                raise ValueError(
+                    f"these rows have no times: column {self.time!r} is not among "
+                    f"{', '.join(map(repr, table.names))}"
+                )
+            return None
+        before = np.fmax.accumulate(np.concatenate([[self._last_time], table.times[:-1]]))
+        late = table.times <= before
+        if self.late == "learn" or not late.any():
+            return None
+        if self.late == "raise":
+            i = int(late.argmax())
+            raise ValueError(
+                f"row {i}: time {table.times[i]!r} is not after the last point's, {before[i]!r}; "
+                "late='skip' counts such points and 'learn' takes them"
+            )
+        self.n_late += int(late.sum())
+        return np.logical_not(late)
+
+    def _keep(self, x: Mapping[Hashable, Any], seconds: float) -> None:
         """Keep a point for the warm start, and start when there are enough."""
         names = tuple(x) if self.features is None else tuple(self.features)
+        names = tuple(name for name in names if name != self.time)
         values = array("d", bytes(8 * len(names)))
-        found = _kernel.fill(x, names, values)
+        found = _kernel.fill(x, names, values) + (self.time in x)
         if all(math.isnan(value) for value in values):
             self._n_empty += 1
             return
         self.n_unknown += len(x) - found
+        if seconds > self._last:
+            self._last = seconds
         self._buffer.append(dict(zip(names, values, strict=True)))
         if len(self._buffer) >= self.warm_up:
             self.warm_start()
@@ -262,7 +353,7 @@ class OnlineGMM(base.Clusterer):
                 "this model has started already; learn_many(X) goes on from where it is, "
                 "clone().warm_start(X) starts afresh"
             )
-        table = None if X is None else Table(X)
+        table = None if X is None else Table(X, self.time)
         names = self.features
         if names is None:
             seen = dict.fromkeys(name for row in self._buffer for name in row)
@@ -272,10 +363,8 @@ class OnlineGMM(base.Clusterer):
         rows = rows.reshape(len(self._buffer), len(names))
         if table is not None:
             rows = np.vstack([rows, table.select(tuple(names))])
-            self.n_unknown += len(table) * len(set(table.names) - set(names))
         empty = np.isnan(rows).all(axis=1)
-        rows = rows[~empty]
-        if not len(rows):
+        if empty.all():
             raise ValueError("a warm start needs at least one point with a value")
         if self.order_by is not None and self.order_by not in names:
             raise ValueError(
@@ -283,11 +372,15 @@ class OnlineGMM(base.Clusterer):
                 f"{', '.join(map(repr, names))}"
             )
         self._n_empty += int(empty.sum())
-        self._begin(rows, tuple(names))
+        if table is not None:
+            self.n_unknown += len(table) * len(set(table.names) - set(names))
+            if table.times is not None:
+                self._last = max(self._last, float(table.times.max()))
+        self._begin(rows[~empty], tuple(names))
         return self
 
     def _begin(self, rows: NDArray[np.float64], names: tuple[Hashable, ...]) -> None:
-        start = warm_start(
+        self.start = start = warm_start(
             rows,
             self.n_components,
             names,
@@ -297,22 +390,30 @@ class OnlineGMM(base.Clusterer):
             self.order_by,
             self.seed,
         )
-        self.start = start
         self._names = names
         self._buffer = []
-        gated = self.gate > 0.0 and start.prior.scale_known
-        gates = chi2.isf(self.gate, np.arange(1, len(names) + 1)) if gated else np.inf
         self._stream = _kernel.Stream(
             self._statistics(start, rows),
             self._statistics(start, rows),
-            self.average,
+            self._averages,
             AVERAGE_EVERY,
             float(len(rows)),
-            1.0,
-            (self.step_size or PowerDecay()).exponent,
-            0.0,
-            flat(np.concatenate([[np.inf], np.broadcast_to(gates, len(names))])),
+            *_schedule(self.step_size or PowerDecay()),
+            self._last,
+            flat(self._gates(start, len(names))),
         )
+
+    @property
+    def _averages(self) -> bool:
+        step_size = self.step_size or PowerDecay()
+        return not step_size.follows if self.average is None else self.average
+
+    def _gates(self, start: WarmStart, n_features: int) -> NDArray[np.float64]:
+        """Squared distance of an outlier, by the number of features observed."""
+        gates = np.full(n_features + 1, np.inf)
+        if self.gate > 0.0 and start.prior.scale_known:
+            gates[1:] = chi2.isf(self.gate, np.arange(1, n_features + 1))
+        return gates
 
     def _statistics(self, start: WarmStart, rows: NDArray[np.float64]) -> _kernel.Components:
         """The statistics behind the warm start."""
@@ -366,17 +467,17 @@ class OnlineGMM(base.Clusterer):
 
     def predict_many(self, X: Any) -> Any:
         """Labels of rows: a series like the frame that came in, or an array of shape (n,)."""
-        table = Table(X)
+        table = Table(X, self.time)
         return table.series(self._posterior(table)[0].argmax(axis=1), "label")
 
     def predict_proba_many(self, X: Any) -> Any:
         """Responsibilities of rows: a frame like the one that came in, or an (n, K) array."""
-        table = Table(X)
+        table = Table(X, self.time)
         return table.frame(dict(enumerate(self._posterior(table)[0].T)))
 
     def score_many(self, X: Any) -> Any:
         """Log densities of rows, in nats: a series, or an array of shape (n,)."""
-        table = Table(X)
+        table = Table(X, self.time)
         return table.series(self._posterior(table)[1], "log_density")
 
     def _posterior(self, table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -433,6 +534,16 @@ class OnlineGMM(base.Clusterer):
             label: dict(zip(self._names, mean, strict=True))
             for label, mean in enumerate(self.mixture.means.tolist())
         }
+
+
+def _schedule(step_size: StepSize) -> tuple[float, float, float, float, bool, bool]:
+    """Scale, exponent, floor, half-life, whether that is of time, and whether steps never end."""
+    if isinstance(step_size, PowerDecay):
+        return 1.0, step_size.exponent, step_size.floor, 0.0, False, step_size.follows
+    if isinstance(step_size, Constant):
+        return step_size.step, 0.0, 0.0, 0.0, False, True
+    timed = step_size.seconds is not None
+    return 0.0, 0.0, 0.0, step_size.seconds or step_size.points or 0.0, timed, True
 
 
 def _sorted(names: dict[Hashable, None]) -> tuple[Hashable, ...]:

@@ -1,4 +1,8 @@
-"""How fast what is new replaces what is known: the step size gamma_t."""
+"""How fast what is new replaces what is known: the step size gamma_t.
+
+`PowerDecay` converges on a stream that does not change. The others never stop learning, and follow
+one that does; with them a learner reports its last iterate and not an average.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +22,21 @@ class PowerDecay:
     ----------
     exponent
         In (0.5, 1]; 1 weighs every point alike.
+    floor
+        The least step size, in [0, 1); above 0 the learner goes on following: gamma_t =
+        max((t + t0)^-exponent, floor).
 
     Examples
     --------
     >>> from online_gmm import PowerDecay
     >>> round(PowerDecay(0.65)(1, 200), 5)
     0.03184
+    >>> PowerDecay(0.65, floor=0.05)(1, 200)
+    0.05
     """
 
     exponent: float = 0.65
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.5 < self.exponent <= 1.0:
@@ -34,7 +44,94 @@ class PowerDecay:
                 f"exponent is {self.exponent!r}; it must be above 0.5 (or steps do not settle) "
                 "and at most 1 (or they die out too soon)"
             )
+        if not 0.0 <= self.floor < 1.0:
+            raise ValueError(f"floor is {self.floor!r}; it must be at least 0 and below 1")
+
+    @property
+    def follows(self) -> bool:
+        """Whether steps stay above nothing, so that the learner follows drift."""
+        return self.floor > 0.0
 
     def __call__(self, t: int, t0: int) -> float:
         """The step size of the t-th point after a warm start of t0 points."""
-        return math.pow(t + t0, -self.exponent)
+        return max(math.pow(t + t0, -self.exponent), self.floor)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """gamma_t = step: a point loses the share ``step`` of its weight with every point after it.
+
+    Parameters
+    ----------
+    step
+        In (0, 1). Regimes should last several times 1 / step points on average, or less than a
+        tenth of that; in between, components chase the regime of the moment.
+
+    Examples
+    --------
+    >>> from online_gmm import Constant
+    >>> Constant(0.01)(1, 200)
+    0.01
+    """
+
+    step: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.step < 1.0:
+            raise ValueError(f"step is {self.step!r}; it must lie between 0 and 1")
+
+    @property
+    def follows(self) -> bool:
+        """Whether steps stay above nothing, so that the learner follows drift."""
+        return True
+
+    def __call__(self, t: int, t0: int) -> float:
+        """The step size of the t-th point after a warm start of t0 points."""
+        return self.step
+
+
+@dataclass(frozen=True)
+class HalfLife:
+    """What is known counts half after so many points, or seconds.
+
+    With the weight W of all that is known, t0 at first, a point makes it W 2^(-elapsed / half-life)
+    + 1, and its step is 1 / W: an exponentially weighted mean that is right for points at any
+    distance in time, equal times included. While little has been seen this is 1 / t.
+
+    Parameters
+    ----------
+    points
+        Half-life in points. The step tends to 1 - 2^(-1 / points).
+    seconds
+        Half-life in seconds; needs the time of every point. One of the two must be given.
+
+    Examples
+    --------
+    >>> from online_gmm import HalfLife
+    >>> round(HalfLife(points=1000)(100_000, 200), 6)
+    0.000693
+    """
+
+    points: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.points, self.seconds) if value is not None]
+        if len(given) != 1:
+            raise ValueError("HalfLife takes points or seconds, one of the two")
+        if not 0.0 < given[0] < math.inf:
+            raise ValueError(f"a half-life of {given[0]!r} makes no sense; it must be above 0")
+
+    @property
+    def follows(self) -> bool:
+        """Whether steps stay above nothing, so that the learner follows drift."""
+        return True
+
+    def __call__(self, t: int, t0: int) -> float:
+        """The step size of the t-th point after a warm start of t0 points, a second apart."""
+        keep = math.pow(2.0, -1.0 / (self.points or self.seconds or 1.0))
+        faded = math.pow(keep, t)
+        return 1.0 / (t0 * faded + (1.0 - faded) / (1.0 - keep))
+
+
+StepSize = PowerDecay | Constant | HalfLife

@@ -151,8 +151,10 @@ def test_kernels_agree_to_the_last_bit(covariance_type, d):
             )
             streams.append(components)
         gates = array("d", [np.inf] + [40.0] * d)
-        stream = module.Stream(*streams, True, 16, 50.0, 1.0, 0.65, 0.0, gates)
-        stream.learn(array("d", X.ravel()), len(X))
+        stream = module.Stream(
+            *streams, True, 16, 50.0, 1.0, 0.65, 0.0, 0.0, False, False, 0.0, gates
+        )
+        stream.learn(array("d", X.ravel()), len(X), None)
         point = dict(enumerate(X[17].tolist()))
         states.append((stream.state(), stream.assign_one(point, tuple(range(d)))))
     assert states[0] == states[1]

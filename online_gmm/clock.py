@@ -1,0 +1,60 @@
+"""Times as seconds: numbers as they are, dates since 1970, those without a zone read as UTC."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+EPOCH = np.datetime64(0, "s")
+
+
+def seconds(value: Any, name: Hashable = "t") -> float:
+    """A point's time in seconds.
+
+    Raises
+    ------
+    TypeError
+        If it is no number or date; text has to be parsed before it gets here.
+    ValueError
+        If it is missing or not finite.
+    """
+    result: float
+    if isinstance(value, datetime.datetime) and value == value:
+        if value.tzinfo is None:
+            value = value.replace(tzinfo=datetime.UTC)
+        result = value.timestamp()
+    elif isinstance(value, np.datetime64):
+        # microseconds since 1970 still fit into a double exactly
+        result = float((value.astype("datetime64[us]") - EPOCH) / np.timedelta64(1, "s"))
+    elif isinstance(value, datetime.datetime):
+        result = math.nan  # pandas.NaT
+    elif value is None or isinstance(value, (str, bytes)):
+        raise TypeError(
+            f"time {name!r} is {value!r}; seconds as a number, or a datetime, are expected"
+        )
+    else:
+        try:
+            result = float(value)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"time {name!r} is {value!r}; seconds as a number, or a datetime, are expected"
+            ) from None
+    if not math.isfinite(result):
+        raise ValueError(f"time {name!r} is {value!r}; every point needs a finite time")
+    return result
+
+
+def seconds_of_column(column: NDArray[Any], name: Hashable) -> NDArray[np.float64]:
+    """The same for every row, errors naming the row."""
+    result = np.empty(len(column))
+    for i, value in enumerate(column):
+        try:
+            result[i] = seconds(value, name)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"row {i}: {error}") from None
+    return result
