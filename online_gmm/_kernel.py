@@ -378,77 +378,91 @@ class Components:
         last time add up to 5 %.
         """
         k: cython.Py_ssize_t
-        i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         base: cython.Py_ssize_t
-        start: cython.Py_ssize_t
-        row: cython.Py_ssize_t
         d: cython.Py_ssize_t = self.n_features
-        complete: cython.bint = self.observed == d
+        rank_one: cython.bint = self.dense and self.observed == d
         n_old: cython.double
         n_new: cython.double
         rho: cython.double
-        keep: cython.double
         value: cython.double
-        share: cython.double
+        share: cython.double = self.strength / self.points if self.points > 0.0 else 0.0
         faded: cython.double = 0.0
-        delta: cython.double[::1] = self.residual
 
-        share = self.strength / self.points if self.points > 0.0 else 0.0
         self.points += 1.0
         self.stale += g
-        refresh: cython.bint = self.stale > 0.05
+        all_anew: cython.bint = follow and (self.pooled or self.stale > 0.05)
         for k in range(self.n_components):
             n_old = self.weight[k]
             value = g * self.resp[k]
             n_new = (1.0 - g) * n_old + value
             self.weight[k] = n_new
             if value <= 1e-17 * n_new:
-                if follow and not refresh and not self.pooled:
+                if follow and not all_anew:
                     if faded == 0.0:
                         faded = log(1.0 - g) if g < 1.0 else -745.0
                     self.log_coef[k] += faded
                 continue
             rho = value / n_new
-            keep = 1.0 - rho
-            base = k * d
-            start = k * self.size
+            self.absorb(k, x, at, rho)
+            if not follow or all_anew:
+                continue
+            if rank_one and n_old > 0.0:
+                base = k * d
+                for j in range(d):
+                    self.mean[base + j] = self.center[base + j]
+                self.rank_one(
+                    k,
+                    n_old * rho / (n_old + share),
+                    (1.0 - g) * (n_old + share) / (n_new + share),
+                )
+                self.log_coef[k] = log(n_new) + self.log_norm[k]
+            else:
+                self.read_out_one(k, self.strength / self.points)
+        if all_anew:
+            self.read_out()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def absorb(
+        self, k: cython.Py_ssize_t, x: cython.double[::1], at: cython.Py_ssize_t, rho: cython.double
+    ) -> cython.int:
+        """Mean and scatter of component k move by rho towards a point; d is left in residual."""
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        row: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        base: cython.Py_ssize_t = k * d
+        start: cython.Py_ssize_t = k * self.size
+        complete: cython.bint = self.observed == d
+        keep: cython.double = 1.0 - rho
+        value: cython.double
+        for j in range(d):
+            value = (x[at + j] if complete else self.filled[base + j]) - self.center[base + j]
+            self.residual[j] = value
+            self.center[base + j] += rho * value
+        if self.dense:
+            for i in range(d):
+                row = start + i * d
+                value = rho * self.residual[i]
+                for j in range(i + 1):
+                    self.scatter[row + j] = keep * (
+                        self.scatter[row + j] + value * self.residual[j]
+                    )
+        else:
             for j in range(d):
-                value = (x[at + j] if complete else self.filled[base + j]) - self.center[base + j]
-                delta[j] = value
-                self.center[base + j] += rho * value
+                value = self.residual[j]
+                self.scatter[start + j] = keep * (self.scatter[start + j] + rho * value * value)
+        if not complete:
             if self.dense:
                 for i in range(d):
                     row = start + i * d
-                    value = rho * delta[i]
                     for j in range(i + 1):
-                        self.scatter[row + j] = keep * (self.scatter[row + j] + value * delta[j])
+                        self.scatter[row + j] += rho * self.spread[row + j]
             else:
                 for j in range(d):
-                    self.scatter[start + j] = keep * (
-                        self.scatter[start + j] + rho * delta[j] * delta[j]
-                    )
-            if not complete:
-                if self.dense:
-                    for i in range(d):
-                        row = start + i * d
-                        for j in range(i + 1):
-                            self.scatter[row + j] += rho * self.spread[row + j]
-                else:
-                    for j in range(d):
-                        self.scatter[start + j] += rho * self.spread[start + j]
-            if follow and not refresh and not self.pooled:
-                if self.dense and complete and n_old > 0.0:
-                    for j in range(d):
-                        self.mean[base + j] = self.center[base + j]
-                    value = n_old * rho / (n_old + share)
-                    keep = (1.0 - g) * (n_old + share) / (n_new + share)
-                    self.rank_one(k, value, keep)
-                    self.log_coef[k] = log(n_new) + self.log_norm[k]
-                else:
-                    self.read_out_one(k, self.strength / self.points)
-        if follow and (refresh or self.pooled):
-            self.read_out()
+                    self.scatter[start + j] += rho * self.spread[start + j]
         return 0
 
     @cython.cfunc
@@ -704,6 +718,56 @@ class Components:
             if self.observed > 0:
                 self.m_step(x, i * self.n_features, 1.0 / (self.points + 1.0), False)
         return total
+
+    def collect(
+        self, x: cython.double[::1], n: cython.Py_ssize_t, responsibilities: cython.double[::1]
+    ) -> None:
+        """Statistics of n complete points with the responsibilities given, and the parameters."""
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        self.clear()
+        self.observed = self.n_features
+        for i in range(n):
+            for k in range(self.n_components):
+                self.resp[k] = responsibilities[i * self.n_components + k]
+            self.m_step(x, i * self.n_features, 1.0 / (self.points + 1.0), False)
+        self.read_out()
+
+    def revisit(
+        self, x: cython.double[::1], n: cython.Py_ssize_t, responsibilities: cython.double[::1]
+    ) -> None:
+        """Make each of the n points collected responsible anew, the parameters following each.
+
+        A point's old share is taken out and its new one put in at once: an M-step whose weight, the
+        difference, may be negative. A point that would take away half of a component is left as it
+        is for this time.
+        """
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        row: cython.Py_ssize_t
+        share: cython.double = self.strength / self.points
+        change: cython.double
+        bearable: cython.bint
+        for i in range(n):
+            self.e_step(x, i * self.n_features)
+            row = i * self.n_components
+            bearable = True
+            for k in range(self.n_components):
+                change = (self.resp[k] - responsibilities[row + k]) / self.points
+                if change < -0.5 * self.weight[k]:
+                    bearable = False
+            if not bearable:
+                continue
+            for k in range(self.n_components):
+                change = (self.resp[k] - responsibilities[row + k]) / self.points
+                responsibilities[row + k] = self.resp[k]
+                if change > 1e-17 * self.weight[k] or change < -1e-17 * self.weight[k]:
+                    self.weight[k] += change
+                    self.absorb(k, x, i * self.n_features, change / self.weight[k])
+                    if not self.pooled:
+                        self.read_out_one(k, share)
+            if self.pooled:
+                self.read_out()
 
     def posterior(
         self,
