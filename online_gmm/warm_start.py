@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
+from scipy.cluster.vq import ClusterError, kmeans2
 
 from online_gmm import batch
 from online_gmm.mixture import GaussianMixture, from_kernel, to_kernel
@@ -149,7 +149,10 @@ def _k_means_start(
     scaled = (X - X[0]) / np.where(sd > 0.0, sd, 1.0)
     distinct, labels = np.unique(scaled, axis=0, return_inverse=True)
     if len(distinct) > k:
-        _, labels = kmeans2(scaled, k, minit="++", missing="warn", rng=rng)
+        try:
+            _, labels = kmeans2(scaled, k, minit="++", missing="raise", rng=rng)
+        except ClusterError:  # k-means has emptied a cluster
+            return _random_start(X, k, prior, features, rng)
     weights = np.bincount(labels.ravel(), minlength=k).astype(np.float64)
     means = X[rng.choice(len(X), size=k)]
     covariances = np.repeat(np.diag(prior.variances)[None], k, axis=0)

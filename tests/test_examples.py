@@ -27,14 +27,16 @@ def kernel():
     return None
 
 
+def imported(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="module")
 def first_series() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("first_series", EXAMPLES / "first_series.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    return imported("first_series")
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +166,13 @@ def test_pipeline(tmp_path):
     assert text == run("pipeline.py", cwd=tmp_path)
     (progressive,) = (line for line in text.splitlines() if "progressively" in line)
     (afterwards,) = (line for line in text.splitlines() if "afterwards" in line)
-    assert float(progressive.split()[0]) > 0.8
+    assert float(progressive.split()[0]) > 0.7
     assert float(afterwards.split()[0]) > 0.99
     assert text.count("label 2:") == 2
+
+
+def test_pipeline_does_not_depend_on_a_lucky_stream():
+    scaled_sensors = imported("pipeline").scaled_sensors
+    scores = np.array([scaled_sensors(seed) for seed in range(10)])
+    assert scores[:, 0].min() > 0.7  # the warm-up, a ninth of the stream, has but one label
+    assert scores[:, 1].min() > 0.98
