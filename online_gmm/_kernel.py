@@ -49,6 +49,26 @@ def zeros(size: int) -> array[float]:
     return array("d", bytes(8 * size))
 
 
+def doubles(data: bytes) -> array[float]:
+    values = zeros(0)
+    values.frombytes(data)
+    return values
+
+
+@cython.cfunc
+def permute(values: cython.double[::1], order: list[int], size: cython.Py_ssize_t) -> cython.int:
+    """Block k of so many values becomes what block order[k] was."""
+    k: cython.Py_ssize_t
+    i: cython.Py_ssize_t
+    source: cython.Py_ssize_t
+    old: cython.double[::1] = doubles(bytes(values))
+    for k in range(len(order)):
+        source = order[k]
+        for i in range(size):
+            values[k * size + i] = old[source * size + i]
+    return 0
+
+
 @cython.cfunc
 def number(name: Any, value: Any) -> cython.double:
     """A feature's value as a double, NaN when it is missing; refuses what is not a real number."""
@@ -153,7 +173,7 @@ class Components:
         self.pooled = kind == TIED or kind == SPHERICAL
         self.size = n_features * n_features if self.dense else n_features
         self.strength = strength
-        self.prior = prior
+        self.prior = doubles(bytes(prior))
         self.points = 0.0
         self.stale = 0.0
         self.weight = zeros(n_components)
@@ -676,10 +696,28 @@ class Components:
 
     def merge(self, other: Components) -> None:
         """Add another's statistics, as if its points had been accumulated here."""
+        j: cython.Py_ssize_t
         points: cython.double = self.points + other.points
+        share: cython.double
         if points > 0.0:
-            self.mix(other, other.points / points)
+            share = other.points / points
+            self.mix(other, share)
+            for j in range(self.size):
+                self.prior[j] += share * (other.prior[j] - self.prior[j])
         self.points = points
+
+    def reorder(self, order: list[int]) -> None:
+        """Component k becomes what order[k] was."""
+        d: cython.Py_ssize_t = self.n_features
+        permute(self.weight, order, 1)
+        permute(self.center, order, d)
+        permute(self.scatter, order, self.size)
+        permute(self.mean, order, d)
+        permute(self.factor, order, self.size)
+        if self.dense:
+            permute(self.inverse, order, d)
+        permute(self.log_norm, order, 1)
+        permute(self.log_coef, order, 1)
 
     def clear(self) -> None:
         """Forget the statistics and keep the parameters."""
@@ -808,12 +846,6 @@ class Components:
         return components_from_state, (self.state(),)
 
 
-def doubles(data: bytes) -> array[float]:
-    values = zeros(0)
-    values.frombytes(data)
-    return values
-
-
 def components_from_state(state: dict[str, Any]) -> Components:
     n_components, n_features, kind = state["shape"]
     result: Components = Components(
@@ -910,8 +942,9 @@ class Stream:
         return self.average if self.averaging else self.iterate
 
     @property
-    def n_steps(self) -> int:
-        return int(self.steps)
+    def n_points(self) -> int:
+        """Learnt, those of the warm start included."""
+        return int(self.start + self.steps)
 
     @property
     def outliers(self) -> int:
@@ -988,6 +1021,25 @@ class Stream:
         found: cython.Py_ssize_t = fill(x, names, self.point)
         self.learn_at(self.point, 0, time)
         return found
+
+    def reorder(self, order: list[int]) -> None:
+        """Component k becomes what order[k] was."""
+        self.iterate.reorder(order)
+        self.average.reorder(order)
+
+    def merge(self, other: Stream) -> None:
+        """Go on as if the other's points had been learnt here too."""
+        self.iterate.merge(other.iterate)
+        self.iterate.read_out()
+        self.average.merge(other.average)
+        self.average.read_out()
+        self.averaged += other.averaged
+        self.steps += other.steps
+        self.start += other.start
+        self.mass += other.mass
+        self.last = max(self.last, other.last)
+        self.n_outliers += other.n_outliers
+        self.n_empty += other.n_empty
 
     @cython.cfunc
     def examine(self, x: Any, names: tuple[Any, ...]) -> cython.Py_ssize_t:

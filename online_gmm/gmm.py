@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import math
 from array import array
@@ -379,6 +380,74 @@ class OnlineGMM(base.Clusterer):
         self._begin(rows[~empty], tuple(names))
         return self
 
+    def merge(self, other: OnlineGMM) -> OnlineGMM:
+        """Take in what another model of the same settings has learnt from other points.
+
+        Statistics add in proportion to the points behind them, which is associative and commutative
+        but for rounding. Components keep this model's numbers; unless both went on from the same
+        start, the other's are matched to them by assignment on Bhattacharyya distance. The other
+        model is unchanged. O(K^3 + K^2 D^3).
+
+        Returns
+        -------
+        OnlineGMM
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If the two differ in their settings or features.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from online_gmm import OnlineGMM
+        >>> rng = np.random.default_rng(1)
+        >>> X = rng.normal(rng.choice([0.0, 9.0], size=4000), 1.0)
+        >>> shards = [OnlineGMM(2, seed=1), OnlineGMM(2, seed=2)]
+        >>> for shard, rows in zip(shards, np.split(X, 2)):
+        ...     shard.learn_many(rows)
+        >>> both = shards[0].merge(shards[1])
+        >>> both.n_points, both.mixture.means.ravel().round(1)
+        (4000, array([0., 9.]))
+        """
+        mine, theirs = ({**m._get_params(), "seed": None} for m in (self, other))
+        for name, value in mine.items():
+            if theirs[name] != value:
+                raise ValueError(
+                    f"models that differ in {name} cannot be merged: {value!r} and {theirs[name]!r}"
+                )
+        if other._stream is None:
+            self._take(other._buffer, other._last)
+        elif self._stream is None:
+            kept = self._buffer
+            self._buffer, self._names, self.start = [], other._names, other.start
+            self._stream = copy.deepcopy(other._stream)
+            self._take(kept, self._last)
+        else:
+            if self._names != other._names:
+                raise ValueError(
+                    f"models that know different features cannot be merged: "
+                    f"{', '.join(map(repr, self._names))} and "
+                    f"{', '.join(map(repr, other._names))}"
+                )
+            stream = copy.deepcopy(other._stream)
+            if self.start is not other.start:
+                stream.reorder(other.mixture.order_like(self.mixture).tolist())
+            self._stream.merge(stream)
+        self._n_empty += other._n_empty
+        self.n_late += other.n_late
+        self.n_unknown += other.n_unknown
+        return self
+
+    def _take(self, rows: list[dict[Hashable, float]], last: float) -> None:
+        """Learn the points that another model has kept."""
+        for row in rows:
+            if self._stream is None:
+                self._keep(row, last)
+            else:
+                self._stream.learn_one(row, self._names, last)
+
     def _begin(self, rows: NDArray[np.float64], names: tuple[Hashable, ...]) -> None:
         self.start = start = warm_start(
             rows,
@@ -497,9 +566,7 @@ class OnlineGMM(base.Clusterer):
 
     @property
     def n_points(self) -> int:
-        if self._stream is None or self.start is None:
-            return len(self._buffer)
-        return self.start.n_points + self._stream.n_steps
+        return len(self._buffer) if self._stream is None else self._stream.n_points
 
     @property
     def n_outliers(self) -> int:

@@ -149,8 +149,8 @@ class GaussianMixture:
                 )
         return result
 
-    def matched_to(self, other: GaussianMixture) -> GaussianMixture:
-        """This mixture with its components in the order of the other's they resemble most.
+    def order_like(self, other: GaussianMixture) -> NDArray[np.intp]:
+        """For each of the other's components, the one of these that goes with it.
 
         Assignment on Bhattacharyya distance; both must have as many components.
         """
@@ -159,8 +159,12 @@ class GaussianMixture:
                 f"mixtures of {self.n_components} and {other.n_components} components "
                 "cannot be matched one to one"
             )
-        _, order = linear_sum_assignment(other.bhattacharyya(self))
-        return self.reordered(order)
+        order: NDArray[np.intp] = linear_sum_assignment(other.bhattacharyya(self))[1]
+        return order
+
+    def matched_to(self, other: GaussianMixture) -> GaussianMixture:
+        """This mixture with its components in the order of the other's they go with."""
+        return self.reordered(self.order_like(other))
 
     def error(self, other: GaussianMixture) -> float:
         """The largest relative difference between the parameters of two matched mixtures.

@@ -1,0 +1,140 @@
+"""Models that learnt apart become one."""
+
+import copy
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from online_gmm import GaussianMixture, HalfLife, OnlineGMM
+from online_gmm.batch import fit
+from online_gmm.prior import Prior
+from tests.test_kernel import TYPES, blobs
+
+TRUTH = GaussianMixture([0.5, 0.3, 0.2], [[-3.0], [0.0], [4.0]], [[[1.0]], [[0.64]], [[2.25]]])
+
+
+def divergence(mixture, truth=TRUTH):
+    """KL(truth, mixture) of one feature, by quadrature."""
+
+    def integrand(x):
+        log_p = truth.score_samples([[x]])[0]
+        return np.exp(log_p) * (log_p - mixture.score_samples([[x]])[0])
+
+    return quad(integrand, -14.0, 16.0, points=[-3.0, 0.0, 4.0], limit=200)[0]
+
+
+def shards(covariance_type, same_start, n=4):
+    X = blobs(400 * n, 3, seed=1)
+    first = OnlineGMM(3, covariance_type=covariance_type, warm_up=100, seed=1)
+    first.warm_start(X[:100])
+    models = []
+    for i, rows in enumerate(np.array_split(X, n)):
+        model = OnlineGMM(3, covariance_type=covariance_type, warm_up=100, seed=i)
+        if same_start:
+            model = copy.copy(first)
+            model._stream = copy.deepcopy(first._stream)
+        model.learn_many(rows)
+        models.append(model)
+    return models
+
+
+def merged(models, order):
+    result = copy.deepcopy(models[order[0]])
+    for i in order[1:]:
+        result.merge(models[i])
+    return result
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("same_start", [True, False])
+def test_order_of_merging_does_not_matter(covariance_type, same_start):
+    models = shards(covariance_type, same_start)
+    before = [m._stream.state() for m in models]
+    one = merged(models, [0, 1, 2, 3])
+    two = merged(models, [3, 1, 0, 2])
+    left, right = merged(models, [0, 1]), merged(models, [2, 3])
+    three = left.merge(right)
+    for other in (two, three):
+        assert other.mixture.matched_to(one.mixture).error(one.mixture) < 1e-10
+        assert other.n_points == one.n_points == sum(m.n_points for m in models)
+    assert [m._stream.state() for m in models] == before
+
+
+def test_labels_are_matched_when_models_started_apart():
+    X = blobs(800, 2, seed=4)
+    one = OnlineGMM(3, order_by=0, seed=1).warm_start(X[:400])
+    other = OnlineGMM(3, order_by=0, seed=1).warm_start(X[400:])
+    other._stream.reorder([2, 0, 1])
+    before = one.mixture
+    one.merge(other)
+    assert one.mixture.error(before) < 0.5
+    np.testing.assert_array_equal(one.mixture.predict(X), before.predict(X))
+
+
+def test_four_shards_are_nearly_as_good_as_batch(compiled):
+    n, seeds = (100_000, 5) if compiled else (4_000, 1)
+    online = best = 0.0
+    for seed in range(seeds):
+        X, _ = TRUTH.sample(n, seed)
+        models = [OnlineGMM(3, seed=1) for _ in range(4)]
+        for model, rows in zip(models, np.array_split(X, 4), strict=True):
+            model.learn_many(rows)
+        online += divergence(merged(models, range(4)).mixture)
+        best += divergence(fit(X, TRUTH, Prior.of(X, 3, 1e-3), tol=1e-6).mixture)
+    assert online / best < (1.6 if compiled else 5.0)
+
+
+def test_goes_on_learning_as_one():
+    models = shards("full", same_start=True, n=2)
+    both = merged(models, [0, 1])
+    X = blobs(3000, 3, seed=1)
+    step = (both.n_points + 1) ** -0.65
+    before = np.frombuffer(both._stream.iterate_components.state()["weight"])
+    r = both._stream.iterate_components
+    both.learn_many(X[:1])
+    after = np.frombuffer(both._stream.iterate_components.state()["weight"])
+    assert np.abs(after - before).max() <= step
+    assert np.abs(after - before).max() > step / 4
+    both.learn_many(X[1:])
+    assert r is both._stream.iterate_components
+
+
+@pytest.mark.parametrize(("a", "b"), [(30, 40), (30, 80), (80, 30), (150, 30), (30, 150)])
+def test_models_that_have_not_started(a, b):
+    X = blobs(200, 2, seed=1)
+    one, other = (OnlineGMM(2, warm_up=100, seed=1) for _ in range(2))
+    one.learn_many(X[:a])
+    other.learn_many(X[a : a + b])
+    one.merge(other)
+    assert one.n_points == a + b
+    assert one.is_started == (a + b >= 100)
+    if a < 100 and b < 100:
+        whole = OnlineGMM(2, warm_up=100, seed=1)
+        whole.learn_many(X[: a + b])
+        assert whole.is_started == one.is_started
+        if one.is_started:
+            assert whole._stream.state() == one._stream.state()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_components": 2}, "differ in n_components cannot be merged: 3 and 2"),
+        ({"covariance_type": "diag"}, "differ in covariance_type"),
+        ({"step_size": HalfLife(100)}, "differ in step_size"),
+        ({"prior": 1.0}, "differ in prior"),
+    ],
+)
+def test_models_that_differ(settings, message):
+    with pytest.raises(ValueError, match=message):
+        OnlineGMM(3).merge(OnlineGMM(**{"n_components": 3, **settings}))
+
+
+def test_models_of_different_features():
+    one = OnlineGMM(2, features=None, seed=1).warm_start(blobs(50, 2, seed=1))
+    other = OnlineGMM(2, features=None, seed=1).warm_start(blobs(50, 3, seed=1))
+    with pytest.raises(
+        ValueError, match="know different features cannot be merged: 0, 1 and 0, 1, 2"
+    ):
+        one.merge(other)
