@@ -1,0 +1,436 @@
+"""The command line. What is slow to import is imported where it is needed: help is instant."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+
+from replay.source import Format, InputError, Source
+
+if TYPE_CHECKING:
+    from replay.check import Tolerances
+    from replay.run import LabelledRow, Settings
+
+OUT = Path("out")
+"""Where pictures and labels go unless told."""
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", no_args_is_help=False)
+
+
+class Covariance(StrEnum):
+    full = "full"
+    tied = "tied"
+    diag = "diag"
+    spherical = "spherical"
+
+
+class Decimal(StrEnum):
+    point = "."
+    comma = ","
+
+
+File = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE.csv]",
+        help="CSV file, plain or gzipped. Without it the two bundled series are taken.",
+        show_default=False,
+    ),
+]
+Value = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COL",
+        help="Column to learn; repeat it for more. May be left out if only one column has numbers.",
+        show_default=False,
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COL", help="Column that tells the time; copied as it is.", show_default=False
+    ),
+]
+Regimes = Annotated[int, typer.Option(min=1, help="Components of the mixture.")]
+WarmUp = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Rows fitted together at the start; they should show every regime if possible."
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Makes the warm start repeatable.")]
+CovarianceType = Annotated[Covariance, typer.Option(help="Shape of the components.")]
+Prior = Annotated[
+    float, typer.Option(min=0.0, help="Pseudo-points that keep each component from collapsing.")
+]
+Exponent = Annotated[
+    float | None,
+    typer.Option(
+        help="Step t^-EXPONENT, above 0.5 and up to 1. The lower, the sooner a bad start is "
+        "forgotten, and a regime that stays away; at 1 all rows weigh alike. [default: 0.65; 1 for "
+        "WaterFlow]",
+        show_default=False,
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHAR",
+        help="Between columns. [default: comma, semicolon or tab, as in the first line]",
+        show_default=False,
+    ),
+]
+DecimalMark = Annotated[Decimal, typer.Option(help="Decimal mark.")]
+Encoding = Annotated[str, typer.Option(help="Encoding of the file, such as utf-16 or latin-1.")]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="The first line is data; columns are called 0, 1, ...")
+]
+
+
+@app.callback(invoke_without_command=True)
+def replay(context: typer.Context) -> None:
+    """Replay a CSV file through the streaming segmenter, and check it against batch EM.
+
+    **replay run** labels a file row by row, **replay check** compares with batch EM.
+
+    Without a command both are done for the two bundled series: the 50-point series and river's
+    WaterFlow. Labels and pictures go to the folder `out`.
+
+    Exit status: 0 when all is within the tolerances, 1 when not, 2 for bad input.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with _explained():
+        from replay.run import Settings
+
+        all_passed = True
+        for name, source, settings in _bundled(Settings(), None):
+            _run(source, settings, OUT / f"{name}_labels.csv", OUT / f"{name}_series.png")
+            all_passed &= _check(source, settings, _tolerances(), OUT / f"{name}_check.png", None)
+    raise typer.Exit(0 if all_passed else 1)
+
+
+@app.command()
+def run(
+    file: File = None,
+    value: Value = None,
+    time: Time = None,
+    regimes: Regimes = 3,
+    warm_up: WarmUp = 200,
+    seed: Seed = 1,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.csv", help="Write the labelled rows here; - is stdout."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.png", help="Draw the series coloured by regime here."),
+    ] = None,
+    covariance: CovarianceType = Covariance.full,
+    prior: Prior = 1e-3,
+    exponent: Exponent = None,
+    delimiter: Delimiter = None,
+    decimal: DecimalMark = Decimal.point,
+    encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+) -> None:
+    """Label a file row by row, in constant memory, and sum up what was found.
+
+    Every row is labelled *before* it is learnt, from the rows above it; only the warm-up is
+    labelled as a whole. The labels file has the time and the values as they were, the `label`, its
+    `probability`, and `outlier` (1 for a row far from every regime). An empty cell, NaN, NA, null
+    or None is a missing value.
+
+    Example: **replay run pump.csv --value pressure --value flow --time when --regimes 3 --labels
+    labels.csv --plot series.png**
+    """
+    with _explained():
+        settings = _settings(regimes, warm_up, seed, covariance, prior, exponent)
+        style = _style(delimiter, decimal, encoding, no_header)
+        if file is None:
+            _only_with_a_file(
+                **{"--value": value, "--time": time, "--labels": labels, "--plot": plot}
+            )
+        for _, source, chosen in _sources(file, value, time, style, settings, exponent):
+            _run(source, chosen, labels, plot)
+
+
+@app.command()
+def check(
+    file: File = None,
+    value: Value = None,
+    time: Time = None,
+    regimes: Regimes = 3,
+    warm_up: WarmUp = 200,
+    seed: Seed = 1,
+    passes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Replay the file so many times. [default: once; with --exact until nothing moves]",
+            show_default=False,
+        ),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Do not stream: add up the statistics of the whole file under frozen parameters, "
+            "pass after pass. This must land where batch EM does.",
+        ),
+    ] = False,
+    max_gap: Annotated[
+        float, typer.Option(help="Nats a row by which batch EM may be more likely.")
+    ] = 0.01,
+    min_agreement: Annotated[
+        float, typer.Option(help="Adjusted Rand index of the labels that is wanted.")
+    ] = 0.95,
+    max_error: Annotated[
+        float, typer.Option(help="Relative parameter error allowed with --exact.")
+    ] = 1e-6,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.png",
+            help="Draw the comparison here. [default: out/FILE_check.png]",
+            show_default=False,
+        ),
+    ] = None,
+    covariance: CovarianceType = Covariance.full,
+    prior: Prior = 1e-3,
+    exponent: Exponent = None,
+    delimiter: Delimiter = None,
+    decimal: DecimalMark = Decimal.point,
+    encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+) -> None:
+    """Compare the learner with batch EM on the same rows: same start, same prior.
+
+    At 1, 2, 5, 10, ... rows and at the end: by how much batch EM is more likely, how far apart the
+    parameters are once components are matched, and how far the labels agree. The last line decides:
+    exit status 0 within the tolerances, 1 not. The values are held in memory, 8 bytes each, for
+    batch EM.
+
+    Example: **replay check pump.csv --value pressure --regimes 2 --passes 3**
+
+    Example: **replay check pump.csv --value pressure --exact**
+    """
+    with _explained():
+        settings = _settings(regimes, warm_up, seed, covariance, prior, exponent)
+        style = _style(delimiter, decimal, encoding, no_header)
+        tolerances = _tolerances(max_gap, min_agreement, max_error if exact else None)
+        if file is None:
+            _only_with_a_file(**{"--value": value, "--time": time, "--plot": plot})
+        all_passed = True
+        for name, source, chosen in _sources(file, value, time, style, settings, exponent):
+            picture = plot or OUT / f"{name}_check.png"
+            all_passed &= _check(source, chosen, tolerances, picture, passes)
+    raise typer.Exit(0 if all_passed else 1)
+
+
+# -- what the commands share --------------------------------------------------------------------
+
+
+class Task(NamedTuple):
+    name: str
+    source: Source
+    settings: Settings
+
+
+def _settings(
+    regimes: int, warm_up: int, seed: int, covariance: str, prior: float, exponent: float | None
+) -> Settings:
+    from replay.run import Settings
+
+    settings = Settings(regimes, warm_up, seed, str(covariance), prior)
+    return settings if exponent is None else dataclasses.replace(settings, exponent=exponent)
+
+
+def _style(delimiter: str | None, decimal: str, encoding: str, no_header: bool) -> Format:
+    if delimiter in ("\\t", "tab"):
+        delimiter = "\t"
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise InputError(
+            f"--delimiter is {delimiter!r}; it must be one character and no quote, or the word tab"
+        )
+    if delimiter == str(decimal):
+        raise InputError(f"--delimiter and --decimal are both {delimiter!r}; they must differ")
+    return Format(delimiter, str(decimal), encoding, not no_header)
+
+
+def _tolerances(
+    gap: float = 0.01, agreement: float = 0.95, error: float | None = None
+) -> Tolerances:
+    from replay.check import Tolerances
+
+    return Tolerances(gap, agreement, error)
+
+
+def _sources(
+    file: Path | None,
+    value: list[str] | None,
+    time: str | None,
+    style: Format,
+    settings: Settings,
+    exponent: float | None,
+) -> Iterator[Task]:
+    if file is None:
+        yield from _bundled(settings, exponent)
+    else:
+        source = Source(file, value or (), time, style)
+        yield Task(file.name.split(".")[0] or "series", source, settings)
+
+
+def _bundled(settings: Settings, exponent: float | None) -> Iterator[Task]:
+    from replay.bundled import FIRST_SERIES, bundled
+
+    if not FIRST_SERIES.exists():
+        _err().print(
+            "The 50-point series comes with a checkout only; going on with WaterFlow.",
+            soft_wrap=True,
+        )
+    for series in bundled():
+        chosen = settings
+        if exponent is None and series.exponent is not None:
+            chosen = dataclasses.replace(settings, exponent=series.exponent)
+            # with the results, not among the notes: who reads them must know
+            _out().print(
+                f"\n{series.name} is learnt with step exponent {chosen.exponent:g}, not the "
+                f"default {settings.exponent:g}: {series.why}",
+                soft_wrap=True,
+            )
+        yield Task(series.name, Source(series.path, series.values, series.time), chosen)
+
+
+def _only_with_a_file(**options: object) -> None:
+    for name, given in options.items():
+        if given:
+            raise InputError(f"{name} is for a file of yours; put FILE.csv before it")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Bad input ends with its message and status 2."""
+    try:
+        yield
+    except InputError as error:
+        _err().print(f"error: {error}", style="red", soft_wrap=True)
+        raise typer.Exit(2) from None
+
+
+def _out() -> Console:
+    return _console(stderr=False)
+
+
+def _err() -> Console:
+    return _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
+    # column names such as "flow [l/s]" are not markup
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    return console
+
+
+def _heading(console: Console, source: Source, settings: Settings) -> None:
+    console.print()
+    console.print(str(source.path), style="bold", soft_wrap=True)
+    console.print(
+        f"columns {', '.join(source.values)}; {settings.regimes} regimes, "
+        f"{settings.covariance} covariance, warm-up of up to {settings.warm_up} rows, "
+        f"seed {settings.seed}, prior {settings.prior:g}, step exponent {settings.exponent:g}",
+        soft_wrap=True,
+    )
+
+
+def _parent(path: Path) -> Path:
+    """The path, its folder made if it is the default one."""
+    if path.parent == OUT:
+        try:
+            OUT.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the folder {OUT} cannot be made: {error.strerror}") from None
+    return path
+
+
+def _run(source: Source, settings: Settings, labels: Path | None, plot: Path | None) -> None:
+    from replay.progress import bar_on
+    from replay.run import labelled, labels_writer
+    from replay.summary import Summary
+    from replay.tables import regimes_table, totals
+
+    to_stdout = labels == Path("-")
+    console = _err() if to_stdout else _out()
+    model = settings.learner(source.values)
+    summary = Summary(settings.regimes)
+    takers: list[Callable[[LabelledRow], object]] = [summary.add]
+    if plot is not None:
+        from replay.plot import Sample, draw_series
+
+        sample = Sample()
+        takers.append(sample.add)
+    writer = (
+        nullcontext()
+        if labels is None
+        else labels_writer(None if to_stdout else _parent(labels), source)
+    )
+    with writer as write:
+        if write is not None:
+            takers.append(write)
+        for labelled_row in labelled(source, model, bar_on(_err())):
+            for take in takers:
+                take(labelled_row)
+    summary.close()
+    _heading(console, source, settings)
+    console.print(totals(summary))
+    console.print(regimes_table(summary, model.mixture))
+    if labels is not None and not to_stdout:
+        console.print(f"labels: {labels}", soft_wrap=True)
+    if plot is not None:
+        draw_series(sample, model.mixture, source.path.name, _parent(plot))
+        console.print(f"picture: {plot}", soft_wrap=True)
+
+
+def _check(
+    source: Source,
+    settings: Settings,
+    tolerances: Tolerances,
+    plot: Path,
+    passes: int | None,
+) -> bool:
+    """Print the comparison and its verdicts; with a tolerance for the error, the exact one."""
+    from replay import check
+    from replay.plot import draw_check
+    from replay.progress import bar_on
+    from replay.tables import comparison_row, comparison_table
+
+    console, notes = _out(), _err()
+    if tolerances.error is not None:
+        still = tolerances.error / 1000
+        comparisons = check.exact(source, settings, passes, still, bar_on(notes))
+    else:
+        comparisons = check.converge(source, settings, passes or 1, bar_on(notes))
+    table = comparison_table()
+    done = []
+    for comparison in comparisons:
+        done.append(comparison)
+        table.add_row(*comparison_row(comparison))
+        if notes.is_terminal:
+            notes.print(f"compared at {comparison.rows:,} rows", style="dim")
+    _heading(console, source, settings)
+    console.print(table)
+    verdicts = check.judge(done[-1], tolerances)
+    for verdict in verdicts:
+        console.print("PASS" if verdict.passed else "FAIL", verdict.text, soft_wrap=True)
+    draw_check(done, tolerances, source.path.name, _parent(plot))
+    console.print(f"picture: {plot}", soft_wrap=True)
+    return all(verdict.passed for verdict in verdicts)

@@ -1,0 +1,62 @@
+"""The replay is tested once, with the learner as it is installed."""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+# this folder is called replay as well: the package must be found first
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+
+@pytest.fixture
+def kernel():
+    """Take the place of the fixture that runs every test with each kind of kernel."""
+
+
+@pytest.fixture(autouse=True)
+def in_own_folder(tmp_path, monkeypatch):
+    """Pictures go to a folder of the current directory."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def cli():
+    """Run the command line in this process."""
+    from replay.cli import app
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture
+def write_levels(tmp_path):
+    """Write a file of rows from two levels that overlap, with some values missing."""
+
+    def write(n: int, name: str = "levels.csv") -> Path:
+        rng = np.random.default_rng(3)
+        high = rng.random(n) < 0.4
+        level = rng.normal(np.where(high, 14.0, 10.0), 1.0)
+        load = rng.normal(np.where(high, -2.0, 2.0), 2.0)
+        path = tmp_path / name
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["when", "level", "note", "load"])
+            for i in range(n):
+                level_text = "" if i % 97 == 50 else f"{level[i]:.3f}"
+                load_text = "NaN" if i % 89 == 50 or i % 97 == 50 else f"{load[i]:.3f}"
+                writer.writerow([f"t{i}", level_text, f'"{i}", noted', load_text])
+        return path
+
+    return write
+
+
+@pytest.fixture
+def two_levels(write_levels):
+    """A file of 1500 such rows."""
+    return write_levels(1500)

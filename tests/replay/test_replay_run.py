@@ -1,0 +1,203 @@
+"""The streaming loop and what it writes, against the learner driven by hand."""
+
+import csv
+import io
+import tracemalloc
+
+import pytest
+
+from online_gmm import OnlineGMM, PowerDecay
+from replay.progress import silent
+from replay.run import Settings, labelled, labels_writer
+from replay.source import Source
+from replay.summary import Summary
+
+OPTIONS = ["--value", "load", "--value", "level", "--time", "when", "--regimes", 2, "--warm-up", 60]
+
+
+def by_hand(path, warm_up=60, **parameters):
+    """The labels file as the learner would have it, without any of the replay."""
+    model = OnlineGMM(2, warm_up=warm_up, features=["load", "level"], seed=1, **parameters)
+    out = [["when", "load", "level", "label", "probability", "outlier"]]
+    with path.open(newline="") as file:
+        records = list(csv.DictReader(file))
+    points = [{name: float(r[name] or "nan") for name in ("load", "level")} for r in records]
+
+    def put(record, point):
+        label, probability, _, outlier = model.assign_one(point)
+        out.append(
+            [record[name] for name in ("when", "load", "level")]
+            + [str(label), f"{probability:.6g}", str(int(outlier))]
+        )
+
+    waiting = []
+    for record, point in zip(records, points, strict=True):
+        if model.is_started:
+            put(record, point)
+            model.learn_one(point)
+        else:
+            waiting.append((record, point))
+            model.learn_one(point)
+            if model.is_started or len(waiting) == len(records):
+                if not model.is_started:
+                    model.warm_start()
+                for held in waiting:
+                    put(*held)
+    return out
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters"),
+    [
+        ([], {}),
+        (["--exponent", 1], {"step_size": PowerDecay(1.0), "average": False}),
+        (["--covariance", "diag", "--prior", 2], {"covariance_type": "diag", "prior": 2.0}),
+    ],
+)
+def test_labels_are_the_learners(arguments, parameters, two_levels, cli, tmp_path):
+    out = tmp_path / "labels.csv"
+    result = cli("run", two_levels, *OPTIONS, *arguments, "--labels", out)
+    assert result.exit_code == 0, result.output
+    assert read(out) == by_hand(two_levels, **parameters)
+    assert len({row[3] for row in read(out)[1:]}) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.csv", "levels.csv"]
+
+
+def test_file_shorter_than_warm_up(cli, tmp_path, write_levels):
+    path = write_levels(70)
+    out = tmp_path / "labels.csv"
+    assert cli("run", path, *OPTIONS[:-1], 500, "--labels", out).exit_code == 0
+    assert read(out) == by_hand(path, warm_up=500)
+
+
+def test_labels_do_not_depend_on_later_rows(two_levels, cli, tmp_path):
+    lines = two_levels.read_text().splitlines(keepends=True)
+    altered = tmp_path / "altered.csv"
+    altered.write_text("".join(lines[:801]) + "".join("t,500,,500\n" for _ in lines[801:]))
+    for path in (two_levels, altered):
+        assert cli("run", path, *OPTIONS, "--labels", path.with_suffix(".out")).exit_code == 0
+    before, after = (read(path.with_suffix(".out")) for path in (two_levels, altered))
+    assert before[:801] == after[:801]
+    assert before[801:] != after[801:]
+
+
+def test_rows_without_values_are_labelled_too(cli, tmp_path):
+    path = tmp_path / "gaps.csv"
+    path.write_text("level\n" + "NaN\n" * 5 + "1\n2\n9\n8\n" * 10 + "\n" + "NaN\n3\n")
+    result = cli("run", path, "--regimes", 2, "--warm-up", 10, "--labels", "-")
+    assert result.exit_code == 0, result.output
+    rows = list(csv.reader(io.StringIO(result.stdout)))
+    assert len(rows) == 1 + 5 + 40 + 1 + 2
+    assert [row[0] for row in rows[1:6]] == ["NaN"] * 5
+    assert {row[1] for row in rows[1:]} == {"0", "1"}
+    assert "7 missing values" in result.stderr
+
+
+def test_failed_run_leaves_the_old_labels(two_levels, cli, tmp_path):
+    out = tmp_path / "labels.csv"
+    out.write_text("as before")
+    with two_levels.open("a") as file:
+        file.write("t,abc,,1\n")
+    result = cli("run", two_levels, *OPTIONS, "--labels", out)
+    assert result.exit_code == 2
+    assert "line 1502, column 'level'" in result.stderr
+    assert out.read_text() == "as before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.csv", "levels.csv"]
+
+
+def test_labels_never_replace_the_input(two_levels, cli):
+    content = two_levels.read_bytes()
+    result = cli("run", two_levels, *OPTIONS, "--labels", two_levels)
+    assert result.exit_code == 2
+    assert "is the input file" in result.stderr
+    assert two_levels.read_bytes() == content
+
+
+def test_column_that_would_stand_twice_in_the_labels(cli, tmp_path):
+    path = tmp_path / "taken.csv"
+    path.write_text("label\n1\n")
+    result = cli("run", path, "--labels", tmp_path / "out.csv")
+    assert result.exit_code == 2
+    assert "taken.csv, line 1, column 'label'" in result.stderr
+
+
+def test_labels_into_a_folder_that_is_not_there(two_levels, cli, tmp_path):
+    result = cli("run", two_levels, *OPTIONS, "--labels", tmp_path / "no" / "labels.csv")
+    assert result.exit_code == 2
+    assert "labels.csv cannot be written: No such file" in result.stderr
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path, write_levels):
+    def peak(n):
+        source = Source(write_levels(n), ["level", "load"])
+        model = Settings(regimes=2, warm_up=100).learner(source.values)
+        summary = Summary(2)
+        tracemalloc.start()
+        with labels_writer(tmp_path / "labels.csv", source) as write:
+            for row in labelled(source, model, silent):
+                summary.add(row)
+                write(row)
+        result = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert summary.n_rows == n
+        return result
+
+    peak(1_000)  # what is imported and cached at first use
+    few, many = peak(2_000), peak(40_000)
+    assert many < few + 50_000
+
+
+def test_summary_counts_what_the_labels_say(two_levels, cli, tmp_path):
+    out = tmp_path / "labels.csv"
+    result = cli("run", two_levels, *OPTIONS, "--labels", out)
+    labels = [row[3] for row in read(out)[1:]]
+    lengths = {"0": [], "1": []}
+    run = 0
+    for i, label in enumerate(labels):
+        run += 1
+        if i + 1 == len(labels) or labels[i + 1] != label:
+            lengths[label].append(run)
+            run = 0
+    shown = {}
+    for line in result.stdout.splitlines():
+        cells = [cell.strip() for cell in line.strip("│┃").split("│")]
+        shown[cells[0]] = cells[1:]
+    assert shown["rows"] == [f"{labels.count(k):,}" for k in "01"]
+    assert shown["segments"] == [f"{len(lengths[k]):,}" for k in "01"]
+    assert shown["longest, rows"] == [str(max(lengths[k])) for k in "01"]
+    missing = sum(cell in ("", "NaN") for row in read(out)[1:] for cell in row[1:3])
+    n_segments = sum(map(len, lengths.values()))
+    assert f"1,500 rows, {n_segments:,} segments, 0 outliers, {missing} missing" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("labels", "median"), [("0001", 3.0), ("010001", 2.0), ("0100010000", 3.0), ("1", None)]
+)
+def test_median_length(labels, median):
+    from online_gmm import Assignment
+    from replay.run import LabelledRow
+    from replay.source import Row
+
+    summary = Summary(2)
+    for label in labels:
+        row = Row(0, "", ("1",), {"x": 1.0})
+        summary.add(LabelledRow(row, Assignment(int(label), 1.0, 0.0, False)))
+    summary.close()
+    if median is None:
+        assert summary.median_length(0) != summary.median_length(0)
+    else:
+        assert summary.median_length(0) == median
+
+
+def test_outliers_are_counted_and_flagged(cli, tmp_path, write_levels):
+    path = write_levels(400)
+    with path.open("a") as file:
+        file.write("t,10,,9e6\n")
+    result = cli("run", path, *OPTIONS, "--labels", tmp_path / "labels.csv")
+    assert "1 outliers" in result.stdout
+    assert [row[-1] for row in read(tmp_path / "labels.csv")[1:]] == ["0"] * 400 + ["1"]
