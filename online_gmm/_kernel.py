@@ -730,6 +730,25 @@ class Components:
         for k in range(self.n_components * self.size):
             self.scatter[k] = 0.0
 
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def take(self, other: Components) -> cython.int:
+        """The other's statistics; the parameters stay."""
+        k: cython.Py_ssize_t
+        for k in range(self.n_components):
+            self.weight[k] = other.weight[k]
+        for k in range(self.n_components * self.n_features):
+            self.center[k] = other.center[k]
+        for k in range(self.n_components * self.size):
+            self.scatter[k] = other.scatter[k]
+        self.points = other.points
+        return 0
+
+    def stand_for(self, points: float) -> None:
+        """Let the statistics count as those of so many points."""
+        self.points = points
+        self.read_out()
+
     def load(
         self, weight: array[float], center: array[float], scatter: array[float], points: float
     ) -> None:
@@ -867,22 +886,27 @@ def components_from_state(state: dict[str, Any]) -> Components:
 @cython.final
 @cython.cclass
 class Stream:
-    """Online EM: an iterate that learns from every point, and the average of its statistics.
+    """Online EM: an iterate that learns from every point, and what is reported of it.
 
-    The iterate drives the E-step, the average (Polyak & Ruppert) is what is reported. It is taken
-    of every `every`-th iterate; neighbouring iterates differ by a step only.
+    The iterate drives the E-step. Reported is an average of the iterates (Polyak & Ruppert), taken
+    of every ``every``-th, since neighbours differ by a step only, and begun with the warm start for
+    as many of them as it had points. The average lags; to it is added the share 1 / (n gamma_n) of
+    the last iterate, which makes it the mean of the conditional statistics of all points, each
+    under the parameters it met: s_t - s_(t-1) = gamma_t (new - s_(t-1)), summed by parts.
 
-    A point further than `gates[n observed]` (squared) from every component is an outlier. Its step
-    is scaled by (gate / distance)^2, so that its pull fades as it goes out.
+    A point further than ``gates[n observed]`` (squared) from every component is an outlier. Its
+    step is scaled by (gate / distance)^2, so that its pull fades as it goes out.
+
+    Every ``stride``-th point is kept, at most ``capacity`` of them: when there are more, every
+    second one goes and the stride doubles. ``due`` is when they are to be fitted again.
     """
 
     iterate: Components
     average: Components
+    report: Components
     averaging: cython.bint
     every: cython.Py_ssize_t
-    averaged: cython.double  # iterates in the average
-    steps: cython.double  # points learnt since the warm start
-    start: cython.double  # points of the warm start
+    n: cython.Py_ssize_t  # points learnt, those of the warm start included
     scale: cython.double
     exponent: cython.double
     floor: cython.double
@@ -894,43 +918,42 @@ class Stream:
     gates: cython.double[::1]
     n_outliers: cython.Py_ssize_t
     n_empty: cython.Py_ssize_t
+    capacity: cython.Py_ssize_t
+    stride: cython.Py_ssize_t
+    kept: cython.Py_ssize_t
+    due: cython.Py_ssize_t
+    buffer: cython.double[::1]
     point: cython.double[::1]  # work space
 
     def __init__(
         self,
-        iterate: Components,
-        average: Components,
+        components: Components,
         averaging: bool,
         every: int,
-        start: float,
-        scale: float,
-        exponent: float,
-        floor: float,
-        half_life: float,
-        timed: bool,
-        follows: bool,
+        schedule: Any,
         last: float,
         gates: array[float],
+        capacity: int,
     ) -> None:
-        self.iterate = iterate
-        self.average = average
+        self.iterate = components
+        self.average = components_from_state(components.state())
+        self.report = components_from_state(components.state())
+        # scale, exponent, floor, half-life, whether of time, whether steps never end
         self.averaging = averaging
         self.every = every
-        self.averaged = 1.0
-        self.steps = 0.0
-        self.start = start
-        self.scale = scale
-        self.exponent = exponent
-        self.floor = floor
-        self.half_life = half_life
-        self.timed = timed
-        self.follows = follows
-        self.mass = start
+        self.n = int(components.points)
+        self.scale, self.exponent, self.floor, self.half_life, self.timed, self.follows = schedule
+        self.mass = components.points
         self.last = last
         self.gates = gates
         self.n_outliers = 0
         self.n_empty = 0
-        self.point = zeros(iterate.n_features)
+        self.capacity = capacity
+        self.stride = 1
+        self.kept = 0
+        self.due = 2 * self.n
+        self.buffer = zeros(capacity * components.n_features)
+        self.point = zeros(components.n_features)
 
     @property
     def iterate_components(self) -> Components:
@@ -939,12 +962,12 @@ class Stream:
     @property
     def components(self) -> Components:
         """What is reported."""
-        return self.average if self.averaging else self.iterate
+        return self.report if self.averaging else self.iterate
 
     @property
     def n_points(self) -> int:
         """Learnt, those of the warm start included."""
-        return int(self.start + self.steps)
+        return self.n
 
     @property
     def outliers(self) -> int:
@@ -953,6 +976,19 @@ class Stream:
     @property
     def empty(self) -> int:
         return self.n_empty
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the points kept are to be fitted again."""
+        return self.capacity > 0 and self.n >= self.due
+
+    @property
+    def stride_kept(self) -> int:
+        """Every how many-th point is kept."""
+        return self.stride
+
+    def points_kept(self) -> bytes:
+        return bytes(self.buffer)[: 8 * self.kept * self.iterate.n_features]
 
     @property
     def last_time(self) -> float:
@@ -969,7 +1005,7 @@ class Stream:
                 self.mass *= exp(-0.6931471805599453 * g)
             self.mass += 1.0
             return 1.0 / self.mass
-        g = self.scale * pow(self.steps + self.start, -self.exponent)
+        g = self.scale * pow(self.n, -self.exponent)
         return g if g > self.floor else self.floor
 
     @cython.cfunc
@@ -980,40 +1016,101 @@ class Stream:
         g: cython.double
         gate: cython.double
         iterate: Components = self.iterate
-        average: Components = self.average
         iterate.e_step(x, at)
         if iterate.observed == 0:
             self.n_empty += 1
             return 0
-        self.steps += 1.0
+        self.n += 1
         g = self.step_size(time)
         if time > self.last:
             self.last = time
         if self.follows and iterate.points * g > 1.0:
             # what is forgotten no longer stands against the prior
             iterate.points = 1.0 / g
+        if self.capacity > 0:
+            self.keep(x, at)
         gate = self.gates[iterate.observed]
         if iterate.distance > gate:
             gate /= iterate.distance
-            g *= gate * gate
+            iterate.m_step(x, at, g * gate * gate, True)
             self.n_outliers += 1
-        iterate.m_step(x, at, g, True)
-        if self.averaging and cython.cast(cython.Py_ssize_t, self.steps) % self.every == 0:
-            self.averaged += 1.0
-            average.mix(iterate, 1.0 / self.averaged)
-            average.points = iterate.points
-            average.read_out()
+        else:
+            iterate.m_step(x, at, g, True)
+        if self.averaging and self.n % self.every == 0:
+            self.average.mix(iterate, self.every / cython.cast(cython.double, self.n))
+            self.average.points = iterate.points
+            self.settle(g)
         return 0
 
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def settle(self, g: cython.double) -> cython.int:
+        """What is reported, from the average and the last iterate."""
+        share: cython.double = 1.0 / (self.n * g)
+        self.report.take(self.average)
+        self.report.mix(self.iterate, share if share < 1.0 else 1.0)
+        self.report.read_out()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def keep(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.iterate.n_features
+        if self.n % self.stride != 0:
+            return 0
+        if self.kept == self.capacity:
+            self.stride *= 2
+            self.kept = self.capacity // 2
+            for i in range(self.kept):
+                for j in range(d):
+                    self.buffer[i * d + j] = self.buffer[(2 * i + 1) * d + j]
+            if self.n % self.stride != 0:
+                return 0
+        for j in range(d):
+            self.buffer[self.kept * d + j] = x[at + j]
+        self.kept += 1
+        return 0
+
+    def keep_many(self, x: cython.double[::1], n: cython.Py_ssize_t) -> None:
+        """Keep the points of the warm start."""
+        i: cython.Py_ssize_t
+        learnt: cython.Py_ssize_t = self.n
+        for i in range(n):
+            self.n = learnt - n + i + 1
+            self.keep(x, i * self.iterate.n_features)
+
+    def restart(self, components: Components, gates: array[float]) -> None:
+        """Go on from other components, as if all points so far had led there."""
+        self.iterate = components
+        self.average = components_from_state(components.state())
+        self.report = components_from_state(components.state())
+        self.gates = gates
+
+    def put_off(self) -> None:
+        """The points kept are due again when the stream has doubled."""
+        self.due = 2 * self.n
+
     def learn(
-        self, x: cython.double[::1], n: cython.Py_ssize_t, times: cython.double[::1] | None
-    ) -> None:
-        """Learn n points, one after the other, with their times if they have any."""
+        self,
+        x: cython.double[::1],
+        begin: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        times: cython.double[::1] | None,
+    ) -> int:
+        """Learn points from begin on, one after the other, until end or until a fit is due.
+
+        Returns where it stopped. O(K D^2) a point, or O(K D) without covariances.
+        """
         i: cython.Py_ssize_t
         d: cython.Py_ssize_t = self.iterate.n_features
         missing: cython.double = float("nan")
-        for i in range(n):
+        for i in range(begin, end):
             self.learn_at(x, i * d, missing if times is None else times[i])
+            if self.capacity > 0 and self.n >= self.due:
+                return i + 1
+        return end
 
     @cython.ccall
     def learn_one(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
@@ -1032,21 +1129,31 @@ class Stream:
         self.iterate.merge(other.iterate)
         self.iterate.read_out()
         self.average.merge(other.average)
-        self.average.read_out()
-        self.averaged += other.averaged
-        self.steps += other.steps
-        self.start += other.start
+        self.n += other.n
         self.mass += other.mass
         self.last = max(self.last, other.last)
+        self.report.merge(other.report)
+        self.report.read_out()
         self.n_outliers += other.n_outliers
         self.n_empty += other.n_empty
+        while self.capacity > 0 and self.due <= self.n:
+            self.due *= 2
+
+    def hold(self, points: bytes, stride: int) -> None:
+        """Keep these points, every stride-th of all, in place of those kept."""
+        i: cython.Py_ssize_t
+        values: cython.double[::1] = doubles(points)
+        self.kept = len(points) // (8 * self.iterate.n_features)
+        for i in range(self.kept * self.iterate.n_features):
+            self.buffer[i] = values[i]
+        self.stride = stride
 
     @cython.cfunc
     def examine(self, x: Any, names: tuple[Any, ...]) -> cython.Py_ssize_t:
         """E-step of a mapping under the components reported; its most probable component."""
         k: cython.Py_ssize_t
         best: cython.Py_ssize_t = 0
-        components: Components = self.average if self.averaging else self.iterate
+        components: Components = self.report if self.averaging else self.iterate
         fill(x, names, self.point)
         components.e_step(self.point, 0)
         for k in range(1, components.n_components):
@@ -1059,18 +1166,18 @@ class Stream:
 
     def probabilities_one(self, x: Any, names: tuple[Any, ...]) -> list[float]:
         self.examine(x, names)
-        components: Components = self.average if self.averaging else self.iterate
+        components: Components = self.report if self.averaging else self.iterate
         return [components.resp[k] for k in range(components.n_components)]
 
     def log_density_one(self, x: Any, names: tuple[Any, ...]) -> float:
         self.examine(x, names)
-        components: Components = self.average if self.averaging else self.iterate
+        components: Components = self.report if self.averaging else self.iterate
         return components.log_density
 
     def assign_one(self, x: Any, names: tuple[Any, ...]) -> tuple[int, float, float, bool]:
         """Label, its responsibility, log density, and whether the point is an outlier."""
         label: cython.Py_ssize_t = self.examine(x, names)
-        components: Components = self.average if self.averaging else self.iterate
+        components: Components = self.report if self.averaging else self.iterate
         outlier: cython.bint = components.distance > self.gates[components.observed]
         return label, components.resp[label], components.log_density, bool(outlier)
 
@@ -1079,11 +1186,10 @@ class Stream:
         return {
             "iterate": self.iterate.state(),
             "average": self.average.state(),
+            "report": self.report.state(),
             "averaging": bool(self.averaging),
             "every": self.every,
-            "averaged": self.averaged,
-            "steps": self.steps,
-            "start": self.start,
+            "n": self.n,
             "scale": self.scale,
             "exponent": self.exponent,
             "floor": self.floor,
@@ -1095,6 +1201,10 @@ class Stream:
             "gates": bytes(self.gates),
             "n_outliers": self.n_outliers,
             "n_empty": self.n_empty,
+            "capacity": self.capacity,
+            "stride": self.stride,
+            "due": self.due,
+            "buffer": self.points_kept(),
         }
 
     def __reduce__(self) -> Any:
@@ -1104,22 +1214,21 @@ class Stream:
 def stream_from_state(state: dict[str, Any]) -> Stream:
     result: Stream = Stream(
         components_from_state(state["iterate"]),
-        components_from_state(state["average"]),
         state["averaging"],
         state["every"],
-        state["start"],
-        state["scale"],
-        state["exponent"],
-        state["floor"],
-        state["half_life"],
-        state["timed"],
-        state["follows"],
+        tuple(
+            state[name] for name in ("scale", "exponent", "floor", "half_life", "timed", "follows")
+        ),
         state["last"],
         doubles(state["gates"]),
+        state["capacity"],
     )
-    result.averaged = state["averaged"]
+    result.average = components_from_state(state["average"])
+    result.report = components_from_state(state["report"])
+    result.n = state["n"]
     result.mass = state["mass"]
-    result.steps = state["steps"]
     result.n_outliers = state["n_outliers"]
     result.n_empty = state["n_empty"]
+    result.due = state["due"]
+    result.hold(state["buffer"], state["stride"])
     return result

@@ -53,13 +53,20 @@ class BatchEM:
     """
 
     def __init__(self, start: GaussianMixture, prior: Prior, covariance_type: str = "full") -> None:
-        self.mixture = start
         self.prior = prior
         self.covariance_type = covariance_type
+        self._mixture: GaussianMixture | None = start
+        self._features = start.features
         self._components = to_kernel(
             start, covariance_type, prior.strength, prior.variances, points=0.0
         )
         self._clear()
+
+    @property
+    def mixture(self) -> GaussianMixture:
+        if self._mixture is None:
+            self._mixture = from_kernel(self._components, self._features)
+        return self._mixture
 
     def _clear(self) -> None:
         self._components.clear()
@@ -92,8 +99,21 @@ class BatchEM:
         """M-step: the parameters that the rows accumulated ask for. Begins a new pass."""
         if self.n_points:
             self._components.maximise()
-            self.mixture = from_kernel(self._components, self.mixture.features)
+            self._mixture = None
         self._clear()
+
+    def climb(self, X: NDArray[np.float64], max_iter: int, min_gain: float) -> None:
+        """EM steps on the same rows until one gains less than so many nats a row.
+
+        A pass over them is left accumulated, so that ``penalised`` is that of the last parameters.
+        """
+        self.accumulate(X)
+        for _ in range(max_iter):
+            before = self.log_likelihood
+            self.maximise()
+            self.accumulate(X)
+            if abs(self.log_likelihood - before) < min_gain:
+                break
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,8 +30,9 @@ class Table:
     Parameters
     ----------
     X
-        A data frame, or an array of shape (n, D) or (n,). The columns of an array are named
-        0 .. D-1.
+        A data frame, or an array of shape (n, D) or (n,).
+    features
+        What the columns of an array are, by position; 0 .. D-1 by default.
     time
         The name of the column that holds the time of each row, if any. It is kept apart, as
         ``times`` in seconds.
@@ -44,14 +45,24 @@ class Table:
         If a value is infinite or beyond 1e150 in magnitude. Missing values (NaN, None) are fine.
     """
 
-    def __init__(self, X: Any, time: Hashable | None = None) -> None:
+    def __init__(
+        self,
+        X: Any,
+        features: Sequence[Hashable] | None = None,
+        time: Hashable | None = None,
+    ) -> None:
         self._frame: nw.DataFrame[Any] | None = None
         self.names: tuple[Hashable, ...]
         if isinstance(X, np.ndarray):
             if X.ndim not in (1, 2):
                 raise ValueError(f"an array of shape (n, D) is expected; this one is {X.shape}")
             columns: Sequence[NDArray[Any]] = list(X.T) if X.ndim == 2 else [X]
-            self.names = tuple(range(len(columns)))
+            self.names = tuple(range(len(columns)) if features is None else features)
+            if len(self.names) != len(columns):
+                raise ValueError(
+                    f"the array has {len(columns)} columns; the model knows "
+                    f"{len(self.names)} features: {', '.join(map(repr, self.names))}"
+                )
             n_rows = X.shape[0]
         else:
             # pandas allows column names of any kind, narwhals strings only
@@ -83,17 +94,7 @@ class Table:
         return len(self.values)
 
     def select(self, features: tuple[Hashable, ...]) -> Matrix:
-        """The columns of these features, shape (n, D); NaN where the table lacks one.
-
-        The columns of an array are taken by position, so their number must agree.
-        """
-        if self._frame is None and self.names != features:
-            if len(self.names) != len(features):
-                raise ValueError(
-                    f"the array has {len(self.names)} columns; the model knows "
-                    f"{len(features)} features: {', '.join(map(repr, features))}"
-                )
-            return self.values
+        """The columns of these features, shape (n, D); NaN where the table lacks one."""
         if self.names == features:
             return self.values
         place = {name: j for j, name in enumerate(self.names)}

@@ -16,12 +16,25 @@ from scipy.stats import chi2
 
 from online_gmm import _kernel, clock
 from online_gmm.frames import Table, flat
-from online_gmm.mixture import COVARIANCE_TYPES, GaussianMixture, from_kernel, posterior, to_kernel
+from online_gmm.mixture import (
+    COVARIANCE_TYPES,
+    GaussianMixture,
+    from_kernel,
+    n_parameters,
+    posterior,
+    to_kernel,
+)
 from online_gmm.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.warm_start import WarmStart, warm_start
 
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
+REFIT_STARTS = 2
+"""New starts tried when the points kept are fitted again."""
+CHANCE = 1e-4
+"""How unlikely the stream's fit must be, beside one of a few points, to be given up for it."""
+FEW = 0.05
+"""Below this share outliers are left out when the points kept are fitted again."""
 
 
 class Assignment(NamedTuple):
@@ -56,12 +69,12 @@ class OnlineGMM(base.Clusterer):
         Points fitted together at the start. They should show every regime, several times if regimes
         last.
     step_size
-        How fast new points replace old ones: `PowerDecay` (0.65 by default), `Constant` or
+        How fast new points replace old ones: `PowerDecay` (0.7 by default), `Constant` or
         `HalfLife`.
     average
         Whether to report the average of the iterates rather than the last one. The average is
         more precise on a stream that does not change, the last iterate follows one that does.
-        By default this depends on whether the step size follows.
+        By default this depends on the step size: not if it follows, or weighs all points alike.
     prior
         Pseudo-points with the variance of the data that each component is born with; keeps
         components from collapsing. See `Prior`.
@@ -69,6 +82,10 @@ class OnlineGMM(base.Clusterer):
         Tail probability beyond which a point is an outlier to a component. A point that is
         one to all of them is counted, and learnt with a step that fades with its distance. 0
         switches the gate off.
+    capacity
+        Points of the stream that are kept, evenly thinned, and fitted again by batch EM each time
+        the stream has doubled: the start grows from the first ``warm_up`` points to so many, and a
+        regime that came later is not missed. 0 keeps none, as do step sizes that follow.
     n_starts
         EM starts tried in the warm start; half are k-means++, half random.
     features
@@ -144,6 +161,7 @@ class OnlineGMM(base.Clusterer):
         average: bool | None = None,
         prior: float = 1e-3,
         gate: float = 1e-12,
+        capacity: int = 1600,
         n_starts: int = 12,
         features: Sequence[Hashable] | None = None,
         order_by: Hashable | None = None,
@@ -155,6 +173,7 @@ class OnlineGMM(base.Clusterer):
             ("n_components", n_components),
             ("warm_up", warm_up),
             ("n_starts", n_starts),
+            ("capacity", capacity + 1),
         ):
             if not value >= 1:
                 raise ValueError(f"{name} is {value!r}; it must be at least 1")
@@ -184,6 +203,7 @@ class OnlineGMM(base.Clusterer):
         self.average = average
         self.prior = prior
         self.gate = gate
+        self.capacity = capacity
         self.n_starts = n_starts
         self.features = features
         self.order_by = order_by
@@ -212,9 +232,7 @@ class OnlineGMM(base.Clusterer):
 
     # -- learning -------------------------------------------------------------------------------
 
-    def learn_one(
-        self, x: Mapping[Hashable, Any], t: float | datetime.datetime | None = None
-    ) -> None:
+    def learn_one(self, x: Mapping[Any, Any], t: float | datetime.datetime | None = None) -> None:
         """Learn a point: a mapping of feature names to real numbers.
 
         Parameters
@@ -242,6 +260,8 @@ class OnlineGMM(base.Clusterer):
         found = stream.learn_one(x, self._names, seconds)
         if found != len(x):
             self.n_unknown += len(x) - found - (self.time in x)
+        if stream.is_due:
+            self._refit()
 
     def learn_many(self, X: Any) -> None:
         """Learn the rows of a frame or an array: the same as `learn_one` of each in turn.
@@ -251,7 +271,7 @@ class OnlineGMM(base.Clusterer):
         TypeError, ValueError
             As of `learn_one`, naming the row too; then no row is learnt.
         """
-        table = Table(X, self.time)
+        table = self._table(X)
         keep = self._in_time(table)
         values = table.values if keep is None else table.values[keep]
         times = table.times if keep is None or table.times is None else table.times[keep]
@@ -264,14 +284,28 @@ class OnlineGMM(base.Clusterer):
             rows = table.select(self._names)
             rows = (rows if keep is None else rows[keep])[done:]
             self.n_unknown += len(rows) * len(set(table.names) - set(self._names))
-            self._stream.learn(flat(rows), len(rows), None if times is None else flat(times[done:]))
+            at = None if times is None else flat(times[done:])
+            self._learn_rows(flat(rows), len(rows), at)
+
+    def _learn_rows(self, rows: array[float], n: int, times: array[float] | None) -> None:
+        stream = self._stream
+        assert stream is not None
+        done = 0
+        while done < n:
+            done = stream.learn(rows, done, n, times)
+            if stream.is_due:
+                self._refit()
 
     @property
     def _last_time(self) -> float:
         """The time of the last point, in seconds (-inf before there is one)."""
         return self._last if self._stream is None else self._stream.last_time
 
-    def _seconds(self, x: Mapping[Hashable, Any], t: float | datetime.datetime | None) -> float:
+    def _table(self, X: Any) -> Table:
+        known = self.features if self._stream is None else self._names
+        return Table(X, known, self.time)
+
+    def _seconds(self, x: Mapping[Any, Any], t: float | datetime.datetime | None) -> float:
         if t is not None:
             return clock.seconds(t)
         if self.time is None or self.time not in x:
@@ -313,7 +347,7 @@ class OnlineGMM(base.Clusterer):
         self.n_late += int(late.sum())
         return np.logical_not(late)
 
-    def _keep(self, x: Mapping[Hashable, Any], seconds: float) -> None:
+    def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
         """Keep a point for the warm start, and start when there are enough."""
         names = tuple(x) if self.features is None else tuple(self.features)
         names = tuple(name for name in names if name != self.time)
@@ -354,7 +388,7 @@ class OnlineGMM(base.Clusterer):
                 "this model has started already; learn_many(X) goes on from where it is, "
                 "clone().warm_start(X) starts afresh"
             )
-        table = None if X is None else Table(X, self.time)
+        table = None if X is None else self._table(X)
         names = self.features
         if names is None:
             seen = dict.fromkeys(name for row in self._buffer for name in row)
@@ -409,7 +443,7 @@ class OnlineGMM(base.Clusterer):
         ...     shard.learn_many(rows)
         >>> both = shards[0].merge(shards[1])
         >>> both.n_points, both.mixture.means.ravel().round(1)
-        (4000, array([0., 9.]))
+        (4000, array([-0.,  9.]))
         """
         mine, theirs = ({**m._get_params(), "seed": None} for m in (self, other))
         for name, value in mine.items():
@@ -434,11 +468,28 @@ class OnlineGMM(base.Clusterer):
             stream = copy.deepcopy(other._stream)
             if self.start is not other.start:
                 stream.reorder(other.mixture.order_like(self.mixture).tolist())
+            points, stride = self._pool(self._stream, stream)
             self._stream.merge(stream)
+            self._stream.hold(points, stride)
         self._n_empty += other._n_empty
         self.n_late += other.n_late
         self.n_unknown += other.n_unknown
         return self
+
+    def _pool(self, *streams: _kernel.Stream) -> tuple[bytes, int]:
+        """The points that streams have kept, thinned alike, and the stride that leaves."""
+        stride = max(stream.stride_kept for stream in streams)
+        rows = np.vstack(
+            [
+                np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))[
+                    stride // stream.stride_kept - 1 :: stride // stream.stride_kept
+                ]
+                for stream in streams
+            ]
+        )
+        while len(rows) > self.capacity > 0:
+            rows, stride = rows[1::2], 2 * stride
+        return rows.tobytes(), stride
 
     def _take(self, rows: list[dict[Hashable, float]], last: float) -> None:
         """Learn the points that another model has kept."""
@@ -447,6 +498,8 @@ class OnlineGMM(base.Clusterer):
                 self._keep(row, last)
             else:
                 self._stream.learn_one(row, self._names, last)
+        if self._stream is not None and self._stream.is_due:
+            self._refit()
 
     def _begin(self, rows: NDArray[np.float64], names: tuple[Hashable, ...]) -> None:
         self.start = start = warm_start(
@@ -463,19 +516,63 @@ class OnlineGMM(base.Clusterer):
         self._buffer = []
         self._stream = _kernel.Stream(
             self._statistics(start, rows),
-            self._statistics(start, rows),
             self._averages,
             AVERAGE_EVERY,
-            float(len(rows)),
-            *_schedule(self.step_size or PowerDecay()),
+            _schedule(self.step_size or PowerDecay()),
             self._last,
             flat(self._gates(start, len(names))),
+            0 if self._follows else self.capacity - self.capacity % 2,
         )
+        self._stream.keep_many(flat(rows), len(rows))
+
+    def _refit(self) -> None:
+        """Fit the points kept again, and go on from there if that is better.
+
+        While they are all the points there were, batch EM on them is better than what the stream
+        made of them. Later they are few, and must be more likely under their fit than chance
+        allows (likelihood ratio test): that happens when the stream has missed a regime.
+        """
+        stream, start = self._stream, self.start
+        assert stream is not None
+        assert start is not None
+        known = self.mixture
+        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+        _, log_density, distance = posterior(stream.components, rows)
+        gates = self._gates(start, len(self._names))
+        strange = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
+        if strange.mean() < FEW:
+            rows, log_density = rows[~strange], log_density[~strange]
+        fitted = warm_start(
+            rows,
+            self.n_components,
+            self._names,
+            self.covariance_type,
+            self.prior,
+            REFIT_STARTS,
+            seed=None if self.seed is None else self.seed + stream.n_points,
+            current=known,
+        )
+        stream.put_off()
+        if stream.stride_kept > 1:
+            gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
+            free = n_parameters(self.n_components, len(self._names), self.covariance_type)
+            if chi2.sf(gain, free) > CHANCE:
+                return
+        self.start = fitted
+        components = self._statistics(fitted, rows)
+        components.stand_for(float(stream.n_points))
+        stream.restart(components, flat(self._gates(fitted, len(self._names))))
+
+    @property
+    def _follows(self) -> bool:
+        return self.step_size is not None and self.step_size.follows
 
     @property
     def _averages(self) -> bool:
+        if self.average is not None:
+            return self.average
         step_size = self.step_size or PowerDecay()
-        return not step_size.follows if self.average is None else self.average
+        return not (step_size.follows or step_size.weighs_alike)
 
     def _gates(self, start: WarmStart, n_features: int) -> NDArray[np.float64]:
         """Squared distance of an outlier, by the number of features observed."""
@@ -496,7 +593,7 @@ class OnlineGMM(base.Clusterer):
 
     # -- answers --------------------------------------------------------------------------------
 
-    def predict_one(self, x: Mapping[Hashable, Any]) -> int:
+    def predict_one(self, x: Mapping[Any, Any]) -> int:
         """The label of a point: the number of its most probable component.
 
         Changes nothing. 0 before the warm start is complete.
@@ -507,7 +604,7 @@ class OnlineGMM(base.Clusterer):
         label: int = stream.label_one(x, self._names)
         return label
 
-    def predict_proba_one(self, x: Mapping[Hashable, Any]) -> dict[int, float]:
+    def predict_proba_one(self, x: Mapping[Any, Any]) -> dict[int, float]:
         """The responsibility of every component for a point; they sum to 1.
 
         Equal for all before the warm start is complete.
@@ -517,7 +614,7 @@ class OnlineGMM(base.Clusterer):
             return dict.fromkeys(range(self.n_components), 1.0 / self.n_components)
         return dict(enumerate(stream.probabilities_one(x, self._names)))
 
-    def score_one(self, x: Mapping[Hashable, Any]) -> float:
+    def score_one(self, x: Mapping[Any, Any]) -> float:
         """The log density of a point under the mixture, in nats.
 
         That of the features observed, if some are missing. NaN before the warm start is complete.
@@ -527,7 +624,7 @@ class OnlineGMM(base.Clusterer):
             return math.nan
         return stream.log_density_one(x, self._names)
 
-    def assign_one(self, x: Mapping[Hashable, Any]) -> Assignment:
+    def assign_one(self, x: Mapping[Any, Any]) -> Assignment:
         """Label, probability, log density and outlier flag of a point, from one E-step."""
         stream = self._stream
         if stream is None:
@@ -536,17 +633,17 @@ class OnlineGMM(base.Clusterer):
 
     def predict_many(self, X: Any) -> Any:
         """Labels of rows: a series like the frame that came in, or an array of shape (n,)."""
-        table = Table(X, self.time)
+        table = self._table(X)
         return table.series(self._posterior(table)[0].argmax(axis=1), "label")
 
     def predict_proba_many(self, X: Any) -> Any:
         """Responsibilities of rows: a frame like the one that came in, or an (n, K) array."""
-        table = Table(X, self.time)
+        table = self._table(X)
         return table.frame(dict(enumerate(self._posterior(table)[0].T)))
 
     def score_many(self, X: Any) -> Any:
         """Log densities of rows, in nats: a series, or an array of shape (n,)."""
-        table = Table(X, self.time)
+        table = self._table(X)
         return table.series(self._posterior(table)[1], "log_density")
 
     def _posterior(self, table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

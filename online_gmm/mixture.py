@@ -108,7 +108,7 @@ class GaussianMixture:
         return labels
 
     def _posterior(self, X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        table = Table(np.asarray(X) if isinstance(X, (list, tuple)) else X)
+        table = Table(np.asarray(X) if isinstance(X, (list, tuple)) else X, self.features)
         scale = np.diagonal(self.covariances, axis1=1, axis2=2).min(axis=0)
         components = to_kernel(self, "full", 0.0, scale, points=0.0)
         responsibilities, log_density, _ = posterior(components, table.select(self.features))
@@ -219,7 +219,7 @@ def from_kernel(
     """The parameters as they are read out now."""
     state = components.state()
     k, d, kind = state["shape"]
-    weights = np.frombuffer(state["weight"])
+    weights = np.exp(np.frombuffer(state["log_coef"]) - np.frombuffer(state["log_norm"]))
     factor = np.frombuffer(state["factor"])
     if kind in (_kernel.FULL, _kernel.TIED):
         lower = np.tril(factor.reshape(k, d, d))
@@ -230,6 +230,18 @@ def from_kernel(
     return GaussianMixture(
         weights / weights.sum(), np.frombuffer(state["mean"]).reshape(k, d), covariances, features
     )
+
+
+def n_parameters(n_components: int, n_features: int, covariance_type: str) -> int:
+    """Free parameters of a mixture: weights, means and covariances."""
+    matrix = n_features * (n_features + 1) // 2
+    covariances = {
+        "full": n_components * matrix,
+        "tied": matrix,
+        "diag": n_components * n_features,
+        "spherical": n_components,
+    }
+    return n_components - 1 + n_components * n_features + covariances[covariance_type]
 
 
 def posterior(

@@ -29,13 +29,13 @@ class PowerDecay:
     Examples
     --------
     >>> from online_gmm import PowerDecay
-    >>> round(PowerDecay(0.65)(1, 200), 5)
-    0.03184
-    >>> PowerDecay(0.65, floor=0.05)(1, 200)
+    >>> round(PowerDecay(0.7)(1, 200), 5)
+    0.02442
+    >>> PowerDecay(0.7, floor=0.05)(1, 200)
     0.05
     """
 
-    exponent: float = 0.65
+    exponent: float = 0.7
     floor: float = 0.0
 
     def __post_init__(self) -> None:
@@ -51,6 +51,11 @@ class PowerDecay:
     def follows(self) -> bool:
         """Whether steps stay above nothing, so that the learner follows drift."""
         return self.floor > 0.0
+
+    @property
+    def weighs_alike(self) -> bool:
+        """Whether every point has the same weight, so that there is nothing to average."""
+        return self.exponent == 1.0
 
     def __call__(self, t: int, t0: int) -> float:
         """The step size of the t-th point after a warm start of t0 points."""
@@ -84,6 +89,11 @@ class Constant:
     def follows(self) -> bool:
         """Whether steps stay above nothing, so that the learner follows drift."""
         return True
+
+    @property
+    def weighs_alike(self) -> bool:
+        """Whether every point has the same weight, so that there is nothing to average."""
+        return False
 
     def __call__(self, t: int, t0: int) -> float:
         """The step size of the t-th point after a warm start of t0 points."""
@@ -126,6 +136,11 @@ class HalfLife:
     def follows(self) -> bool:
         """Whether steps stay above nothing, so that the learner follows drift."""
         return True
+
+    @property
+    def weighs_alike(self) -> bool:
+        """Whether every point has the same weight, so that there is nothing to average."""
+        return False
 
     def __call__(self, t: int, t0: int) -> float:
         """The step size of the t-th point after a warm start of t0 points, a second apart."""

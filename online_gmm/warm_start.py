@@ -20,10 +20,12 @@ Under a weak prior a component that shrinks onto a few repeated values has the b
 under this one it has not (see `examples/first_series.py`). The winner is then fitted under the
 prior asked for.
 """
-SHORT = 20
-"""EM steps of a run before the starts are compared."""
-LONG = 200
-"""The most EM steps of the winner."""
+SHORT = 20, 1e-4
+"""The most EM steps of a run before the starts are compared, and the least gain (nats a point)."""
+LONG = 200, 1e-10
+"""The same for the winner."""
+AGAIN = 50, 1e-6
+"""The same where something was known already, which the stream goes on to refine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class WarmStart:
     n_points
         Rows it was fitted to.
     method
-        ``k-means++`` or ``random``.
+        ``k-means++`` or ``random``; ``current`` if what was known before has won.
     log_likelihood
         Mean over those rows, in nats.
     candidates
@@ -74,8 +76,9 @@ def warm_start(
     n_starts: int = 12,
     order_by: Hashable | None = None,
     seed: int | None = None,
+    current: GaussianMixture | None = None,
 ) -> WarmStart:
-    """Fit a mixture to the first points.
+    """Fit a mixture to points: the first of a stream, or those kept of it later.
 
     Half of the starts are k-means++ followed by k-means, half are random points with the data's
     variance around each: k-means is misled by long shapes, random points by unequal sizes.
@@ -90,6 +93,8 @@ def warm_start(
         The names of the D features.
     covariance_type, prior_strength, n_starts, order_by, seed
         As of `OnlineGMM`.
+    current
+        What is known already: one more start, whose numbers the components keep.
 
     Notes
     -----
@@ -100,22 +105,31 @@ def warm_start(
     firm = prior.with_strength(max(FIRM, prior_strength))
     filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
 
-    best: batch.BatchFit | None = None
-    candidates: list[Candidate] = []
-    method = ""
+    starts: list[tuple[str, GaussianMixture]] = [] if current is None else [("current", current)]
     for i in range(n_starts):
-        if i % 2 == 0:
-            name, start = "k-means++", _k_means_start(filled, n_components, firm, features, rng)
-        else:
-            name, start = "random", _random_start(filled, n_components, firm, features, rng)
-        run = batch.fit(X, start, firm, covariance_type, tol=1e-6, max_iter=SHORT)
-        candidates.append(Candidate(name, run.penalised[-1]))
-        if best is None or run.penalised[-1] > best.penalised[-1]:
-            best, method = run, name
-    assert best is not None
-    final = batch.fit(X, best.mixture, prior, covariance_type, tol=1e-6, max_iter=LONG)
-    mixture = final.mixture.reordered(_order(final.mixture, order_by))
-    return WarmStart(mixture, prior, len(X), method, final.log_likelihood, tuple(candidates))
+        name, make = [("k-means++", _k_means_start), ("random", _random_start)][i % 2]
+        starts.append((name, make(filled, n_components, firm, features, rng)))
+    runs = []
+    for _, start in starts:
+        em = batch.BatchEM(start, firm, covariance_type)
+        em.climb(X, *SHORT)
+        runs.append(em)
+    candidates = tuple(
+        Candidate(name, em.penalised) for (name, _), em in zip(starts, runs, strict=True)
+    )
+    best = max(range(len(runs)), key=lambda i: candidates[i].penalised)
+    final = batch.BatchEM(runs[best].mixture, prior, covariance_type)
+    final.climb(X, *(LONG if current is None else AGAIN))
+    mixture = final.mixture
+    order = _order(mixture, order_by) if current is None else mixture.order_like(current)
+    return WarmStart(
+        mixture.reordered(order),
+        prior,
+        len(X),
+        candidates[best].method,
+        final.log_likelihood,
+        candidates,
+    )
 
 
 def _order(mixture: GaussianMixture, order_by: Hashable | None) -> NDArray[np.intp]:

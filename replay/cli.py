@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
@@ -71,12 +70,10 @@ Prior = Annotated[
     float, typer.Option(min=0.0, help="Pseudo-points that keep each component from collapsing.")
 ]
 Exponent = Annotated[
-    float | None,
+    float,
     typer.Option(
-        help="Step t^-EXPONENT, above 0.5 and up to 1. The lower, the sooner a bad start is "
-        "forgotten, and a regime that stays away; at 1 all rows weigh alike. [default: 0.65; 1 for "
-        "WaterFlow]",
-        show_default=False,
+        help="Step n^-EXPONENT, above 0.5 and up to 1. The lower, the sooner a bad start is "
+        "forgotten, and a regime that stays away; at 1 all rows weigh alike."
     ),
 ]
 Delimiter = Annotated[
@@ -111,7 +108,7 @@ def replay(context: typer.Context) -> None:
         from replay.run import Settings
 
         all_passed = True
-        for name, source, settings in _bundled(Settings(), None):
+        for name, source, settings in _bundled(Settings()):
             _run(source, settings, OUT / f"{name}_labels.csv", OUT / f"{name}_series.png")
             all_passed &= _check(source, settings, _tolerances(), OUT / f"{name}_check.png", None)
     raise typer.Exit(0 if all_passed else 1)
@@ -135,7 +132,7 @@ def run(
     ] = None,
     covariance: CovarianceType = Covariance.full,
     prior: Prior = 1e-3,
-    exponent: Exponent = None,
+    exponent: Exponent = 0.7,
     delimiter: Delimiter = None,
     decimal: DecimalMark = Decimal.point,
     encoding: Encoding = "utf-8",
@@ -158,7 +155,7 @@ def run(
             _only_with_a_file(
                 **{"--value": value, "--time": time, "--labels": labels, "--plot": plot}
             )
-        for _, source, chosen in _sources(file, value, time, style, settings, exponent):
+        for _, source, chosen in _sources(file, value, time, style, settings):
             _run(source, chosen, labels, plot)
 
 
@@ -205,7 +202,7 @@ def check(
     ] = None,
     covariance: CovarianceType = Covariance.full,
     prior: Prior = 1e-3,
-    exponent: Exponent = None,
+    exponent: Exponent = 0.7,
     delimiter: Delimiter = None,
     decimal: DecimalMark = Decimal.point,
     encoding: Encoding = "utf-8",
@@ -229,7 +226,7 @@ def check(
         if file is None:
             _only_with_a_file(**{"--value": value, "--time": time, "--plot": plot})
         all_passed = True
-        for name, source, chosen in _sources(file, value, time, style, settings, exponent):
+        for name, source, chosen in _sources(file, value, time, style, settings):
             picture = plot or OUT / f"{name}_check.png"
             all_passed &= _check(source, chosen, tolerances, picture, passes)
     raise typer.Exit(0 if all_passed else 1)
@@ -245,12 +242,11 @@ class Task(NamedTuple):
 
 
 def _settings(
-    regimes: int, warm_up: int, seed: int, covariance: str, prior: float, exponent: float | None
+    regimes: int, warm_up: int, seed: int, covariance: str, prior: float, exponent: float
 ) -> Settings:
     from replay.run import Settings
 
-    settings = Settings(regimes, warm_up, seed, str(covariance), prior)
-    return settings if exponent is None else dataclasses.replace(settings, exponent=exponent)
+    return Settings(regimes, warm_up, seed, str(covariance), prior, exponent)
 
 
 def _style(delimiter: str | None, decimal: str, encoding: str, no_header: bool) -> Format:
@@ -279,16 +275,15 @@ def _sources(
     time: str | None,
     style: Format,
     settings: Settings,
-    exponent: float | None,
 ) -> Iterator[Task]:
     if file is None:
-        yield from _bundled(settings, exponent)
+        yield from _bundled(settings)
     else:
         source = Source(file, value or (), time, style)
         yield Task(file.name.split(".")[0] or "series", source, settings)
 
 
-def _bundled(settings: Settings, exponent: float | None) -> Iterator[Task]:
+def _bundled(settings: Settings) -> Iterator[Task]:
     from replay.bundled import FIRST_SERIES, bundled
 
     if not FIRST_SERIES.exists():
@@ -297,16 +292,7 @@ def _bundled(settings: Settings, exponent: float | None) -> Iterator[Task]:
             soft_wrap=True,
         )
     for series in bundled():
-        chosen = settings
-        if exponent is None and series.exponent is not None:
-            chosen = dataclasses.replace(settings, exponent=series.exponent)
-            # with the results, not among the notes: who reads them must know
-            _out().print(
-                f"\n{series.name} is learnt with step exponent {chosen.exponent:g}, not the "
-                f"default {settings.exponent:g}: {series.why}",
-                soft_wrap=True,
-            )
-        yield Task(series.name, Source(series.path, series.values, series.time), chosen)
+        yield Task(series.name, Source(series.path, series.values, series.time), settings)
 
 
 def _only_with_a_file(**options: object) -> None:

@@ -21,11 +21,7 @@ ADDED = ("label", "probability", "outlier")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the learner is told; the parameters are those of `OnlineGMM`.
-
-    ``exponent`` is that of the step size. At 1 every row weighs alike in the last iterate already,
-    so that one is reported; averaging the iterates again would count early rows twice.
-    """
+    """What the learner is told; the parameters are those of `OnlineGMM`."""
 
     regimes: int = 3
     warm_up: int = 200
@@ -42,7 +38,6 @@ class Settings:
                 covariance_type=self.covariance,
                 warm_up=self.warm_up,
                 step_size=PowerDecay(self.exponent),
-                average=self.exponent < 1.0,
                 prior=self.prior,
                 features=features,
                 seed=self.seed,

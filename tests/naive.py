@@ -82,17 +82,20 @@ def em(X, weights, means, covs, strength, prior, covariance_type, n_iter):
     return weights, means, covs
 
 
+def mix(s, other, share):
+    return tuple((1 - share) * a + share * b for a, b in zip(s, other, strict=True))
+
+
 class Stream:
     """Online EM on raw moments, with averaging and gate, from the parameters of a warm start."""
 
     def __init__(self, X, start, strength, prior, covariance_type, exponent, every, gate):
         self.settings = strength, prior, covariance_type
         self.n = len(X)
-        self.t0, self.t = len(X), 0
         self.exponent, self.every, self.gate = exponent, every, gate
         parts = [statistics(x, e_step(x, *start)[0], start[1], start[2]) for x in X]
         self.s = tuple(np.mean([p[i] for p in parts], axis=0) for i in range(3))
-        self.average, self.averaged = self.s, 1
+        self.average = self.report = self.s
 
     def parameters(self, s):
         return m_step(*s, self.n, *self.settings)
@@ -101,20 +104,16 @@ class Stream:
         parameters = self.parameters(self.s)
         resp, _, distance = e_step(x, *parameters)
         new = statistics(x, resp, *parameters[1:])
-        self.t += 1
         self.n += 1
-        g = (self.t + self.t0) ** -self.exponent
+        g = self.n**-self.exponent
         gate = chi2.isf(self.gate, (~np.isnan(x)).sum())
         if distance > gate:
             g *= (gate / distance) ** 2
-        self.s = tuple((1 - g) * a + g * b for a, b in zip(self.s, new, strict=True))
-        if self.t % self.every == 0:
-            self.averaged += 1
-            w = 1 / self.averaged
-            self.average = tuple(
-                (1 - w) * a + w * b for a, b in zip(self.average, self.s, strict=True)
-            )
-            self.average_n = self.n
+        self.s = mix(self.s, new, g)
+        if self.n % self.every == 0:
+            self.average = mix(self.average, self.s, self.every / self.n)
+            self.report = mix(self.average, self.s, self.n ** (self.exponent - 1))
+            self.report_n = self.n
 
     def reported(self):
-        return m_step(*self.average, self.average_n, *self.settings)
+        return m_step(*self.report, self.report_n, *self.settings)

@@ -212,6 +212,17 @@ def test_features_asked_for_are_the_features():
     assert (np.diff(model.mixture.means[:, 0]) > 0).all()
 
 
+def test_columns_of_an_array_are_the_features_asked_for():
+    X = blobs(120, 2, seed=1)
+    array, one = (OnlineGMM(2, warm_up=50, features=["b", "a"], seed=1) for _ in range(2))
+    array.learn_many(X[:20])
+    array.learn_many(X[20:])
+    for x in dicts(X, "ba"):
+        one.learn_one(x)
+    assert array._stream.state() == one._stream.state()
+    assert array.n_unknown == array.n_empty == 0
+
+
 def test_order_of_keys_does_not_matter():
     X = dicts(blobs(200, 3, seed=1))
     one, other = (OnlineGMM(2, warm_up=50, seed=1) for _ in range(2))

@@ -42,7 +42,7 @@ def test_a_step_size_of_another_kind():
 
 def single(step_size, values, t0=10, times=None):
     """Means of one component after each point, started from t0 zeros and ones."""
-    model = OnlineGMM(1, step_size=step_size, average=False, gate=0.0, prior=0.0, seed=1)
+    model = OnlineGMM(1, step_size=step_size, average=False, gate=0.0, prior=0.0, capacity=0)
     model.warm_start(np.arange(t0) % 2.0)
     means = []
     for i, value in enumerate(values):

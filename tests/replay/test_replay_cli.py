@@ -28,7 +28,6 @@ def test_without_arguments_both_series_are_checked(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert "first_series.csv" in result.stdout
     assert "water-flow.csv" in result.stdout
-    assert "WaterFlow is learnt with step exponent 1, not the default 0.65" in result.stdout
     assert result.stdout.count("PASS") == 4
     assert "FAIL" not in result.stdout
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -49,13 +48,6 @@ def test_bundled_series_by_command(command, cli):
     assert result.exit_code == 0, result.output
     assert "first_series.csv" in result.stdout
     assert "water-flow.csv" in result.stdout
-
-
-def test_water_flow_fails_at_the_default_exponent_as_is_said(cli):
-    result = cli("check", "--exponent", 0.65)
-    assert result.exit_code == 1, result.output
-    assert result.stdout.count("FAIL likelihood") == 1
-    assert "is learnt with" not in result.stdout
 
 
 def test_without_a_checkout(cli, tmp_path, monkeypatch):

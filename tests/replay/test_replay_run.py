@@ -55,7 +55,7 @@ def read(path):
     ("arguments", "parameters"),
     [
         ([], {}),
-        (["--exponent", 1], {"step_size": PowerDecay(1.0), "average": False}),
+        (["--exponent", 1], {"step_size": PowerDecay(1.0)}),
         (["--covariance", "diag", "--prior", 2], {"covariance_type": "diag", "prior": 2.0}),
     ],
 )
