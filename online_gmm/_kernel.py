@@ -744,6 +744,11 @@ class Components:
         self.points = other.points
         return 0
 
+    def take_from(self, other: Components) -> None:
+        """The other's statistics, and the parameters that they make here."""
+        self.take(other)
+        self.read_out()
+
     def stand_for(self, points: float) -> None:
         """Let the statistics count as those of so many points."""
         self.points = points
@@ -958,6 +963,11 @@ class Stream:
     @property
     def iterate_components(self) -> Components:
         return self.iterate
+
+    @property
+    def average_components(self) -> Components:
+        """Where the stream has been on average."""
+        return self.average if self.averaging else self.iterate
 
     @property
     def components(self) -> Components:

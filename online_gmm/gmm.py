@@ -24,6 +24,7 @@ from online_gmm.mixture import (
     posterior,
     to_kernel,
 )
+from online_gmm.polish import polish
 from online_gmm.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.warm_start import WarmStart, warm_start
 
@@ -536,12 +537,7 @@ class OnlineGMM(base.Clusterer):
         assert stream is not None
         assert start is not None
         known = self.mixture
-        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        _, log_density, distance = posterior(stream.components, rows)
-        gates = self._gates(start, len(self._names))
-        strange = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
-        if strange.mean() < FEW:
-            rows, log_density = rows[~strange], log_density[~strange]
+        rows = self._kept(stream, start)
         fitted = warm_start(
             rows,
             self.n_components,
@@ -554,6 +550,7 @@ class OnlineGMM(base.Clusterer):
         )
         stream.put_off()
         if stream.stride_kept > 1:
+            log_density = posterior(stream.components, rows)[1]
             gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
             free = n_parameters(self.n_components, len(self._names), self.covariance_type)
             if chi2.sf(gain, free) > CHANCE:
@@ -562,6 +559,58 @@ class OnlineGMM(base.Clusterer):
         components = self._statistics(fitted, rows)
         components.stand_for(float(stream.n_points))
         stream.restart(components, flat(self._gates(fitted, len(self._names))))
+
+    def _kept(self, stream: _kernel.Stream, start: WarmStart) -> NDArray[np.float64]:
+        """The points kept, without outliers if these are few."""
+        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+        distance = posterior(stream.components, rows)[2]
+        gates = self._gates(start, len(self._names))
+        strange = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
+        return rows[~strange] if strange.mean() < FEW else rows
+
+    def polish(self, X: Any = None) -> OnlineGMM:
+        """Bring what is reported closer to where batch EM would be.
+
+        A stream learns each point under the parameters of that moment, and what it reports trails
+        behind where EM would come to rest on all points. The points it has kept show the way: see
+        `online_gmm.polish`.
+
+        Parameters
+        ----------
+        X
+            All points learnt, once more, as a frame or an array: one exact EM step on them, between
+            steps on the points kept. Without it, only the latter.
+
+        Returns
+        -------
+        OnlineGMM
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If the model has not started, or keeps no points (``capacity=0``, or a step size that
+            follows).
+        """
+        stream, start = self._stream, self.start
+        if stream is None or start is None:
+            raise ValueError("nothing is learnt yet, so there is nothing to polish")
+        if self.capacity == 0 or self._follows:
+            raise ValueError(
+                "polishing needs the points that a model keeps: capacity above 0, and a step size "
+                "that does not follow"
+            )
+        reported = stream.components
+        polish(
+            stream.average_components,
+            reported,
+            self._kept(stream, start),
+            stream.n_points,
+            None if X is None else self._table(X).select(self._names),
+        )
+        gates = flat(self._gates(start, len(self._names)))
+        stream.restart(_kernel.components_from_state(reported.state()), gates)
+        return self
 
     @property
     def _follows(self) -> bool:
