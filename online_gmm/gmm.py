@@ -418,10 +418,10 @@ class OnlineGMM(base.Clusterer):
     def merge(self, other: OnlineGMM) -> OnlineGMM:
         """Take in what another model of the same settings has learnt from other points.
 
-        Statistics add in proportion to the points behind them, which is associative and commutative
-        but for rounding. Components keep this model's numbers; unless both went on from the same
-        start, the other's are matched to them by assignment on Bhattacharyya distance. The other
-        model is unchanged. O(K^3 + K^2 D^3).
+        Both are polished, and statistics added in proportion to the points behind them, which is
+        associative and commutative but for rounding. Components keep this model's numbers; unless
+        both went on from the same start, the other's are matched to them by assignment on
+        Bhattacharyya distance. The other model is unchanged. O(K^3 + K^2 D^3).
 
         Returns
         -------
@@ -466,7 +466,13 @@ class OnlineGMM(base.Clusterer):
                     f"{', '.join(map(repr, self._names))} and "
                     f"{', '.join(map(repr, other._names))}"
                 )
+            assert self.start is not None
+            assert other.start is not None
             stream = copy.deepcopy(other._stream)
+            if self.capacity > 0 and not self._follows:
+                # what is random averages out over shards, what they have in common does not
+                self._polish(self._stream, self.start)
+                self._polish(stream, other.start)
             if self.start is not other.start:
                 stream.reorder(other.mixture.order_like(self.mixture).tolist())
             points, stride = self._pool(self._stream, stream)
@@ -600,17 +606,17 @@ class OnlineGMM(base.Clusterer):
                 "polishing needs the points that a model keeps: capacity above 0, and a step size "
                 "that does not follow"
             )
+        self._polish(stream, start, None if X is None else self._table(X).select(self._names))
+        return self
+
+    def _polish(
+        self, stream: _kernel.Stream, start: WarmStart, every: NDArray[np.float64] | None = None
+    ) -> None:
         reported = stream.components
-        polish(
-            stream.average_components,
-            reported,
-            self._kept(stream, start),
-            stream.n_points,
-            None if X is None else self._table(X).select(self._names),
-        )
+        kept = self._kept(stream, start)
+        polish(stream.average_components, reported, kept, stream.n_points, every)
         gates = flat(self._gates(start, len(self._names)))
         stream.restart(_kernel.components_from_state(reported.state()), gates)
-        return self
 
     @property
     def _follows(self) -> bool:

@@ -1,0 +1,118 @@
+"""Polishing brings what a stream reports closer to batch EM."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from online_gmm import Constant, OnlineGMM, PowerDecay
+from online_gmm.batch import fit
+from online_gmm.mixture import from_kernel, to_kernel
+from online_gmm.polish import EMMap
+from online_gmm.prior import Prior
+from tests.test_incremental import overlapping
+from tests.test_kernel import TYPES, blobs, random_mixture
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_the_map_is_an_em_step(covariance_type):
+    X = blobs(200, 3, seed=1, missing=0.1)
+    prior = Prior.of(X, 3, 0.5)
+    start = random_mixture(3, 3, seed=1)
+    components = to_kernel(start, covariance_type, 0.5, prior.variances, points=200.0)
+    m = EMMap(components, np.nanmean(X, axis=0), 200)
+    s = m.raw(components)
+    two = m(m(s, X), X)
+    begun = from_kernel(to_kernel(start, covariance_type, 0.5, prior.variances, points=200.0))
+    expected = fit(X, begun, prior, covariance_type, tol=0.0, max_iter=2).mixture
+    assert from_kernel(m.load(two)).error(expected) < 1e-9
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_statistics_survive_the_way_there_and_back(covariance_type):
+    components = to_kernel(random_mixture(3, 2, 1), covariance_type, 0.0, np.ones(2), points=10.0)
+    m = EMMap(components, np.array([5.0, -3.0]), 10)
+    s = m.raw(components)
+    np.testing.assert_allclose(m.raw(m.load(s)), s, rtol=1e-12, atol=1e-12)
+
+
+def test_statistics_that_no_data_can_have():
+    components = to_kernel(random_mixture(2, 2, 1), "full", 0.0, np.ones(2), points=10.0)
+    m = EMMap(components, np.zeros(2), 10)
+    s = m.raw(components)
+    for bad in (-s, np.where(np.arange(len(s)) == 6, -100.0, s), s * np.nan):
+        assert m.load(bad) is None
+
+
+def gaps(n, seeds, **settings):
+    """Mean log-likelihood below batch EM's: as reported, polished, polished with all points."""
+    result = []
+    for seed in seeds:
+        X = overlapping(n, seed)
+        model = OnlineGMM(3, seed=1, **settings)
+        model.learn_many(X)
+        best = fit(X, model.mixture, model.start.prior, tol=1e-5).log_likelihood
+        row = [best - model.mixture.score_samples(X).mean()]
+        row.append(best - model.polish().mixture.score_samples(X).mean())
+        row.append(best - model.polish(X).mixture.score_samples(X).mean())
+        result.append(row)
+    return np.mean(result, axis=0)
+
+
+def test_comes_closer_to_batch_em(compiled):
+    reported, polished, exact = gaps(*((20_000, range(6)) if compiled else (3_000, [1])))
+    assert polished < reported
+    assert exact < reported / 2
+    assert exact < 2e-5 if compiled else 2e-4
+
+
+def test_is_at_rest_afterwards_and_learns_on():
+    X = blobs(2000, 2, seed=3)
+    model = OnlineGMM(3, warm_up=100, seed=1)
+    model.learn_many(X)
+    once = model.polish().mixture
+    assert model.polish().mixture.error(once) < 1e-8
+    model.learn_many(X)
+    assert model.n_points == 4000
+    assert np.isfinite(model.mixture.means).all()
+
+
+def test_points_that_are_all_kept_are_batch_em(compiled):
+    X = overlapping(300, seed=2)
+    model = OnlineGMM(3, warm_up=200, seed=1)
+    model.learn_many(X)
+    for _ in range(40):
+        model.polish(X)
+    best = fit(X, model.mixture, model.start.prior, tol=1e-8)
+    assert best.log_likelihood - model.mixture.score_samples(X).mean() < 1e-7
+
+
+def test_frames_with_missing_values():
+    X = blobs(600, 2, seed=3, missing=0.2)
+    model = OnlineGMM(3, warm_up=100, seed=1)
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    model.learn_many(frame)
+    before = model.mixture.score_samples(frame).mean()
+    assert model.polish(frame).mixture.score_samples(frame).mean() > before - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"capacity": 0}, "capacity above 0"),
+        ({"step_size": Constant(0.1)}, "does not follow"),
+    ],
+)
+def test_models_that_keep_nothing(settings, message):
+    model = OnlineGMM(2, seed=1, **settings).warm_start(blobs(50, 2, seed=1))
+    with pytest.raises(ValueError, match=message):
+        model.polish()
+    with pytest.raises(ValueError, match="nothing is learnt yet"):
+        OnlineGMM(2, **settings).polish()
+
+
+def test_without_an_average():
+    X = overlapping(3000, seed=4)
+    model = OnlineGMM(3, step_size=PowerDecay(1.0), seed=1)
+    model.learn_many(X)
+    before = model.mixture.score_samples(X).mean()
+    assert model.polish(X).mixture.score_samples(X).mean() > before
