@@ -4,12 +4,14 @@ from importlib.metadata import version
 
 from online_gmm.gmm import Assignment, OnlineGMM
 from online_gmm.mixture import GaussianMixture
+from online_gmm.recycle import ComponentEvent
 from online_gmm.step_size import Constant, HalfLife, PowerDecay
 
 __version__ = version("online-gmm")
 
 __all__ = [
     "Assignment",
+    "ComponentEvent",
     "Constant",
     "GaussianMixture",
     "HalfLife",

@@ -221,6 +221,7 @@ class Components:
         if observed < n_features:
             return self.e_step_missing(x, at)
 
+        self.distance = 1e308
         for k in range(n_components):
             base = k * n_features
             square = 0.0
@@ -240,7 +241,8 @@ class Components:
                     value = 1e150
                 z[i] = value
                 square += value * value
-            if k == 0 or square < self.distance:
+            # a place that is free has no weight and is near to nothing
+            if square < self.distance and self.log_coef[k] > -1e299:
                 self.distance = square
                 nearest = k
             resp[k] = self.log_coef[k] - 0.5 * square
@@ -310,6 +312,7 @@ class Components:
                 order[i] = j
                 i += 1
 
+        self.distance = 1e308
         for k in range(self.n_components):
             base = k * d
             start = k * self.size
@@ -374,7 +377,7 @@ class Components:
                         value = 1.0 / self.factor[base + p]
                         self.filled[base + p] = self.mean[base + p]
                         self.spread[start + p] = value * value
-            if k == 0 or square < self.distance:
+            if square < self.distance and self.log_coef[k] > -1e299:
                 self.distance = square
                 nearest = k
             self.resp[k] = (
@@ -590,7 +593,7 @@ class Components:
         for j in range(self.n_features):
             self.mean[base + j] = self.center[base + j]
         self.log_coef[k] = (
-            log(self.weight[k]) if self.weight[k] > 1e-300 else -690.7755278982137
+            log(self.weight[k]) if self.weight[k] > 0.0 else -1e300
         ) + self.log_norm[k]
         return 0
 
@@ -928,6 +931,11 @@ class Stream:
     kept: cython.Py_ssize_t
     due: cython.Py_ssize_t
     buffer: cython.double[::1]
+    room: cython.Py_ssize_t  # for strays
+    n_strays: cython.Py_ssize_t
+    stray_gates: cython.double[::1]
+    strays: cython.double[::1]
+    stray_at: cython.double[::1]  # n of each
     point: cython.double[::1]  # work space
 
     def __init__(
@@ -958,6 +966,7 @@ class Stream:
         self.kept = 0
         self.due = 2 * self.n
         self.buffer = zeros(capacity * components.n_features)
+        self.watch(0, gates)
         self.point = zeros(components.n_features)
 
     @property
@@ -989,8 +998,8 @@ class Stream:
 
     @property
     def is_due(self) -> bool:
-        """Whether the points kept are to be fitted again."""
-        return self.capacity > 0 and self.n >= self.due
+        """Whether it is time to look after the components."""
+        return self.n >= self.due
 
     @property
     def stride_kept(self) -> int:
@@ -1039,6 +1048,8 @@ class Stream:
             iterate.points = 1.0 / g
         if self.capacity > 0:
             self.keep(x, at)
+        if self.room > 0 and iterate.distance > self.stray_gates[iterate.observed]:
+            self.stray(x, at)
         gate = self.gates[iterate.observed]
         if iterate.distance > gate:
             gate /= iterate.distance
@@ -1083,6 +1094,17 @@ class Stream:
         self.kept += 1
         return 0
 
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def stray(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+        j: cython.Py_ssize_t
+        slot: cython.Py_ssize_t = self.n_strays % self.room
+        for j in range(self.iterate.n_features):
+            self.strays[slot * self.iterate.n_features + j] = x[at + j]
+        self.stray_at[slot] = self.n
+        self.n_strays += 1
+        return 0
+
     def keep_many(self, x: cython.double[::1], n: cython.Py_ssize_t) -> None:
         """Keep the points of the warm start."""
         i: cython.Py_ssize_t
@@ -1098,9 +1120,30 @@ class Stream:
         self.report = components_from_state(components.state())
         self.gates = gates
 
-    def put_off(self) -> None:
-        """The points kept are due again when the stream has doubled."""
-        self.due = 2 * self.n
+    def put_off(self, n: int) -> None:
+        """Learn without a break until there are n points."""
+        self.due = n
+
+    def watch(self, room: int, gates: array[float]) -> None:
+        """Keep the last so many points beyond these gates."""
+        self.room = room
+        self.n_strays = 0
+        self.stray_gates = gates
+        self.strays = zeros(room * self.iterate.n_features)
+        self.stray_at = zeros(room)
+
+    def forget_strays(self) -> None:
+        self.n_strays = 0
+
+    def last_strays(self, since: int) -> bytes:
+        """The strays among the points after the first so many."""
+        d: cython.Py_ssize_t = self.iterate.n_features
+        values = bytes(self.strays)
+        return b"".join(
+            values[8 * i * d : 8 * (i + 1) * d]
+            for i in range(min(self.n_strays, self.room))
+            if self.stray_at[i] > since
+        )
 
     def learn(
         self,
@@ -1118,7 +1161,7 @@ class Stream:
         missing: cython.double = float("nan")
         for i in range(begin, end):
             self.learn_at(x, i * d, missing if times is None else times[i])
-            if self.capacity > 0 and self.n >= self.due:
+            if self.n >= self.due:
                 return i + 1
         return end
 
@@ -1146,8 +1189,6 @@ class Stream:
         self.report.read_out()
         self.n_outliers += other.n_outliers
         self.n_empty += other.n_empty
-        while self.capacity > 0 and self.due <= self.n:
-            self.due *= 2
 
     def hold(self, points: bytes, stride: int) -> None:
         """Keep these points, every stride-th of all, in place of those kept."""
@@ -1215,6 +1256,11 @@ class Stream:
             "stride": self.stride,
             "due": self.due,
             "buffer": self.points_kept(),
+            "room": self.room,
+            "n_strays": self.n_strays,
+            "stray_gates": bytes(self.stray_gates),
+            "strays": bytes(self.strays),
+            "stray_at": bytes(self.stray_at),
         }
 
     def __reduce__(self) -> Any:
@@ -1241,4 +1287,8 @@ def stream_from_state(state: dict[str, Any]) -> Stream:
     result.n_empty = state["n_empty"]
     result.due = state["due"]
     result.hold(state["buffer"], state["stride"])
+    result.watch(state["room"], doubles(state["stray_gates"]))
+    result.n_strays = state["n_strays"]
+    result.strays = doubles(state["strays"])
+    result.stray_at = doubles(state["stray_at"])
     return result

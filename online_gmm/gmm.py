@@ -25,6 +25,7 @@ from online_gmm.mixture import (
     to_kernel,
 )
 from online_gmm.polish import polish
+from online_gmm.recycle import STRAY, ComponentEvent, Roster
 from online_gmm.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.warm_start import WarmStart, warm_start
 
@@ -34,6 +35,11 @@ REFIT_STARTS = 2
 """New starts tried when the points kept are fitted again."""
 CHANCE = 1e-4
 """How unlikely the stream's fit must be, beside one of a few points, to be given up for it."""
+REVIEW_EVERY = 64
+"""Points between two looks at the components, if they are recycled."""
+STRAYS_KEPT = 64
+"""The last badly explained points, of which components are born."""
+NEVER = 2**62
 FEW = 0.05
 """Below this share outliers are left out when the points kept are fitted again."""
 
@@ -87,6 +93,10 @@ class OnlineGMM(base.Clusterer):
         Points of the stream that are kept, evenly thinned, and fitted again by batch EM each time
         the stream has doubled: the start grows from the first ``warm_up`` points to so many, and a
         regime that came later is not missed. 0 keeps none, as do step sizes that follow.
+    recycle
+        Whether to retire components that have lost their support, merge two that have become one,
+        and give their places to points that none explains. Each of these is an event; numbers are
+        not used again. Off by default, because labels then may be any number.
     n_starts
         EM starts tried in the warm start; half are k-means++, half random.
     features
@@ -113,6 +123,8 @@ class OnlineGMM(base.Clusterer):
         Points since the warm start that were gated.
     n_empty
         Points in which no known feature had a value; nothing is learnt from them.
+    events
+        The `ComponentEvent` s so far, if components are recycled.
     n_late
         Points skipped because their time was not after the last one's.
     n_unknown
@@ -163,6 +175,7 @@ class OnlineGMM(base.Clusterer):
         prior: float = 1e-3,
         gate: float = 1e-12,
         capacity: int = 1600,
+        recycle: bool = False,
         n_starts: int = 12,
         features: Sequence[Hashable] | None = None,
         order_by: Hashable | None = None,
@@ -205,6 +218,7 @@ class OnlineGMM(base.Clusterer):
         self.prior = prior
         self.gate = gate
         self.capacity = capacity
+        self.recycle = recycle
         self.n_starts = n_starts
         self.features = features
         self.order_by = order_by
@@ -222,6 +236,8 @@ class OnlineGMM(base.Clusterer):
         self._n_empty = 0
         self._names: tuple[Hashable, ...] = ()
         self._stream: _kernel.Stream | None = None
+        self._roster = Roster(n_components)
+        self._refit_at = NEVER
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
@@ -262,7 +278,7 @@ class OnlineGMM(base.Clusterer):
         if found != len(x):
             self.n_unknown += len(x) - found - (self.time in x)
         if stream.is_due:
-            self._refit()
+            self._attend()
 
     def learn_many(self, X: Any) -> None:
         """Learn the rows of a frame or an array: the same as `learn_one` of each in turn.
@@ -295,7 +311,7 @@ class OnlineGMM(base.Clusterer):
         while done < n:
             done = stream.learn(rows, done, n, times)
             if stream.is_due:
-                self._refit()
+                self._attend()
 
     @property
     def _last_time(self) -> float:
@@ -456,6 +472,7 @@ class OnlineGMM(base.Clusterer):
             self._take(other._buffer, other._last)
         elif self._stream is None:
             kept = self._buffer
+            self._refit_at = other._refit_at
             self._buffer, self._names, self.start = [], other._names, other.start
             self._stream = copy.deepcopy(other._stream)
             self._take(kept, self._last)
@@ -478,6 +495,9 @@ class OnlineGMM(base.Clusterer):
             points, stride = self._pool(self._stream, stream)
             self._stream.merge(stream)
             self._stream.hold(points, stride)
+            while self._refit_at <= self._stream.n_points:
+                self._refit_at *= 2
+            self._wait()
         self._n_empty += other._n_empty
         self.n_late += other.n_late
         self.n_unknown += other.n_unknown
@@ -506,7 +526,7 @@ class OnlineGMM(base.Clusterer):
             else:
                 self._stream.learn_one(row, self._names, last)
         if self._stream is not None and self._stream.is_due:
-            self._refit()
+            self._attend()
 
     def _begin(self, rows: NDArray[np.float64], names: tuple[Hashable, ...]) -> None:
         self.start = start = warm_start(
@@ -531,6 +551,36 @@ class OnlineGMM(base.Clusterer):
             0 if self._follows else self.capacity - self.capacity % 2,
         )
         self._stream.keep_many(flat(rows), len(rows))
+        if self.recycle:
+            strays = chi2.isf(STRAY, np.arange(1, len(names) + 1))
+            self._stream.watch(STRAYS_KEPT, flat(np.concatenate([[np.inf], strays])))
+        self._refit_at = 2 * len(rows)
+        self._wait()
+
+    def _attend(self) -> None:
+        """Do what is due."""
+        stream = self._stream
+        assert stream is not None
+        if self.recycle:
+            self._roster.review(stream)
+        if self.capacity > 0 and not self._follows and stream.n_points >= self._refit_at:
+            # while a place is free there is no telling which component is which
+            if None not in self._roster.numbers:
+                self._refit()
+            self._refit_at = 2 * stream.n_points
+        self._wait()
+
+    def _wait(self) -> None:
+        """Let the stream learn without a break until something is due."""
+        stream = self._stream
+        assert stream is not None
+        refits = self.capacity > 0 and not self._follows
+        stream.put_off(
+            min(
+                self._refit_at if refits else NEVER,
+                stream.n_points + REVIEW_EVERY if self.recycle else NEVER,
+            )
+        )
 
     def _refit(self) -> None:
         """Fit the points kept again, and go on from there if that is better.
@@ -554,7 +604,6 @@ class OnlineGMM(base.Clusterer):
             seed=None if self.seed is None else self.seed + stream.n_points,
             current=known,
         )
-        stream.put_off()
         if stream.stride_kept > 1:
             log_density = posterior(stream.components, rows)[1]
             gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
@@ -657,7 +706,7 @@ class OnlineGMM(base.Clusterer):
         if stream is None:
             return 0
         label: int = stream.label_one(x, self._names)
-        return label
+        return self._roster.numbers[label] or 0 if self.recycle else label
 
     def predict_proba_one(self, x: Mapping[Any, Any]) -> dict[int, float]:
         """The responsibility of every component for a point; they sum to 1.
@@ -667,7 +716,12 @@ class OnlineGMM(base.Clusterer):
         stream = self._stream
         if stream is None:
             return dict.fromkeys(range(self.n_components), 1.0 / self.n_components)
-        return dict(enumerate(stream.probabilities_one(x, self._names)))
+        shares = stream.probabilities_one(x, self._names)
+        return {
+            number: share
+            for number, share in zip(self._roster.numbers, shares, strict=True)
+            if number is not None
+        }
 
     def score_one(self, x: Mapping[Any, Any]) -> float:
         """The log density of a point under the mixture, in nats.
@@ -684,30 +738,65 @@ class OnlineGMM(base.Clusterer):
         stream = self._stream
         if stream is None:
             return Assignment(0, 1.0 / self.n_components, math.nan, False)
-        return Assignment(*stream.assign_one(x, self._names))
+        label, probability, log_density, outlier = stream.assign_one(x, self._names)
+        return Assignment(self._roster.numbers[label] or 0, probability, log_density, outlier)
 
     def predict_many(self, X: Any) -> Any:
         """Labels of rows: a series like the frame that came in, or an array of shape (n,)."""
         table = self._table(X)
-        return table.series(self._posterior(table)[0].argmax(axis=1), "label")
+        return table.series(self._labels(self._posterior(table)[0]), "label")
 
     def predict_proba_many(self, X: Any) -> Any:
         """Responsibilities of rows: a frame like the one that came in, or an (n, K) array."""
         table = self._table(X)
-        return table.frame(dict(enumerate(self._posterior(table)[0].T)))
+        responsibilities = self._posterior(table)[0]
+        return table.frame(
+            {
+                number: share
+                for number, share in zip(self._roster.numbers, responsibilities.T, strict=True)
+                if number is not None
+            }
+        )
 
     def score_many(self, X: Any) -> Any:
         """Log densities of rows, in nats: a series, or an array of shape (n,)."""
         table = self._table(X)
         return table.series(self._posterior(table)[1], "log_density")
 
-    def _posterior(self, table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        if self._stream is None:
-            n = len(table)
-            return np.full((n, self.n_components), 1.0 / self.n_components), np.full(n, np.nan)
+    def assign_many(self, X: Any) -> Any:
+        """Label, probability, log density and outlier flag of rows, as `assign_one`.
+
+        A frame like the one that came in with these columns, or an array of shape (n, 4).
+        """
+        table = self._table(X)
+        responsibilities, log_density, outlier = self._posterior(table)
+        return table.frame(
+            {
+                "label": self._labels(responsibilities),
+                "probability": responsibilities.max(axis=1),
+                "log_density": log_density,
+                "outlier": outlier,
+            }
+        )
+
+    def _labels(self, responsibilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        numbers = np.array([0 if n is None else n for n in self._roster.numbers])
+        labels: NDArray[np.int64] = numbers[responsibilities.argmax(axis=1)]
+        return labels
+
+    def _posterior(
+        self, table: Table
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Responsibilities, log densities, and which rows are outliers."""
+        n = len(table)
+        if self._stream is None or self.start is None:
+            equal = np.full((n, self.n_components), 1.0 / self.n_components)
+            return equal, np.full(n, np.nan), np.zeros(n, dtype=bool)
         rows = table.select(self._names)
-        responsibilities, log_density, _ = posterior(self._stream.components, rows)
-        return responsibilities, log_density
+        responsibilities, log_density, distance = posterior(self._stream.components, rows)
+        gates = self._gates(self.start, len(self._names))
+        outlier = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
+        return responsibilities, log_density, outlier
 
     # -- what has been learnt -------------------------------------------------------------------
 
@@ -742,7 +831,17 @@ class OnlineGMM(base.Clusterer):
                 f"nothing is learnt yet: {len(self._buffer)} of {self.warm_up} warm-up points have "
                 "come; warm_start() starts with those"
             )
-        return from_kernel(self._stream.components, self._names)
+        mixture = from_kernel(self._stream.components, self._names)
+        return mixture.reordered([p for p, n in enumerate(self._roster.numbers) if n is not None])
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The numbers of the components of `mixture`, in its order."""
+        return tuple(number for number in self._roster.numbers if number is not None)
+
+    @property
+    def events(self) -> tuple[ComponentEvent, ...]:
+        return tuple(self._roster.events)
 
     @property
     def centers(self) -> dict[int, dict[Hashable, float]]:
@@ -751,7 +850,7 @@ class OnlineGMM(base.Clusterer):
             return {}
         return {
             label: dict(zip(self._names, mean, strict=True))
-            for label, mean in enumerate(self.mixture.means.tolist())
+            for label, mean in zip(self.labels, self.mixture.means.tolist(), strict=True)
         }
 
 

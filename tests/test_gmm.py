@@ -31,6 +31,7 @@ def started(n=300, d=2, **settings):
 def test_public_names():
     assert set(online_gmm.__all__) == {
         "Assignment",
+        "ComponentEvent",
         "Constant",
         "GaussianMixture",
         "HalfLife",
@@ -291,3 +292,16 @@ def test_a_level_that_stays_is_learnt_in_spite_of_the_gate():
     model.learn_many(rng.normal(40.0, 1.0, size=4000))
     assert model.mixture.means.max() == pytest.approx(40.0, abs=1.0)
     assert not model.assign_one({0: 40.0}).outlier
+
+
+def test_assign_many_is_repeated_assign_one():
+    model, X = started(d=2)
+    X[3] *= 1e5
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    table = model.assign_many(frame)
+    assert list(table.columns) == ["label", "probability", "log_density", "outlier"]
+    assert table["outlier"].sum() == 1
+    for row, x in zip(table.itertuples(index=False), dicts(X), strict=True):
+        assert tuple(row) == tuple(model.assign_one(x))
+    assert model.assign_many(X).shape == (len(X), 4)
+    assert isinstance(model.assign_many(pl.DataFrame(frame.to_dict("list"))), pl.DataFrame)

@@ -151,7 +151,7 @@ def test_kernels_agree_to_the_last_bit(covariance_type, d):
         schedule = (1.0, 0.65, 0.0, 0.0, False, False)
         stream = module.Stream(components, True, 16, schedule, 0.0, gates, 100)
         stream.learn(array("d", X.ravel()), 0, 40, None)
-        stream.put_off()
+        stream.put_off(10**9)
         stream.learn(array("d", X.ravel()), 40, len(X), None)
         point = dict(enumerate(X[17].tolist()))
         states.append((stream.state(), stream.assign_one(point, tuple(range(d)))))

@@ -1,0 +1,136 @@
+"""Components that are born, retired and merged."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from online_gmm import Constant, HalfLife, OnlineGMM
+from online_gmm.recycle import _merge
+from tests.test_kernel import TYPES
+
+
+def levels(n, means, seed, d=2):
+    """Points of unit variance around levels, in random order."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(rng.choice(means, size=n)[:, None], 1.0, (n, d))
+
+
+def moved_on(recycle, covariance_type="full"):
+    """Levels 0, 10 and 20; then 20 is left for ever, and later 60 comes."""
+    model = OnlineGMM(
+        3, covariance_type=covariance_type, step_size=Constant(0.02), recycle=recycle, seed=1
+    )
+    model.learn_many(levels(1000, [0.0, 10.0, 20.0], seed=1))
+    model.learn_many(levels(1500, [0.0, 10.0], seed=2))
+    model.learn_many(levels(1000, [0.0, 10.0, 60.0], seed=3))
+    return model
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_the_dead_are_retired_and_strays_get_a_component(covariance_type):
+    model = moved_on(True, covariance_type)
+    assert [(e.kind, e.number) for e in model.events] == [("retired", 2), ("born", 3)]
+    retired, born = model.events
+    assert 1000 < retired.n_points < 2500 < born.n_points < 2700
+    assert retired.time is None
+    assert "no support" in retired.cause
+    assert "unexplained" in born.cause
+    assert model.labels == (0, 1, 3)
+    np.testing.assert_allclose(model.mixture.means[:, 0], [0, 10, 60], atol=0.6)
+    assert model.predict_one({0: 60.0, 1: 60.0}) == 3
+    assert set(model.predict_proba_one({0: 0.0, 1: 0.0})) == {0, 1, 3} == set(model.centers)
+    X = levels(50, [0.0, 10.0, 60.0], seed=4)
+    assert set(model.predict_many(X)) == {0, 1, 3}
+    frame = pd.DataFrame(X)
+    assert list(model.predict_proba_many(frame).columns) == [0, 1, 3]
+
+
+def test_off_by_default():
+    model = moved_on(False)
+    assert OnlineGMM().recycle is False
+    assert model.events == ()
+    assert model.labels == (0, 1, 2)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_two_that_have_become_one_are_merged(covariance_type):
+    model = OnlineGMM(
+        2, covariance_type=covariance_type, step_size=HalfLife(200), recycle=True, seed=1
+    )
+    model.learn_many(levels(500, [0.0, 30.0], seed=1))
+    rng = np.random.default_rng(2)
+    for t in range(6000):
+        level = 30.0 * max(0.0, 1.0 - t / 3000) * rng.integers(2)
+        model.learn_one({0: rng.normal(level, 1.0), 1: rng.normal(level, 1.0)}, t=float(t))
+    kinds = [(e.kind, e.number) for e in model.events]
+    assert kinds[0] in (("merged", 1), ("retired", 1), ("retired", 0), ("merged", 0))
+    assert len(model.labels) == 1
+    assert model.events[0].time == model.events[0].n_points - 501
+    np.testing.assert_allclose(model.mixture.means, 0.0, atol=0.3)
+    np.testing.assert_allclose(model.mixture.weights, 1.0)
+
+
+def test_merging_keeps_the_moments():
+    model = OnlineGMM(3, capacity=0, step_size=Constant(0.01), seed=1)
+    model.warm_start(np.concatenate([levels(300, [0.0, 0.0, 50.0], 1)]))
+    before = model.mixture
+    _merge(model._stream.components, 0, 1)
+    after = model.mixture
+
+    def moments(m):
+        spread = m.covariances + m.means[:, :, None] * m.means[:, None, :]
+        return m.weights @ m.means, np.tensordot(m.weights, spread, 1)
+
+    for one, other in zip(moments(before), moments(after), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_a_steady_stream_sees_no_events(compiled):
+    model = OnlineGMM(3, recycle=True, seed=1)
+    model.learn_many(levels(30_000 if compiled else 3_000, [0.0, 5.0, 10.0], seed=1))
+    assert model.events == ()
+
+
+def test_outliers_here_and_there_are_no_component(compiled):
+    rng = np.random.default_rng(1)
+    X = levels(20_000 if compiled else 3_000, [0.0, 10.0], seed=1)
+    X[rng.random(len(X)) < 0.005] = rng.normal(0, 1e4, 2)
+    model = OnlineGMM(3, recycle=True, step_size=Constant(0.01), seed=1)
+    model.learn_many(X)
+    assert all(e.kind != "born" for e in model.events)
+
+
+def test_numbers_are_never_used_again():
+    model = OnlineGMM(2, step_size=Constant(0.03), recycle=True, seed=1)
+    model.learn_many(levels(600, [0.0, 50.0], seed=1))
+    for i in range(4):
+        model.learn_many(levels(1500, [0.0], seed=10 + i))
+        model.learn_many(levels(400, [0.0, 100.0 * (i + 1)], seed=20 + i))
+    numbers = [e.number for e in model.events if e.kind == "born"]
+    assert numbers == sorted(set(numbers))
+    assert min(numbers) == 2
+    assert len(numbers) >= 3
+
+
+def test_many_is_one_and_copies_go_on_the_same():
+    X = np.vstack([levels(700, [0.0, 20.0], 1), levels(1500, [0.0], 2), levels(600, [0, 50.0], 3)])
+    one, many = (OnlineGMM(2, step_size=Constant(0.02), recycle=True, seed=1) for _ in range(2))
+    for row in X.tolist():
+        one.learn_one(dict(enumerate(row)))
+    many.learn_many(X[:1111])
+    many = pickle.loads(pickle.dumps(copy.deepcopy(many)))
+    many.learn_many(X[1111:])
+    assert one.events == many.events != ()
+    assert one._stream.state() == many._stream.state()
+
+
+def test_with_refits():
+    model = OnlineGMM(3, recycle=True, capacity=400, seed=1)
+    model.learn_many(levels(1500, [0.0, 10.0, 20.0], seed=1))
+    model.learn_many(levels(8000, [0.0, 10.0, 40.0], seed=2))
+    assert math.isfinite(model.score_one({0: 40.0, 1: 40.0}))
+    assert model.predict_one({0: 40.0, 1: 40.0}) != model.predict_one({0: 10.0, 1: 10.0})
