@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import math
-from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from river import base
 from scipy.stats import chi2
 
-from online_gmm import _kernel, clock
+from online_gmm import _kernel
 from online_gmm.frames import Table, flat
+from online_gmm.learner import Learner
 from online_gmm.mixture import (
     COVARIANCE_TYPES,
     GaussianMixture,
@@ -58,7 +56,7 @@ class Assignment(NamedTuple):
     outlier: bool
 
 
-class OnlineGMM(base.Clusterer):
+class OnlineGMM(Learner):
     """Gaussian mixture learnt by incremental EM.
 
     The first ``warm_up`` points are kept and fitted by batch EM. From then on each point moves the
@@ -204,12 +202,6 @@ class OnlineGMM(base.Clusterer):
             raise TypeError(
                 f"step_size is {step_size!r}; a PowerDecay, Constant or HalfLife is expected"
             )
-        if late not in ("raise", "skip", "learn"):
-            raise ValueError(f"late is {late!r}; it must be 'raise', 'skip' or 'learn'")
-        if features is not None and len(set(features)) != len(features):
-            raise ValueError(f"features are {list(features)!r}; each may stand there once")
-        if features is not None and order_by is not None and order_by not in features:
-            raise ValueError(f"order_by is {order_by!r}, which is not among the features")
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.warm_up = warm_up
@@ -226,16 +218,8 @@ class OnlineGMM(base.Clusterer):
         self.late = late
         self.seed = seed
 
+        self._prepare(isinstance(step_size, HalfLife) and step_size.seconds is not None)
         self.start: WarmStart | None = None
-        self.n_unknown = 0
-        self.n_late = 0
-        timed = isinstance(step_size, HalfLife) and step_size.seconds is not None
-        self._clocked = timed or time is not None  # every point needs a time
-        self._last = -math.inf
-        self._buffer: list[dict[Hashable, float]] = []
-        self._n_empty = 0
-        self._names: tuple[Hashable, ...] = ()
-        self._stream: _kernel.Stream | None = None
         self._roster = Roster(n_components)
         self._refit_at = NEVER
 
@@ -248,188 +232,6 @@ class OnlineGMM(base.Clusterer):
         yield {"n_components": 1, "warm_up": 1, "average": False, "seed": 5}
 
     # -- learning -------------------------------------------------------------------------------
-
-    def learn_one(self, x: Mapping[Any, Any], t: float | datetime.datetime | None = None) -> None:
-        """Learn a point: a mapping of feature names to real numbers.
-
-        Parameters
-        ----------
-        x
-            The point.
-        t
-            Its time, in seconds or as a datetime, unless x holds it under the key ``time``.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a known feature has a value that is no finite real number, or is beyond 1e150, or the
-            time is not after the last one's. The message names the feature; the model is unchanged.
-        """
-        seconds = math.nan
-        if self._clocked or t is not None:
-            seconds = self._seconds(x, t)
-            if seconds <= self._last_time and self._refuse(seconds):
-                return
-        stream = self._stream
-        if stream is None:
-            self._keep(x, seconds)
-            return
-        found = stream.learn_one(x, self._names, seconds)
-        if found != len(x):
-            self.n_unknown += len(x) - found - (self.time in x)
-        if stream.is_due:
-            self._attend()
-
-    def learn_many(self, X: Any) -> None:
-        """Learn the rows of a frame or an array: the same as `learn_one` of each in turn.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As of `learn_one`, naming the row too; then no row is learnt.
-        """
-        table = self._table(X)
-        keep = self._in_time(table)
-        values = table.values if keep is None else table.values[keep]
-        times = table.times if keep is None or table.times is None else table.times[keep]
-        done = 0
-        while self._stream is None and done < len(values):
-            row = dict(zip(table.names, values[done].tolist(), strict=True))
-            self._keep(row, math.nan if times is None else float(times[done]))
-            done += 1
-        if self._stream is not None and done < len(values):
-            rows = table.select(self._names)
-            rows = (rows if keep is None else rows[keep])[done:]
-            self.n_unknown += len(rows) * len(set(table.names) - set(self._names))
-            at = None if times is None else flat(times[done:])
-            self._learn_rows(flat(rows), len(rows), at)
-
-    def _learn_rows(self, rows: array[float], n: int, times: array[float] | None) -> None:
-        stream = self._stream
-        assert stream is not None
-        done = 0
-        while done < n:
-            done = stream.learn(rows, done, n, times)
-            if stream.is_due:
-                self._attend()
-
-    @property
-    def _last_time(self) -> float:
-        """The time of the last point, in seconds (-inf before there is one)."""
-        return self._last if self._stream is None else self._stream.last_time
-
-    def _table(self, X: Any) -> Table:
-        known = self.features if self._stream is None else self._names
-        return Table(X, known, self.time)
-
-    def _seconds(self, x: Mapping[Any, Any], t: float | datetime.datetime | None) -> float:
-        if t is not None:
-            return clock.seconds(t)
-        if self.time is None or self.time not in x:
-            raise ValueError(
-                "this point has no time: give learn_one(x, t=...), or name the key of x that holds "
-                f"it by time=...; time is {self.time!r}"
-            )
-        return clock.seconds(x[self.time], self.time)
-
-    def _refuse(self, seconds: float) -> bool:
-        """Whether a late point is to be skipped; counts it, or raises."""
-        if self.late == "raise":
-            raise ValueError(
-                f"time {seconds!r} is not after the last point's, {self._last_time!r}; "
-                "late='skip' counts such points and 'learn' takes them"
-            )
-        self.n_late += self.late == "skip"
-        return self.late == "skip"
-
-    def _in_time(self, table: Table) -> NDArray[np.bool_] | None:
-        """Which rows are not late; None if none can be."""
-        if table.times is None:
-            if self._clocked:
-                raise ValueError(
-                    f"these rows have no times: column {self.time!r} is not among "
-                    f"{', '.join(map(repr, table.names))}"
-                )
-            return None
-        before = np.fmax.accumulate(np.concatenate([[self._last_time], table.times[:-1]]))
-        late = table.times <= before
-        if self.late == "learn" or not late.any():
-            return None
-        if self.late == "raise":
-            i = int(late.argmax())
-            raise ValueError(
-                f"row {i}: time {table.times[i]!r} is not after the last point's, {before[i]!r}; "
-                "late='skip' counts such points and 'learn' takes them"
-            )
-        self.n_late += int(late.sum())
-        return np.logical_not(late)
-
-    def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
-        """Keep a point for the warm start, and start when there are enough."""
-        names = tuple(x) if self.features is None else tuple(self.features)
-        names = tuple(name for name in names if name != self.time)
-        values = array("d", bytes(8 * len(names)))
-        found = _kernel.fill(x, names, values) + (self.time in x)
-        if all(math.isnan(value) for value in values):
-            self._n_empty += 1
-            return
-        self.n_unknown += len(x) - found
-        if seconds > self._last:
-            self._last = seconds
-        self._buffer.append(dict(zip(names, values, strict=True)))
-        if len(self._buffer) >= self.warm_up:
-            self.warm_start()
-
-    def warm_start(self, X: Any = None) -> OnlineGMM:
-        """Fit the mixture by batch EM, and stream on from there.
-
-        Parameters
-        ----------
-        X
-            History, as a frame or an array with any number of rows, in place of the first points of
-            the stream; points already kept are put before it. Without it the points kept so far
-            are made to do.
-
-        Returns
-        -------
-        OnlineGMM
-            This model.
-
-        Raises
-        ------
-        ValueError
-            If there is no point to start from, or the model has started already.
-        """
-        if self._stream is not None:
-            raise ValueError(
-                "this model has started already; learn_many(X) goes on from where it is, "
-                "clone().warm_start(X) starts afresh"
-            )
-        table = None if X is None else self._table(X)
-        names = self.features
-        if names is None:
-            seen = dict.fromkeys(name for row in self._buffer for name in row)
-            seen.update(dict.fromkeys(() if table is None else table.names))
-            names = _sorted(seen)
-        rows = np.array([[row.get(name, math.nan) for name in names] for row in self._buffer])
-        rows = rows.reshape(len(self._buffer), len(names))
-        if table is not None:
-            rows = np.vstack([rows, table.select(tuple(names))])
-        empty = np.isnan(rows).all(axis=1)
-        if empty.all():
-            raise ValueError("a warm start needs at least one point with a value")
-        if self.order_by is not None and self.order_by not in names:
-            raise ValueError(
-                f"order_by is {self.order_by!r}, which is not among the features "
-                f"{', '.join(map(repr, names))}"
-            )
-        self._n_empty += int(empty.sum())
-        if table is not None:
-            self.n_unknown += len(table) * len(set(table.names) - set(names))
-            if table.times is not None:
-                self._last = max(self._last, float(table.times.max()))
-        self._begin(rows[~empty], tuple(names))
-        return self
 
     def merge(self, other: OnlineGMM) -> OnlineGMM:
         """Take in what another model of the same settings has learnt from other points.
@@ -517,16 +319,6 @@ class OnlineGMM(base.Clusterer):
         while len(rows) > self.capacity > 0:
             rows, stride = rows[1::2], 2 * stride
         return rows.tobytes(), stride
-
-    def _take(self, rows: list[dict[Hashable, float]], last: float) -> None:
-        """Learn the points that another model has kept."""
-        for row in rows:
-            if self._stream is None:
-                self._keep(row, last)
-            else:
-                self._stream.learn_one(row, self._names, last)
-        if self._stream is not None and self._stream.is_due:
-            self._attend()
 
     def _begin(self, rows: NDArray[np.float64], names: tuple[Hashable, ...]) -> None:
         self.start = start = warm_start(
@@ -801,23 +593,6 @@ class OnlineGMM(base.Clusterer):
     # -- what has been learnt -------------------------------------------------------------------
 
     @property
-    def is_started(self) -> bool:
-        """Whether the warm start is complete."""
-        return self._stream is not None
-
-    @property
-    def n_points(self) -> int:
-        return len(self._buffer) if self._stream is None else self._stream.n_points
-
-    @property
-    def n_outliers(self) -> int:
-        return 0 if self._stream is None else self._stream.outliers
-
-    @property
-    def n_empty(self) -> int:
-        return self._n_empty + (0 if self._stream is None else self._stream.empty)
-
-    @property
     def mixture(self) -> GaussianMixture:
         """The mixture as learnt so far, an immutable value. O(K D^3).
 
@@ -862,8 +637,3 @@ def _schedule(step_size: StepSize) -> tuple[float, float, float, float, bool, bo
         return step_size.step, 0.0, 0.0, 0.0, False, True
     timed = step_size.seconds is not None
     return 0.0, 0.0, 0.0, step_size.seconds or step_size.points or 0.0, timed, True
-
-
-def _sorted(names: dict[Hashable, None]) -> tuple[Hashable, ...]:
-    """Feature names in an order that does not depend on that of the mappings they came in."""
-    return tuple(sorted(names, key=lambda name: (type(name).__name__, name)))
