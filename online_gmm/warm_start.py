@@ -24,7 +24,7 @@ SHORT = 20, 1e-4
 """The most EM steps of a run before the starts are compared, and the least gain (nats a point)."""
 LONG = 200, 1e-10
 """The same for the winner."""
-AGAIN = 50, 1e-6
+AGAIN = 20, 1e-5
 """The same where something was known already, which the stream goes on to refine."""
 
 
