@@ -10,8 +10,8 @@ import io
 import math
 import re
 import zlib
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Hashable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO, cast
@@ -123,25 +123,26 @@ class Source:
         time = None if self.time is None else self.columns.index(self.time)
         decimal_comma = self.style.decimal == ","
         line = 1
-        for line, cells in self._rows():
-            values: dict[Hashable, float] = {}
-            for name, place in targets:
-                text = cells[place]
-                try:
-                    if decimal_comma:
-                        text = _with_point(text)
-                    value = float(text)
-                    if not -LARGEST <= value <= LARGEST or "_" in text:
-                        value = number(text)
-                except ValueError:
-                    value = self._missing(cells[place], line, name)
-                values[name] = value
-            yield Row(
-                line,
-                "" if time is None else cells[time],
-                tuple([cells[place] for place in places]),
-                values,
-            )
+        with closing(self._rows()) as rows:
+            for line, cells in rows:
+                values: dict[Hashable, float] = {}
+                for name, place in targets:
+                    text = cells[place]
+                    try:
+                        if decimal_comma:
+                            text = _with_point(text)
+                        value = float(text)
+                        if not -LARGEST <= value <= LARGEST or "_" in text:
+                            value = number(text)
+                    except ValueError:
+                        value = self._missing(cells[place], line, name)
+                    values[name] = value
+                yield Row(
+                    line,
+                    "" if time is None else cells[time],
+                    tuple([cells[place] for place in places]),
+                    values,
+                )
         self.last_line = line
         if line == 1 and self.style.header:
             raise self._bad(2, self.values[0], "no row follows the header; at least one is needed")
@@ -204,7 +205,7 @@ class Source:
             "say what the file is written in, as in --encoding latin-1 or --encoding cp1252"
         )  # fmt: skip
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
+    def _records(self) -> Generator[tuple[int, list[str]], None, None]:
         """The line where each record begins, and its cells; a blank line has none."""
         line = 1
         with self._open() as text:
@@ -228,32 +229,32 @@ class Source:
                     "quote, and a quote within it must be doubled",
                 ) from None
 
-    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+    def _rows(self) -> Generator[tuple[int, list[str]], None, None]:
         """The records after the header, each with as many cells as there are columns."""
         width = len(self.columns)
         blank = 0
-        records = self._records()
-        if self.style.header:
-            next(records)
-        for line, cells in records:
-            if len(cells) != width or blank:
-                if not cells:
-                    # at the end of a file blank lines mean nothing
-                    blank = blank or line
-                    continue
-                if blank and width > 1:
-                    raise self._bad(
-                        blank, self.columns[0], "the line is blank; remove it, or fill it with "
-                        f"{self.delimiter!r} if all its values are missing"
-                    )  # fmt: skip
-                if blank:
-                    # in a file of one column a blank line is how a missing value looks
-                    for missed in range(blank, line):
-                        yield missed, [""]
-                    blank = 0
-                if len(cells) != width:
-                    raise self._wrong_width(line, cells)
-            yield line, cells
+        with closing(self._records()) as records:
+            if self.style.header:
+                next(records)
+            for line, cells in records:
+                if len(cells) != width or blank:
+                    if not cells:
+                        # at the end of a file blank lines mean nothing
+                        blank = blank or line
+                        continue
+                    if blank and width > 1:
+                        raise self._bad(
+                            blank, self.columns[0], "the line is blank; remove it, or fill it with "
+                            f"{self.delimiter!r} if all its values are missing"
+                        )  # fmt: skip
+                    if blank:
+                        # in a file of one column a blank line is how a missing value looks
+                        for missed in range(blank, line):
+                            yield missed, [""]
+                        blank = 0
+                    if len(cells) != width:
+                        raise self._wrong_width(line, cells)
+                yield line, cells
 
     # -- the columns ----------------------------------------------------------------------------
 
@@ -274,7 +275,8 @@ class Source:
         return winners[0]
 
     def _find_columns(self) -> tuple[str, ...]:
-        record = next(self._records(), None)
+        with closing(self._records()) as records:
+            record = next(records, None)
         if record is None:
             raise self._bad(1, None, "the file is empty; a header and rows are expected")
         _, cells = record
@@ -316,14 +318,15 @@ class Source:
         choice = [name for name in self.columns if name != self.time]
         if len(choice) > 1:
             seen: set[str] = set()
-            for i, (_, cells) in enumerate(self._rows()):
-                if i == LOOKED_AT:
-                    break
-                seen.update(
-                    name
-                    for name, cell in zip(self.columns, cells, strict=True)
-                    if _is_number(cell, self.style.decimal)
-                )
+            with closing(self._rows()) as rows:
+                for i, (_, cells) in enumerate(rows):
+                    if i == LOOKED_AT:
+                        break
+                    seen.update(
+                        name
+                        for name, cell in zip(self.columns, cells, strict=True)
+                        if _is_number(cell, self.style.decimal)
+                    )
             choice = [name for name in choice if name in seen]
         if len(choice) == 1:
             return tuple(choice)
