@@ -13,6 +13,7 @@ import pytest
 import online_gmm
 from online_gmm import OnlineGMM, PowerDecay
 from online_gmm.batch import fit
+from tests.test_batch import FIRST
 from tests.test_kernel import TYPES, blobs
 
 
@@ -305,3 +306,14 @@ def test_assign_many_is_repeated_assign_one():
         assert tuple(row) == tuple(model.assign_one(x))
     assert model.assign_many(X).shape == (len(X), 4)
     assert isinstance(model.assign_many(pl.DataFrame(frame.to_dict("list"))), pl.DataFrame)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_repeated_values_do_not_collapse_a_stream(covariance_type):
+    """The 50 points with their thirteen equal values, over and over."""
+    for seed in range(3):
+        model = OnlineGMM(3, covariance_type=covariance_type, warm_up=50, seed=seed)
+        for _ in range(20):
+            model.learn_many(FIRST)
+        assert model.mixture.covariances.min() > 0.1
+        assert model.mixture.weights.min() > 0.1

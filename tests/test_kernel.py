@@ -1,7 +1,9 @@
 """The kernel against naive references, and against itself interpreted."""
 
+import gc
 import os
 import pickle
+import tracemalloc
 from array import array
 
 import numpy as np
@@ -207,3 +209,25 @@ def test_statistics_of_any_order_chunks_and_shards_are_one(kernel):
     for n_shards in (1, 2, 4, 7):
         shards = np.array_split(rng.permutation(X), n_shards)
         assert statistics(shards).error(whole) < 1e-12
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_nothing_is_allocated_per_point(covariance_type, compiled):
+    points = [dict(enumerate(row)) for row in blobs(3000, 3, seed=1, missing=0.05).tolist()]
+    model = OnlineGMM(3, covariance_type=covariance_type, warm_up=1100, seed=1)
+    for x in points[:1200]:
+        model.learn_one(x)
+    few = points[1200:2100]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        for x in few:
+            model.learn_one(x)
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # a few objects that stand for arguments and results, whatever the number of points
+    assert now - held < (500 if compiled else 2_000)
+    assert peak - held < (500 if compiled else 5_000)
