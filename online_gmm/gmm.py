@@ -38,7 +38,7 @@ REVIEW_EVERY = 64
 STRAYS_KEPT = 64
 """The last badly explained points, of which components are born."""
 NEVER = 2**62
-FEW = 0.05
+FEW = 0.1
 """Below this share outliers are left out when the points kept are fitted again."""
 
 
@@ -249,7 +249,7 @@ class OnlineGMM(Learner):
         Raises
         ------
         ValueError
-            If the two differ in their settings or features.
+            If the two differ in their settings or features, or components have been recycled.
 
         Examples
         --------
@@ -270,6 +270,11 @@ class OnlineGMM(Learner):
                 raise ValueError(
                     f"models that differ in {name} cannot be merged: {value!r} and {theirs[name]!r}"
                 )
+        if self.events or other.events:
+            raise ValueError(
+                "models whose components have come and gone cannot be merged: "
+                "there is no telling which is which"
+            )
         if other._stream is None:
             self._take(other._buffer, other._last)
         elif self._stream is None:
@@ -288,7 +293,7 @@ class OnlineGMM(Learner):
             assert self.start is not None
             assert other.start is not None
             stream = copy.deepcopy(other._stream)
-            if self.capacity > 0 and not self._follows:
+            if self._keeps_points:
                 # what is random averages out over shards, what they have in common does not
                 self._polish(self._stream, self.start)
                 self._polish(stream, other.start)
@@ -316,7 +321,7 @@ class OnlineGMM(Learner):
                 for stream in streams
             ]
         )
-        while len(rows) > self.capacity > 0:
+        while len(rows) > self.capacity - self.capacity % 2 and self._keeps_points:
             rows, stride = rows[1::2], 2 * stride
         return rows.tobytes(), stride
 
@@ -340,7 +345,7 @@ class OnlineGMM(Learner):
             _schedule(self.step_size or PowerDecay()),
             self._last,
             flat(self._gates(start, len(names))),
-            0 if self._follows else self.capacity - self.capacity % 2,
+            self.capacity - self.capacity % 2 if self._keeps_points else 0,
         )
         self._stream.keep_many(flat(rows), len(rows))
         if self.recycle:
@@ -355,7 +360,7 @@ class OnlineGMM(Learner):
         assert stream is not None
         if self.recycle:
             self._roster.review(stream)
-        if self.capacity > 0 and not self._follows and stream.n_points >= self._refit_at:
+        if self._keeps_points and stream.n_points >= self._refit_at:
             # while a place is free there is no telling which component is which
             if None not in self._roster.numbers:
                 self._refit()
@@ -366,10 +371,9 @@ class OnlineGMM(Learner):
         """Let the stream learn without a break until something is due."""
         stream = self._stream
         assert stream is not None
-        refits = self.capacity > 0 and not self._follows
         stream.put_off(
             min(
-                self._refit_at if refits else NEVER,
+                self._refit_at if self._keeps_points else NEVER,
                 stream.n_points + REVIEW_EVERY if self.recycle else NEVER,
             )
         )
@@ -442,9 +446,9 @@ class OnlineGMM(Learner):
         stream, start = self._stream, self.start
         if stream is None or start is None:
             raise ValueError("nothing is learnt yet, so there is nothing to polish")
-        if self.capacity == 0 or self._follows:
+        if not self._keeps_points:
             raise ValueError(
-                "polishing needs the points that a model keeps: capacity above 0, and a step size "
+                "polishing needs the points that a model keeps: capacity above 1, and a step size "
                 "that does not follow"
             )
         self._polish(stream, start, None if X is None else self._table(X).select(self._names))
@@ -462,6 +466,10 @@ class OnlineGMM(Learner):
     @property
     def _follows(self) -> bool:
         return self.step_size is not None and self.step_size.follows
+
+    @property
+    def _keeps_points(self) -> bool:
+        return self.capacity > 1 and not self._follows
 
     @property
     def _averages(self) -> bool:

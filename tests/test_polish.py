@@ -98,7 +98,8 @@ def test_frames_with_missing_values():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"capacity": 0}, "capacity above 0"),
+        ({"capacity": 0}, "capacity above 1"),
+        ({"capacity": 1}, "capacity above 1"),
         ({"step_size": Constant(0.1)}, "does not follow"),
     ],
 )
