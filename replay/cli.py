@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -14,11 +15,15 @@ from rich.console import Console
 from replay.source import Format, InputError, Source
 
 if TYPE_CHECKING:
-    from replay.check import Tolerances
+    from rich.table import Table
+
+    from replay.check import Tolerances, Verdict
     from replay.run import LabelledRow, Settings
 
 OUT = Path("out")
 """Where pictures and labels go unless told."""
+PASSES = 60
+"""Of incremental EM, unless told."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", no_args_is_help=False)
 
@@ -70,10 +75,20 @@ Prior = Annotated[
     float, typer.Option(min=0.0, help="Pseudo-points that keep each component from collapsing.")
 ]
 Exponent = Annotated[
-    float,
+    float | None,
     typer.Option(
         help="Step n^-EXPONENT, above 0.5 and up to 1. The lower, the sooner a bad start is "
-        "forgotten, and a regime that stays away; at 1 all rows weigh alike."
+        "forgotten, and a regime that stays away; at 1 all rows weigh alike. [default: 0.7]",
+        show_default=False,
+    ),
+]
+Recycle = Annotated[
+    bool,
+    typer.Option(
+        "--recycle",
+        help="Retire regimes that have lost their rows, merge two that have become one, and give "
+        "their places to rows that none explains. These events are listed; numbers are not used "
+        "again, so labels may then be any number.",
     ),
 ]
 Delimiter = Annotated[
@@ -132,7 +147,17 @@ def run(
     ] = None,
     covariance: CovarianceType = Covariance.full,
     prior: Prior = 1e-3,
-    exponent: Exponent = 0.7,
+    exponent: Exponent = None,
+    half_life: Annotated[
+        float | None,
+        typer.Option(
+            metavar="ROWS",
+            help="For a series that changes: a row counts half after so many more. Takes the place "
+            "of --exponent, and follows for ever. [default: all rows count]",
+            show_default=False,
+        ),
+    ] = None,
+    recycle: Recycle = False,
     delimiter: Delimiter = None,
     decimal: DecimalMark = Decimal.point,
     encoding: Encoding = "utf-8",
@@ -141,15 +166,25 @@ def run(
     """Label a file row by row, in constant memory, and sum up what was found.
 
     Every row is labelled *before* it is learnt, from the rows above it; only the warm-up is
-    labelled as a whole. The labels file has the time and the values as they were, the `label`, its
-    `probability`, and `outlier` (1 for a row far from every regime). An empty cell, NaN, NA, null
-    or None is a missing value.
+    labelled as a whole. Rows without any value do not count for it, but no more than 10 times its
+    rows are held: then it makes do with those that have one. The labels file has the time and the
+    values as they were, the `label`, its `probability`, and `outlier` (1 for a row far from every
+    regime). An empty cell, NaN, NA, null or None is a missing value.
 
     Example: **replay run pump.csv --value pressure --value flow --time when --regimes 3 --labels
     labels.csv --plot series.png**
+
+    Example, of a series that changes: **replay run pump.csv --value pressure --half-life 5000
+    --recycle**
     """
     with _explained():
-        settings = _settings(regimes, warm_up, seed, covariance, prior, exponent)
+        if half_life is not None and exponent is not None:
+            raise InputError(
+                "--half-life and --exponent are two ways to weigh rows; give one of them"
+            )
+        settings = _settings(
+            regimes, warm_up, seed, covariance, prior, exponent, half_life, recycle
+        )
         style = _style(delimiter, decimal, encoding, no_header)
         if file is None:
             _only_with_a_file(
@@ -171,7 +206,8 @@ def check(
         int | None,
         typer.Option(
             min=1,
-            help="Replay the file so many times. [default: once; with --exact until nothing moves]",
+            help="Replay the file so many times. [default: once; with --exact until nothing moves; "
+            "with --incremental up to 60 times]",
             show_default=False,
         ),
     ] = None,
@@ -183,6 +219,24 @@ def check(
             "pass after pass. This must land where batch EM does.",
         ),
     ] = False,
+    incremental: Annotated[
+        bool,
+        typer.Option(
+            "--incremental",
+            help="Do not stream: Neal & Hinton's incremental EM, pass after pass over the rows in "
+            "memory. A row's share is replaced when it comes again, and the parameters follow at "
+            "once. This must land where batch EM does, in fewer passes, and its free energy must "
+            "never fall. No value may be missing; memory holds a number a row and regime more.",
+        ),
+    ] = False,
+    polish: Annotated[
+        bool,
+        typer.Option(
+            "--polish",
+            help="After the last pass one more to polish what the learner reports. The line it "
+            "adds decides.",
+        ),
+    ] = False,
     max_gap: Annotated[
         float, typer.Option(help="Nats a row by which batch EM may be more likely.")
     ] = 0.01,
@@ -190,8 +244,18 @@ def check(
         float, typer.Option(help="Adjusted Rand index of the labels that is wanted.")
     ] = 0.95,
     max_error: Annotated[
-        float, typer.Option(help="Relative parameter error allowed with --exact.")
+        float,
+        typer.Option(
+            help="Relative parameter error allowed with --exact; with --incremental, between the "
+            "fixed points of the two."
+        ),
     ] = 1e-6,
+    max_gap_exact: Annotated[
+        float,
+        typer.Option(
+            help="Nats a row that --incremental may end away from the fixed point of batch EM."
+        ),
+    ] = 1e-9,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -202,7 +266,8 @@ def check(
     ] = None,
     covariance: CovarianceType = Covariance.full,
     prior: Prior = 1e-3,
-    exponent: Exponent = 0.7,
+    exponent: Exponent = None,
+    recycle: Recycle = False,
     delimiter: Delimiter = None,
     decimal: DecimalMark = Decimal.point,
     encoding: Encoding = "utf-8",
@@ -213,14 +278,29 @@ def check(
     At 1, 2, 5, 10, ... rows and at the end: by how much batch EM is more likely, how far apart the
     parameters are once components are matched, and how far the labels agree. The last line decides:
     exit status 0 within the tolerances, 1 not. The values are held in memory, 8 bytes each, for
-    batch EM.
+    batch EM. Batch EM forgets nothing: with --recycle, a regime that is retired counts as lost.
 
     Example: **replay check pump.csv --value pressure --regimes 2 --passes 3**
 
-    Example: **replay check pump.csv --value pressure --exact**
+    Example, with one more pass at the end: **replay check pump.csv --value pressure --polish**
+
+    Example, not streamed: **replay check pump.csv --value pressure --exact**
+
+    Example, the same optimum in fewer passes: **replay check pump.csv --value pressure
+    --incremental**
     """
     with _explained():
-        settings = _settings(regimes, warm_up, seed, covariance, prior, exponent)
+        if exact and incremental:
+            raise InputError("--exact and --incremental are two checks; give one of them")
+        if exact or incremental:
+            check_of_passes = "--exact" if exact else "--incremental"
+            for name, given in {"--recycle": recycle, "--polish": polish}.items():
+                if given:
+                    raise InputError(
+                        f"{name} is for the learner, and {check_of_passes} does not stream; "
+                        "give one of them"
+                    )
+        settings = _settings(regimes, warm_up, seed, covariance, prior, exponent, recycle=recycle)
         style = _style(delimiter, decimal, encoding, no_header)
         tolerances = _tolerances(max_gap, min_agreement, max_error if exact else None)
         if file is None:
@@ -228,7 +308,12 @@ def check(
         all_passed = True
         for name, source, chosen in _sources(file, value, time, style, settings):
             picture = plot or OUT / f"{name}_check.png"
-            all_passed &= _check(source, chosen, tolerances, picture, passes)
+            if incremental:
+                all_passed &= _check_increments(
+                    source, chosen, max_gap_exact, max_error, picture, passes
+                )
+            else:
+                all_passed &= _check(source, chosen, tolerances, picture, passes, polish)
     raise typer.Exit(0 if all_passed else 1)
 
 
@@ -242,11 +327,21 @@ class Task(NamedTuple):
 
 
 def _settings(
-    regimes: int, warm_up: int, seed: int, covariance: str, prior: float, exponent: float
+    regimes: int,
+    warm_up: int,
+    seed: int,
+    covariance: str,
+    prior: float,
+    exponent: float | None,
+    half_life: float | None = None,
+    recycle: bool = False,
 ) -> Settings:
     from replay.run import Settings
 
-    return Settings(regimes, warm_up, seed, str(covariance), prior, exponent)
+    settings = Settings(
+        regimes, warm_up, seed, str(covariance), prior, half_life=half_life, recycle=recycle
+    )
+    return settings if exponent is None else replace(settings, exponent=exponent)
 
 
 def _style(delimiter: str | None, decimal: str, encoding: str, no_header: bool) -> Format:
@@ -327,13 +422,19 @@ def _console(stderr: bool) -> Console:
     return console
 
 
-def _heading(console: Console, source: Source, settings: Settings) -> None:
+def _heading(console: Console, source: Source, settings: Settings, streamed: bool = True) -> None:
+    steps = ""
+    if streamed and settings.half_life is None:
+        steps = f", step exponent {settings.exponent:g}"
+    elif streamed:
+        steps = f", half-life {settings.half_life:g} rows"
     console.print()
     console.print(str(source.path), style="bold", soft_wrap=True)
     console.print(
         f"columns {', '.join(source.values)}; {settings.regimes} regimes, "
         f"{settings.covariance} covariance, warm-up of up to {settings.warm_up} rows, "
-        f"seed {settings.seed}, prior {settings.prior:g}, step exponent {settings.exponent:g}",
+        f"seed {settings.seed}, prior {settings.prior:g}{steps}"
+        f"{', regimes recycled' if settings.recycle else ''}",
         soft_wrap=True,
     )
 
@@ -351,14 +452,17 @@ def _parent(path: Path) -> Path:
 def _run(source: Source, settings: Settings, labels: Path | None, plot: Path | None) -> None:
     from replay.progress import bar_on
     from replay.run import labelled, labels_writer
-    from replay.summary import Summary
-    from replay.tables import regimes_table, totals
+    from replay.summary import Chronicle, Summary
+    from replay.tables import events_table, regimes_table, totals
 
     to_stdout = labels == Path("-")
     console = _err() if to_stdout else _out()
     model = settings.learner(source.values)
-    summary = Summary(settings.regimes)
+    summary = Summary()
+    chronicle = Chronicle(model)
     takers: list[Callable[[LabelledRow], object]] = [summary.add]
+    if settings.recycle:
+        takers.append(chronicle.add)
     if plot is not None:
         from replay.plot import Sample, draw_series
 
@@ -378,11 +482,13 @@ def _run(source: Source, settings: Settings, labels: Path | None, plot: Path | N
     summary.close()
     _heading(console, source, settings)
     console.print(totals(summary))
-    console.print(regimes_table(summary, model.mixture))
+    console.print(regimes_table(summary, model))
+    if settings.recycle:
+        _events(console, events_table(chronicle.happenings, source.time is not None))
     if labels is not None and not to_stdout:
         console.print(f"labels: {labels}", soft_wrap=True)
     if plot is not None:
-        draw_series(sample, model.mixture, source.path.name, _parent(plot))
+        draw_series(sample, model, source.path.name, _parent(plot))
         console.print(f"picture: {plot}", soft_wrap=True)
 
 
@@ -392,19 +498,20 @@ def _check(
     tolerances: Tolerances,
     plot: Path,
     passes: int | None,
+    polish: bool = False,
 ) -> bool:
     """Print the comparison and its verdicts; with a tolerance for the error, the exact one."""
     from replay import check
     from replay.plot import draw_check
     from replay.progress import bar_on
-    from replay.tables import comparison_row, comparison_table
+    from replay.tables import by_points, comparison_row, comparison_table, events_table
 
     console, notes = _out(), _err()
     if tolerances.error is not None:
         still = tolerances.error / 1000
         comparisons = check.exact(source, settings, passes, still, bar_on(notes))
     else:
-        comparisons = check.converge(source, settings, passes or 1, bar_on(notes))
+        comparisons = check.converge(source, settings, passes or 1, bar_on(notes), polish)
     table = comparison_table()
     done = []
     for comparison in comparisons:
@@ -412,11 +519,48 @@ def _check(
         table.add_row(*comparison_row(comparison))
         if notes.is_terminal:
             notes.print(f"compared at {comparison.rows:,} rows", style="dim")
-    _heading(console, source, settings)
+    _heading(console, source, settings, streamed=tolerances.error is None)
     console.print(table)
-    verdicts = check.judge(done[-1], tolerances)
-    for verdict in verdicts:
-        console.print("PASS" if verdict.passed else "FAIL", verdict.text, soft_wrap=True)
+    if settings.recycle:
+        _events(console, events_table(by_points(done[-1].events), timed=False))
+    passed = _verdicts(console, check.judge(done[-1], tolerances))
     draw_check(done, tolerances, source.path.name, _parent(plot))
     console.print(f"picture: {plot}", soft_wrap=True)
-    return all(verdict.passed for verdict in verdicts)
+    return passed
+
+
+def _check_increments(
+    source: Source,
+    settings: Settings,
+    max_gap: float,
+    max_error: float,
+    plot: Path,
+    passes: int | None,
+) -> bool:
+    """Print how incremental EM did beside batch EM, and the verdicts."""
+    from replay import check
+    from replay.plot import draw_increments
+    from replay.progress import bar_on
+    from replay.tables import incremental_table
+
+    console = _out()
+    comparison = check.in_increments(source, settings, passes or PASSES, bar_on(_err()))
+    _heading(console, source, settings, streamed=False)
+    console.print(incremental_table(comparison))
+    passed = _verdicts(console, check.judge_increments(comparison, max_gap, max_error))
+    draw_increments(comparison, max_gap, source.path.name, _parent(plot))
+    console.print(f"picture: {plot}", soft_wrap=True)
+    return passed
+
+
+def _verdicts(console: Console, verdicts: Iterable[Verdict]) -> bool:
+    """Print them; whether all passed."""
+    passed = True
+    for verdict in verdicts:
+        console.print("PASS" if verdict.passed else "FAIL", verdict.text, soft_wrap=True)
+        passed &= verdict.passed
+    return passed
+
+
+def _events(console: Console, events: Table) -> None:
+    console.print(events if events.row_count else "no regime came or went")

@@ -14,10 +14,15 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    NullFormatter,
+    StrMethodFormatter,
+    SymmetricalLogLocator,
+)
 
-from online_gmm import GaussianMixture
-from replay.check import Comparison, Tolerances
+from online_gmm import OnlineGMM
+from replay.check import Comparison, IncrementalComparison, Tolerances
 from replay.run import LabelledRow
 from replay.source import InputError
 
@@ -46,6 +51,10 @@ MOST_POINTS = 4000
 """Points that a plot keeps of a series of any length; they are thinned evenly."""
 MOST_FEATURES = 6
 """Features that are drawn; further ones would be too small to see."""
+MOST_NAMED = 24
+"""Regimes that a legend has room for."""
+NO_GAP = 1e-12
+"""Below this a gap is rounding, and a curve ends."""
 
 
 class Sample:
@@ -76,8 +85,10 @@ class Sample:
         self._n += 1
 
 
-def draw_series(sample: Sample, mixture: GaussianMixture, title: str, path: Path) -> None:
-    """The series coloured by regime, and beside it the density of each regime."""
+def draw_series(sample: Sample, model: OnlineGMM, title: str, path: Path) -> None:
+    """The series coloured by regime, and beside it the density of each regime that is left."""
+    mixture = model.mixture
+    places = dict(zip(model.labels, range(mixture.n_components), strict=True))
     features = mixture.features[:MOST_FEATURES]
     rows, labels, values = map(np.array, (sample.rows, sample.labels, sample.values))
     with plt.rc_context(STYLE):
@@ -94,7 +105,7 @@ def draw_series(sample: Sample, mixture: GaussianMixture, title: str, path: Path
         for j, feature in enumerate(features):
             series, density = axes[j]
             series.plot(rows, values[:, j], color="0.8", linewidth=0.6, zorder=1)
-            for label in range(mixture.n_components):
+            for label in sorted({*model.labels, *sample.labels}):
                 its = labels == label
                 colour = OKABE_ITO[label % len(OKABE_ITO)]
                 series.scatter(rows[its], values[its, j], s=6, color=colour, zorder=2)
@@ -102,8 +113,11 @@ def draw_series(sample: Sample, mixture: GaussianMixture, title: str, path: Path
                 density.plot(
                     np.full(its.sum(), -0.06), values[its, j], "_", color=colour, alpha=0.5
                 )
-                mean = mixture.means[label, j]
-                sd = np.sqrt(mixture.covariances[label, j, j])
+                if label not in places:
+                    density.plot([], [], color=colour, label=f"regime {label} (gone)")
+                    continue
+                mean = mixture.means[places[label], j]
+                sd = np.sqrt(mixture.covariances[places[label], j, j])
                 grid = mean + sd * np.linspace(-4.0, 4.0, 201)
                 height = np.exp(-0.5 * np.linspace(-4.0, 4.0, 201) ** 2)
                 density.plot(height, grid, color=colour, label=f"regime {label}")
@@ -118,6 +132,8 @@ def draw_series(sample: Sample, mixture: GaussianMixture, title: str, path: Path
         axes[-1, 1].set_xticks([0.0, 0.5, 1.0])
         figure.suptitle(title)
         handles, names = axes[0, 1].get_legend_handles_labels()
+        # of very many regimes the last
+        handles, names = handles[-MOST_NAMED:], names[-MOST_NAMED:]
         figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False)
         _save(figure, path)
 
@@ -166,6 +182,32 @@ def draw_check(
         axes[2].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes[2].xaxis.set_minor_formatter(NullFormatter())
         axes[2].set_xlabel("rows replayed")
+        figure.suptitle(title)
+        _save(figure, path)
+
+
+def draw_increments(
+    comparison: IncrementalComparison, max_gap: float, title: str, path: Path
+) -> None:
+    """The gap to batch EM's fixed point against the pass, of incremental and of batch EM."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+        for name, colour, gap, last in (
+            ("incremental EM", OKABE_ITO[0], comparison.gap, comparison.n_passes),
+            ("batch EM", OKABE_ITO[1], comparison.batch_gap, comparison.batch.n_iter),
+        ):
+            gaps = [gap(done) for done in range(last + 1)]
+            there = next((p for p, g in enumerate(gaps) if abs(g) < NO_GAP), last)
+            axes.plot(range(there + 1), gaps[: there + 1], ".-", color=colour, label=name)
+        axes.axhline(max_gap, color=OKABE_ITO[5], linestyle="--", label="tolerance")
+        # below 0 where incremental EM found a better optimum
+        axes.set_yscale("symlog", linthresh=NO_GAP)
+        axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=NO_GAP))
+        if comparison.gap(comparison.n_passes) > -NO_GAP:
+            axes.set_ylim(bottom=-NO_GAP / 2)
+        axes.set_xlabel("pass over the rows")
+        axes.set_ylabel("gap to batch EM's fixed point\n(nats a row)")
+        axes.legend(frameon=False)
         figure.suptitle(title)
         _save(figure, path)
 

@@ -11,17 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from online_gmm import Assignment, OnlineGMM, PowerDecay
+from online_gmm import Assignment, HalfLife, OnlineGMM, PowerDecay
 from replay.progress import Progress
 from replay.source import InputError, Row, Source
 
 ADDED = ("label", "probability", "outlier")
 """The columns that the labels file has beyond those of the input."""
+MOST_HELD = 10
+"""Rows held for the warm start, as a multiple of those it wants."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the learner is told; the parameters are those of `OnlineGMM`."""
+    """What the learner is told; the parameters are those of `OnlineGMM`.
+
+    With a half-life, in points, the learner follows the stream, and the exponent is not used.
+    """
 
     regimes: int = 3
     warm_up: int = 200
@@ -29,6 +34,8 @@ class Settings:
     covariance: str = "full"
     prior: float = 1e-3
     exponent: float = PowerDecay().exponent
+    half_life: float | None = None
+    recycle: bool = False
 
     def learner(self, features: tuple[str, ...]) -> OnlineGMM:
         """A learner of these features, yet to see a row."""
@@ -37,8 +44,13 @@ class Settings:
                 self.regimes,
                 covariance_type=self.covariance,
                 warm_up=self.warm_up,
-                step_size=PowerDecay(self.exponent),
+                step_size=(
+                    PowerDecay(self.exponent)
+                    if self.half_life is None
+                    else HalfLife(points=self.half_life)
+                ),
                 prior=self.prior,
+                recycle=self.recycle,
                 features=features,
                 seed=self.seed,
             )
@@ -57,8 +69,9 @@ def labelled(source: Source, model: OnlineGMM, progress: Progress) -> Iterator[L
     """Label each row and then learn it.
 
     The rows of the warm-up are held until it is complete and labelled by the warm start; so are
-    rows without any value that come among them. If the rows end before, the warm start makes do
-    with those there are.
+    rows without any value that come among them. If the rows end before, or more than MOST_HELD
+    times as many as the warm start wants are held, it makes do with those there are. As long as
+    none has a value, rows that many are labelled 0, with probability 1/K, and let go.
     """
     held: list[Row] = []
     for row in progress(source, "streaming"):
@@ -69,15 +82,18 @@ def labelled(source: Source, model: OnlineGMM, progress: Progress) -> Iterator[L
             continue
         held.append(row)
         model.learn_one(row.values)
-        if model.is_started:
-            yield from _by_warm_start(held, model)
+        full = len(held) > MOST_HELD * model.warm_up
+        if full and model.n_points and not model.is_started:
+            model.warm_start()
+        if full or model.is_started:
+            yield from _by_what_is_known(held, model)
             held.clear()
     if not model.is_started:
         start_with_what_came(model, source)
-        yield from _by_warm_start(held, model)
+        yield from _by_what_is_known(held, model)
 
 
-def _by_warm_start(held: list[Row], model: OnlineGMM) -> Iterator[LabelledRow]:
+def _by_what_is_known(held: list[Row], model: OnlineGMM) -> Iterator[LabelledRow]:
     for row in held:
         yield LabelledRow(row, model.assign_one(row.values))
 

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
+from typing import NamedTuple
 
+from online_gmm import ComponentEvent, OnlineGMM
 from replay.run import LabelledRow
 
 
 class Summary:
-    """Counts over labelled rows; memory grows with the number of different segment lengths only.
+    """Counts over labelled rows; memory grows with the labels and different segment lengths only.
 
-    A segment is a stretch of rows with the same label.
+    A segment is a stretch of rows with the same label. Labels may be any numbers; where several are
+    asked about, their segments are counted together.
 
     Attributes
     ----------
     n_rows, n_outliers, n_missing
         Rows, rows flagged as outliers, and values missing.
     lengths
-        For each label, how many segments there are of each length; `close` completes the last one.
+        For each label that came, how many segments there are of each length; `close` completes the
+        last one.
     """
 
-    def __init__(self, n_regimes: int) -> None:
+    def __init__(self) -> None:
         self.n_rows = 0
         self.n_outliers = 0
         self.n_missing = 0
-        self.lengths: list[Counter[int]] = [Counter() for _ in range(n_regimes)]
+        self.lengths: defaultdict[int, Counter[int]] = defaultdict(Counter)
         self._label = 0
         self._length = 0
 
@@ -47,27 +51,55 @@ class Summary:
             self.lengths[self._label][self._length] += 1
         self._length = 0
 
-    def n_labelled(self, label: int) -> int:
-        return sum(length * count for length, count in self.lengths[label].items())
+    def n_labelled(self, *labels: int) -> int:
+        return sum(length * count for length, count in self._lengths(labels).items())
 
-    def n_segments(self, label: int) -> int:
-        return self.lengths[label].total()
+    def n_segments(self, *labels: int) -> int:
+        return self._lengths(labels).total()
 
-    def longest(self, label: int) -> int:
-        return max(self.lengths[label], default=0)
+    def longest(self, *labels: int) -> int:
+        return max(self._lengths(labels), default=0)
 
-    def median_length(self, label: int) -> float:
-        """The median length of the segments of a label; NaN if there are none."""
-        n = self.n_segments(label)
+    def median_length(self, *labels: int) -> float:
+        """The median length of the segments of labels; NaN if there are none."""
+        lengths = self._lengths(labels)
+        n = lengths.total()
         if not n:
             return math.nan
         # the one in the middle, or the two around it
-        return (self._ranked(label, (n - 1) // 2) + self._ranked(label, n // 2)) / 2
+        return (_ranked(lengths, (n - 1) // 2) + _ranked(lengths, n // 2)) / 2
 
-    def _ranked(self, label: int, rank: int) -> int:
-        passed = 0
-        for length in sorted(self.lengths[label]):
-            passed += self.lengths[label][length]
-            if passed > rank:
-                return length
-        raise IndexError(rank)
+    def _lengths(self, labels: tuple[int, ...]) -> Counter[int]:
+        return sum((self.lengths[n] for n in labels if n in self.lengths), Counter[int]())
+
+
+def _ranked(lengths: Counter[int], rank: int) -> int:
+    passed = 0
+    for length in sorted(lengths):
+        passed += lengths[length]
+        if passed > rank:
+            return length
+    raise IndexError(rank)
+
+
+class Happening(NamedTuple):
+    """An event, and the row that was learnt when it happened: its number from 1, and its time."""
+
+    row: int
+    time: str
+    event: ComponentEvent
+
+
+class Chronicle:
+    """At which rows a learner's components came and went."""
+
+    def __init__(self, model: OnlineGMM) -> None:
+        self.happenings: list[Happening] = []
+        self._model = model
+        self._n_rows = 0
+
+    def add(self, labelled_row: LabelledRow) -> None:
+        """Note what the row has brought about, when it has just been learnt."""
+        self._n_rows += 1
+        for event in self._model.events[len(self.happenings) :]:
+            self.happenings.append(Happening(self._n_rows, labelled_row.row.time, event))

@@ -7,40 +7,77 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from online_gmm import GaussianMixture
-from replay.check import Comparison
-from replay.summary import Summary
+from online_gmm import ComponentEvent, OnlineGMM
+from replay.check import Comparison, IncrementalComparison, marks
+from replay.summary import Happening, Summary
+
+MOST_GONE = 6
+"""Regimes that are gone and have a column of their own; those before share one."""
+MOST_EVENTS = 50
+"""Events that are listed, the last ones."""
 
 
-def regimes_table(summary: Summary, mixture: GaussianMixture) -> Table:
-    """One column per regime, so that there is room for many features."""
-    labels = range(mixture.n_components)
+def regimes_table(summary: Summary, model: OnlineGMM) -> Table:
+    """One column per regime, so that there is room for many features.
+
+    Those that came to be learnt first, and then those with rows that are gone.
+    """
+    mixture = model.mixture
+    gone = {event.number: event.kind for event in model.events if event.kind != "born"}
+    left = sorted(set(summary.lengths) - set(model.labels))
+    older, left = left[: -MOST_GONE or None], left[-MOST_GONE:]
+    columns: list[tuple[str, tuple[int, ...]]] = [(str(k), (k,)) for k in model.labels]
+    columns += [(f"{label}\n{gone.get(label, 'gone')}", (label,)) for label in left]
+    if older:
+        columns.append((f"{len(older)} more\ngone", tuple(older)))
+    labels = [labels for _, labels in columns]
     table = Table(title="Regimes", title_justify="left")
     table.add_column("regime")
-    for label in labels:
-        table.add_column(str(label), justify="right")
+    for head, _ in columns:
+        table.add_column(head, justify="right")
 
     def line(name: str, cells: Sequence[str]) -> None:
-        table.add_row(name, *cells)
+        table.add_row(name, *cells, *["-"] * (len(columns) - len(cells)))
 
-    line("rows", [f"{summary.n_labelled(k):,}" for k in labels])
-    line("share of rows", [f"{summary.n_labelled(k) / summary.n_rows:.1%}" for k in labels])
+    line("rows", [f"{summary.n_labelled(*k):,}" for k in labels])
+    line("share of rows", [f"{summary.n_labelled(*k) / summary.n_rows:.1%}" for k in labels])
     line("weight learnt", [f"{weight:.1%}" for weight in mixture.weights])
-    line("segments", [f"{summary.n_segments(k):,}" for k in labels])
-    line("median length, rows", [_length(summary.median_length(k)) for k in labels])
-    line("longest, rows", [f"{summary.longest(k):,}" for k in labels])
+    line("segments", [f"{summary.n_segments(*k):,}" for k in labels])
+    line("median length, rows", [_length(summary.median_length(*k)) for k in labels])
+    line("longest, rows", [f"{summary.longest(*k):,}" for k in labels])
     table.add_section()
     for j, feature in enumerate(mixture.features):
         cells = [
             mean_and_sd(mixture.means[k, j], math.sqrt(mixture.covariances[k, j, j]))
-            for k in labels
+            for k in range(mixture.n_components)
         ]
         line(f"{feature}, mean ± sd", cells)
     return table
 
 
+def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
+    """What happened to components; the last events, if there are very many."""
+    table = Table(title="Regimes that came and went", title_justify="left")
+    table.add_column("row", justify="right")
+    if timed:
+        table.add_column("time")
+    for name in ("event", "regime", "cause"):
+        table.add_column(name, justify="right" if name == "regime" else "left")
+    for row, time, event in happenings[-MOST_EVENTS:]:
+        when = (time,) if timed else ()
+        table.add_row(f"{row:,}", *when, event.kind, str(event.number), event.cause)
+    if len(happenings) > MOST_EVENTS:
+        table.caption = f"the last {MOST_EVENTS} of {len(happenings):,} events"
+    return table
+
+
+def by_points(events: Sequence[ComponentEvent]) -> list[Happening]:
+    """Events at the rows learnt, where rows without any value are not counted."""
+    return [Happening(event.n_points, "", event) for event in events]
+
+
 def totals(summary: Summary) -> str:
-    segments = sum(summary.n_segments(label) for label in range(len(summary.lengths)))
+    segments = summary.n_segments(*summary.lengths)
     return (
         f"{summary.n_rows:,} rows, {segments:,} segments, {summary.n_outliers:,} outliers, "
         f"{summary.n_missing:,} missing values"
@@ -65,12 +102,33 @@ def comparison_table() -> Table:
 def comparison_row(comparison: Comparison) -> tuple[str, ...]:
     return (
         f"{comparison.rows:,}",
-        str(comparison.passes),
+        "polished" if comparison.polished else str(comparison.passes),
         f"{comparison.gap:.2e}",
-        f"{comparison.error:.2e}",
+        # regimes that are fewer than batch EM's cannot be matched to them
+        "-" if math.isnan(comparison.error) else f"{comparison.error:.2e}",
         f"{comparison.agreement:.4f}",
         f"{comparison.batch.n_iter}{'' if comparison.batch.converged else ', moving'}",
     )
+
+
+def incremental_table(comparison: IncrementalComparison) -> Table:
+    """Incremental EM and batch EM after as many passes, at 1, 2, 5, 10, ... and the last one."""
+    table = Table(title="Incremental EM against the fixed point of batch EM", title_justify="left")
+    for name in (
+        "pass",
+        "free energy gap\nnats a row",
+        "never fell",
+        "batch EM's gap\nnats a row",
+    ):
+        table.add_column(name, justify="right")
+    for done in marks(comparison.n_passes):
+        table.add_row(
+            str(done),
+            f"{comparison.gap(done):.2e}",
+            "yes" if comparison.worst_fall(done)[0] == 0.0 else "no",
+            f"{comparison.batch_gap(done):.2e}",
+        )
+    return table
 
 
 def mean_and_sd(mean: float, sd: float) -> str:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from online_gmm import OnlineGMM
+from online_gmm.batch import fit
 from replay.agreement import adjusted_rand
 from replay.check import chunks, next_mark
 from replay.source import Source
@@ -51,9 +53,6 @@ def lines(result):
 
 
 def test_comparison_is_what_online_gmm_computes(two_levels, cli):
-    from online_gmm import OnlineGMM
-    from online_gmm.batch import fit
-
     result = cli("check", two_levels, *OPTIONS)
     assert result.exit_code == 0, result.output
     table = lines(result)
@@ -113,6 +112,37 @@ def test_further_passes(two_levels, cli):
     assert table[-1][3] < table[-3][3]
 
 
+def test_polish_adds_the_line_that_decides(cli, write_levels):
+    path = write_levels(2000)
+    arguments = ["check", path, *OPTIONS, "--passes", 2]
+    plain, polished = lines(cli(*arguments)), cli(*arguments, "--polish")
+    assert polished.exit_code == 0, polished.output
+    said = [[cell.strip() for cell in row.split("│")[1:-1]] for row in polished.stdout.split("\n")]
+    table = [row for row in said if len(row) == 6]
+    numbers = [[float(cell.replace(",", "")) for cell in row[:5]] for row in table[:-1]]
+    assert numbers == plain
+    last = table[-1]
+    assert last[1] == "polished"
+
+    X = np.array([list(row.values.values()) for row in Source(path, ["level", "load"])])
+    X = X[~np.isnan(X).all(axis=1)]
+    assert last[0] == f"{3 * len(X):,}"
+    model = OnlineGMM(2, warm_up=60, features=["level", "load"], seed=1)
+    model.learn_many(X)
+    model.learn_many(X)
+    model.polish(X)
+    batch = fit(X, model.start.mixture, model.start.prior).mixture
+    gap = np.mean(batch.score_samples(X) - model.mixture.score_samples(X))
+    assert float(last[2]) == pytest.approx(gap, rel=0.01, abs=1e-12)
+    assert float(last[3]) == pytest.approx(model.mixture.matched_to(batch).error(batch), rel=0.01)
+
+    # the verdict is on that line
+    between = (plain[-1][2] * float(last[2])) ** 0.5
+    assert float(last[2]) < plain[-1][2] / 2
+    assert cli(*arguments, "--max-gap", between).exit_code == 1
+    assert cli(*arguments, "--max-gap", between, "--polish").exit_code == 0
+
+
 def test_short_file_has_one_line(cli, tmp_path, write_levels):
     path = write_levels(50)
     result = cli("check", path, "--value", "level", "--regimes", 2)
@@ -125,6 +155,7 @@ def test_picture(two_levels, cli, tmp_path):
         (["run"], tmp_path / "series.png"),
         (["check"], tmp_path / "check.png"),
         (["check", "--exact"], tmp_path / "exact.png"),
+        (["check", "--polish"], tmp_path / "polished.png"),
     ):
         result = cli(*arguments, two_levels, *OPTIONS, "--plot", path)
         assert result.exit_code == 0, result.output

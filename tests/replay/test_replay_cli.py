@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 import sys
 
@@ -111,6 +112,18 @@ def test_help_is_quick_and_has_an_example(command):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert ("Example: replay" in result.stdout) == bool(command)
+
+
+@pytest.mark.parametrize(
+    ("command", "examples"),
+    [("run", ["--half-life", "--recycle"]), ("check", ["--incremental", "--polish", "--exact"])],
+)
+def test_options_have_an_example(command, examples, cli):
+    text = cli(command, "--help").stdout
+    before_options = " ".join(text[: text.index("Arguments")].split())
+    for option in examples:
+        assert re.search(rf"Example[^:]*: replay {command} pump\.csv [^:]*{option}", before_options)
+    assert "[default: 0.7]" in " ".join(re.sub("[│]", "", text).split())
 
 
 def test_covariance_types_are_the_librarys():

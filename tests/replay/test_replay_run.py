@@ -98,6 +98,79 @@ def test_rows_without_values_are_labelled_too(cli, tmp_path):
     assert "7 missing values" in result.stderr
 
 
+def empty_rows(path, *parts):
+    """A file of rows whose level is missing, or 1, 2, 9, 8, 1, ... for each number given."""
+    with path.open("w") as file:
+        file.write("when,level\n")
+        row = 0
+        for n, filled in parts:
+            for i in range(n):
+                file.write(f"t{row},{(1, 2, 9, 8)[i % 4] if filled else ''}\n")
+                row += 1
+    return path
+
+
+def labels_of(path, cli, *options):
+    """The labels file without its header, checked to have every row in order."""
+    out = path.with_suffix(".out")
+    options = ["--value", "level", "--time", "when", "--regimes", 2, "--warm-up", 10, *options]
+    result = cli("run", path, *options, "--labels", out)
+    assert result.exit_code == 0, result.output
+    rows = read(out)[1:]
+    assert [row[:2] for row in rows] == read(path)[1:]
+    return rows
+
+
+def test_very_many_rows_without_values_first(cli, tmp_path):
+    rows = labels_of(empty_rows(tmp_path / "late.csv", (250, False), (40, True)), cli)
+    # 101 and 101 again could not be held any longer; then 48 and the warm-up
+    assert {tuple(row[2:]) for row in rows[:202]} == {("0", "0.5", "0")}
+    assert rows[202][3] != "0.5"
+    assert {row[2] for row in rows[250:]} == {"0", "1"}
+    held = labels_of(empty_rows(tmp_path / "held.csv", (48, False), (40, True)), cli)
+    assert [row[2:] for row in rows[202:]] == [row[2:] for row in held]
+
+
+def test_warm_start_makes_do_when_too_many_rows_are_held(cli, tmp_path):
+    parts = ((40, False), (6, True), (60, False), (40, True))
+    rows = labels_of(empty_rows(tmp_path / "gaps.csv", *parts), cli)
+    model = OnlineGMM(2, warm_up=10, features=["level"], seed=1)
+    points = [{"level": float(row[1] or "nan")} for row in rows]
+    for point in points[:101]:
+        model.learn_one(point)
+    assert model.n_points == 6
+    model.warm_start()
+    assert [int(row[2]) for row in rows[:101]] == [model.predict_one(p) for p in points[:101]]
+    for row, point in zip(rows[101:], points[101:], strict=True):
+        assert int(row[2]) == model.predict_one(point)
+        model.learn_one(point)
+    # one fewer, and it can wait for the warm-up to be complete
+    parts = ((40, False), (6, True), (50, False), (40, True))
+    waited = labels_of(empty_rows(tmp_path / "waited.csv", *parts), cli)
+    model = OnlineGMM(2, warm_up=10, features=["level"], seed=1)
+    for row in waited[:100]:
+        model.learn_one({"level": float(row[1] or "nan")})
+    assert model.is_started
+    assert float(waited[0][3]) == pytest.approx(model.mixture.weights.max(), rel=1e-5)
+
+
+def test_memory_does_not_grow_with_rows_without_values(tmp_path):
+    def peak(n):
+        source = Source(empty_rows(tmp_path / "empty.csv", (n, False), (40, True)), ["level"])
+        model = Settings(regimes=2, warm_up=20).learner(source.values)
+        tracemalloc.start()
+        rows = sum(1 for _ in labelled(source, model, silent))
+        result = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert rows == n + 40
+        assert model.is_started
+        return result
+
+    peak(1_000)
+    few, many = peak(2_000), peak(30_000)
+    assert many < few + 50_000
+
+
 def test_failed_run_leaves_the_old_labels(two_levels, cli, tmp_path):
     out = tmp_path / "labels.csv"
     out.write_text("as before")
@@ -136,7 +209,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, write_levels):
     def peak(n):
         source = Source(write_levels(n), ["level", "load"])
         model = Settings(regimes=2, warm_up=100).learner(source.values)
-        summary = Summary(2)
+        summary = Summary()
         tracemalloc.start()
         with labels_writer(tmp_path / "labels.csv", source) as write:
             for row in labelled(source, model, silent):
@@ -183,7 +256,7 @@ def test_median_length(labels, median):
     from replay.run import LabelledRow
     from replay.source import Row
 
-    summary = Summary(2)
+    summary = Summary()
     for label in labels:
         row = Row(0, "", ("1",), {"x": 1.0})
         summary.add(LabelledRow(row, Assignment(int(label), 1.0, 0.0, False)))
