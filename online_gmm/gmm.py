@@ -440,8 +440,8 @@ class OnlineGMM(Learner):
         Raises
         ------
         ValueError
-            If the model has not started, or keeps no points (``capacity=0``, or a step size that
-            follows).
+            If the model has not started, keeps no points (``capacity=0``, or a step size that
+            follows), or the place of a retired component is free.
         """
         stream, start = self._stream, self.start
         if stream is None or start is None:
@@ -450,6 +450,10 @@ class OnlineGMM(Learner):
             raise ValueError(
                 "polishing needs the points that a model keeps: capacity above 1, and a step size "
                 "that does not follow"
+            )
+        if None in self._roster.numbers:
+            raise ValueError(
+                "a component has been retired and its place is free; polish when one is born there"
             )
         self._polish(stream, start, None if X is None else self._table(X).select(self._names))
         return self
