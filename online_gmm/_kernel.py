@@ -1176,6 +1176,7 @@ class Stream:
         """Component k becomes what order[k] was."""
         self.iterate.reorder(order)
         self.average.reorder(order)
+        self.report.reorder(order)
 
     def merge(self, other: Stream) -> None:
         """Go on as if the other's points had been learnt here too."""

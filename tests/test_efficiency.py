@@ -89,8 +89,9 @@ def test_a_third_of_the_values_missing():
     assert online < 1.4 * best
 
 
-def test_four_shards_make_one_model():
-    problem = PROBLEMS["A"]
+@pytest.mark.parametrize("name", ["A", "B"])
+def test_four_shards_make_one_model(name):
+    problem = PROBLEMS[name]
     merged = best = 0.0
     for seed in range(4):
         X, _ = problem.draw(40_000, seed)

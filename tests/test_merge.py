@@ -8,6 +8,7 @@ from scipy.integrate import quad
 
 from online_gmm import GaussianMixture, HalfLife, OnlineGMM
 from online_gmm.batch import fit
+from online_gmm.mixture import from_kernel
 from online_gmm.prior import Prior
 from tests.test_kernel import TYPES, blobs
 
@@ -63,14 +64,20 @@ def test_order_of_merging_does_not_matter(covariance_type, same_start):
     assert [m._stream.state() for m in models] == before
 
 
-def test_labels_are_matched_when_models_started_apart():
+@pytest.mark.parametrize("order", [[2, 0, 1], [1, 2, 0], [1, 0, 2]])
+@pytest.mark.parametrize("capacity", [0, 800])
+def test_labels_are_matched_when_models_started_apart(order, capacity):
     X = blobs(800, 2, seed=4)
-    one = OnlineGMM(3, order_by=0, seed=1).warm_start(X[:400])
-    other = OnlineGMM(3, order_by=0, seed=1).warm_start(X[400:])
-    other._stream.reorder([2, 0, 1])
-    before = one.mixture
+    one, other = (OnlineGMM(3, capacity=capacity, seed=1) for _ in range(2))
+    one.warm_start(X[:200]).learn_many(X[200:400])
+    other.warm_start(X[400:600]).learn_many(X[600:])
+    before, numbered = one.mixture, other.mixture
+    other._stream.reorder(order)
+    assert other.mixture.error(numbered.reordered(order)) == 0.0
     one.merge(other)
-    assert one.mixture.error(before) < 0.5
+    stream = one._stream
+    for part in (stream.iterate_components, stream.average_components, stream.components):
+        assert from_kernel(part).error(before) < 0.5
     np.testing.assert_array_equal(one.mixture.predict(X), before.predict(X))
 
 
