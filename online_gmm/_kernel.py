@@ -1034,6 +1034,7 @@ class Stream:
     ) -> cython.int:
         g: cython.double
         gate: cython.double
+        share: cython.double
         iterate: Components = self.iterate
         iterate.e_step(x, at)
         if iterate.observed == 0:
@@ -1058,7 +1059,8 @@ class Stream:
         else:
             iterate.m_step(x, at, g, True)
         if self.averaging and self.n % self.every == 0:
-            self.average.mix(iterate, self.every / cython.cast(cython.double, self.n))
+            share = self.every
+            self.average.mix(iterate, share / self.n)
             self.average.points = iterate.points
             self.settle(g)
         return 0
