@@ -6,13 +6,17 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-kernel = Extension(
-    "online_gmm._kernel",
-    ["online_gmm/_kernel.py"],
-    extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-ffp-contract=off"],
-)
+PARTS = ("points", "components", "stream")
+
 extensions = cythonize(
-    [kernel],
+    [
+        Extension(
+            f"online_gmm._kernel.{part}",
+            [f"online_gmm/_kernel/{part}.py"],
+            extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-ffp-contract=off"],
+        )
+        for part in PARTS
+    ],
     compiler_directives={
         "language_level": 3,
         "boundscheck": False,

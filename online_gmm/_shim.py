@@ -1,4 +1,4 @@
-"""What ``_kernel.py`` asks of Cython, for when it runs interpreted and Cython is not installed."""
+"""What ``_kernel`` asks of Cython, for when it runs interpreted and Cython is not installed."""
 
 from typing import Any
 

@@ -1,5 +1,6 @@
 """Every test runs on both kernels: the compiled one, and the same source interpreted."""
 
+import importlib.abc
 import importlib.util
 import sys
 from pathlib import Path
@@ -11,17 +12,43 @@ import online_gmm
 from online_gmm import _kernel as imported
 
 
-def interpreted() -> ModuleType:
-    source = Path(online_gmm.__file__).with_name("_kernel.py")
-    spec = importlib.util.spec_from_file_location("online_gmm._kernel", source)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def parts() -> dict[str, ModuleType]:
+    """The modules of the kernel now loaded, by name."""
+    return {name: m for name, m in sys.modules.items() if name.startswith(imported.__name__)}
 
 
-KERNELS = {"interpreted": interpreted()}
+class FromSource(importlib.abc.MetaPathFinder):
+    """Finds the kernel's modules as Python, compiled or not."""
+
+    def find_spec(self, name, path, target=None):
+        if not name.startswith(imported.__name__):
+            return None
+        place = Path(online_gmm.__file__).parent.joinpath(*name.split(".")[1:])
+        if place.is_dir():
+            return importlib.util.spec_from_file_location(
+                name, place / "__init__.py", submodule_search_locations=[str(place)]
+            )
+        return importlib.util.spec_from_file_location(name, place.with_suffix(".py"))
+
+
+def interpreted() -> dict[str, ModuleType]:
+    loaded = parts()
+    for name in loaded:
+        del sys.modules[name]
+    sys.meta_path.insert(0, FromSource())
+    try:
+        importlib.import_module(imported.__name__)
+        return parts()
+    finally:
+        sys.meta_path.pop(0)
+        sys.modules.update(loaded)
+        online_gmm._kernel = imported
+
+
+PARTS = {"interpreted": interpreted()}
 if imported.COMPILED:
-    KERNELS["compiled"] = imported
+    PARTS["compiled"] = parts()
+KERNELS = {name: loaded[imported.__name__] for name, loaded in PARTS.items()}
 
 
 def pytest_report_header() -> str:
@@ -32,7 +59,8 @@ def pytest_report_header() -> str:
 @pytest.fixture(params=sorted(KERNELS), autouse=True)
 def kernel(request, monkeypatch) -> ModuleType:
     module = KERNELS[request.param]
-    monkeypatch.setitem(sys.modules, "online_gmm._kernel", module)
+    for name, part in PARTS[request.param].items():
+        monkeypatch.setitem(sys.modules, name, part)
     for name, loaded in list(sys.modules.items()):
         if name.split(".")[0] == "online_gmm" and hasattr(loaded, "_kernel"):
             monkeypatch.setattr(loaded, "_kernel", module)

@@ -1,0 +1,33 @@
+"""The hot loop: Gaussian components that learn a point at a time.
+
+One source, two speeds: Cython compiles these files as they stand, and without a C compiler Python
+runs them as they stand, with the same numbers (``-ffp-contract=off``). The ``.pxd`` beside a file
+says what of it the others see when compiled. Arrays are flat ``array('d')`` buffers in row order:
+entry ``[k, i, j]`` stands at ``(k * D + i) * D + j``. The caller guarantees finite values below
+``LARGEST`` in magnitude; NaN stands for a missing value.
+"""
+
+from online_gmm._kernel.components import (
+    DIAG,
+    FULL,
+    SPHERICAL,
+    TIED,
+    Components,
+    components_from_state,
+)
+from online_gmm._kernel.points import COMPILED, LARGEST, fill
+from online_gmm._kernel.stream import Stream, stream_from_state
+
+__all__ = [
+    "COMPILED",
+    "DIAG",
+    "FULL",
+    "LARGEST",
+    "SPHERICAL",
+    "TIED",
+    "Components",
+    "Stream",
+    "components_from_state",
+    "fill",
+    "stream_from_state",
+]

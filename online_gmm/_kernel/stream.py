@@ -1,0 +1,429 @@
+"""A stream of points: online EM step by step, and what is kept and reported of it."""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+from array import array
+from typing import Any
+
+if cython.compiled:
+    from cython.cimports.libc.math import exp, pow
+    from cython.cimports.online_gmm._kernel.components import Components
+    from cython.cimports.online_gmm._kernel.points import fill
+else:
+    from math import exp, pow
+
+    from online_gmm._kernel.components import Components
+    from online_gmm._kernel.points import fill
+from online_gmm._kernel.components import components_from_state
+from online_gmm._kernel.points import doubles, zeros
+
+
+@cython.final
+@cython.cclass
+class Stream:
+    """Online EM: an iterate that learns from every point, and what is reported of it.
+
+    The iterate drives the E-step. Reported is an average of the iterates (Polyak & Ruppert), taken
+    of every ``every``-th, since neighbours differ by a step only, and begun with the warm start for
+    as many of them as it had points. The average lags; to it is added the share 1 / (n gamma_n) of
+    the last iterate, which makes it the mean of the conditional statistics of all points, each
+    under the parameters it met: s_t - s_(t-1) = gamma_t (new - s_(t-1)), summed by parts.
+
+    A point further than ``gates[n observed]`` (squared) from every component is an outlier. Its
+    step is scaled by (gate / distance)^2, so that its pull fades as it goes out.
+
+    Every ``stride``-th point is kept, at most ``capacity`` of them: when there are more, every
+    second one goes and the stride doubles. ``due`` is when they are to be fitted again.
+    """
+
+    iterate: Components
+    average: Components
+    report: Components
+    averaging: cython.bint
+    every: cython.Py_ssize_t
+    n: cython.Py_ssize_t  # points learnt, those of the warm start included
+    scale: cython.double
+    exponent: cython.double
+    floor: cython.double
+    half_life: cython.double  # 0 for a power of the number of points
+    timed: cython.bint  # whether the half-life is one of time, not of points
+    follows: cython.bint
+    mass: cython.double  # weight of all that is known, for a half-life
+    last: cython.double  # time of the last point, -inf before
+    gates: cython.double[::1]
+    n_outliers: cython.Py_ssize_t
+    n_empty: cython.Py_ssize_t
+    capacity: cython.Py_ssize_t
+    stride: cython.Py_ssize_t
+    kept: cython.Py_ssize_t
+    due: cython.Py_ssize_t
+    buffer: cython.double[::1]
+    room: cython.Py_ssize_t  # for strays
+    n_strays: cython.Py_ssize_t
+    stray_gates: cython.double[::1]
+    strays: cython.double[::1]
+    stray_at: cython.double[::1]  # n of each
+    point: cython.double[::1]  # work space
+
+    def __init__(
+        self,
+        components: Components,
+        averaging: bool,
+        every: int,
+        schedule: Any,
+        last: float,
+        gates: array[float],
+        capacity: int,
+    ) -> None:
+        self.iterate = components
+        self.average = components_from_state(components.state())
+        self.report = components_from_state(components.state())
+        # scale, exponent, floor, half-life, whether of time, whether steps never end
+        self.averaging = averaging
+        self.every = every
+        self.n = int(components.points)
+        self.scale, self.exponent, self.floor, self.half_life, self.timed, self.follows = schedule
+        self.mass = components.points
+        self.last = last
+        self.gates = gates
+        self.n_outliers = 0
+        self.n_empty = 0
+        self.capacity = capacity
+        self.stride = 1
+        self.kept = 0
+        self.due = 2 * self.n
+        self.buffer = zeros(capacity * components.n_features)
+        self.watch(0, gates)
+        self.point = zeros(components.n_features)
+
+    @property
+    def iterate_components(self) -> Components:
+        return self.iterate
+
+    @property
+    def average_components(self) -> Components:
+        """Where the stream has been on average."""
+        return self.average if self.averaging else self.iterate
+
+    @property
+    def components(self) -> Components:
+        """What is reported."""
+        return self.report if self.averaging else self.iterate
+
+    @property
+    def n_points(self) -> int:
+        """Learnt, those of the warm start included."""
+        return self.n
+
+    @property
+    def outliers(self) -> int:
+        return self.n_outliers
+
+    @property
+    def empty(self) -> int:
+        return self.n_empty
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look after the components."""
+        return self.n >= self.due
+
+    @property
+    def stride_kept(self) -> int:
+        """Every how many-th point is kept."""
+        return self.stride
+
+    def points_kept(self) -> bytes:
+        return bytes(self.buffer)[: 8 * self.kept * self.iterate.n_features]
+
+    @property
+    def last_time(self) -> float:
+        return self.last
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def step_size(self, time: cython.double) -> cython.double:
+        g: cython.double
+        if self.half_life > 0.0:
+            g = (time - self.last if self.timed else 1.0) / self.half_life
+            # not after a warm start without times, nor for a point that comes late
+            if 0.0 < g < 1e308:
+                self.mass *= exp(-0.6931471805599453 * g)
+            self.mass += 1.0
+            return 1.0 / self.mass
+        g = self.scale * pow(self.n, -self.exponent)
+        return g if g > self.floor else self.floor
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def learn_at(
+        self, x: cython.double[::1], at: cython.Py_ssize_t, time: cython.double
+    ) -> cython.int:
+        g: cython.double
+        gate: cython.double
+        share: cython.double
+        iterate: Components = self.iterate
+        iterate.e_step(x, at)
+        if iterate.observed == 0:
+            self.n_empty += 1
+            return 0
+        self.n += 1
+        g = self.step_size(time)
+        if time > self.last:
+            self.last = time
+        if self.follows and iterate.points * g > 1.0:
+            # what is forgotten no longer stands against the prior
+            iterate.points = 1.0 / g
+        if self.capacity > 0:
+            self.keep(x, at)
+        if self.room > 0 and iterate.distance > self.stray_gates[iterate.observed]:
+            self.stray(x, at)
+        gate = self.gates[iterate.observed]
+        if iterate.distance > gate:
+            gate /= iterate.distance
+            iterate.m_step(x, at, g * gate * gate, True)
+            self.n_outliers += 1
+        else:
+            iterate.m_step(x, at, g, True)
+        if self.averaging and self.n % self.every == 0:
+            share = self.every
+            self.average.mix(iterate, share / self.n)
+            self.average.points = iterate.points
+            self.settle(g)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def settle(self, g: cython.double) -> cython.int:
+        """What is reported, from the average and the last iterate."""
+        share: cython.double = 1.0 / (self.n * g)
+        self.report.take(self.average)
+        self.report.mix(self.iterate, share if share < 1.0 else 1.0)
+        self.report.read_out()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def keep(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.iterate.n_features
+        if self.n % self.stride != 0:
+            return 0
+        if self.kept == self.capacity:
+            self.stride *= 2
+            self.kept = self.capacity // 2
+            for i in range(self.kept):
+                for j in range(d):
+                    self.buffer[i * d + j] = self.buffer[(2 * i + 1) * d + j]
+            if self.n % self.stride != 0:
+                return 0
+        for j in range(d):
+            self.buffer[self.kept * d + j] = x[at + j]
+        self.kept += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def stray(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+        j: cython.Py_ssize_t
+        slot: cython.Py_ssize_t = self.n_strays % self.room
+        for j in range(self.iterate.n_features):
+            self.strays[slot * self.iterate.n_features + j] = x[at + j]
+        self.stray_at[slot] = self.n
+        self.n_strays += 1
+        return 0
+
+    def keep_many(self, x: cython.double[::1], n: cython.Py_ssize_t) -> None:
+        """Keep the points of the warm start."""
+        i: cython.Py_ssize_t
+        learnt: cython.Py_ssize_t = self.n
+        for i in range(n):
+            self.n = learnt - n + i + 1
+            self.keep(x, i * self.iterate.n_features)
+
+    def restart(self, components: Components, gates: array[float]) -> None:
+        """Go on from other components, as if all points so far had led there."""
+        self.iterate = components
+        self.average = components_from_state(components.state())
+        self.report = components_from_state(components.state())
+        self.gates = gates
+
+    def put_off(self, n: int) -> None:
+        """Learn without a break until there are n points."""
+        self.due = n
+
+    def watch(self, room: int, gates: array[float]) -> None:
+        """Keep the last so many points beyond these gates."""
+        self.room = room
+        self.n_strays = 0
+        self.stray_gates = gates
+        self.strays = zeros(room * self.iterate.n_features)
+        self.stray_at = zeros(room)
+
+    def forget_strays(self) -> None:
+        self.n_strays = 0
+
+    def last_strays(self, since: int) -> bytes:
+        """The strays among the points after the first so many."""
+        size: int = 8 * self.iterate.n_features
+        values = bytes(self.strays)
+        return b"".join(
+            values[size * i : size * (i + 1)]
+            for i, at in enumerate(self.stray_at[: min(self.n_strays, self.room)])
+            if at > since
+        )
+
+    def learn(
+        self,
+        x: cython.double[::1],
+        begin: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        times: cython.double[::1] | None,
+    ) -> int:
+        """Learn points from begin on, one after the other, until end or until a fit is due.
+
+        Returns where it stopped. O(K D^2) a point, or O(K D) without covariances.
+        """
+        i: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.iterate.n_features
+        missing: cython.double = float("nan")
+        for i in range(begin, end):
+            self.learn_at(x, i * d, missing if times is None else times[i])
+            if self.n >= self.due:
+                return i + 1
+        return end
+
+    @cython.ccall
+    def learn_one(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
+        """Learn a mapping, and return how many of the named features it has."""
+        found: cython.Py_ssize_t = fill(x, names, self.point)
+        self.learn_at(self.point, 0, time)
+        return found
+
+    def reorder(self, order: list[int]) -> None:
+        """Component k becomes what order[k] was."""
+        self.iterate.reorder(order)
+        self.average.reorder(order)
+        self.report.reorder(order)
+
+    def merge(self, other: Stream) -> None:
+        """Go on as if the other's points had been learnt here too."""
+        self.iterate.merge(other.iterate)
+        self.iterate.read_out()
+        self.average.merge(other.average)
+        self.n += other.n
+        self.mass += other.mass
+        self.last = max(self.last, other.last)
+        self.report.merge(other.report)
+        self.report.read_out()
+        self.n_outliers += other.n_outliers
+        self.n_empty += other.n_empty
+
+    def hold(self, points: bytes, stride: int) -> None:
+        """Keep these points, every stride-th of all, in place of those kept."""
+        i: cython.Py_ssize_t
+        values: cython.double[::1] = doubles(points)
+        self.kept = len(points) // (8 * self.iterate.n_features)
+        for i in range(self.kept * self.iterate.n_features):
+            self.buffer[i] = values[i]
+        self.stride = stride
+
+    @cython.cfunc
+    def examine(self, x: Any, names: tuple[Any, ...]) -> cython.Py_ssize_t:
+        """E-step of a mapping under the components reported; its most probable component."""
+        k: cython.Py_ssize_t
+        best: cython.Py_ssize_t = 0
+        components: Components = self.report if self.averaging else self.iterate
+        fill(x, names, self.point)
+        components.e_step(self.point, 0)
+        for k in range(1, components.n_components):
+            if components.resp[k] > components.resp[best]:
+                best = k
+        return best
+
+    def label_one(self, x: Any, names: tuple[Any, ...]) -> int:
+        return self.examine(x, names)
+
+    def probabilities_one(self, x: Any, names: tuple[Any, ...]) -> list[float]:
+        self.examine(x, names)
+        components: Components = self.report if self.averaging else self.iterate
+        return [components.resp[k] for k in range(components.n_components)]
+
+    def log_density_one(self, x: Any, names: tuple[Any, ...]) -> float:
+        self.examine(x, names)
+        components: Components = self.report if self.averaging else self.iterate
+        return components.log_density
+
+    def assign_one(self, x: Any, names: tuple[Any, ...]) -> tuple[int, float, float, bool]:
+        """Label, its responsibility, log density, and whether the point is an outlier."""
+        label: cython.Py_ssize_t = self.examine(x, names)
+        components: Components = self.report if self.averaging else self.iterate
+        outlier: cython.bint = components.distance > self.gates[components.observed]
+        return label, components.resp[label], components.log_density, bool(outlier)
+
+    def state(self) -> dict[str, Any]:
+        """All that learning goes on from, as plain values."""
+        return {
+            "iterate": self.iterate.state(),
+            "average": self.average.state(),
+            "report": self.report.state(),
+            "averaging": bool(self.averaging),
+            "every": self.every,
+            "n": self.n,
+            "scale": self.scale,
+            "exponent": self.exponent,
+            "floor": self.floor,
+            "half_life": self.half_life,
+            "timed": bool(self.timed),
+            "follows": bool(self.follows),
+            "mass": self.mass,
+            "last": self.last,
+            "gates": bytes(self.gates),
+            "n_outliers": self.n_outliers,
+            "n_empty": self.n_empty,
+            "capacity": self.capacity,
+            "stride": self.stride,
+            "due": self.due,
+            "buffer": self.points_kept(),
+            "room": self.room,
+            "n_strays": self.n_strays,
+            "stray_gates": bytes(self.stray_gates),
+            "strays": bytes(self.strays),
+            "stray_at": bytes(self.stray_at),
+        }
+
+    def __reduce__(self) -> Any:
+        return stream_from_state, (self.state(),)
+
+
+def stream_from_state(state: dict[str, Any]) -> Stream:
+    result: Stream = Stream(
+        components_from_state(state["iterate"]),
+        state["averaging"],
+        state["every"],
+        tuple(
+            state[name] for name in ("scale", "exponent", "floor", "half_life", "timed", "follows")
+        ),
+        state["last"],
+        doubles(state["gates"]),
+        state["capacity"],
+    )
+    result.average = components_from_state(state["average"])
+    result.report = components_from_state(state["report"])
+    result.n = state["n"]
+    result.mass = state["mass"]
+    result.n_outliers = state["n_outliers"]
+    result.n_empty = state["n_empty"]
+    result.due = state["due"]
+    result.hold(state["buffer"], state["stride"])
+    result.watch(state["room"], doubles(state["stray_gates"]))
+    result.n_strays = state["n_strays"]
+    result.strays = doubles(state["strays"])
+    result.stray_at = doubles(state["stray_at"])
+    return result
