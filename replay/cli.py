@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from replay.source import Format, InputError, Source
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from online_gmm.segments import Segment
     from replay.check import Tolerances, Verdict
     from replay.run import LabelledRow, Settings
 
@@ -141,9 +142,30 @@ def run(
         Path | None,
         typer.Option(metavar="OUT.csv", help="Write the labelled rows here; - is stdout."),
     ] = None,
+    segments: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.csv", help="Write the segments here, one a line; - is stdout."),
+    ] = None,
+    min_dwell: Annotated[
+        int,
+        typer.Option(
+            metavar="ROWS",
+            min=1,
+            help="A regime that lasts less is no segment; its rows belong to the one before.",
+        ),
+    ] = 1,
+    confirm: Annotated[
+        int,
+        typer.Option(
+            metavar="ROWS", min=1, help="Rows in a row that it takes to believe in another regime."
+        ),
+    ] = 1,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="OUT.png", help="Draw the series coloured by regime here."),
+        typer.Option(
+            metavar="OUT.png",
+            help="Draw the series coloured by regime here, and where the regime changes.",
+        ),
     ] = None,
     covariance: CovarianceType = Covariance.full,
     prior: Prior = 1e-3,
@@ -171,8 +193,15 @@ def run(
     values as they were, the `label`, its `probability`, and `outlier` (1 for a row far from every
     regime). An empty cell, NaN, NA, null or None is a missing value.
 
+    The segments file has `start` and `end` (times, or numbers of rows from 1), `label`, `n`, the
+    mean `probability` of the label, and mean and standard deviation of each column. Its segments
+    are as --min-dwell and --confirm make them; labels and the table of regimes stay as they are.
+
     Example: **replay run pump.csv --value pressure --value flow --time when --regimes 3 --labels
     labels.csv --plot series.png**
+
+    Example, of segments: **replay run pump.csv --value pressure --segments segments.csv --min-dwell
+    50 --confirm 5**
 
     Example, of a series that changes: **replay run pump.csv --value pressure --half-life 5000
     --recycle**
@@ -188,10 +217,18 @@ def run(
         style = _style(delimiter, decimal, encoding, no_header)
         if file is None:
             _only_with_a_file(
-                **{"--value": value, "--time": time, "--labels": labels, "--plot": plot}
+                **{
+                    "--value": value,
+                    "--time": time,
+                    "--labels": labels,
+                    "--segments": segments,
+                    "--plot": plot,
+                }
             )
+        if labels is not None and labels == segments:
+            raise InputError(f"--labels and --segments are both {labels}; choose another name")
         for _, source, chosen in _sources(file, value, time, style, settings):
-            _run(source, chosen, labels, plot)
+            _run(source, chosen, labels, plot, segments, min_dwell, confirm)
 
 
 @app.command()
@@ -449,46 +486,61 @@ def _parent(path: Path) -> Path:
     return path
 
 
-def _run(source: Source, settings: Settings, labels: Path | None, plot: Path | None) -> None:
+def _run(
+    source: Source,
+    settings: Settings,
+    labels: Path | None,
+    plot: Path | None,
+    segments: Path | None = None,
+    min_dwell: int = 1,
+    confirm: int = 1,
+) -> None:
+    from online_gmm.segments import Segmenter
     from replay.progress import bar_on
-    from replay.run import labelled, labels_writer
+    from replay.run import Segmentation, labelled, labels_writer, segments_writer
     from replay.summary import Chronicle, Summary
-    from replay.tables import events_table, regimes_table, totals
+    from replay.tables import changes, events_table, regimes_table, totals
 
-    to_stdout = labels == Path("-")
-    console = _err() if to_stdout else _out()
+    stdout = Path("-")
+    console = _err() if stdout in (labels, segments) else _out()
     model = settings.learner(source.values)
     summary = Summary()
     chronicle = Chronicle(model)
-    takers: list[Callable[[LabelledRow], object]] = [summary.add]
+    segment_takers: list[Callable[[Segment], object]] = []
+    segmenter = Segmenter(model, min_dwell=min_dwell, confirm=confirm)
+    segmentation = Segmentation(segmenter, segment_takers)
+    takers: list[Callable[[LabelledRow], object]] = [summary.add, segmentation.add]
     if settings.recycle:
         takers.append(chronicle.add)
     if plot is not None:
-        from replay.plot import Sample, draw_series
+        from replay.plot import Bands, Sample, draw_series
 
-        sample = Sample()
+        sample, bands = Sample(), Bands()
         takers.append(sample.add)
-    writer = (
-        nullcontext()
-        if labels is None
-        else labels_writer(None if to_stdout else _parent(labels), source)
-    )
-    with writer as write:
-        if write is not None:
-            takers.append(write)
+        segment_takers.append(bands.add)
+    with ExitStack() as files:
+        if labels is not None:
+            path = None if labels == stdout else _parent(labels)
+            takers.append(files.enter_context(labels_writer(path, source)))
+        if segments is not None:
+            path = None if segments == stdout else _parent(segments)
+            segment_takers.append(files.enter_context(segments_writer(path, source)))
         for labelled_row in labelled(source, model, bar_on(_err())):
             for take in takers:
                 take(labelled_row)
+        segmentation.close()
     summary.close()
     _heading(console, source, settings)
     console.print(totals(summary))
+    console.print(changes(segmentation, min_dwell, confirm), soft_wrap=True)
     console.print(regimes_table(summary, model))
     if settings.recycle:
         _events(console, events_table(chronicle.happenings, source.time is not None))
-    if labels is not None and not to_stdout:
-        console.print(f"labels: {labels}", soft_wrap=True)
+    for what, written in (("labels", labels), ("segments", segments)):
+        if written not in (None, stdout):
+            console.print(f"{what}: {written}", soft_wrap=True)
     if plot is not None:
-        draw_series(sample, model, source.path.name, _parent(plot))
+        draw_series(sample, bands, model, source.path.name, _parent(plot))
         console.print(f"picture: {plot}", soft_wrap=True)
 
 

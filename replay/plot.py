@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import (
     LogLocator,
     NullFormatter,
@@ -22,6 +23,7 @@ from matplotlib.ticker import (
 )
 
 from online_gmm import OnlineGMM
+from online_gmm.segments import Segment
 from replay.check import Comparison, IncrementalComparison, Tolerances
 from replay.run import LabelledRow
 from replay.source import InputError
@@ -47,10 +49,14 @@ STYLE: Any = {
     "lines.linewidth": 1.0,
     "lines.markersize": 4.0,
 }
+CHANGE: Any = {"color": "0.3", "linestyle": "--", "linewidth": 0.7}
+"""How a change of regime is drawn."""
 MOST_POINTS = 4000
 """Points that a plot keeps of a series of any length; they are thinned evenly."""
 MOST_FEATURES = 6
 """Features that are drawn; further ones would be too small to see."""
+MOST_SEGMENTS = 100
+"""Segments that can be told apart in a plot; of a series with more none is drawn."""
 MOST_NAMED = 24
 """Regimes that a legend has room for."""
 NO_GAP = 1e-12
@@ -85,8 +91,35 @@ class Sample:
         self._n += 1
 
 
-def draw_series(sample: Sample, model: OnlineGMM, title: str, path: Path) -> None:
-    """The series coloured by regime, and beside it the density of each regime that is left."""
+class Bands:
+    """Segments, as far as there is room to draw them."""
+
+    def __init__(self) -> None:
+        self.n_segments = 0
+        self._segments: list[Segment] = []
+
+    def add(self, segment: Segment) -> None:
+        self.n_segments += 1
+        if self.n_segments <= MOST_SEGMENTS:
+            self._segments.append(segment)
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """All of them, or none if they are too many."""
+        return self._segments if self.n_segments <= MOST_SEGMENTS else ()
+
+    @property
+    def title(self) -> str:
+        changes = self.n_segments - 1
+        too_many = "" if self.segments else ", too many to draw"
+        return f"{changes:,} change{'' if changes == 1 else 's'} of regime{too_many}"
+
+
+def draw_series(sample: Sample, bands: Bands, model: OnlineGMM, title: str, path: Path) -> None:
+    """The series coloured by regime, and beside it the density of each regime that is left.
+
+    Points have the colour of their label, the ground that of the segment; lines are changes.
+    """
     mixture = model.mixture
     places = dict(zip(model.labels, range(mixture.n_components), strict=True))
     features = mixture.features[:MOST_FEATURES]
@@ -122,6 +155,7 @@ def draw_series(sample: Sample, model: OnlineGMM, title: str, path: Path) -> Non
                 height = np.exp(-0.5 * np.linspace(-4.0, 4.0, 201) ** 2)
                 density.plot(height, grid, color=colour, label=f"regime {label}")
                 density.fill_betweenx(grid, height, color=colour, alpha=0.15, linewidth=0)
+            _draw_bands(series, bands.segments)
             _keep_to(series, values[:, j])
             series.set_ylabel(str(feature))
         first, last = sample.times
@@ -130,12 +164,25 @@ def draw_series(sample: Sample, model: OnlineGMM, title: str, path: Path) -> Non
         axes[-1, 1].set_xlabel("density / its peak")
         axes[-1, 1].set_xlim(-0.12, 1.08)
         axes[-1, 1].set_xticks([0.0, 0.5, 1.0])
-        figure.suptitle(title)
+        figure.suptitle(f"{title}: {bands.title}")
         handles, names = axes[0, 1].get_legend_handles_labels()
         # of very many regimes the last
         handles, names = handles[-MOST_NAMED:], names[-MOST_NAMED:]
+        if len(bands.segments) > 1:
+            handles.append(Line2D([], [], **CHANGE))
+            names.append("change of regime")
         figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False)
         _save(figure, path)
+
+
+def _draw_bands(axes: Axes, segments: Sequence[Segment]) -> None:
+    """The ground of each segment, and a line where one ends and the next begins."""
+    for i, segment in enumerate(segments):
+        first, last = segment.start.row - 0.5, segment.end.row + 0.5
+        colour = OKABE_ITO[segment.label % len(OKABE_ITO)]
+        axes.axvspan(first, last, color=colour, alpha=0.15, linewidth=0, zorder=0)
+        if i:
+            axes.axvline(first, zorder=0.5, **CHANGE)
 
 
 def _keep_to(axes: Axes, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:

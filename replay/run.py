@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from online_gmm import Assignment, HalfLife, OnlineGMM, PowerDecay
+from online_gmm.segments import Segment, Segmenter
 from replay.progress import Progress
 from replay.source import InputError, Row, Source
 
 ADDED = ("label", "probability", "outlier")
 """The columns that the labels file has beyond those of the input."""
+SEGMENT_COLUMNS = ("start", "end", "label", "n", "probability")
+"""The columns of the segments file before those of the features."""
 MOST_HELD = 10
 """Rows held for the warm start, as a multiple of those it wants."""
 
@@ -109,45 +113,128 @@ def start_with_what_came(model: OnlineGMM, source: Source) -> None:
     model.warm_start()
 
 
+class Moment(NamedTuple):
+    """When a row came: its number, from 1, and its time as written."""
+
+    row: int
+    time: str
+
+
+class Segmentation:
+    """Hands the segments of labelled rows on, each as it is completed; `close` ends the last one.
+
+    Their start and end are `Moment` s.
+
+    Parameters
+    ----------
+    segmenter
+        What decides where they end.
+    takers
+        What is done with each.
+
+    Attributes
+    ----------
+    n_segments
+        Segments handed on.
+    last
+        The last of them, None before.
+    """
+
+    def __init__(self, segmenter: Segmenter, takers: Sequence[Callable[[Segment], object]]) -> None:
+        self.n_segments = 0
+        self.last: Segment | None = None
+        self._segmenter = segmenter
+        self._takers = takers
+        self._n_rows = 0
+
+    def add(self, labelled_row: LabelledRow) -> None:
+        row, assignment = labelled_row
+        self._n_rows += 1
+        moment = Moment(self._n_rows, row.time)
+        self._segmenter.segment_one(row.values, assignment.label, assignment.probability, moment)
+        self._hand_on(self._segmenter.closed)
+
+    def close(self) -> None:
+        self._hand_on(self._segmenter.finish())
+
+    def _hand_on(self, segment: Segment | None) -> None:
+        if segment is None:
+            return
+        self.n_segments += 1
+        self.last = segment
+        for take in self._takers:
+            take(segment)
+
+
 @contextmanager
 def labels_writer(path: Path | None, source: Source) -> Iterator[Callable[[LabelledRow], object]]:
     """A function that writes labelled rows to a CSV file, or to stdout without a path.
 
     The file appears under its name when all is written; if anything fails there is none.
     """
+    timed = source.time is not None
     names = (*(() if source.time is None else (source.time,)), *source.values)
     if taken := next((name for name in names if name in ADDED), None):
         raise InputError(
             f"{source.path}, line 1, column {taken!r}: the labels file adds a column of this name; "
             "rename the input's"
         )
+    with _table(path, source, "--labels", (*names, *ADDED)) as write:
+
+        def write_row(labelled_row: LabelledRow) -> None:
+            row, (label, probability, _, outlier) = labelled_row
+            time = (row.time,) if timed else ()
+            write((*time, *row.texts, label, f"{probability:.6g}", int(outlier)))
+
+        yield write_row
+
+
+@contextmanager
+def segments_writer(path: Path | None, source: Source) -> Iterator[Callable[[Segment], object]]:
+    """A function that writes segments, as `labels_writer` does rows.
+
+    Their start and end are times as they stand in the input, or rows if it has none.
+    """
+    timed = source.time is not None
+    features = [f"{what}_{name}" for name in source.values for what in ("mean", "sd")]
+    with _table(path, source, "--segments", (*SEGMENT_COLUMNS, *features)) as write:
+
+        def write_segment(segment: Segment) -> None:
+            start, end = (
+                moment.time if timed else moment.row for moment in (segment.start, segment.end)
+            )
+            numbers = [of[name] for name in source.values for of in (segment.mean, segment.sd)]
+            texts = ("" if math.isnan(number) else f"{number:.10g}" for number in numbers)
+            write((start, end, segment.label, segment.n, f"{segment.probability:.6g}", *texts))
+
+        yield write_segment
+
+
+Write = Callable[[tuple[object, ...]], object]
+
+
+@contextmanager
+def _table(
+    path: Path | None, source: Source, option: str, names: tuple[str, ...]
+) -> Iterator[Write]:
+    """A function that writes lines below a header."""
     if path is None:
-        yield _write_to(csv.writer(sys.stdout, lineterminator="\n").writerow, names, source)
+        write = csv.writer(sys.stdout, lineterminator="\n").writerow
+        write(names)
+        yield write
         return
     if path.exists() and path.samefile(source.path):
-        raise InputError(f"--labels {path} is the input file; choose another name")
+        raise InputError(f"{option} {path} is the input file; choose another name")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         file = part.open("x", encoding="utf-8", newline="")
     except OSError as error:
-        raise InputError(f"--labels {path} cannot be written: {error.strerror}") from None
+        raise InputError(f"{option} {path} cannot be written: {error.strerror}") from None
     try:
         with file:
-            yield _write_to(csv.writer(file, lineterminator="\n").writerow, names, source)
+            write = csv.writer(file, lineterminator="\n").writerow
+            write(names)
+            yield write
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _write_to(
-    write: Callable[[tuple[object, ...]], object], names: tuple[str, ...], source: Source
-) -> Callable[[LabelledRow], object]:
-    timed = source.time is not None
-    write((*names, *ADDED))
-
-    def write_row(labelled_row: LabelledRow) -> None:
-        row, (label, probability, _, outlier) = labelled_row
-        time = (row.time,) if timed else ()
-        write((*time, *row.texts, label, f"{probability:.6g}", int(outlier)))
-
-    return write_row

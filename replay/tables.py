@@ -9,6 +9,7 @@ from rich.table import Table
 
 from online_gmm import ComponentEvent, OnlineGMM
 from replay.check import Comparison, IncrementalComparison, marks
+from replay.run import Segmentation
 from replay.summary import Happening, Summary
 
 MOST_GONE = 6
@@ -81,6 +82,21 @@ def totals(summary: Summary) -> str:
     return (
         f"{summary.n_rows:,} rows, {segments:,} segments, {summary.n_outliers:,} outliers, "
         f"{summary.n_missing:,} missing values"
+    )
+
+
+def changes(segmentation: Segmentation, min_dwell: int, confirm: int) -> str:
+    """How often the regime changed, and which one it is now since when."""
+    n, last = segmentation.n_segments, segmentation.last
+    assert last is not None
+    options = ""
+    if (min_dwell, confirm) != (1, 1):
+        segments = f"{n:,} segment{'' if n == 1 else 's'}"
+        options = f"with --min-dwell {min_dwell} --confirm {confirm}: {segments}, "
+    since = f"row {last.start.row:,}" + (f", {last.start.time}" if last.start.time else "")
+    return (
+        f"{options}{n - 1:,} change{'' if n == 2 else 's'} of regime; "
+        f"in regime {last.label} since {since}"
     )
 
 

@@ -38,6 +38,9 @@ def test_public_names():
         "HalfLife",
         "OnlineGMM",
         "PowerDecay",
+        "RegimeChange",
+        "Segment",
+        "Segmenter",
     }
     assert all(hasattr(online_gmm, name) for name in online_gmm.__all__)
     assert online_gmm.__version__.count(".") == 2
