@@ -6,7 +6,7 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-PARTS = ("points", "components", "stream")
+PARTS = ("points", "components", "pace", "stream", "chain", "chain_stream", "windows")
 
 extensions = cythonize(
     [

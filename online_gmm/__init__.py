@@ -2,11 +2,21 @@
 
 from importlib.metadata import version
 
-from online_gmm.gmm import Assignment, OnlineGMM
+from online_gmm.gmm import OnlineGMM
+from online_gmm.hmm import OnlineHMM, Smoothed
+from online_gmm.learner import Assignment
 from online_gmm.mixture import GaussianMixture
 from online_gmm.recycle import ComponentEvent
 from online_gmm.segments import RegimeChange, Segment, Segmenter
 from online_gmm.step_size import Constant, HalfLife, PowerDecay
+from online_gmm.windows import (
+    Trailing,
+    TrailingAutocorrelation,
+    TrailingCorrelation,
+    TrailingLogDifference,
+    TrailingLogSD,
+    TrailingMean,
+)
 
 __version__ = version("online-gmm")
 
@@ -17,8 +27,16 @@ __all__ = [
     "GaussianMixture",
     "HalfLife",
     "OnlineGMM",
+    "OnlineHMM",
     "PowerDecay",
     "RegimeChange",
     "Segment",
     "Segmenter",
+    "Smoothed",
+    "Trailing",
+    "TrailingAutocorrelation",
+    "TrailingCorrelation",
+    "TrailingLogDifference",
+    "TrailingLogSD",
+    "TrailingMean",
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,8 @@ from scipy.stats import chi2
 
 from online_gmm import _kernel
 from online_gmm.frames import Table, flat
-from online_gmm.learner import Learner
+from online_gmm.learner import AVERAGE_EVERY, Assignment, Learner
 from online_gmm.mixture import (
-    COVARIANCE_TYPES,
     GaussianMixture,
     from_kernel,
     n_parameters,
@@ -24,11 +24,9 @@ from online_gmm.mixture import (
 )
 from online_gmm.polish import polish
 from online_gmm.recycle import STRAY, ComponentEvent, Roster
-from online_gmm.step_size import Constant, HalfLife, PowerDecay, StepSize
+from online_gmm.step_size import StepSize
 from online_gmm.warm_start import WarmStart, warm_start
 
-AVERAGE_EVERY = 16
-"""Points between two iterates that enter the average."""
 REFIT_STARTS = 2
 """New starts tried when the points kept are fitted again."""
 CHANCE = 1e-4
@@ -42,20 +40,6 @@ FEW = 0.1
 """Below this share outliers are left out when the points kept are fitted again."""
 
 
-class Assignment(NamedTuple):
-    """What the model says of a point.
-
-    ``label`` is the most probable component, ``probability`` its responsibility, ``log_density``
-    that of the point under the mixture (nats), and ``outlier`` whether the point lies beyond the
-    gate of every component.
-    """
-
-    label: int
-    probability: float
-    log_density: float
-    outlier: bool
-
-
 class OnlineGMM(Learner):
     """Gaussian mixture learnt by incremental EM.
 
@@ -66,7 +50,11 @@ class OnlineGMM(Learner):
     Parameters
     ----------
     n_components
-        K, the number of components.
+        K, the number of components, or ``auto`` to choose it in the warm start by penalised
+        likelihood; see `online_gmm.warm_start.judge`. It then stays (``start.criteria`` shows how
+        the numbers tried were judged).
+    max_components
+        The most that ``auto`` tries.
     covariance_type
         ``full`` (each its own covariance matrix), ``tied`` (one for all), ``diag`` (variances per
         feature) or ``spherical`` (one variance per component).
@@ -164,8 +152,9 @@ class OnlineGMM(Learner):
 
     def __init__(
         self,
-        n_components: int = 3,
+        n_components: int | Literal["auto"] = 3,
         *,
+        max_components: int = 8,
         covariance_type: str = "full",
         warm_up: int = 200,
         step_size: StepSize | None = None,
@@ -181,28 +170,8 @@ class OnlineGMM(Learner):
         late: str = "raise",
         seed: int | None = None,
     ) -> None:
-        for name, value in (
-            ("n_components", n_components),
-            ("warm_up", warm_up),
-            ("n_starts", n_starts),
-            ("capacity", capacity + 1),
-        ):
-            if not value >= 1:
-                raise ValueError(f"{name} is {value!r}; it must be at least 1")
-        if covariance_type not in COVARIANCE_TYPES:
-            raise ValueError(
-                f"covariance_type is {covariance_type!r}; "
-                f"it must be one of {', '.join(COVARIANCE_TYPES)}"
-            )
-        if not 0.0 <= prior < math.inf:
-            raise ValueError(f"prior is {prior!r}; it must be a number of pseudo-points, 0 or more")
-        if not 0.0 <= gate < 1.0:
-            raise ValueError(f"gate is {gate!r}; it must be a probability below 1")
-        if not isinstance(step_size, StepSize | None):
-            raise TypeError(
-                f"step_size is {step_size!r}; a PowerDecay, Constant or HalfLife is expected"
-            )
         self.n_components = n_components
+        self.max_components = max_components
         self.covariance_type = covariance_type
         self.warm_up = warm_up
         self.step_size = step_size
@@ -218,9 +187,8 @@ class OnlineGMM(Learner):
         self.late = late
         self.seed = seed
 
-        self._prepare(isinstance(step_size, HalfLife) and step_size.seconds is not None)
-        self.start: WarmStart | None = None
-        self._roster = Roster(n_components)
+        self._prepare()
+        self._roster = Roster(self._k)
         self._refit_at = NEVER
 
     @classmethod
@@ -230,6 +198,7 @@ class OnlineGMM(Learner):
         yield {"n_components": 2, "warm_up": 30, "covariance_type": "tied", "seed": 3}
         yield {"n_components": 4, "warm_up": 30, "covariance_type": "spherical", "seed": 4}
         yield {"n_components": 1, "warm_up": 1, "average": False, "seed": 5}
+        yield {"n_components": "auto", "max_components": 4, "warm_up": 40, "seed": 6}
 
     # -- learning -------------------------------------------------------------------------------
 
@@ -249,7 +218,8 @@ class OnlineGMM(Learner):
         Raises
         ------
         ValueError
-            If the two differ in their settings or features, or components have been recycled.
+            If the two differ in their settings or features, have chosen different numbers of
+            components, or components have been recycled.
 
         Examples
         --------
@@ -281,6 +251,7 @@ class OnlineGMM(Learner):
             kept = self._buffer
             self._refit_at = other._refit_at
             self._buffer, self._names, self.start = [], other._names, other.start
+            self._roster = Roster(self._k)
             self._stream = copy.deepcopy(other._stream)
             self._take(kept, self._last)
         else:
@@ -289,6 +260,11 @@ class OnlineGMM(Learner):
                     f"models that know different features cannot be merged: "
                     f"{', '.join(map(repr, self._names))} and "
                     f"{', '.join(map(repr, other._names))}"
+                )
+            if self._k != other._k:
+                raise ValueError(
+                    f"models that have chosen {self._k} and {other._k} components cannot be "
+                    "merged; set n_components"
                 )
             assert self.start is not None
             assert other.start is not None
@@ -325,7 +301,12 @@ class OnlineGMM(Learner):
             rows, stride = rows[1::2], 2 * stride
         return rows.tobytes(), stride
 
-    def _begin(self, rows: NDArray[np.float64], names: tuple[Hashable, ...]) -> None:
+    def _begin(
+        self,
+        rows: NDArray[np.float64],
+        names: tuple[Hashable, ...],
+        times: NDArray[np.float64],
+    ) -> None:
         self.start = start = warm_start(
             rows,
             self.n_components,
@@ -335,16 +316,17 @@ class OnlineGMM(Learner):
             self.n_starts,
             self.order_by,
             self.seed,
+            max_components=self.max_components,
         )
+        self._roster = Roster(self._k)
         self._names = names
-        self._buffer = []
         self._stream = _kernel.Stream(
             self._statistics(start, rows),
             self._averages,
             AVERAGE_EVERY,
-            _schedule(self.step_size or PowerDecay()),
+            self._schedule,
             self._last,
-            flat(self._gates(start, len(names))),
+            flat(self._gates(start.prior, len(names))),
             self.capacity - self.capacity % 2 if self._keeps_points else 0,
         )
         self._stream.keep_many(flat(rows), len(rows))
@@ -392,7 +374,7 @@ class OnlineGMM(Learner):
         rows = self._kept(stream, start)
         fitted = warm_start(
             rows,
-            self.n_components,
+            self._k,
             self._names,
             self.covariance_type,
             self.prior,
@@ -403,19 +385,19 @@ class OnlineGMM(Learner):
         if stream.stride_kept > 1:
             log_density = posterior(stream.components, rows)[1]
             gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
-            free = n_parameters(self.n_components, len(self._names), self.covariance_type)
+            free = n_parameters(self._k, len(self._names), self.covariance_type)
             if chi2.sf(gain, free) > CHANCE:
                 return
-        self.start = fitted
+        self.start = dataclasses.replace(fitted, criteria=start.criteria)
         components = self._statistics(fitted, rows)
         components.stand_for(float(stream.n_points))
-        stream.restart(components, flat(self._gates(fitted, len(self._names))))
+        stream.restart(components, flat(self._gates(fitted.prior, len(self._names))))
 
     def _kept(self, stream: _kernel.Stream, start: WarmStart) -> NDArray[np.float64]:
         """The points kept, without outliers if these are few."""
         rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
         distance = posterior(stream.components, rows)[2]
-        gates = self._gates(start, len(self._names))
+        gates = self._gates(start.prior, len(self._names))
         strange = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
         return rows[~strange] if strange.mean() < FEW else rows
 
@@ -464,30 +446,8 @@ class OnlineGMM(Learner):
         reported = stream.components
         kept = self._kept(stream, start)
         polish(stream.average_components, reported, kept, stream.n_points, every)
-        gates = flat(self._gates(start, len(self._names)))
+        gates = flat(self._gates(start.prior, len(self._names)))
         stream.restart(_kernel.components_from_state(reported.state()), gates)
-
-    @property
-    def _follows(self) -> bool:
-        return self.step_size is not None and self.step_size.follows
-
-    @property
-    def _keeps_points(self) -> bool:
-        return self.capacity > 1 and not self._follows
-
-    @property
-    def _averages(self) -> bool:
-        if self.average is not None:
-            return self.average
-        step_size = self.step_size or PowerDecay()
-        return not (step_size.follows or step_size.weighs_alike)
-
-    def _gates(self, start: WarmStart, n_features: int) -> NDArray[np.float64]:
-        """Squared distance of an outlier, by the number of features observed."""
-        gates = np.full(n_features + 1, np.inf)
-        if self.gate > 0.0 and start.prior.scale_known:
-            gates[1:] = chi2.isf(self.gate, np.arange(1, n_features + 1))
-        return gates
 
     def _statistics(self, start: WarmStart, rows: NDArray[np.float64]) -> _kernel.Components:
         """The statistics behind the warm start."""
@@ -519,7 +479,7 @@ class OnlineGMM(Learner):
         """
         stream = self._stream
         if stream is None:
-            return dict.fromkeys(range(self.n_components), 1.0 / self.n_components)
+            return dict.fromkeys(range(self._k), 1.0 / self._k)
         shares = stream.probabilities_one(x, self._names)
         return {
             number: share
@@ -535,13 +495,14 @@ class OnlineGMM(Learner):
         stream = self._stream
         if stream is None:
             return math.nan
-        return stream.log_density_one(x, self._names)
+        density: float = stream.log_density_one(x, self._names)
+        return density
 
     def assign_one(self, x: Mapping[Any, Any]) -> Assignment:
         """Label, probability, log density and outlier flag of a point, from one E-step."""
         stream = self._stream
         if stream is None:
-            return Assignment(0, 1.0 / self.n_components, math.nan, False)
+            return Assignment(0, 1.0 / self._k, math.nan, False)
         label, probability, log_density, outlier = stream.assign_one(x, self._names)
         return Assignment(self._roster.numbers[label] or 0, probability, log_density, outlier)
 
@@ -594,11 +555,11 @@ class OnlineGMM(Learner):
         """Responsibilities, log densities, and which rows are outliers."""
         n = len(table)
         if self._stream is None or self.start is None:
-            equal = np.full((n, self.n_components), 1.0 / self.n_components)
+            equal = np.full((n, self._k), 1.0 / self._k)
             return equal, np.full(n, np.nan), np.zeros(n, dtype=bool)
         rows = table.select(self._names)
         responsibilities, log_density, distance = posterior(self._stream.components, rows)
-        gates = self._gates(self.start, len(self._names))
+        gates = self._gates(self.start.prior, len(self._names))
         outlier = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
         return responsibilities, log_density, outlier
 
@@ -613,11 +574,7 @@ class OnlineGMM(Learner):
         ValueError
             Before the warm start is complete.
         """
-        if self._stream is None:
-            raise ValueError(
-                f"nothing is learnt yet: {len(self._buffer)} of {self.warm_up} warm-up points have "
-                "come; warm_start() starts with those"
-            )
+        self._require_start()
         mixture = from_kernel(self._stream.components, self._names)
         return mixture.reordered([p for p, n in enumerate(self._roster.numbers) if n is not None])
 
@@ -639,13 +596,3 @@ class OnlineGMM(Learner):
             label: dict(zip(self._names, mean, strict=True))
             for label, mean in zip(self.labels, self.mixture.means.tolist(), strict=True)
         }
-
-
-def _schedule(step_size: StepSize) -> tuple[float, float, float, float, bool, bool]:
-    """Scale, exponent, floor, half-life, whether that is of time, and whether steps never end."""
-    if isinstance(step_size, PowerDecay):
-        return 1.0, step_size.exponent, step_size.floor, 0.0, False, step_size.follows
-    if isinstance(step_size, Constant):
-        return step_size.step, 0.0, 0.0, 0.0, False, True
-    timed = step_size.seconds is not None
-    return 0.0, 0.0, 0.0, step_size.seconds or step_size.points or 0.0, timed, True

@@ -37,10 +37,18 @@ def test_public_names():
         "GaussianMixture",
         "HalfLife",
         "OnlineGMM",
+        "OnlineHMM",
         "PowerDecay",
         "RegimeChange",
         "Segment",
         "Segmenter",
+        "Smoothed",
+        "Trailing",
+        "TrailingAutocorrelation",
+        "TrailingCorrelation",
+        "TrailingLogDifference",
+        "TrailingLogSD",
+        "TrailingMean",
     }
     assert all(hasattr(online_gmm, name) for name in online_gmm.__all__)
     assert online_gmm.__version__.count(".") == 2

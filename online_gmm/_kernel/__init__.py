@@ -7,6 +7,8 @@ entry ``[k, i, j]`` stands at ``(k * D + i) * D + j``. The caller guarantees fin
 ``LARGEST`` in magnitude; NaN stands for a missing value.
 """
 
+from online_gmm._kernel.chain import Chain, chain_from_state
+from online_gmm._kernel.chain_stream import ChainStream, chain_stream_from_state
 from online_gmm._kernel.components import (
     DIAG,
     FULL,
@@ -17,17 +19,39 @@ from online_gmm._kernel.components import (
 )
 from online_gmm._kernel.points import COMPILED, LARGEST, fill
 from online_gmm._kernel.stream import Stream, stream_from_state
+from online_gmm._kernel.windows import (
+    AUTOCORRELATION,
+    CORRELATION,
+    LOG_DIFFERENCE,
+    LOG_SD,
+    MEAN,
+    Windows,
+    columns_of,
+    windows_from_state,
+)
 
 __all__ = [
+    "AUTOCORRELATION",
     "COMPILED",
+    "CORRELATION",
     "DIAG",
     "FULL",
     "LARGEST",
+    "LOG_DIFFERENCE",
+    "LOG_SD",
+    "MEAN",
     "SPHERICAL",
     "TIED",
+    "Chain",
+    "ChainStream",
     "Components",
     "Stream",
+    "Windows",
+    "chain_from_state",
+    "chain_stream_from_state",
+    "columns_of",
     "components_from_state",
     "fill",
     "stream_from_state",
+    "windows_from_state",
 ]

@@ -20,6 +20,7 @@ cdef class Components:
     cdef double stale
     cdef double strength
     cdef double[::1] prior
+    cdef double temper
     cdef double[::1] resp
     cdef double log_density
     cdef double distance

@@ -61,6 +61,7 @@ class Components:
     # prior
     strength: cython.double
     prior: cython.double[::1]  # C
+    temper: cython.double  # power of the Gaussian densities in the E-step
     # of the point last seen by e_step
     resp: cython.double[::1]
     log_density: cython.double
@@ -84,6 +85,7 @@ class Components:
         self.size = n_features * n_features if self.dense else n_features
         self.strength = strength
         self.prior = doubles(bytes(prior))
+        self.temper = 1.0
         self.points = 0.0
         self.stale = 0.0
         self.weight = zeros(n_components)
@@ -121,6 +123,7 @@ class Components:
         value: cython.double
         square: cython.double
         z: cython.double[::1] = self.residual
+        half: cython.double = 0.5 * self.temper
         resp: cython.double[::1] = self.resp
 
         observed: cython.Py_ssize_t = 0
@@ -155,7 +158,7 @@ class Components:
             if square < self.distance and self.log_coef[k] > -1e299:
                 self.distance = square
                 nearest = k
-            resp[k] = self.log_coef[k] - 0.5 * square
+            resp[k] = self.log_coef[k] - half * square
         return self.normalise(nearest)
 
     @cython.cfunc
@@ -206,6 +209,7 @@ class Components:
         square: cython.double
         log_det: cython.double
         floor: cython.double
+        half: cython.double = 0.5 * self.temper
         d: cython.Py_ssize_t = self.n_features
         observed: cython.Py_ssize_t = 0
         order: cython.Py_ssize_t[::1] = self.order
@@ -292,8 +296,8 @@ class Components:
                 nearest = k
             self.resp[k] = (
                 self.log_coef[k]
-                - self.log_norm[k]
-                - 0.5 * (observed * 1.8378770664093453 + log_det + square)
+                - self.temper * self.log_norm[k]
+                - half * (observed * 1.8378770664093453 + log_det + square)
             )
         return self.normalise(nearest)
 

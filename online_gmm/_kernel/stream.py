@@ -11,13 +11,12 @@ from array import array
 from typing import Any
 
 if cython.compiled:
-    from cython.cimports.libc.math import exp, pow
     from cython.cimports.online_gmm._kernel.components import Components
+    from cython.cimports.online_gmm._kernel.pace import Pace
     from cython.cimports.online_gmm._kernel.points import fill
 else:
-    from math import exp, pow
-
     from online_gmm._kernel.components import Components
+    from online_gmm._kernel.pace import Pace
     from online_gmm._kernel.points import fill
 from online_gmm._kernel.components import components_from_state
 from online_gmm._kernel.points import doubles, zeros
@@ -47,14 +46,7 @@ class Stream:
     averaging: cython.bint
     every: cython.Py_ssize_t
     n: cython.Py_ssize_t  # points learnt, those of the warm start included
-    scale: cython.double
-    exponent: cython.double
-    floor: cython.double
-    half_life: cython.double  # 0 for a power of the number of points
-    timed: cython.bint  # whether the half-life is one of time, not of points
-    follows: cython.bint
-    mass: cython.double  # weight of all that is known, for a half-life
-    last: cython.double  # time of the last point, -inf before
+    pace: Pace
     gates: cython.double[::1]
     n_outliers: cython.Py_ssize_t
     n_empty: cython.Py_ssize_t
@@ -83,13 +75,10 @@ class Stream:
         self.iterate = components
         self.average = components_from_state(components.state())
         self.report = components_from_state(components.state())
-        # scale, exponent, floor, half-life, whether of time, whether steps never end
         self.averaging = averaging
         self.every = every
         self.n = int(components.points)
-        self.scale, self.exponent, self.floor, self.half_life, self.timed, self.follows = schedule
-        self.mass = components.points
-        self.last = last
+        self.pace = Pace(schedule, components.points, last)
         self.gates = gates
         self.n_outliers = 0
         self.n_empty = 0
@@ -143,21 +132,7 @@ class Stream:
 
     @property
     def last_time(self) -> float:
-        return self.last
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def step_size(self, time: cython.double) -> cython.double:
-        g: cython.double
-        if self.half_life > 0.0:
-            g = (time - self.last if self.timed else 1.0) / self.half_life
-            # not after a warm start without times, nor for a point that comes late
-            if 0.0 < g < 1e308:
-                self.mass *= exp(-0.6931471805599453 * g)
-            self.mass += 1.0
-            return 1.0 / self.mass
-        g = self.scale * pow(self.n, -self.exponent)
-        return g if g > self.floor else self.floor
+        return self.pace.last
 
     @cython.cfunc
     @cython.exceptval(check=False)
@@ -173,10 +148,8 @@ class Stream:
             self.n_empty += 1
             return 0
         self.n += 1
-        g = self.step_size(time)
-        if time > self.last:
-            self.last = time
-        if self.follows and iterate.points * g > 1.0:
+        g = self.pace.step_size(self.n, time)
+        if self.pace.follows and iterate.points * g > 1.0:
             # what is forgotten no longer stands against the prior
             iterate.points = 1.0 / g
         if self.capacity > 0:
@@ -318,8 +291,8 @@ class Stream:
         self.iterate.read_out()
         self.average.merge(other.average)
         self.n += other.n
-        self.mass += other.mass
-        self.last = max(self.last, other.last)
+        self.pace.mass += other.pace.mass
+        self.pace.last = max(self.pace.last, other.pace.last)
         self.report.merge(other.report)
         self.report.read_out()
         self.n_outliers += other.n_outliers
@@ -376,14 +349,7 @@ class Stream:
             "averaging": bool(self.averaging),
             "every": self.every,
             "n": self.n,
-            "scale": self.scale,
-            "exponent": self.exponent,
-            "floor": self.floor,
-            "half_life": self.half_life,
-            "timed": bool(self.timed),
-            "follows": bool(self.follows),
-            "mass": self.mass,
-            "last": self.last,
+            "pace": self.pace.state(),
             "gates": bytes(self.gates),
             "n_outliers": self.n_outliers,
             "n_empty": self.n_empty,
@@ -403,21 +369,20 @@ class Stream:
 
 
 def stream_from_state(state: dict[str, Any]) -> Stream:
+    schedule, _, last = state["pace"]
     result: Stream = Stream(
         components_from_state(state["iterate"]),
         state["averaging"],
         state["every"],
-        tuple(
-            state[name] for name in ("scale", "exponent", "floor", "half_life", "timed", "follows")
-        ),
-        state["last"],
+        schedule,
+        last,
         doubles(state["gates"]),
         state["capacity"],
     )
     result.average = components_from_state(state["average"])
     result.report = components_from_state(state["report"])
     result.n = state["n"]
-    result.mass = state["mass"]
+    result.pace = Pace(*state["pace"])
     result.n_outliers = state["n_outliers"]
     result.n_empty = state["n_empty"]
     result.due = state["due"]

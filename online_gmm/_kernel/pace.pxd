@@ -1,0 +1,15 @@
+cimport cython
+
+
+@cython.final
+cdef class Pace:
+    cdef double scale
+    cdef double exponent
+    cdef double floor
+    cdef double half_life
+    cdef bint timed
+    cdef bint follows
+    cdef double mass
+    cdef double last
+
+    cdef double step_size(self, Py_ssize_t n, double time) noexcept

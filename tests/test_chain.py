@@ -1,0 +1,429 @@
+"""The chain's kernel against naive references, hmmlearn, and itself interpreted."""
+
+from array import array
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hmmlearn.hmm import GaussianHMM
+
+from online_gmm import GaussianMixture, OnlineHMM, _kernel, baum_welch
+from online_gmm.frames import flat
+from online_gmm.mixture import COVARIANCE_TYPES, from_kernel, is_dense, to_kernel
+from online_gmm.prior import Prior
+from tests import naive_hmm
+from tests.conftest import KERNELS
+from tests.test_kernel import TYPES, random_mixture
+
+EVER = (1.0, 0.65, 0.0, 0.0, False, False)
+ENDLESS = float("inf")
+
+
+def sticky(k, stay, timed=False):
+    transition = np.full((k, k), (1.0 - stay) / max(k - 1, 1))
+    np.fill_diagonal(transition, stay if k > 1 else 1.0)
+    return transition - np.eye(k) if timed else transition
+
+
+def random_chain(k, seed, timed=False):
+    rng = np.random.default_rng(seed)
+    transition = rng.dirichlet(np.ones(k), size=k) * 0.3 + 0.7 * np.eye(k)
+    return transition - np.eye(k) if timed else transition
+
+
+def regimes(n, mixture, transition, seed, gaps=None, missing=0.0):
+    """Points of a chain and where it was; with gaps in continuous time."""
+    rng = np.random.default_rng(seed)
+    k = mixture.n_components
+    timed = gaps is not None
+    z = np.zeros(n, dtype=int)
+    matrices = naive_hmm.steps(transition, gaps, True) if timed else [transition] * (n - 1)
+    for t in range(1, n):
+        p = matrices[t - 1][z[t - 1]].clip(0.0)
+        z[t] = rng.choice(k, p=p / p.sum())
+    factors = np.linalg.cholesky(mixture.covariances)
+    noise = rng.normal(size=(n, mixture.n_features))
+    X = mixture.means[z] + np.einsum("nij,nj->ni", factors[z], noise)
+    holes = rng.random(X.shape) < missing
+    holes[holes.all(axis=1)] = False
+    return np.where(holes, np.nan, X), z
+
+
+def stream_of(
+    module, mixture, transition, covariance_type="full", timed=False, pseudo=None, **more
+):
+    """A stream that begins with these parameters."""
+    k, d = mixture.means.shape
+    more = {
+        "strength": 0.0,
+        "variances": np.ones(d),
+        "temper": 1.0,
+        "averaging": False,
+        "schedule": EVER,
+        "gates": np.full(d + 1, ENDLESS),
+        "lag": 0,
+    } | more
+    components = to_kernel(
+        mixture, covariance_type, more["strength"], more["variances"], points=0.0
+    )
+    return module.ChainStream(
+        module.Chain(components, flat(transition), timed, more["temper"]),
+        flat(np.zeros((k, k)) if pseudo is None else pseudo),
+        more["averaging"],
+        16,
+        more["schedule"],
+        flat(more["gates"]),
+        more["lag"],
+        0,
+    )
+
+
+def read(stream):
+    k = stream.components.state()["shape"][0]
+    components = stream.components
+    components.maximise()
+    return from_kernel(components), np.array(stream.transition).reshape(k, k)
+
+
+def iterate_of(stream):
+    """Where the recursion is, with its parameters as they are."""
+    return from_kernel(_kernel.components_from_state(stream.iterate_chain.state()["components"]))
+
+
+def gaps_of(n, seed, scale=0.5):
+    gaps = np.random.default_rng(seed).exponential(scale, n)
+    gaps[0] = np.nan
+    return gaps
+
+
+def filtered(chain, X, gaps):
+    """Beliefs and log densities over a series that stands for itself."""
+    k = len(chain.beliefs())
+    chain.settle()
+    probabilities, log_density = array("d", bytes(8 * len(X) * k)), array("d", bytes(8 * len(X)))
+    gates = array("d", [ENDLESS] * (X.shape[1] + 1))
+    chain.filter(flat(X), len(X), flat(gaps), gates, probabilities, log_density)
+    return probabilities, np.array(log_density)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("timed", [False, True])
+def test_baum_welch_step_is_that_of_forward_and_backward(kernel, covariance_type, d, timed):
+    n = 60
+    mixture = random_mixture(3, d, seed=d)
+    transition = random_chain(3, d, timed)
+    gaps = gaps_of(n, d, 0.2) if timed else np.full(n, np.nan)
+    X, _ = regimes(n, mixture, transition, d, gaps if timed else None, missing=0.2)
+    pseudo = baum_welch.pseudo_changes(3, 10.0, 0.2 if timed else None)
+    variances = np.linspace(0.5, 2.0, d)
+    stream = stream_of(
+        kernel,
+        mixture,
+        transition,
+        covariance_type,
+        timed,
+        pseudo,
+        strength=0.7,
+        variances=variances,
+    )
+    start = from_kernel(stream.components)
+    total = stream.accumulate(flat(X), n, flat(gaps))
+    stream.maximise()
+    seen, rates = read(stream)
+    *expected, transition_expected, log_p = naive_hmm.baum_welch_step(
+        X,
+        gaps,
+        start.means,
+        start.covariances,
+        transition,
+        pseudo,
+        0.7,
+        variances,
+        covariance_type,
+        timed,
+    )
+    # quadrature over a gap is good to 1e-9, sums are exact
+    tight = {"rtol": 1e-9, "atol": 1e-10} if timed else {"rtol": 1e-10, "atol": 1e-11}
+    np.testing.assert_allclose(total, log_p, rtol=1e-11)
+    np.testing.assert_allclose(seen.weights, expected[0], rtol=1e-10, atol=1e-11)
+    np.testing.assert_allclose(seen.means, expected[1], rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(seen.covariances, expected[2], rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(rates, transition_expected, **tight)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("timed", [False, True])
+def test_every_step_makes_the_series_more_likely(kernel, covariance_type, timed):
+    n = 80
+    truth = random_mixture(3, 2, seed=4)
+    gaps = gaps_of(n, 4) if timed else np.full(n, np.nan)
+    X, _ = regimes(
+        n, truth, random_chain(3, 4, timed), 4, gaps if timed else None, missing=0.1
+    )
+    pseudo = baum_welch.pseudo_changes(3, 5.0, 0.5 if timed else None)
+    prior = Prior.of(X, 3, 0.5)
+    stream = stream_of(
+        kernel,
+        random_mixture(3, 2, seed=5),
+        sticky(3, 0.9, timed),
+        covariance_type,
+        timed,
+        pseudo,
+        strength=0.5,
+        variances=prior.variances,
+    )
+
+    def penalised(mixture, transition, pi):
+        log_b = naive_hmm.log_densities(X, mixture.means, mixture.covariances)
+        matrices = naive_hmm.steps(transition, gaps, timed)
+        value = naive_hmm.forward_backward(log_b, matrices, pi)[3].sum()
+        value += prior.log_density(mixture, covariance_type)
+        off = ~np.eye(3, dtype=bool)
+        value += (pseudo[off] * np.log(transition[off])).sum()
+        stays = np.diagonal(transition)
+        return value + np.diagonal(pseudo) @ (stays if timed else np.log(stays))
+
+    before = from_kernel(stream.components), np.array(stream.transition).reshape(3, 3)
+    for _ in range(12):
+        stream.accumulate(flat(X), n, flat(gaps))
+        stream.maximise()
+        after = from_kernel(stream.components), np.array(stream.transition).reshape(3, 3)
+        # where the first point is, is taken as given for a step
+        pi = naive_hmm.stationary(before[1], timed)
+        assert penalised(*after, pi) > penalised(*before, pi) - 1e-7
+        before = after
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("timed", [False, True])
+def test_recursion_is_that_of_cappe_on_raw_moments(covariance_type, timed):
+    n, warm = 260, 60
+    mixture = GaussianMixture(
+        np.ones(3) / 3, [[-4.0, 1.0], [0.0, 0.0], [4.0, 2.0]], [np.eye(2)] * 3
+    )
+    gaps = gaps_of(n, 3, 0.1) if timed else np.full(n, np.nan)
+    X, _ = regimes(
+        n, mixture, sticky(3, 0.9, timed), 3, gaps if timed else None, missing=0.1
+    )
+    X[150] *= 1e3
+    times = np.nancumsum(gaps)
+    gate = 1e-6
+    model = OnlineHMM(
+        3,
+        warm_up=warm,
+        capacity=0,
+        covariance_type=covariance_type,
+        gate=gate,
+        tempering=0.8,
+        features=["a", "b"],
+        seed=1,
+    )
+    points = [dict(zip("ab", row, strict=True)) for row in X.tolist()]
+    for x, t in zip(points[:warm], times[:warm], strict=True):
+        model.learn_one(x, t=t if timed else None)
+    stream = model._stream
+    start = iterate_of(stream)
+    settings = SimpleNamespace(
+        strength=1e-3,
+        prior=model.start.prior.variances,
+        kind=covariance_type,
+        pseudo=baum_welch.pseudo_changes(3, 10.0, model._unit(gaps[:warm])),
+        timed=timed,
+        gate=gate,
+        tempering=0.8,
+        exponent=0.7,
+        every=16,
+    )
+    reference = naive_hmm.Stream(
+        X[:warm],
+        gaps[:warm],
+        (start.weights, start.means, start.covariances, model.transition),
+        vars(settings),
+    )
+    # sums of 16 raw moments, and over a gap quadrature
+    close = {"rtol": 1e-6, "atol": 1e-7} if timed else {"rtol": 1e-8, "atol": 1e-9}
+    for i in range(warm, n):
+        model.learn_one(points[i], t=times[i] if timed else None)
+        reference.learn(X[i], gaps[i])
+        if i % 10 == 0 or i > n - 5:
+            np.testing.assert_allclose(
+                model._stream.iterate_chain.beliefs(), reference.belief, **close
+            )
+            np.testing.assert_allclose(list(model.belief.values()), reference.report_belief, **close)
+    iterate = iterate_of(stream)
+    np.testing.assert_allclose(iterate.means, reference.means, **close)
+    np.testing.assert_allclose(iterate.covariances, reference.covs, **close)
+    weights, means, covs, transition = reference.read(reference.report, reference.report_n)
+    np.testing.assert_allclose(model.mixture.weights, weights, **close)
+    np.testing.assert_allclose(model.mixture.means, means, **close)
+    np.testing.assert_allclose(model.mixture.covariances, covs, **close)
+    np.testing.assert_allclose(model.transition, transition, **close)
+    assert model.n_outliers >= 1
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.skipif("compiled" not in KERNELS, reason="one kernel cannot differ from itself")
+def test_kernels_agree_to_the_last_bit(kernel, covariance_type, timed, d):
+    if kernel.COMPILED:
+        pytest.skip("both are compared in one test")
+    rng = np.random.default_rng(7)
+    mixture = random_mixture(3, d, seed=d)
+    n = 250
+    gaps = gaps_of(n, d, 1.0)
+    X, _ = regimes(n, mixture, random_chain(3, d), d, missing=0.1)
+    X[rng.integers(n, size=4)] *= 1e8
+    X[[90, 200]] = np.nan
+    gaps[[120, 121]] = [0.0, 500.0]
+    times = np.nancumsum(gaps)
+    kind = COVARIANCE_TYPES[covariance_type]
+    states = []
+    for module in KERNELS.values():
+        prior = np.eye(d) if is_dense(covariance_type) else np.ones(d)
+        components = module.Components(3, d, kind, 1e-3, flat(prior.ravel()))
+        scatter = mixture.covariances
+        if not is_dense(covariance_type):
+            scatter = np.diagonal(scatter, axis1=1, axis2=2)
+        components.load(flat(mixture.weights), flat(mixture.means), flat(scatter), 0.0)
+        stream = module.ChainStream(
+            module.Chain(components, flat(random_chain(3, 1, timed)), timed, 0.9),
+            flat(baum_welch.pseudo_changes(3, 10.0, 1.0 if timed else None)),
+            True,
+            16,
+            (1.0, 0.65, 0.0, 0.0, False, False),
+            array("d", [ENDLESS] + [40.0] * d),
+            5,
+            100,
+        )
+        for _ in range(2):
+            stream.accumulate(flat(X[:40]), 40, flat(gaps[:40]))
+            stream.maximise()
+        stream.accumulate(flat(X[:40]), 40, flat(gaps[:40]))
+        stream.begin(flat(X[:40]), 40, flat(gaps[:40]), flat(times[:40]))
+        stream.put_off(-1)
+        stream.learn(flat(X[40:]), 0, n - 40, flat(times[40:]))
+        point = dict(enumerate(X[17].tolist()))
+        names = tuple(range(d))
+        answers = stream.assign_one(point, names, times[-1] + 2.0), stream.look_back(5)
+        probabilities, log_density = filtered(stream.chain, X, gaps)
+        stream.chain.smooth(n, flat(gaps), probabilities)
+        labels = array("q", bytes(8 * n))
+        stream.chain.decode(flat(X), n, flat(gaps), stream.outlier_gates, labels)
+        states.append((stream.state(), answers, probabilities, log_density.tolist(), labels))
+    assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_filter_smoother_and_path_are_the_naive_ones(kernel, timed):
+    k, d, n = 3, 2, 150
+    mixture = random_mixture(k, d, seed=2)
+    transition = random_chain(k, 2, timed)
+    gaps = gaps_of(n, 2) if timed else np.full(n, np.nan)
+    X, _ = regimes(n, mixture, transition, 2, gaps if timed else None, missing=0.2)
+    X[20] = np.nan
+    chain = stream_of(kernel, mixture, transition, timed=timed).chain
+    probabilities, log_density = filtered(chain, X, gaps)
+    log_b = naive_hmm.log_densities(X, mixture.means, mixture.covariances)
+    alpha, gamma, _, log_p = naive_hmm.forward_backward(
+        log_b, naive_hmm.steps(transition, gaps, timed), naive_hmm.stationary(transition, timed)
+    )
+    np.testing.assert_allclose(np.reshape(probabilities, (n, k)), alpha, atol=1e-12)
+    np.testing.assert_allclose(log_density, log_p, rtol=1e-10, atol=1e-10)
+    chain.smooth(n, flat(gaps), probabilities)
+    np.testing.assert_allclose(np.reshape(probabilities, (n, k)), gamma, atol=1e-11)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_path_is_the_best_of_all(kernel, timed):
+    n, k = 6, 3
+    gates = array("d", [ENDLESS] * 2)
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        # regimes that overlap, and a start far from equal: the first point is often in doubt
+        mixture = GaussianMixture(np.ones(k) / k, rng.normal(0, 1, (k, 1)), np.ones((k, 1, 1)))
+        transition = rng.dirichlet(np.ones(k) * 0.7, size=k)
+        if timed:
+            transition -= np.eye(k)
+        gaps = gaps_of(n, seed, 1.0) if timed else np.full(n, np.nan)
+        X = rng.normal(0, 1.5, (n, 1))
+        chain = stream_of(kernel, mixture, transition, timed=timed).chain
+        labels = array("q", bytes(8 * n))
+        chain.settle()
+        chain.decode(flat(X), n, flat(gaps), gates, labels)
+        expected = naive_hmm.viterbi(
+            naive_hmm.log_densities(X, mixture.means, mixture.covariances),
+            naive_hmm.steps(transition, gaps, timed),
+            naive_hmm.stationary(transition, timed),
+        )
+        assert tuple(labels) == expected
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_hmmlearn_says_the_same(kernel, covariance_type):
+    k, d, n = 3, 2, 400
+    mixture = random_mixture(k, d, seed=3)
+    transition = random_chain(k, 3)
+    X, _ = regimes(n, mixture, transition, 3)
+    stream = stream_of(kernel, mixture, transition, covariance_type)
+    seen = from_kernel(stream.components)
+    peer = GaussianHMM(k, covariance_type=covariance_type)
+    peer.startprob_ = naive_hmm.stationary(transition)
+    peer.transmat_ = transition
+    peer.means_ = seen.means
+    diagonals = np.diagonal(seen.covariances, axis1=1, axis2=2)
+    peer.covars_ = {
+        "full": seen.covariances,
+        "tied": seen.covariances[0],
+        "diag": diagonals,
+        "spherical": diagonals[:, 0],
+    }[covariance_type]
+    gaps = np.full(n, np.nan)
+    probabilities, log_density = filtered(stream.chain, X, gaps)
+    stream.chain.smooth(n, flat(gaps), probabilities)
+    np.testing.assert_allclose(np.reshape(probabilities, (n, k)), peer.predict_proba(X), atol=1e-9)
+    assert log_density.sum() == pytest.approx(peer.score(X), rel=1e-10)
+    labels = array("q", bytes(8 * n))
+    stream.chain.settle()
+    gates = array("d", [ENDLESS] * (d + 1))
+    stream.chain.decode(flat(X), n, flat(gaps), gates, labels)
+    np.testing.assert_array_equal(labels, peer.decode(X)[1])
+
+
+def test_an_impossible_change_leaves_probabilities(kernel):
+    """Where no transition leads and the point says it is: both count for something."""
+    mixture = GaussianMixture([0.5, 0.5], [[0.0], [100.0]], [[[1.0]], [[1.0]]])
+    chain = stream_of(kernel, mixture, np.eye(2)).chain
+    X = np.array([[0.0], [0.0], [100.0], [100.0]])
+    gaps = np.full(4, np.nan)
+    chain.settle()
+    chain.believe(array("d", [1.0, 0.0]))
+    probabilities, log_density = array("d", bytes(64)), array("d", bytes(32))
+    gates = array("d", [ENDLESS] * 2)
+    chain.filter(flat(X), 4, flat(gaps), gates, probabilities, log_density)
+    chain.smooth(4, flat(gaps), probabilities)
+    rows = np.reshape(probabilities, (4, 2))
+    np.testing.assert_allclose(rows.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(rows.argmax(axis=1), [0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_gaps_of_any_length(kernel, k):
+    """A belief carried over a gap, against scipy; after a long one what holds in the long run."""
+    rates = random_chain(k, k, timed=True)
+    mixture = random_mixture(k, 1, seed=k)
+    nothing = np.array([[np.nan]])
+    first = array("d", [1.0] + [0.0] * (k - 1))
+    for scale in (1e-9, 1.0, 1e9):
+        chain = stream_of(kernel, mixture, rates / scale, timed=True).chain
+        pi = naive_hmm.stationary(rates, timed=True)
+        np.testing.assert_allclose(chain.beliefs(), pi, atol=1e-12)
+        for gap in (0.0, 1e-12, 0.01, 0.7, 5.0, 31.0, 200.0, 1e6, 1e15, ENDLESS, -3.0):
+            chain.believe(first)
+            out, log_density = array("d", bytes(8 * k)), array("d", bytes(8))
+            gates = array("d", [ENDLESS] * 2)
+            chain.filter(flat(nothing), 1, array("d", [gap * scale]), gates, out, log_density)
+            expected = naive_hmm.expm(rates * max(gap, 0.0))[0] if gap < 1e5 else pi
+            np.testing.assert_allclose(out, expected, atol=1e-12)
+            assert abs(log_density[0]) < 1e-12
