@@ -6,7 +6,7 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-PARTS = ("points", "components", "pace", "stream", "chain", "chain_stream", "windows")
+PARTS = ("points", "components", "pace", "stream", "chain", "chain_stream", "windows", "open_chain")
 
 extensions = cythonize(
     [

@@ -6,6 +6,7 @@ from online_gmm.gmm import OnlineGMM
 from online_gmm.hmm import OnlineHMM, Smoothed
 from online_gmm.learner import Assignment
 from online_gmm.mixture import GaussianMixture
+from online_gmm.open_hmm import OpenHMM
 from online_gmm.recycle import ComponentEvent
 from online_gmm.segments import RegimeChange, Segment, Segmenter
 from online_gmm.step_size import Constant, HalfLife, PowerDecay
@@ -28,6 +29,7 @@ __all__ = [
     "HalfLife",
     "OnlineGMM",
     "OnlineHMM",
+    "OpenHMM",
     "PowerDecay",
     "RegimeChange",
     "Segment",

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from online_gmm import _kernel
+from online_gmm.em_learner import AVERAGE_EVERY, EMLearner
 from online_gmm.frames import Table, flat
-from online_gmm.learner import AVERAGE_EVERY, Assignment, Learner
+from online_gmm.learner import Assignment
 from online_gmm.mixture import (
     GaussianMixture,
     from_kernel,
@@ -40,7 +41,7 @@ FEW = 0.1
 """Below this share outliers are left out when the points kept are fitted again."""
 
 
-class OnlineGMM(Learner):
+class OnlineGMM(EMLearner):
     """Gaussian mixture learnt by incremental EM.
 
     The first ``warm_up`` points are kept and fitted by batch EM. From then on each point moves the

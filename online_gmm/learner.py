@@ -7,23 +7,14 @@ import datetime
 import math
 from array import array
 from collections.abc import Hashable, Mapping, Sequence
-from numbers import Integral
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from river import base
-from scipy.stats import chi2
 
 from online_gmm import _kernel, clock
 from online_gmm.frames import Table, flat
-from online_gmm.mixture import COVARIANCE_TYPES
-from online_gmm.prior import Prior
-from online_gmm.step_size import Constant, HalfLife, PowerDecay, StepSize
-from online_gmm.warm_start import WarmStart
-
-AVERAGE_EVERY = 16
-"""Points between two iterates that enter the average."""
 
 
 class Assignment(NamedTuple):
@@ -46,16 +37,7 @@ class Learner(base.Clusterer, abc.ABC):
     Until ``warm_up`` points have come they are kept; then they are fitted together.
     """
 
-    n_components: int | Literal["auto"]
-    max_components: int
-    covariance_type: str
     warm_up: int
-    step_size: StepSize | None
-    average: bool | None
-    prior: float
-    gate: float
-    capacity: int
-    n_starts: int
     features: Sequence[Hashable] | None
     order_by: Hashable | None
     time: Hashable | None
@@ -63,37 +45,10 @@ class Learner(base.Clusterer, abc.ABC):
 
     _stream: Any
 
-    def _prepare(self) -> None:
+    def _prepare(self, needs_time: bool = False) -> None:
         """Check the parameters above, and begin with nothing."""
-        if self.n_components != "auto" and not (
-            isinstance(self.n_components, Integral) and self.n_components >= 1
-        ):
-            raise ValueError(
-                f"n_components is {self.n_components!r}; it must be at least 1 and whole, or 'auto'"
-            )
-        for name, value in (
-            ("max_components", self.max_components),
-            ("warm_up", self.warm_up),
-            ("n_starts", self.n_starts),
-            ("capacity", self.capacity + 1),
-        ):
-            if not value >= 1:
-                raise ValueError(f"{name} is {value!r}; it must be at least 1")
-        if self.covariance_type not in COVARIANCE_TYPES:
-            raise ValueError(
-                f"covariance_type is {self.covariance_type!r}; "
-                f"it must be one of {', '.join(COVARIANCE_TYPES)}"
-            )
-        if not 0.0 <= self.prior < math.inf:
-            raise ValueError(
-                f"prior is {self.prior!r}; it must be a number of pseudo-points, 0 or more"
-            )
-        if not 0.0 <= self.gate < 1.0:
-            raise ValueError(f"gate is {self.gate!r}; it must be a probability below 1")
-        if not isinstance(self.step_size, StepSize | None):
-            raise TypeError(
-                f"step_size is {self.step_size!r}; a PowerDecay, Constant or HalfLife is expected"
-            )
+        if not self.warm_up >= 1:
+            raise ValueError(f"warm_up is {self.warm_up!r}; it must be at least 1")
         if self.late not in ("raise", "skip", "learn"):
             raise ValueError(f"late is {self.late!r}; it must be 'raise', 'skip' or 'learn'")
         features = self.features
@@ -103,7 +58,6 @@ class Learner(base.Clusterer, abc.ABC):
             raise ValueError(f"order_by is {self.order_by!r}, which is not among the features")
         self.n_unknown = 0
         self.n_late = 0
-        needs_time = isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         self._clocked = needs_time or self.time is not None
         self._last = -math.inf
         self._buffer: list[dict[Hashable, float]] = []
@@ -111,48 +65,6 @@ class Learner(base.Clusterer, abc.ABC):
         self._n_empty = 0
         self._names: tuple[Hashable, ...] = ()
         self._stream = None
-        self.start: WarmStart | None = None
-
-    @property
-    def _k(self) -> int:
-        """K, and 1 as long as it is to be chosen."""
-        if self.n_components != "auto":
-            return self.n_components
-        return 1 if self.start is None else self.start.mixture.n_components
-
-    @property
-    def _follows(self) -> bool:
-        return self.step_size is not None and self.step_size.follows
-
-    @property
-    def _keeps_points(self) -> bool:
-        return self.capacity > 1 and not self._follows
-
-    @property
-    def _averages(self) -> bool:
-        if self.average is not None:
-            return self.average
-        step_size = self.step_size or PowerDecay()
-        return not (step_size.follows or step_size.weighs_alike)
-
-    @property
-    def _schedule(self) -> tuple[float, float, float, float, bool, bool]:
-        """As `_kernel.Pace` takes it."""
-        step_size = self.step_size or PowerDecay()
-        if isinstance(step_size, PowerDecay):
-            return 1.0, step_size.exponent, step_size.floor, 0.0, False, step_size.follows
-        if isinstance(step_size, Constant):
-            return step_size.step, 0.0, 0.0, 0.0, False, True
-        assert isinstance(step_size, HalfLife)
-        timed = step_size.seconds is not None
-        return 0.0, 0.0, 0.0, step_size.seconds or step_size.points or 0.0, timed, True
-
-    def _gates(self, prior: Prior, n_features: int) -> NDArray[np.float64]:
-        """Squared distance of an outlier, by the number of features observed."""
-        gates = np.full(n_features + 1, np.inf)
-        if self.gate > 0.0 and prior.scale_known:
-            gates[1:] = chi2.isf(self.gate, np.arange(1, n_features + 1))
-        return gates
 
     def _require_start(self) -> None:
         if self._stream is None:

@@ -17,11 +17,13 @@ What all of them have in common:
 - Missing values (NaN, None, no such key) are left out; a pair is left out if either is missing. A
   statistic that is not defined yet, or not defined at all like the correlation of a constant, is
   left out of the answer (in frames it is NaN): river's scalers cannot bear NaN, and to the learners
-  of this package both are missing. A mean and a log difference need one value, the others two.
+  of this package both are missing. A mean, and what is of differences, need one of these; a
+  skewness needs three values, the others two.
 - A point costs the same whatever the window: O(1) for each statistic, on average, since after every
   ``window`` points sums are made afresh from these. There is no drift: an answer is that of the
   points in the window, to 1e-15 or so times their number, at any offset. Memory is fixed: 32 bytes
-  for each point of the window, feature and statistic, or 56 for correlations of either kind.
+  for each point of the window, feature, statistic and lag, 40 for a skewness, or 56 for
+  correlations of either kind.
 - Mini-batches: ``learn_many(X)`` is ``learn_one`` of each row. ``transform_many(X)`` gives the rows
   of X the windows that end with each, as if all had been added to the points learnt; right after
   ``learn_many(X)`` of the same X they count once. X is held until the next point is learnt.
@@ -32,7 +34,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,8 +51,12 @@ STATISTICS = {
     "autocorrelation": _kernel.AUTOCORRELATION,
     "log_difference": _kernel.LOG_DIFFERENCE,
     "correlation": _kernel.CORRELATION,
+    "skewness": _kernel.SKEWNESS,
+    "rises": _kernel.RISES,
+    "log_roughness": _kernel.LOG_ROUGHNESS,
 }
-LAGGED = ("autocorrelation", "log_difference")
+DEFAULT = ("mean", "log_sd", "autocorrelation", "log_difference", "correlation")
+LAGGED = tuple(name for name, kind in STATISTICS.items() if kind in _kernel.LAGGED)
 
 
 class _Windowed(base.MiniBatchTransformer):
@@ -59,7 +65,9 @@ class _Windowed(base.MiniBatchTransformer):
     window: int
     features: Sequence[Hashable] | None
 
-    def _prepare(self, statistics: Sequence[str], lag: int = 1, floor: float = 1.0) -> None:
+    def _prepare(
+        self, statistics: Sequence[str], lag: int | Sequence[int] = 1, floor: float = 1.0
+    ) -> None:
         """Check the parameters, and begin with nothing."""
         unknown = [name for name in statistics if name not in STATISTICS]
         if unknown or not statistics or len(set(statistics)) != len(statistics):
@@ -69,20 +77,28 @@ class _Windowed(base.MiniBatchTransformer):
             )
         if not self.window >= 2:
             raise ValueError(f"window is {self.window!r}; it must have 2 points at least")
-        if not 1 <= lag <= max(self.window - 2, 1):
-            raise ValueError(
-                f"lag is {lag!r}; it must be at least 1, and below the window of {self.window} "
-                "by 2 so that there are pairs in it"
-            )
+        lags = tuple(lag) if isinstance(lag, Iterable) else (lag,)
+        if not lags:
+            raise ValueError(f"lag is {lag!r}; there must be one at least")
+        for one in lags:
+            if one not in range(1, max(self.window - 2, 1) + 1):
+                raise ValueError(
+                    f"lag is {one!r}; it must be a whole number of at least 1, and below the "
+                    f"window of {self.window} by 2 so that there are pairs in it"
+                )
+            if lags.count(one) > 1:
+                raise ValueError(f"lag is {one!r} more than once")
         if any(name in LAGGED for name in statistics) and self.window < 3:
             raise ValueError(f"window is {self.window!r}; it must have 3 points for pairs in it")
+        if "skewness" in statistics and self.window < 3:
+            raise ValueError(f"window is {self.window!r}; it must have 3 points for a skewness")
         if not 0.0 < floor < math.inf:
             raise ValueError(f"floor is {floor!r}; it must be above 0 and finite")
         features = self.features
         if features is not None and len(set(features)) != len(features):
             raise ValueError(f"features are {list(features)!r}; each may stand there once")
         self._statistics = tuple(statistics)
-        self._lag = lag
+        self._lags = tuple(int(one) for one in lags)
         self._floor = float(floor)
         self._windows = self._over(() if features is None else tuple(features))
         self._batch: tuple[Any, NDArray[np.float64], NDArray[np.float64]] | None = None
@@ -91,10 +107,11 @@ class _Windowed(base.MiniBatchTransformer):
         """A kernel over these features, with no points."""
         keys = []
         for statistic in self._statistics:
-            suffix = f"{statistic}_{self._lag}" if statistic in LAGGED else statistic
-            for i, j in _kernel.columns_of(STATISTICS[statistic], len(names)):
-                of = f"{names[i]}" if i == j else f"{names[i]}_{names[j]}"
-                keys.append(f"{of}_{suffix}_{self.window}")
+            lagged = [f"{statistic}_{lag}" for lag in self._lags]
+            for suffix in lagged if statistic in LAGGED else [statistic]:
+                for i, j in _kernel.columns_of(STATISTICS[statistic], len(names)):
+                    of = f"{names[i]}" if i == j else f"{names[i]}_{names[j]}"
+                    keys.append(f"{of}_{suffix}_{self.window}")
         if len(set(keys)) < len(keys):
             twice = next(key for key in keys if keys.count(key) > 1)
             raise ValueError(
@@ -106,7 +123,7 @@ class _Windowed(base.MiniBatchTransformer):
             tuple(keys),
             self.features is not None,
             self.window,
-            self._lag,
+            self._lags,
             self._floor,
             tuple(STATISTICS[name] for name in self._statistics),
         )
@@ -232,26 +249,41 @@ class Trailing(_Windowed):
     """Several statistics of the same window at once: faster than the sum of their transformers.
 
     Gives what ``TrailingMean(window) + TrailingLogSD(window) + ...`` gives, from one copy of the
-    window.
+    window; and statistics that have no transformer of their own, and several lags.
 
     Parameters
     ----------
     window
         How many points, the latest included; 2 or more, 3 or more for a lag.
     statistics
-        Of ``"mean"``, ``"log_sd"``, ``"autocorrelation"``, ``"log_difference"`` and
-        ``"correlation"``, what to compute: see `TrailingMean`, `TrailingLogSD`,
-        `TrailingAutocorrelation`, `TrailingLogDifference` and `TrailingCorrelation`.
+        What to compute. ``"mean"``, ``"log_sd"``, ``"autocorrelation"``, ``"log_difference"`` and
+        ``"correlation"``, which are the default: see `TrailingMean`, `TrailingLogSD`,
+        `TrailingAutocorrelation`, `TrailingLogDifference` and `TrailingCorrelation`. And
+        ``"skewness"``, ``"rises"`` and ``"log_roughness"``: see the notes.
     lag
-        Of the autocorrelation and the log difference, in points; from 1 to ``window - 2``.
+        Of the autocorrelation, the log difference, the rises and the log roughness, in points: one
+        from 1 to ``window - 2``, or several, for a statistic at each.
     floor
-        Logarithms are of this at least; in units of the features.
+        Logarithms are of this at least, and the standard deviation under a skewness is; in units of
+        the features.
     features
         The names of the features to use; others are passed over. By default all that come.
 
     Notes
     -----
-    O(D) per point with D features, O(D^2) with correlations.
+    - ``"skewness"`` is compressed, to be of about Gaussian shape: sign(g) log(1 + abs(g)), where
+      g = m3 / max(s, floor)^3, m3 = mean((x_i - mean)^3) and s^2 = mean((x_i - mean)^2). From three
+      values on; of a constant window it is 0.
+    - ``"rises"`` is the share of the pairs (x_i, x_(i - lag)) within the window that have
+      x_i > x_(i - lag), of those of which both are observed; from one pair on. A slow rise and a
+      fast fall make it more than a half.
+    - ``"log_roughness"`` is the log difference less the log sd, each with its floor; from one pair
+      on. It has no units: rhythm apart from spread. Take two of the three at most, since any two
+      determine the third, and a covariance of all of them is singular.
+
+    O(D) per point and lag with D features, O(D^2) with correlations. The log difference, the rises
+    and the log roughness of a lag are made from the same sums; and so are the mean, the log sd and
+    the skewness.
 
     Examples
     --------
@@ -261,13 +293,19 @@ class Trailing(_Windowed):
     ...     trailing.learn_one({"x": x})
     >>> trailing.transform_one({"x": 3.0})
     {'x_mean_4': 2.0, 'x_log_sd_4': 0.1438...}
+
+    >>> trailing = Trailing(window=4, statistics=("skewness", "rises"), lag=(1, 2))
+    >>> for x in (0.0, 0.0, 4.0):
+    ...     trailing.learn_one({"x": x})
+    >>> trailing.transform_one({"x": 0.0})
+    {'x_skewness_4': 0.7676..., 'x_rises_1_4': 0.3333..., 'x_rises_2_4': 0.5}
     """
 
     def __init__(
         self,
         window: int = 100,
-        statistics: Sequence[str] = tuple(STATISTICS),
-        lag: int = 1,
+        statistics: Sequence[str] = DEFAULT,
+        lag: int | Sequence[int] = 1,
         floor: float = 1e-12,
         features: Sequence[Hashable] | None = None,
     ) -> None:
@@ -283,6 +321,8 @@ class Trailing(_Windowed):
         yield {"window": 10}
         yield {"window": 2, "statistics": ("mean", "correlation")}
         yield {"window": 30, "lag": 3, "features": ["gallup", "ipsos"]}
+        statistics = ("mean", "skewness", "rises", "log_roughness")
+        yield {"window": 20, "statistics": statistics, "lag": (1, 4)}
 
 
 class TrailingMean(_Windowed):

@@ -38,6 +38,7 @@ def test_public_names():
         "HalfLife",
         "OnlineGMM",
         "OnlineHMM",
+        "OpenHMM",
         "PowerDecay",
         "RegimeChange",
         "Segment",

@@ -8,7 +8,7 @@ import pytest
 from river import checks, compat, datasets, evaluate, metrics, preprocessing, stream
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import OnlineGMM
+from online_gmm import OnlineGMM, OnlineHMM, OpenHMM
 
 DATASET_CHECKS = [
     "learn_one",
@@ -23,7 +23,11 @@ DATASET_CHECKS = [
     "seeding_is_idempotent",
     "bounded_memory_growth",
 ]
-MODELS = [OnlineGMM(**params) for params in OnlineGMM._unit_test_params()]
+MODELS = [
+    learner(**params)
+    for learner in (OnlineGMM, OnlineHMM, OpenHMM)
+    for params in learner._unit_test_params()
+]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=repr)

@@ -17,14 +17,19 @@ from online_gmm._kernel.components import (
     Components,
     components_from_state,
 )
+from online_gmm._kernel.open_chain import OpenChain, open_chain_from_state
 from online_gmm._kernel.points import COMPILED, LARGEST, fill
 from online_gmm._kernel.stream import Stream, stream_from_state
 from online_gmm._kernel.windows import (
     AUTOCORRELATION,
     CORRELATION,
+    LAGGED,
     LOG_DIFFERENCE,
+    LOG_ROUGHNESS,
     LOG_SD,
     MEAN,
+    RISES,
+    SKEWNESS,
     Windows,
     columns_of,
     windows_from_state,
@@ -36,15 +41,20 @@ __all__ = [
     "CORRELATION",
     "DIAG",
     "FULL",
+    "LAGGED",
     "LARGEST",
     "LOG_DIFFERENCE",
+    "LOG_ROUGHNESS",
     "LOG_SD",
     "MEAN",
+    "RISES",
+    "SKEWNESS",
     "SPHERICAL",
     "TIED",
     "Chain",
     "ChainStream",
     "Components",
+    "OpenChain",
     "Stream",
     "Windows",
     "chain_from_state",
@@ -52,6 +62,7 @@ __all__ = [
     "columns_of",
     "components_from_state",
     "fill",
+    "open_chain_from_state",
     "stream_from_state",
     "windows_from_state",
 ]

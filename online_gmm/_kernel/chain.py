@@ -277,7 +277,8 @@ class Chain:
     ) -> cython.double:
         """E-step of a point with the weights predicted; its log density given the past, in nats.
 
-        The evidence of an outlier fades with its distance: it says little of where it came from.
+        The evidence of an outlier fades with its distance: tempered by outlying once, what tells
+        wide components from narrow ones would stay, by its square nothing does.
         """
         components: Components = self.components
         log_density: cython.double
@@ -287,7 +288,7 @@ class Chain:
         gate = gates[components.observed]
         self.outlying = gate / components.distance if components.distance > gate else 1.0
         if self.temper != 1.0 or self.outlying != 1.0:
-            self.e_step(x, at, self.temper * self.outlying)
+            self.e_step(x, at, self.temper * self.outlying * self.outlying)
         return log_density
 
     @cython.cfunc

@@ -7,7 +7,8 @@ one of these and of the new block, so that a point which leaves takes its roundi
 
 Sums are of differences from a point of the same block, which is in the window too. These are no
 larger than the window's range R, while its squared deviations add up to R^2 / 2 at least: the
-relative error is some n times that of a double, at any offset and any scale.
+relative error is some n times that of a double, at any offset and any scale. Third powers are
+summed in a unit that leaves them room.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from array import array
 from typing import Any
 
 if cython.compiled:
-    from cython.cimports.libc.math import log, sqrt
+    from cython.cimports.libc.math import log, log1p, sqrt
     from cython.cimports.online_gmm._kernel.points import fill
 else:
-    from math import log, sqrt
+    from math import log, log1p, sqrt
 
     from online_gmm._kernel.points import fill
 from online_gmm._kernel.points import doubles, zeros
@@ -34,6 +35,20 @@ LOG_SD = 1
 AUTOCORRELATION = 2
 LOG_DIFFERENCE = 3
 CORRELATION = 4
+SKEWNESS = 5
+RISES = 6
+LOG_ROUGHNESS = 7
+
+LAGGED = (AUTOCORRELATION, LOG_DIFFERENCE, RISES, LOG_ROUGHNESS)
+SOURCES = {
+    MEAN: LOG_SD,
+    SKEWNESS: LOG_SD,
+    RISES: LOG_DIFFERENCE,
+    LOG_ROUGHNESS: LOG_DIFFERENCE,
+}
+"""What has its own sums and serves others too."""
+LEAST = {MEAN: 1.0, LOG_DIFFERENCE: 1.0, RISES: 1.0, LOG_ROUGHNESS: 1.0, SKEWNESS: 3.0}
+"""How many numbers or pairs define a statistic, where it is not 2."""
 
 
 @cython.final
@@ -42,7 +57,7 @@ class Track:
     """Trailing sums over columns of numbers u or of pairs (u, v).
 
     The u of a column is a feature, the v another or the same some points before; or u is how far
-    these two are apart.
+    these two are apart, and there are the rises to count instead of its squares.
     """
 
     n_features: cython.Py_ssize_t
@@ -50,11 +65,12 @@ class Track:
     lag: cython.Py_ssize_t
     joint: cython.bint  # pairs, not numbers
     apart: cython.bint
+    cubed: cython.bint
     n_columns: cython.Py_ssize_t
     first: cython.Py_ssize_t[::1]  # feature behind u, for each column
     second: cython.Py_ssize_t[::1]
     length: cython.Py_ssize_t  # of a block
-    size: cython.Py_ssize_t  # of a column's sums: n, u, u^2, and for pairs v, v^2, u v
+    size: cython.Py_ssize_t  # of a column's sums: n, u, u^2, then v, v^2, u v of pairs or u^3
     filled: cython.Py_ssize_t  # points of the current block
     head: cython.double[::1]  # sums of the current block
     origin: cython.double[::1]  # the u and v from which these are measured
@@ -67,19 +83,22 @@ class Track:
     uu: cython.double  # sums of products of deviations from the mean
     vv: cython.double
     uv: cython.double
+    uuu: cython.double  # in units of 2^510
+    rises: cython.double
 
-    def __init__(self, kind: int, n_features: int, window: int, lag: int) -> None:
+    def __init__(self, kind: int, n_features: int, window: int, lag: int, cubed: bool) -> None:
         self.n_features = n_features
         self.window = window
-        self.lag = lag if kind == AUTOCORRELATION or kind == LOG_DIFFERENCE else 0
+        self.lag = lag
         self.joint = kind == AUTOCORRELATION or kind == CORRELATION
         self.apart = kind == LOG_DIFFERENCE
+        self.cubed = cubed
         columns = columns_of(kind, n_features)
         self.n_columns = len(columns)
         self.first = array("q", [i for i, _ in columns])
         self.second = array("q", [j for _, j in columns])
         self.length = window - self.lag
-        self.size = 6 if self.joint else 3
+        self.size = 6 if self.joint else 4 if cubed else 3
         self.filled = 0
         self.head = zeros(self.n_columns * self.size)
         self.origin = zeros(self.n_columns * 2)
@@ -91,6 +110,8 @@ class Track:
         self.uu = 0.0
         self.vv = 0.0
         self.uv = 0.0
+        self.uuu = 0.0
+        self.rises = 0.0
 
     @cython.cfunc
     @cython.exceptval(check=False)
@@ -118,6 +139,8 @@ class Track:
         if u != u or v != v:
             return 0
         if self.apart:
+            if u > v:
+                sums[at + 2] += 1.0
             u = u - v if u > v else v - u
         if sums[at] == 0.0:
             origin[where] = u
@@ -125,7 +148,11 @@ class Track:
         sums[at] += 1.0
         u -= origin[where]
         sums[at + 1] += u
+        if self.apart:
+            return 0
         sums[at + 2] += u * u
+        if self.cubed:
+            sums[at + 3] += cube(u)
         if self.joint:
             v -= origin[where + 1]
             sums[at + 3] += v
@@ -187,6 +214,7 @@ class Track:
         filled: cython.Py_ssize_t = self.filled
         n: cython.double
         m: cython.double
+        uu: cython.double
         gap: cython.double
         du: cython.double
         dv: cython.double
@@ -214,11 +242,22 @@ class Track:
         gap = self.last_origin[2 * column] - work[6] if n > 0.0 and m > 0.0 else 0.0
         self.mean = work[6] if n > 0.0 else self.last_origin[2 * column]
         self.mean += (work[1] + (tail[at + 1] + m * gap)) / self.count
+        if self.apart:
+            self.rises = (work[2] + tail[at + 2]) / self.count
+            return 0
         self.uu = deviations(n, work[1], work[1], work[2])
-        self.uu += deviations(m, tail[at + 1], tail[at + 1], tail[at + 2])
+        uu = deviations(m, tail[at + 1], tail[at + 1], tail[at + 2])
         du = 0.0
         if n > 0.0 and m > 0.0:
             du = gap + (tail[at + 1] / m - work[1] / n)
+        if self.cubed:
+            self.uuu = deviations3(n, work[1], self.uu, work[3])
+            self.uuu += deviations3(m, tail[at + 1], uu, tail[at + 3])
+            if n > 0.0 and m > 0.0:
+                self.uuu += cube(du) * (n * m / self.count * ((n - m) / self.count))
+                self.uuu += 3.0 * product(du, (n * uu - m * self.uu) / self.count)
+        self.uu += uu
+        if n > 0.0 and m > 0.0:
             self.uu += du * du * (n * m / self.count)
         if not self.joint:
             return 0
@@ -232,6 +271,12 @@ class Track:
             self.vv += dv * dv * (n * m / self.count)
             self.uv += du * dv * (n * m / self.count)
         return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def sd(self) -> cython.double:
+        """The standard deviation of the column last read, which has two values."""
+        return sqrt(self.uu / (self.count - 1.0)) if self.uu > 0.0 else 0.0
 
     def state(self) -> dict[str, Any]:
         return {
@@ -266,6 +311,30 @@ def deviations(
     return uv - u * v / n if n > 1.0 else 0.0
 
 
+@cython.cfunc
+@cython.exceptval(check=False)
+def product(u: cython.double, vv: cython.double) -> cython.double:
+    """u times v^2, in units of 2^510: sums of the largest are finite."""
+    return (u * 2.0**-170) * (vv * 2.0**-340)
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def cube(u: cython.double) -> cython.double:
+    """u^3, in the same units."""
+    u *= 2.0**-170
+    return u * u * u
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def deviations3(
+    n: cython.double, u: cython.double, uu: cython.double, uuu: cython.double
+) -> cython.double:
+    """Sum of cubed deviations from the mean, from sums of u, u^3 and squared deviations."""
+    return uuu - 3.0 * product(u / n, uu) - n * cube(u / n) if n > 1.0 else 0.0
+
+
 @cython.final
 @cython.cclass
 class Windows:
@@ -278,7 +347,7 @@ class Windows:
     keys: tuple[Any, ...]
     closed: cython.bint  # whether names that are not here are passed over
     window: cython.Py_ssize_t
-    lag: cython.Py_ssize_t
+    lags: tuple[int, ...]
     floor: cython.double
     statistics: tuple[int, ...]
     n_features: cython.Py_ssize_t
@@ -287,6 +356,8 @@ class Windows:
     track: cython.Py_ssize_t[::1]  # of each key
     column: cython.Py_ssize_t[::1]
     statistic: cython.Py_ssize_t[::1]
+    least: cython.double[::1]
+    spread: cython.Py_ssize_t  # the track of the features themselves, if there is one
     n: cython.Py_ssize_t  # points learnt
     newest: cython.Py_ssize_t  # row of the last point, 0 before there is one
     rows: cython.double[::1]  # a ring from row 1 on; row 0 is for the point in hand
@@ -298,7 +369,7 @@ class Windows:
         keys: tuple[Any, ...],
         closed: bool,
         window: int,
-        lag: int,
+        lags: tuple[int, ...],
         floor: float,
         statistics: tuple[int, ...],
     ) -> None:
@@ -306,19 +377,21 @@ class Windows:
         self.keys = keys
         self.closed = closed
         self.window = window
-        self.lag = lag
+        self.lags = lags
         self.floor = floor
         self.statistics = statistics
         self.n_features = len(names)
-        self.tracks = []
+        each = [(kind, lag) for kind in statistics for lag in (lags if kind in LAGGED else (0,))]
+        sources = [(SOURCES.get(kind, kind), lag) for kind, lag in each]
+        spread = [(LOG_SD, 0)] if LOG_ROUGHNESS in statistics else []
+        place = {source: i for i, source in enumerate(dict.fromkeys(sources + spread))}
+        self.tracks = [
+            Track(kind, len(names), window, lag, kind == LOG_SD and SKEWNESS in statistics)
+            for kind, lag in place
+        ]
+        self.spread = place.get((LOG_SD, 0), 0)
         track, column, statistic = [], [], []
-        place: dict[int, int] = {}
-        for kind in statistics:
-            # one track serves both
-            source = LOG_SD if kind == MEAN else kind
-            if source not in place:
-                place[source] = len(self.tracks)
-                self.tracks.append(Track(source, len(names), window, lag))
+        for (kind, _), source in zip(each, sources, strict=True):
             for c in range(len(columns_of(kind, len(names)))):
                 track.append(place[source])
                 column.append(c)
@@ -327,6 +400,7 @@ class Windows:
         self.track = array("q", track)
         self.column = array("q", column)
         self.statistic = array("q", statistic)
+        self.least = array("d", [LEAST.get(kind, 2.0) for kind in statistic])
         self.n = 0
         self.newest = 0
         self.rows = zeros((window + 1) * len(names))
@@ -361,25 +435,44 @@ class Windows:
 
     @cython.cfunc
     @cython.exceptval(check=False)
+    def log_of(self, value: cython.double) -> cython.double:
+        return log(value if value > self.floor else self.floor)
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
     def value(self, key: cython.Py_ssize_t, ahead: cython.bint) -> cython.double:
         """A statistic, NaN where it is not defined."""
         r: cython.double
         kind: cython.Py_ssize_t = self.statistic[key]
         track: Track = cython.cast(Track, self.tracks[self.track[key]])
         track.read(self.column[key], self.rows, self.newest, ahead and self.n >= track.lag)
-        if track.count < (1.0 if kind == MEAN or kind == LOG_DIFFERENCE else 2.0):
+        if track.count < self.least[key]:
             return float("nan")
+        # a flag costs nothing, but the names of kinds are looked up in Python
+        if track.joint:
+            if not (track.uu > 0.0 and track.vv > 0.0):
+                return float("nan")
+            r = track.uv / sqrt(track.uu) / sqrt(track.vv)
+            return -1.0 if r < -1.0 else 1.0 if r > 1.0 else r
+        if track.apart:
+            if kind == RISES:
+                return track.rises
+            r = self.log_of(track.mean)
+            if kind == LOG_ROUGHNESS:
+                track = cython.cast(Track, self.tracks[self.spread])
+                track.read(self.column[key], self.rows, self.newest, ahead)
+                r -= self.log_of(track.sd())
+            return r
         if kind == MEAN:
             return track.mean
-        if kind == LOG_DIFFERENCE:
-            return log(track.mean if track.mean > self.floor else self.floor)
         if kind == LOG_SD:
-            r = sqrt(track.uu / (track.count - 1.0)) if track.uu > 0.0 else 0.0
-            return log(r if r > self.floor else self.floor)
-        if not (track.uu > 0.0 and track.vv > 0.0):
-            return float("nan")
-        r = track.uv / sqrt(track.uu) / sqrt(track.vv)
-        return -1.0 if r < -1.0 else 1.0 if r > 1.0 else r
+            return self.log_of(track.sd())
+        if not track.uu > 0.0:
+            return 0.0
+        r = sqrt(track.uu / track.count)
+        r = (r if r > self.floor else self.floor) * 2.0**-170
+        r = track.uuu / track.count / r / r / r
+        return log1p(r) if r > 0.0 else -log1p(-r)
 
     @cython.cfunc
     @cython.exceptval(check=False)
@@ -458,7 +551,7 @@ class Windows:
             "keys": self.keys,
             "closed": bool(self.closed),
             "window": self.window,
-            "lag": self.lag,
+            "lags": self.lags,
             "floor": self.floor,
             "statistics": self.statistics,
             "n": self.n,
@@ -475,7 +568,7 @@ def windows_from_state(state: dict[str, Any]) -> Windows:
     result: Windows = Windows(
         *(
             state[name]
-            for name in ("names", "keys", "closed", "window", "lag", "floor", "statistics")
+            for name in ("names", "keys", "closed", "window", "lags", "floor", "statistics")
         )
     )
     result.n = state["n"]
