@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from river import checks, compose, preprocessing
+from scipy import stats
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM
@@ -65,19 +66,36 @@ def correlation(u, v):
     return (u / np.linalg.norm(u)) @ (v / np.linalg.norm(v))
 
 
+def compressed_skewness(x, floor=1e-12):
+    if len(x) < 3 or np.ptp(x) == 0.0:
+        return np.nan if len(x) < 3 else 0.0
+    scale = np.ptp(x)
+    x = (x - x[0]) / scale
+    x = x - x.mean()
+    x = x - x.mean()
+    g = np.mean(x**3) * (scale / max(scale * np.sqrt(np.mean(x**2)), floor)) ** 3
+    return np.sign(g) * np.log1p(abs(g))
+
+
 def naive(W, lag=1, floor=1e-12, window=None):
     """All statistics of a window with these rows, where they are defined."""
     result = {}
     for j, column in enumerate(W.T):
         x = column[~np.isnan(column)]
-        steps = np.abs(column[lag:] - column[:-lag])
+        steps = column[lag:] - column[:-lag]
         steps = steps[~np.isnan(steps)]
+        rises, steps = steps > 0.0, np.abs(steps)
         result[f"x{j}_mean_{window}"] = x[0] + (x - x[0]).mean() if len(x) else np.nan
         sd = np.std(x - x[0], ddof=1) if len(x) > 1 else np.nan
         result[f"x{j}_log_sd_{window}"] = np.log(max(sd, floor)) if len(x) > 1 else np.nan
         result[f"x{j}_autocorrelation_{lag}_{window}"] = correlation(column[lag:], column[:-lag])
         result[f"x{j}_log_difference_{lag}_{window}"] = (
             np.log(max(steps.mean(), floor)) if len(steps) else np.nan
+        )
+        result[f"x{j}_skewness_{window}"] = compressed_skewness(x, floor)
+        result[f"x{j}_rises_{lag}_{window}"] = rises.mean() if len(steps) else np.nan
+        result[f"x{j}_log_roughness_{lag}_{window}"] = (
+            result[f"x{j}_log_difference_{lag}_{window}"] - result[f"x{j}_log_sd_{window}"]
         )
     for i, j in combinations(range(W.shape[1]), 2):
         result[f"x{i}_x{j}_correlation_{window}"] = correlation(W[:, i], W[:, j])
@@ -107,6 +125,12 @@ def test_as_pandas_rolls(lag, missing):
         expected[f"{name}_autocorrelation_{lag}_20"] = pairs[name].corr(frame[name].shift(lag))
         steps = frame[name].diff(lag).abs().rolling(20 - lag, min_periods=1)
         expected[f"{name}_log_difference_{lag}_20"] = np.log(steps.mean())
+        expected[f"{name}_log_roughness_{lag}_20"] = np.log(steps.mean() / rolling[name].std())
+        rises = frame[name].diff(lag).gt(0.0).where(frame[name].diff(lag).notna()).astype(float)
+        expected[f"{name}_rises_{lag}_20"] = rises.rolling(20 - lag, min_periods=1).mean()
+        n = rolling[name].count()
+        skewness = frame[name].rolling(20, min_periods=3).skew() * (n - 2) / np.sqrt(n * (n - 1))
+        expected[f"{name}_skewness_20"] = np.sign(skewness) * np.log1p(skewness.abs())
     for a, b in combinations(frame, 2):
         whole = frame[[a, b]].where(frame[[a, b]].notna().all(axis=1))
         expected[f"{a}_{b}_correlation_20"] = whole[a].rolling(20, min_periods=2).corr(whole[b])
@@ -153,14 +177,14 @@ def test_an_outlier_leaves_no_trace():
     X = series(60, 1)
     wild = X.copy()
     wild[20] = 1e140
-    keys = [f"x0_{name}" for name in ("mean_10", "log_sd_10", "log_difference_1_10")]
-    calm, shaken = Trailing(10), Trailing(10)
+    keys = naive(X[:10], window=10).keys()
+    calm, shaken = Trailing(10, ALL), Trailing(10, ALL)
     for i, (x, y) in enumerate(zip(points(X), points(wild), strict=True)):
         calm.learn_one(x)
         shaken.learn_one(y)
         if i >= 30:
             assert shaken.transform_one(y) == calm.transform_one(x)
-            assert set(keys) < set(calm.transform_one(x))
+            assert keys == calm.transform_one(x).keys()
 
 
 @few
@@ -170,10 +194,11 @@ def test_scale_by_a_power_of_two_is_exact(seed, exponent):
     one = Trailing(8, ALL, floor=1e-200).transform_many(X)
     other = Trailing(8, ALL, floor=1e-200).transform_many(X * scale)
     logs = [0.0, 0.0, exponent * math.log(2), exponent * math.log(2), 0.0, 0.0]
-    logs += [exponent * math.log(2)] * 2 + [0.0]
-    factors = np.array([scale] * 2 + [1.0] * 7)
+    logs += [exponent * math.log(2)] * 2 + [0.0] * 7
+    factors = np.array([scale] * 2 + [1.0] * 13)
     np.testing.assert_allclose(other, one * factors + logs, rtol=1e-13, atol=1e-13)
-    np.testing.assert_array_equal(other[:, [0, 1, 4, 5, 8]], (one * factors)[:, [0, 1, 4, 5, 8]])
+    exact = [0, 1, 4, 5, 8, 9, 10, 11, 12]
+    np.testing.assert_array_equal(other[:, exact], (one * factors)[:, exact])
 
 
 def test_constant_windows():
@@ -186,6 +211,8 @@ def test_constant_windows():
         "x1_mean_5": 0.0,
         **{f"x{j}_log_sd_5": math.log(1e-6) for j in range(2)},
         **{f"x{j}_log_difference_1_5": math.log(1e-6) for j in range(2)},
+        **{f"x{j}_{name}_5": 0.0 for j in range(2) for name in ("skewness", "rises_1")},
+        **{f"x{j}_log_roughness_1_5": 0.0 for j in range(2)},
     }
 
 
@@ -206,8 +233,9 @@ def test_kernels_agree_to_the_last_bit(missing):
     x = {"a": 0.5, "b": None, "c": 1e6}
     answers = []
     for module in KERNELS.values():
-        keys = tuple(range(15))
-        windows = module.Windows(("a", "b", "c"), keys, False, 17, 2, 1e-9, (0, 1, 2, 3, 4))
+        keys = tuple(range(36))
+        kinds = tuple(range(8))
+        windows = module.Windows(("a", "b", "c"), keys, False, 17, (2, 5), 1e-9, kinds)
         answer = windows.learn(array("d", X.ravel()), len(X))
         answers.append((bytes(answer), windows.state(), windows.transform_one(x, False)))
     assert answers[0] == answers[1]
@@ -253,7 +281,8 @@ def test_features_that_come_and_go():
         expected = naive(X[max(0, i - 3) : i + 1], window=4)
         for old, new in rename.items():
             ahead = {key.replace(f"{old}_", f"{new}_"): v for key, v in ahead.items()}
-        wanted = {k: v for k, v in expected.items() if "log_sd" not in k and "auto" not in k}
+        names = ("_mean_", "_log_difference_", "_correlation_")
+        wanted = {k: v for k, v in expected.items() if any(name in k for name in names)}
         assert_same(ahead, wanted)
 
 
@@ -311,6 +340,11 @@ def test_names_that_would_fall_together():
         (lambda: Trailing(10, ["mean", "median"]), "median"),
         (lambda: Trailing(10, []), "statistics are"),
         (lambda: Trailing(10, ["mean", "mean"]), "once"),
+        (lambda: Trailing(2, ["skewness"]), "3 points for a skewness"),
+        (lambda: Trailing(10, lag=(1, 9, 2)), "lag is 9"),
+        (lambda: Trailing(10, lag=(1, 2.5)), "lag is 2.5"),
+        (lambda: Trailing(10, lag=(3, 2, 3)), "lag is 3 more than once"),
+        (lambda: Trailing(10, lag=()), "one at least"),
     ],
 )
 def test_parameters_are_checked(make, message):
@@ -323,10 +357,51 @@ def test_trailing_is_the_sum_of_its_parts():
     one = Trailing(7, ALL, lag=2)
     parts = [TrailingMean(7), TrailingLogSD(7), TrailingAutocorrelation(7, 2)]
     sums = parts[0] + parts[1] + parts[2] + TrailingLogDifference(7, 2) + TrailingCorrelation(7)
+    for name in ("skewness", "rises", "log_roughness"):
+        sums += (name, Trailing(7, [name], lag=2))
     for x in X:
         one.learn_one(x)
         sums.learn_one(x)
         assert one.transform_one(x) == sums.transform_one(x)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_several_lags_are_each_by_itself(missing):
+    X = points(series(60, 2, seed=10, missing=missing))
+    lags = (4, 1, 9)
+    model = Trailing(12, ALL, lag=lags)
+    each = [Trailing(12, ALL, lag=lag) for lag in lags]
+    for x in X:
+        expected = {}
+        for m in (model, *each):
+            m.learn_one(x)
+        for m in each:
+            expected |= m.transform_one(x)
+        assert model.transform_one(x) == expected
+    keys = list(model.transform_many(pd.DataFrame(X)))
+    assert len(keys) == 6 + 8 * len(lags) + 1
+    assert [key for key in keys if "x0_rises" in key] == [f"x0_rises_{lag}_12" for lag in lags]
+    many = Trailing(12, ALL, lag=np.array(lags))
+    assert many.transform_one(X[0]) == Trailing(12, ALL, lag=list(lags)).transform_one(X[0])
+
+
+@pytest.mark.parametrize("n", [3, 8, 200])
+def test_skewness_is_that_of_scipy_compressed(n):
+    x = np.random.default_rng(n).exponential(size=n)
+    for sign, offset in ((1.0, 0.0), (-1.0, 0.0), (1.0, 1e6)):
+        seen = Trailing(200, ["skewness"]).transform_many(sign * x[:, None] + offset)
+        assert np.isnan(seen[:2]).all()
+        expected = sign * np.log1p(stats.skew(x))
+        assert seen[-1, 0] == pytest.approx(expected, rel=1e-12 if offset == 0.0 else 1e-7)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e145])
+def test_skewness_of_the_smallest_and_the_largest(scale):
+    X = 1e4 * np.random.default_rng(1).random(size=(90, 1)) ** 4
+    one = Trailing(20, ["skewness"], floor=1e-200).transform_many(X)
+    other = Trailing(20, ["skewness"], floor=1e-200).transform_many(X * scale)
+    np.testing.assert_allclose(one, other, rtol=1e-9)
+    assert abs(Trailing(20, ["skewness"], floor=1e8).transform_many(X)[2:]).max() < 1e-9
 
 
 @pytest.mark.parametrize("replicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
@@ -438,13 +513,18 @@ def variances(n, seed):
 
 
 def regimes(kind, n, seed):
-    """Regimes of 200 points that differ in variance, rhythm or correlation."""
+    """Regimes of 200 points that differ in variance, rhythm, correlation, or by a mirror."""
     if kind == "variance":
         X, z = variances(n, seed)
         return X[:, None], z
     rng = np.random.default_rng(seed)
     z = np.arange(n) // 200 % 2
     X = rng.normal(size=(n, 2))
+    if kind == "tilt":
+        teeth = np.arange(n) % 10 - 4.5
+        return (np.where(z, teeth, -teeth) + 0.2 * X[:, 0])[:, None], z
+    if kind == "skew":
+        return (np.where(z, 1.0, -1.0) * (rng.exponential(size=n) - 1.0))[:, None], z
     if kind == "correlation":
         X[:, 1] = np.where(z, 0.8, -0.8) * X[:, 0] + 0.6 * X[:, 1]
         return X, z
@@ -459,7 +539,10 @@ def regimes(kind, n, seed):
         ("variance", TrailingLogSD(30)),
         ("rhythm", TrailingAutocorrelation(30)),
         ("rhythm", TrailingLogDifference(30)),
+        ("rhythm", Trailing(30, ("log_roughness",), lag=(1, 2))),
         ("correlation", TrailingCorrelation(30)),
+        ("tilt", Trailing(30, ("rises",), lag=(1, 2))),
+        ("skew", Trailing(30, ("skewness",))),
     ],
     ids=repr,
 )
@@ -499,7 +582,7 @@ def test_a_pipeline_gives_the_learner_the_window_of_each_point():
 
 def test_a_scaler_before():
     X = series(60, 2, seed=8)
-    model = preprocessing.StandardScaler() | Trailing(9) | OnlineGMM(2, warm_up=20, seed=1)
+    model = preprocessing.StandardScaler() | Trailing(9, ALL) | OnlineGMM(2, warm_up=20, seed=1)
     scaler = preprocessing.StandardScaler()
     rows, seen = [], []
     model["OnlineGMM"].learn_one = lambda x: seen.append(x)
