@@ -29,7 +29,7 @@ def log_densities(X, means, covs):
 
 
 def forward_backward(log_b, matrices, pi):
-    """Filtered and smoothed probabilities, pairs (n - 1, K, K), and log densities given the past."""
+    """Filtered and smoothed probabilities, pairs (n - 1, K, K), log densities given the past."""
     n, k = log_b.shape
     b = np.exp(log_b - log_b.max(axis=1, keepdims=True))
     alpha, beta, c = np.empty((n, k)), np.ones((n, k)), np.empty(n)
@@ -129,11 +129,11 @@ class Stream:
         self.s = self.collected()
         self.average = self.report = self.s
         self.reported = start[1:]
-        self.report_belief = forward_backward(
-            log_densities(X, self.means, self.covs),
-            steps(self.transition, gaps, self.timed),
-            stationary(self.transition, self.timed),
-        )[0][-1]
+        belief = stationary(self.transition, self.timed)
+        for i, x in enumerate(X):
+            predicted = belief @ self.matrix(self.transition, gaps[i]) if i else belief
+            belief = self.weighed(predicted, x, self.means, self.covs)[0]
+        self.report_belief = belief
 
     def matrix(self, transition, gap):
         return expm(transition * gap) if self.timed else transition
@@ -145,7 +145,7 @@ class Stream:
         gate = chi2.isf(self.gate, o.sum()) if o.any() and self.gate else np.inf
         outlying = gate / distance if distance > gate else 1.0
         log_b = naive.log_joint(x, np.ones(len(means)), means, covs)
-        joint = np.log(predicted) + self.tempering * outlying * log_b
+        joint = np.log(predicted) + self.tempering * outlying**2 * log_b
         belief = np.exp(joint - joint.max())
         return belief / belief.sum(), outlying
 
