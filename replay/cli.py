@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 from rich.console import Console
@@ -63,7 +63,47 @@ Time = Annotated[
         metavar="COL", help="Column that tells the time; copied as it is.", show_default=False
     ),
 ]
-Regimes = Annotated[int, typer.Option(min=1, help="Components of the mixture.")]
+Persist = Annotated[
+    bool,
+    typer.Option(
+        "--persist",
+        help="Regimes last: learn how long, and which follows which (a hidden Markov model), and "
+        "label a row by those before it too. At most 8 regimes.",
+    ),
+]
+Stickiness = Annotated[
+    float | None,
+    typer.Option(
+        metavar="ROWS",
+        help="With --persist: what a regime is believed to last before anything is seen; weighs as "
+        "much as one stay. [default: 10]",
+        show_default=False,
+    ),
+]
+Lag = Annotated[
+    int | None,
+    typer.Option(
+        metavar="ROWS",
+        min=0,
+        help="With --persist: label a row when so many more have come, by these too; the last rows "
+        "by those there are. [default: 0, at once]",
+        show_default=False,
+    ),
+]
+Irregular = Annotated[
+    bool,
+    typer.Option(
+        "--irregular",
+        help="With --persist: rows come at irregular times. Those of --time count, in seconds or "
+        "as in 2022-03-20T11:00:00+01:00, and regimes last for times rather than rows.",
+    ),
+]
+Regimes = Annotated[
+    str,
+    typer.Option(
+        metavar="K|auto", help="How many there are; auto lets the rows of the warm-up decide."
+    ),
+]
 WarmUp = Annotated[
     int,
     typer.Option(
@@ -135,7 +175,7 @@ def run(
     file: File = None,
     value: Value = None,
     time: Time = None,
-    regimes: Regimes = 3,
+    regimes: Regimes = "3",
     warm_up: WarmUp = 200,
     seed: Seed = 1,
     labels: Annotated[
@@ -180,6 +220,18 @@ def run(
         ),
     ] = None,
     recycle: Recycle = False,
+    persist: Persist = False,
+    stickiness: Stickiness = None,
+    lag: Lag = None,
+    smooth: Annotated[
+        bool,
+        typer.Option(
+            "--smooth",
+            help="With --persist: read the file again when it is learnt, and label it as a whole. "
+            "All values are held in memory.",
+        ),
+    ] = False,
+    irregular: Irregular = False,
     delimiter: Delimiter = None,
     decimal: DecimalMark = Decimal.point,
     encoding: Encoding = "utf-8",
@@ -188,10 +240,11 @@ def run(
     """Label a file row by row, in constant memory, and sum up what was found.
 
     Every row is labelled *before* it is learnt, from the rows above it; only the warm-up is
-    labelled as a whole. Rows without any value do not count for it, but no more than 10 times its
-    rows are held: then it makes do with those that have one. The labels file has the time and the
-    values as they were, the `label`, its `probability`, and `outlier` (1 for a row far from every
-    regime). An empty cell, NaN, NA, null or None is a missing value.
+    labelled as a whole. With --persist, --lag and --smooth let later rows have a say. Rows without
+    any value do not count for the warm-up, but no more than 10 times its rows are held: then it
+    makes do with those that have one. The labels file has the time and the values as they were, the
+    `label`, its `probability`, and `outlier` (1 for a row far from every regime). An empty cell,
+    NaN, NA, null or None is a missing value.
 
     The segments file has `start` and `end` (times, or numbers of rows from 1), `label`, `n`, the
     mean `probability` of the label, and mean and standard deviation of each column. Its segments
@@ -205,6 +258,12 @@ def run(
 
     Example, of a series that changes: **replay run pump.csv --value pressure --half-life 5000
     --recycle**
+
+    Example, of regimes that last: **replay run pump.csv --value pressure --persist --lag 20
+    --labels labels.csv**
+
+    Example, at irregular times: **replay run pump.csv --value pressure --time when --persist
+    --irregular --smooth**
     """
     with _explained():
         if half_life is not None and exponent is not None:
@@ -214,6 +273,9 @@ def run(
         settings = _settings(
             regimes, warm_up, seed, covariance, prior, exponent, half_life, recycle
         )
+        settings = _persistent(settings, persist, stickiness, lag, smooth, irregular)
+        if irregular and file is not None and time is None:
+            raise InputError("--irregular needs --time, the column that tells when rows came")
         style = _style(delimiter, decimal, encoding, no_header)
         if file is None:
             _only_with_a_file(
@@ -227,8 +289,8 @@ def run(
             )
         if labels is not None and labels == segments:
             raise InputError(f"--labels and --segments are both {labels}; choose another name")
-        for _, source, chosen in _sources(file, value, time, style, settings):
-            _run(source, chosen, labels, plot, segments, min_dwell, confirm)
+        for _, source, chosen in _sources(file, value, time, style, settings, irregular):
+            _run(source, chosen, labels, plot, segments, min_dwell, confirm, smooth)
 
 
 @app.command()
@@ -236,7 +298,7 @@ def check(
     file: File = None,
     value: Value = None,
     time: Time = None,
-    regimes: Regimes = 3,
+    regimes: Regimes = "3",
     warm_up: WarmUp = 200,
     seed: Seed = 1,
     passes: Annotated[
@@ -305,6 +367,7 @@ def check(
     prior: Prior = 1e-3,
     exponent: Exponent = None,
     recycle: Recycle = False,
+    persist: Annotated[bool, typer.Option("--persist", hidden=True)] = False,
     delimiter: Delimiter = None,
     decimal: DecimalMark = Decimal.point,
     encoding: Encoding = "utf-8",
@@ -327,6 +390,11 @@ def check(
     --incremental**
     """
     with _explained():
+        if persist:
+            raise InputError(
+                "--persist is for replay run; replay check compares the mixture, which takes every "
+                "row by itself, with batch EM"
+            )
         if exact and incremental:
             raise InputError("--exact and --incremental are two checks; give one of them")
         if exact or incremental:
@@ -364,7 +432,7 @@ class Task(NamedTuple):
 
 
 def _settings(
-    regimes: int,
+    regimes: str,
     warm_up: int,
     seed: int,
     covariance: str,
@@ -375,10 +443,45 @@ def _settings(
 ) -> Settings:
     from replay.run import Settings
 
+    k: int | Literal["auto"] = "auto"
+    if regimes != "auto":
+        if not (regimes.isdecimal() and int(regimes) >= 1):
+            raise InputError(f"--regimes is {regimes!r}; it must be a number from 1, or auto")
+        k = int(regimes)
     settings = Settings(
-        regimes, warm_up, seed, str(covariance), prior, half_life=half_life, recycle=recycle
+        k, warm_up, seed, str(covariance), prior, half_life=half_life, recycle=recycle
     )
     return settings if exponent is None else replace(settings, exponent=exponent)
+
+
+def _persistent(
+    settings: Settings,
+    persist: bool,
+    stickiness: float | None,
+    lag: int | None,
+    smooth: bool,
+    irregular: bool,
+) -> Settings:
+    """The settings, with those of regimes that persist."""
+    given = {
+        "--stickiness": stickiness is not None,
+        "--lag": lag is not None,
+        "--smooth": smooth,
+        "--irregular": irregular,
+    }
+    if not persist:
+        if name := next((name for name, is_given in given.items() if is_given), None):
+            raise InputError(f"{name} is for regimes that persist; add --persist, or leave it out")
+        return settings
+    if settings.recycle:
+        raise InputError("--recycle and --persist do not go together; give one of them")
+    if smooth and lag:
+        raise InputError(
+            "--lag and --smooth are two ways to give later rows a say; give one of them"
+        )
+    known: dict[str, Any] = {"stickiness": stickiness, "lag": lag}
+    known = {name: value for name, value in known.items() if value is not None}
+    return replace(settings, persist=True, **known)
 
 
 def _style(delimiter: str | None, decimal: str, encoding: str, no_header: bool) -> Format:
@@ -407,15 +510,17 @@ def _sources(
     time: str | None,
     style: Format,
     settings: Settings,
+    irregular: bool = False,
 ) -> Iterator[Task]:
     if file is None:
-        yield from _bundled(settings)
+        yield from _bundled(settings, irregular)
     else:
-        source = Source(file, value or (), time, style)
+        source = Source(file, value or (), time, style, irregular)
         yield Task(file.name.split(".")[0] or "series", source, settings)
 
 
-def _bundled(settings: Settings) -> Iterator[Task]:
+def _bundled(settings: Settings, irregular: bool = False) -> Iterator[Task]:
+    """The series that come along; those without times are regular in any case."""
     from replay.bundled import FIRST_SERIES, bundled
 
     if not FIRST_SERIES.exists():
@@ -424,7 +529,9 @@ def _bundled(settings: Settings) -> Iterator[Task]:
             soft_wrap=True,
         )
     for series in bundled():
-        yield Task(series.name, Source(series.path, series.values, series.time), settings)
+        timed = irregular and series.time is not None
+        source = Source(series.path, series.values, series.time, timed=timed)
+        yield Task(series.name, source, settings)
 
 
 def _only_with_a_file(**options: object) -> None:
@@ -459,16 +566,24 @@ def _console(stderr: bool) -> Console:
     return console
 
 
-def _heading(console: Console, source: Source, settings: Settings, streamed: bool = True) -> None:
+def _heading(
+    console: Console, source: Source, settings: Settings, found: int, streamed: bool = True
+) -> None:
+    """What was asked for; and with --regimes auto how many regimes were found."""
     steps = ""
     if streamed and settings.half_life is None:
         steps = f", step exponent {settings.exponent:g}"
     elif streamed:
         steps = f", half-life {settings.half_life:g} rows"
+    persistence = ""
+    if settings.persist:
+        times = f", times of {source.time}" if source.timed else ""
+        persistence = f" that persist (stickiness {settings.stickiness:g} rows{times})"
+    regimes = f"{found} (auto)" if settings.regimes == "auto" else str(settings.regimes)
     console.print()
     console.print(str(source.path), style="bold", soft_wrap=True)
     console.print(
-        f"columns {', '.join(source.values)}; {settings.regimes} regimes, "
+        f"columns {', '.join(source.values)}; {regimes} regimes{persistence}, "
         f"{settings.covariance} covariance, warm-up of up to {settings.warm_up} rows, "
         f"seed {settings.seed}, prior {settings.prior:g}{steps}"
         f"{', regimes recycled' if settings.recycle else ''}",
@@ -494,23 +609,39 @@ def _run(
     segments: Path | None = None,
     min_dwell: int = 1,
     confirm: int = 1,
+    smooth: bool = False,
 ) -> None:
+    from online_gmm import OnlineGMM, OnlineHMM
     from online_gmm.segments import Segmenter
     from replay.progress import bar_on
-    from replay.run import Segmentation, labelled, labels_writer, segments_writer
+    from replay.run import (
+        Segmentation,
+        labelled,
+        labelled_as_a_whole,
+        labels_writer,
+        segments_writer,
+    )
     from replay.summary import Chronicle, Summary
-    from replay.tables import changes, events_table, regimes_table, totals
+    from replay.tables import (
+        changes,
+        events_table,
+        labels_given,
+        regimes_table,
+        totals,
+        transition_table,
+    )
 
     stdout = Path("-")
     console = _err() if stdout in (labels, segments) else _out()
-    model = settings.learner(source.values)
+    model = settings.model(source)
     summary = Summary()
-    chronicle = Chronicle(model)
     segment_takers: list[Callable[[Segment], object]] = []
     segmenter = Segmenter(model, min_dwell=min_dwell, confirm=confirm)
     segmentation = Segmentation(segmenter, segment_takers)
     takers: list[Callable[[LabelledRow], object]] = [summary.add, segmentation.add]
-    if settings.recycle:
+    chronicle = None
+    if settings.recycle and isinstance(model, OnlineGMM):
+        chronicle = Chronicle(model)
         takers.append(chronicle.add)
     if plot is not None:
         from replay.plot import Bands, Sample, draw_series
@@ -525,16 +656,24 @@ def _run(
         if segments is not None:
             path = None if segments == stdout else _parent(segments)
             segment_takers.append(files.enter_context(segments_writer(path, source)))
-        for labelled_row in labelled(source, model, bar_on(_err())):
+        if smooth and isinstance(model, OnlineHMM):
+            rows = labelled_as_a_whole(source, model, bar_on(_err()))
+        else:
+            rows = labelled(source, model, bar_on(_err()))
+        for labelled_row in rows:
             for take in takers:
                 take(labelled_row)
         segmentation.close()
     summary.close()
-    _heading(console, source, settings)
+    _heading(console, source, settings, model.mixture.n_components)
     console.print(totals(summary))
     console.print(changes(segmentation, min_dwell, confirm), soft_wrap=True)
+    if settings.persist:
+        console.print(labels_given(settings, smooth), soft_wrap=True)
     console.print(regimes_table(summary, model))
-    if settings.recycle:
+    if isinstance(model, OnlineHMM):
+        console.print(transition_table(model))
+    if chronicle is not None:
         _events(console, events_table(chronicle.happenings, source.time is not None))
     for what, written in (("labels", labels), ("segments", segments)):
         if written not in (None, stdout):
@@ -571,7 +710,8 @@ def _check(
         table.add_row(*comparison_row(comparison))
         if notes.is_terminal:
             notes.print(f"compared at {comparison.rows:,} rows", style="dim")
-    _heading(console, source, settings, streamed=tolerances.error is None)
+    found = done[-1].batch.mixture.n_components
+    _heading(console, source, settings, found, streamed=tolerances.error is None)
     console.print(table)
     if settings.recycle:
         _events(console, events_table(by_points(done[-1].events), timed=False))
@@ -597,7 +737,8 @@ def _check_increments(
 
     console = _out()
     comparison = check.in_increments(source, settings, passes or PASSES, bar_on(_err()))
-    _heading(console, source, settings, streamed=False)
+    found = comparison.batch.mixture.n_components
+    _heading(console, source, settings, found, streamed=False)
     console.print(incremental_table(comparison))
     passed = _verdicts(console, check.judge_increments(comparison, max_gap, max_error))
     draw_increments(comparison, max_gap, source.path.name, _parent(plot))

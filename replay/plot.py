@@ -22,10 +22,9 @@ from matplotlib.ticker import (
     SymmetricalLogLocator,
 )
 
-from online_gmm import OnlineGMM
 from online_gmm.segments import Segment
 from replay.check import Comparison, IncrementalComparison, Tolerances
-from replay.run import LabelledRow
+from replay.run import LabelledRow, Model, labels_of
 from replay.source import InputError
 
 OKABE_ITO = (
@@ -115,13 +114,13 @@ class Bands:
         return f"{changes:,} change{'' if changes == 1 else 's'} of regime{too_many}"
 
 
-def draw_series(sample: Sample, bands: Bands, model: OnlineGMM, title: str, path: Path) -> None:
+def draw_series(sample: Sample, bands: Bands, model: Model, title: str, path: Path) -> None:
     """The series coloured by regime, and beside it the density of each regime that is left.
 
     Points have the colour of their label, the ground that of the segment; lines are changes.
     """
     mixture = model.mixture
-    places = dict(zip(model.labels, range(mixture.n_components), strict=True))
+    places = dict(zip(labels_of(model), range(mixture.n_components), strict=True))
     features = mixture.features[:MOST_FEATURES]
     rows, labels, values = map(np.array, (sample.rows, sample.labels, sample.values))
     with plt.rc_context(STYLE):
@@ -138,7 +137,7 @@ def draw_series(sample: Sample, bands: Bands, model: OnlineGMM, title: str, path
         for j, feature in enumerate(features):
             series, density = axes[j]
             series.plot(rows, values[:, j], color="0.8", linewidth=0.6, zorder=1)
-            for label in sorted({*model.labels, *sample.labels}):
+            for label in sorted({*places, *sample.labels}):
                 its = labels == label
                 colour = OKABE_ITO[label % len(OKABE_ITO)]
                 series.scatter(rows[its], values[its, j], s=6, color=colour, zorder=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import datetime
 import difflib
 import gzip
 import io
@@ -52,12 +53,16 @@ class Format:
 
 
 class Row(NamedTuple):
-    """One record: its line, its time and its values as written, and the values as numbers."""
+    """One record: its line, its time and its values as written, and the values as numbers.
+
+    ``seconds`` is the time as a number, where it is asked for.
+    """
 
     line: int
     time: str
     texts: tuple[str, ...]
     values: dict[Hashable, float]
+    seconds: float | None = None
 
 
 class Source:
@@ -73,6 +78,9 @@ class Source:
         A column that is passed through as it is, or None.
     style
         How the file is written.
+    timed
+        Whether that column is read as well: seconds, or dates as ISO 8601 has them, each after the
+        one before.
 
     Raises
     ------
@@ -87,9 +95,11 @@ class Source:
         values: Sequence[str] = (),
         time: str | None = None,
         style: Format = Format(),
+        timed: bool = False,
     ) -> None:
         self.path = path
         self.style = style
+        self.timed = timed
         self.columns: tuple[str, ...] = ()
         self.last_line = 0
         self._raw: BinaryIO | None = None
@@ -111,6 +121,11 @@ class Source:
         if len(set(self.values)) < len(self.values):
             twice = next(name for name in self.values if self.values.count(name) > 1)
             raise InputError(f"--value {twice!r} is given twice; once is enough")
+        if timed and self.time in self.values:
+            raise InputError(
+                f"--value {self.time!r} is the column of --time; with --irregular it tells the "
+                "time and is not learnt"
+            )
 
     @property
     def position(self) -> int:
@@ -122,6 +137,7 @@ class Source:
         targets = list(zip(self.values, places, strict=True))
         time = None if self.time is None else self.columns.index(self.time)
         decimal_comma = self.style.decimal == ","
+        seconds, before = None, (-math.inf, 0, "")
         line = 1
         with closing(self._rows()) as rows:
             for line, cells in rows:
@@ -137,11 +153,20 @@ class Source:
                     except ValueError:
                         value = self._missing(cells[place], line, name)
                     values[name] = value
+                if self.timed and time is not None:
+                    seconds = self._seconds(cells[time], line)
+                    if seconds <= before[0]:
+                        raise self._bad(
+                            line, self.time, f"time {cells[time]!r} is not after {before[2]!r} in "
+                            f"line {before[1]}; sort the rows, or leave out --irregular"
+                        )  # fmt: skip
+                    before = seconds, line, cells[time]
                 yield Row(
                     line,
                     "" if time is None else cells[time],
                     tuple([cells[place] for place in places]),
                     values,
+                    seconds,
                 )
         self.last_line = line
         if line == 1 and self.style.header:
@@ -341,6 +366,21 @@ class Source:
             ", ".join(choice),
             "these columns all hold numbers; choose with --value, once for each column wanted",
         )
+
+    def _seconds(self, text: str, line: int) -> float:
+        """A time: a number of seconds, or a date."""
+        try:
+            return number(_with_point(text) if self.style.decimal == "," else text)
+        except ValueError:
+            pass
+        try:
+            date = datetime.datetime.fromisoformat(text.strip())
+        except ValueError:
+            raise self._bad(
+                line, self.time, f"{text!r} is no time; with --irregular every row needs one, in "
+                "seconds or as in 2022-03-20T11:00:00+01:00"
+            ) from None  # fmt: skip
+        return (date if date.tzinfo else date.replace(tzinfo=datetime.UTC)).timestamp()
 
     # -- what to say ----------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from rich.table import Table
 
-from online_gmm import ComponentEvent, OnlineGMM
+from online_gmm import ComponentEvent, OnlineHMM
 from replay.check import Comparison, IncrementalComparison, marks
-from replay.run import Segmentation
+from replay.run import Model, Segmentation, Settings, labels_of
 from replay.summary import Happening, Summary
 
 MOST_GONE = 6
@@ -18,16 +19,18 @@ MOST_EVENTS = 50
 """Events that are listed, the last ones."""
 
 
-def regimes_table(summary: Summary, model: OnlineGMM) -> Table:
+def regimes_table(summary: Summary, model: Model) -> Table:
     """One column per regime, so that there is room for many features.
 
     Those that came to be learnt first, and then those with rows that are gone.
     """
     mixture = model.mixture
-    gone = {event.number: event.kind for event in model.events if event.kind != "born"}
-    left = sorted(set(summary.lengths) - set(model.labels))
+    here = labels_of(model)
+    events = () if isinstance(model, OnlineHMM) else model.events
+    gone = {event.number: event.kind for event in events if event.kind != "born"}
+    left = sorted(set(summary.lengths) - set(here))
     older, left = left[: -MOST_GONE or None], left[-MOST_GONE:]
-    columns: list[tuple[str, tuple[int, ...]]] = [(str(k), (k,)) for k in model.labels]
+    columns: list[tuple[str, tuple[int, ...]]] = [(str(k), (k,)) for k in here]
     columns += [(f"{label}\n{gone.get(label, 'gone')}", (label,)) for label in left]
     if older:
         columns.append((f"{len(older)} more\ngone", tuple(older)))
@@ -46,6 +49,10 @@ def regimes_table(summary: Summary, model: OnlineGMM) -> Table:
     line("segments", [f"{summary.n_segments(*k):,}" for k in labels])
     line("median length, rows", [_length(summary.median_length(*k)) for k in labels])
     line("longest, rows", [f"{summary.longest(*k):,}" for k in labels])
+    if isinstance(model, OnlineHMM):
+        timed = model.time is not None
+        name = "mean stay learnt" if timed else "mean stay learnt, rows"
+        line(name, [duration(stay) if timed else _length(stay) for stay in model.dwell])
     table.add_section()
     for j, feature in enumerate(mixture.features):
         cells = [
@@ -70,6 +77,31 @@ def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
     if len(happenings) > MOST_EVENTS:
         table.caption = f"the last {MOST_EVENTS} of {len(happenings):,} events"
     return table
+
+
+def transition_table(model: OnlineHMM) -> Table:
+    """Which regime follows which: from one row to the next, or, with times, after a stay."""
+    k = len(model.dwell)
+    following, title = model.transition, "Regime of the next row"
+    if model.time is not None:
+        following, title = np.where(np.eye(k), np.nan, following), "Regime after a stay"
+        following = following / np.nansum(following, axis=1, keepdims=True)
+    table = Table(title=title, title_justify="left")
+    table.add_column("from regime")
+    for label in range(k):
+        table.add_column(f"to {label}", justify="right")
+    for label, row in enumerate(following):
+        table.add_row(str(label), *("-" if math.isnan(share) else f"{share:.2%}" for share in row))
+    return table
+
+
+def labels_given(settings: Settings, whole: bool) -> str:
+    """What the labels of a model of regimes that persist are made from."""
+    if whole:
+        return "rows were labelled together: the most probable sequence given the whole file"
+    if settings.lag:
+        return f"each row was labelled from those up to {settings.lag} after it"
+    return "each row was labelled from those up to it"
 
 
 def by_points(events: Sequence[ComponentEvent]) -> list[Happening]:
@@ -154,6 +186,14 @@ def mean_and_sd(mean: float, sd: float) -> str:
     digits = max(1 - math.floor(math.log10(sd)), 0)
     rounded = round(float(mean), digits) + 0.0  # no minus before a zero
     return f"{rounded:,.{digits}f} ± {sd:,.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit of which there are two."""
+    for unit, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2.0 * unit:
+            return f"{seconds / unit:,.1f} {name}"
+    return f"{seconds:,.3g} s"
 
 
 def _length(value: float) -> str:

@@ -1,6 +1,8 @@
 """The examples run, and say what they are meant to show."""
 
+import csv
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from river.datasets import WaterFlow
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+
+from online_gmm import OnlineHMM
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -176,3 +183,133 @@ def test_pipeline_does_not_depend_on_a_lucky_stream():
     scores = np.array([scaled_sensors(seed) for seed in range(10)])
     assert scores[:, 0].min() > 0.7  # the warm-up, a ninth of the stream, has but one label
     assert scores[:, 1].min() > 0.98
+
+
+def test_water_flow(tmp_path):
+    text = run("water_flow.py", "--plot", "flow.png", cwd=tmp_path)
+    assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    readings = [(x["Time"], y) for x, y in WaterFlow()]
+    shut = [f"{t:%d %b %H:%M}" for t, y in readings[168:] if y < 25.0]
+    # two stays at 24 l/s after the warm-up, each reported at its second reading
+    found = re.findall(r"(.{12}): in regime 0 since (.{12}),", text)
+    assert len(found) == 2
+    for reported, since in found:
+        at = shut.index(since)
+        assert shut[at + 1] == reported
+    assert shut.index(found[0][1]) == 0
+    assert text.count(": in regime 1 since") + text.count(": in regime 2 since") < 8
+
+    model = OnlineHMM(3, order_by="flow", warm_up=168, seed=1)
+    for t, y in readings:
+        model.learn_one({"flow": y}, t)
+    lines = [re.split(r"  +", line) for line in re.findall(r"^[012]  .*", text, re.MULTILINE)]
+    assert [line[1].split()[0] for line in lines] == [f"{m:.1f}" for m in model.mixture.means[:, 0]]
+    assert [line[2] for line in lines] == [f"{w:.1%}" for w in model.mixture.weights]
+    hours = model.dwell / 3600
+    assert [line[3] for line in lines] == [
+        *(f"{stay:.1f} h" for stay in hours[:2]),
+        f"{hours[2] / 24:.1f} days",
+    ]
+
+
+@pytest.fixture
+def states():
+    """Three states of 30 to 70 rows, in no order."""
+    rng = np.random.default_rng(4)
+    runs = [np.full(rng.integers(30, 70), k) for k in (0, 1, 0, 2, 1, 2, 0, 1, 0, 2, 1, 0) * 2]
+    return np.concatenate(runs)
+
+
+@pytest.fixture
+def with_truth(states, tmp_path):
+    """A file of these states and two columns that tell of them, at uneven times."""
+    rng = np.random.default_rng(5)
+    times = np.cumsum(rng.integers(1, 5, len(states)))
+    path = tmp_path / "machine.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["mode", "rpm", "when", "amps"])
+        for state, time in zip(states, times, strict=True):
+            values = rng.normal([900.0 + 100.0 * state, 3.0 + (state == 1)], [60.0, 0.6])
+            writer.writerow(["abc"[state], values[0], time, values[1]])
+    return path
+
+
+def table_of(text, name):
+    block = text.split(f"\n{name}: rows by state and regime\n")[1].split("\n\n")[0]
+    return np.array([line.split("regime")[0].split()[1:] for line in block.splitlines()[1:]], int)
+
+
+def test_beside_truth(with_truth, states):
+    options = ["--state", "mode", "--value", "rpm", "--value", "amps", "--warm-up", "300"]
+    text = run("beside_truth.py", with_truth.name, *options, "--lag", "5", cwd=with_truth.parent)
+    beside_truth = imported("beside_truth")
+    frame = np.genfromtxt(with_truth, delimiter=",", skip_header=1, usecols=(1, 3))
+    model = OnlineHMM(3, warm_up=300, lag=5, features=["rpm", "amps"], seed=1)
+    at_once, later = [], []
+    for rpm, amps in frame:
+        if model.is_started:
+            at_once.append(model.predict_one({"rpm": rpm, "amps": amps}))
+        model.learn_one({"rpm": rpm, "amps": amps})
+        if model.is_started and not at_once:
+            at_once = list(model.decode_many(frame[:300]))
+            later = at_once[:]
+        elif len(at_once) - len(later) > 5:
+            later.append(model.look_back(5).label)
+    later += [model.look_back(back).label for back in (4, 3, 2, 1, 0)]
+    for name, labels in {"at once": np.array(at_once), "5 rows later": np.array(later)}.items():
+        counts = np.array(
+            [[np.sum((states == i) & (labels == k)) for k in range(3)] for i in range(3)]
+        )
+        np.testing.assert_array_equal(table_of(text, name), counts)
+        match = linear_sum_assignment(-counts)[1]
+        (line,) = re.findall(rf"^{name}  .*\d$", text, re.MULTILINE)
+        accuracy, rand, mutual, segments = map(float, line.removeprefix(name).split())
+        assert accuracy == pytest.approx(np.mean(match[states] == labels), abs=5e-4)
+        assert accuracy > 0.95
+        assert rand == pytest.approx(adjusted_rand_score(states, labels), abs=5e-4)
+        assert mutual == pytest.approx(adjusted_mutual_info_score(states, labels), abs=5e-4)
+        assert segments == 1 + np.sum(np.diff(labels) != 0)
+        delays = beside_truth.beside(states, labels).delays
+        starts = np.flatnonzero(np.diff(states)) + 1
+        for start, (row, late) in zip(starts, delays, strict=True):
+            assert row == start
+            wait = 0
+            while labels[start + wait] != match[states[start]]:
+                wait += 1
+            assert wait == late
+            assert re.search(rf"^{row + 1} .* {late} late", text, re.MULTILINE)
+
+
+def test_beside_truth_with_times_and_states_that_are_one(with_truth):
+    options = ["--state", "mode", "--value", "rpm", "--value", "amps", "--warm-up", "300"]
+    options += ["--time", "when", "--same", "a,c", "--regimes", "3", "--plot", "beside.png"]
+    text = run("beside_truth.py", with_truth.name, *options, cwd=with_truth.parent)
+    assert " 2 states, " in text
+    assert " 3 regimes" in text
+    assert table_of(text, "at once").shape == (2, 3)
+    assert " seconds\n" in text
+    assert (with_truth.parent / "beside.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_a_state_that_is_left_out_is_never_found():
+    beside_truth = imported("beside_truth")
+    result = beside_truth.beside(np.array([0, 0, 1, 1, 2, 2]), np.array([0, 0, 1, 1, 1, 1]))
+    assert result.delays == [(2, 0), (4, None)]
+    assert result.accuracy == pytest.approx(4 / 6)
+    assert sorted(result.matched) == [-1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--state", "stage"], "machine.csv has no column 'stage', only mode, rpm, when, amps"),
+        (["--state", "mode", "--same", "a,d"], "--same a,d: 'd' is no state; there are a, b, c"),
+        (["--state", "mode", "--regimes", "9"], "n_components is 9; OnlineHMM takes at most 8"),
+    ],
+)
+def test_beside_truth_says_what_is_wrong(options, said, with_truth):
+    command = [sys.executable, str(EXAMPLES / "beside_truth.py"), str(with_truth), *options]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert said in result.stderr
