@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -206,6 +207,11 @@ def judge(
     ([1, 2, 3, 4, 5, 6, 7, 8], 2)
     """
     rng = np.random.default_rng(seed)
+    # a constant says nothing of the number, and would put a price on it
+    varies = np.nanmax(X, axis=0) > np.nanmin(X, axis=0)
+    if varies.any():
+        X, features = X[:, varies], tuple(itertools.compress(features, varies))
+        X = X[~np.isnan(X).all(axis=1)]
     firm = Prior.of(X, max_components, max(FIRM, prior_strength))
     bound = min(max_components, len(np.unique(X, axis=0)))
     rows = _spread(X, max_components, rng)

@@ -206,3 +206,11 @@ def test_numbers_that_make_no_sense(value):
         OnlineGMM(value)
     with pytest.raises(ValueError, match="max_components is 0; it must be at least 1"):
         OnlineGMM("auto", max_components=0)
+
+
+def test_a_constant_feature_has_no_say():
+    rng = np.random.default_rng(3)
+    X = rng.normal(np.repeat([0.0, 8.0, 16.0], 50), 1.0)
+    wider = np.column_stack([np.zeros(150), X, np.full(150, 7.0)])
+    model = OnlineGMM("auto", warm_up=150, seed=1).warm_start(wider)
+    assert model.mixture.n_components == 3
