@@ -82,13 +82,13 @@ class OpenHMM(Learner):
     >>> import numpy as np
     >>> from online_gmm import OpenHMM, Trailing
     >>> rng = np.random.default_rng(1)
-    >>> sd = np.repeat([1.0, 4.0, 1.0], 600)
+    >>> sd = np.repeat([1.0, 4.0, 1.0], 1200)
     >>> model = Trailing(40, ["mean", "log_sd"]) | OpenHMM(window=40)
     >>> labels = []
     >>> for x in rng.normal(0.0, sd):
     ...     labels.append(model.predict_one({"x": x}))
     ...     model.learn_one({"x": x})
-    >>> labels[590], labels[1190], labels[1790]
+    >>> labels[1190], labels[2390], labels[3590]
     (0, 1, 0)
     """
 
