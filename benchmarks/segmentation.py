@@ -1,0 +1,268 @@
+"""How near labels of real series come to their true states, beside other methods, as tables.
+
+python benchmarks/segmentation.py --data DIR [--only tssb ...] [--claspy-series N] [--out FILE.md]
+
+DIR has a folder for each collection (mocap, synthetic, tssb) with INDEX.csv and a NAME.csv.gz for
+each series of it: columns x0, x1, ... and ``state``.
+
+One setting serves all series of a collection. It was searched for on every second series, from the
+first one on (the tuned half). Nobody is told how many states there are, nor the annotators' window,
+but the batch mixture, which is told the former.
+
+Series are divided by the standard deviations of their first 2 W points, and the period behind W of
+TSSB is that of the first 300. Labels are causal nevertheless: up to the third window, later than
+either, they are 0, whatever comes. All points count, these too. Each method and its settings are
+described above the tables.
+
+- covering, ARI and AMI are means over series; the fixed-lag label of a point is the causal one
+  W/2 points later (OnlineHMM's: smoothed), and at the end the last one.
+- delay: median over true changes of the points until the label first changed, before the next true
+  change came; missed: the share of changes where it did not. Both count from when a label was
+  known: those of fixed-lag labels are in truth no earlier than the causal ones', and ClaSP's are
+  those of its reports, not of the places that these name.
+- changes: changes found over true ones, in all series together. Who changes often misses little.
+- points/s: points of all series over seconds, features and labels together, on one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+from threadpoolctl import threadpool_limits
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks import segmentation_methods as methods
+from benchmarks.segmentation_measures import Delays, changes, covering, delays
+from benchmarks.segmentation_methods import (
+    CAUSAL,
+    CLASP,
+    LAGGED,
+    METHODS,
+    OURS,
+    POINT_BY_POINT,
+    SETTINGS,
+    Series,
+)
+from online_gmm import _kernel
+
+FASTER = 100.0
+LATER = range(0, 16, 2)
+HALVES: dict[str, Callable[[int], bool]] = {
+    "tuned half": lambda place: place % 2 == 0,
+    "other half": lambda place: place % 2 == 1,
+    "all": lambda place: True,
+}
+
+
+class Result(NamedTuple):
+    """What a method made of a series."""
+
+    method: str
+    label: str  # causal, fixed-lag, ...
+    place: int
+    n: int
+    covering: float
+    ari: float
+    ami: float
+    found: int
+    true: int
+    delays: Delays | None
+    seconds: float
+
+
+def judge(series: Series, method: str, answers: methods.Answers) -> Iterable[Result]:
+    """The measures of all that a method has to say."""
+    states = series.states
+    for label, found in answers.items():
+        yield Result(
+            method,
+            label,
+            series.place,
+            len(series),
+            covering(states, found.labels),
+            float(adjusted_rand_score(states, found.labels)),
+            float(adjusted_mutual_info_score(states, found.labels)),
+            len(changes(found.labels)),
+            len(changes(states)),
+            None if found.known is None else delays(states, found.known),
+            found.seconds,
+        )
+
+
+def rate(results: list[Result]) -> float:
+    """Points per second; infinite for what takes no time."""
+    seconds = sum(r.seconds for r in results)
+    return sum(r.n for r in results) / seconds if seconds else math.inf
+
+
+def cells(results: list[Result]) -> list[str]:
+    """A row of the table, from the number of series on."""
+    row = [str(len(results))]
+    row += [f"{np.mean([getattr(r, m) for r in results]):.3f}" for m in ("covering", "ari", "ami")]
+    known = [r.delays for r in results if r.delays is not None]
+    if known:
+        noticed = [points for one in known for points in one.noticed]
+        missed = sum(one.missed for one in known) / max(1, sum(r.true for r in results))
+        row += [f"{np.median(noticed):.0f}" if noticed else "-", f"{missed:.0%}"]
+    else:
+        row += ["-", "-"]
+    row.append(f"{sum(r.found for r in results) / max(1, sum(r.true for r in results)):.2f}")
+    speed = rate(results)
+    return [*row, f"{speed:,.0f}" if math.isfinite(speed) else "-"]
+
+
+TEXT = ["method", "labels", "series"]
+NUMBERS = ["n", "covering", "ARI", "AMI", "delay", "missed", "changes", "points/s"]
+
+
+def table(results: list[Result]) -> list[str]:
+    """Markdown, a row for each method, kind of label and half."""
+    lines = [
+        f"| {' | '.join(TEXT + NUMBERS)} |",
+        "|" + "---|" * len(TEXT) + "---:|" * len(NUMBERS),
+    ]
+    for method, label in dict.fromkeys((r.method, r.label) for r in results):
+        for half, within in HALVES.items():
+            rows = [r for r in results if (r.method, r.label) == (method, label)]
+            rows = [r for r in rows if within(r.place)]
+            if rows:
+                lines.append(f"| {' | '.join([method, label or '-', half, *cells(rows)])} |")
+    return lines
+
+
+def verdicts(name: str, results: list[Result]) -> list[str]:
+    """The goal of a collection, and whether it is reached, half by half."""
+    measure, least = SETTINGS[name].goal
+    lines = []
+    for label in (CAUSAL, LAGGED):
+        found = []
+        for half, within in HALVES.items():
+            rows = [r for r in results if (r.method, r.label) == (OURS, label) and within(r.place)]
+            if rows:
+                value = float(np.mean([getattr(r, measure.lower()) for r in rows]))
+                found.append(f"{half} {value:.3f} ({'reached' if value >= least else 'short'})")
+        if found:
+            lines.append(f"- Goal {measure} >= {least}, {label} labels: {', '.join(found)}.")
+    return lines
+
+
+def spread(name: str, everything: list[Series]) -> str:
+    """How far chance goes: the goal's measure when the learner begins some rows later."""
+    measure = SETTINGS[name].goal[0]
+    means = []
+    for skip in LATER:
+        found = [r for s in everything for r in judge(s, OURS, methods.open_hmm(s, skip))]
+        means.append(np.mean([getattr(r, measure.lower()) for r in found if r.label == LAGGED]))
+    return (
+        f"- Chance: when the learner passes over {LATER[0]} to {LATER[-1]} more rows at the start, "
+        f"{LAGGED} {measure} of all series is {min(means):.3f} to {max(means):.3f}, in the mean "
+        f"{np.mean(means):.3f}."
+    )
+
+
+def throughput(results: list[Result]) -> list[str]:
+    """Points per second beside claspy's, on the series that claspy had."""
+    theirs = [r for r in results if r.method == CLASP]
+    if not theirs:
+        return []
+    places = {r.place for r in theirs}
+    lines = []
+    for method, mode in (
+        (OURS, "the series as one array (Trailing.transform_many, label_many)"),
+        (POINT_BY_POINT, "a dict at a time (predict_one, learn_one of Trailing | OpenHMM)"),
+    ):
+        ours = [r for r in results if (r.method, r.label) == (method, CAUSAL)]
+        mine = {r.place for r in ours} & places
+        if mine:
+            ratio = rate([r for r in ours if r.place in mine])
+            ratio /= rate([r for r in theirs if r.place in mine])
+            met = "reached" if ratio >= FASTER else "short"
+            lines.append(
+                f"- Goal >= {FASTER:.0f}x claspy's throughput, {mode}: {ratio:.1f}x on the same "
+                f"{len(mine)} series ({met})."
+            )
+    return lines
+
+
+def collection(name: str, folder: Path, options: argparse.Namespace) -> list[str]:
+    """The part of the report about a collection."""
+    setting = SETTINGS[name]
+    everything = methods.read(folder, setting)
+    results: list[Result] = []
+    notes = []
+    for method, run in METHODS.items():
+        todo = everything
+        if method == CLASP:
+            if any(series.values.shape[1] > 1 for series in everything):
+                notes.append("- claspy's streaming ClaSP takes one channel only: TSSB only.")
+                continue
+            todo = everything[: options.claspy_series]
+            try:
+                warm(todo)
+            except ModuleNotFoundError as error:
+                notes.append(f"- claspy is not here ({error}): pip install 'online-gmm[bench]'.")
+                continue
+            notes.append(f"- ClaSP: on the first {len(todo)} of {len(everything)} series.")
+        before = time.perf_counter()
+        for series in todo:
+            results += judge(series, method, run(series))
+        print(f"{name}: {method} {time.perf_counter() - before:.0f} s", file=sys.stderr)
+    points = sum(map(len, everything))
+    return [
+        f"## {name}: {len(everything)} series, {points:,} points\n",
+        f"{OURS}: {setting.describe()}.\n",
+        *table(results),
+        "",
+        *verdicts(name, results),
+        spread(name, everything),
+        *throughput(results),
+        *notes,
+        "",
+    ]
+
+
+def warm(everything: list[Series]) -> None:
+    """Let numba compile ClaSP before the clock runs."""
+    if everything:
+        methods.clasp(min(everything, key=len))
+
+
+def about(run: Callable[[Series], methods.Answers]) -> str:
+    """What a method does, in its own words."""
+    return " ".join((run.__doc__ or "").split()).replace("`", "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
+    parser.add_argument("--claspy-series", type=int, metavar="N", help="the first N only")
+    parser.add_argument("--out", type=Path, metavar="FILE.md")
+    options = parser.parse_args()
+    lines = [
+        f"Kernel: {'compiled' if _kernel.COMPILED else 'interpreted'}. Tuned half: series 1, 3, "
+        "5, ... of INDEX.csv; other half: 2, 4, 6, ...\n",
+        *(f"- {method}: {about(run)}" for method, run in METHODS.items()),
+        "",
+    ]
+    with threadpool_limits(1):
+        for name in options.only:
+            lines += collection(name, options.data / name, options)
+    text = "\n".join(lines)
+    print(text)
+    if options.out is not None:
+        options.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

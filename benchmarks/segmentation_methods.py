@@ -1,0 +1,361 @@
+"""What is put beside each other in segmentation.py: settings, features and methods."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from river import cluster, drift
+from sklearn.mixture import GaussianMixture
+
+from benchmarks.segmentation_measures import Labels, delayed, segments
+from online_gmm import OnlineHMM, OpenHMM, Trailing
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What holds for all series of a collection, and the goal: a measure and its least value.
+
+    ``window`` is in points, or, if ``periods``, the least whole number of periods that long.
+    ``learner`` are the parameters of `OpenHMM` beside its window.
+    """
+
+    window: int
+    statistics: tuple[str, ...]
+    lags: tuple[int, ...]
+    learner: dict[str, float]
+    goal: tuple[str, float]
+    periods: bool = False
+
+    def describe(self) -> str:
+        """In a line."""
+        width = f"W the least multiple of the period >= {self.window}" if self.periods else ""
+        lags = f", lags {', '.join(map(str, self.lags))}" if self.lags else ""
+        learner = ", ".join(f"{name} {value:g}" for name, value in self.learner.items())
+        return f"{width or f'W = {self.window}'}; {', '.join(self.statistics)}{lags}; {learner}"
+
+
+SETTINGS = {
+    "mocap": Setting(
+        150,
+        ("mean", "log_sd", "log_difference"),
+        (1, 8),
+        {
+            "novelty": 1.5,
+            "floor": 0.2,
+            "birth": 1.5,
+            "young": 3.0,
+            "bounce": 2.0,
+            "strength": 4.0,
+            "dwell": 1000.0,
+        },
+        ("ARI", 0.75),
+    ),
+    "synthetic": Setting(
+        128,
+        ("mean", "log_sd", "correlation"),
+        (),
+        {
+            "novelty": 1.5,
+            "floor": 0.15,
+            "birth": 1.5,
+            "young": 2.0,
+            "bounce": 0.0,
+            "strength": 4.0,
+            "dwell": 100.0,
+        },
+        ("ARI", 0.85),
+    ),
+    "tssb": Setting(
+        110,
+        ("mean", "log_sd", "skewness", "log_roughness", "rises"),
+        (1, 2, 4, 8, 16),
+        {
+            "novelty": 2.0,
+            "floor": 0.001,
+            "birth": 2.0,
+            "young": 2.0,
+            "bounce": 3.0,
+            "strength": 10.0,
+            "dwell": 100.0,
+        },
+        ("covering", 0.72),
+        periods=True,
+    ),
+}
+MOST_COMPONENTS = 8
+PERIOD_POINTS, LEAST_PERIOD, MOST_PERIOD, HIGH = 300, 4, 150, 0.8
+
+
+def period(x: Matrix) -> int:
+    """The period of the first points: the first high peak of their autocorrelation."""
+    x = x[:PERIOD_POINTS] - x[:PERIOD_POINTS].mean()
+    n = len(x)
+    r = np.fft.irfft(np.abs(np.fft.rfft(x, 2 * n)) ** 2, 2 * n)[:n] / (n - np.arange(n))
+    r = r[: min(MOST_PERIOD, n // 2)]
+    negative = np.flatnonzero(r < 0.0)
+    begin = max(LEAST_PERIOD, negative[0]) if len(negative) else LEAST_PERIOD
+    r = r[begin:]
+    if len(r) < 3:
+        return LEAST_PERIOD
+    peaks = (r[1:-1] >= r[:-2]) & (r[1:-1] >= r[2:]) & (r[1:-1] >= HIGH * r.max())
+    return int(begin + (1 + np.argmax(peaks) if peaks.any() else np.argmax(r)))
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """A labelled series, its place in the collection, and what is made of it before labelling."""
+
+    place: int
+    name: str
+    values: Matrix = field(repr=False)
+    states: Labels = field(repr=False)
+    setting: Setting
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @cached_property
+    def window(self) -> int:
+        """W."""
+        width = self.setting.window
+        if self.setting.periods:
+            one = period(self.values[:, 0])
+            width = one * -(-width // one)
+        return min(width, len(self) // 2)
+
+    def scaled(self) -> Matrix:
+        """The values over the standard deviations of the first 2 W points."""
+        sd = self.values[: 2 * self.window].std(axis=0)
+        return self.values / np.where(sd > 0.0, sd, 1.0)
+
+    def trailing(self) -> Trailing:
+        """The transformer of a point into its features."""
+        settings: dict[str, Any] = {"lag": self.setting.lags} if self.setting.lags else {}
+        return Trailing(self.window, self.setting.statistics, floor=1e-3, **settings)
+
+    def features(self) -> Matrix:
+        """The features of all points, from the values."""
+        trailing, X = self.trailing(), self.scaled()
+        trailing.learn_many(X)
+        result: Matrix = trailing.transform_many(X)
+        return result
+
+
+def read(folder: Path, setting: Setting) -> list[Series]:
+    """The series of a collection, in the order of its index."""
+    result = []
+    for place, name in enumerate(pd.read_csv(folder / "INDEX.csv")["name"]):
+        frame = pd.read_csv(folder / f"{name}.csv.gz")
+        states = pd.factorize(frame.pop("state"))[0].astype(np.int64)
+        values = np.ascontiguousarray(frame.to_numpy(dtype=float))
+        result.append(Series(place, name, values, states, setting))
+    return result
+
+
+class Found(NamedTuple):
+    """Labels for the points of a series, and how long it took.
+
+    ``known`` is what was said as each point came, and tells the delay; None if nothing was until
+    the series had ended.
+    """
+
+    labels: Labels
+    known: Labels | None
+    seconds: float
+
+
+Answers = dict[str, Found]
+CAUSAL, LAGGED = "causal", "lag W/2"
+
+
+def both(labels: Labels, window: int, seconds: float) -> Answers:
+    """Causal labels, and the same half a window later."""
+    return {
+        CAUSAL: Found(labels, labels, seconds),
+        LAGGED: Found(delayed(labels, window // 2), labels, seconds),
+    }
+
+
+def dicts(X: Matrix) -> list[dict[int, float]]:
+    """Rows as points."""
+    return [dict(enumerate(row)) for row in X.tolist()]
+
+
+def open_hmm(series: Series, skip: int = 0) -> Answers:
+    """This package's learner that needs no K, on the series as one array."""
+    model = learner(series)
+    before = time.perf_counter()
+    labels = np.zeros(len(series), dtype=np.int64)
+    labels[skip:] = model.label_many(series.features()[skip:])
+    return both(labels, series.window, time.perf_counter() - before)
+
+
+def open_hmm_points(series: Series) -> Answers:
+    """The same as a pipeline Trailing | OpenHMM, a dict at a time: predict, then learn."""
+    model = series.trailing() | learner(series)
+    points = dicts(series.scaled())
+    labels = []
+    before = time.perf_counter()
+    for x in points:
+        labels.append(model.predict_one(x))
+        model.learn_one(x)
+    seconds = time.perf_counter() - before
+    causal = np.array(labels, dtype=np.int64)
+    return {CAUSAL: Found(causal, causal, seconds)}
+
+
+def learner(series: Series) -> OpenHMM:
+    """The learner that this is about."""
+    return OpenHMM(series.window, max_components=MOST_COMPONENTS, **series.setting.learner)
+
+
+def online_hmm(series: Series) -> Answers:
+    """This package's learner of up to 8 regimes, their number chosen once, on the same features.
+
+    A point each eighth of a window, as many as OpenHMM looks at; warm-up min(64, third) of these;
+    n_components="auto", covariance_type="diag", tempering 1/8.
+    """
+    hop = max(1, series.window // 8)
+    before = time.perf_counter()
+    rows = np.arange(series.window - 1, len(series), hop)
+    points = dicts(series.features()[rows])
+    model = OnlineHMM(
+        "auto",
+        max_components=MOST_COMPONENTS,
+        covariance_type="diag",
+        tempering=hop / series.window,
+        warm_up=max(min(len(rows) // 3, 64), 2),
+        lag=4,
+        seed=1,
+    )
+    now = np.zeros(len(rows), dtype=np.int64)
+    later = np.zeros(len(rows), dtype=np.int64)
+    for i, x in enumerate(points):
+        now[i] = model.predict_one(x)
+        model.learn_one(x)
+        smoothed = model.smoothed
+        if smoothed is not None:
+            later[i] = smoothed.label
+    labels, smooth = (held(z, rows, len(series)) for z in (now, later))
+    seconds = time.perf_counter() - before
+    return {
+        CAUSAL: Found(labels, labels, seconds),
+        LAGGED: Found(delayed(smooth, 4 * hop), smooth, seconds),
+    }
+
+
+def held(labels: Labels, rows: NDArray[np.int64], n: int) -> Labels:
+    """The labels of some rows, each until the next; 0 before the first."""
+    result = np.zeros(n, dtype=np.int64)
+    last = np.searchsorted(rows, np.arange(n), side="right") - 1
+    result[last >= 0] = labels[last[last >= 0]]
+    return result
+
+
+def no_change(series: Series) -> Answers:
+    """One segment."""
+    labels = np.zeros(len(series), dtype=np.int64)
+    return {"": Found(labels, labels, 0.0)}
+
+
+def adwin(series: Series) -> Answers:
+    """river's, defaults, on each channel scaled: a drift of any begins a segment."""
+    rows = series.scaled().tolist()
+    detectors = [drift.ADWIN() for _ in rows[0]]
+    cuts = []
+    before = time.perf_counter()
+    for i, row in enumerate(rows):
+        changed = False
+        for detector, value in zip(detectors, row, strict=True):
+            detector.update(value)
+            changed |= detector.drift_detected
+        if changed and i > 0:
+            cuts.append(i)
+    seconds = time.perf_counter() - before
+    labels = segments(np.array(cuts, dtype=np.int64), len(series))
+    return {"": Found(labels, labels, seconds)}
+
+
+def kmeans(series: Series) -> Answers:
+    """river's, defaults (5 clusters), on the scaled values themselves: predict, then learn."""
+    points = dicts(series.scaled())
+    model = cluster.KMeans(seed=1)
+    labels = np.zeros(len(points), dtype=np.int64)
+    before = time.perf_counter()
+    for i, x in enumerate(points):
+        if i > 0:
+            labels[i] = model.predict_one(x)
+        model.learn_one(x)
+    return {"": Found(labels, labels, time.perf_counter() - before)}
+
+
+CLASP_WINDOW, CLASP_WARM_UP = 10_000, 1000
+
+
+def clasp(series: Series) -> Answers:
+    """claspy's streaming ClaSP, on series of one channel: window 10,000, warm-up min(1000, n/3).
+
+    Labels are the numbers of the segments between the change points that it places, which lie
+    behind the point at which it reports them; the warm-up is segmented in retrospect.
+    """
+    from claspy.streaming.segmentation import StreamingClaSPSegmentation
+
+    n = len(series)
+    model = StreamingClaSPSegmentation(
+        n_timepoints=CLASP_WINDOW, n_warmup=min(CLASP_WARM_UP, n // 3), log_cps=True
+    )
+    reported = []
+    before = time.perf_counter()
+    with np.errstate(all="ignore"):
+        for i, value in enumerate(series.values[:, 0]):
+            model.update(value)
+            if len(model.change_points) > len(reported):
+                reported += [i] * (len(model.change_points) - len(reported))
+    seconds = time.perf_counter() - before
+    placed = sorted({int(cut) for cut in model.change_points if 0 < cut < n})
+    labels = segments(np.array(placed, dtype=np.int64), n)
+    known = segments(np.array(sorted(set(reported)), dtype=np.int64), n)
+    return {"": Found(labels, known, seconds)}
+
+
+def batch_mixture(series: Series) -> Answers:
+    """scikit-learn's, full covariances, 3 starts, on the same features, told the number of states.
+
+    It labels a series that it has seen to the end; also shifted by half a window.
+    """
+    before = time.perf_counter()
+    rows = series.features()[series.window - 1 :]
+    rows = np.where(np.isnan(rows), 0.0, rows)
+    model = GaussianMixture(
+        int(series.states.max()) + 1, covariance_type="full", n_init=3, random_state=1
+    )
+    found = model.fit_predict(rows).astype(np.int64)
+    labels = np.append(np.full(series.window - 1, found[0]), found)
+    seconds = time.perf_counter() - before
+    return {
+        "as is": Found(labels, None, seconds),
+        "shifted W/2": Found(delayed(labels, series.window // 2), None, seconds),
+    }
+
+
+OURS, POINT_BY_POINT, CLASP = "OpenHMM", "OpenHMM, point by point", "claspy ClaSP"
+METHODS: dict[str, Callable[[Series], Answers]] = {
+    OURS: open_hmm,
+    POINT_BY_POINT: open_hmm_points,
+    "OnlineHMM": online_hmm,
+    "no change": no_change,
+    "river ADWIN": adwin,
+    "river KMeans": kmeans,
+    CLASP: clasp,
+    "batch mixture, oracle K": batch_mixture,
+}
