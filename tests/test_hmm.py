@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from river import checks, datasets
 
 from online_gmm import Constant, GaussianMixture, HalfLife, OnlineHMM, PowerDecay
 from tests import naive_hmm
@@ -19,7 +18,6 @@ from tests.test_bad_input import REFUSED
 from tests.test_chain import random_chain, regimes, sticky
 from tests.test_gmm import dicts
 from tests.test_kernel import TYPES
-from tests.test_river import DATASET_CHECKS
 
 LEVELS = GaussianMixture(np.ones(3) / 3, [[-4.0], [0.0], [4.0]], np.ones((3, 1, 1)))
 PLANE = GaussianMixture(np.ones(3) / 3, [[-4.0, 1.0], [0.0, -2.0], [4.0, 1.0]], [np.eye(2)] * 3)
@@ -434,25 +432,6 @@ def test_units_and_offset(covariance_type, scale, shift):
 def test_settings_that_make_no_sense(settings, message):
     with pytest.raises(ValueError, match=message):
         OnlineHMM(**settings)
-
-
-# -- river --------------------------------------------------------------------------------------
-
-MODELS = [OnlineHMM(**params) for params in OnlineHMM._unit_test_params()]
-
-
-@pytest.mark.parametrize("model", MODELS, ids=repr)
-def test_static_checks(model):
-    for check in checks.yield_checks(model):
-        check(model.clone())
-
-
-@pytest.mark.parametrize("name", DATASET_CHECKS)
-@pytest.mark.parametrize("model", MODELS, ids=repr)
-def test_dataset_checks(model, name, compiled):
-    check = getattr(checks.common, f"check_{name}")
-    n = 100 if compiled else 60
-    check(model.clone({"capacity": 60, "n_starts": 2}), list(datasets.TrumpApproval().take(n)))
 
 
 # -- a published example ------------------------------------------------------------------------

@@ -24,9 +24,9 @@ DATASET_CHECKS = [
     "bounded_memory_growth",
 ]
 MODELS = [
-    learner(**params)
-    for learner in (OnlineGMM, OnlineHMM, OpenHMM)
-    for params in learner._unit_test_params()
+    *(OnlineGMM(**params) for params in OnlineGMM._unit_test_params()),
+    *(OnlineHMM(**params, capacity=60, n_starts=2) for params in OnlineHMM._unit_test_params()),
+    *(OpenHMM(**params) for params in OpenHMM._unit_test_params()),
 ]
 
 
