@@ -144,3 +144,8 @@ def _real(name: Hashable, column: NDArray[Any]) -> NDArray[np.float64]:
         except ValueError as error:
             raise ValueError(f"row {bad[0]}: {error}") from None
     return values
+
+
+def sorted_names(names: dict[Hashable, None]) -> tuple[Hashable, ...]:
+    """Feature names in an order that does not depend on that of the mappings they came in."""
+    return tuple(sorted(names, key=lambda name: (type(name).__name__, name)))

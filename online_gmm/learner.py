@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from river import base
 
 from online_gmm import _kernel, clock
-from online_gmm.frames import Table, flat
+from online_gmm.frames import Table, flat, sorted_names
 
 
 class Assignment(NamedTuple):
@@ -246,7 +246,7 @@ class Learner(base.Clusterer, abc.ABC):
         if names is None:
             seen = dict.fromkeys(name for row in self._buffer for name in row)
             seen.update(dict.fromkeys(() if table is None else table.names))
-            names = _sorted(seen)
+            names = sorted_names(seen)
         rows = np.array([[row.get(name, math.nan) for name in names] for row in self._buffer])
         rows = rows.reshape(len(self._buffer), len(names))
         times = np.array(self._times)
@@ -297,8 +297,3 @@ class Learner(base.Clusterer, abc.ABC):
     @property
     def n_empty(self) -> int:
         return self._n_empty + (0 if self._stream is None else self._stream.empty)
-
-
-def _sorted(names: dict[Hashable, None]) -> tuple[Hashable, ...]:
-    """Feature names in an order that does not depend on that of the mappings they came in."""
-    return tuple(sorted(names, key=lambda name: (type(name).__name__, name)))

@@ -42,8 +42,7 @@ from numpy.typing import NDArray
 from river import base, compose
 
 from online_gmm import _kernel
-from online_gmm.frames import Table, flat
-from online_gmm.learner import _sorted
+from online_gmm.frames import Table, flat, sorted_names
 
 STATISTICS = {
     "mean": _kernel.MEAN,
@@ -134,7 +133,7 @@ class _Windowed(base.MiniBatchTransformer):
         known = windows.known
         if self.features is not None or set(names) <= set(known):
             return windows
-        wider = self._over(_sorted(dict.fromkeys([*known, *names])))
+        wider = self._over(sorted_names(dict.fromkeys([*known, *names])))
         if known:
             points = np.frombuffer(windows.points()).reshape(-1, len(known))
             place = {name: j for j, name in enumerate(known)}
