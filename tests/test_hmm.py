@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from online_gmm import Constant, GaussianMixture, HalfLife, OnlineHMM, PowerDecay
 from tests import naive_hmm
+from tests.conftest import KERNELS
 from tests.test_bad_input import REFUSED
 from tests.test_chain import random_chain, regimes, sticky
 from tests.test_gmm import dicts
@@ -224,10 +225,9 @@ def test_copies_go_on_the_same(average):
     assert clone._get_params() == model._get_params()
 
 
-def test_three_regimes_as_well_as_if_they_were_known(compiled):
-    """The 12 seeds of `benchmarks/regimes.py` in small."""
-    if not compiled:
-        pytest.skip("too long a stream")
+@pytest.mark.parametrize("kernel", [min(KERNELS)], indirect=True)
+def test_three_regimes_as_well_as_if_they_were_known(kernel):
+    """The 12 seeds of `benchmarks/regimes.py` in small; on the compiled kernel if there is one."""
     n = 20_000
     truth = GaussianMixture(np.ones(3) / 3, [[-2.27], [0.0], [2.27]], np.ones((3, 1, 1)))
     for seed in range(3):
