@@ -19,6 +19,8 @@ from online_gmm.warm_start import WarmStart
 
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
+FEW = 0.1
+"""Below this share outliers are left out when the points kept are fitted again."""
 
 
 class EMLearner(Learner, abc.ABC):
@@ -110,3 +112,11 @@ class EMLearner(Learner, abc.ABC):
         if self.gate > 0.0 and prior.scale_known:
             gates[1:] = chi2.isf(self.gate, np.arange(1, n_features + 1))
         return gates
+
+    def _outlying(
+        self, distance: NDArray[np.float64], rows: NDArray[np.float64], prior: Prior
+    ) -> NDArray[np.bool_]:
+        """Which rows lie beyond the gate, by their squared distances."""
+        gates = self._gates(prior, rows.shape[1])
+        result: NDArray[np.bool_] = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
+        return result

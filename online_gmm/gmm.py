@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from online_gmm import _kernel
-from online_gmm.em_learner import AVERAGE_EVERY, EMLearner
+from online_gmm.em_learner import AVERAGE_EVERY, FEW, EMLearner
 from online_gmm.frames import Table, flat
 from online_gmm.learner import Assignment
 from online_gmm.mixture import (
@@ -37,8 +37,6 @@ REVIEW_EVERY = 64
 STRAYS_KEPT = 64
 """The last badly explained points, of which components are born."""
 NEVER = 2**62
-FEW = 0.1
-"""Below this share outliers are left out when the points kept are fitted again."""
 
 
 class OnlineGMM(EMLearner):
@@ -397,9 +395,7 @@ class OnlineGMM(EMLearner):
     def _kept(self, stream: _kernel.Stream, start: WarmStart) -> NDArray[np.float64]:
         """The points kept, without outliers if these are few."""
         rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        distance = posterior(stream.components, rows)[2]
-        gates = self._gates(start.prior, len(self._names))
-        strange = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
+        strange = self._outlying(posterior(stream.components, rows)[2], rows, start.prior)
         return rows[~strange] if strange.mean() < FEW else rows
 
     def polish(self, X: Any = None) -> OnlineGMM:
@@ -560,9 +556,7 @@ class OnlineGMM(EMLearner):
             return equal, np.full(n, np.nan), np.zeros(n, dtype=bool)
         rows = table.select(self._names)
         responsibilities, log_density, distance = posterior(self._stream.components, rows)
-        gates = self._gates(self.start.prior, len(self._names))
-        outlier = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
-        return responsibilities, log_density, outlier
+        return responsibilities, log_density, self._outlying(distance, rows, self.start.prior)
 
     # -- what has been learnt -------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel, baum_welch
-from online_gmm.em_learner import AVERAGE_EVERY, EMLearner
+from online_gmm.em_learner import AVERAGE_EVERY, FEW, EMLearner
 from online_gmm.frames import Table, flat
 from online_gmm.learner import Assignment
 from online_gmm.mixture import GaussianMixture, from_kernel, posterior, to_kernel
@@ -24,8 +24,6 @@ from online_gmm.warm_start import in_order, warm_start
 
 MOST = 8
 """Components: statistics for each place the chain may be in grow as K^3, and their cost as K^4."""
-FEW = 0.1
-"""Below this share outliers are left out when the points kept are fitted again."""
 
 
 class Smoothed(NamedTuple):
@@ -276,7 +274,7 @@ class OnlineHMM(EMLearner):
         """Fit all points so far again, without outliers if these are few."""
         stream = self._stream
         rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        strange = self._outlying(rows)
+        strange = self._strange(rows)
         self._stream = self._fitted(
             rows,
             np.frombuffer(stream.times_kept()),
@@ -285,13 +283,11 @@ class OnlineHMM(EMLearner):
         )
         self._stream.count(stream)
 
-    def _outlying(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _strange(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which rows lie beyond the gate of every regime."""
+        assert self.start is not None
         components = _kernel.components_from_state(self._stream.components.state())
-        gates = np.array(self._stream.outlier_gates)
-        observed = np.count_nonzero(~np.isnan(rows), axis=1)
-        result: NDArray[np.bool_] = posterior(components, rows)[2] > gates[observed]
-        return result
+        return self._outlying(posterior(components, rows)[2], rows, self.start.prior)
 
     # -- answers --------------------------------------------------------------------------------
 
@@ -414,7 +410,7 @@ class OnlineHMM(EMLearner):
         probabilities, log_density = self._filtered(table)
         outlier = np.zeros(len(table), dtype=bool)
         if self._stream is not None:
-            outlier = self._outlying(table.select(self._names))
+            outlier = self._strange(table.select(self._names))
         return table.frame(
             {
                 "label": probabilities.argmax(axis=1),
