@@ -5,17 +5,18 @@ from __future__ import annotations
 import abc
 import math
 from numbers import Integral
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from online_gmm import state
 from online_gmm.learner import Learner
 from online_gmm.mixture import COVARIANCE_TYPES
 from online_gmm.prior import Prior
 from online_gmm.step_size import Constant, HalfLife, PowerDecay, StepSize
-from online_gmm.warm_start import WarmStart
+from online_gmm.warm_start import WarmStart, start_from_state
 
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
@@ -105,6 +106,24 @@ class EMLearner(Learner, abc.ABC):
         assert isinstance(step_size, HalfLife)
         timed = step_size.seconds is not None
         return 0.0, 0.0, 0.0, step_size.seconds or step_size.points or 0.0, timed, True
+
+    def _state(self) -> dict[str, Any]:
+        start = self.start
+        return {**super()._state(), "start": None if start is None else start.state()}
+
+    def _restore(self, its: dict[str, Any]) -> None:
+        if (its["start"] is None) != (its["stream"] is None):
+            raise ValueError("there is a warm start without a stream, or a stream without one")
+        if its["start"] is not None:
+            self.start = start_from_state(its["start"], state.names_of(its["names"]))
+            if self.n_components not in ("auto", self.start.mixture.n_components):
+                raise ValueError("the warm start has not n_components components")
+        super()._restore(its)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        """Of the components: K, D and their kind."""
+        return self._k, len(self._names), COVARIANCE_TYPES[self.covariance_type]
 
     def _gates(self, prior: Prior, n_features: int) -> NDArray[np.float64]:
         """Squared distance of an outlier, by the number of features observed."""

@@ -24,7 +24,8 @@ from online_gmm.mixture import (
     to_kernel,
 )
 from online_gmm.polish import polish
-from online_gmm.recycle import STRAY, ComponentEvent, Roster
+from online_gmm.recycle import STRAY, ComponentEvent, Roster, roster_from_state
+from online_gmm.state import writable
 from online_gmm.step_size import StepSize
 from online_gmm.warm_start import WarmStart, warm_start
 
@@ -39,6 +40,7 @@ STRAYS_KEPT = 64
 NEVER = 2**62
 
 
+@writable
 class OnlineGMM(EMLearner):
     """Gaussian mixture learnt by incremental EM.
 
@@ -455,6 +457,30 @@ class OnlineGMM(EMLearner):
         components.accumulate(flat(rows), len(rows))
         components.maximise()
         return components
+
+    # -- as bytes ------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "roster": self._roster.state(), "refit_at": self._refit_at}
+
+    def _restore(self, its: dict[str, Any]) -> None:
+        super()._restore(its)
+        self._roster = roster_from_state(its["roster"], self._k)
+        self._refit_at = _kernel.whole(its["refit_at"], "refit_at", 1, NEVER)
+        if not self.recycle and self._roster.numbers != list(range(self._k)):
+            raise ValueError("components have other numbers, and are not recycled")
+
+    def _streaming(self, its: dict[str, Any]) -> _kernel.Stream:
+        stream = _kernel.stream_from_state(its)
+        if tuple(its["iterate"]["shape"]) != self._shape:
+            raise ValueError("the components are not those of the parameters")
+        if its["capacity"] != (self.capacity - self.capacity % 2 if self._keeps_points else 0):
+            raise ValueError("capacity is not that of the parameters")
+        if its["room"] != (STRAYS_KEPT if self.recycle else 0):
+            raise ValueError("room is not that of the parameters")
+        if its["capacity"] and not its["buffer"]:
+            raise ValueError("there are no points kept")
+        return stream
 
     # -- answers --------------------------------------------------------------------------------
 

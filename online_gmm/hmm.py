@@ -19,6 +19,7 @@ from online_gmm.frames import Table, flat
 from online_gmm.learner import Assignment
 from online_gmm.mixture import GaussianMixture, from_kernel, posterior, to_kernel
 from online_gmm.prior import Prior
+from online_gmm.state import instance, writable
 from online_gmm.step_size import StepSize
 from online_gmm.warm_start import in_order, warm_start
 
@@ -40,6 +41,7 @@ class Smoothed(NamedTuple):
     probabilities: dict[int, float]
 
 
+@writable
 class OnlineHMM(EMLearner):
     """Gaussian hidden Markov model learnt by online EM.
 
@@ -289,10 +291,41 @@ class OnlineHMM(EMLearner):
         components = _kernel.components_from_state(self._stream.components.state())
         return self._outlying(posterior(components, rows)[2], rows, self.start.prior)
 
+    # -- as bytes ------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "timed": self._timed}
+
+    def _restore(self, its: dict[str, Any]) -> None:
+        self._timed = instance(its["timed"], bool, "timed")
+        super()._restore(its)
+
+    def _streaming(self, its: dict[str, Any]) -> _kernel.ChainStream:
+        stream = _kernel.chain_stream_from_state(its)
+        chain = its["iterate"]
+        if tuple(chain["components"]["shape"]) != self._shape or chain["timed"] != self._timed:
+            raise ValueError("the chain is not that of the parameters")
+        if its["lag"] != self.lag:
+            raise ValueError("lag is not that of the parameters")
+        if its["capacity"] != (self.capacity if self._keeps_points else 0):
+            raise ValueError("capacity is not that of the parameters")
+        if not (its["due"] == -1 or its["seen"] < its["due"]):
+            raise ValueError("due is over")
+        return stream
+
     # -- answers --------------------------------------------------------------------------------
 
     def _when(self, x: Mapping[Any, Any], t: float | datetime.datetime | None) -> float:
         return self._seconds(x, t) if self._timed else math.nan
+
+    def lose_sight(self) -> None:
+        """Say that the series is interrupted here: the next point may be in any regime.
+
+        What is learnt stays. Without this the next point is taken to follow the last one, with
+        times after the time between them. O(K^3).
+        """
+        if self._stream is not None:
+            self._stream.lose_sight()
 
     def predict_one(self, x: Mapping[Any, Any], t: float | datetime.datetime | None = None) -> int:
         """The label of a point that comes next: its most probable regime, given all before it.

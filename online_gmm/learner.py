@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import datetime
+import itertools
 import math
 from array import array
 from collections.abc import Hashable, Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base
 
-from online_gmm import _kernel, clock
+from online_gmm import _kernel, clock, state
 from online_gmm.frames import Table, flat, sorted_names
 
 
@@ -31,7 +32,7 @@ class Assignment(NamedTuple):
     outlier: bool
 
 
-class Learner(base.Clusterer, abc.ABC):
+class Learner(base.Clusterer, state.Writable, abc.ABC):
     """Orders and checks the features of points, and hands them to a kernel.
 
     Until ``warm_up`` points have come they are kept; then they are fitted together.
@@ -280,6 +281,50 @@ class Learner(base.Clusterer, abc.ABC):
                 self._stream.learn_one(row, self._names, last)
         if self._stream is not None and self._stream.is_due:
             self._attend()
+
+    def _state(self) -> dict[str, Any]:
+        stream = self._stream
+        return {
+            "n_unknown": self.n_unknown,
+            "n_late": self.n_late,
+            "clocked": self._clocked,
+            "last": self._last,
+            "n_empty": self._n_empty,
+            "names": [state.plain(name, "the name of a feature") for name in self._names],
+            "points": [
+                [
+                    [state.plain(name, "the name of a feature") for name in names],
+                    array("d", [value for row in rows for value in row.values()]).tobytes(),
+                ]
+                for names, rows in itertools.groupby(self._buffer, tuple)
+            ],
+            "times": array("d", self._times).tobytes(),
+            "stream": None if stream is None else stream.state(),
+        }
+
+    def _restore(self, its: dict[str, Any]) -> None:
+        self.n_unknown = _kernel.whole(its["n_unknown"], "n_unknown")
+        self.n_late = _kernel.whole(its["n_late"], "n_late")
+        self._clocked = state.instance(its["clocked"], bool, "clocked")
+        self._last = _kernel.real(its["last"], "last", -math.inf)
+        self._n_empty = _kernel.whole(its["n_empty"], "n_empty")
+        self._names = state.names_of(its["names"])
+        for names, values in its["points"]:
+            names = state.names_of(names)
+            rows = state.doubles(values, (-1, len(names)), "points", missing=True)
+            if np.isnan(rows).all(axis=1).any():
+                raise ValueError("a point has no value")
+            self._buffer += [dict(zip(names, row, strict=True)) for row in rows.tolist()]
+        times = state.doubles(its["times"], (len(self._buffer),), "times", missing=True)
+        self._times = times.tolist()
+        if its["stream"] is not None:
+            if self._buffer:
+                raise ValueError("points of the warm start are left after it")
+            self._stream = self._streaming(its["stream"])
+
+    @abc.abstractmethod
+    def _streaming(self, its: dict[str, Any]) -> Any:
+        """The kernel of this state, if it fits to the parameters."""
 
     @property
     def is_started(self) -> bool:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.frames import flat
 from online_gmm.learner import Learner
+from online_gmm.state import writable
 
 LOOKS = 8
 """Rows of a window that are looked at: neighbours share nearly all of their points."""
 
 
+@writable
 class OpenHMM(Learner):
     """Hidden Markov model over windowed features to which regimes are added as they come.
 
@@ -185,6 +187,13 @@ class OpenHMM(Learner):
 
     def _attend(self) -> None:
         """Nothing is ever due."""
+
+    def _streaming(self, its: dict[str, Any]) -> _kernel.OpenChain:
+        stream = _kernel.open_chain_from_state(its)
+        shape = len(self._names), self.max_components, self.window // LOOKS
+        if tuple(its["shape"]) != shape:
+            raise ValueError("the components are not those of the parameters")
+        return stream
 
     # -- answers --------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.frames import flat
 from online_gmm.mixture import from_kernel
+from online_gmm.state import instance
 
 TWINS = 0.05
 """Bhattacharyya distance below which two components are one."""
@@ -20,6 +21,9 @@ RECENT = 512
 """Points among which strays must have come to be more than chance."""
 CROWD = 12
 """The least number of them, or 3 (D + 1) if that is more."""
+
+
+Happening = Literal["born", "retired", "merged"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class ComponentEvent:
         Why, in words.
     """
 
-    kind: Literal["born", "retired", "merged"]
+    kind: Happening
     number: int
     n_points: int
     time: float | None
@@ -55,6 +59,13 @@ class Roster:
         self.next = n_components
         self.events: list[ComponentEvent] = []
 
+    def state(self) -> dict[str, Any]:
+        return {
+            "numbers": self.numbers,
+            "next": self.next,
+            "events": [[e.kind, e.number, e.n_points, e.time, e.cause] for e in self.events],
+        }
+
     def review(self, stream: _kernel.Stream) -> None:
         """Look after the components of a stream. O(K^2 D^3)."""
         n, last = stream.n_points, stream.last_time
@@ -62,7 +73,7 @@ class Roster:
         # without averaging these are one
         parts = {stream.iterate_components, stream.average_components, stream.components}
 
-        def note(kind: Literal["born", "retired", "merged"], number: int, cause: str) -> None:
+        def note(kind: Happening, number: int, cause: str) -> None:
             self.events.append(ComponentEvent(kind, number, n, time, cause))
 
         state = stream.iterate_components.state()
@@ -118,6 +129,33 @@ class Roster:
             return None
         pair = sorted((places[first], places[second]), key=self._number)
         return pair[0], pair[1]
+
+
+def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
+    """A roster of so many places."""
+    whole = _kernel.whole
+    result = Roster(n_components)
+    result.next = whole(state["next"], "next")
+    result.numbers = [
+        None if number is None else whole(number, "number", 0, result.next - 1)
+        for number in state["numbers"]
+    ]
+    alive = [number for number in result.numbers if number is not None]
+    if len(result.numbers) != n_components or not alive or len(set(alive)) != len(alive):
+        raise ValueError(f"numbers are not those of {n_components} components")
+    for kind, number, n_points, time, cause in state["events"]:
+        if kind not in get_args(Happening):
+            raise ValueError(f"an event is of the kind {kind!r}")
+        result.events.append(
+            ComponentEvent(
+                kind,
+                whole(number, "number"),
+                whole(n_points, "n_points"),
+                None if time is None else instance(time, float, "time"),
+                instance(cause, str, "cause"),
+            )
+        )
+    return result
 
 
 Statistics = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]

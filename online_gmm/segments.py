@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from river import base, cluster, compose
 
+from online_gmm import _kernel
 from online_gmm.gmm import OnlineGMM
 from online_gmm.learner import Learner
+from online_gmm.state import KINDS, Writable, instance, load, plain, writable
 
 LARGEST = 1e150
 """Beyond this, squares of deviations might be infinite."""
@@ -71,7 +74,8 @@ class RegimeChange:
     delay: int
 
 
-class Segmenter(base.Clusterer):
+@writable
+class Segmenter(base.Clusterer, Writable):
     """Turns the labels of a clusterer into segments and changes of regime.
 
     Each point is labelled by the model and then learnt. A label is *confirmed* by ``confirm``
@@ -279,6 +283,69 @@ class Segmenter(base.Clusterer):
         if last is not None:
             yield last
 
+    # -- as bytes ------------------------------------------------------------------------------
+
+    @classmethod
+    def _written_params(cls) -> tuple[str, ...]:
+        return tuple(name for name in super()._written_params() if name != "model")
+
+    def _state(self) -> dict[str, Any]:
+        if type(self.model) not in KINDS.values():
+            raise TypeError(
+                f"the model of this segmenter is a {type(self.model).__name__}, which cannot be "
+                "written; only those of online_gmm can. Give it points with their labels by "
+                "segment_one, and keep the model apart from it"
+            )
+        change, closed = self.change, self.closed
+        return {
+            "model": self.model.to_bytes(),
+            "n_points": self._n_points,
+            "awaiting": [point.state() for point in self._awaiting],
+            "stretches": [
+                None if stretch is None else stretch.state()
+                for stretch in (self._settled, self._candidate, self._run)
+            ],
+            "change": None if change is None else plain(tuple(vars(change).values()), "a change"),
+            "closed": None if closed is None else _segment_state(closed),
+        }
+
+    @classmethod
+    def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
+        model = load(state["model"])
+        if not isinstance(model, Learner):
+            raise ValueError(f"the model is a {type(model).__name__}")
+        result = cls(model, **params)
+        result._n_points = _kernel.whole(state["n_points"], "n_points")
+        result._awaiting.extend(_point_from_state(its) for its in state["awaiting"])
+        result._settled, result._candidate, run = (
+            None if its is None else _stretch_from_state(its) for its in state["stretches"]
+        )
+        result._run = run
+        result._check()
+        if state["change"] is not None:
+            t, before, after, confidence, delay = state["change"]
+            result.change = RegimeChange(
+                t,
+                instance(before, int, "before"),
+                instance(after, int, "after"),
+                instance(confidence, float, "confidence"),
+                _kernel.whole(delay, "delay"),
+            )
+        if state["closed"] is not None:
+            result.closed = _segment_from_state(state["closed"])
+        return result
+
+    def _check(self) -> None:
+        """That stretches are as learning leaves them."""
+        settled, candidate, run = self._settled, self._candidate, self._run
+        if (settled is None) != (run is None) or (settled is None and candidate is not None):
+            raise ValueError("there is a run without a segment, or a segment without one")
+        for part in (candidate, run):
+            if part is not None and part.label is None:
+                raise ValueError("a candidate or a run has no label")
+        if run is not None and run.label not in run.counts:
+            raise ValueError("the run is without a point")
+
     # -- answers --------------------------------------------------------------------------------
 
     def predict_one(self, x: Mapping[Any, Any]) -> int:
@@ -449,6 +516,10 @@ class _Point(NamedTuple):
     time: Any
     values: dict[Hashable, float]
 
+    def state(self) -> list[Any]:
+        values = [[plain(name, "the name of a feature"), v] for name, v in self.values.items()]
+        return [self.number, plain(self.time, "the time of a point"), values]
+
 
 class _Moments:
     """Number, mean and squared deviations of the values that came (Welford 1962)."""
@@ -483,6 +554,9 @@ class _Moments:
         self.mean += gap * (other.n / n)
         self.deviations += other.deviations + gap * gap * (self.n * (other.n / n))
         self.n = n
+
+    def state(self) -> list[Any]:
+        return [self.n, self.mean, self.deviations]
 
     @property
     def sd(self) -> float:
@@ -538,6 +612,23 @@ class _Stretch:
             for label in [label for label in self.counts if label != self.label]:
                 del self.counts[label], self.certainty[label]
 
+    def state(self) -> list[Any]:
+        return [
+            plain(self.label, "a label"),
+            self.first,
+            plain(self.start, "the time of a point"),
+            plain(self.end, "the time of a point"),
+            self.n,
+            [
+                [plain(label, "a label"), n, self.certainty[label].state()]
+                for label, n in self.counts.items()
+            ],
+            [
+                [plain(name, "the name of a feature"), moments.state()]
+                for name, moments in self.features.items()
+            ],
+        ]
+
     def segment(self) -> Segment:
         label = self.label
         if label is None:
@@ -551,6 +642,66 @@ class _Stretch:
             {name: moments.mean for name, moments in self.features.items()},
             {name: moments.sd for name, moments in self.features.items()},
         )
+
+
+def _point_from_state(state: Any) -> _Point:
+    number, time, values = state
+    return _Point(_kernel.whole(number, "number"), time, _numbers(values))
+
+
+def _numbers(pairs: Any) -> dict[Hashable, float]:
+    return {name: instance(value, float, "a value") for name, value in pairs}
+
+
+def _moments_from_state(state: Any) -> _Moments:
+    n, mean, deviations = state
+    result = _Moments()
+    if _kernel.whole(n, "n"):
+        result.n = n
+        result.mean = _kernel.real(mean, "mean", -LARGEST, LARGEST)
+        result.deviations = _kernel.real(deviations, "deviations", 0.0, math.inf)
+    return result
+
+
+def _stretch_from_state(state: Any) -> _Stretch:
+    label, first, start, end, n, counts, features = state
+    result = _Stretch(
+        None if label is None else instance(label, int, "label"),
+        _kernel.whole(first, "first"),
+        start,
+    )
+    result.end = end
+    result.n = _kernel.whole(n, "n")
+    for key, count, moments in counts:
+        result.counts[instance(key, int, "label")] = _kernel.whole(count, "count", 1)
+        result.certainty[key] = _moments_from_state(moments)
+    for name, moments in features:
+        result.features[name] = _moments_from_state(moments)
+    return result
+
+
+def _segment_state(segment: Segment) -> list[Any]:
+    *values, mean, sd = (getattr(segment, field.name) for field in dataclasses.fields(segment))
+    return [
+        *(plain(value, "a segment") for value in values),
+        *(
+            [[plain(name, "the name of a feature"), value] for name, value in by_name.items()]
+            for by_name in (mean, sd)
+        ),
+    ]
+
+
+def _segment_from_state(state: Any) -> Segment:
+    start, end, label, n, probability, mean, sd = state
+    return Segment(
+        start,
+        end,
+        instance(label, int, "label"),
+        _kernel.whole(n, "n"),
+        instance(probability, float, "probability"),
+        _numbers(mean),
+        _numbers(sd),
+    )
 
 
 def _number(value: Any) -> float:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.vq import ClusterError, kmeans2
 from scipy.special import entr
 
-from online_gmm import batch
+from online_gmm import _kernel, batch
 from online_gmm.mixture import GaussianMixture, from_kernel, n_parameters, to_kernel
 from online_gmm.prior import Prior
+from online_gmm.state import doubles, instance
 
 FIRM = 0.1
 """Pseudo-points of the prior under which starts are compared.
@@ -90,6 +91,60 @@ class WarmStart:
     log_likelihood: float
     candidates: tuple[Candidate, ...]
     criteria: tuple[Criterion, ...] = ()
+
+    def state(self) -> dict[str, Any]:
+        """All of it but the names of the features, as plain values."""
+        mixture, prior = self.mixture, self.prior
+        return {
+            "weights": mixture.weights.tobytes(),
+            "means": mixture.means.tobytes(),
+            "covariances": mixture.covariances.tobytes(),
+            "strength": float(prior.strength),
+            "variances": prior.variances.tobytes(),
+            "scale_known": bool(prior.scale_known),
+            "n_points": self.n_points,
+            "method": self.method,
+            "log_likelihood": float(self.log_likelihood),
+            "candidates": [[c.method, float(c.penalised)] for c in self.candidates],
+            "criteria": [
+                [c.n_components, float(c.log_likelihood), float(c.bic), float(c.icl)]
+                for c in self.criteria
+            ],
+        }
+
+
+def start_from_state(state: dict[str, Any], features: tuple[Hashable, ...]) -> WarmStart:
+    d = len(features)
+    weights = doubles(state["weights"], (-1,), "weights")
+    means = doubles(state["means"], (len(weights), d), "means")
+    covariances = doubles(state["covariances"], (len(weights), d, d), "covariances")
+    if not (len(weights) and d and (weights >= 0.0).all() and weights.any()):
+        raise ValueError("weights are not those of a mixture")
+    variances = doubles(state["variances"], (d,), "variances")
+    if not (variances > 0.0).all():
+        raise ValueError("variances are not above 0")
+    return WarmStart(
+        GaussianMixture(weights, means, covariances, features),
+        Prior(
+            _kernel.real(state["strength"], "strength"),
+            variances,
+            instance(state["scale_known"], bool, "scale_known"),
+        ),
+        _kernel.whole(state["n_points"], "n_points", 1),
+        instance(state["method"], str, "method"),
+        instance(state["log_likelihood"], float, "log_likelihood"),
+        tuple(
+            Candidate(instance(method, str, "method"), instance(penalised, float, "penalised"))
+            for method, penalised in state["candidates"]
+        ),
+        tuple(
+            Criterion(
+                _kernel.whole(k, "n_components", 1),
+                *(instance(value, float, "a criterion") for value in (log_likelihood, bic, icl)),
+            )
+            for k, log_likelihood, bic, icl in state["criteria"]
+        ),
+    )
 
 
 def warm_start(

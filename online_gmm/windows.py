@@ -35,7 +35,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ from river import base, compose
 
 from online_gmm import _kernel
 from online_gmm.frames import Table, flat, sorted_names
+from online_gmm.state import Writable, names_of, plain, writable
 
 STATISTICS = {
     "mean": _kernel.MEAN,
@@ -58,7 +59,7 @@ DEFAULT = ("mean", "log_sd", "autocorrelation", "log_difference", "correlation")
 LAGGED = tuple(name for name, kind in STATISTICS.items() if kind in _kernel.LAGGED)
 
 
-class _Windowed(base.MiniBatchTransformer):
+class _Windowed(base.MiniBatchTransformer, Writable):
     """Hands points to a kernel that knows their names, and makes a wider one for new names."""
 
     window: int
@@ -102,8 +103,8 @@ class _Windowed(base.MiniBatchTransformer):
         self._windows = self._over(() if features is None else tuple(features))
         self._batch: tuple[Any, NDArray[np.float64], NDArray[np.float64]] | None = None
 
-    def _over(self, names: tuple[Hashable, ...]) -> _kernel.Windows:
-        """A kernel over these features, with no points."""
+    def _keys(self, names: tuple[Hashable, ...]) -> tuple[str, ...]:
+        """What the statistics of these features are called."""
         keys = []
         for statistic in self._statistics:
             lagged = [f"{statistic}_{lag}" for lag in self._lags]
@@ -117,9 +118,13 @@ class _Windowed(base.MiniBatchTransformer):
                 f"two features would both be called {twice!r}; rename one of "
                 f"{', '.join(map(repr, names))}"
             )
+        return tuple(keys)
+
+    def _over(self, names: tuple[Hashable, ...]) -> _kernel.Windows:
+        """A kernel over these features, with no points."""
         return _kernel.Windows(
             names,
-            tuple(keys),
+            self._keys(names),
             self.features is not None,
             self.window,
             self._lags,
@@ -232,6 +237,27 @@ class _Windowed(base.MiniBatchTransformer):
         answer = np.array(windows.learn(flat(values), len(values)))
         return answer.reshape(len(values), len(windows.outputs))
 
+    def _state(self) -> dict[str, Any]:
+        its = self._windows.state()
+        its["names"] = [plain(name, "the name of a feature") for name in its["names"]]
+        return its
+
+    @classmethod
+    def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
+        # with features it would take memory for the window, before that is known to be there
+        result = cls(**{**params, "features": None})
+        names, features = names_of(state["names"]), params["features"]
+        if features is not None and names != tuple(features):
+            raise ValueError("names are not those of the parameters")
+        result.features = features
+        windows = _kernel.windows_from_state({**state, "names": names})
+        if windows.settings != result._over(()).settings:
+            raise ValueError("the window is not that of the parameters")
+        if windows.outputs != result._keys(names):
+            raise ValueError("keys are not those of the parameters")
+        result._windows = windows
+        return result
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_batch": None}
 
@@ -244,6 +270,7 @@ class _Windowed(base.MiniBatchTransformer):
         }
 
 
+@writable
 class Trailing(_Windowed):
     """Several statistics of the same window at once: faster than the sum of their transformers.
 
@@ -324,6 +351,7 @@ class Trailing(_Windowed):
         yield {"window": 20, "statistics": statistics, "lag": (1, 4)}
 
 
+@writable
 class TrailingMean(_Windowed):
     """The mean of the last points: ``{feature}_mean_{window}``.
 
@@ -354,6 +382,7 @@ class TrailingMean(_Windowed):
         self._prepare(["mean"])
 
 
+@writable
 class TrailingLogSD(_Windowed):
     """The log standard deviation of the last points: ``{feature}_log_sd_{window}``.
 
@@ -396,6 +425,7 @@ class TrailingLogSD(_Windowed):
         self._prepare(["log_sd"], floor=floor)
 
 
+@writable
 class TrailingAutocorrelation(_Windowed):
     """The autocorrelation of the last points: ``{feature}_autocorrelation_{lag}_{window}``.
 
@@ -433,6 +463,7 @@ class TrailingAutocorrelation(_Windowed):
         self._prepare(["autocorrelation"], lag)
 
 
+@writable
 class TrailingLogDifference(_Windowed):
     """The log mean absolute difference: ``{feature}_log_difference_{lag}_{window}``.
 
@@ -481,6 +512,7 @@ class TrailingLogDifference(_Windowed):
         self._prepare(["log_difference"], lag, floor)
 
 
+@writable
 class TrailingCorrelation(_Windowed):
     """The correlations of the last points: ``{feature}_{other}_correlation_{window}``.
 

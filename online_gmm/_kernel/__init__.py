@@ -18,7 +18,7 @@ from online_gmm._kernel.components import (
     components_from_state,
 )
 from online_gmm._kernel.open_chain import OpenChain, open_chain_from_state
-from online_gmm._kernel.points import COMPILED, LARGEST, fill
+from online_gmm._kernel.points import COMPILED, LARGEST, fill, real, whole
 from online_gmm._kernel.stream import Stream, stream_from_state
 from online_gmm._kernel.windows import (
     AUTOCORRELATION,
@@ -63,6 +63,8 @@ __all__ = [
     "components_from_state",
     "fill",
     "open_chain_from_state",
+    "real",
     "stream_from_state",
+    "whole",
     "windows_from_state",
 ]

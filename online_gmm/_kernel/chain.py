@@ -30,7 +30,7 @@ else:
 
     from online_gmm._kernel.components import Components
 from online_gmm._kernel.components import components_from_state
-from online_gmm._kernel.points import doubles, zeros
+from online_gmm._kernel.points import block, doubles, flag, real, zeros
 
 LONG = 4.0
 """Beyond so many expected changes a gap tells nothing of the rates."""
@@ -504,7 +504,7 @@ class Chain:
             "components": parts,
             "transition": bytes(self.transition),
             "timed": bool(self.timed),
-            "temper": self.temper,
+            "temper": float(self.temper),
             "belief": bytes(self.belief),
         }
 
@@ -513,11 +513,14 @@ class Chain:
 
 
 def chain_from_state(state: dict[str, Any]) -> Chain:
+    components: Components = components_from_state(state["components"])
+    k: int = components.n_components
+    belief = block(state, "belief", k)
     result: Chain = Chain(
-        components_from_state(state["components"]),
-        doubles(state["transition"]),
-        state["timed"],
-        state["temper"],
+        components,
+        block(state, "transition", k * k),
+        flag(state["timed"], "timed"),
+        real(state["temper"], "temper", 0.0, 1.0),
     )
-    result.belief = doubles(state["belief"])
+    result.belief = belief
     return result

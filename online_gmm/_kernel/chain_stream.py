@@ -32,7 +32,8 @@ else:
     from online_gmm._kernel.points import fill
 from online_gmm._kernel.chain import chain_from_state
 from online_gmm._kernel.components import components_from_state
-from online_gmm._kernel.points import doubles, zeros
+from online_gmm._kernel.pace import pace_from_state
+from online_gmm._kernel.points import block, check_points, doubles, flag, grown, whole, zeros
 
 
 @cython.final
@@ -120,8 +121,8 @@ class ChainStream:
         self.times = zeros(lag + 1)
         self.capacity = capacity
         self.due = capacity
-        self.kept = zeros(capacity * d)
-        self.kept_times = zeros(capacity)
+        self.kept = zeros(0)
+        self.kept_times = zeros(0)
         self.log_density = 0.0
         self.spare_moments = zeros(k * k * self.width)
         self.spare_pairs = zeros(k * k * k)
@@ -405,6 +406,7 @@ class ChainStream:
                 self.average_flow[i] = self.flow[i]
         self.report.settle()
         self.n = 0
+        self.make_room(n)
         last: cython.double = float("-inf")
         for i in range(n):
             self.report.observe(
@@ -482,6 +484,18 @@ class ChainStream:
         return 0
 
     @cython.cfunc
+    def make_room(self, n: cython.Py_ssize_t) -> cython.int:
+        """For so many more points, or as many as are ever kept."""
+        d: cython.Py_ssize_t = len(self.point)
+        n += self.seen
+        if n > self.capacity:
+            n = self.capacity
+        if n > len(self.kept_times):
+            self.kept = grown(self.kept, n * d, self.capacity * d)
+            self.kept_times = grown(self.kept_times, n, self.capacity)
+        return 0
+
+    @cython.cfunc
     @cython.exceptval(check=False)
     def remember(
         self, x: cython.double[::1], at: cython.Py_ssize_t, time: cython.double
@@ -545,6 +559,7 @@ class ChainStream:
         i: cython.Py_ssize_t
         d: cython.Py_ssize_t = self.iterate.components.n_features
         missing: cython.double = float("nan")
+        self.make_room(end - begin)
         for i in range(begin, end):
             self.learn_at(x, i * d, missing if times is None else times[i])
             if self.seen == self.due:
@@ -555,6 +570,7 @@ class ChainStream:
     def learn_one(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
         """Learn a mapping, and return how many of the named features it has."""
         found: cython.Py_ssize_t = fill(x, names, self.point)
+        self.make_room(1)
         self.learn_at(self.point, 0, time)
         return found
 
@@ -620,6 +636,12 @@ class ChainStream:
     @property
     def outlier_gates(self) -> array[float]:
         return doubles(bytes(self.gates))
+
+    def lose_sight(self) -> None:
+        """Believe of the regime only what holds in the long run."""
+        self.iterate.settle()
+        if self.averaging:
+            self.report.settle()
 
     @property
     def n_points(self) -> int:
@@ -687,8 +709,8 @@ class ChainStream:
             "times": bytes(self.times),
             "capacity": self.capacity,
             "due": self.due,
-            "kept": bytes(self.kept),
-            "kept_times": bytes(self.kept_times),
+            "kept": self.points_kept(),
+            "kept_times": self.times_kept(),
         }
 
     def __reduce__(self) -> Any:
@@ -696,32 +718,53 @@ class ChainStream:
 
 
 def chain_stream_from_state(state: dict[str, Any]) -> ChainStream:
+    shape = state["iterate"]["components"]["shape"]
+    k, d, _ = shape
+    # a chain takes memory of this size
+    pairs = block(state, "pairs", whole(k, "n_components", 1) ** 3)
+    chain: Chain = chain_from_state(state["iterate"])
+    # not by an index, which is unchecked in here
+    schedule, _, _ = state["pace"]
+    lag = whole(state["lag"], "lag")
+    backs = block(state, "backs", (lag + 1) * k * k)
+    moments = block(state, "moments", len(state["moments"]) // 8)
     result: ChainStream = ChainStream(
-        chain_from_state(state["iterate"]),
-        doubles(state["prior"]),
-        state["averaging"],
-        state["every"],
-        state["pace"][0],
-        doubles(state["gates"]),
-        state["lag"],
-        state["capacity"],
+        chain,
+        block(state, "prior", k * k),
+        flag(state["averaging"], "averaging"),
+        whole(state["every"], "every", 1),
+        schedule,
+        block(state, "gates", d + 1, False),
+        lag,
+        whole(state["capacity"], "capacity"),
     )
+    if len(moments) != k * k * result.width:
+        raise ValueError(f"moments are not {k * k * result.width} doubles")
     if result.averaging:
+        if list(state["average"]["shape"]) != list(shape):
+            raise ValueError("the average has not the shape of the iterate")
+        if list(state["report"]["components"]["shape"]) != list(shape):
+            raise ValueError("the report has not the shape of the iterate")
         result.average = components_from_state(state["average"])
         result.report = chain_from_state(state["report"])
-    result.pace = Pace(*state["pace"])
-    result.n = state["n"]
-    result.seen = state["seen"]
-    result.n_outliers = state["n_outliers"]
-    result.n_empty = state["n_empty"]
-    result.origin = doubles(state["origin"])
-    result.moments = doubles(state["moments"])
-    result.pairs = doubles(state["pairs"])
-    result.flow = doubles(state["flow"])
-    result.average_flow = doubles(state["average_flow"])
-    result.backs = doubles(state["backs"])
-    result.times = doubles(state["times"])
-    result.due = state["due"]
-    result.kept = doubles(state["kept"])
-    result.kept_times = doubles(state["kept_times"])
+        if result.report.timed != chain.timed:
+            raise ValueError("of iterate and report only one is timed")
+    result.pace = pace_from_state(state["pace"])
+    result.n = whole(state["n"], "n")
+    result.seen = whole(state["seen"], "seen")
+    result.n_outliers = whole(state["n_outliers"], "n_outliers")
+    result.n_empty = whole(state["n_empty"], "n_empty")
+    result.origin = block(state, "origin", k * d)
+    result.moments = moments
+    result.pairs = pairs
+    result.flow = block(state, "flow", k * k)
+    result.average_flow = block(state, "average_flow", k * k)
+    result.backs = backs
+    result.times = block(state, "times", lag + 1, False)
+    result.due = whole(state["due"], "due", -1, result.capacity)
+    kept = min(result.seen, result.capacity)
+    points = block(state, "kept", kept * d, False)
+    check_points(points, "kept")
+    result.kept = points
+    result.kept_times = block(state, "kept_times", kept, False)
     return result

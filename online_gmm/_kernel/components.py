@@ -27,7 +27,7 @@ if cython.compiled:
 else:
     from math import exp, log, sqrt
 
-from online_gmm._kernel.points import doubles, permute, zeros
+from online_gmm._kernel.points import block, doubles, permute, real, whole, zeros
 
 FULL = 0
 TIED = 1
@@ -103,7 +103,7 @@ class Components:
         self.filled = zeros(n_components * n_features)
         self.spread = zeros(n_components * self.size)
         self.residual = zeros(n_features)
-        self.matrix = zeros(n_features * n_features)
+        self.matrix = zeros(self.size)
         self.order = array("q", bytes(8 * n_features))
 
     # -- E-step ---------------------------------------------------------------------------------
@@ -769,9 +769,9 @@ class Components:
         """All that learning goes on from, as plain values."""
         return {
             "shape": (self.n_components, self.n_features, self.kind),
-            "strength": self.strength,
-            "points": self.points,
-            "stale": self.stale,
+            "strength": float(self.strength),
+            "points": float(self.points),
+            "stale": float(self.stale),
             "prior": bytes(self.prior),
             "weight": bytes(self.weight),
             "center": bytes(self.center),
@@ -788,18 +788,27 @@ class Components:
 
 
 def components_from_state(state: dict[str, Any]) -> Components:
-    n_components, n_features, kind = state["shape"]
+    k, d, kind = state["shape"]
+    whole(k, "n_components", 1)
+    whole(d, "n_features", 1)
+    whole(kind, "kind", FULL, SPHERICAL)
+    dense = kind == FULL or kind == TIED
+    size = d * d if dense else d
+    # before anything is made of that size
+    weight = block(state, "weight", k)
+    center = block(state, "center", k * d)
+    scatter = block(state, "scatter", k * size)
     result: Components = Components(
-        n_components, n_features, kind, state["strength"], doubles(state["prior"])
+        k, d, kind, real(state["strength"], "strength"), block(state, "prior", size)
     )
-    result.points = state["points"]
-    result.stale = state["stale"]
-    result.weight = doubles(state["weight"])
-    result.center = doubles(state["center"])
-    result.scatter = doubles(state["scatter"])
-    result.mean = doubles(state["mean"])
-    result.factor = doubles(state["factor"])
-    result.inverse = doubles(state["inverse"])
-    result.log_norm = doubles(state["log_norm"])
-    result.log_coef = doubles(state["log_coef"])
+    result.points = real(state["points"], "points")
+    result.stale = real(state["stale"], "stale")
+    result.weight = weight
+    result.center = center
+    result.scatter = scatter
+    result.mean = block(state, "mean", k * d)
+    result.factor = block(state, "factor", k * size)
+    result.inverse = block(state, "inverse", k * d if dense else 1)
+    result.log_norm = block(state, "log_norm", k)
+    result.log_coef = block(state, "log_coef", k)
     return result

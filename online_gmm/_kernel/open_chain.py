@@ -30,7 +30,7 @@ else:
     from math import exp, log
 
     from online_gmm._kernel.points import fill
-from online_gmm._kernel.points import doubles, zeros
+from online_gmm._kernel.points import block, check_points, doubles, real, whole, zeros
 
 ALPHA = 0.1
 """Share of the changes that lead to something new."""
@@ -505,7 +505,17 @@ class OpenChain:
         """All that learning goes on from, as plain values."""
         return {
             "shape": (self.d, self.capacity, self.hop),
-            "rates": (self.look, self.temper, self.stay, self.novelty, self.floor, self.strength),
+            "rates": tuple(
+                float(rate)
+                for rate in (
+                    self.look,
+                    self.temper,
+                    self.stay,
+                    self.novelty,
+                    self.floor,
+                    self.strength,
+                )
+            ),
             "spans": (self.warm, self.birth, self.young, self.bounce),
             "places": (
                 self.alive,
@@ -520,7 +530,7 @@ class OpenChain:
                 self.n,
                 self.n_empty,
             ),
-            "last": self.last,
+            "last": float(self.last),
             "count": bytes(self.count),
             "mean": bytes(self.mean),
             "scatter": bytes(self.scatter),
@@ -537,7 +547,10 @@ class OpenChain:
         return open_chain_from_state, (self.state(),)
 
 
-def integers(data: bytes) -> array[int]:
+def integers(state: dict[str, Any], name: str, size: int) -> array[int]:
+    data = state[name]
+    if type(data) is not bytes or len(data) != 8 * size:
+        raise ValueError(f"{name} are not {size} integers")
     values = array("q")
     values.frombytes(data)
     return values
@@ -545,33 +558,51 @@ def integers(data: bytes) -> array[int]:
 
 def open_chain_from_state(state: dict[str, Any]) -> OpenChain:
     d, capacity, hop = state["shape"]
-    look, temper, stay, novelty, floor, strength = state["rates"]
+    whole(d, "n_features", 1)
+    whole(capacity, "max_components", 1)
+    whole(hop, "hop", 1)
+    look, temper, stay, novelty, floor, strength = (real(rate, "rate") for rate in state["rates"])
+    warm, birth, young, bounce = (whole(span, "span") for span in state["spans"])
+    if birth < 2:
+        raise ValueError("a birth takes 2 looks at least")
+    # before anything is made of that size
+    recent = block(state, "recent", birth * d, False)
+    mean = block(state, "mean", capacity * d)
     result: OpenChain = OpenChain(
-        d, capacity, hop, 1, (temper, 1.0, novelty, floor, strength), state["spans"], state["last"]
+        d,
+        capacity,
+        hop,
+        1,
+        (temper, 1.0, novelty, floor, strength),
+        (warm, birth, young, bounce),
+        real(state["last"], "last", float("-inf")),
     )
     result.look = look
     result.stay = stay
-    (
-        result.alive,
-        result.looks,
-        result.next_number,
-        result.now,
-        result.regime,
-        result.before,
-        result.entered,
-        result.held,
-        result.shown,
-        result.n,
-        result.n_empty,
-    ) = state["places"]
-    result.count = doubles(state["count"])
-    result.mean = doubles(state["mean"])
-    result.scatter = doubles(state["scatter"])
-    result.variance = doubles(state["variance"])
-    result.pool = doubles(state["pool"])
-    result.belief = doubles(state["belief"])
-    result.number = integers(state["number"])
-    result.used = integers(state["used"])
-    result.born = integers(state["born"])
-    result.recent = doubles(state["recent"])
+    alive, looks, next_number, now, regime, before, entered, held, shown, n, n_empty = state[
+        "places"
+    ]
+    result.alive = whole(alive, "alive", 0, capacity)
+    result.looks = whole(looks, "looks")
+    result.next_number = whole(next_number, "next_number", 1)
+    highest = max(alive - 1, 0)
+    result.now = capacity if now == capacity else whole(now, "now", 0, highest)
+    result.regime = whole(regime, "regime", 0, highest)
+    result.before = whole(before, "before", -1, highest)
+    result.entered = whole(entered, "entered")
+    result.held = whole(held, "held", 0, looks)
+    result.shown = whole(shown, "shown")
+    result.n = whole(n, "n")
+    result.n_empty = whole(n_empty, "n_empty")
+    result.count = block(state, "count", capacity)
+    result.mean = mean
+    result.scatter = block(state, "scatter", capacity * d)
+    result.variance = block(state, "variance", capacity * d)
+    result.pool = block(state, "pool", d)
+    result.belief = block(state, "belief", capacity + 1)
+    result.number = integers(state, "number", capacity)
+    result.used = integers(state, "used", capacity)
+    result.born = integers(state, "born", capacity)
+    check_points(recent, "recent")
+    result.recent = recent
     return result

@@ -9,6 +9,8 @@ except ModuleNotFoundError:
 
 from typing import Any
 
+from online_gmm._kernel.points import flag, real
+
 if cython.compiled:
     from cython.cimports.libc.math import exp, pow
 else:
@@ -60,11 +62,24 @@ class Pace:
 
     def state(self) -> tuple[Any, float, float]:
         schedule = (
-            self.scale,
-            self.exponent,
-            self.floor,
-            self.half_life,
+            float(self.scale),
+            float(self.exponent),
+            float(self.floor),
+            float(self.half_life),
             bool(self.timed),
             bool(self.follows),
         )
-        return schedule, self.mass, self.last
+        return schedule, float(self.mass), float(self.last)
+
+
+def pace_from_state(state: Any) -> Pace:
+    (scale, exponent, floor, half_life, timed, follows), mass, last = state
+    schedule = (
+        real(scale, "scale", 0.0, 1.0),
+        real(exponent, "exponent", 0.0, 1.0),
+        real(floor, "floor", 0.0, 1.0),
+        real(half_life, "half_life"),
+        flag(timed, "timed"),
+        flag(follows, "follows"),
+    )
+    return Pace(schedule, real(mass, "mass"), real(last, "last", float("-inf")))

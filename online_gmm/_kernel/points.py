@@ -17,6 +17,9 @@ LARGEST = 1e150
 
 ABSENT = object()
 
+MOST = 2**40
+"""Of anything counted: products and doubles of it are no overflow."""
+
 
 def zeros(size: int) -> array[float]:
     return array("d", bytes(8 * size))
@@ -26,6 +29,55 @@ def doubles(data: bytes) -> array[float]:
     values = zeros(0)
     values.frombytes(data)
     return values
+
+
+def block(state: dict[str, Any], name: str, size: int, finite: bool = True) -> array[float]:
+    """Doubles of a state, which must be so many."""
+    i: cython.Py_ssize_t
+    data = state[name]
+    if type(data) is not bytes or len(data) != 8 * size:
+        raise ValueError(f"{name} are not {size} doubles")
+    values = doubles(data)
+    view: cython.double[::1] = values
+    if finite:
+        for i in range(len(view)):
+            if view[i] - view[i] != 0.0:
+                raise ValueError(f"{name} are not finite")
+    return values
+
+
+def check_points(values: cython.double[::1], name: str) -> None:
+    """Refuse what `fill` would not have let in."""
+    i: cython.Py_ssize_t
+    for i in range(len(values)):
+        if values[i] > 1e150 or values[i] < -1e150:
+            raise ValueError(f"{name} are beyond {LARGEST:g} in magnitude")
+
+
+def grown(values: cython.double[::1], least: int, most: int) -> array[float]:
+    """The same with room for at least and at most so many; for twice as many in between."""
+    old = bytes(values)
+    return doubles(old + bytes(max(8 * least, min(2 * len(old), 8 * most)) - len(old)))
+
+
+def whole(value: Any, name: str, least: int = 0, most: int = MOST) -> int:
+    """A number of a state, which must be whole and within these bounds."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} is not a whole number from {least} to {most}")
+    return value
+
+
+def real(value: Any, name: str, least: float = 0.0, most: float = 1e300) -> float:
+    """A number of a state, which must be within these bounds."""
+    if type(value) is not float or not least <= value <= most:
+        raise ValueError(f"{name} is not a number from {least:g} to {most:g}")
+    return value
+
+
+def flag(value: Any, name: str) -> bool:
+    if type(value) is not bool:
+        raise ValueError(f"{name} is neither true nor false")
+    return value
 
 
 def permute(values: cython.double[::1], order: list[int], size: cython.Py_ssize_t) -> None:

@@ -19,7 +19,8 @@ else:
     from online_gmm._kernel.pace import Pace
     from online_gmm._kernel.points import fill
 from online_gmm._kernel.components import components_from_state
-from online_gmm._kernel.points import doubles, zeros
+from online_gmm._kernel.pace import pace_from_state
+from online_gmm._kernel.points import block, check_points, doubles, flag, grown, whole, zeros
 
 
 @cython.final
@@ -86,7 +87,7 @@ class Stream:
         self.stride = 1
         self.kept = 0
         self.due = 2 * self.n
-        self.buffer = zeros(capacity * components.n_features)
+        self.buffer = zeros(0)
         self.watch(0, gates)
         self.point = zeros(components.n_features)
 
@@ -181,6 +182,17 @@ class Stream:
         return 0
 
     @cython.cfunc
+    def make_room(self, n: cython.Py_ssize_t) -> cython.int:
+        """For so many more points, or as many as are ever kept."""
+        d: cython.Py_ssize_t = self.iterate.n_features
+        n += self.kept
+        if n > self.capacity:
+            n = self.capacity
+        if n * d > len(self.buffer):
+            self.buffer = grown(self.buffer, n * d, self.capacity * d)
+        return 0
+
+    @cython.cfunc
     @cython.exceptval(check=False)
     def keep(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
         i: cython.Py_ssize_t
@@ -216,6 +228,7 @@ class Stream:
         """Keep the points of the warm start."""
         i: cython.Py_ssize_t
         learnt: cython.Py_ssize_t = self.n
+        self.make_room(n)
         for i in range(n):
             self.n = learnt - n + i + 1
             self.keep(x, i * self.iterate.n_features)
@@ -266,6 +279,7 @@ class Stream:
         i: cython.Py_ssize_t
         d: cython.Py_ssize_t = self.iterate.n_features
         missing: cython.double = float("nan")
+        self.make_room(end - begin)
         for i in range(begin, end):
             self.learn_at(x, i * d, missing if times is None else times[i])
             if self.n >= self.due:
@@ -276,6 +290,7 @@ class Stream:
     def learn_one(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
         """Learn a mapping, and return how many of the named features it has."""
         found: cython.Py_ssize_t = fill(x, names, self.point)
+        self.make_room(1)
         self.learn_at(self.point, 0, time)
         return found
 
@@ -302,6 +317,8 @@ class Stream:
         """Keep these points, every stride-th of all, in place of those kept."""
         i: cython.Py_ssize_t
         values: cython.double[::1] = doubles(points)
+        self.kept = 0
+        self.make_room(len(points) // (8 * self.iterate.n_features))
         self.kept = len(points) // (8 * self.iterate.n_features)
         for i in range(self.kept * self.iterate.n_features):
             self.buffer[i] = values[i]
@@ -369,26 +386,39 @@ class Stream:
 
 
 def stream_from_state(state: dict[str, Any]) -> Stream:
-    schedule, _, last = state["pace"]
+    iterate, average, report = (state[name] for name in ("iterate", "average", "report"))
+    if not tuple(iterate["shape"]) == tuple(average["shape"]) == tuple(report["shape"]):
+        raise ValueError("average and report have not the shape of the iterate")
+    components: Components = components_from_state(iterate)
+    # not by an index, which is unchecked in here
+    schedule, _, _ = state["pace"]
+    d: int = components.n_features
     result: Stream = Stream(
-        components_from_state(state["iterate"]),
-        state["averaging"],
-        state["every"],
+        components,
+        flag(state["averaging"], "averaging"),
+        whole(state["every"], "every", 1),
         schedule,
-        last,
-        doubles(state["gates"]),
-        state["capacity"],
+        0.0,
+        block(state, "gates", d + 1, False),
+        whole(state["capacity"], "capacity"),
     )
-    result.average = components_from_state(state["average"])
-    result.report = components_from_state(state["report"])
-    result.n = state["n"]
-    result.pace = Pace(*state["pace"])
-    result.n_outliers = state["n_outliers"]
-    result.n_empty = state["n_empty"]
-    result.due = state["due"]
-    result.hold(state["buffer"], state["stride"])
-    result.watch(state["room"], doubles(state["stray_gates"]))
-    result.n_strays = state["n_strays"]
-    result.strays = doubles(state["strays"])
-    result.stray_at = doubles(state["stray_at"])
+    result.average = components_from_state(average)
+    result.report = components_from_state(report)
+    result.pace = pace_from_state(state["pace"])
+    result.n = whole(state["n"], "n", 1)
+    result.n_outliers = whole(state["n_outliers"], "n_outliers")
+    result.n_empty = whole(state["n_empty"], "n_empty")
+    result.due = whole(state["due"], "due", 0, 2**62)
+    kept = len(state["buffer"]) // (8 * d)
+    if kept > result.capacity:
+        raise ValueError("buffer holds more points than capacity")
+    check_points(block(state, "buffer", kept * d, False), "buffer")
+    result.hold(state["buffer"], whole(state["stride"], "stride", 1))
+    room = whole(state["room"], "room")
+    strays = block(state, "strays", room * d, False)
+    result.watch(room, block(state, "stray_gates", d + 1, False))
+    result.n_strays = whole(state["n_strays"], "n_strays")
+    check_points(strays, "strays")
+    result.strays = strays
+    result.stray_at = block(state, "stray_at", room)
     return result

@@ -28,7 +28,7 @@ else:
     from math import log, log1p, sqrt
 
     from online_gmm._kernel.points import fill
-from online_gmm._kernel.points import doubles, zeros
+from online_gmm._kernel.points import block, check_points, doubles, flag, real, whole, zeros
 
 MEAN = 0
 LOG_SD = 1
@@ -288,11 +288,11 @@ class Track:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self.filled = state["filled"]
-        self.head = doubles(state["head"])
-        self.origin = doubles(state["origin"])
-        self.tail = doubles(state["tail"])
-        self.last_origin = doubles(state["last_origin"])
+        self.filled = whole(state["filled"], "filled", 0, self.length)
+        self.head = block(state, "head", len(self.head), False)
+        self.origin = block(state, "origin", len(self.origin), False)
+        self.tail = block(state, "tail", len(self.tail), False)
+        self.last_origin = block(state, "last_origin", len(self.last_origin), False)
 
 
 def columns_of(kind: int, n_features: int) -> list[tuple[int, int]]:
@@ -300,6 +300,22 @@ def columns_of(kind: int, n_features: int) -> list[tuple[int, int]]:
     if kind == CORRELATION:
         return [(i, j) for i in range(n_features) for j in range(i + 1, n_features)]
     return [(i, i) for i in range(n_features)]
+
+
+def n_columns(kind: int, n_features: int) -> int:
+    return n_features * (n_features - 1) // 2 if kind == CORRELATION else n_features
+
+
+def each_of(statistics: tuple[int, ...], lags: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Statistics with their lags."""
+    return [(kind, lag) for kind in statistics for lag in (lags if kind in LAGGED else (0,))]
+
+
+def tracks_of(statistics: tuple[int, ...], lags: tuple[int, ...]) -> list[tuple[int, int]]:
+    """The sums behind them, each once."""
+    sources = [(SOURCES.get(kind, kind), lag) for kind, lag in each_of(statistics, lags)]
+    spread = [(LOG_SD, 0)] if LOG_ROUGHNESS in statistics else []
+    return list(dict.fromkeys(sources + spread))
 
 
 @cython.cfunc
@@ -381,10 +397,9 @@ class Windows:
         self.floor = floor
         self.statistics = statistics
         self.n_features = len(names)
-        each = [(kind, lag) for kind in statistics for lag in (lags if kind in LAGGED else (0,))]
+        each = each_of(statistics, lags)
         sources = [(SOURCES.get(kind, kind), lag) for kind, lag in each]
-        spread = [(LOG_SD, 0)] if LOG_ROUGHNESS in statistics else []
-        place = {source: i for i, source in enumerate(dict.fromkeys(sources + spread))}
+        place = {source: i for i, source in enumerate(tracks_of(statistics, lags))}
         self.tracks = [
             Track(kind, len(names), window, lag, kind == LOG_SD and SKEWNESS in statistics)
             for kind, lag in place
@@ -410,6 +425,11 @@ class Windows:
     def known(self) -> tuple[Any, ...]:
         """The names of the features."""
         return self.names
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """All that it was made with but the names."""
+        return bool(self.closed), self.window, self.lags, self.floor, self.statistics
 
     @property
     def outputs(self) -> tuple[Any, ...]:
@@ -565,15 +585,35 @@ class Windows:
 
 
 def windows_from_state(state: dict[str, Any]) -> Windows:
-    result: Windows = Windows(
-        *(
-            state[name]
-            for name in ("names", "keys", "closed", "window", "lags", "floor", "statistics")
-        )
+    names, keys, lags, statistics = (
+        tuple(state[name]) for name in ("names", "keys", "lags", "statistics")
     )
-    result.n = state["n"]
-    result.newest = state["newest"]
-    result.rows = doubles(bytes(8 * result.n_features) + state["rows"])
+    d = len(names)
+    window = whole(state["window"], "window", 2)
+    for lag in lags:
+        whole(lag, "lag", 1, window - 1)
+    for kind in statistics:
+        whole(kind, "statistic", MEAN, LOG_ROUGHNESS)
+    # before anything is made of that size
+    rows = block(state, "rows", window * d, False)
+    check_points(rows, "rows")
+    if len(keys) != sum(n_columns(kind, d) for kind, _ in each_of(statistics, lags)):
+        raise ValueError("keys are not one for each column of each statistic")
+    for (kind, lag), its in zip(tracks_of(statistics, lags), state["tracks"], strict=True):
+        if len(its["tail"]) < 24 * n_columns(kind, d) * (window - lag + 1):
+            raise ValueError("tail is too short")
+    result: Windows = Windows(
+        names,
+        keys,
+        flag(state["closed"], "closed"),
+        window,
+        lags,
+        real(state["floor"], "floor"),
+        statistics,
+    )
+    result.n = whole(state["n"], "n")
+    result.newest = whole(state["newest"], "newest", 0, window)
+    result.rows = doubles(bytes(8 * d)) + rows
     for track, its in zip(result.tracks, state["tracks"], strict=True):
         track.load(its)
     return result

@@ -1,0 +1,496 @@
+"""Learners as bytes: what comes back, and what is refused."""
+
+import contextlib
+import datetime
+import hashlib
+import json
+import math
+import random
+import sys
+import warnings
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from river import cluster, preprocessing
+
+from online_gmm import (
+    Constant,
+    HalfLife,
+    OnlineGMM,
+    OnlineHMM,
+    OpenHMM,
+    PowerDecay,
+    Segmenter,
+    Trailing,
+    TrailingAutocorrelation,
+    TrailingCorrelation,
+    TrailingLogDifference,
+    TrailingLogSD,
+    TrailingMean,
+    state,
+)
+from online_gmm.learner import Learner
+from online_gmm.state import HEADER, VERSION, StateError
+from tests.conftest import KERNELS, PARTS
+from tests.golden import make
+
+GMM = {"n_components": 2, "warm_up": 12, "n_starts": 2, "seed": 1}
+MODELS = {
+    "full": lambda: OnlineGMM(**GMM),
+    "tied": lambda: OnlineGMM(**GMM, covariance_type="tied", capacity=16),
+    "diag": lambda: OnlineGMM(**GMM, covariance_type="diag", step_size=PowerDecay(1)),
+    "spherical": lambda: OnlineGMM(**GMM, covariance_type="spherical", capacity=0, prior=1),
+    "auto": lambda: OnlineGMM(**{**GMM, "n_components": "auto"}, max_components=3),
+    "recycle": lambda: OnlineGMM(**GMM, recycle=True, step_size=HalfLife(points=30)),
+    "timed": lambda: OnlineGMM(**GMM, time="t", late="skip", step_size=HalfLife(seconds=30.0)),
+    "named": lambda: OnlineGMM(**GMM, features=["b", "a"], order_by="a"),
+    "hmm": lambda: OnlineHMM(**GMM, lag=3, capacity=40),
+    "hmm, last iterate": lambda: OnlineHMM(**GMM, step_size=Constant(0.05), tempering=0.5),
+    "hmm, timed": lambda: OnlineHMM(**GMM, lag=2, time="t", late="learn", capacity=20),
+    "open": lambda: OpenHMM(window=8),
+    "open, few": lambda: OpenHMM(8, max_components=2, novelty=1, time="t", late="skip"),
+    "trailing": lambda: Trailing(5),
+    "trailing, lags": lambda: Trailing(
+        6, ("mean", "skewness", "rises", "log_roughness"), lag=[1, 3], features=("a", "b")
+    ),
+    "mean": lambda: TrailingMean(4),
+    "log sd": lambda: TrailingLogSD(4, features=["a"]),
+    "autocorrelation": lambda: TrailingAutocorrelation(5, lag=2),
+    "log difference": lambda: TrailingLogDifference(5),
+    "correlation": lambda: TrailingCorrelation(3),
+    "segments": lambda: Segmenter(OnlineGMM(**GMM), min_dwell=3, confirm=2),
+    "segments, smoothed": lambda: Segmenter(
+        OnlineHMM(**GMM, lag=2, time="t"), time="t", smoothed=True
+    ),
+}
+
+
+def points(n, seed=1):
+    """Two regimes in turn, some values missing, now and then a point that is late."""
+    rng = np.random.default_rng(seed)
+    rows = np.repeat(rng.choice([0.0, 8.0], size=n // 7 + 1), 7)[:n, None] + rng.normal(size=(n, 2))
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    times = np.arange(n) + rng.choice([0.0, -3.0, 0.5], p=[0.9, 0.05, 0.05], size=n)
+    return [
+        {"a": a, "b": b, "t": t} for (a, b), t in zip(rows.tolist(), times.tolist(), strict=True)
+    ]
+
+
+def seen_by(model, x):
+    """A point as a model wants it: without a time if it knows none, and not late if that raises."""
+    if getattr(model, "time", None) != "t":
+        return {name: value for name, value in x.items() if name != "t"}
+    late = getattr(getattr(model, "model", model), "late", None)
+    return {**x, "t": float(round(x["t"] + 3.0) * 10 + x["t"])} if late == "raise" else x
+
+
+def learn(model, rows):
+    for x in rows:
+        with contextlib.suppress(ValueError):  # late
+            model.learn_one(seen_by(model, x))
+
+
+def answers(model, x):
+    x = seen_by(model, x)
+    if hasattr(model, "transform_one"):
+        return repr(model.transform_one(x))
+    said = [model.predict_one(x)]
+    for name in ("predict_proba_one", "score_one", "assign_one"):
+        if hasattr(model, name):
+            said.append(getattr(model, name)(x))
+    for name in ("smoothed", "current", "events", "belief", "centers", "start", "change", "closed"):
+        if name != "start":
+            said.append(getattr(model, name, None))
+    return repr(said)
+
+
+def sealed(tree, version=VERSION):
+    """A tree with a checksum that is right."""
+    head, body = version.to_bytes(2, "little"), msgspec.msgpack.encode(tree)
+    digest = hashlib.blake2b(head + body, digest_size=16).digest()
+    return b"OGMM" + head + digest + body
+
+
+def tree_of(data):
+    return msgspec.msgpack.decode(data[HEADER:])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_goes_on_as_if_nothing_had_happened(name, compiled):
+    rows = points(100)
+
+    @settings(
+        max_examples=15 if compiled else 3,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.integers(0, 60), st.integers(1, 40))
+    def check(n, m):
+        model = MODELS[name]()
+        learn(model, rows[:n])
+        data = model.to_bytes()
+        again = type(model).from_bytes(data)
+        assert again.to_bytes() == data
+        assert repr(again) == repr(model)
+        for x in rows[n : n + m]:
+            assert answers(again, x) == answers(model, x)
+            learn(model, [x])
+            learn(again, [x])
+        assert again.to_bytes() == model.to_bytes()
+        assert data == type(model).from_bytes(data).to_bytes()
+
+    check()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_around_the_start_and_the_fits_after_it(name):
+    rows = points(60)
+    whole = MODELS[name]()
+    passed = MODELS[name]()
+    for x in rows:
+        learn(whole, [x])
+        learn(passed, [x])
+        passed = state.load(passed.to_bytes())
+    assert passed.to_bytes() == whole.to_bytes()
+    assert answers(passed, rows[0]) == answers(whole, rows[0])
+
+
+@pytest.mark.parametrize("kernel", ["interpreted"], indirect=True)
+@pytest.mark.skipif("compiled" not in KERNELS, reason="one kernel cannot differ from itself")
+@pytest.mark.parametrize("name", MODELS)
+def test_both_kernels_write_and_read_the_same(name, monkeypatch):
+    written = []
+    for kernel in ("interpreted", "compiled"):
+        for part, module in PARTS[kernel].items():
+            monkeypatch.setitem(sys.modules, part, module)
+        for part, loaded in list(sys.modules.items()):
+            if part.split(".")[0] == "online_gmm" and hasattr(loaded, "_kernel"):
+                monkeypatch.setattr(loaded, "_kernel", KERNELS[kernel])
+        model = MODELS[name]()
+        learn(model, points(50))
+        written.append(model.to_bytes())
+        for data in written:
+            again = state.load(data)
+            assert again.to_bytes() == data
+            learn(again, points(20, seed=2))
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (1, 2),
+        (1.5, "1.5"),
+        (True, 2),
+        (b"a", "a"),
+        (("a", 1), ("b", ("a", 2.0))),
+        (2**70, -(2**70)),
+        (2**64 - 1, -(2**63)),
+        (datetime.date(2024, 1, 1), datetime.datetime(2024, 1, 1, 2, 3, 4, 5)),
+    ],
+)
+def test_names_keep_their_types(names):
+    rows = [dict(zip(names, x.values(), strict=False)) for x in points(30)]
+    for warm_up in (10, 100):
+        model = OnlineGMM(2, warm_up=warm_up, seed=1, n_starts=2, features=names)
+        open_names = OnlineGMM(1, warm_up=warm_up, seed=1, n_starts=2)
+        for one in (model, open_names):
+            for x in rows:
+                one.learn_one(x)
+            again = OnlineGMM.from_bytes(one.to_bytes())
+            assert again.features == one.features
+            assert type(again.features) is type(one.features)
+            again.warm_up, one.warm_up = 1, 1
+            for each in (again, one):
+                each.is_started or each.warm_start()
+            there, here = again.mixture.features, one.mixture.features
+            assert there == here
+            assert [type(name) for name in there] == [type(name) for name in here]
+
+
+def test_names_of_numpy_come_back_as_pythons():
+    model = OnlineGMM(np.int64(2), warm_up=4, n_starts=2, features=[np.str_("a"), np.int64(3)])
+    for x in points(10):
+        model.learn_one({"a": x["a"], 3: x["b"]})
+    again = OnlineGMM.from_bytes(model.to_bytes())
+    assert [type(name) for name in again.mixture.features] == [str, int]
+    assert again.n_components == 2
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        None,
+        3,
+        2.5,
+        "noon",
+        b"noon",
+        (7, "noon"),
+        datetime.date(2024, 5, 6),
+        datetime.datetime(2024, 5, 6, 7, 8, 9, 10),
+        datetime.datetime(2024, 5, 6, 7, tzinfo=datetime.UTC),
+        datetime.datetime(2024, 5, 6, 7, fold=1),
+    ],
+)
+def test_times_of_segments_keep_their_types(time):
+    def segmenter():
+        return Segmenter(OnlineGMM(2), min_dwell=2)
+
+    model, again = segmenter(), segmenter()
+    for label in [0, 0, 1, 1, 0, 1, 0, 0, 0, 1]:
+        model.segment_one({"x": label, ("y", 1): None}, label, 0.5, t=time)
+        again.segment_one({"x": label, ("y", 1): None}, label, 0.5, t=time)
+        again = Segmenter.from_bytes(again.to_bytes())
+        assert repr((again.current, again.change, again.closed)) == repr(
+            (model.current, model.change, model.closed)
+        )
+    assert again.to_bytes() == model.to_bytes()
+
+
+def test_what_cannot_be_written_is_named():
+    with pytest.raises(TypeError, match=r"KMeans.*segment_one"):
+        Segmenter(cluster.KMeans(2)).to_bytes()
+
+    class Mine(OnlineGMM):
+        pass
+
+    assert type(Mine.from_bytes(Mine(2).to_bytes())) is Mine
+    with pytest.raises(StateError, match="Mine, which is not known"):
+        state.load(Mine(2).to_bytes())
+    with pytest.raises(TypeError, match="Mine"):
+        Segmenter(Mine(2)).to_bytes()
+    with pytest.raises(TypeError, match="Pipeline"):
+        Segmenter(preprocessing.StandardScaler() | OnlineGMM(2)).to_bytes()
+    segmenter = Segmenter(OnlineGMM(2))
+    segmenter.segment_one({"x": 1.0}, 0, t=datetime.timedelta(1))
+    with pytest.raises(TypeError, match=r"time of a point.*timedelta"):
+        segmenter.to_bytes()
+    with pytest.raises(TypeError, match=r"features.*frozenset"):
+        OnlineGMM(2, features=[frozenset()]).to_bytes()
+    with pytest.raises(TypeError, match="seed"):
+        OnlineGMM(2, seed=np.random.default_rng(1)).to_bytes()
+    with pytest.raises(TypeError, match="warm_up"):
+        OnlineGMM(2, warm_up=20.5).to_bytes()
+
+
+# -- what is refused ----------------------------------------------------------------------------
+
+
+def small():
+    model = TrailingMean(2)
+    model.learn_one({"x": 1.0})
+    return model.to_bytes()
+
+
+def test_every_cut_and_every_flip_is_noticed(compiled):
+    data = small()
+    for n in range(len(data)):
+        with pytest.raises(StateError):
+            state.load(data[:n])
+    with pytest.raises(StateError):
+        state.load(data + b"\0")
+    for i in range(len(data)):
+        for flip in (1, 128, 255):
+            with pytest.raises(StateError):
+                state.load(data[:i] + bytes([data[i] ^ flip]) + data[i + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "do not begin with 'OGMM'"),
+        (b"\x80\x04K\x01.", "do not begin with 'OGMM'"),
+        (b"OGM", "cut off after 3 bytes"),
+        (small()[:20], "cut off after 20 bytes"),
+        (small()[:-1], "damaged or cut off"),
+        (sealed([], version=VERSION + 1), f"version {VERSION + 1} .* reads up to {VERSION}"),
+        (sealed([], version=0), "no version 0"),
+        (sealed([]), "malformed"),
+        (sealed(["Popen", {}, {}]), "Popen, which is not known"),
+        (sealed(["OnlineGMM", {}, {}]), "the parameters are not n_components"),
+        (sealed({"a": 1}), "malformed"),
+        ("OGMM", "is a str"),
+        (None, "is a NoneType"),
+    ],
+)
+def test_the_message_says_what_is_wrong(data, message):
+    with pytest.raises(StateError, match=message):
+        state.load(data)
+
+
+def test_a_state_of_another_class():
+    data = OnlineHMM(2).to_bytes()
+    with pytest.raises(StateError, match=r"of an OnlineHMM; OnlineHMM.from_bytes"):
+        OnlineGMM.from_bytes(data)
+    with pytest.raises(StateError, match="of a TrailingMean"):
+        Learner.from_bytes(small())
+    assert type(Learner.from_bytes(data)) is OnlineHMM
+    assert type(state.load(bytearray(data))) is OnlineHMM
+
+
+def test_a_big_endian_machine_is_told(monkeypatch):
+    data = small()
+    monkeypatch.setattr(sys, "byteorder", "big")
+    with pytest.raises(StateError, match="little-endian"):
+        state.load(data)
+
+
+def test_what_is_nested_without_end_is_refused():
+    body = b"\x91" * 100_000
+    digest = hashlib.blake2b(b"\1\0" + body, digest_size=16).digest()
+    with pytest.raises(StateError, match="malformed"):
+        state.load(b"OGMM\1\0" + digest + body)
+    nested = None
+    for _ in range(3000):
+        nested = msgspec.msgpack.Ext(state.TUPLE, msgspec.msgpack.encode([nested]))
+    with pytest.raises(StateError, match="malformed"):
+        state.load(sealed(nested))
+
+
+def test_sizes_without_the_bytes_take_no_memory(compiled):
+    huge = 2**38
+    data = TrailingMean(4, features=["a"]).to_bytes()
+    name, params, its = tree_of(data)
+    with pytest.raises(StateError):
+        state.load(sealed([name, {**params, "window": huge}, {**its, "window": huge}]))
+    for model in (OnlineGMM(**GMM), OnlineHMM(**GMM), OpenHMM(8)):
+        learn(model, points(30))
+        name, params, its = tree_of(model.to_bytes())
+        for place in walk(its["stream"]):
+            if type(get(its["stream"], place)) is int:
+                broken = tree_of(model.to_bytes())
+                put(broken[2]["stream"], place, huge)
+                with contextlib.suppress(StateError):
+                    state.load(sealed(broken))
+
+
+def test_nothing_is_unpickled(monkeypatch):
+    for module in ("pickle", "_pickle", "marshal", "dill", "cloudpickle"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for build in MODELS.values():
+        model = build()
+        learn(model, points(20))
+        state.load(model.to_bytes())
+
+
+# -- hostile states -----------------------------------------------------------------------------
+
+
+def walk(tree, place=()):
+    """The places of all values in a tree."""
+    yield place
+    if isinstance(tree, dict | list):
+        for key in tree if isinstance(tree, dict) else range(len(tree)):
+            yield from walk(tree[key], (*place, key))
+
+
+def get(tree, place):
+    for key in place:
+        tree = tree[key]
+    return tree
+
+
+def put(tree, place, value):
+    get(tree, place[:-1])[place[-1]] = value
+
+
+def spoilt(value, rng):
+    """Something else in the place of a value."""
+    other = rng.choice([None, True, 0, -1, 1.5, "x", b"", [], {}, math.nan, [1, 2], 2**63])
+    if isinstance(value, bool):
+        return rng.choice([not value, other])
+    if isinstance(value, int):
+        near, minus = (
+            max(min(other, 2**63), -(2**63))
+            for other in (value + rng.choice([-2, -1, 1, 2]), -value)
+        )
+        return rng.choice([near, minus, 0, 2**31, 2**40, 2**62, -(2**63), float(value), other])
+    if isinstance(value, float):
+        return rng.choice([math.nan, math.inf, -math.inf, -value, 0.0, 1e300, 1e-320, 7, other])
+    if isinstance(value, bytes) and value:
+        changed = bytearray(value)
+        if len(value) >= 8:
+            at = 8 * rng.randrange(len(value) // 8)
+            number = rng.choice([math.nan, math.inf, -1.0, 0.0, 1e300, -1e149, 1e-320, 2.0])
+            changed[at : at + 8] = np.float64(number).tobytes()
+        return rng.choice(
+            [bytes(changed), bytes(changed), bytes(changed), value[:-8], value[:-1], value * 2, b""]
+        )
+    if isinstance(value, list) and value:
+        item = rng.choice(value)
+        return rng.choice([value[:-1], [*value, item], [item] * len(value), value[::-1], other])
+    return other
+
+
+def attack(data, rng):
+    """A state like this, with some values spoilt and a checksum that is right."""
+    name, params, its = tree_of(data)
+    for _ in range(rng.choice([1, 1, 1, 2, 4])):
+        place = rng.choice([place for place in walk(its) if place])
+        value = get(its, place)
+        if place[-1] == "model" and isinstance(value, bytes):
+            put(its, place, attack(value, rng))
+        elif rng.random() < 0.05 and isinstance(get(its, place[:-1]), dict):
+            del get(its, place[:-1])[place[-1]]
+        else:
+            put(its, place, spoilt(value, rng))
+    if rng.random() < 0.1:
+        # not to what would only make for long work
+        params[rng.choice(list(params))] = rng.choice([None, True, 1, 2, -1, 2.5, "x", [], {}])
+    return sealed([name, params, its])
+
+
+def use(model):
+    """What must do something sensible whatever the model has learnt."""
+    rows = points(50, seed=3)
+    learn(model, rows)
+    answers(model, rows[0])
+    if isinstance(model, Learner):
+        with contextlib.suppress(AttributeError):  # OpenHMM has none
+            assert model.mixture
+        model.learn_many(np.array([[x["a"], x["b"]] for x in rows]))
+
+
+def survives(data):
+    """Whether a state is read; then it can be used, or numbers that make no sense say so."""
+    try:
+        model = state.load(data)
+    except StateError:
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(ValueError, ArithmeticError):
+            use(model)
+    return True
+
+
+@pytest.mark.parametrize("kernel", sorted(KERNELS)[:1], indirect=True)
+@pytest.mark.parametrize("name", MODELS)
+def test_hostile_states(name):
+    rng = random.Random(name)
+    written = []
+    for n in (5, 45):
+        model = MODELS[name]()
+        learn(model, points(n))
+        written.append(model.to_bytes())
+    read = [survives(attack(rng.choice(written), rng)) for _ in range(150)]
+    assert 0 < sum(read) < len(read)
+
+
+# -- golden files -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", sorted(make.HERE.glob("*.state")), ids=lambda file: file.stem)
+def test_states_of_releases_are_read(file):
+    model = state.load(file.read_bytes())
+    told = make.story(model, make.points()[make.N :])
+    expected = json.loads(file.with_suffix(".json").read_text())
+    assert len(told[::20]) == len(expected)
+    for one, other in zip(told[::20], expected, strict=True):
+        assert one == pytest.approx(other, rel=1e-6, abs=1e-9)
+    assert model.to_bytes() == state.load(model.to_bytes()).to_bytes()
