@@ -321,8 +321,22 @@ class OnlineHMM(EMLearner):
     def lose_sight(self) -> None:
         """Say that the series is interrupted here: the next point may be in any regime.
 
-        What is learnt stays. Without this the next point is taken to follow the last one, with
-        times after the time between them. O(K^3).
+        What is learnt stays; of the regime only what holds in the long run is believed, and the
+        change across the gap is not counted. Without this the next point is taken to follow the
+        last one, with times after the time between them. Points kept for further fits (``capacity``)
+        are fitted as one series. O(K^2 (K + D^2)).
+
+        Examples
+        --------
+        >>> from online_gmm import OnlineHMM
+        >>> model = OnlineHMM(n_components=2, warm_up=40, seed=1)
+        >>> for x in [0.0, 0.1, -0.1, 0.0, 9.0, 9.1, 8.9, 9.0] * 8:
+        ...     model.learn_one({"x": x})
+        >>> round(model.belief[1], 2)
+        1.0
+        >>> model.lose_sight()
+        >>> round(model.belief[1], 2)
+        0.55
         """
         if self._stream is not None:
             self._stream.lose_sight()
@@ -368,7 +382,7 @@ class OnlineHMM(EMLearner):
 
     @property
     def belief(self) -> dict[int, float]:
-        """The probability of every regime at the last point learnt."""
+        """The probability of every regime at the last point learnt, or in the long run after a gap."""
         if self._stream is None:
             return dict.fromkeys(range(self._k), 1.0 / self._k)
         return dict(enumerate(self._stream.belief))

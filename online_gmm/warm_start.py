@@ -105,7 +105,8 @@ class WarmStart:
             "n_points": self.n_points,
             "method": self.method,
             "log_likelihood": float(self.log_likelihood),
-            "candidates": [[c.method, float(c.penalised)] for c in self.candidates],
+            "candidates": [c.method for c in self.candidates],
+            "penalised": np.array([c.penalised for c in self.candidates]).tobytes(),
             "criteria": [
                 [c.n_components, float(c.log_likelihood), float(c.bic), float(c.icl)]
                 for c in self.criteria
@@ -134,8 +135,12 @@ def start_from_state(state: dict[str, Any], features: tuple[Hashable, ...]) -> W
         instance(state["method"], str, "method"),
         instance(state["log_likelihood"], float, "log_likelihood"),
         tuple(
-            Candidate(instance(method, str, "method"), instance(penalised, float, "penalised"))
-            for method, penalised in state["candidates"]
+            Candidate(instance(method, str, "method"), penalised)
+            for method, penalised in zip(
+                state["candidates"],
+                np.frombuffer(instance(state["penalised"], bytes, "penalised")).tolist(),
+                strict=True,
+            )
         ),
         tuple(
             Criterion(

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import ComponentEvent, GaussianMixture, incremental
+from online_gmm import ComponentEvent, GaussianMixture, OnlineGMM, incremental
 from online_gmm.batch import BatchEM, BatchFit, fit
 from online_gmm.warm_start import WarmStart
 from replay.agreement import adjusted_rand
-from replay.progress import Progress
-from replay.run import Settings, start_with_what_came
-from replay.source import InputError, Row, Source
+from replay.progress import Progress, rows_of
+from replay.rows import InputError, Row, Source
+from replay.settings import Settings
 
 Matrix = NDArray[np.float64]
 
@@ -162,7 +162,7 @@ def converge(
     values = array("d")
     snapshots: list[tuple[int, GaussianMixture, tuple[ComponentEvent, ...]]] = []
     n = mark = 0
-    for row in progress(source, "streaming"):
+    for row in rows_of(progress, source, "streaming"):
         model.learn_one(row.values)
         if not has_value(row):
             continue
@@ -214,7 +214,7 @@ def exact(
     mark = 1
     for done in range(1, (passes or MOST_PASSES) + 1):
         before = em.mixture
-        for chunk in chunks(progress(source, f"pass {done}"), len(source.values)):
+        for chunk in chunks(rows_of(progress, source, f"pass {done}"), len(source.values)):
             em.accumulate(chunk)
         em.maximise()
         ended = passes is None and em.mixture.error(before) <= still
@@ -257,11 +257,11 @@ def started(
     """
     model = settings.learner(source.values)
     values = array("d")
-    for row in progress(source, "warm start"):
+    for row in rows_of(progress, source, "warm start"):
         if complete and any(map(math.isnan, row.values.values())):
             missing = next(name for name, value in row.values.items() if math.isnan(value))
             raise InputError(
-                f"{source.path}, line {row.line}, column {missing!r}: the value is missing, and "
+                f"{source.name}, line {row.line}, column {missing!r}: the value is missing, and "
                 "incremental EM needs all of them; fill it in or remove the row, or check with "
                 "--exact, which takes it as missing"
             )
@@ -273,6 +273,16 @@ def started(
         start_with_what_came(model, source)
     assert model.start is not None
     return model.start, np.frombuffer(values).reshape(-1, len(source.values))
+
+
+def start_with_what_came(model: OnlineGMM, source: Source) -> None:
+    """The warm start of a series shorter than its warm-up."""
+    if not model.n_points:
+        raise InputError(
+            f"{source.name}, column {', '.join(map(repr, source.values))}: no row has a value; at "
+            "least one is needed"
+        )
+    model.warm_start()
 
 
 def chunks(rows: Iterable[Row], width: int) -> Iterator[Matrix]:

@@ -24,8 +24,10 @@ from matplotlib.ticker import (
 
 from online_gmm.segments import Segment
 from replay.check import Comparison, IncrementalComparison, Tolerances
-from replay.run import LabelledRow, Model, labels_of
-from replay.source import InputError
+from replay.rows import InputError
+from replay.series import LabelledRow
+from replay.settings import Model, labels_of
+from replay.sinks import Onlooker
 
 OKABE_ITO = (
     "#0072B2",
@@ -74,7 +76,7 @@ class Sample:
         self._every = 1
 
     def add(self, labelled_row: LabelledRow) -> None:
-        row, assignment = labelled_row
+        row, assignment = labelled_row[:2]
         if self._n == 0:
             self.times = (row.time, row.time)
         if self._n % self._every == 0:
@@ -112,6 +114,20 @@ class Bands:
         changes = self.n_segments - 1
         too_many = "" if self.segments else ", too many to draw"
         return f"{changes:,} change{'' if changes == 1 else 's'} of regime{too_many}"
+
+
+class Picture(Onlooker):
+    """What `draw_series` draws of a series."""
+
+    def __init__(self) -> None:
+        self.sample = Sample()
+        self.bands = Bands()
+
+    def row(self, labelled_row: LabelledRow) -> None:
+        self.sample.add(labelled_row)
+
+    def segment(self, key: str, segment: Segment) -> None:
+        self.bands.add(segment)
 
 
 def draw_series(sample: Sample, bands: Bands, model: Model, title: str, path: Path) -> None:
@@ -177,7 +193,7 @@ def draw_series(sample: Sample, bands: Bands, model: Model, title: str, path: Pa
 def _draw_bands(axes: Axes, segments: Sequence[Segment]) -> None:
     """The ground of each segment, and a line where one ends and the next begins."""
     for i, segment in enumerate(segments):
-        first, last = segment.start.row - 0.5, segment.end.row + 0.5
+        first, last = segment.start[0] - 0.5, segment.end[0] + 0.5
         colour = OKABE_ITO[segment.label % len(OKABE_ITO)]
         axes.axvspan(first, last, color=colour, alpha=0.15, linewidth=0, zorder=0)
         if i:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 LARGEST = 1e150
@@ -11,6 +12,10 @@ LARGEST = 1e150
 
 class InputError(Exception):
     """What is wrong with the input: which file, line and column, and what to do about it."""
+
+
+class CutOffError(InputError):
+    """The input ends where it should not; all before is good."""
 
 
 class Row(NamedTuple):
@@ -49,7 +54,9 @@ class Source(Protocol):
     Attributes
     ----------
     name
-        Of what they are read from, for people.
+        Of what they are read from at the moment, for people.
+    files
+        All that is read, if it is files.
     values
         The columns to learn, in order.
     time, key
@@ -60,14 +67,26 @@ class Source(Protocol):
         Where the row handed on last ends, in plain values: what `go_to` takes. Plain means None,
         bool, int, float, str, bytes and lists and dicts (of string keys) of these.
     done, size
-        How far the iteration is, and of how much; in bytes. ``size`` is None if there is no telling.
+        How far the iteration is, and of how much, in bytes; ``size`` is None if nobody can tell.
     """
 
-    name: str
-    values: tuple[str, ...]
-    time: str | None
-    key: str | None
-    timed: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def files(self) -> tuple[Path, ...]: ...
+
+    @property
+    def values(self) -> tuple[str, ...]: ...
+
+    @property
+    def time(self) -> str | None: ...
+
+    @property
+    def key(self) -> str | None: ...
+
+    @property
+    def timed(self) -> bool: ...
 
     def __iter__(self) -> Iterator[Row | None]:
         """The rows from where `go_to` has put it on; None where there is nothing for the moment."""
@@ -86,8 +105,17 @@ class Source(Protocol):
         """
         ...
 
+    @property
+    def wants_acknowledgement(self) -> bool:
+        """Whether whoever sends the rows sends no more before some are acknowledged."""
+        ...
+
     def acknowledge(self) -> None:
         """All rows handed on are safe: they need not be kept by whoever sends them."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
         ...
 
     @property

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from online_gmm import ComponentEvent, OnlineGMM
-from replay.run import LabelledRow
+from online_gmm import Assignment, ComponentEvent, OnlineGMM
+from replay.rows import Row
 
 
 class Summary:
@@ -33,8 +33,7 @@ class Summary:
         self._label = 0
         self._length = 0
 
-    def add(self, labelled_row: LabelledRow) -> None:
-        row, assignment = labelled_row
+    def add(self, row: Row, assignment: Assignment) -> None:
         self.n_rows += 1
         self.n_outliers += assignment.outlier
         self.n_missing += sum(map(math.isnan, row.values.values()))
@@ -50,6 +49,25 @@ class Summary:
         if self._length:
             self.lengths[self._label][self._length] += 1
         self._length = 0
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as plain values."""
+        return {
+            "counts": [self.n_rows, self.n_outliers, self.n_missing, self._label, self._length],
+            "lengths": {label: dict(lengths) for label, lengths in self.lengths.items()},
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Be what `state` was made of."""
+        (
+            self.n_rows,
+            self.n_outliers,
+            self.n_missing,
+            self._label,
+            self._length,
+        ) = state["counts"]
+        for label, lengths in state["lengths"].items():
+            self.lengths[label] = Counter(lengths)
 
     def n_labelled(self, *labels: int) -> int:
         return sum(length * count for length, count in self._lengths(labels).items())
@@ -98,8 +116,18 @@ class Chronicle:
         self._model = model
         self._n_rows = 0
 
-    def add(self, labelled_row: LabelledRow) -> None:
+    def add(self, row: Row) -> None:
         """Note what the row has brought about, when it has just been learnt."""
         self._n_rows += 1
         for event in self._model.events[len(self.happenings) :]:
-            self.happenings.append(Happening(self._n_rows, labelled_row.row.time, event))
+            self.happenings.append(Happening(self._n_rows, row.time, event))
+
+    def state(self) -> list[Any]:
+        """When it was, as plain values; what it was, the model knows."""
+        return [self._n_rows, [(row, time) for row, time, _ in self.happenings]]
+
+    def load(self, state: list[Any]) -> None:
+        """Be what `state` was made of."""
+        self._n_rows, moments = state
+        for (row, time), event in zip(moments, self._model.events, strict=True):
+            self.happenings.append(Happening(row, time, event))

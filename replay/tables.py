@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.table import Table
 
 from online_gmm import ComponentEvent, OnlineHMM
 from replay.check import Comparison, IncrementalComparison, marks
-from replay.run import Model, Segmentation, Settings, labels_of
+from replay.refusals import Refusals
+from replay.series import Series
+from replay.settings import Model, Settings, labels_of
 from replay.summary import Happening, Summary
 
 MOST_GONE = 6
@@ -79,6 +81,43 @@ def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
     return table
 
 
+def events_or_none(happenings: Sequence[Happening], timed: bool) -> Table | str:
+    """What happened to components, or that nothing did."""
+    return events_table(happenings, timed) if happenings else "no regime came or went"
+
+
+def fleet_table(listed: Sequence[tuple[str, Series]], n_series: int, key: str) -> Table:
+    """The series of some keys, one a line: in which regime each is, and since when."""
+    table = Table(title="Series", title_justify="left")
+    table.add_column(key)
+    for name in ("rows", "regime", "since", "changes", "outliers"):
+        table.add_column(name, justify="left" if name == "since" else "right")
+    for name, series in listed:
+        summary, segment = series.summary, series.last_segment or series.segmenter.current
+        label, since = ("-", "-") if segment is None else (segment.label, moment(segment.start))
+        table.add_row(
+            name,
+            f"{summary.n_rows:,}",
+            str(label),
+            since,
+            f"{series.n_changes:,}",
+            f"{summary.n_outliers:,}",
+        )
+    if len(listed) < n_series:
+        table.caption = f"the {len(listed)} of {n_series:,} with most rows"
+    return table
+
+
+def left_out(counts: Mapping[str, int], refusals: Refusals) -> list[str]:
+    """What was not labelled, and what never came; a line each, if there is any."""
+    lines = []
+    if refusals.counts:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in refusals.counts.items())
+        lines.append(f"refused: {reasons}")
+    lines += [f"{count:,} {what}" for what, count in counts.items() if count]
+    return lines
+
+
 def transition_table(model: OnlineHMM) -> Table:
     """Which regime follows which: from one row to the next, or, with times, after a stay."""
     k = len(model.dwell)
@@ -117,19 +156,24 @@ def totals(summary: Summary) -> str:
     )
 
 
-def changes(segmentation: Segmentation, min_dwell: int, confirm: int) -> str:
+def changes(series: Series) -> str:
     """How often the regime changed, and which one it is now since when."""
-    n, last = segmentation.n_segments, segmentation.last
+    n, last, manner = series.n_segments, series.last_segment, series.manner
     assert last is not None
     options = ""
-    if (min_dwell, confirm) != (1, 1):
+    if (manner.min_dwell, manner.confirm) != (1, 1):
         segments = f"{n:,} segment{'' if n == 1 else 's'}"
-        options = f"with --min-dwell {min_dwell} --confirm {confirm}: {segments}, "
-    since = f"row {last.start.row:,}" + (f", {last.start.time}" if last.start.time else "")
+        options = f"with --min-dwell {manner.min_dwell} --confirm {manner.confirm}: {segments}, "
     return (
-        f"{options}{n - 1:,} change{'' if n == 2 else 's'} of regime; "
-        f"in regime {last.label} since {since}"
+        f"{options}{series.n_changes:,} change{'' if series.n_changes == 1 else 's'} of regime; "
+        f"in regime {last.label} since {moment(last.start)}"
     )
+
+
+def moment(start: tuple[int, str]) -> str:
+    """The row at which something began, and its time if it has one."""
+    row, time = start
+    return f"row {row:,}" + (f", {time}" if time else "")
 
 
 def comparison_table() -> Table:

@@ -134,6 +134,17 @@ class Stream:
             predicted = belief @ self.matrix(self.transition, gaps[i]) if i else belief
             belief = self.weighed(predicted, x, self.means, self.covs)[0]
         self.report_belief = belief
+        self.lost = False
+
+    def lose_sight(self):
+        """The next place is any, and tells nothing of what was before."""
+        self.rho = [
+            np.repeat(np.einsum("k,ik...->i...", self.belief, rho)[:, None], len(self.means), 1)
+            for rho in self.rho
+        ]
+        self.belief = stationary(self.transition, self.timed)
+        self.report_belief = stationary(self.reported[2], self.timed)
+        self.lost = True
 
     def matrix(self, transition, gap):
         return expm(transition * gap) if self.timed else transition
@@ -170,6 +181,8 @@ class Stream:
             for i in range(k):
                 moved[i, i] += g * new[s][i]
             self.rho[s] = moved
+        if self.__dict__.pop("lost", False):
+            return
         # pairs: [i, k, j]
         self.rho[3] = g * flow.transpose(0, 2, 1) + (1.0 - g) * np.einsum(
             "hk,ihj->ikj", back, self.rho[3]

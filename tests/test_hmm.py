@@ -176,6 +176,57 @@ def test_looking_back_is_smoothing():
         model.look_back(-1)
 
 
+def test_after_sight_is_lost_the_regime_may_be_any():
+    lag = 4
+    model, _ = started(140, warm_up=120, lag=lag, **FROZEN)
+    mixture, transition = model.mixture, model.transition
+    pi = naive_hmm.stationary(transition)
+    before = [model.look_back(back).probabilities for back in range(lag + 1)]
+    model.lose_sight()
+    assert list(model.belief.values()) == pytest.approx(pi, abs=1e-9)
+    # of the points before the gap all is known that ever will be
+    for back in range(lag + 1):
+        seen = model.look_back(back)
+        assert seen.probabilities == pytest.approx(before[back], abs=1e-12)
+    more = series(10, seed=9)
+    for n, x in enumerate(dicts(more), 1):
+        log_b = naive_hmm.log_densities(more[:n], mixture.means, mixture.covariances)
+        alpha, gamma, _, log_p = naive_hmm.forward_backward(log_b, [transition] * (n - 1), pi)
+        assert list(model.predict_proba_one(x).values()) == pytest.approx(alpha[-1], abs=1e-9)
+        assert model.score_one(x) == pytest.approx(log_p[-1], rel=1e-9)
+        again = OnlineHMM.from_bytes(model.to_bytes())
+        again.learn_one(x)
+        model.learn_one(x)
+        assert again.to_bytes() == model.to_bytes()
+        assert list(model.belief.values()) == pytest.approx(alpha[-1], abs=1e-9)
+        for back in range(lag + 1):
+            expected = gamma[-1 - back] if back < n else list(before[back - n].values())
+            probabilities = list(model.look_back(back).probabilities.values())
+            assert probabilities == pytest.approx(expected, abs=1e-7)
+    np.testing.assert_allclose(model.transition, transition)
+    np.testing.assert_allclose(model.mixture.means, mixture.means)
+
+
+@pytest.mark.parametrize("average", [True, False])
+def test_a_gap_teaches_nothing(average):
+    model, X = started(300, average=average)
+    means, transition = model.mixture.means, model.transition
+    for _ in range(50):
+        model.lose_sight()
+        model.learn_one({"a": None, "b": None})
+    np.testing.assert_allclose(model.mixture.means, means)
+    np.testing.assert_allclose(model.transition, transition)
+    assert model.n_points == len(X)
+
+
+def test_nothing_is_in_sight_before_the_start():
+    model = OnlineHMM(2, warm_up=10)
+    model.learn_one({"x": 1.0})
+    before = model.to_bytes()
+    model.lose_sight()
+    assert model.to_bytes() == before
+
+
 def test_series_as_a_whole(kernel):
     model, _ = started()
     X = series(50, seed=5)

@@ -72,6 +72,8 @@ class ChainStream:
     lag: cython.Py_ssize_t
     backs: cython.double[::1]
     times: cython.double[::1]
+    lost: cython.bint  # sight, since the last point
+    parting: cython.double[::1]  # the belief in where that one was
     # the first points
     capacity: cython.Py_ssize_t
     due: cython.Py_ssize_t
@@ -119,6 +121,8 @@ class ChainStream:
         self.lag = lag
         self.backs = zeros((lag + 1) * k * k)
         self.times = zeros(lag + 1)
+        self.lost = False
+        self.parting = zeros(k)
         self.capacity = capacity
         self.due = capacity
         self.kept = zeros(0)
@@ -150,6 +154,8 @@ class ChainStream:
         share: cython.double
         # a gap that tells nothing of the rates takes nothing from what is known of them
         told: cython.double = g if not chain.timed or chain.n_nodes > 0 else 0.0
+        if self.lost:
+            told = 0.0
         old: cython.double[::1] = self.moments
         new: cython.double[::1] = self.spare_moments
         old_pairs: cython.double[::1] = self.pairs
@@ -510,7 +516,11 @@ class ChainStream:
             self.kept_times[self.seen] = time
         self.seen += 1
         for i in range(k * k):
-            self.backs[slot * k * k + i] = self.report.back[i]
+            # out of sight, where it was is what was believed then, wherever it is now
+            self.backs[slot * k * k + i] = (
+                self.parting[i // k] if self.lost else self.report.back[i]
+            )
+        self.lost = False
         self.times[slot] = time
         return 0
 
@@ -528,7 +538,7 @@ class ChainStream:
         if lag > self.lag or lag >= self.seen:
             return None
         for j in range(k):
-            self.gamma[j] = self.report.belief[j]
+            self.gamma[j] = self.parting[j] if self.lost else self.report.belief[j]
         for i in range(lag):
             back = (self.seen - 1 - i) % (self.lag + 1) * k * k
             for h in range(k):
@@ -638,7 +648,36 @@ class ChainStream:
         return doubles(bytes(self.gates))
 
     def lose_sight(self) -> None:
-        """Believe of the regime only what holds in the long run."""
+        """Believe of the next regime only what holds in the long run.
+
+        The statistics become the same given each place: it tells nothing of what was before.
+        """
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        p: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        n: cython.Py_ssize_t = self.iterate.n
+        belief: cython.double[::1] = self.iterate.belief
+        total: cython.double
+        if self.lost:
+            return
+        for i in range(n):
+            for p in range(self.width):
+                total = 0.0
+                at = i * n * self.width + p
+                for k in range(n):
+                    total += belief[k] * self.moments[at + k * self.width]
+                for k in range(n):
+                    self.moments[at + k * self.width] = total
+        for i in range(n * n):
+            total = 0.0
+            for k in range(n):
+                total += belief[k] * self.pairs[i * n + k]
+            for k in range(n):
+                self.pairs[i * n + k] = total
+        for k in range(n):
+            self.parting[k] = self.report.belief[k]
+        self.lost = True
         self.iterate.settle()
         if self.averaging:
             self.report.settle()
@@ -707,6 +746,7 @@ class ChainStream:
             "lag": self.lag,
             "backs": bytes(self.backs),
             "times": bytes(self.times),
+            "parting": bytes(self.parting) if self.lost else None,
             "capacity": self.capacity,
             "due": self.due,
             "kept": self.points_kept(),
@@ -761,6 +801,9 @@ def chain_stream_from_state(state: dict[str, Any]) -> ChainStream:
     result.average_flow = block(state, "average_flow", k * k)
     result.backs = backs
     result.times = block(state, "times", lag + 1, False)
+    if state["parting"] is not None:
+        result.parting = block(state, "parting", k)
+        result.lost = True
     result.due = whole(state["due"], "due", -1, result.capacity)
     kept = min(result.seen, result.capacity)
     points = block(state, "kept", kept * d, False)

@@ -361,8 +361,8 @@ class Stream:
         """All that learning goes on from, as plain values."""
         return {
             "iterate": self.iterate.state(),
-            "average": self.average.state(),
-            "report": self.report.state(),
+            "average": self.average.state() if self.averaging else None,
+            "report": self.report.state() if self.averaging else None,
             "averaging": bool(self.averaging),
             "every": self.every,
             "n": self.n,
@@ -375,10 +375,14 @@ class Stream:
             "due": self.due,
             "buffer": self.points_kept(),
             "room": self.room,
-            "n_strays": self.n_strays,
-            "stray_gates": bytes(self.stray_gates),
-            "strays": bytes(self.strays),
-            "stray_at": bytes(self.stray_at),
+            "strays": {
+                "n": self.n_strays,
+                "gates": bytes(self.stray_gates),
+                "points": bytes(self.strays),
+                "at": bytes(self.stray_at),
+            }
+            if self.room > 0
+            else None,
         }
 
     def __reduce__(self) -> Any:
@@ -387,8 +391,6 @@ class Stream:
 
 def stream_from_state(state: dict[str, Any]) -> Stream:
     iterate, average, report = (state[name] for name in ("iterate", "average", "report"))
-    if not tuple(iterate["shape"]) == tuple(average["shape"]) == tuple(report["shape"]):
-        raise ValueError("average and report have not the shape of the iterate")
     components: Components = components_from_state(iterate)
     # not by an index, which is unchecked in here
     schedule, _, _ = state["pace"]
@@ -402,8 +404,11 @@ def stream_from_state(state: dict[str, Any]) -> Stream:
         block(state, "gates", d + 1, False),
         whole(state["capacity"], "capacity"),
     )
-    result.average = components_from_state(average)
-    result.report = components_from_state(report)
+    if result.averaging:
+        if not tuple(iterate["shape"]) == tuple(average["shape"]) == tuple(report["shape"]):
+            raise ValueError("average and report have not the shape of the iterate")
+        result.average = components_from_state(average)
+        result.report = components_from_state(report)
     result.pace = pace_from_state(state["pace"])
     result.n = whole(state["n"], "n", 1)
     result.n_outliers = whole(state["n_outliers"], "n_outliers")
@@ -415,10 +420,12 @@ def stream_from_state(state: dict[str, Any]) -> Stream:
     check_points(block(state, "buffer", kept * d, False), "buffer")
     result.hold(state["buffer"], whole(state["stride"], "stride", 1))
     room = whole(state["room"], "room")
-    strays = block(state, "strays", room * d, False)
-    result.watch(room, block(state, "stray_gates", d + 1, False))
-    result.n_strays = whole(state["n_strays"], "n_strays")
-    check_points(strays, "strays")
-    result.strays = strays
-    result.stray_at = block(state, "stray_at", room)
+    if room > 0:
+        strays = state["strays"]
+        points = block(strays, "points", room * d, False)
+        check_points(points, "strays")
+        result.watch(room, block(strays, "gates", d + 1, False))
+        result.n_strays = whole(strays["n"], "n_strays")
+        result.strays = points
+        result.stray_at = block(strays, "at", room)
     return result

@@ -4,292 +4,344 @@ from __future__ import annotations
 
 import codecs
 import csv
-import datetime
-import difflib
-import gzip
 import io
 import math
 import re
 import zlib
-from collections.abc import Generator, Hashable, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Hashable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TextIO, cast
+from typing import Any, TextIO
+
+from replay.rows import LARGEST, CutOffError, InputError, Row
+from replay.sources.asked import (
+    LOOKED_AT,
+    NO_KEY,
+    NO_NUMBER,
+    NO_TIME,
+    NO_VALUE,
+    TAKEN_AS_MISSING,
+    Asked,
+)
+from replay.sources.reading import Input, digest
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 """What stands for a missing value, in any case."""
-LARGEST = 1e150
-"""The learner squares values; beyond this the squares are infinite."""
-DELIMITERS = (",", ";", "\t")
-LOOKED_AT = 100
-"""Rows looked at to find the columns that hold numbers."""
-
-
-class InputError(Exception):
-    """What is wrong with the input: which file, line and column, and what to do about it."""
+DELIMITERS = (",", ";", "\t", "|")
+WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
+"""A number with a decimal comma; or with a comma between thousands."""
+SHORT = "rows with too few cells"
+LONG = "rows with too many cells"
+BLANK = "blank lines"
+UNREADABLE = "rows with bytes that are not text"
+TORN = "rows with a stray quote"
 
 
 @dataclass(frozen=True)
-class Format:
-    """How a file is written.
+class Style:
+    """How a file is written; None finds it out.
 
     Parameters
     ----------
     delimiter
-        Between cells; None finds it in the first line.
+        Between cells: one of DELIMITERS, by the first line.
     decimal
-        The decimal mark, ``.`` or ``,``.
+        The decimal mark, ``.`` or ``,``; by the first rows. A comma is only found where it does not
+        stand between cells too.
     encoding
-        By which bytes become text.
+        By which bytes become text: UTF-8, or UTF-16 where its mark is.
     header
         Whether the first line names the columns; otherwise they are called 0, 1, ...
     """
 
     delimiter: str | None = None
-    decimal: str = "."
-    encoding: str = "utf-8"
+    decimal: str | None = None
+    encoding: str | None = None
     header: bool = True
 
 
-class Row(NamedTuple):
-    """One record: its line, its time and its values as written, and the values as numbers.
+class CsvFile:
+    """The rows of a CSV file, plain or gzipped, in constant memory; a `replay.rows.Source`.
 
-    ``seconds`` is the time as a number, where it is asked for.
-    """
-
-    line: int
-    time: str
-    texts: tuple[str, ...]
-    values: dict[Hashable, float]
-    seconds: float | None = None
-
-
-class Source:
-    """The rows of a CSV file, plain or gzipped, in constant memory; every iteration reads it anew.
+    Every iteration reads it anew.
 
     Parameters
     ----------
-    path
+    source
         The file.
-    values
-        The columns to learn, in order. When empty, the only column of numbers there is.
-    time
-        A column that is passed through as it is, or None.
+    asked
+        What is asked of it.
     style
-        How the file is written.
-    timed
-        Whether that column is read as well: seconds, or dates as ISO 8601 has them, each after the
-        one before.
+        How it is written.
+
+    Attributes
+    ----------
+    columns
+        All its columns.
 
     Raises
     ------
     InputError
         At once if the file cannot be read or lacks a column, and while iterating at the first row
-        that is not as it should be.
+        that is not as it should be, if that is asked for.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        values: Sequence[str] = (),
-        time: str | None = None,
-        style: Format = Format(),
-        timed: bool = False,
-    ) -> None:
-        self.path = path
-        self.style = style
-        self.timed = timed
-        self.columns: tuple[str, ...] = ()
-        self.last_line = 0
-        self._raw: BinaryIO | None = None
-        try:
-            codecs.lookup(style.encoding)
-        except LookupError:
-            raise InputError(
-                f"--encoding is {style.encoding!r}, which is not known; utf-8, utf-16, latin-1 "
-                "and cp1252 are common ones"
-            ) from None
-        if not path.is_file():
-            what = "is not a regular file" if path.exists() else "does not exist"
-            raise InputError(f"{path} {what}; give the path of a CSV file")
-        self.size = path.stat().st_size
-        self.delimiter = style.delimiter or self._find_delimiter()
-        self.columns = self._find_columns()
-        self.time = None if time is None else self._column(time, "--time")
-        self.values = tuple(self._column(name, "--value") for name in values) or self._only_values()
-        if len(set(self.values)) < len(self.values):
-            twice = next(name for name in self.values if self.values.count(name) > 1)
-            raise InputError(f"--value {twice!r} is given twice; once is enough")
-        if timed and self.time in self.values:
-            raise InputError(
-                f"--value {self.time!r} is the column of --time; with --irregular it tells the "
-                "time and is not learnt"
-            )
+    wants_acknowledgement = False
 
-    @property
-    def position(self) -> int:
-        """How far into the file the iteration under way is, of ``size`` bytes."""
-        return 0 if self._raw is None or self._raw.closed else self._raw.tell()
+    def __init__(self, source: Input, asked: Asked | None = None, style: Style = Style()) -> None:
+        self._input = source
+        self.name = source.name
+        self.files: tuple[Path, ...] = () if source.piped else (source.path,)
+        # the line that the record under way begins at, and the one before it
+        self._line, self._last = 1, ""
+        # lines of that record, and lines to be taken apart once more
+        self._fetched: list[str] = []
+        self._again: deque[str] = deque()
+        self._broken: str | None = None
+        self._start: dict[str, Any] | None = None
+        self.encoding = self._find_encoding(style.encoding)
+        self._header = style.header
+        # what is known of the format while it is found out
+        self.columns: tuple[str, ...] = ()
+        self.delimiter, self.decimal = style.delimiter or ",", style.decimal or "."
+        self.delimiter = style.delimiter or self._find_delimiter(style.decimal)
+        self.columns = self._find_columns(told=style.delimiter is not None)
+        self.decimal = style.decimal or self._find_decimal()
+        self._asked = asked = (asked or Asked()).of(
+            self.columns, self._bad_column, self._with_numbers
+        )
+        self.values = asked.values
+        self.time = asked.time
+        self.key = asked.key
+        self.timed = asked.timed and asked.time is not None
+        if self.timed:
+            place = self.columns.index(asked.time or "")
+            asked.clock.look_at(cells[place] for cells in self._first_rows() if len(cells) > place)
 
     def __iter__(self) -> Iterator[Row]:
+        asked, name = self._asked, self.name
         places = [self.columns.index(name) for name in self.values]
         targets = list(zip(self.values, places, strict=True))
-        time = None if self.time is None else self.columns.index(self.time)
-        decimal_comma = self.style.decimal == ","
-        seconds, before = None, (-math.inf, 0, "")
-        line = 1
-        with closing(self._rows()) as rows:
-            for line, cells in rows:
+        width = len(self.columns)
+        time, key, sequence = (
+            None if name is None else self.columns.index(name)
+            for name in (self.time, self.key, asked.sequence)
+        )
+        timed, decimal_comma = self.timed, self.decimal == ","
+        seconds: float | None = None
+        number_of: int | None = None
+        whose = ""
+        is_empty = self._start is None
+        fetched = self._fetched
+        n_blank = 0
+        with self._opened() as text, closing(self._records(text)) as records:
+            if self._line == 1 and self._header:
+                next(records)
+                self._pass(len(fetched))
+            for cells in records:
+                if len(cells) != width or n_blank:
+                    if not cells and self._broken is None:
+                        # at the end of a file blank lines mean nothing
+                        n_blank += 1
+                        continue
+                    for _ in range(n_blank):
+                        if width > 1:
+                            asked.refuse(self._blank_line(), name, self._line, BLANK, "")
+                            self._pass(1)
+                            continue
+                        # in a file of one column this is how a missing value looks
+                        line = self._pass(1)
+                        yield Row(line, "", ("",), {self.values[0]: math.nan})
+                    n_blank, is_empty = 0, False
+                    if len(cells) != width:
+                        self._refuse_line(*self._wrong(cells))
+                        continue
+                is_empty = False
+                line, content = self._line, fetched[0]
+                if len(fetched) > 1:
+                    content = "".join(fetched)
+                if "\ufffd" in content or "\0" in content:
+                    self._refuse_line(UNREADABLE, self._unreadable(content))
+                    continue
                 values: dict[Hashable, float] = {}
-                for name, place in targets:
-                    text = cells[place]
-                    try:
-                        if decimal_comma:
-                            text = _with_point(text)
-                        value = float(text)
-                        if not -LARGEST <= value <= LARGEST or "_" in text:
-                            value = number(text)
-                    except ValueError:
-                        value = self._missing(cells[place], line, name)
-                    values[name] = value
-                if self.timed and time is not None:
-                    seconds = self._seconds(cells[time], line)
-                    if seconds <= before[0]:
-                        raise self._bad(
-                            line, self.time, f"time {cells[time]!r} is not after {before[2]!r} in "
-                            f"line {before[1]}; sort the rows, or leave out --irregular"
-                        )  # fmt: skip
-                    before = seconds, line, cells[time]
+                try:
+                    for column, place in targets:
+                        cell = cells[place]
+                        try:
+                            value = float(cell.replace(",", ".") if decimal_comma else cell)
+                            if (
+                                not -LARGEST <= value <= LARGEST
+                                or "_" in cell
+                                or (decimal_comma and "." in cell)
+                            ):
+                                value = number(cell, self.decimal)
+                        except ValueError:
+                            value = self._missing(cell, line, column)
+                        values[column] = value
+                    if timed and time is not None:
+                        seconds = self._seconds(cells[time], line)
+                    if key is not None:
+                        whose = self._whose(cells[key], line)
+                    if sequence is not None:
+                        number_of = self._number(cells[sequence], line)
+                except _CellError as bad:
+                    asked.refuse(bad.error, name, line, bad.reason, content.rstrip("\r\n"))
+                    self._pass(len(fetched))
+                    continue
+                self._line, self._last = line + len(fetched), fetched[-1]
+                fetched.clear()
                 yield Row(
                     line,
                     "" if time is None else cells[time],
                     tuple([cells[place] for place in places]),
                     values,
                     seconds,
+                    whose,
+                    number_of,
                 )
-        self.last_line = line
-        if line == 1 and self.style.header:
+            self._pass(len(fetched))
+        if is_empty:
             raise self._bad(2, self.values[0], "no row follows the header; at least one is needed")
+
+    # -- where it is ----------------------------------------------------------------------------
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """Lines that are done with, and by what the file is known again."""
+        last = self._last.rstrip("\r\n")
+        return {
+            "lines": self._line - 1,
+            "known_by": self._input.known_by(),
+            "last": digest(last.encode()),
+        }
+
+    def go_to(self, position: dict[str, Any]) -> None:
+        self._input.must_be(position["known_by"])
+        self._start = position
+
+    @property
+    def done(self) -> int:
+        return self._input.done
+
+    @property
+    def size(self) -> int | None:
+        return self._input.size
+
+    def acknowledge(self) -> None:
+        """Nothing: a file stays."""
+
+    def close(self) -> None:
+        """Nothing: an iteration lets go of what it opens."""
+
+    def _pass(self, n: int) -> int:
+        """Be done with so many of the lines fetched; the number of the first."""
+        line = self._line
+        if n:
+            self._line, self._last = line + n, self._fetched[n - 1]
+            del self._fetched[:n]
+        return line
 
     # -- from bytes to records ------------------------------------------------------------------
 
     @contextmanager
-    def _open(self) -> Iterator[TextIO]:
+    def _text(self) -> Iterator[TextIO]:
         """The file as text; what does not decode becomes U+FFFD, to be found by line later."""
-        # utf-8-sig is utf-8 that skips a byte order mark
-        utf_8 = codecs.lookup(self.style.encoding).name == "utf-8"
-        encoding = "utf-8-sig" if utf_8 else self.style.encoding
-        try:
-            raw = self.path.open("rb")
-        except OSError as error:
-            raise InputError(f"{self.path} cannot be read: {error.strerror}") from None
-        with raw:
-            start = raw.peek(2)[:2]
-            if utf_8 and start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                raise self._bad(1, None, "the file is UTF-16; read it with --encoding utf-16")
-            packed = start == b"\x1f\x8b"
-            binary = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
-            self._raw = raw
-            with io.TextIOWrapper(binary, encoding, errors="replace", newline="") as text:
-                yield text
+        stream = self._input.open()
+        with io.TextIOWrapper(stream, self.encoding, errors="replace", newline="") as text:
+            yield text
+
+    @contextmanager
+    def _opened(self) -> Iterator[TextIO]:
+        """The file as text, from where it is to be read."""
+        start, self._start = self._start, None
+        self._line, self._last, self._broken = 1, "", None
+        self._fetched.clear()
+        self._again.clear()
+        with self._text() as text:
+            if start is not None and (n := start["lines"]):
+                self._line = n + 1
+                read = 0
+                for self._last in islice(text, n):
+                    read += 1
+                if read < n or digest(self._last.rstrip("\r\n").encode()) != start["last"]:
+                    raise self._input.changed()
+            yield text
 
     def _lines(self, text: TextIO) -> Iterator[str]:
-        line = 0
+        fetched, again = self._fetched, self._again
         try:
-            for line, content in enumerate(text, 1):
-                if "\ufffd" in content or "\0" in content:
-                    raise self._undecodable(line, content)
-                yield content
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise self._bad(
-                line + 1,
-                None,
-                f"the gzip data is damaged or cut off here ({error}); fetch it again",
+            while True:
+                while again:
+                    fetched.append(again.popleft())
+                    yield fetched[-1]
+                for content in text:
+                    fetched.append(content)
+                    yield content
+                    if again:
+                        break
+                else:
+                    return
+        except (EOFError, zlib.error) as error:
+            raise CutOffError(
+                f"{self.name}, line {self._line + len(fetched)}: the gzip data is damaged or cut "
+                f"off here ({error}); fetch it again"
             ) from None
         except UnicodeError as error:  # UTF-16 without its mark, for one
             raise self._bad(
-                line + 1,
+                self._line + len(fetched),
                 None,
-                f"the file is not {self.style.encoding} ({error}); choose another --encoding",
+                f"the file is not {self.encoding} ({error}); choose another --encoding",
             ) from None
 
-    def _undecodable(self, line: int, content: str) -> InputError:
-        mark = "\0" if "\0" in content else "\ufffd"
-        before = content[: content.index(mark)]
-        delimiter = getattr(self, "delimiter", ",")
-        place = max(len(next(csv.reader([before], delimiter=delimiter), ())) - 1, 0)
-        column = self.columns[place] if place < len(self.columns) else str(place)
-        if mark == "\0":
-            return self._bad(
-                line, column, "there is a NUL character, as when UTF-16 is read as something else; "
-                "try --encoding utf-16"
-            )  # fmt: skip
-        return self._bad(
-            line, column, f"there are bytes that are not {self.style.encoding}; "
-            "say what the file is written in, as in --encoding latin-1 or --encoding cp1252"
-        )  # fmt: skip
-
-    def _records(self) -> Generator[tuple[int, list[str]], None, None]:
-        """The line where each record begins, and its cells; a blank line has none."""
-        line = 1
-        with self._open() as text:
+    def _records(self, text: TextIO) -> Generator[list[str], None, None]:
+        """The cells of each record; a blank line has none, nor has one that is broken."""
+        while True:
             reader = csv.reader(self._lines(text), delimiter=self.delimiter, strict=True)
             try:
-                for cells in reader:
-                    yield line, cells
-                    line = reader.line_num + 1
+                yield from reader
+                return
             except csv.Error as error:
-                if "end of data" in str(error) or "field limit" in str(error):
-                    raise self._bad(
-                        line,
-                        None,
-                        'a quote (") is opened in this row and not closed; close it, '
-                        "or double it if it is meant as a character",
-                    ) from None
-                raise self._bad(
-                    line,
-                    None,
-                    f"this row cannot be taken apart ({error}); a quoted cell must end at its "
-                    "quote, and a quote within it must be doubled",
-                ) from None
+                self._broken = str(error)
+            yield []
 
-    def _rows(self) -> Generator[tuple[int, list[str]], None, None]:
-        """The records after the header, each with as many cells as there are columns."""
-        width = len(self.columns)
-        blank = 0
-        with closing(self._records()) as records:
-            if self.style.header:
-                next(records)
-            for line, cells in records:
-                if len(cells) != width or blank:
-                    if not cells:
-                        # at the end of a file blank lines mean nothing
-                        blank = blank or line
-                        continue
-                    if blank and width > 1:
-                        raise self._bad(
-                            blank, self.columns[0], "the line is blank; remove it, or fill it with "
-                            f"{self.delimiter!r} if all its values are missing"
-                        )  # fmt: skip
-                    if blank:
-                        # in a file of one column a blank line is how a missing value looks
-                        for missed in range(blank, line):
-                            yield missed, [""]
-                        blank = 0
-                    if len(cells) != width:
-                        raise self._wrong_width(line, cells)
-                yield line, cells
+    def _first_rows(self) -> Iterator[list[str]]:
+        """Those of the first rows that have as many cells as there are columns."""
+        n = LOOKED_AT + self._header
+        with self._opened() as text, closing(self._records(text)) as records:
+            for i, cells in enumerate(islice(records, n)):
+                if self._broken is not None:
+                    return
+                self._fetched.clear()
+                if (i or not self._header) and len(cells) == len(self.columns):
+                    yield cells
 
-    # -- the columns ----------------------------------------------------------------------------
+    # -- the format and the columns -------------------------------------------------------------
 
-    def _find_delimiter(self) -> str:
-        with self._open() as text:
-            first = next(self._lines(text), "")
-        candidates = [d for d in DELIMITERS if d != self.style.decimal]
-        counts = {d: re.sub(r'"[^"]*"', "", first).count(d) for d in candidates}
+    def _find_encoding(self, told: str | None) -> str:
+        if told is None:
+            marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            return "utf-16" if self._input.head(2) in marks else "utf-8-sig"
+        try:
+            utf_8 = codecs.lookup(told).name == "utf-8"
+        except LookupError:
+            raise InputError(
+                f"--encoding is {told!r}, which is not known; utf-8, utf-16, latin-1 "
+                "and cp1252 are common ones"
+            ) from None
+        # skips a byte order mark
+        return "utf-8-sig" if utf_8 else told
+
+    def _find_delimiter(self, decimal: str | None) -> str:
+        with self._opened() as text:
+            first = re.sub(r'"[^"]*"', "", next(self._lines(text), "")).strip()
+        counts = {d: first.count(d) for d in DELIMITERS if d != decimal}
+        if decimal is None and counts[";"] and _has_decimal_commas(first):
+            return ";"
         best = max(counts.values())
-        winners = [d for d in candidates if counts[d] == best]
+        winners = [d for d in counts if counts[d] == best]
         if best and len(winners) > 1:
             raise self._bad(
                 1,
@@ -299,18 +351,22 @@ class Source:
             )
         return winners[0]
 
-    def _find_columns(self) -> tuple[str, ...]:
-        with closing(self._records()) as records:
-            record = next(records, None)
-        if record is None:
+    def _find_columns(self, told: bool) -> tuple[str, ...]:
+        with self._opened() as text, closing(self._records(text)) as records:
+            cells = next(records, None)
+            first = "".join(self._fetched)
+        if cells is None:
             raise self._bad(1, None, "the file is empty; a header and rows are expected")
-        _, cells = record
+        if "\ufffd" in first or "\0" in first:
+            raise self._unreadable(first)
+        if self._broken is not None:
+            raise self._torn(self._broken)
         if not cells:
             raise self._bad(1, None, "the line is blank; a header is expected there")
-        if not self.style.header:
+        if not self._header:
             return tuple(str(place) for place in range(len(cells)))
         names = tuple(cell.strip() for cell in cells)
-        if all(_is_number(name) for name in names):
+        if all(is_number(name) for name in names):
             raise self._bad(
                 1, names[0], "a header is expected here, and this is a number; "
                 "if the file has no header, say --no-header"
@@ -320,128 +376,189 @@ class Source:
                 raise self._bad(
                     1, name, f"{names.count(name)} columns have this name; rename all but one"
                 )
-        others = [d for d in (*DELIMITERS, "|") if d in names[0] and d != self.style.decimal]
-        if len(names) == 1 and others and self.style.delimiter:
+        others = [d for d in DELIMITERS if d in names[0]]
+        if len(names) == 1 and others and told:
             raise self._bad(
                 1, names[0], f"the header is a single column when split at {self.delimiter!r}; "
                 f"it holds {others[0]!r}, so try --delimiter {others[0]!r}"
             )  # fmt: skip
         return names
 
-    def _column(self, name: str, option: str) -> str:
-        if name in self.columns:
-            return name
-        close = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.5)
-        guess = f"; did you mean {close[0]!r}?" if close else ""
-        raise self._bad(1, name, f"there is no such column for {option}{guess} {self._list()}")
+    def _find_decimal(self) -> str:
+        """A comma if numbers are written with one, and none with a point."""
+        if self.delimiter == ",":
+            return "."
+        cells = [cell for cells in self._first_rows() for cell in cells]
+        with_point = any("." in cell and is_number(cell) for cell in cells)
+        return "," if any(map(WITH_COMMA.fullmatch, cells)) and not with_point else "."
 
-    def _list(self) -> str:
-        return f"(the columns are {', '.join(map(repr, self.columns))})"
+    def _with_numbers(self, names: Iterable[str]) -> set[str]:
+        return {
+            name
+            for cells in self._first_rows()
+            for name, cell in zip(self.columns, cells, strict=True)
+            if is_number(cell, self.decimal)
+        }.intersection(names)
 
-    def _only_values(self) -> tuple[str, ...]:
-        """The column of numbers, if there is only one to choose."""
-        choice = [name for name in self.columns if name != self.time]
-        if len(choice) > 1:
-            seen: set[str] = set()
-            with closing(self._rows()) as rows:
-                for i, (_, cells) in enumerate(rows):
-                    if i == LOOKED_AT:
-                        break
-                    seen.update(
-                        name
-                        for name, cell in zip(self.columns, cells, strict=True)
-                        if _is_number(cell, self.style.decimal)
-                    )
-            choice = [name for name in choice if name in seen]
-        if len(choice) == 1:
-            return tuple(choice)
-        if not choice:
-            raise self._bad(
-                1,
-                ", ".join(self.columns),
-                f"no column holds numbers in the first {LOOKED_AT} rows; name one with --value",
-            )
-        raise self._bad(
-            1,
-            ", ".join(choice),
-            "these columns all hold numbers; choose with --value, once for each column wanted",
-        )
+    # -- what is not as it should be ------------------------------------------------------------
 
-    def _seconds(self, text: str, line: int) -> float:
-        """A time: a number of seconds, or a date."""
-        try:
-            return number(_with_point(text) if self.style.decimal == "," else text)
-        except ValueError:
-            pass
-        try:
-            date = datetime.datetime.fromisoformat(text.strip())
-        except ValueError:
-            raise self._bad(
-                line, self.time, f"{text!r} is no time; with --irregular every row needs one, in "
-                "seconds or as in 2022-03-20T11:00:00+01:00"
-            ) from None  # fmt: skip
-        return (date if date.tzinfo else date.replace(tzinfo=datetime.UTC)).timestamp()
+    def _refuse_line(self, reason: str, error: InputError) -> None:
+        """Refuse the first line that was fetched, and take the others apart once more.
 
-    # -- what to say ----------------------------------------------------------------------------
+        With a quote that was opened by mistake, they were taken for one record.
+        """
+        content = self._fetched[0].rstrip("\r\n")
+        self._asked.refuse(error, self.name, self._line, reason, content)
+        self._pass(1)
+        self._again.extendleft(reversed(self._fetched))
+        self._fetched.clear()
+        self._broken = None
 
     def _bad(self, line: int, column: str | None, problem: str) -> InputError:
         place = "" if column is None else f", column {column!r}"
-        return InputError(f"{self.path}, line {line}{place}: {problem}")
+        return InputError(f"{self.name}, line {line}{place}: {problem}")
 
-    def _wrong_width(self, line: int, cells: list[str]) -> InputError:
+    def _bad_column(self, column: str, problem: str) -> InputError:
+        return self._bad(1, column, problem)
+
+    def _blank_line(self) -> InputError:
+        return self._bad(
+            self._line, self.columns[0], "the line is blank; remove it, or fill it with "
+            f"{self.delimiter!r} if all its values are missing"
+        )  # fmt: skip
+
+    def _unreadable(self, content: str) -> InputError:
+        mark = "\0" if "\0" in content else "\ufffd"
+        before = content[: content.index(mark)]
+        place = max(len(next(csv.reader([before], delimiter=self.delimiter), ())) - 1, 0)
+        column = self.columns[place] if place < len(self.columns) else str(place)
+        if mark == "\0":
+            return self._bad(
+                self._line, column, "there is a NUL character, as when UTF-16 is read as something "
+                "else; try --encoding utf-16"
+            )  # fmt: skip
+        encoding = self.encoding.removesuffix("-sig")
+        return self._bad(
+            self._line, column, f"there are bytes that are not {encoding}; say what the file is "
+            "written in, as in --encoding latin-1 or --encoding cp1252"
+        )  # fmt: skip
+
+    def _torn(self, error: str) -> InputError:
+        if "end of data" in error or "field limit" in error:
+            return self._bad(
+                self._line, None, 'a quote (") is opened in this row and not closed; close it, or '
+                "double it if it is meant as a character"
+            )  # fmt: skip
+        return self._bad(
+            self._line, None, f"this row cannot be taken apart ({error}); a quoted cell must end "
+            "at its quote, and a quote within it must be doubled"
+        )  # fmt: skip
+
+    def _wrong(self, cells: list[str]) -> tuple[str, InputError]:
+        """Why a record that has not as many cells as there are columns is refused."""
+        if self._broken is not None:
+            return TORN, self._torn(self._broken)
         n, width = len(cells), len(self.columns)
         if n < width:
-            return self._bad(
-                line, self.columns[n], f"the row ends before this column: it has {n} cells of "
-                f"{width}; complete it, leaving cells empty where values are missing"
+            return SHORT, self._bad(
+                self._line, self.columns[n], f"the row ends before this column: it has {n} cells "
+                f"of {width}; complete it, leaving cells empty where values are missing"
             )  # fmt: skip
         commas = " (if commas are decimal marks here, the cells need quotes)"
-        return self._bad(
-            line, self.columns[-1], f"the row goes on after this column: it has {n} cells for "
-            f"{width} columns; put cells that hold {self.delimiter!r} in quotes"
+        return LONG, self._bad(
+            self._line, self.columns[-1], f"the row goes on after this column: it has {n} cells "
+            f"for {width} columns; put cells that hold {self.delimiter!r} in quotes"
             f"{commas if self.delimiter == ',' else ''}"
         )  # fmt: skip
 
+    def _seconds(self, text: str, line: int) -> float:
+        try:
+            return self._asked.clock.seconds(
+                text.replace(",", ".") if self.decimal == "," else text
+            )
+        except ValueError as error:
+            raise _CellError(NO_TIME, self._bad(line, self.time, str(error))) from None
+
+    def _whose(self, text: str, line: int) -> str:
+        if not text:
+            raise _CellError(
+                NO_KEY, self._bad(line, self.key, "the cell is empty; every row needs a key")
+            )
+        return text
+
+    def _number(self, text: str, line: int) -> int:
+        try:
+            return whole_number(text)
+        except ValueError:
+            raise _CellError(
+                NO_NUMBER,
+                self._bad(
+                    line, self._asked.sequence, f"{text!r} is no whole number, as --sequence needs"
+                ),
+            ) from None
+
     def _missing(self, text: str, line: int, column: str) -> float:
-        """NaN if the cell says that its value is missing; the error otherwise."""
+        """NaN if the cell says that its value is missing, or is taken so; the error otherwise."""
         if text.strip().lower() in MISSING:
             return math.nan
         shown = text if len(text) <= 40 else text[:40] + "..."
+        if self._asked.on_bad == "missing":
+            self._asked.refusals.add(self.name, line, TAKEN_AS_MISSING, shown)
+            return math.nan
         advice = "leave the cell empty if the value is missing"
-        if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", text) and self.style.decimal == ".":
+        if WITH_COMMA.fullmatch(text) and self.decimal == ".":
             advice = "if the comma is a decimal mark, say --decimal ,"
-        elif self.style.decimal == "," and "." in text:
-            advice = "the decimal mark is set to a comma; leave out --decimal if it is a point"
-        elif _is_number(text.replace("_", "")) and "_" in text:
+        elif self.decimal == "," and "." in text:
+            advice = "the decimal mark is a comma; say --decimal . if it is a point"
+        elif is_number(text.replace("_", "")) and "_" in text:
             advice = f"write {text.replace('_', '')}"
-        elif other := next((d for d in (*DELIMITERS, "|") if d in text), None):
+        elif other := next((d for d in DELIMITERS if d in text), None):
             advice = f"if {other!r} stands between columns, say --delimiter {other!r}"
         what = f"{shown!r} is no number"
         if re.fullmatch(r"\s*[+-]?inf(inity)?\s*", text, re.IGNORECASE):
             what = f"{shown!r} is infinite"
-        elif _is_number(text, limit=math.inf):
+        elif is_number(text, self.decimal, math.inf):
             what = f"{shown!r} is beyond {LARGEST:g}, the largest value that can be learnt"
-        raise self._bad(line, column, f"{what}; {advice}")
+        raise _CellError(NO_VALUE, self._bad(line, column, f"{what}; {advice}"))
 
 
-def number(text: str, limit: float = LARGEST) -> float:
+class _CellError(Exception):
+    """A cell for which its row is refused."""
+
+    def __init__(self, reason: str, error: InputError) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.error = error
+
+
+def number(text: str, decimal: str = ".", limit: float = LARGEST) -> float:
     """A finite number, written without underscores; anything else is a ValueError."""
+    if decimal == ",":
+        if "." in text:
+            raise ValueError(text)
+        text = text.replace(",", ".")
     value = float(text)
     if not -limit <= value <= limit or math.isinf(value) or "_" in text:
         raise ValueError(text)
     return value
 
 
-def _with_point(text: str) -> str:
-    """A number with a decimal comma as one with a decimal point."""
-    if "." in text:
-        raise ValueError(text)
-    return text.replace(",", ".")
-
-
-def _is_number(text: str, decimal: str = ".", limit: float = LARGEST) -> bool:
+def is_number(text: str, decimal: str = ".", limit: float = LARGEST) -> bool:
+    """Whether `number` takes it."""
     try:
-        number(_with_point(text) if decimal == "," else text, limit)
+        number(text, decimal, limit)
     except ValueError:
         return False
     return True
+
+
+def _has_decimal_commas(line: str) -> bool:
+    """Whether all commas of a line without a header are decimal marks, between semicolons."""
+    return all(WITH_COMMA.fullmatch(cell) for cell in line.split(";") if "," in cell)
+
+
+def whole_number(text: str) -> int:
+    """A whole number that is not negative; anything else is a ValueError."""
+    if not (text.strip().isdecimal() and len(text) < 20):
+        raise ValueError(text)
+    return int(text)

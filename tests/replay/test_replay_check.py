@@ -10,7 +10,8 @@ from online_gmm import OnlineGMM
 from online_gmm.batch import fit
 from replay.agreement import adjusted_rand
 from replay.check import chunks, next_mark
-from replay.source import Source
+from replay.sources.asked import Asked
+from replay.sources.opening import Files
 
 OPTIONS = ["--value", "level", "--value", "load", "--regimes", 2, "--warm-up", 60]
 
@@ -39,7 +40,7 @@ def test_marks():
 
 
 def test_chunks_are_the_file(tmp_path, write_levels):
-    source = Source(write_levels(2500), ["load", "level"])
+    source = Files([str(write_levels(2500))], Asked(("load", "level")))
     pieces = list(chunks(source, 2))
     assert [len(piece) for piece in pieces] == [1024, 1024, 452]
     expected = [list(row.values.values()) for row in source]
@@ -56,7 +57,9 @@ def test_comparison_is_what_online_gmm_computes(two_levels, cli):
     result = cli("check", two_levels, *OPTIONS)
     assert result.exit_code == 0, result.output
     table = lines(result)
-    X = np.array([list(row.values.values()) for row in Source(two_levels, ["level", "load"])])
+    X = np.array(
+        [list(row.values.values()) for row in Files([str(two_levels)], Asked(("level", "load")))]
+    )
     X = X[~np.isnan(X).all(axis=1)]
     assert [row[0] for row in table] == [60, 100, 200, 500, 1000, len(X)]
     model = OnlineGMM(2, warm_up=60, features=["level", "load"], seed=1)
@@ -124,7 +127,9 @@ def test_polish_adds_the_line_that_decides(cli, write_levels):
     last = table[-1]
     assert last[1] == "polished"
 
-    X = np.array([list(row.values.values()) for row in Source(path, ["level", "load"])])
+    X = np.array(
+        [list(row.values.values()) for row in Files([str(path)], Asked(("level", "load")))]
+    )
     X = X[~np.isnan(X).all(axis=1)]
     assert last[0] == f"{3 * len(X):,}"
     model = OnlineGMM(2, warm_up=60, features=["level", "load"], seed=1)

@@ -38,7 +38,7 @@ def test_without_arguments_both_series_are_checked(tmp_path):
     ]
     with (tmp_path / "out" / "WaterFlow_labels.csv").open(newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[0] == ["Time", "Water flow [l/s]", "label", "probability", "outlier"]
+    assert rows[0] == ["Time", "Water flow [l/s]", "label", "probability", "outlier", "change"]
     assert len(rows) == 1 + 1268
     assert result.stderr == ""
 
@@ -83,7 +83,7 @@ def test_console_script_and_module_are_one(two_levels):
     assert callable(main)
     result = replay("run", two_levels, "--value", "level", "--regimes", 2, "--labels", "-")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[0] == "level,label,probability,outlier"
+    assert result.stdout.splitlines()[0] == "level,label,probability,outlier,change"
     assert len(result.stdout.splitlines()) == 1501
     assert "1,500 rows" in result.stderr
 

@@ -7,9 +7,13 @@ import tracemalloc
 import pytest
 
 from online_gmm import OnlineGMM, PowerDecay
-from replay.progress import silent
-from replay.run import Settings, labelled, labels_writer
-from replay.source import Source
+from replay.fleet import Fleet
+from replay.loop import Loop
+from replay.series import Series
+from replay.settings import Settings
+from replay.sinks import File, Labels, Onlooker
+from replay.sources.asked import Asked
+from replay.sources.opening import Files
 from replay.summary import Summary
 
 OPTIONS = ["--value", "load", "--value", "level", "--time", "when", "--regimes", 2, "--warm-up", 60]
@@ -18,7 +22,7 @@ OPTIONS = ["--value", "load", "--value", "level", "--time", "when", "--regimes",
 def by_hand(path, warm_up=60, **parameters):
     """The labels file as the learner would have it, without any of the replay."""
     model = OnlineGMM(2, warm_up=warm_up, features=["load", "level"], seed=1, **parameters)
-    out = [["when", "load", "level", "label", "probability", "outlier"]]
+    out = [["when", "load", "level", "label", "probability", "outlier", "change"]]
     with path.open(newline="") as file:
         records = list(csv.DictReader(file))
     points = [{name: float(r[name] or "nan") for name in ("load", "level")} for r in records]
@@ -28,6 +32,7 @@ def by_hand(path, warm_up=60, **parameters):
         out.append(
             [record[name] for name in ("when", "load", "level")]
             + [str(label), f"{probability:.6g}", str(int(outlier))]
+            + [str(int(len(out) > 1 and out[-1][3] != str(label)))]
         )
 
     waiting = []
@@ -124,7 +129,7 @@ def labels_of(path, cli, *options):
 def test_very_many_rows_without_values_first(cli, tmp_path):
     rows = labels_of(empty_rows(tmp_path / "late.csv", (250, False), (40, True)), cli)
     # 101 and 101 again could not be held any longer; then 48 and the warm-up
-    assert {tuple(row[2:]) for row in rows[:202]} == {("0", "0.5", "0")}
+    assert {tuple(row[2:]) for row in rows[:202]} == {("0", "0.5", "0", "0")}
     assert rows[202][3] != "0.5"
     assert {row[2] for row in rows[250:]} == {"0", "1"}
     held = labels_of(empty_rows(tmp_path / "held.csv", (48, False), (40, True)), cli)
@@ -154,16 +159,24 @@ def test_warm_start_makes_do_when_too_many_rows_are_held(cli, tmp_path):
     assert float(waited[0][3]) == pytest.approx(model.mixture.weights.max(), rel=1e-5)
 
 
+def alone(source, sinks, **settings):
+    """The series of a source, run through the loop."""
+    series = Series(Settings(**settings).learner(source.values))
+    Loop(source, Fleet(lambda: series, Series.from_bytes), sinks).run()
+    return series
+
+
 def test_memory_does_not_grow_with_rows_without_values(tmp_path):
     def peak(n):
-        source = Source(empty_rows(tmp_path / "empty.csv", (n, False), (40, True)), ["level"])
-        model = Settings(regimes=2, warm_up=20).learner(source.values)
+        source = Files(
+            [str(empty_rows(tmp_path / "empty.csv", (n, False), (40, True)))], Asked(("level",))
+        )
         tracemalloc.start()
-        rows = sum(1 for _ in labelled(source, model, silent))
+        series = alone(source, [Onlooker()], regimes=2, warm_up=20)
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert rows == n + 40
-        assert model.is_started
+        assert series.summary.n_rows == n + 40
+        assert series.model.is_started
         return result
 
     peak(1_000)
@@ -207,21 +220,18 @@ def test_labels_into_a_folder_that_is_not_there(two_levels, cli, tmp_path):
 
 def test_memory_does_not_grow_with_the_file(tmp_path, write_levels):
     def peak(n):
-        source = Source(write_levels(n), ["level", "load"])
-        model = Settings(regimes=2, warm_up=100).learner(source.values)
-        summary = Summary()
+        source = Files([str(write_levels(n))], Asked(("level", "load")))
+        file = File(tmp_path / "labels.csv", "--labels", (), lasting=False)
         tracemalloc.start()
-        with labels_writer(tmp_path / "labels.csv", source) as write:
-            for row in labelled(source, model, silent):
-                summary.add(row)
-                write(row)
+        series = alone(source, [Labels(file, source)], regimes=2, warm_up=100)
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert summary.n_rows == n
+        file.close()
+        assert series.summary.n_rows == n
         return result
 
     peak(1_000)  # what is imported and cached at first use
-    few, many = peak(2_000), peak(40_000)
+    few, many = peak(4_000), peak(40_000)
     assert many < few + 50_000
 
 
@@ -253,13 +263,12 @@ def test_summary_counts_what_the_labels_say(two_levels, cli, tmp_path):
 )
 def test_median_length(labels, median):
     from online_gmm import Assignment
-    from replay.run import LabelledRow
-    from replay.source import Row
+    from replay.rows import Row
 
     summary = Summary()
     for label in labels:
         row = Row(0, "", ("1",), {"x": 1.0})
-        summary.add(LabelledRow(row, Assignment(int(label), 1.0, 0.0, False)))
+        summary.add(row, Assignment(int(label), 1.0, 0.0, False))
     summary.close()
     if median is None:
         assert summary.median_length(0) != summary.median_length(0)
@@ -273,4 +282,4 @@ def test_outliers_are_counted_and_flagged(cli, tmp_path, write_levels):
         file.write("t,10,,9e6\n")
     result = cli("run", path, *OPTIONS, "--labels", tmp_path / "labels.csv")
     assert "1 outliers" in result.stdout
-    assert [row[-1] for row in read(tmp_path / "labels.csv")[1:]] == ["0"] * 400 + ["1"]
+    assert [row[-2] for row in read(tmp_path / "labels.csv")[1:]] == ["0"] * 400 + ["1"]

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 from online_gmm import OnlineGMM
-from online_gmm.segments import Segment, Segmenter
+from online_gmm.segments import Segment
 from replay import plot
-from replay.progress import silent
-from replay.run import Moment, Segmentation, Settings, labelled, segments_writer
-from replay.source import Source
+from replay.fleet import Fleet
+from replay.loop import Loop
+from replay.series import Manner, Series
+from replay.settings import Settings
+from replay.sinks import File, Segments
+from replay.sources.asked import Asked
+from replay.sources.opening import Files
 from replay.tables import changes
 
 OPTIONS = ["--value", "level", "--value", "load", "--time", "when", "--regimes", 2]
@@ -144,21 +148,21 @@ def test_failed_run_leaves_the_old_segments(modes, cli, tmp_path):
 
 def test_memory_does_not_grow_with_the_segments(tmp_path, write_levels):
     def peak(n):
-        source = Source(write_levels(n), ["level", "load"])
-        model = Settings(regimes=2, warm_up=100).learner(source.values)
+        source = Files([str(write_levels(n))], Asked(("level", "load")))
+        file = File(tmp_path / "segments.csv", "--segments", (), lasting=False)
+        series = Series(Settings(regimes=2, warm_up=100).learner(source.values))
         tracemalloc.start()
-        with segments_writer(tmp_path / "segments.csv", source) as write:
-            segmentation = Segmentation(Segmenter(model), [write, plot.Bands().add])
-            for row in labelled(source, model, silent):
-                segmentation.add(row)
-            segmentation.close()
+        fleet = Fleet(lambda: series, Series.from_bytes)
+        loop = Loop(source, fleet, [Segments(file, source), plot.Picture()])
+        loop.begin()
+        loop.run()
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert segmentation.n_segments == len(read(tmp_path / "segments.csv")) > n / 10
+        assert series.n_segments == len(read(tmp_path / "segments.csv")) > n / 10
         return result
 
     peak(1_000)  # what is imported and cached at first use
-    few, many = peak(4_000), peak(40_000)
+    few, many = peak(15_000), peak(45_000)
     assert many < few + 50_000
 
 
@@ -185,13 +189,14 @@ def test_picture_has_a_line_for_each_change(modes, cli, tmp_path, monkeypatch):
 
 
 def test_of_one_segment_there_is_no_change():
-    segmentation = Segmentation(Segmenter(OnlineGMM(1)), [])
+    series = Series(OnlineGMM(1))
     bands = plot.Bands()
-    only = Segment(Moment(1, ""), Moment(9, ""), 0, 9, math.nan, {}, {})
+    only = Segment((1, ""), (9, ""), 0, 9, math.nan, {}, {})
     bands.add(only)
-    segmentation.n_segments, segmentation.last = 1, only
-    assert changes(segmentation, 1, 1) == "0 changes of regime; in regime 0 since row 1"
-    assert changes(segmentation, 2, 1) == (
+    series.n_segments, series.last_segment = 1, only
+    assert changes(series) == "0 changes of regime; in regime 0 since row 1"
+    series.manner = Manner(min_dwell=2)
+    assert changes(series) == (
         "with --min-dwell 2 --confirm 1: 1 segment, 0 changes of regime; in regime 0 since row 1"
     )
     assert bands.title == "0 changes of regime"

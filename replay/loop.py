@@ -1,0 +1,269 @@
+"""The one loop of replay and live: from a row that comes in to a labelled one that goes out."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from online_gmm.segments import Segment
+from replay.checkpoint import Checkpoints, Standing
+from replay.fleet import Fleet
+from replay.refusals import Refusals
+from replay.rows import CutOffError, InputError, Row, Source
+from replay.series import LabelledRow, Series
+from replay.sinks import Sink
+
+EVERY = 256
+"""Rows between two looks at the clock."""
+FLUSH_EVERY = 0.1
+"""Seconds that a labelled row waits at most for others to be written with."""
+
+
+class _RowError(InputError):
+    """A row that its series refuses."""
+
+
+@dataclass
+class Saving:
+    """When and where checkpoints are made.
+
+    Parameters
+    ----------
+    checkpoints
+        Where.
+    told
+        What the replay was told.
+    rows, seconds
+        Between two checkpoints, whichever comes first.
+    """
+
+    checkpoints: Checkpoints
+    told: dict[str, Any]
+    rows: int = 100_000
+    seconds: float = 30.0
+
+
+@dataclass
+class Loop:
+    """Rows of a source, labelled and learnt one after the other.
+
+    Parameters
+    ----------
+    source
+        Where rows come from.
+    fleet
+        A series for each key.
+    sinks
+        Where labelled rows and segments go.
+    saving
+        How checkpoints are made; None for none.
+    refusals
+        What was refused of the source.
+    ended
+        Called with each key and its series when the source has ended.
+    flushing
+        Whether others wait for what is written, so that it must not be held back.
+
+    Attributes
+    ----------
+    n_rows
+        Rows taken.
+    stopped_by
+        The signal that ended the loop; None if the source did.
+    cut_off
+        What was wrong with the end of the source, if it ended where it should not.
+    """
+
+    source: Source
+    fleet: Fleet
+    sinks: Sequence[Sink]
+    saving: Saving | None = None
+    refusals: Refusals = field(default_factory=Refusals)
+    ended: Callable[[str, Series], object] = lambda key, series: None
+    flushing: bool = False
+    n_rows: int = 0
+    stopped_by: int | None = None
+    cut_off: CutOffError | None = None
+    _saved: tuple[int, float] = field(default=(0, 0.0))
+    _flushed: float = 0.0
+
+    def begin(self) -> None:
+        """Start with nothing written."""
+        self.refusals.begin()
+        for sink in self.sinks:
+            sink.begin()
+
+    def run(self, watch: Callable[[Source], Iterable[Row | None]] = iter) -> None:
+        """Go through the source, from where it stands to its end or a signal to stop.
+
+        A signal is heeded between two rows. If checkpoints are made, one is made then, and rows
+        that wait go on waiting; if not, a live source has come to its end, and others break off. At
+        the end of the source, and where it is cut off, rows that wait are labelled by what there
+        is.
+        """
+        self._saved = self.n_rows, time.monotonic()
+        with self._listening():
+            try:
+                for row in watch(self.source):
+                    if row is not None:
+                        self._take(row)
+                        if self.n_rows % EVERY and self.stopped_by is None:
+                            continue
+                    self._look_up(idle=row is None)
+                    if self.stopped_by is not None:
+                        if self.saving is None and self.flushing:
+                            break
+                        self._break_off()
+                        return
+            except _RowError:
+                raise
+            except CutOffError as error:
+                self.cut_off = error
+            except InputError:
+                # the source can go no further, but what came of it is good
+                self.save()
+                raise
+        self._finish()
+
+    def run_labelled(self, rows: Iterable[LabelledRow], series: Series) -> None:
+        """Hand on the rows of a series that are labelled already, to the end."""
+        for labelled_row in rows:
+            self.n_rows += 1
+            self._hand_on("", labelled_row)
+        self._end("", series)
+        self._finish_sinks()
+
+    def _break_off(self) -> None:
+        self.save()
+        if self.saving is not None:
+            self._finish_sinks()
+
+    def _finish_sinks(self) -> None:
+        for sink in self.sinks:
+            sink.finish()
+        self.refusals.finish()
+
+    def _end(self, key: str, series: Series) -> None:
+        if series.last_segment is not None:
+            self._hand_on_segment(key, series.last_segment)
+        self.ended(key, series)
+
+    def _take(self, row: Row) -> None:
+        try:
+            for labelled_row in self.fleet[row.key].take(row):
+                self._hand_on(row.key, labelled_row)
+        except InputError as error:
+            raise _RowError(f"{self.source.name}, {error}") from None
+        self.n_rows += 1
+
+    def _hand_on(self, key: str, labelled_row: LabelledRow) -> None:
+        if labelled_row.closed is not None:
+            self._hand_on_segment(key, labelled_row.closed)
+        for sink in self.sinks:
+            sink.row(labelled_row)
+
+    def _hand_on_segment(self, key: str, segment: Segment) -> None:
+        for sink in self.sinks:
+            sink.segment(key, segment)
+
+    def _look_up(self, idle: bool) -> None:
+        """Do what is due by the clock."""
+        now = time.monotonic()
+        if self.flushing and (idle or now - self._flushed >= FLUSH_EVERY):
+            self._flushed = now
+            self._flush()
+        if self.saving is not None:
+            rows, then = self._saved
+            due = now - then >= self.saving.seconds or self.n_rows - rows >= self.saving.rows
+            if (due and self.n_rows > rows) or self.source.wants_acknowledgement:
+                self.save()
+        elif self.source.wants_acknowledgement:
+            self._flush()
+            self.source.acknowledge()
+
+    def _flush(self) -> None:
+        for sink in self.sinks:
+            sink.flush()
+        self.refusals.flush()
+
+    def save(self) -> None:
+        """Make a checkpoint, and let the source know that its rows are safe."""
+        if self.saving is not None:
+            # a sink must be on disk before a checkpoint says so
+            sinks = [sink.position() for sink in self.sinks]
+            standing = Standing(
+                self.saving.told,
+                self.n_rows,
+                self.source.position,
+                sinks,
+                self.refusals.position(),
+            )
+            self.saving.checkpoints.save(standing, self.fleet.states())
+            self._saved = self.n_rows, time.monotonic()
+        else:
+            self._flush()
+        self.source.acknowledge()
+
+    def resume(self) -> None:
+        """Go back to the last checkpoint.
+
+        Raises
+        ------
+        InputError
+            If the replay was told something else then, or the source is another one.
+        """
+        assert self.saving is not None
+        standing, series = self.saving.checkpoints.load()
+        for name, value in self.saving.told.items():
+            if (then := standing.told.get(name)) != value:
+                raise InputError(
+                    f"--{name.replace('_', '-')} is {value!r} and was {then!r} when the checkpoint "
+                    "was made; say the same, or start afresh without --resume"
+                )
+        self.fleet.restore(series)
+        self.n_rows = standing.rows
+        self.source.go_to(standing.source)
+        self.refusals.go_to(standing.refusals)
+        for sink, position in zip(self.sinks, standing.sinks, strict=True):
+            sink.go_to(position)
+
+    def _finish(self) -> None:
+        """Label the rows that wait, and end the last segments.
+
+        A checkpoint is made before and none after: one that goes on from it does this again, or
+        goes on with rows that have come since.
+        """
+        self.save()
+        learnt = 0
+        for key, series in self.fleet.items():
+            for labelled_row in series.finish():
+                self._hand_on(key, labelled_row)
+            self._end(key, series)
+            learnt += series.model.n_points
+        if not learnt and not self.flushing:
+            raise InputError(
+                f"{self.source.name}, column {', '.join(map(repr, self.source.values))}: no row of "
+                f"{self.n_rows:,} has a value; at least one is needed"
+            )
+        self._finish_sinks()
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Note signals to stop, to be heeded between two rows; the second one ends at once."""
+
+        def note(number: int, frame: FrameType | None) -> None:
+            if self.stopped_by is not None:
+                raise KeyboardInterrupt
+            self.stopped_by = number
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

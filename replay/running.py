@@ -1,0 +1,275 @@
+"""``replay run`` and ``replay live``: the loop with all that it is given, and what is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from online_gmm import OnlineHMM
+from replay.checkpoint import Checkpoints
+from replay.fleet import Fleet
+from replay.loop import Loop, Saving
+from replay.options import Lasting
+from replay.progress import bar_on
+from replay.refusals import Refusals
+from replay.rows import InputError, Source
+from replay.series import Manner, Series
+from replay.settings import Settings
+from replay.sinks import File, Segments, Sink, labels_sink
+from replay.tables import (
+    changes,
+    events_or_none,
+    fleet_table,
+    labels_given,
+    left_out,
+    regimes_table,
+    totals,
+    transition_table,
+)
+from replay.terminal import err, heading, out, parent
+from replay.whole import labelled_as_a_whole
+
+STDOUT = Path("-")
+MOST_LISTED = 20
+"""Keys whose series are listed, those with most rows."""
+LEFT_OUT = {
+    "n_duplicates": "rows that came twice, dropped",
+    "n_late": "rows that came late, dropped",
+    "n_lost": "sequence numbers that never came",
+    "n_gaps": "gaps in time",
+}
+"""What a series counts beside the rows it labels."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written where; None is not."""
+
+    labels: Path | None = None
+    segments: Path | None = None
+    plot: Path | None = None
+    report: Path | None = None
+    publish: str | None = None
+    serve: str | None = None
+    labels_as: str | None = None
+
+    def check(self) -> None:
+        """Refuse two outputs of one name."""
+        seen: dict[Path, str] = {}
+        for name, path in dataclasses.asdict(self).items():
+            if not isinstance(path, Path):
+                continue
+            if path in seen:
+                raise InputError(
+                    f"--{seen[path]} and --{name} are both {path}; choose another name"
+                )
+            seen[path] = name
+
+    @property
+    def console(self) -> Console:
+        """Where the summary goes: not where the rows do."""
+        return err() if STDOUT in (self.labels, self.segments) else out()
+
+
+class Totals:
+    """What is to be said of the series when they have ended."""
+
+    def __init__(self) -> None:
+        self.n_series = 0
+        self.left_out: Counter[str] = Counter()
+        self.largest: list[tuple[str, Series]] = []
+
+    def add(self, key: str, series: Series) -> None:
+        self.n_series += 1
+        self.left_out.update({what: getattr(series, name) for name, what in LEFT_OUT.items()})
+        self.largest.append((key, series))
+        if len(self.largest) > 2 * MOST_LISTED:
+            self._sort()
+
+    def listed(self) -> Sequence[tuple[str, Series]]:
+        self._sort()
+        return self.largest
+
+    def _sort(self) -> None:
+        self.largest.sort(key=lambda item: -item[1].summary.n_rows)
+        del self.largest[MOST_LISTED:]
+
+
+def replay_source(
+    source: Source,
+    settings: Settings,
+    outputs: Outputs,
+    manner: Manner | None = None,
+    lasting: Lasting | None = None,
+    refusals: Refusals | None = None,
+    smooth: bool = False,
+    live: bool = False,
+) -> None:
+    """Label the rows of a source, write what is wanted, and print what was found.
+
+    When it is live, what is written must not be held back, and a signal is how it ends.
+    """
+    manner, lasting = manner or Manner(), lasting or Lasting()
+    refusals = refusals or Refusals()
+    console = outputs.console
+    first = settings.model(source)
+    if (smooth or outputs.plot) and source.key is not None:
+        raise InputError(f"{'--smooth' if smooth else '--plot'} is for one series; leave out --key")
+    if (smooth or outputs.plot) and lasting.folder is not None:
+        raise InputError(
+            f"{'--smooth' if smooth else '--plot'} needs the replay in one go; leave out "
+            "--checkpoint"
+        )
+    totals_of = Totals()
+    with ExitStack() as open_now:
+        open_now.callback(source.close)
+        sinks = _sinks(source, outputs, lasting, live, open_now)
+        picture = None
+        if outputs.plot is not None:
+            from replay.plot import Picture
+
+            picture = Picture()
+            sinks.append(picture)
+        fleet = _fleet(source, settings, manner, lasting, open_now)
+        refusals.open(source.files)
+        open_now.callback(refusals.close)
+        loop = Loop(source, fleet, sinks, _saving(source, settings, manner, lasting), refusals)
+        loop.ended = totals_of.add
+        loop.flushing = live
+        progress = bar_on(err())
+        if lasting.resume and loop.saving is not None and loop.saving.checkpoints.exists:
+            loop.resume()
+        else:
+            loop.begin()
+        if smooth:
+            series = Series(first, manner)
+            loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
+        else:
+            loop.run(lambda rows: progress(rows, "streaming"))
+    if loop.stopped_by is not None and (not live or lasting.folder is not None):
+        _say_stopped(loop, lasting)
+        raise typer.Exit(0 if live else 128 + loop.stopped_by)
+    if not totals_of.n_series:
+        console.print("no row has come")
+        return
+    _print(console, source, settings, totals_of, refusals, smooth, loop)
+    for what, written in (("labels", outputs.labels), ("segments", outputs.segments)):
+        if written not in (None, STDOUT):
+            console.print(f"{what}: {written}", soft_wrap=True)
+    if picture is not None and outputs.plot is not None:
+        from replay.plot import draw_series
+
+        model = totals_of.listed()[0][1].model
+        title = Path(source.name).name
+        draw_series(picture.sample, picture.bands, model, title, parent(outputs.plot))
+        console.print(f"picture: {outputs.plot}", soft_wrap=True)
+    if loop.cut_off is not None:
+        raise loop.cut_off
+
+
+def _sinks(
+    source: Source, outputs: Outputs, lasting: Lasting, live: bool, open_now: ExitStack
+) -> list[Sink]:
+    """The files that are written, to be closed in any case."""
+    sinks: list[Sink] = []
+
+    def file(path: Path, option: str) -> File:
+        result = File(parent(path), option, source.files, lasting.folder is not None)
+        open_now.callback(result.close)
+        return result
+
+    if outputs.labels is not None:
+        form = outputs.labels_as or ("ndjson" if live and outputs.labels == STDOUT else None)
+        sinks.append(labels_sink(file(outputs.labels, "--labels"), source, form))
+        open_now.callback(sinks[-1].close)
+    if outputs.segments is not None:
+        sinks.append(Segments(file(outputs.segments, "--segments"), source))
+        open_now.callback(sinks[-1].close)
+    return sinks
+
+
+def _fleet(
+    source: Source, settings: Settings, manner: Manner, lasting: Lasting, open_now: ExitStack
+) -> Fleet:
+    parking = None
+    if lasting.in_memory is not None:
+        folder = open_now.enter_context(tempfile.TemporaryDirectory(prefix="replay-"))
+        parking = Path(folder) / "parked.sqlite"
+    fleet = Fleet(
+        lambda: Series(settings.model(source), manner),
+        lambda state: Series.from_bytes(state, source.values, manner),
+        lasting.in_memory,
+        parking,
+    )
+    open_now.callback(fleet.close)
+    return fleet
+
+
+def _saving(source: Source, settings: Settings, manner: Manner, lasting: Lasting) -> Saving | None:
+    if lasting.folder is None:
+        if lasting.resume:
+            raise InputError("--resume needs --checkpoint, the folder to go on from")
+        return None
+    checkpoints = Checkpoints(lasting.folder)
+    if checkpoints.exists and not lasting.resume:
+        raise InputError(
+            f"--checkpoint {lasting.folder} holds a checkpoint already; go on from it with "
+            "--resume, or choose another folder"
+        )
+    told: dict[str, Any] = {
+        **dataclasses.asdict(settings),
+        **dataclasses.asdict(manner),
+        "value": list(source.values),
+        "time": source.time,
+        "key": source.key,
+    }
+    return Saving(checkpoints, told, lasting.rows, lasting.seconds)
+
+
+def _print(
+    console: Console,
+    source: Source,
+    settings: Settings,
+    totals_of: Totals,
+    refusals: Refusals,
+    smooth: bool,
+    loop: Loop,
+) -> None:
+    listed = totals_of.listed()
+    only = listed[0][1]
+    heading(console, source, settings, only.model.mixture.n_components)
+    if source.key is not None:
+        console.print(f"{loop.n_rows:,} rows of {totals_of.n_series:,} keys")
+        console.print(fleet_table(listed, totals_of.n_series, source.key))
+    else:
+        console.print(totals(only.summary))
+        console.print(changes(only), soft_wrap=True)
+        if settings.persist:
+            console.print(labels_given(settings, smooth), soft_wrap=True)
+        console.print(regimes_table(only.summary, only.model))
+        if isinstance(only.model, OnlineHMM):
+            console.print(transition_table(only.model))
+        if only.chronicle is not None:
+            console.print(events_or_none(only.chronicle.happenings, source.time is not None))
+    for line in left_out(totals_of.left_out, refusals):
+        console.print(line, soft_wrap=True)
+
+
+def _say_stopped(loop: Loop, lasting: Lasting) -> None:
+    name = signal.Signals(loop.stopped_by or 0).name
+    going_on = (
+        f"go on with --resume --checkpoint {lasting.folder}"
+        if lasting.folder
+        else ("nothing was written; with --checkpoint it could go on")
+    )
+    err().print(f"stopped by {name} after {loop.n_rows:,} rows; {going_on}", soft_wrap=True)

@@ -1,0 +1,222 @@
+"""JSON objects as rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import msgspec
+
+from replay.rows import LARGEST, InputError, Row
+from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
+
+LIMIT = 1 << 16
+"""Bytes of the longest message that is read."""
+TOPIC = "topic"
+"""The key of --key that is not a field; topic:N is its N-th level, from 1."""
+TOO_LONG = "messages that are too long"
+NO_JSON = "messages that are no JSON"
+NO_OBJECT = "messages that are no JSON object"
+NO_VALUES = "messages without any of the values"
+
+
+class BadMessageError(Exception):
+    """A message that is no row.
+
+    Parameters
+    ----------
+    reason
+        Why: one of a few, in the plural.
+    problem
+        What is wrong, and what to do about it.
+    """
+
+    def __init__(self, reason: str, problem: str) -> None:
+        super().__init__(problem)
+        self.reason = reason
+
+
+class Messages:
+    """Makes rows of JSON objects.
+
+    A field ``a.b`` is b of the object a, unless there is a field of that very name. Missing and
+    null are missing values; at least one value must have its field.
+
+    Parameters
+    ----------
+    asked
+        The fields that are wanted. Of a message with a topic, the key may be this, or a level of
+        it.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._decode = msgspec.json.Decoder().decode
+        self._level: int | None = None
+        if asked.key is not None and asked.key.startswith(TOPIC + ":"):
+            level = asked.key.removeprefix(TOPIC + ":")
+            if not (level.isdecimal() and int(level) >= 1):
+                raise InputError(f"--key is {asked.key!r}; levels of a topic count from 1")
+            self._level = int(level)
+
+    def taken(self, name: str, number: int, data: bytes, topic: str | None = None) -> Row | None:
+        """A message as a row; None if it is refused, and that is not to fail.
+
+        Parameters
+        ----------
+        name, number
+            Where it comes from, and which it is.
+        data
+            All of it, or the start of one that is too long.
+        topic
+            What it is about, if it has been sent with one.
+        """
+        try:
+            return self.row(name, number, data, topic)
+        except BadMessageError as bad:
+            error = InputError(f"{name}, message {number:,}: {bad}")
+            shown = data[:LIMIT].decode(errors="replace").rstrip("\r\n")
+            self._asked.refuse(error, name, number, bad.reason, shown)
+            return None
+
+    def row(self, name: str, number: int, data: bytes, topic: str | None = None) -> Row:
+        """A message as a row.
+
+        Raises
+        ------
+        BadMessageError
+            If it is none.
+        """
+        asked = self._asked
+        if len(data.rstrip(b"\r\n")) > LIMIT:
+            raise BadMessageError(
+                TOO_LONG, f"it has more than {LIMIT:,} bytes, the most that are read"
+            )
+        try:
+            message = self._decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadMessageError(NO_JSON, f"it is no JSON ({error})") from None
+        if not isinstance(message, dict):
+            raise BadMessageError(
+                NO_OBJECT, f"it is {_shown(message)}, and a JSON object is needed"
+            )
+        values: dict[Hashable, float] = {}
+        texts = []
+        is_empty = True
+        for field in asked.values:
+            found = _of(message, field)
+            value = math.nan
+            if found is not None:
+                is_empty = False
+                value = self._number(name, number, field, found)
+            values[field] = value
+            texts.append("" if value != value else str(found))
+        if is_empty and not any(_has(message, field) for field in asked.values):
+            fields = ", ".join(map(repr, asked.values))
+            raise BadMessageError(NO_VALUES, f"it has none of the fields {fields}")
+        time, seconds = "", None
+        if asked.time is not None:
+            time, seconds = self._time(asked.time, _of(message, asked.time))
+        key = "" if asked.key is None else self._key(asked.key, message, topic)
+        sequence = None
+        if asked.sequence is not None:
+            sequence = _of(message, asked.sequence)
+            if type(sequence) is not int or not 0 <= sequence < 1 << 63:
+                raise BadMessageError(
+                    NO_NUMBER,
+                    f"field {asked.sequence!r} is {_shown(sequence)}, and --sequence needs a whole "
+                    "number",
+                )
+        return Row(number, time, tuple(texts), values, seconds, key, sequence)
+
+    def _number(self, name: str, number: int, field: str, found: Any) -> float:
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            if -LARGEST <= found <= LARGEST:
+                return float(found)
+            problem = f"is beyond {LARGEST:g}, the largest value that can be learnt"
+        else:
+            problem = f"is {_shown(found)}, and a number is needed; null if it is missing"
+        if self._asked.on_bad == "missing":
+            self._asked.refusals.add(name, number, TAKEN_AS_MISSING, f"{field}: {_shown(found)}")
+            return math.nan
+        raise BadMessageError(NO_VALUE, f"field {field!r} {problem}")
+
+    def _time(self, field: str, found: Any) -> tuple[str, float | None]:
+        is_number = isinstance(found, int | float) and not isinstance(found, bool)
+        if not is_number and not isinstance(found, str):
+            if not self._asked.timed and found is None:
+                return "", None
+            raise BadMessageError(
+                NO_TIME, f"field {field!r} is {_shown(found)}, and a time is needed"
+            )
+        text = str(found)
+        if not self._asked.timed:
+            return text, None
+        try:
+            return text, self._asked.clock.seconds(text)
+        except ValueError as error:
+            raise BadMessageError(NO_TIME, f"field {field!r}: {error}") from None
+
+    def _key(self, field: str, message: dict[str, Any], topic: str | None) -> str:
+        found = _of(message, field)
+        if found is None and topic is not None:
+            if field == TOPIC:
+                return topic
+            if self._level is not None:
+                levels = topic.split("/")
+                if self._level <= len(levels):
+                    return levels[self._level - 1]
+                raise BadMessageError(
+                    NO_KEY, f"topic {topic!r} has {len(levels)} levels, and --key is {field}"
+                )
+        if type(found) is int or (isinstance(found, str) and found):
+            return str(found)
+        raise BadMessageError(
+            NO_KEY, f"field {field!r} is {_shown(found)}, and every row needs a key: a text or a "
+            "whole number"
+        )  # fmt: skip
+
+
+def fields_with_numbers(lines: Iterable[bytes], asked: Asked) -> list[str]:
+    """The fields that hold numbers in some of these messages, but for those asked for already."""
+    fields: dict[str, None] = {}
+    for line in lines:
+        try:
+            message = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if isinstance(message, dict):
+            fields |= {
+                field: None
+                for field, found in message.items()
+                if type(found) in (int, float)
+                and field not in (asked.time, asked.key, asked.sequence)
+            }
+    return list(fields)
+
+
+def _of(message: dict[str, Any], field: str) -> Any:
+    """A field; None if there is none."""
+    if field in message or "." not in field:
+        return message.get(field)
+    found: Any = message
+    for part in field.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _has(message: dict[str, Any], field: str) -> bool:
+    """Whether a field is there, be it null."""
+    *path, last = [field] if field in message else field.split(".")
+    holder: Any = message
+    for part in path:
+        holder = holder.get(part) if isinstance(holder, dict) else None
+    return isinstance(holder, dict) and last in holder
+
+
+def _shown(found: Any) -> str:
+    if found is None:
+        return "missing"
+    text = msgspec.json.encode(found).decode()
+    return text if len(text) <= 40 else text[:40] + "..."

@@ -1,0 +1,143 @@
+"""Files by their names: which there are, what they hold, and one after the other."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from replay.rows import InputError, Row, Source
+from replay.sources.asked import Asked
+from replay.sources.csv_file import CsvFile, Style
+from replay.sources.reading import Input
+
+PARQUET = (".parquet", ".pq")
+LINES = (".ndjson", ".jsonl")
+
+
+class Files:
+    """The rows of files, one after the other; a `Source`.
+
+    All have the columns that the first is asked for. CSV, Parquet and lines of JSON are told by
+    the name of the file, or by its first bytes.
+
+    Parameters
+    ----------
+    names
+        Their names; in each ``*``, ``?``, ``[...]`` and ``**`` stand for what there is, in the
+        order of the alphabet. ``-`` is standard input.
+    asked
+        What is asked of them.
+    style
+        How they are written, if they are CSV.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, and if the first cannot be read or lacks a column.
+    """
+
+    def __init__(
+        self, names: Sequence[str], asked: Asked | None = None, style: Style | None = None
+    ) -> None:
+        self._inputs = [Input(path) for name in names for path in _matching(name)]
+        self._asked = asked or Asked()
+        self._style = style or Style()
+        self.files = tuple(source.path for source in self._inputs if not source.piped)
+        self._next = self._open_now = 0
+        self._source = self._opened(0)
+        self._asked = replace(self._asked, values=self._source.values)
+        self.values = self._source.values
+        self.time = self._source.time
+        self.key = self._source.key
+        self.timed = self._source.timed
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    def __iter__(self) -> Iterator[Row | None]:
+        # begins where `go_to` has put it on, and at the first file the next time
+        at, self._next = self._next, 0
+        for place in range(at, len(self._inputs)):
+            if place != self._open_now:
+                self._source = self._opened(place)
+            yield from self._source
+
+    def _opened(self, at: int) -> Source:
+        source, self._open_now = self._inputs[at], at
+        kind = _kind(source)
+        if kind == "parquet":
+            from replay.sources.parquet_file import ParquetFile
+
+            return ParquetFile(source, self._asked)
+        if kind == "lines":
+            from replay.sources.json_lines import JsonLines
+
+            return JsonLines(source, self._asked)
+        return CsvFile(source, self._asked, self._style)
+
+    # -- where it is ----------------------------------------------------------------------------
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """Which file it is at, those before, and where in it."""
+        names = [source.name for source in self._inputs[: self._open_now + 1]]
+        return {"files": names, "within": self._source.position}
+
+    def go_to(self, position: dict[str, Any]) -> None:
+        names = position["files"]
+        for place, name in enumerate(names):
+            now = self._inputs[place].name if place < len(self._inputs) else "missing"
+            if now != name:
+                raise InputError(
+                    f"file {place + 1} of the input is {now}, and was {name} when the checkpoint "
+                    "was made; put it back, or start afresh without --resume"
+                )
+        self._next = len(names) - 1
+        self._source = self._opened(self._next)
+        self._source.go_to(position["within"])
+
+    @property
+    def done(self) -> int:
+        before = sum(source.size or 0 for source in self._inputs[: self._open_now])
+        return before + self._source.done
+
+    @property
+    def size(self) -> int | None:
+        sizes = [source.size for source in self._inputs if source.size is not None]
+        return sum(sizes) if len(sizes) == len(self._inputs) else None
+
+    @property
+    def wants_acknowledgement(self) -> bool:
+        return self._source.wants_acknowledgement
+
+    def acknowledge(self) -> None:
+        self._source.acknowledge()
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _matching(name: str) -> list[Path]:
+    if name == "-" or not glob.has_magic(name) or Path(name).exists():
+        return [Path(name)]
+    found = [path for path in sorted(glob.glob(name, recursive=True)) if Path(path).is_file()]
+    if not found:
+        raise InputError(f"{name} does not exist: no file is named like that")
+    return [Path(path) for path in found]
+
+
+def _kind(source: Input) -> str:
+    suffixes = source.path.suffixes
+    if suffixes[-1:] == [".gz"]:
+        suffixes.pop()
+    last = suffixes[-1].lower() if suffixes else ""
+    start = source.head(64)
+    if last in PARQUET or start.startswith(b"PAR1"):
+        return "parquet"
+    if last in LINES or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return "lines"
+    return "csv"

@@ -1,0 +1,191 @@
+"""Parquet files as a stream of rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from replay.rows import LARGEST, CutOffError, InputError, Row
+from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
+from replay.sources.reading import Input
+
+BATCH = 4096
+"""Rows held in memory."""
+
+
+class ParquetFile:
+    """The rows of a Parquet file, of which only the columns asked for are read; a `Source`.
+
+    A row's ``line`` is its number, from 1. Times of a type of their own are written as ISO 8601.
+
+    Parameters
+    ----------
+    source
+        The file.
+    asked
+        What is asked of it.
+
+    Raises
+    ------
+    InputError
+        At once if the file cannot be read or lacks a column, and while iterating at the first row
+        that is not as it should be, if that is asked for.
+    """
+
+    wants_acknowledgement = False
+
+    def __init__(self, source: Input, asked: Asked | None = None) -> None:
+        self._input = source
+        self.name = source.name
+        self.files: tuple[Path, ...] = (source.path,)
+        if source.piped:
+            raise InputError("Parquet cannot be read from standard input; save it to a file")
+        try:
+            with parquet.ParquetFile(source.path) as file:
+                self._schema = file.schema_arrow
+                self._groups = [
+                    file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)
+                ]
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.name} is no Parquet file: {error}") from None
+        self.n_rows = sum(self._groups)
+        self._asked = (asked or Asked()).of(self._schema.names, self._bad_column, self._numbers)
+        for name in self._asked.values:
+            if not self._numbers([name]):
+                kind = self._schema.field(name).type
+                raise self._bad_column(name, f"it holds {kind} and no numbers")
+        self.values = self._asked.values
+        self.time = self._asked.time
+        self.key = self._asked.key
+        self.timed = self._asked.timed and self.time is not None
+        self._row = self._start = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        asked = self._asked
+        wanted = [self.time, self.key, asked.sequence, *self.values]
+        names = list(dict.fromkeys(name for name in wanted if name is not None))
+        self._row, skipped = self._start, 0
+        groups = list(range(len(self._groups)))
+        while groups and skipped + self._groups[groups[0]] <= self._row:
+            skipped += self._groups[groups.pop(0)]
+        skip, self._start = self._row - skipped, 0
+        if not self.n_rows:
+            raise self._bad(1, self.values[0], "there are no rows; at least one is needed")
+        try:
+            with parquet.ParquetFile(self._input.path) as file:
+                for batch in file.iter_batches(BATCH, groups, names):
+                    if skip >= len(batch):
+                        skip -= len(batch)
+                        continue
+                    yield from self._rows(batch[skip:])
+                    skip = 0
+        except (pa.ArrowException, OSError) as error:
+            raise CutOffError(
+                f"{self.name}, row {self._row + 1}: the file is damaged here ({error})"
+            ) from None
+
+    def _rows(self, batch: Any) -> Iterator[Row]:
+        asked = self._asked
+        columns = {name: _plain(batch.column(name)) for name in batch.schema.names}
+        nothing = [None] * len(batch)
+        times = columns[self.time] if self.time is not None else nothing
+        keys = columns[self.key] if self.key is not None else nothing
+        numbers = columns[asked.sequence] if asked.sequence is not None else nothing
+        told = zip(*(columns[name] for name in self.values), strict=True)
+        seconds: float | None = None
+        for moment, key, number, cells in zip(times, keys, numbers, told, strict=True):
+            row = self._row + 1
+            time = "" if moment is None else _text(moment)
+            values: dict[Hashable, float] = {
+                name: math.nan if cell is None else float(cell)
+                for name, cell in zip(self.values, cells, strict=True)
+            }
+            bad: tuple[str, object, str] | None = None
+            for name, value in values.items():
+                if not -LARGEST <= value <= LARGEST and value == value:
+                    if asked.on_bad == "missing":
+                        asked.refusals.add(self.name, row, TAKEN_AS_MISSING, str(value))
+                        values[name] = math.nan
+                    else:
+                        what = f"{value} is beyond {LARGEST:g}, the largest value that is learnt"
+                        bad = NO_VALUE, name, what
+            if self.timed:
+                try:
+                    seconds = asked.clock.seconds(time)
+                except ValueError as error:
+                    bad = NO_TIME, self.time, str(error)
+            if self.key is not None and key in (None, ""):
+                bad = NO_KEY, self.key, "there is nothing; every row needs a key"
+            if asked.sequence is not None and not (isinstance(number, int) and number >= 0):
+                bad = (
+                    NO_NUMBER, asked.sequence, f"{number!r} is no whole number, as --sequence needs"
+                )  # fmt: skip
+            if bad is not None:
+                reason, column, problem = bad
+                error_of = self._bad(row, str(column), problem)
+                asked.refuse(error_of, self.name, row, reason, ",".join(map(_text, cells)))
+                self._row = row
+                continue
+            self._row = row
+            texts = tuple("" if cell is None or cell != cell else str(cell) for cell in cells)
+            whose = "" if self.key is None else _text(key)
+            yield Row(row, time, texts, values, seconds, whose, number)
+
+    # -- where it is ----------------------------------------------------------------------------
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """Rows that are done with, of how many, and by what the file is known again."""
+        return {"rows": self._row, "of": self.n_rows, "known_by": self._input.known_by()}
+
+    def go_to(self, position: dict[str, Any]) -> None:
+        self._input.must_be(position["known_by"])
+        if position["of"] != self.n_rows:
+            raise self._input.changed()
+        self._start = position["rows"]
+
+    @property
+    def done(self) -> int:
+        return int((self._input.size or 0) * self._row / max(self.n_rows, 1))
+
+    @property
+    def size(self) -> int | None:
+        return self._input.size
+
+    def acknowledge(self) -> None:
+        """Nothing: a file stays."""
+
+    def close(self) -> None:
+        """Nothing: an iteration lets go of what it opens."""
+
+    # -- columns --------------------------------------------------------------------------------
+
+    def _numbers(self, names: Iterable[str]) -> set[str]:
+        kinds = {name: self._schema.field(name).type for name in names}
+        return {
+            name
+            for name, kind in kinds.items()
+            if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        }
+
+    def _bad(self, row: int, column: str, problem: str) -> InputError:
+        return InputError(f"{self.name}, row {row}, column {column!r}: {problem}")
+
+    def _bad_column(self, column: str, problem: str) -> InputError:
+        return InputError(f"{self.name}, column {column!r}: {problem}")
+
+
+def _plain(column: Any) -> list[Any]:
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        # Python's dates go to the microsecond
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    return list(column.to_pylist())
+
+
+def _text(value: Any) -> str:
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)

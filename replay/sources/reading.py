@@ -1,0 +1,183 @@
+"""Files and pipes as bytes, packed or not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+import zlib
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from replay.rows import InputError
+
+CHUNK = 1 << 17
+"""Bytes read at a time."""
+GZIP = b"\x1f\x8b"
+HEAD = 1 << 16
+"""Bytes of the start by which a file is known again."""
+KEPT = 1 << 20
+"""Bytes of the start of a pipe that can be read again, to find out what it holds."""
+
+
+class Input:
+    """A file, or standard input, that can be opened.
+
+    Parameters
+    ----------
+    path
+        Its name; ``-`` is standard input, of which only the first KEPT bytes can be read again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.piped = str(path) == "-"
+        self.name = "standard input" if self.piped else str(path)
+        self._raw: BinaryIO | None = None
+        self._pipe: _Pipe | None = None
+        self.size: int | None = None
+        if self.piped:
+            self._pipe = _Pipe(sys.stdin.buffer)
+            return
+        if not path.is_file():
+            what = "is not a regular file" if path.exists() else "does not exist"
+            raise InputError(f"{path} {what}; give the path of a file")
+        self.size = path.stat().st_size
+
+    @property
+    def done(self) -> int:
+        """Bytes taken of it by what was opened last."""
+        return 0 if self._raw is None or self._raw.closed else self._raw.tell()
+
+    def head(self, n: int) -> bytes:
+        """The first bytes of what it holds, at most so many; less if it is damaged there."""
+        with self.open() as stream:
+            parts: list[bytes] = []
+            try:
+                while n > 0 and (part := stream.read(n)):
+                    parts.append(part)
+                    n -= len(part)
+            except (EOFError, zlib.error):
+                pass
+            return b"".join(parts)
+
+    def known_by(self) -> list[int | str]:
+        """By what the file is known again, even if it has grown."""
+        head = b"" if self.piped else self._start(HEAD)
+        return [len(head), digest(head)]
+
+    def must_be(self, known_by: list[int | str]) -> None:
+        """Refuse a file that is not the one of `known_by`."""
+        n, its = known_by
+        if not self.piped and digest(self._start(int(n))) != its:
+            raise self.changed()
+
+    def changed(self) -> InputError:
+        """The error that says that the file is another one."""
+        return InputError(
+            f"{self.name} is not what it was when the checkpoint was made; put it back, or start "
+            "afresh without --resume"
+        )
+
+    def _start(self, n: int) -> bytes:
+        with self.path.open("rb") as file:
+            return file.read(n)
+
+    def open(self) -> BinaryIO:
+        """What it holds, from the start, unpacked."""
+        try:
+            raw = self.path.open("rb") if self._pipe is None else self._pipe.again()
+        except OSError as error:
+            raise InputError(f"{self.name} cannot be read: {error.strerror}") from None
+        self._raw = raw
+        start = raw.peek(2)[:2] if isinstance(raw, io.BufferedReader) else b""
+        if start == GZIP:
+            return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, _Unpacked(raw)), CHUNK))
+        return raw
+
+
+class _Unpacked(io.RawIOBase):
+    """What gzip has packed: all of it up to a place where it is damaged, and then an error.
+
+    The standard library's reader may keep to itself what it has unpacked before such a place.
+    """
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self._packed = packed
+        self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        while True:
+            waiting = self._member.unconsumed_tail or self._member.unused_data
+            if self._member.eof:
+                # zeros may follow a member, or another one
+                waiting = waiting.lstrip(b"\0") or self._packed.read(CHUNK).lstrip(b"\0")
+                if not waiting:
+                    return 0
+                self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            elif not waiting and not (waiting := self._packed.read(CHUNK)):
+                raise EOFError("it ends before its end mark")
+            data = self._member.decompress(waiting, len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
+
+
+class _Pipe:
+    """A pipe of which the start can be read more than once."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+        self._start = bytearray()
+        self._is_passed = False
+
+    def again(self) -> BinaryIO:
+        if self._is_passed:
+            raise InputError(
+                "standard input can be read once only; save it to a file, and give its name"
+            )
+        return cast(BinaryIO, io.BufferedReader(_FromStart(self), CHUNK))
+
+    def read(self, place: int, n: int) -> bytes:
+        """Up to n bytes from a place; the place is the end of what was read, or in the start."""
+        if place < len(self._start):
+            return bytes(self._start[place : place + n])
+        data = self._pipe.read1(n)  # type: ignore[attr-defined]
+        if place + len(data) <= KEPT and not self._is_passed:
+            self._start += data
+        elif data:
+            self._is_passed = True
+            self._start.clear()
+        return cast(bytes, data)
+
+
+class _FromStart(io.RawIOBase):
+    """A reading of a pipe."""
+
+    def __init__(self, pipe: _Pipe) -> None:
+        self._pipe = pipe
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        data = self._pipe.read(self._place, len(buffer))
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+
+def digest(data: bytes) -> str:
+    """By which data is known again."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,0 +1,165 @@
+"""Kills a replay at random moments, lets it go on, and compares with one that was not killed.
+
+A process of its own, which imports everything once and forks: a run then costs its rows only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from itertools import zip_longest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import pyarrow
+import pyarrow.parquet  # noqa: F401 - so that no fork has to
+
+import replay.refusals
+import replay.running  # noqa: F401
+from replay.cli import app
+
+OUTPUTS = ("labels.csv", "labels.parquet", "segments.csv", "refused.csv")
+OPTIONS = {
+    # name: (label file, further options)
+    "mixture": ("labels.csv", []),
+    "chain": ("labels.csv", ["--persist", "--lag", "7", "--stickiness", "30"]),
+    "parked": ("labels.csv", ["--in-memory", "2", "--recycle"]),
+    "parquet": ("labels.parquet", ["--min-dwell", "3", "--confirm", "2"]),
+}
+
+
+def write_rows(path: Path, n: int, seed: int = 1) -> None:
+    """Five devices in two regimes each; missing values, bad cells, short rows and late ones."""
+    rng = random.Random(seed)
+    regime = dict.fromkeys("abcde", 0)
+    with path.open("w") as file:
+        file.write("t,device,level,note\n")
+        for i in range(n):
+            device = rng.choice("abcde")
+            if rng.random() < 0.02:
+                regime[device] = 1 - regime[device]
+            level = f"{rng.gauss(10.0 * regime[device], 1.0):.3f}"
+            if rng.random() < 0.01:
+                level = rng.choice(["", "NaN", "abc"])
+            if rng.random() < 0.003:
+                file.write(f"{i},{device}\n")
+                continue
+            late = 7 if rng.random() < 0.002 else 0
+            note = '"two\nlines"' if rng.random() < 0.01 else "x"
+            file.write(f"{i - late},{device},{level},{note}\n")
+
+
+def arguments(rows: Path, folder: Path, name: str) -> list[str]:
+    labels, more = OPTIONS[name]
+    return [
+        *("run", str(rows), "--value", "level", "--key", "device", "--time", "t"),
+        *("--late", "skip", "--on-bad", "skip", "--refused", str(folder / "refused.csv")),
+        *("--regimes", "2", "--warm-up", "60", "--labels", str(folder / labels)),
+        *("--segments", str(folder / "segments.csv"), "--checkpoint", str(folder / "state")),
+        *("--every-rows", "150", "--resume", *more),
+    ]
+
+
+def start(arguments: list[str]) -> int:
+    """A process that runs the command line; its number."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        status = app(arguments, standalone_mode=False) or 0
+    except BaseException as error:
+        print(type(error).__name__, error, file=sys.stderr)
+    finally:
+        os._exit(status)
+
+
+def ended(child: int, within: float) -> int | None:
+    """The status of a process that ends in so many seconds, None if it does not."""
+    until = time.monotonic() + within
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= until:
+            return None
+        time.sleep(0.001)
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in OUTPUTS if (folder / name).exists()}
+
+
+def differing(found: dict[str, bytes], whole: dict[str, bytes]) -> str:
+    """The first line that is another."""
+    for name, expected in whole.items():
+        pairs = zip_longest(found.get(name, b"").splitlines(), expected.splitlines())
+        for line, (one, other) in enumerate(pairs, 1):
+            if one != other:
+                return f"{name}, line {line}: {one!r} is not {other!r}"
+    return f"{sorted(found)} are not {sorted(whole)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--rows", type=int, default=6000)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    rng = random.Random(chosen.seed)
+    kills = {signal.SIGKILL: 0, signal.SIGTERM: 0}
+    finished = different = 0
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        rows = base / "rows.csv"
+        write_rows(rows, chosen.rows)
+        whole, takes = {}, {}
+        for way in OPTIONS:
+            folder = base / f"whole-{way}"
+            folder.mkdir()
+            begun = time.monotonic()
+            assert ended(start(arguments(rows, folder, way)), 600.0) == 0, way
+            takes[way] = time.monotonic() - begun
+            whole[way] = outputs(folder)
+            assert len(whole[way]) == 3
+        ways = list(OPTIONS)
+        while sum(kills.values()) < chosen.kills or finished < len(ways):
+            way = ways[finished % len(ways)]
+            folder = base / "killed"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            while True:
+                child = start(arguments(rows, folder, way))
+                status = ended(child, rng.uniform(0.0, 0.7 * takes[way]))
+                if status is None:
+                    how = signal.SIGTERM if rng.random() < 0.15 else signal.SIGKILL
+                    os.kill(child, how)
+                    status = ended(child, 600.0)
+                if status == 0:
+                    break
+                if status not in (-signal.SIGKILL, -signal.SIGTERM, 143):
+                    sys.exit(f"{way}: ended with status {status}")
+                kills[how] += 1
+            finished += 1
+            found = outputs(folder)
+            if found != whole[way]:
+                different += 1
+                print(f"{way}: {differing(found, whole[way])}", file=sys.stderr)
+    print(
+        f"{kills[signal.SIGKILL]} kills, {kills[signal.SIGTERM]} terminations, {finished} replays "
+        f"finished, {different} with other output"
+    )
+    sys.exit(1 if different else 0)
+
+
+if __name__ == "__main__":
+    main()

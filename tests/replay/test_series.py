@@ -1,0 +1,198 @@
+"""A series: what it makes of times and numbers, and that it goes on from its bytes exactly."""
+
+import math
+import random
+
+import pytest
+
+from replay.fleet import Fleet
+from replay.rows import InputError, Row
+from replay.series import Manner, Series
+from replay.settings import Settings
+
+VALUES = ("level", "load")
+SETTINGS = {
+    "mixture": Settings(regimes=2, warm_up=40),
+    "recycled": Settings(regimes=2, warm_up=40, recycle=True),
+    "half-life": Settings(regimes="auto", warm_up=60, half_life=300.0),
+    "chain": Settings(regimes=2, warm_up=40, persist=True),
+    "lagged": Settings(regimes=2, warm_up=40, persist=True, lag=9, stickiness=25.0),
+    "timed": Settings(regimes=2, warm_up=40, persist=True, lag=3, irregular=True),
+}
+
+
+class Columns:
+    """As much of a source as settings ask for."""
+
+    values = VALUES
+    time = "t"
+    timed = True
+
+
+def rows_of(n, seed=1, key=""):
+    rng = random.Random(seed)
+    regime, seconds = 0, 0.0
+    for i in range(n):
+        regime ^= rng.random() < 0.03
+        seconds += rng.expovariate(1.0)
+        level = math.nan if rng.random() < 0.05 else rng.gauss(9.0 * regime, 1.0)
+        load = rng.gauss(-4.0 * regime, 1.0)
+        values = {"level": level, "load": load}
+        yield Row(i + 2, f"{seconds:.3f}", (f"{level}", f"{load}"), values, seconds, key, i)
+
+
+def series_of(name="mixture", **manner):
+    return Series(SETTINGS[name].model(Columns), Manner(**manner))
+
+
+def taken(series, rows):
+    return [labelled for row in rows for labelled in series.take(row)]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("cut", [0, 17, 40, 41, 333, 899])
+def test_goes_on_from_its_bytes(name, cut):
+    rows = list(rows_of(900))
+    manner = {"min_dwell": 3, "confirm": 2, "max_gap": 4.0}
+    whole = series_of(name, **manner)
+    expected = taken(whole, rows)
+    first = series_of(name, **manner)
+    before = taken(first, rows[:cut])
+    again = Series.from_bytes(first.to_bytes(), VALUES, first.manner)
+    after = taken(again, rows[cut:])
+    assert repr(before + after) == repr(expected)
+    assert again.to_bytes() == whole.to_bytes()
+    assert repr(list(again.finish())) == repr(list(whole.finish()))
+    assert repr(again.last_segment) == repr(whole.last_segment)
+    for count in ("n_gaps", "n_segments", "n_changes"):
+        assert getattr(again, count) == getattr(whole, count) > 0
+    assert again.summary.state() == whole.summary.state()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_row_comes_out_once_and_in_order(name):
+    rows = list(rows_of(500))
+    series = series_of(name)
+    labelled = [*taken(series, rows), *series.finish()]
+    assert [row.row for row in labelled] == rows
+    closed = [row.closed for row in labelled if row.closed] + [series.last_segment]
+    assert sum(segment.n for segment in closed) == 500 == series.summary.n_rows
+    assert len(closed) == series.n_segments
+
+
+def test_rows_that_come_twice_are_dropped():
+    rows = list(rows_of(300))
+    once, twice = series_of("chain"), series_of("chain")
+    expected = taken(once, rows)
+    again = [row for i in range(0, 300, 50) for row in rows[max(0, i - 20) : i + 50]]
+    assert repr(taken(twice, again)) == repr(expected)
+    assert twice.n_duplicates == 100
+    assert once.n_duplicates == twice.n_lost == 0
+    assert twice.model.to_bytes() == once.model.to_bytes()
+
+
+def test_without_numbers_times_tell():
+    rows = [row._replace(sequence=None) for row in rows_of(300)]
+    once, twice = series_of(), series_of(late="skip")
+    expected = taken(once, rows)
+    assert repr(taken(twice, [*rows[:100], *rows[60:]])) == repr(expected)
+    assert (twice.n_duplicates, twice.n_late) == (1, 39)
+
+
+def test_numbers_that_never_came_are_counted():
+    series = series_of()
+    taken(series, [row for row in rows_of(200) if row.sequence not in (0, 50, 51, 52, 120)])
+    # what was before the first one cannot be known
+    assert series.n_lost == 4
+
+
+def test_late_rows():
+    rows = [row._replace(sequence=None) for row in rows_of(100)]
+    late = [*rows[:80], rows[40], *rows[80:]]
+    with pytest.raises(InputError, match=r"line 42: time '.+' is not after '.+' in line 81; sort"):
+        taken(series_of(), late)
+    learnt = series_of(late="learn")
+    taken(learnt, late)
+    assert learnt.summary.n_rows == 101
+    assert learnt.n_late == 0
+
+
+def gapped(shift=1000.0):
+    for row in rows_of(400):
+        late = shift if row.line > 250 else 0.0
+        yield row._replace(seconds=row.seconds + late)
+
+
+def test_a_gap_ends_the_segment():
+    series = series_of(max_gap=100.0)
+    labelled = [*taken(series, gapped()), *series.finish()]
+    assert series.n_gaps == 1
+    # the segment that the gap has closed comes with the row after it
+    at = next(row for row in labelled if row.row.line == 251)
+    assert at.closed.end[0] == 249
+    assert not at.change
+    within = series_of(max_gap=2000.0)
+    taken(within, gapped())
+    assert within.n_gaps == 0
+
+
+@pytest.mark.parametrize("name", ["chain", "timed"])
+def test_after_a_gap_the_regime_is_not_known(name):
+    series, held = series_of(name, max_gap=12.0), series_of(name, max_gap=12.0, on_gap="hold")
+    rows = list(gapped())
+    for one in (series, held):
+        taken(one, rows[:249])
+    nothing = rows[249]._replace(values=dict.fromkeys(VALUES, math.nan))
+    probability = {}
+    for one in (series, held):
+        (*_, last) = [row for row in [*one.take(nothing), *one.finish()] if row.row is nothing]
+        probability[one] = last.assignment.probability
+    assert probability[series] < 0.72 < probability[held]
+    assert held.n_gaps == 1
+
+
+def test_a_key_without_values_does_not_stop_the_others():
+    series = series_of()
+    empty = [row._replace(values=dict.fromkeys(VALUES, math.nan)) for row in rows_of(5)]
+    assert taken(series, empty) == []
+    assert [row.assignment.label for row in series.finish()] == [0] * 5
+
+
+@pytest.mark.parametrize("parking", [False, True])
+def test_parked_series_come_back_exact(parking, tmp_path):
+    def run(at_most):
+        made = []
+
+        def make():
+            made.append(1)
+            return series_of("lagged")
+
+        fleet = Fleet(
+            make,
+            lambda data: Series.from_bytes(data, VALUES, Manner()),
+            at_most,
+            tmp_path / "parked" if parking and at_most else None,
+        )
+        streams = [rows_of(200, seed, f"k{seed}") for seed in range(7)]
+        labelled = [
+            repr(one)
+            for turn in zip(*streams, strict=True)
+            for row in turn
+            for one in fleet[row.key].take(row)
+        ]
+        assert list(fleet) == [f"k{seed}" for seed in range(7)]
+        assert len(made) == len(fleet) == 7
+        states = dict(fleet.states())
+        again = Fleet(make, lambda data: Series.from_bytes(data, VALUES, Manner()), at_most)
+        again.restore(states.items())
+        assert dict(again.states()) == states
+        assert len(made) == 7
+        again.close()
+        fleet.close()
+        return labelled, states, fleet.n_parked
+
+    everything = run(None)
+    few = run(3)
+    assert few[:2] == everything[:2]
+    assert everything[2] == 0
+    assert few[2] > 1000

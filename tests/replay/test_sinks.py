@@ -1,0 +1,193 @@
+"""Sinks: what they write, and that they can be cut back to any place they have told."""
+
+import json
+import math
+from collections import deque
+from contextlib import ExitStack
+
+import pyarrow.parquet as pq
+import pytest
+
+from online_gmm import Assignment
+from online_gmm.segments import Segment
+from replay import sinks
+from replay.rows import InputError, Row
+from replay.series import LabelledRow
+from replay.sinks import File, Segments, labels_sink
+
+
+class Columns:
+    name = "pump.csv"
+    values = ("level", "load")
+    time = "when"
+    key = "device"
+
+
+class Bare(Columns):
+    time = key = None
+
+
+def rows_of(n):
+    for i in range(n):
+        level = math.nan if i % 7 == 3 else i / 8
+        texts = ("" if level != level else f"{level}", "1,5")
+        row = Row(i + 2, f"t{i}", texts, {"level": level, "load": 1.5}, None, f"d{i % 3}")
+        yield LabelledRow(row, Assignment(i % 2, 0.75, -1.0, i % 5 == 0), i % 4 == 0)
+
+
+@pytest.fixture
+def sink_of():
+    with ExitStack() as open_now:
+
+        def make(path, lasting=False, source=Columns, begins=True):
+            sink = labels_sink(File(path, "--labels", (), lasting), source)
+            open_now.callback(sink.close)
+            if begins:
+                sink.begin()
+            return sink
+
+        yield make
+
+
+def test_csv(sink_of, tmp_path):
+    sink = sink_of(tmp_path / "labels.csv")
+    for row in rows_of(4):
+        sink.row(row)
+    assert not (tmp_path / "labels.csv").exists()
+    sink.finish()
+    sink.close()
+    assert (tmp_path / "labels.csv").read_text().splitlines() == [
+        "when,device,level,load,label,probability,outlier,change",
+        't0,d0,0.0,"1,5",0,0.75,1,1',
+        't1,d1,0.125,"1,5",1,0.75,0,0',
+        't2,d2,0.25,"1,5",0,0.75,0,0',
+        't3,d0,,"1,5",1,0.75,0,0',
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
+
+
+def test_lines(sink_of, tmp_path):
+    sink = sink_of(tmp_path / "labels.ndjson")
+    for row in rows_of(4):
+        sink.row(row)
+    sink.finish()
+    found = [json.loads(line) for line in (tmp_path / "labels.ndjson").read_text().splitlines()]
+    assert found[3] == {
+        "n": 5,
+        "time": "t3",
+        "key": "d0",
+        "values": {"level": None, "load": 1.5},
+        "label": 1,
+        "probability": 0.75,
+        "outlier": False,
+        "change": False,
+    }
+    assert [one["n"] for one in found] == [2, 3, 4, 5]
+
+
+def test_parquet(sink_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(sinks, "BATCH", 16)
+    monkeypatch.setattr(sinks, "GROUP", 100)
+    sink = sink_of(tmp_path / "labels.parquet")
+    for row in rows_of(250):
+        sink.row(row)
+    sink.finish()
+    sink.close()
+    table = pq.read_table(tmp_path / "labels.parquet")
+    assert pq.ParquetFile(tmp_path / "labels.parquet").num_row_groups == 3
+    assert [f"{field.name} {field.type}" for field in table.schema] == [
+        *("when string", "device string", "level double", "load double"),
+        *("label int64", "probability double", "outlier bool", "change bool"),
+    ]
+    found = table.to_pylist()
+    assert len(found) == 250
+    assert found[3] == {
+        "when": "t3", "device": "d0", "level": None, "load": 1.5,
+        "label": 1, "probability": 0.75, "outlier": False, "change": False,
+    }  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.parquet"]
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.ndjson", "labels.parquet"])
+def test_cut_back_and_gone_on_with(sink_of, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(sinks, "BATCH", 16)
+    rows = list(rows_of(100))
+
+    def written(path, rows, positions=()):
+        sink = sink_of(path, lasting=True)
+        told = []
+        for i, row in enumerate(rows):
+            if i in positions:
+                told.append((i, sink.position()))
+            sink.row(row)
+        sink.flush()
+        return sink, told
+
+    whole, _ = written(tmp_path / f"whole-{name}", rows)
+    whole.finish()
+    expected = (tmp_path / f"whole-{name}").read_bytes()
+    path = tmp_path / name
+    first, told = written(path, rows, (0, 1, 40, 77))
+    first.close()
+    for i, position in reversed(told):
+        again = sink_of(path, lasting=True, begins=False)
+        again.go_to(position)
+        for row in rows[i:]:
+            again.row(row)
+        again.finish()
+        again.close()
+        assert path.read_bytes() == expected
+    # what has been finished can be cut back too, when its input has grown
+    again = sink_of(path, lasting=True, begins=False)
+    again.go_to(told[0][1])
+    again.close()
+
+
+def test_less_than_the_checkpoint_knows(sink_of, tmp_path):
+    sink = sink_of(tmp_path / "labels.csv", lasting=True)
+    with pytest.raises(InputError, match=r"labels.csv has 56 bytes, and had 4,000 at the checkp"):
+        sink.go_to(4000)
+
+
+def segment(start=3, label=1):
+    mean = {"level": 0.1, "load": math.nan}
+    return Segment((start, f"t{start}"), (9, "t9"), label, 7, math.nan, mean, mean)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"), [(Columns, "d1,t3,t9,1,7,nan,0.1,0.1,,"), (Bare, "3,9,1,7,nan,0.1,0.1,,")]
+)
+def test_segments(source, line, tmp_path):
+    sink = Segments(File(tmp_path / "segments.csv", "--segments", (), False), source)
+    sink.begin()
+    sink.segment("d1", segment())
+    sink.row(next(rows_of(1)))
+    sink.finish()
+    assert (tmp_path / "segments.csv").read_text().splitlines()[1:] == [line]
+
+
+def test_segments_as_parquet(tmp_path):
+    sink = Segments(File(tmp_path / "segments.parquet", "--segments", (), False), Bare)
+    sink.begin()
+    for i in range(5):
+        sink.segment("", segment(i))
+    sink.finish()
+    found = pq.read_table(tmp_path / "segments.parquet").to_pylist()
+    assert [one["start"] for one in found] == [0, 1, 2, 3, 4]
+    assert found[0]["mean_load"] is None
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
+@pytest.mark.parametrize("lasting", [False, True])
+def test_the_input_is_never_written_over(name, lasting, tmp_path):
+    path = tmp_path / name
+    path.write_text("level\n1\n")
+    with pytest.raises(InputError, match="is the input file; choose another name"):
+        File(path, "--labels", (path,), lasting)
+    assert path.read_text() == "level\n1\n"
+
+
+def test_a_full_disk_is_said(sink_of):
+    sink = sink_of(sinks.Path("/dev/full"), lasting=True)
+    with pytest.raises(InputError, match="/dev/full cannot be written: No space left"):
+        deque(map(sink.row, rows_of(2000)), 0)
