@@ -523,13 +523,18 @@ def live(
             columns_of(value), time, key, sequence, time is not None, Clock(time_format, time_zone),
             on_bad.value, refusals,
         )  # fmt: skip
+        topic = None
+        if publish is not None:
+            from replay.mqtt.broker import Broker
+
+            topic = Broker.of(publish, credentials, ca if publish.startswith("mqtts:") else None)
         outputs = Outputs(
-            labels, segments, report=report, publish=publish, serve=serve, labels_as=labels_as
+            labels, segments, report=report, publish=topic, serve=serve, labels_as=labels_as
         )
         outputs.check()
         manner = Manner(min_dwell, confirm, str(late or "skip"), max_gap, str(on_gap))
         lasting = Lasting(checkpoint, resume, every_rows, every_seconds, in_memory)
-        source = live_source(address, asked)
+        source = live_source(address, asked, client, credentials, ca)
         replay_source(source, settings, outputs, manner, lasting, refusals, live=True)
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from replay.rows import InputError, Source
 from replay.sources.asked import Asked
 from replay.sources.json_lines import LiveLines
 
 
-def live_source(address: str, asked: Asked) -> Source:
-    """The source of an address.
+def live_source(
+    address: str,
+    asked: Asked,
+    client: str | None = None,
+    credentials: Path | None = None,
+    ca: Path | None = None,
+) -> Source:
+    """The source of an address; of a broker, as whom, and by which certificates.
 
     Raises
     ------
@@ -19,4 +27,9 @@ def live_source(address: str, asked: Asked) -> Source:
         raise InputError("--value is missing; name the fields to learn, once for each")
     if address == "-":
         return LiveLines(asked)
-    raise InputError(f"{address!r} is no address; give - or mqtt://HOST/TOPIC")
+    if "://" not in address:
+        raise InputError(f"{address!r} is no address; give - or mqtt://HOST/TOPIC")
+    from replay.mqtt.broker import Broker
+    from replay.mqtt.source import MqttSource
+
+    return MqttSource(Broker.of(address, credentials, ca), asked, client)

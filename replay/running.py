@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -39,6 +39,9 @@ from replay.tables import (
 from replay.terminal import err, heading, out, parent
 from replay.whole import labelled_as_a_whole
 
+if TYPE_CHECKING:
+    from replay.mqtt.broker import Broker
+
 STDOUT = Path("-")
 MOST_LISTED = 20
 """Keys whose series are listed, those with most rows."""
@@ -59,14 +62,14 @@ class Outputs:
     segments: Path | None = None
     plot: Path | None = None
     report: Path | None = None
-    publish: str | None = None
+    publish: Broker | None = None
     serve: str | None = None
     labels_as: str | None = None
 
     def check(self) -> None:
         """Refuse two outputs of one name."""
         seen: dict[Path, str] = {}
-        for name, path in dataclasses.asdict(self).items():
+        for name, path in vars(self).items():
             if not isinstance(path, Path):
                 continue
             if path in seen:
@@ -194,6 +197,11 @@ def _sinks(
         open_now.callback(sinks[-1].close)
     if outputs.segments is not None:
         sinks.append(Segments(file(outputs.segments, "--segments"), source))
+        open_now.callback(sinks[-1].close)
+    if outputs.publish is not None:
+        from replay.mqtt.sink import MqttSink
+
+        sinks.append(MqttSink(outputs.publish, source))
         open_now.callback(sinks[-1].close)
     return sinks
 

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import pyarrow
 import pyarrow.parquet  # noqa: F401 - so that no fork has to
 
+import replay.mqtt.source
 import replay.refusals
 import replay.running  # noqa: F401
 from replay.cli import app
@@ -114,7 +115,19 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mqtt", action="store_true", help="a consumer of MQTT, not of a file")
     chosen = parser.parse_args()
+    if chosen.mqtt:
+        from crash_mqtt import kill_consumers
+
+        with tempfile.TemporaryDirectory() as name:
+            rng = random.Random(chosen.seed)
+            killed, terminated, same = kill_consumers(Path(name), chosen.kills, chosen.rows, rng)
+        print(
+            f"{killed} kills and {terminated} terminations of the consumer, 1 kill of "
+            f"the broker; labels {'as without' if same else 'DIFFERENT'}"
+        )
+        sys.exit(not same)
     rng = random.Random(chosen.seed)
     kills = {signal.SIGKILL: 0, signal.SIGTERM: 0}
     finished = different = 0

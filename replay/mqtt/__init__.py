@@ -1,0 +1,1 @@
+"""MQTT: rows from a broker, and labelled rows to one."""

@@ -1,0 +1,222 @@
+"""Rows from a broker: none is lost, and the broker keeps each until it is safe here."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from replay.mqtt.broker import PATIENCE, Broker
+from replay.rows import InputError, Row
+from replay.sources.asked import Asked
+from replay.sources.message import LIMIT, Messages
+
+AT_MOST = 1000
+"""Messages that the broker sends without an acknowledgement: so many are held here at most."""
+KEPT = 7 * 24 * 3600
+"""Seconds for which the broker keeps messages for a reader that is away."""
+IDLE = 0.1
+"""Seconds after which a broker without news is said to be idle."""
+FIRST_NAP, LONGEST_NAP = 0.2, 30.0
+"""Seconds between two tries to reach a broker that has gone away: twice as many after each."""
+TAKEN_OVER = 142
+"""The broker's reason when another reader has come by the same name."""
+
+
+class MqttSource:
+    """The rows of a topic, one JSON object a message; a `Source` that does not end.
+
+    A message is acknowledged by `acknowledge`, after it has been handed on; what is not, the broker
+    sends again after a break of the connection or of this process. None is handed on when nothing
+    has come for IDLE seconds. A broker that goes away is waited for. All is done in the thread that
+    iterates: no more is read of the broker than is asked for.
+
+    Parameters
+    ----------
+    broker
+        Where, and what is subscribed to, with QoS 1.
+    asked
+        What is asked of it, with values.
+    client
+        By which name the broker keeps messages for this reader; None makes one of this machine,
+        the broker and the topic.
+    at_most
+        Messages that are sent without an acknowledgement.
+
+    Attributes
+    ----------
+    n_connections
+        How often the broker was reached.
+
+    Raises
+    ------
+    InputError
+        While iterating, if the broker cannot be reached at the start, does not let us in, or lets
+        another reader take over.
+    """
+
+    files: tuple[Path, ...] = ()
+    size = None
+
+    def __init__(
+        self, broker: Broker, asked: Asked, client: str | None = None, at_most: int = AT_MOST
+    ) -> None:
+        self.name = broker.name
+        self.values = asked.values
+        self.time = asked.time
+        self.key = asked.key
+        self.timed = asked.timed and asked.time is not None
+        self.n_connections = 0
+        self.done = 0
+        self._broker = broker
+        self._messages = Messages(asked)
+        self._at_most = at_most
+        self._n = 0
+        self._came: deque[MQTTMessage] = deque()
+        self._handed_on: list[int] = []
+        self._greeted = False
+        self._error: InputError | None = None
+        self._next_try, self._nap = 0.0, FIRST_NAP
+        self._client = self._made(client or _client_name(broker))
+
+    def _made(self, name: str) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True
+        )
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_disconnect = self._disconnected
+        client.on_message = self._received
+        return client
+
+    def __iter__(self) -> Iterator[Row | None]:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = KEPT
+        properties.ReceiveMaximum = self._at_most
+        self._broker.connect(self._client, clean=False, properties=properties)
+        until = time.monotonic() + PATIENCE
+        while not self._greeted:
+            self._work()
+            if time.monotonic() > until:
+                raise InputError(f"{self.name} does not answer; is it a broker of MQTT 5?")
+        taken, came = self._messages.taken, self._came
+        while True:
+            if not came:
+                self._work()
+                if not came:
+                    yield None
+                    continue
+            message = came.popleft()
+            data = bytes(message.payload)
+            self._n += 1
+            self.done += len(data)
+            row = taken(self.name, self._n, data[: LIMIT + 1], message.topic)
+            if message.qos:
+                self._handed_on.append(message.mid)
+            yield row
+
+    def _work(self) -> None:
+        """Take what comes, for IDLE seconds at most; reach a broker that has gone away again."""
+        if not self._client.is_connected() and self._greeted and time.monotonic() > self._next_try:
+            self._next_try = time.monotonic() + self._nap
+            self._nap = min(2.0 * self._nap, LONGEST_NAP)
+            with suppress(OSError):
+                self._client.reconnect()
+        if self._client.loop(IDLE) == MQTTErrorCode.MQTT_ERR_NO_CONN:
+            time.sleep(IDLE)
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """Messages that have been handed on."""
+        return {"messages": self._n}
+
+    def go_to(self, position: dict[str, Any]) -> None:
+        """Go on counting: where it is, the broker knows."""
+        self._n = position["messages"]
+
+    @property
+    def wants_acknowledgement(self) -> bool:
+        return len(self._handed_on) >= self._at_most // 2
+
+    def acknowledge(self) -> None:
+        for number in self._handed_on:
+            self._client.ack(number, 1)
+        self._handed_on.clear()
+
+    def close(self) -> None:
+        """Leave; the broker keeps what comes then."""
+        self._client.disconnect()
+        self._client.loop(0.0)
+
+    # -- what the broker says -------------------------------------------------------------------
+
+    def _connected(
+        self,
+        client: Client,
+        userdata: object,
+        flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            # at a later time this may be a broker that is not quite up
+            if not self.n_connections:
+                self._fail(f"does not let us in: {reason}")
+            return
+        self.n_connections += 1
+        self._nap = FIRST_NAP
+        options = SubscribeOptions(1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+        client.subscribe(self._broker.topic, options=options)
+
+    def _subscribed(
+        self,
+        client: Client,
+        userdata: object,
+        number: int,
+        reasons: list[ReasonCode],
+        properties: Properties | None,
+    ) -> None:
+        if reasons[0].is_failure:
+            self._fail(f"refuses the topic {self._broker.topic!r}: {reasons[0]}")
+        self._greeted = True
+
+    def _disconnected(
+        self,
+        client: Client,
+        userdata: object,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        # these come again, and their ids mean nothing to another connection
+        self._came.clear()
+        self._handed_on.clear()
+        if reason.value == TAKEN_OVER:
+            self._fail(
+                "has let another reader of the same name take over; give each its own --client"
+            )
+
+    def _received(self, client: Client, userdata: object, message: MQTTMessage) -> None:
+        self._came.append(message)
+
+    def _fail(self, problem: str) -> None:
+        self._error = InputError(f"{self.name} {problem}")
+
+
+def _client_name(broker: Broker) -> str:
+    what = f"{socket.gethostname()} {broker.name}"
+    return "replay-" + hashlib.blake2b(what.encode(), digest_size=8).hexdigest()
