@@ -6,7 +6,7 @@ import os
 import ssl
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -31,7 +31,7 @@ class Credentials:
     """As whom a broker knows us; None is as anybody."""
 
     user: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
     @classmethod
     def found(cls, path: Path | None) -> Credentials:

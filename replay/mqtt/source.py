@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import socket
 import time
 from collections import deque
@@ -31,8 +32,10 @@ IDLE = 0.1
 """Seconds after which a broker without news is said to be idle."""
 FIRST_NAP, LONGEST_NAP = 0.2, 30.0
 """Seconds between two tries to reach a broker that has gone away: twice as many after each."""
-TAKEN_OVER = 142
-"""The broker's reason when another reader has come by the same name."""
+FAREWELL = 2.0
+"""Seconds that a broker has to answer when we leave."""
+SHORT, MOST_SHORT = 5.0, 5
+"""Connections that last less, in seconds, and how many of them are borne."""
 
 
 class MqttSource:
@@ -86,9 +89,11 @@ class MqttSource:
         self._n = 0
         self._came: deque[MQTTMessage] = deque()
         self._handed_on: list[int] = []
-        self._greeted = False
+        self._n_answers = 0
         self._error: InputError | None = None
         self._next_try, self._nap = 0.0, FIRST_NAP
+        self._connected_at, self._n_short = -math.inf, 0
+        self._is_closing = False
         self._client = self._made(client or _client_name(broker))
 
     def _made(self, name: str) -> Client:
@@ -107,7 +112,7 @@ class MqttSource:
         properties.ReceiveMaximum = self._at_most
         self._broker.connect(self._client, clean=False, properties=properties)
         until = time.monotonic() + PATIENCE
-        while not self._greeted:
+        while not self._n_answers:
             self._work()
             if time.monotonic() > until:
                 raise InputError(f"{self.name} does not answer; is it a broker of MQTT 5?")
@@ -129,7 +134,11 @@ class MqttSource:
 
     def _work(self) -> None:
         """Take what comes, for IDLE seconds at most; reach a broker that has gone away again."""
-        if not self._client.is_connected() and self._greeted and time.monotonic() > self._next_try:
+        if (
+            not self._client.is_connected()
+            and self._n_answers
+            and time.monotonic() > self._next_try
+        ):
             self._next_try = time.monotonic() + self._nap
             self._nap = min(2.0 * self._nap, LONGEST_NAP)
             with suppress(OSError):
@@ -159,8 +168,19 @@ class MqttSource:
 
     def close(self) -> None:
         """Leave; the broker keeps what comes then."""
+        self._is_closing = True
+        # an answer to this means that the acknowledgements before have been read
+        self._n_answers = 0
+        self._subscribe()
+        until = time.monotonic() + FAREWELL
+        while self._client.is_connected() and not self._n_answers and time.monotonic() < until:
+            self._client.loop(IDLE)
         self._client.disconnect()
         self._client.loop(0.0)
+
+    def _subscribe(self) -> None:
+        options = SubscribeOptions(1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+        self._client.subscribe(self._broker.topic, options=options)
 
     # -- what the broker says -------------------------------------------------------------------
 
@@ -179,8 +199,8 @@ class MqttSource:
             return
         self.n_connections += 1
         self._nap = FIRST_NAP
-        options = SubscribeOptions(1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
-        client.subscribe(self._broker.topic, options=options)
+        self._connected_at = time.monotonic()
+        self._subscribe()
 
     def _subscribed(
         self,
@@ -192,7 +212,7 @@ class MqttSource:
     ) -> None:
         if reasons[0].is_failure:
             self._fail(f"refuses the topic {self._broker.topic!r}: {reasons[0]}")
-        self._greeted = True
+        self._n_answers += 1
 
     def _disconnected(
         self,
@@ -205,9 +225,12 @@ class MqttSource:
         # these come again, and their ids mean nothing to another connection
         self._came.clear()
         self._handed_on.clear()
-        if reason.value == TAKEN_OVER:
+        is_short = time.monotonic() - self._connected_at < SHORT
+        self._n_short = self._n_short + 1 if is_short and not self._is_closing else 0
+        if self._n_short == MOST_SHORT:
             self._fail(
-                "has let another reader of the same name take over; give each its own --client"
+                "breaks the connection off as soon as it is made: another reader of the same name "
+                "may be at work; give each its own --client"
             )
 
     def _received(self, client: Client, userdata: object, message: MQTTMessage) -> None:

@@ -10,6 +10,22 @@ from typer.testing import CliRunner, Result
 
 # this folder is called replay as well: the package must be found first
 sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.append(str(Path(__file__).parent))
+
+from broker import TestBroker, name_of_broker
+
+
+def pytest_report_header():
+    """Which broker the tests of MQTT are run with."""
+    return f"broker: {name_of_broker()}"
+
+
+@pytest.fixture
+def broker(tmp_path):
+    """A broker of its own for a test."""
+    broker = TestBroker(tmp_path / "broker")
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,138 @@
+"""JSON objects as rows, and every way in which they are not."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replay.refusals import Refusals
+from replay.rows import InputError
+from replay.sources.asked import Asked
+from replay.sources.message import LIMIT, BadMessageError, Messages, fields_with_numbers
+
+ASKED = Asked(("level", "motor.load"), "t", "device", "n", timed=True)
+GOOD = {"level": 1.5, "motor": {"load": 2}, "t": "2022-03-20T11:00:00Z", "device": "p7", "n": 3}
+
+
+def row_of(message, asked=ASKED, topic=None):
+    data = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return Messages(asked).row("here", 4, data, topic)
+
+
+def test_a_row():
+    row = row_of(GOOD)
+    assert row.values == {"level": 1.5, "motor.load": 2.0}
+    assert (row.line, row.key, row.sequence) == (4, "p7", 3)
+    assert (row.time, row.seconds) == ("2022-03-20T11:00:00Z", 1647774000.0)
+    assert row.texts == ("1.5", "2")
+
+
+def test_a_field_with_a_dot_in_its_name_goes_before_a_path():
+    assert row_of({**GOOD, "motor.load": 5}).values["motor.load"] == 5.0
+
+
+@pytest.mark.parametrize("absent", [{"level": None}, {}])
+def test_null_and_absent_are_missing(absent):
+    message = {name: value for name, value in GOOD.items() if name != "level"} | absent
+    row = row_of(message)
+    assert math.isnan(row.values["level"])
+    assert row.texts == ("", "2")
+
+
+@pytest.mark.parametrize(("key", "whose"), [("topic", "plant/p7/state"), ("topic:2", "p7")])
+def test_the_topic_as_key(key, whose):
+    asked = Asked(("level",), key=key)
+    assert row_of(GOOD, asked, "plant/p7/state").key == whose
+
+
+def test_a_number_as_key():
+    assert row_of({**GOOD, "device": 12}).key == "12"
+
+
+BAD = {
+    "no UTF-8": (b'{"level": "\xff"}', "no JSON"),
+    "no JSON": (b"level=1", "no JSON"),
+    "cut off": (b'{"level": 1', "no JSON"),
+    "not a number": (b'{"level": NaN}', "no JSON"),
+    "beyond floats": (b'{"level": 1e999}', "no JSON"),
+    "too deep": (b"[" * 50_000, "no JSON"),
+    "too long": (b'{"level": 1, "x": "' + b"x" * LIMIT + b'"}', "more than 65,536 bytes"),
+    "no object": (b"[1, 2]", r"it is \[1,2\], and a JSON object is needed"),
+    "no value at all": (
+        {"t": 1, "device": "p", "n": 1},
+        "none of the fields 'level', 'motor.load'",
+    ),
+    "bool": ({**GOOD, "level": True}, "'level' is true, and a number is needed"),
+    "text": ({**GOOD, "level": "1.5"}, "'level' is \"1.5\", and a number is needed"),
+    "nested": ({**GOOD, "level": {"x": 1}}, "'level' is {\"x\":1}, and a number"),
+    "a list": ({**GOOD, "motor": {"load": [1]}}, r"'motor.load' is \[1\], and a number"),
+    "too large": ({**GOOD, "level": 1e151}, "beyond 1e\\+150"),
+    "a large integer": ({**GOOD, "level": 10**400}, "beyond 1e\\+150"),
+    "no time": ({**GOOD, "t": None}, "'t' is missing, and a time is needed"),
+    "a word as time": ({**GOOD, "t": "noon"}, "'t': 'noon' is no time"),
+    "a list as time": ({**GOOD, "t": [1]}, r"'t' is \[1\], and a time"),
+    "no key": ({**GOOD, "device": ""}, "'device' is \"\", and every row needs a key"),
+    "a bool as key": ({**GOOD, "device": True}, "'device' is true, and every row"),
+    "no number": ({**GOOD, "n": 1.5}, "'n' is 1.5, and --sequence needs a whole number"),
+    "negative number": ({**GOOD, "n": -1}, "'n' is -1, and --sequence"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_messages(name, tmp_path):
+    message, said = BAD[name]
+    with pytest.raises(BadMessageError, match=said) as caught:
+        row_of(message)
+    data = message if isinstance(message, bytes) else json.dumps(message).encode()
+    with pytest.raises(InputError, match=rf"here, message 4: .*{said}"):
+        Messages(ASKED).taken("here", 4, data)
+    skipping = Refusals(tmp_path / "refused.csv")
+    skipping.open(())
+    skipping.begin()
+    messages = Messages(
+        Asked(ASKED.values, "t", "device", "n", True, on_bad="skip", refusals=skipping)
+    )
+    assert messages.taken("here", 4, data) is None
+    assert skipping.counts == {caught.value.reason: 1}
+    skipping.finish()
+    assert (tmp_path / "refused.csv").stat().st_size < 2000
+
+
+def test_a_topic_of_too_few_levels():
+    with pytest.raises(BadMessageError, match="'plant' has 1 levels, and --key is topic:2"):
+        row_of(GOOD, Asked(("level",), key="topic:2"), "plant")
+    with pytest.raises(InputError, match="levels of a topic count from 1"):
+        Messages(Asked(("level",), key="topic:0"))
+
+
+def test_bad_values_may_be_taken_as_missing():
+    asked = Asked(("level", "motor.load"), on_bad="missing", refusals=Refusals())
+    row = Messages(asked).taken("here", 1, b'{"level": "x", "motor": {"load": 2}}')
+    assert row is not None
+    assert math.isnan(row.values["level"])
+    assert asked.refusals.counts == {"values that are no number, taken as missing": 1}
+    assert Messages(asked).taken("here", 2, b"x") is None
+
+
+def test_fields_with_numbers():
+    lines = [b'{"t": 1, "a": 1, "b": "x"}', b"nonsense", b'{"c": 2.5, "a": null, "d": true}']
+    assert fields_with_numbers(lines, Asked(time="t")) == ["a", "c"]
+
+
+FIELDS = st.sampled_from(["level", "t", "n", "x"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(FIELDS, inner),
+)
+
+
+@given(st.binary(max_size=200) | JSON.map(lambda found: json.dumps(found).encode()))
+def test_anything_is_a_row_or_refused(data):
+    asked = Asked(("level",), "t", sequence="n", timed=True, on_bad="skip", refusals=Refusals())
+    row = Messages(asked).taken("here", 1, data)
+    assert (row is None) == (asked.refusals.counts.total() == 1)
+    if row is not None:
+        assert not math.isinf(row.values["level"])
+        assert math.isfinite(row.seconds)
