@@ -506,7 +506,7 @@ def live(
     127.0.0.1:8080**
     """
     with explained():
-        from replay.listening import live_source
+        from replay.listening import broker_of, live_source
         from replay.refusals import Refusals
         from replay.running import Outputs, replay_source
         from replay.series import Manner
@@ -525,9 +525,7 @@ def live(
         )  # fmt: skip
         topic = None
         if publish is not None:
-            from replay.mqtt.broker import Broker
-
-            topic = Broker.of(publish, credentials, ca if publish.startswith("mqtts:") else None)
+            topic = broker_of(publish, credentials, ca if publish.startswith("mqtts:") else None)
         outputs = Outputs(
             labels, segments, report=report, publish=topic, serve=serve, labels_as=labels_as
         )

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from replay.rows import InputError, Source
 from replay.sources.asked import Asked
 from replay.sources.json_lines import LiveLines
+
+if TYPE_CHECKING:
+    from replay.mqtt.broker import Broker
 
 
 def live_source(
@@ -29,7 +33,18 @@ def live_source(
         return LiveLines(asked)
     if "://" not in address:
         raise InputError(f"{address!r} is no address; give - or mqtt://HOST/TOPIC")
-    from replay.mqtt.broker import Broker
+    broker = broker_of(address, credentials, ca)
     from replay.mqtt.source import MqttSource
 
-    return MqttSource(Broker.of(address, credentials, ca), asked, client)
+    return MqttSource(broker, asked, client)
+
+
+def broker_of(address: str, credentials: Path | None = None, ca: Path | None = None) -> Broker:
+    """The broker of an address."""
+    try:
+        from replay.mqtt.broker import Broker
+    except ModuleNotFoundError:
+        raise InputError(
+            "mqtt:// needs paho-mqtt; install it with: pip install 'online-gmm[mqtt]'"
+        ) from None
+    return Broker.of(address, credentials, ca)

@@ -22,6 +22,8 @@ EVERY = 256
 """Rows between two looks at the clock."""
 FLUSH_EVERY = 0.1
 """Seconds that a labelled row waits at most for others to be written with."""
+SPARING = 20.0
+"""Times as long as a checkpoint took, until one is made only because there is time."""
 
 
 class _RowError(InputError):
@@ -91,6 +93,7 @@ class Loop:
     cut_off: CutOffError | None = None
     _saved: tuple[int, float] = field(default=(0, 0.0))
     _flushed: float = 0.0
+    _cost: float = 0.0
 
     def begin(self) -> None:
         """Start with nothing written."""
@@ -180,7 +183,9 @@ class Loop:
         if self.saving is not None:
             rows, then = self._saved
             due = now - then >= self.saving.seconds or self.n_rows - rows >= self.saving.rows
-            if (due and self.n_rows > rows) or self.source.wants_acknowledgement:
+            # when there is time, but not all the time
+            may_wait = idle and now - then < SPARING * self._cost
+            if (due and self.n_rows > rows) or (self.source.wants_acknowledgement and not may_wait):
                 self.save()
         elif self.source.wants_acknowledgement:
             self._flush()
@@ -194,6 +199,7 @@ class Loop:
     def save(self) -> None:
         """Make a checkpoint, and let the source know that its rows are safe."""
         if self.saving is not None:
+            begun = time.monotonic()
             # a sink must be on disk before a checkpoint says so
             sinks = [sink.position() for sink in self.sinks]
             standing = Standing(
@@ -205,6 +211,7 @@ class Loop:
             )
             self.saving.checkpoints.save(standing, self.fleet.states())
             self._saved = self.n_rows, time.monotonic()
+            self._cost = self._saved[1] - begun
         else:
             self._flush()
         self.source.acknowledge()

@@ -8,14 +8,12 @@ import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from replay.rows import InputError
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client
+from paho.mqtt.properties import Properties
 
-if TYPE_CHECKING:
-    from paho.mqtt.client import Client
-    from paho.mqtt.properties import Properties
+from replay.rows import InputError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 PATIENCE = 10.0
@@ -123,7 +121,7 @@ class Broker:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"mqtt{'s' if self.tls else ''}://{host}:{self.port}/{self.topic}"
 
-    def connect(self, client: Client, clean: bool, properties: Properties | None = None) -> None:
+    def connect(self, client: Client, properties: Properties | None = None) -> None:
         """Reach the broker, with a few tries.
 
         Raises
@@ -142,7 +140,12 @@ class Broker:
         while True:
             try:
                 client.connect(
-                    self.host, self.port, KEEPALIVE, clean_start=clean, properties=properties
+                    self.host,
+                    self.port,
+                    KEEPALIVE,
+                    # that a session goes on is said here in version 5 only, with properties
+                    clean_start=MQTT_CLEAN_START_FIRST_ONLY if properties is None else False,
+                    properties=properties,
                 )
                 return
             except ssl.SSLError as error:

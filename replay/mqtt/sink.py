@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from paho.mqtt.client import Client, ConnectFlags
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -55,11 +55,11 @@ class MqttSink:
         self._on_the_way = 0
         self._changed = threading.Condition()
         self._greeting: ReasonCode | None = None
-        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        client = Client(CallbackAPIVersion.VERSION2)
         client.on_connect = self._connected
         client.on_publish = self._arrived
         self._client = client
-        broker.connect(client, clean=True)
+        broker.connect(client)
         client.loop_start()
         self._wait(lambda: self._greeting is not None, PATIENCE)
         assert self._greeting is not None

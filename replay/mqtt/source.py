@@ -26,6 +26,8 @@ from replay.sources.message import LIMIT, Messages
 
 AT_MOST = 1000
 """Messages that the broker sends without an acknowledgement: so many are held here at most."""
+FEW = 10
+"""Messages without an acknowledgement, when no more come: the broker may wait for one."""
 KEPT = 7 * 24 * 3600
 """Seconds for which the broker keeps messages for a reader that is away."""
 IDLE = 0.1
@@ -34,6 +36,10 @@ FIRST_NAP, LONGEST_NAP = 0.2, 30.0
 """Seconds between two tries to reach a broker that has gone away: twice as many after each."""
 FAREWELL = 2.0
 """Seconds that a broker has to answer when we leave."""
+VERSIONS = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
+"""Of the protocol, the one to be tried first before."""
+UNKNOWN_VERSION = 132
+"""The reason of a broker that speaks another one."""
 SHORT, MOST_SHORT = 5.0, 5
 """Connections that last less, in seconds, and how many of them are borne."""
 
@@ -93,33 +99,18 @@ class MqttSource:
         self._error: InputError | None = None
         self._next_try, self._nap = 0.0, FIRST_NAP
         self._connected_at, self._n_short = -math.inf, 0
-        self._is_closing = False
-        self._client = self._made(client or _client_name(broker))
-
-    def _made(self, name: str) -> Client:
-        client = Client(
-            CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True
-        )
-        client.on_connect = self._connected
-        client.on_subscribe = self._subscribed
-        client.on_disconnect = self._disconnected
-        client.on_message = self._received
-        return client
+        self._is_closing = self._is_idle = False
+        self._client_name = client or _client_name(broker)
+        self._client = Client(CallbackAPIVersion.VERSION2)
 
     def __iter__(self) -> Iterator[Row | None]:
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = KEPT
-        properties.ReceiveMaximum = self._at_most
-        self._broker.connect(self._client, clean=False, properties=properties)
-        until = time.monotonic() + PATIENCE
-        while not self._n_answers:
-            self._work()
-            if time.monotonic() > until:
-                raise InputError(f"{self.name} does not answer; is it a broker of MQTT 5?")
+        if not any(self._reached(version) for version in VERSIONS):
+            raise InputError(f"{self.name} does not answer; is it a broker of MQTT?")
         taken, came = self._messages.taken, self._came
         while True:
             if not came:
                 self._work()
+                self._is_idle = not came
                 if not came:
                     yield None
                     continue
@@ -131,6 +122,38 @@ class MqttSource:
             if message.qos:
                 self._handed_on.append(message.mid)
             yield row
+
+    def _reached(self, version: MQTTProtocolVersion) -> bool:
+        """Whether the broker answers to this version."""
+        properties = None
+        is_5 = version == MQTTProtocolVersion.MQTTv5
+        self._client = client = Client(
+            CallbackAPIVersion.VERSION2,
+            self._client_name,
+            clean_session=None if is_5 else False,
+            protocol=version,
+            manual_ack=True,
+        )
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_disconnect = self._disconnected
+        client.on_message = self._received
+        if is_5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = KEPT
+            properties.ReceiveMaximum = self._at_most
+        self._broker.connect(client, properties)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            code = client.loop(IDLE)
+            if self._error is not None:
+                raise self._error
+            if self._n_answers:
+                return True
+            if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                break
+        client.disconnect()
+        return False
 
     def _work(self) -> None:
         """Take what comes, for IDLE seconds at most; reach a broker that has gone away again."""
@@ -159,7 +182,8 @@ class MqttSource:
 
     @property
     def wants_acknowledgement(self) -> bool:
-        return len(self._handed_on) >= self._at_most // 2
+        few = FEW if self._is_idle else self._at_most // 2
+        return len(self._handed_on) >= few
 
     def acknowledge(self) -> None:
         for number in self._handed_on:
@@ -180,7 +204,10 @@ class MqttSource:
 
     def _subscribe(self) -> None:
         options = SubscribeOptions(1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
-        self._client.subscribe(self._broker.topic, options=options)
+        if self._client.protocol == MQTTProtocolVersion.MQTTv5:
+            self._client.subscribe(self._broker.topic, options=options)
+        else:
+            self._client.subscribe(self._broker.topic, 1)
 
     # -- what the broker says -------------------------------------------------------------------
 
@@ -193,6 +220,8 @@ class MqttSource:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
+            if reason.value == UNKNOWN_VERSION:
+                return
             # at a later time this may be a broker that is not quite up
             if not self.n_connections:
                 self._fail(f"does not let us in: {reason}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from pathlib import Path
 HERE = Path(__file__).parents[2]
 AMQTT = HERE / ".venv-broker" / "bin" / "amqtt"
 MOSQUITTO = shutil.which(
-    "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    "mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 )
+if os.environ.get("TEST_BROKER") == "amqtt":
+    MOSQUITTO = None
 # Debian's own configuration drops messages above a thousand that wait
 CONFIG = """\
 listener {port} 127.0.0.1
@@ -24,7 +27,7 @@ persistence true
 persistence_location {folder}/
 max_queued_messages 0
 max_inflight_messages 1000
-autosave_interval 1
+autosave_interval 30
 log_dest file {folder}/log
 {user}
 """
@@ -94,6 +97,16 @@ class TestBroker:
                     said = (self.folder / "output").read_text()
                     raise RuntimeError(f"the broker does not start: {said}") from None
                 time.sleep(0.02)
+
+    def save(self):
+        """Let it write down what it knows, as it does once in a while."""
+        kept = self.folder / "mosquitto.db"
+        kept.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        until = time.monotonic() + 10.0
+        while not kept.exists():
+            assert time.monotonic() < until, "the broker does not save"
+            time.sleep(0.01)
 
     def stop(self):
         """Let it end, and write down what it knows."""

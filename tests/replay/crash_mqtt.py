@@ -12,7 +12,7 @@ from pathlib import Path
 from broker import TestBroker
 from crash import differing, ended, start
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion
 
 from replay.mqtt.broker import Broker
 from replay.mqtt.source import MqttSource
@@ -43,7 +43,7 @@ def messages(n: int, seed: int = 1) -> list[bytes]:
 
 def publish(port: int, topic: str, told: list[bytes]) -> None:
     """Hand them to a broker, which has them all when this returns."""
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    client = Client(CallbackAPIVersion.VERSION2)
     client.max_inflight_messages_set(500)
     client.connect("127.0.0.1", port)
     client.loop_start()
@@ -80,7 +80,7 @@ def kill_consumers(base: Path, kills: int, rows: int, rng: random.Random) -> tup
         for done in range(kills + 1):
             if done == kills // 2:
                 # what it has not written down yet would be lost, not by us
-                time.sleep(1.5)
+                broker.save()
                 broker.kill()
                 broker.start()
             child = start(consume)

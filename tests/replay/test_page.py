@@ -1,0 +1,396 @@
+"""The page of a labelled series: the file, the server, and both in a browser."""
+
+import http.client
+import json
+import logging
+import math
+import re
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from screenshots import CHROMIUM, DRIVER, Machines, browser, complaints, look, until
+
+from online_gmm import Assignment, OnlineGMM
+from online_gmm.batch import BatchFit
+from replay.check import Comparison
+from replay.history import History
+from replay.page.figures import Parameters, content_of, keys_table
+from replay.page.report import report_html, write_report
+from replay.page.server import PageServer, parse_address
+from replay.page.sink import Watcher
+from replay.rows import InputError, Row
+from replay.series import Series
+
+HOSTILE = "</script><b>bold</b>&\"' $$x^2$$"
+
+
+class _Loads(HTMLParser):
+    """What a page would load, and the tags that it has."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.addresses, self.tags = [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attributes if name in ("src", "href", "action")]
+
+
+def replayed(*keys, rows=900):
+    machines = Machines(*(keys or ("",)))
+    machines.run(rows)
+    machines.end()
+    return machines
+
+
+# -- the file -----------------------------------------------------------------------------------
+
+
+def test_a_report_loads_nothing(tmp_path):
+    machines = replayed()
+    path = tmp_path / "report.html"
+    write_report(path, "Pump", machines.history, machines.series)
+    html = path.read_text()
+    assert _Loads(html).addresses == ["data:,"]
+    assert "default-src 'none'" in html
+    assert not re.search(r"@import|url\(", re.sub(r"(?s)<script.*?</script>", "", html))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_read_from_the_input_is_text(tmp_path):
+    history = History([HOSTILE])
+    watcher = Watcher(history)
+    series = {key: Series(OnlineGMM(2, features=[HOSTILE], warm_up=20)) for key in (HOSTILE, "b")}
+    rng = np.random.default_rng(1)
+    for i in range(200):
+        key = (HOSTILE, "b")[i % 2]
+        row = Row(i, HOSTILE, (), {HOSTILE: rng.normal(5.0 * (i // 20 % 2))}, None, key)
+        for labelled_row in series[key].take(row):
+            watcher.row(labelled_row)
+            if labelled_row.closed is not None:
+                watcher.segment(key, labelled_row.closed)
+    html = report_html(HOSTILE, history, series)
+    tags = _Loads(html).tags
+    assert "b" not in tags
+    assert tags.count("script") == html.count("</script>")
+    content = content_of(history.snapshot(HOSTILE), *history.segments(HOSTILE), None)
+    for text in (*content.texts.values(), keys_table(history.heads())):
+        assert "b" not in _Loads(text).tags
+    assert "&lt;b&gt;" in content.texts["head"]
+    assert "&lt;b&gt;" in content.texts["segments"]
+
+
+def test_a_million_points_are_a_few_megabytes():
+    n = 1_000_000
+    y = np.random.default_rng(1).normal(size=n).tolist()
+    said = [Assignment(label, 0.9, -1.4, False) for label in range(3)]
+    history = History(["value"])
+    began = time.monotonic()
+    for i, value in enumerate(y):
+        row = Row(i, "", (), {"value": value})
+        history.add(row, said[i // 5000 % 3])
+    html = report_html("long", history, {})
+    assert time.monotonic() - began < 15.0
+    assert len(html) < 5_000_000
+    trace = history.snapshot("").whole
+    assert trace.rows == 512
+    assert (np.nanmin(trace.y[0]), np.nanmax(trace.y[0])) == (min(y), max(y))
+
+
+def test_many_keys_share_what_there_is_room_for():
+    machines = replayed(*(f"pump {i}" for i in range(50)), rows=20_000)
+    html = report_html("Pumps", machines.history, machines.series)
+    assert len(html) < 5_000_000
+    for key in machines.series:
+        assert key in html
+
+
+def test_a_report_of_nothing_is_a_page():
+    assert "no row has come yet" in report_html("Empty", History(["value"]), {})
+
+
+def test_the_gap_to_batch_em_is_drawn_if_it_is_known():
+    machines = replayed()
+    fit = BatchFit.__new__(BatchFit)
+    comparisons = [Comparison(n, 1, gap, 0.1, 0.9, fit) for n, gap in ((100, 0.1), (900, -0.01))]
+    html = report_html("Pump", machines.history, machines.series, comparisons)
+    assert "gap to batch EM" in html
+    assert "gap to batch EM" not in report_html("Pump", machines.history, machines.series)
+
+
+def test_densities_are_those_of_the_model():
+    machines = replayed()
+    (series,) = machines.series.values()
+    parameters = Parameters.of(series.model)
+    content = content_of(machines.history.snapshot(""), [], 0, parameters)
+    x, total = content.data["mixture 0"]["x"], content.data["mixture 0"]["y"]
+    mixture = series.model.mixture
+    alone = sum(
+        weight
+        * np.exp(-0.5 * (x - mean[0]) ** 2 / covariance[0, 0])
+        / math.sqrt(2.0 * math.pi * covariance[0, 0])
+        for weight, mean, covariance in zip(
+            mixture.weights, mixture.means, mixture.covariances, strict=True
+        )
+    )
+    assert np.allclose(total, alone, rtol=1e-12)
+    assert 0.97 < np.trapezoid(total, x) <= 1.0
+
+
+def test_scores_are_means_of_log_densities():
+    machines = replayed(rows=3000)
+    scores = machines.history.snapshot("").scores
+    assert scores.rows[-1] == scores.ends[-1] == 3000
+    sizes = np.diff(scores.ends, prepend=0)
+    assert scores.so_far[-1] == pytest.approx((scores.means * sizes).sum() / 3000)
+
+
+def test_a_file_that_cannot_be_written(tmp_path):
+    with pytest.raises(InputError, match=r"--report .*nowhere"):
+        write_report(tmp_path / "nowhere" / "r.html", "", History(["value"]), {})
+
+
+# -- the sink -----------------------------------------------------------------------------------
+
+
+def test_a_watcher_goes_on_from_its_position():
+    machines = replayed("a", "b")
+    position = machines.watcher.position()
+    again = Watcher(History(machines.history.values))
+    again.go_to(position)
+    assert again.position() == position
+    assert again.history.heads() == machines.history.heads()
+    with pytest.raises(InputError, match="without --report"):
+        again.go_to(None)
+    with pytest.raises(InputError, match="other"):
+        Watcher(History(["other"])).go_to(position)
+
+
+def test_parameters_are_looked_up_by_the_thread_that_learns():
+    machines = Machines("a")
+    watcher = machines.watcher
+    machines.run(50)
+    assert watcher.parameters("a") is None
+    machines.run(150)
+    before = watcher.parameters("a")
+    machines.run(100)
+    assert not np.array_equal(watcher.parameters("a").means, before.means)
+
+
+def test_without_bokeh_it_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("replay.page")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"online-gmm\[page\]"):
+        import replay.page  # noqa: F401
+
+
+# -- the server ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served():
+    machines = Machines("pump <1>", "pump 2")
+    machines.run(1200)
+    with PageServer("127.0.0.1:0", HOSTILE, machines.history, machines.watcher.parameters) as page:
+        yield machines, page
+
+
+def fetched(page, path="", **options):
+    request = urllib.request.Request(page.url + path, **options)
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return answer.read().decode()
+
+
+def refusal(page, path="", **options):
+    with pytest.raises(urllib.error.HTTPError) as error:
+        fetched(page, path, **options)
+    with error.value as answer:
+        return answer.code
+
+
+def test_the_page_and_nothing_else(served):
+    _, page = served
+    html = fetched(page)
+    addresses = _Loads(html).addresses
+    assert all(address.startswith(("data:", "static/", "/static/")) for address in addresses)
+    assert "b" not in _Loads(html).tags
+    for path in ("nothing", "metadata", "autoload.js", "pump"):
+        assert refusal(page, path) == 404
+    for method in ("POST", "PUT", "DELETE"):
+        for data in (b"", b"x" * 1000):
+            assert refusal(page, method=method, data=data) in (400, 405, 413)
+            assert refusal(page, "pump", method=method, data=data) in (400, 404, 413)
+
+
+def test_other_origins_cannot_read_it(served):
+    _, page = served
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Origin": f"http://elsewhere:{page.port}",
+    }
+    connection = http.client.HTTPConnection(page.host, page.port, timeout=5)
+    connection.request("GET", "/ws", headers=upgrade)
+    assert connection.getresponse().status == 403
+    connection.close()
+
+
+def test_a_server_stops_as_if_it_had_never_been(caplog):
+    before = threading.active_count()
+    page = PageServer("127.0.0.1:0", "Pump", History(["value"]))
+    page.start()
+    fetched(page)
+    with caplog.at_level(logging.WARNING):
+        page.stop()
+        page.stop()
+    assert not caplog.records
+    assert threading.active_count() == before
+    with pytest.raises(urllib.error.URLError):
+        fetched(page)
+    PageServer(f"127.0.0.1:{page.port}", "Pump", History(["value"])).stop()
+
+
+def test_a_port_that_is_taken():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = "{}:{}".format(*taken.getsockname())
+        with pytest.raises(InputError, match=f"--serve {address} cannot be served: .*in use"):
+            PageServer(address, "Pump", History(["value"])).start()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
+        (":8080", ("127.0.0.1", 8080)),
+        ("8080", ("127.0.0.1", 8080)),
+        ("[::1]:8080", ("::1", 8080)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+    ],
+)
+def test_addresses(text, address):
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", "host:http", "::1:80", "host:65536"])
+def test_what_is_no_address(text):
+    with pytest.raises(InputError, match="--serve is"):
+        parse_address(text)
+
+
+# -- in a browser -------------------------------------------------------------------------------
+
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None, reason="there is no chromium with its chromedriver"
+)
+
+
+@pytest.fixture(scope="module")
+def driver():
+    with browser() as driver:
+        yield driver
+
+
+def drawn(driver):
+    """Of each figure, whether there is anything on its canvas."""
+    return driver.execute_script(
+        """
+        const found = []
+        const search = (root) => {
+          for (const each of root.querySelectorAll("*")) {
+            if (each.shadowRoot) search(each.shadowRoot)
+            if (each.tagName == "CANVAS" && each.width > 100) {
+              const its = each.getContext("2d")
+              if (its) found.push(its.getImageData(0, 0, each.width, each.height).data.some(v => v))
+            }
+          }
+        }
+        search(document)
+        return found
+        """
+    )
+
+
+def fits(driver):
+    """Whether nothing is beyond the right edge."""
+    return driver.execute_script(
+        "const page = document.scrollingElement; return page.scrollWidth <= page.clientWidth"
+    )
+
+
+def text_of(driver, name):
+    """The HTML of a table."""
+    return driver.execute_script(
+        "const found = Bokeh.documents[0].get_model_by_name(arguments[0]); return found.text", name
+    )
+
+
+def requests(driver):
+    """What the page has asked the network for."""
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    return [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+
+
+@needs_browser
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_in_a_browser(driver, size, scheme, tmp_path):
+    machines = replayed("a", "b", rows=600)
+    path = tmp_path / "report.html"
+    write_report(path, HOSTILE, machines.history, machines.series)
+    requests(driver)
+    look(driver, path.as_uri(), size, scheme)
+    until(lambda: sum(drawn(driver)) >= 5)
+    assert fits(driver)
+    assert complaints(driver) == []
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in requests(driver))
+    ground = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+    assert "<h3>b</h3>" in text_of(driver, "head")
+    driver.execute_script("Bokeh.documents[0].get_model_by_name('select').value = 'a'")
+    assert "<h3>a</h3>" in text_of(driver, "head")
+    assert complaints(driver) == []
+
+
+@needs_browser
+def test_the_live_page_follows(driver, served):
+    machines, page = served
+    requests(driver)
+    look(driver, page.url, "phone", "dark")
+    until(lambda: sum(drawn(driver)) >= 6)
+    assert fits(driver)
+    for rows in (20, 1000):
+        machines.run(rows)
+        n = sum(head.n for head in machines.history.heads()) // 2
+        until(lambda n=n: f"<dd>{n:,}</dd>" in text_of(driver, "head"))
+        until(
+            lambda n=n: (
+                driver.execute_script(
+                    """
+                const plot = Bokeh.documents[0].get_model_by_name("recent 0")
+                const source = plot.renderers.at(-2).data_source
+                return source.get_length()
+                """
+                )
+                == min(n, 400)
+            )
+        )
+    assert complaints(driver) == []
+    assert all(url.startswith((page.url, "data:", "ws:")) for url in requests(driver))
+    driver.get("about:blank")
