@@ -22,7 +22,7 @@ EVERY = 256
 """Rows between two looks at the clock."""
 FLUSH_EVERY = 0.1
 """Seconds that a labelled row waits at most for others to be written with."""
-SPARING = 20.0
+SPARING = 3.0
 """Times as long as a checkpoint took, until one is made only because there is time."""
 
 

@@ -359,6 +359,15 @@ def test_sizes_without_the_bytes_take_no_memory(compiled):
     with pytest.raises(StateError):
         state.load(sealed([name, {**params, "window": huge}, {**its, "window": huge}]))
     for model in (OnlineGMM(**GMM), OnlineHMM(**GMM), OpenHMM(8)):
+        for n in (0, 30):
+            learn(model, points(n))
+            name, params, its = tree_of(model.to_bytes())
+            for param in [param for param, value in params.items() if type(value) is int]:
+                try:
+                    state.load(sealed([name, {**params, param: huge}, its]))
+                except StateError as error:
+                    assert not isinstance(error.__cause__, MemoryError)
+    for model in (OnlineGMM(**GMM), OnlineHMM(**GMM), OpenHMM(8)):
         learn(model, points(30))
         name, params, its = tree_of(model.to_bytes())
         for place in walk(its["stream"]):
@@ -367,6 +376,10 @@ def test_sizes_without_the_bytes_take_no_memory(compiled):
                 put(broken[2]["stream"], place, huge)
                 with contextlib.suppress(StateError):
                     state.load(sealed(broken))
+    many = list(range(1, 20_001))
+    name, params, its = tree_of(Trailing(len(many) + 2, ("rises",), lag=many).to_bytes())
+    with pytest.raises(StateError, match="more than once"):
+        state.load(sealed([name, params, {**its, "statistics": its["statistics"] * 20_000}]))
 
 
 def test_nothing_is_unpickled(monkeypatch):
@@ -480,6 +493,23 @@ def test_hostile_states(name):
         written.append(model.to_bytes())
     read = [survives(attack(rng.choice(written), rng)) for _ in range(150)]
     assert 0 < sum(read) < len(read)
+
+
+@pytest.mark.parametrize("kernel", sorted(KERNELS)[:1], indirect=True)
+@pytest.mark.parametrize("file", sorted(make.HERE.glob("*.state")), ids=lambda file: file.stem)
+def test_bytes_changed_below_a_checksum_that_is_right(file):
+    rng = random.Random(file.stem)
+    data = file.read_bytes()
+    for _ in range(40):
+        body = bytearray(data[HEADER:])
+        at = rng.randrange(rng.choice([len(body), 1500]) - 8)
+        change = rng.choice([b"", rng.randbytes(1), rng.randbytes(9), b"\xff" * 8, b"\xdd\x7f"])
+        body[at : at + rng.randrange(9)] = change
+        if rng.random() < 0.1:
+            del body[at:]
+        head = data[4:6]
+        digest = hashlib.blake2b(head + body, digest_size=16).digest()
+        survives(b"OGMM" + head + digest + bytes(body))
 
 
 # -- golden files -------------------------------------------------------------------------------

@@ -27,7 +27,9 @@ from replay.sources.message import LIMIT, Messages
 AT_MOST = 1000
 """Messages that the broker sends without an acknowledgement: so many are held here at most."""
 FEW = 10
-"""Messages without an acknowledgement, when no more come: the broker may wait for one."""
+"""Messages without an acknowledgement when no more come: the broker may wait for one."""
+AT_ONCE = 0.02
+"""Seconds after an acknowledgement in which a broker that has waited for it sends the next."""
 KEPT = 7 * 24 * 3600
 """Seconds for which the broker keeps messages for a reader that is away."""
 IDLE = 0.1
@@ -100,6 +102,9 @@ class MqttSource:
         self._next_try, self._nap = 0.0, FIRST_NAP
         self._connected_at, self._n_short = -math.inf, 0
         self._is_closing = self._is_idle = False
+        # with so many messages on their way the broker sends no more
+        self._window = FEW
+        self._acknowledged = 0, 0.0
         self._client_name = client or _client_name(broker)
         self._client = Client(CallbackAPIVersion.VERSION2)
 
@@ -122,6 +127,8 @@ class MqttSource:
             if message.qos:
                 self._handed_on.append(message.mid)
             yield row
+            if self._window < FEW and self.wants_acknowledgement:
+                yield None
 
     def _reached(self, version: MQTTProtocolVersion) -> bool:
         """Whether the broker answers to this version."""
@@ -148,7 +155,8 @@ class MqttSource:
             code = client.loop(IDLE)
             if self._error is not None:
                 raise self._error
-            if self._n_answers:
+            # messages of a session may come before the answer
+            if self._n_answers or self._came:
                 return True
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 break
@@ -157,11 +165,7 @@ class MqttSource:
 
     def _work(self) -> None:
         """Take what comes, for IDLE seconds at most; reach a broker that has gone away again."""
-        if (
-            not self._client.is_connected()
-            and self._n_answers
-            and time.monotonic() > self._next_try
-        ):
+        if not self._client.is_connected() and time.monotonic() > self._next_try:
             self._next_try = time.monotonic() + self._nap
             self._nap = min(2.0 * self._nap, LONGEST_NAP)
             with suppress(OSError):
@@ -182,12 +186,13 @@ class MqttSource:
 
     @property
     def wants_acknowledgement(self) -> bool:
-        few = FEW if self._is_idle else self._at_most // 2
-        return len(self._handed_on) >= few
+        is_short = self._is_idle or self._window < FEW
+        return len(self._handed_on) >= (self._window if is_short else self._at_most // 2)
 
     def acknowledge(self) -> None:
         for number in self._handed_on:
             self._client.ack(number, 1)
+        self._acknowledged = len(self._handed_on), time.monotonic()
         self._handed_on.clear()
 
     def close(self) -> None:
@@ -263,6 +268,12 @@ class MqttSource:
             )
 
     def _received(self, client: Client, userdata: object, message: MQTTMessage) -> None:
+        n, then = self._acknowledged
+        if n:
+            # a broker that lets few messages be on their way has waited
+            waited = n < FEW and time.monotonic() - then < AT_ONCE
+            self._window = n if waited else min(self._window + 1, FEW)
+            self._acknowledged = 0, then
         self._came.append(message)
 
     def _fail(self, problem: str) -> None:

@@ -76,6 +76,23 @@ def test_every_message_is_a_row(broker):
     assert source.position == {"messages": 300}
 
 
+def test_rows_as_they_come(any_broker):
+    source = source_of(any_broker)
+    rows = iter(source)
+    assert next(rows) is None
+    publisher = threading.Thread(target=publish, args=(any_broker, told(range(100))))
+    publisher.start()
+    seen = []
+    while len(seen) < 100:
+        row = next(rows)
+        seen += [] if row is None else [row.sequence]
+        if row is not None or source.wants_acknowledgement:
+            source.acknowledge()
+    publisher.join()
+    source.close()
+    assert seen == list(range(100))
+
+
 def test_what_is_not_acknowledged_comes_again(broker):
     subscribe(broker)
     publish(broker, told(range(50)))
