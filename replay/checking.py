@@ -26,6 +26,7 @@ def compare(
     plot: Path,
     passes: int | None,
     polish: bool = False,
+    report: Path | None = None,
 ) -> bool:
     """Print the comparison and its verdicts; with a tolerance for the error, the exact one."""
     from replay import check
@@ -54,6 +55,10 @@ def compare(
     passed = _verdicts(console, check.judge(done[-1], tolerances))
     draw_check(done, tolerances, Path(source.name).name, parent(plot))
     console.print(f"picture: {plot}", soft_wrap=True)
+    if report is not None:
+        from replay.running import report_comparison
+
+        report_comparison(report, source, settings, done)
     return passed
 
 

@@ -44,7 +44,7 @@ class Standing:
     told: dict[str, Any]
     rows: int
     source: dict[str, Any]
-    sinks: list[Any]
+    sinks: dict[str, Any]
     refusals: Any
 
 

@@ -326,6 +326,7 @@ def check(
             show_default=False,
         ),
     ] = None,
+    report: Report = None,
     covariance: CovarianceType = Covariance.full,
     prior: Prior = 1e-3,
     exponent: Exponent = None,
@@ -360,6 +361,11 @@ def check(
                 "--persist is for replay run; replay check compares the mixture, which takes every "
                 "row by itself, with batch EM"
             )
+        if report is not None and (exact or incremental):
+            raise InputError(
+                "--report is for the learner, and with --exact or --incremental nothing streams; "
+                "leave it out"
+            )
         if exact and incremental:
             raise InputError("--exact and --incremental are two checks; give one of them")
         if exact or incremental:
@@ -374,7 +380,9 @@ def check(
         style = style_of(delimiter, decimal, encoding, no_header)
         tolerances = _tolerances(max_gap, min_agreement, max_error if exact else None)
         if not files:
-            _only_with_a_file(**{"--value": value, "--time": time, "--plot": plot})
+            _only_with_a_file(
+                **{"--value": value, "--time": time, "--plot": plot, "--report": report}
+            )
             tasks = _bundled(settings)
         else:
             source = _opened(files, value, time, style)
@@ -387,7 +395,7 @@ def check(
                     source, chosen, max_gap_exact, max_error, picture, passes
                 )
             else:
-                all_passed &= compare(source, chosen, tolerances, picture, passes, polish)
+                all_passed &= compare(source, chosen, tolerances, picture, passes, polish, report)
     raise typer.Exit(0 if all_passed else 1)
 
 

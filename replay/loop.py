@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -61,7 +61,8 @@ class Loop:
     fleet
         A series for each key.
     sinks
-        Where labelled rows and segments go.
+        Where labelled rows and segments go, by name. One that the checkpoint does not know begins
+        where the loop goes on.
     saving
         How checkpoints are made; None for none.
     refusals
@@ -83,7 +84,7 @@ class Loop:
 
     source: Source
     fleet: Fleet
-    sinks: Sequence[Sink]
+    sinks: Mapping[str, Sink]
     saving: Saving | None = None
     refusals: Refusals = field(default_factory=Refusals)
     ended: Callable[[str, Series], object] = lambda key, series: None
@@ -98,7 +99,7 @@ class Loop:
     def begin(self) -> None:
         """Start with nothing written."""
         self.refusals.begin()
-        for sink in self.sinks:
+        for sink in self.sinks.values():
             sink.begin()
 
     def run(self, watch: Callable[[Source], Iterable[Row | None]] = iter) -> None:
@@ -147,7 +148,7 @@ class Loop:
             self._finish_sinks()
 
     def _finish_sinks(self) -> None:
-        for sink in self.sinks:
+        for sink in self.sinks.values():
             sink.finish()
         self.refusals.finish()
 
@@ -167,11 +168,11 @@ class Loop:
     def _hand_on(self, key: str, labelled_row: LabelledRow) -> None:
         if labelled_row.closed is not None:
             self._hand_on_segment(key, labelled_row.closed)
-        for sink in self.sinks:
+        for sink in self.sinks.values():
             sink.row(labelled_row)
 
     def _hand_on_segment(self, key: str, segment: Segment) -> None:
-        for sink in self.sinks:
+        for sink in self.sinks.values():
             sink.segment(key, segment)
 
     def _look_up(self, idle: bool) -> None:
@@ -192,7 +193,7 @@ class Loop:
             self.source.acknowledge()
 
     def _flush(self) -> None:
-        for sink in self.sinks:
+        for sink in self.sinks.values():
             sink.flush()
         self.refusals.flush()
 
@@ -201,7 +202,7 @@ class Loop:
         if self.saving is not None:
             begun = time.monotonic()
             # a sink must be on disk before a checkpoint says so
-            sinks = [sink.position() for sink in self.sinks]
+            sinks = {name: sink.position() for name, sink in self.sinks.items()}
             standing = Standing(
                 self.saving.told,
                 self.n_rows,
@@ -236,8 +237,11 @@ class Loop:
         self.n_rows = standing.rows
         self.source.go_to(standing.source)
         self.refusals.go_to(standing.refusals)
-        for sink, position in zip(self.sinks, standing.sinks, strict=True):
-            sink.go_to(position)
+        for name, sink in self.sinks.items():
+            if name in standing.sinks:
+                sink.go_to(standing.sinks[name])
+            else:
+                sink.begin()
 
     def _finish(self) -> None:
         """Label the rows that wait, and end the last segments.

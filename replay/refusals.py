@@ -26,20 +26,22 @@ class Refusals:
 
     Attributes
     ----------
+    path
+        That of the file.
     counts
         How many there were, by reason.
     """
 
     def __init__(self, path: Path | None = None, lasting: bool = False) -> None:
         self.counts: Counter[str] = Counter()
-        self._path = path
+        self.path = path
         self._lasting = lasting
         self._table: Csv | None = None
 
     def open(self, inputs: Sequence[Path]) -> None:
         """Be ready to write; not over one of the inputs."""
-        if self._path is not None:
-            self._table = Csv(File(self._path, "--refused", inputs, self._lasting), COLUMNS)
+        if self.path is not None:
+            self._table = Csv(File(self.path, "--refused", inputs, self._lasting), COLUMNS)
 
     def begin(self) -> None:
         """Start with nothing written."""

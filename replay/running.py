@@ -40,7 +40,9 @@ from replay.terminal import err, heading, out, parent
 from replay.whole import labelled_as_a_whole
 
 if TYPE_CHECKING:
+    from replay.check import Comparison
     from replay.mqtt.broker import Broker
+    from replay.page.sink import Watcher
 
 STDOUT = Path("-")
 MOST_LISTED = 20
@@ -136,17 +138,20 @@ def replay_source(
     totals_of = Totals()
     with ExitStack() as open_now:
         open_now.callback(source.close)
+        fleet = _fleet(source, settings, manner, lasting, open_now)
         sinks = _sinks(source, outputs, lasting, live, open_now)
-        picture = None
+        picture = page = None
         if outputs.plot is not None:
             from replay.plot import Picture
 
             picture = Picture()
-            sinks.append(picture)
-        fleet = _fleet(source, settings, manner, lasting, open_now)
+            sinks["plot"] = picture
+        if outputs.report is not None or outputs.serve is not None:
+            page = sinks["page"] = _page(source, fleet)
         refusals.open(source.files)
         open_now.callback(refusals.close)
-        loop = Loop(source, fleet, sinks, _saving(source, settings, manner, lasting), refusals)
+        saving = _saving(source, settings, manner, outputs, refusals, lasting)
+        loop = Loop(source, fleet, sinks, saving, refusals)
         loop.ended = totals_of.add
         loop.flushing = live
         progress = bar_on(err())
@@ -154,11 +159,17 @@ def replay_source(
             loop.resume()
         else:
             loop.begin()
+        if page is not None and outputs.serve is not None:
+            _serve(page, outputs.serve, source.name, open_now)
         if smooth:
             series = Series(first, manner)
             loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
         else:
             loop.run(lambda rows: progress(rows, "streaming"))
+        broken_off = loop.stopped_by is not None and not live and lasting.folder is None
+        if page is not None and outputs.report is not None and not broken_off:
+            its_series = {"": series} if smooth else None
+            _write_report(outputs.report, source, page, fleet, its_series)
     if loop.stopped_by is not None and (not live or lasting.folder is not None):
         _say_stopped(loop, lasting)
         raise typer.Exit(0 if live else 128 + loop.stopped_by)
@@ -166,7 +177,8 @@ def replay_source(
         console.print("no row has come")
         return
     _print(console, source, settings, totals_of, refusals, smooth, loop)
-    for what, written in (("labels", outputs.labels), ("segments", outputs.segments)):
+    for what in ("labels", "segments", "report"):
+        written = getattr(outputs, what)
         if written not in (None, STDOUT):
             console.print(f"{what}: {written}", soft_wrap=True)
     if picture is not None and outputs.plot is not None:
@@ -182,9 +194,9 @@ def replay_source(
 
 def _sinks(
     source: Source, outputs: Outputs, lasting: Lasting, live: bool, open_now: ExitStack
-) -> list[Sink]:
+) -> dict[str, Sink]:
     """The files that are written, to be closed in any case."""
-    sinks: list[Sink] = []
+    sinks: dict[str, Sink] = {}
 
     def file(path: Path, option: str) -> File:
         result = File(parent(path), option, source.files, lasting.folder is not None)
@@ -193,17 +205,65 @@ def _sinks(
 
     if outputs.labels is not None:
         form = outputs.labels_as or ("ndjson" if live and outputs.labels == STDOUT else None)
-        sinks.append(labels_sink(file(outputs.labels, "--labels"), source, form))
-        open_now.callback(sinks[-1].close)
+        sinks["labels"] = labels_sink(file(outputs.labels, "--labels"), source, form)
     if outputs.segments is not None:
-        sinks.append(Segments(file(outputs.segments, "--segments"), source))
-        open_now.callback(sinks[-1].close)
+        sinks["segments"] = Segments(file(outputs.segments, "--segments"), source)
     if outputs.publish is not None:
         from replay.mqtt.sink import MqttSink
 
-        sinks.append(MqttSink(outputs.publish, source))
-        open_now.callback(sinks[-1].close)
+        sinks["publish"] = MqttSink(outputs.publish, source)
+    for sink in sinks.values():
+        open_now.callback(sink.close)
     return sinks
+
+
+def _page(source: Source, fleet: Fleet) -> Watcher:
+    from replay.history import History
+    from replay.page.sink import Watcher
+
+    return Watcher(History(source.values), fleet.__getitem__)
+
+
+def _serve(page: Watcher, address: str, title: str, open_now: ExitStack) -> None:
+    from replay.page.server import PageServer
+
+    server = PageServer(address, title, page.history, page.parameters)
+    server.start()
+    open_now.callback(server.stop)
+    err().print(f"page: {server.url}", soft_wrap=True)
+
+
+def _write_report(
+    path: Path,
+    source: Source,
+    page: Watcher,
+    fleet: Fleet,
+    series: dict[str, Series] | None = None,
+    convergence: Sequence[Comparison] = (),
+) -> None:
+    """Write the page of what has been seen; the series are those of the fleet, unless given."""
+    from replay.page.report import write_report
+
+    if any(path.exists() and path.samefile(taken) for taken in source.files):
+        raise InputError(f"--report {path} is the input file; choose another name")
+    if series is None:
+        kept = {head.key for head in page.history.heads()}
+        series = {key: its for key, its in fleet.items() if key in kept}
+    write_report(parent(path), Path(source.name).name, page.history, series, convergence)
+
+
+def report_comparison(
+    path: Path, source: Source, settings: Settings, convergence: Sequence[Comparison]
+) -> None:
+    """Write the page of a source, with how far its learner is from batch EM."""
+    with ExitStack() as open_now:
+        fleet = _fleet(source, settings, Manner(), Lasting(), open_now)
+        page = _page(source, fleet)
+        loop = Loop(source, fleet, {"page": page})
+        loop.begin()
+        loop.run()
+        _write_report(path, source, page, fleet, convergence=convergence)
+    out().print(f"report: {path}", soft_wrap=True)
 
 
 def _fleet(
@@ -223,7 +283,14 @@ def _fleet(
     return fleet
 
 
-def _saving(source: Source, settings: Settings, manner: Manner, lasting: Lasting) -> Saving | None:
+def _saving(
+    source: Source,
+    settings: Settings,
+    manner: Manner,
+    outputs: Outputs,
+    refusals: Refusals,
+    lasting: Lasting,
+) -> Saving | None:
     if lasting.folder is None:
         if lasting.resume:
             raise InputError("--resume needs --checkpoint, the folder to go on from")
@@ -240,6 +307,10 @@ def _saving(source: Source, settings: Settings, manner: Manner, lasting: Lasting
         "value": list(source.values),
         "time": source.time,
         "key": source.key,
+        "labels": outputs.labels and str(outputs.labels),
+        "as": outputs.labels_as,
+        "segments": outputs.segments and str(outputs.segments),
+        "refused": refusals.path and str(refusals.path),
     }
     return Saving(checkpoints, told, lasting.rows, lasting.seconds)
 

@@ -46,7 +46,7 @@ def labelled_as_a_whole(
     assert isinstance(model, OnlineHMM)
     known = _Values()
     learner = Series(model, series.manner)
-    loop = Loop(source, Fleet(lambda: learner, _not_parked), [known])
+    loop = Loop(source, Fleet(lambda: learner, _not_parked), {"values": known})
     loop.run(lambda rows: progress(rows, "learning"))
     if loop.cut_off is not None:
         raise loop.cut_off

@@ -12,7 +12,7 @@ STATES = [("a", b"state of a"), ("b", b""), ("ü", bytes(range(256)) * 50)]
 
 
 def standing(n):
-    return Standing({"regimes": 2}, n, {"line": n}, [n, None], {"x": 1})
+    return Standing({"regimes": 2}, n, {"line": n}, {"labels": n}, {"x": 1})
 
 
 @pytest.fixture

@@ -162,7 +162,9 @@ def test_warm_start_makes_do_when_too_many_rows_are_held(cli, tmp_path):
 def alone(source, sinks, **settings):
     """The series of a source, run through the loop."""
     series = Series(Settings(**settings).learner(source.values))
-    Loop(source, Fleet(lambda: series, Series.from_bytes), sinks).run()
+    loop = Loop(source, Fleet(lambda: series, Series.from_bytes), sinks)
+    loop.begin()
+    loop.run()
     return series
 
 
@@ -172,7 +174,7 @@ def test_memory_does_not_grow_with_rows_without_values(tmp_path):
             [str(empty_rows(tmp_path / "empty.csv", (n, False), (40, True)))], Asked(("level",))
         )
         tracemalloc.start()
-        series = alone(source, [Onlooker()], regimes=2, warm_up=20)
+        series = alone(source, {"seen": Onlooker()}, regimes=2, warm_up=20)
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert series.summary.n_rows == n + 40
@@ -223,7 +225,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, write_levels):
         source = Files([str(write_levels(n))], Asked(("level", "load")))
         file = File(tmp_path / "labels.csv", "--labels", (), lasting=False)
         tracemalloc.start()
-        series = alone(source, [Labels(file, source)], regimes=2, warm_up=100)
+        series = alone(source, {"labels": Labels(file, source)}, regimes=2, warm_up=100)
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         file.close()

@@ -153,7 +153,7 @@ def test_memory_does_not_grow_with_the_segments(tmp_path, write_levels):
         series = Series(Settings(regimes=2, warm_up=100).learner(source.values))
         tracemalloc.start()
         fleet = Fleet(lambda: series, Series.from_bytes)
-        loop = Loop(source, fleet, [Segments(file, source), plot.Picture()])
+        loop = Loop(source, fleet, {"segments": Segments(file, source), "plot": plot.Picture()})
         loop.begin()
         loop.run()
         result = tracemalloc.get_traced_memory()[1]
