@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -462,6 +462,13 @@ class OnlineGMM(EMLearner):
 
     def _state(self) -> dict[str, Any]:
         return {**super()._state(), "roster": self._roster.state(), "refit_at": self._refit_at}
+
+    @classmethod
+    def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
+        # the constructor takes memory for so many
+        if params["n_components"] not in ("auto", len(state["roster"]["numbers"])):
+            raise ValueError("n_components is not the number of components")
+        return super()._revived(params, state)
 
     def _restore(self, its: dict[str, Any]) -> None:
         super()._restore(its)

@@ -323,8 +323,8 @@ class OnlineHMM(EMLearner):
 
         What is learnt stays; of the regime only what holds in the long run is believed, and the
         change across the gap is not counted. Without this the next point is taken to follow the
-        last one, with times after the time between them. Points kept for further fits (``capacity``)
-        are fitted as one series. O(K^2 (K + D^2)).
+        last one, with times after the time between them. Points kept for further fits, of which
+        there are at most ``capacity``, are fitted as one series. O(K^2 (K + D^2)).
 
         Examples
         --------
@@ -382,7 +382,7 @@ class OnlineHMM(EMLearner):
 
     @property
     def belief(self) -> dict[int, float]:
-        """The probability of every regime at the last point learnt, or in the long run after a gap."""
+        """The probability of every regime at the last point learnt; in a gap, of the next."""
         if self._stream is None:
             return dict.fromkeys(range(self._k), 1.0 / self._k)
         return dict(enumerate(self._stream.belief))

@@ -86,8 +86,9 @@ class _Windowed(base.MiniBatchTransformer, Writable):
                     f"lag is {one!r}; it must be a whole number of at least 1, and below the "
                     f"window of {self.window} by 2 so that there are pairs in it"
                 )
-            if lags.count(one) > 1:
-                raise ValueError(f"lag is {one!r} more than once")
+        if len(set(lags)) != len(lags):
+            twice = next(one for one in lags if lags.count(one) > 1)
+            raise ValueError(f"lag is {twice!r} more than once")
         if any(name in LAGGED for name in statistics) and self.window < 3:
             raise ValueError(f"window is {self.window!r}; it must have 3 points for pairs in it")
         if "skewness" in statistics and self.window < 3:
@@ -244,13 +245,16 @@ class _Windowed(base.MiniBatchTransformer, Writable):
 
     @classmethod
     def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
-        # with features it would take memory for the window, before that is known to be there
-        result = cls(**{**params, "features": None})
         names, features = names_of(state["names"]), params["features"]
         if features is not None and names != tuple(features):
             raise ValueError("names are not those of the parameters")
-        result.features = features
         windows = _kernel.windows_from_state({**state, "names": names})
+        lag = params.get("lag", 1)
+        if windows.settings[2] != (tuple(lag) if isinstance(lag, list | tuple) else (lag,)):
+            raise ValueError("lags are not those of the parameters")
+        # takes memory for the lags, and with features for the window
+        result = cls(**{**params, "features": None})
+        result.features = features
         if windows.settings != result._over(()).settings:
             raise ValueError("the window is not that of the parameters")
         if windows.outputs != result._keys(names):

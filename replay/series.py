@@ -126,7 +126,7 @@ class Series:
         many as the warm start wants are held, it makes do with those there are. As long as none has
         a value, rows that many are labelled 0, with probability 1/K, and let go.
         """
-        if row.sequence is not None and self._is_duplicate(row.sequence):
+        if row.sequence is not None and self._is_duplicate(row.sequence, row.seconds):
             return
         if row.seconds is not None:
             if self._is_late(row):
@@ -195,12 +195,14 @@ class Series:
 
     # -- time -----------------------------------------------------------------------------------
 
-    def _is_duplicate(self, sequence: int) -> bool:
+    def _is_duplicate(self, sequence: int, seconds: float | None) -> bool:
         last = self._sequence
-        if last is not None:
-            if sequence <= last:
+        if last is not None and sequence <= last:
+            # at a later time the device has begun to count anew
+            if seconds is None or seconds <= self._last[0]:
                 self.n_duplicates += 1
                 return True
+        elif last is not None:
             self.n_lost += sequence - last - 1
         self._sequence = sequence
         return False

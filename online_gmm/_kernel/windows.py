@@ -594,6 +594,8 @@ def windows_from_state(state: dict[str, Any]) -> Windows:
         whole(lag, "lag", 1, window - 1)
     for kind in statistics:
         whole(kind, "statistic", MEAN, LOG_ROUGHNESS)
+    if len(set(statistics)) != len(statistics):
+        raise ValueError("a statistic is there more than once")
     # before anything is made of that size
     rows = block(state, "rows", window * d, False)
     check_points(rows, "rows")

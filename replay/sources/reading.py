@@ -47,7 +47,9 @@ class Input:
     @property
     def done(self) -> int:
         """Bytes taken of it by what was opened last."""
-        return 0 if self._raw is None or self._raw.closed else self._raw.tell()
+        if self._raw is None:
+            return 0
+        return self.size or 0 if self._raw.closed else self._raw.tell()
 
     def head(self, n: int) -> bytes:
         """The first bytes of what it holds, at most so many; less if it is damaged there."""
