@@ -33,6 +33,9 @@ MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 DELIMITERS = (",", ";", "\t", "|")
 WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 """A number with a decimal comma; or with a comma between thousands."""
+FIRST = 200
+"""Lines by which a file is known again, with the last one that was read."""
+
 SHORT = "rows with too few cells"
 LONG = "rows with too many cells"
 BLANK = "blank lines"
@@ -210,17 +213,24 @@ class CsvFile:
 
     @property
     def position(self) -> dict[str, Any]:
-        """Lines that are done with, and by what the file is known again."""
-        last = self._last.rstrip("\r\n")
+        """Lines that are done with; by the first and the last of them the file is known again."""
+        n = self._line - 1
         return {
-            "lines": self._line - 1,
-            "known_by": self._input.known_by(),
-            "last": digest(last.encode()),
+            "lines": n,
+            "first": self._digest_of_first(n),
+            "last": digest(self._last.rstrip("\r\n").encode()),
         }
 
     def go_to(self, position: dict[str, Any]) -> None:
-        self._input.must_be(position["known_by"])
+        if self._digest_of_first(position["lines"]) != position["first"]:
+            raise self._input.changed()
         self._start = position
+
+    def _digest_of_first(self, n: int) -> str:
+        if self._input.piped:
+            return ""
+        with self._text() as text:
+            return digest("".join(islice(text, min(n, FIRST))).encode())
 
     @property
     def done(self) -> int:

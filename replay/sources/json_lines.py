@@ -105,7 +105,11 @@ class JsonLines:
     @property
     def position(self) -> dict[str, Any]:
         """Lines and bytes that are done with, and by what the file is known again."""
-        return {"lines": self._line, "bytes": self._place, "known_by": self._input.known_by()}
+        return {
+            "lines": self._line,
+            "bytes": self._place,
+            "known_by": self._input.known_by(self._place),
+        }
 
     def go_to(self, position: dict[str, Any]) -> None:
         self._input.must_be(position["known_by"])

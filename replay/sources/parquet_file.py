@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from replay.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
-from replay.sources.reading import Input
+from replay.sources.reading import HEAD, Input
 
 BATCH = 4096
 """Rows held in memory."""
@@ -141,7 +141,7 @@ class ParquetFile:
     @property
     def position(self) -> dict[str, Any]:
         """Rows that are done with, of how many, and by what the file is known again."""
-        return {"rows": self._row, "of": self.n_rows, "known_by": self._input.known_by()}
+        return {"rows": self._row, "of": self.n_rows, "known_by": self._input.known_by(HEAD)}
 
     def go_to(self, position: dict[str, Any]) -> None:
         self._input.must_be(position["known_by"])

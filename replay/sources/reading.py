@@ -15,7 +15,7 @@ CHUNK = 1 << 17
 """Bytes read at a time."""
 GZIP = b"\x1f\x8b"
 HEAD = 1 << 16
-"""Bytes of the start by which a file is known again."""
+"""Bytes of the start, at most, by which a file is known again."""
 KEPT = 1 << 20
 """Bytes of the start of a pipe that can be read again, to find out what it holds."""
 
@@ -63,15 +63,14 @@ class Input:
                 pass
             return b"".join(parts)
 
-    def known_by(self) -> list[int | str]:
-        """By what the file is known again, even if it has grown."""
-        head = b"" if self.piped else self._start(HEAD)
+    def known_by(self, n: int) -> list[int | str]:
+        """By what the file is known again, of the first n bytes that it holds."""
+        head = b"" if self.piped else self.head(min(n, HEAD))
         return [len(head), digest(head)]
 
     def must_be(self, known_by: list[int | str]) -> None:
         """Refuse a file that is not the one of `known_by`."""
-        n, its = known_by
-        if not self.piped and digest(self._start(int(n))) != its:
+        if self.known_by(int(known_by[0])) != known_by:
             raise self.changed()
 
     def changed(self) -> InputError:
@@ -80,10 +79,6 @@ class Input:
             f"{self.name} is not what it was when the checkpoint was made; put it back, or start "
             "afresh without --resume"
         )
-
-    def _start(self, n: int) -> bytes:
-        with self.path.open("rb") as file:
-            return file.read(n)
 
     def open(self) -> BinaryIO:
         """What it holds, from the start, unpacked."""
