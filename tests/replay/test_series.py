@@ -106,6 +106,16 @@ def test_numbers_that_never_came_are_counted():
     assert series.n_lost == 4
 
 
+def test_a_device_that_counts_anew():
+    rows = list(rows_of(300))
+    anew = [row._replace(sequence=row.sequence - rows[200].sequence) for row in rows[200:]]
+    once, twice = series_of(), series_of()
+    expected = taken(once, rows)
+    found = taken(twice, [*rows[:200], *anew[:50], *anew[20:]])
+    assert [row.assignment for row in found] == [row.assignment for row in expected]
+    assert (twice.n_duplicates, twice.n_lost) == (30, 0)
+
+
 def test_late_rows():
     rows = [row._replace(sequence=None) for row in rows_of(100)]
     late = [*rows[:80], rows[40], *rows[80:]]
