@@ -97,7 +97,7 @@ class MqttSource:
         self._n = 0
         self._came: deque[MQTTMessage] = deque()
         self._handed_on: list[int] = []
-        self._n_answers = 0
+        self._answered: int | None = None
         self._error: InputError | None = None
         self._next_try, self._nap = 0.0, FIRST_NAP
         self._connected_at, self._n_short = -math.inf, 0
@@ -156,7 +156,7 @@ class MqttSource:
             if self._error is not None:
                 raise self._error
             # messages of a session may come before the answer
-            if self._n_answers or self._came:
+            if self._answered is not None or self._came:
                 return True
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 break
@@ -199,20 +199,19 @@ class MqttSource:
         """Leave; the broker keeps what comes then."""
         self._is_closing = True
         # an answer to this means that the acknowledgements before have been read
-        self._n_answers = 0
-        self._subscribe()
+        number = self._subscribe()
         until = time.monotonic() + FAREWELL
-        while self._client.is_connected() and not self._n_answers and time.monotonic() < until:
+        while self._client.is_connected() and self._answered != number and time.monotonic() < until:
             self._client.loop(IDLE)
         self._client.disconnect()
         self._client.loop(0.0)
 
-    def _subscribe(self) -> None:
+    def _subscribe(self) -> int | None:
+        """Ask for the topic; the number by which the broker will answer."""
         options = SubscribeOptions(1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
         if self._client.protocol == MQTTProtocolVersion.MQTTv5:
-            self._client.subscribe(self._broker.topic, options=options)
-        else:
-            self._client.subscribe(self._broker.topic, 1)
+            return self._client.subscribe(self._broker.topic, options=options)[1]
+        return self._client.subscribe(self._broker.topic, 1)[1]
 
     # -- what the broker says -------------------------------------------------------------------
 
@@ -246,7 +245,7 @@ class MqttSource:
     ) -> None:
         if reasons[0].is_failure:
             self._fail(f"refuses the topic {self._broker.topic!r}: {reasons[0]}")
-        self._n_answers += 1
+        self._answered = number
 
     def _disconnected(
         self,
