@@ -88,7 +88,7 @@ class MqttSource:
         self.values = asked.values
         self.time = asked.time
         self.key = asked.key
-        self.timed = asked.timed and asked.time is not None
+        self.timed = asked.is_timed
         self.n_connections = 0
         self.done = 0
         self._broker = broker

@@ -105,6 +105,11 @@ class Asked:
             )
         return replace(self, values=tuple(choice))
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether there is a time that is read."""
+        return self.timed and self.time is not None
+
     def refuse(self, error: InputError, file: str, line: int, reason: str, text: str) -> None:
         """Count what is bad, or raise the error that says what is wrong with it."""
         if self.on_bad == "fail":

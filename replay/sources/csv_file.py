@@ -13,7 +13,6 @@ from collections.abc import Generator, Hashable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, TextIO
 
 from replay.rows import LARGEST, CutOffError, InputError, Row
@@ -26,6 +25,7 @@ from replay.sources.asked import (
     TAKEN_AS_MISSING,
     Asked,
 )
+from replay.sources.file_source import FileSource
 from replay.sources.reading import Input, digest
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
@@ -66,7 +66,7 @@ class Style:
     header: bool = True
 
 
-class CsvFile:
+class CsvFile(FileSource):
     """The rows of a CSV file, plain or gzipped, in constant memory; a `replay.rows.Source`.
 
     Every iteration reads it anew.
@@ -92,12 +92,8 @@ class CsvFile:
         that is not as it should be, if that is asked for.
     """
 
-    wants_acknowledgement = False
-
     def __init__(self, source: Input, asked: Asked | None = None, style: Style = Style()) -> None:
-        self._input = source
-        self.name = source.name
-        self.files: tuple[Path, ...] = () if source.piped else (source.path,)
+        super().__init__(source)
         # the line that the record under way begins at, and the one before it
         self._line, self._last = 1, ""
         # lines of that record, and lines to be taken apart once more
@@ -113,13 +109,8 @@ class CsvFile:
         self.delimiter = style.delimiter or self._find_delimiter(style.decimal)
         self.columns = self._find_columns(told=style.delimiter is not None)
         self.decimal = style.decimal or self._find_decimal()
-        self._asked = asked = (asked or Asked()).of(
-            self.columns, self._bad_column, self._with_numbers
-        )
-        self.values = asked.values
-        self.time = asked.time
-        self.key = asked.key
-        self.timed = asked.timed and asked.time is not None
+        asked = (asked or Asked()).of(self.columns, self._bad_column, self._with_numbers)
+        self._hand_on(asked)
         if self.timed:
             place = self.columns.index(asked.time or "")
             asked.clock.look_at(cells[place] for cells in self._first_rows() if len(cells) > place)
@@ -231,20 +222,6 @@ class CsvFile:
             return ""
         with self._text() as text:
             return digest("".join(islice(text, min(n, FIRST))).encode())
-
-    @property
-    def done(self) -> int:
-        return self._input.done
-
-    @property
-    def size(self) -> int | None:
-        return self._input.size
-
-    def acknowledge(self) -> None:
-        """Nothing: a file stays."""
-
-    def close(self) -> None:
-        """Nothing: an iteration lets go of what it opens."""
 
     def _pass(self, n: int) -> int:
         """Be done with so many of the lines fetched; the number of the first."""

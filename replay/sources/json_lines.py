@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from replay.rows import CutOffError, InputError, Row
 from replay.sources.asked import LOOKED_AT, Asked
+from replay.sources.file_source import FileSource
 from replay.sources.message import LIMIT, Messages, fields_with_numbers
 from replay.sources.reading import Input
 
@@ -23,7 +24,7 @@ CHUNK = 1 << 16
 """Bytes read of a pipe at a time."""
 
 
-class JsonLines:
+class JsonLines(FileSource):
     """The rows of a file with one JSON object a line, plain or gzipped; a `Source`.
 
     Parameters
@@ -40,21 +41,13 @@ class JsonLines:
         the first line that is not as it should be, if that is asked for.
     """
 
-    wants_acknowledgement = False
-
     def __init__(self, source: Input, asked: Asked | None = None) -> None:
-        self._input = source
-        self.name = source.name
-        self.files: tuple[Path, ...] = () if source.piped else (source.path,)
+        super().__init__(source)
         asked = asked or Asked()
         if not asked.values:
             asked = replace(asked, values=(self._only_value(asked),))
-        self._asked = asked
         self._messages = Messages(asked)
-        self.values = asked.values
-        self.time = asked.time
-        self.key = asked.key
-        self.timed = asked.timed and asked.time is not None
+        self._hand_on(asked)
         self._line = self._place = 0
         self._start: dict[str, Any] | None = None
 
@@ -115,20 +108,6 @@ class JsonLines:
         self._input.must_be(position["known_by"])
         self._start = position
 
-    @property
-    def done(self) -> int:
-        return self._input.done
-
-    @property
-    def size(self) -> int | None:
-        return self._input.size
-
-    def acknowledge(self) -> None:
-        """Nothing: a file stays."""
-
-    def close(self) -> None:
-        """Nothing: an iteration lets go of what it opens."""
-
 
 class LiveLines:
     """The rows of standard input with one JSON object a line, as they come; a `Source`.
@@ -152,7 +131,7 @@ class LiveLines:
         self.values = asked.values
         self.time = asked.time
         self.key = asked.key
-        self.timed = asked.timed and asked.time is not None
+        self.timed = asked.is_timed
         self._line = 0
         self.done = 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,13 +11,14 @@ from pyarrow import parquet
 
 from replay.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
+from replay.sources.file_source import FileSource
 from replay.sources.reading import HEAD, Input
 
 BATCH = 4096
 """Rows held in memory."""
 
 
-class ParquetFile:
+class ParquetFile(FileSource):
     """The rows of a Parquet file, of which only the columns asked for are read; a `Source`.
 
     A row's ``line`` is its number, from 1. Times of a type of their own are written as ISO 8601.
@@ -37,12 +37,8 @@ class ParquetFile:
         that is not as it should be, if that is asked for.
     """
 
-    wants_acknowledgement = False
-
     def __init__(self, source: Input, asked: Asked | None = None) -> None:
-        self._input = source
-        self.name = source.name
-        self.files: tuple[Path, ...] = (source.path,)
+        super().__init__(source)
         if source.piped:
             raise InputError("Parquet cannot be read from standard input; save it to a file")
         try:
@@ -54,15 +50,12 @@ class ParquetFile:
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.name} is no Parquet file: {error}") from None
         self.n_rows = sum(self._groups)
-        self._asked = (asked or Asked()).of(self._schema.names, self._bad_column, self._numbers)
-        for name in self._asked.values:
+        asked = (asked or Asked()).of(self._schema.names, self._bad_column, self._numbers)
+        for name in asked.values:
             if not self._numbers([name]):
                 kind = self._schema.field(name).type
                 raise self._bad_column(name, f"it holds {kind} and no numbers")
-        self.values = self._asked.values
-        self.time = self._asked.time
-        self.key = self._asked.key
-        self.timed = self._asked.timed and self.time is not None
+        self._hand_on(asked)
         self._row = self._start = 0
 
     def __iter__(self) -> Iterator[Row]:
@@ -152,16 +145,6 @@ class ParquetFile:
     @property
     def done(self) -> int:
         return int((self._input.size or 0) * self._row / max(self.n_rows, 1))
-
-    @property
-    def size(self) -> int | None:
-        return self._input.size
-
-    def acknowledge(self) -> None:
-        """Nothing: a file stays."""
-
-    def close(self) -> None:
-        """Nothing: an iteration lets go of what it opens."""
 
     # -- columns --------------------------------------------------------------------------------
 
