@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -38,6 +38,8 @@ FIRST_NAP, LONGEST_NAP = 0.2, 30.0
 """Seconds between two tries to reach a broker that has gone away: twice as many after each."""
 FAREWELL = 2.0
 """Seconds that a broker has to answer when we leave."""
+QUICKLY: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""The option of Linux that acknowledges at once."""
 VERSIONS = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
 """Of the protocol, the one to be tried first before."""
 UNKNOWN_VERSION = 132
@@ -170,8 +172,14 @@ class MqttSource:
             self._nap = min(2.0 * self._nap, LONGEST_NAP)
             with suppress(OSError):
                 self._client.reconnect()
-        if self._client.loop(IDLE) == MQTTErrorCode.MQTT_ERR_NO_CONN:
+        if (connection := self._client.socket()) is None:
             time.sleep(IDLE)
+        elif QUICKLY is not None:
+            # the broker may hold a message back until the one before has been acknowledged by TCP,
+            # which else waits for something to send with it
+            with suppress(OSError):
+                cast(socket.socket, connection).setsockopt(socket.IPPROTO_TCP, QUICKLY, 1)
+        self._client.loop(IDLE)
         if self._error is not None:
             raise self._error
 
