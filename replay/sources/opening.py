@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from replay.rows import InputError, Row, Source
+from replay.sinks import LINES, PARQUET
 from replay.sources.asked import Asked
 from replay.sources.csv_file import CsvFile, Style
 from replay.sources.reading import Input
-
-PARQUET = (".parquet", ".pq")
-LINES = (".ndjson", ".jsonl")
 
 
 class Files:
