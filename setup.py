@@ -13,6 +13,8 @@ extensions = cythonize(
         Extension(
             f"online_gmm._kernel.{part}",
             [f"online_gmm/_kernel/{part}.py"],
+            # else the loader binds to the oldest versions of exp, log and pow, which are slower
+            libraries=[] if sys.platform == "win32" else ["m"],
             extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-ffp-contract=off"],
         )
         for part in PARTS

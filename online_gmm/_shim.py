@@ -18,3 +18,17 @@ def exceptval(*_: Any, **__: Any) -> Any:
 
 def cast(_: Any, value: Any) -> Any:
     return value
+
+
+class _NoGil:
+    """A decorator and a context."""
+
+    def __call__(self, thing: Any) -> Any:
+        return thing
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+nogil = _NoGil()

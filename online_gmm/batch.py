@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm.frames import flat
+from online_gmm.frames import view
 from online_gmm.mixture import GaussianMixture, from_kernel, to_kernel
 from online_gmm.prior import Prior
 
@@ -75,7 +75,7 @@ class BatchEM:
 
     def accumulate(self, X: NDArray[np.float64]) -> None:
         """Add rows, shape (n, D), with NaN for what is missing. O(n K D^2)."""
-        self._log_likelihood += self._components.accumulate(flat(X), len(X))
+        self._log_likelihood += self._components.accumulate(view(X), len(X))
         self.n_points += int(np.count_nonzero(~np.isnan(X).all(axis=1)))
 
     def merge(self, other: BatchEM) -> None:

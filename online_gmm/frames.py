@@ -18,10 +18,17 @@ Matrix = NDArray[np.float64]
 
 
 def flat(values: Matrix) -> array[float]:
-    """The buffer that the kernel reads: a copy of the values, row by row."""
+    """The buffer that the kernel keeps: a copy of the values, row by row."""
     buffer = array("d")
     buffer.frombytes(np.ascontiguousarray(values, dtype=np.float64).tobytes())
     return buffer
+
+
+def view(values: NDArray[Any]) -> memoryview:
+    """The buffer that the kernel passes over: the values themselves if that can be, row by row."""
+    values = np.ascontiguousarray(values).reshape(-1)
+    # the kernel's views are of what can be written
+    return (values if values.flags.writeable else values.copy()).data
 
 
 class Table:
@@ -53,17 +60,23 @@ class Table:
     ) -> None:
         self._frame: nw.DataFrame[Any] | None = None
         self.names: tuple[Hashable, ...]
+        self.times: Matrix | None = None
         if isinstance(X, np.ndarray):
             if X.ndim not in (1, 2):
                 raise ValueError(f"an array of shape (n, D) is expected; this one is {X.shape}")
-            columns: Sequence[NDArray[Any]] = list(X.T) if X.ndim == 2 else [X]
-            self.names = tuple(range(len(columns)) if features is None else features)
-            if len(self.names) != len(columns):
+            n_columns = X.shape[1] if X.ndim == 2 else 1
+            self.names = tuple(range(n_columns) if features is None else features)
+            if len(self.names) != n_columns:
                 raise ValueError(
-                    f"the array has {len(columns)} columns; the model knows "
+                    f"the array has {n_columns} columns; the model knows "
                     f"{len(self.names)} features: {', '.join(map(repr, self.names))}"
                 )
             n_rows = X.shape[0]
+            if X.dtype == np.float64 and (time is None or time not in self.names):
+                self.values: Matrix = np.ascontiguousarray(X).reshape(n_rows, n_columns)
+                if _kernel.first_refused(view(self.values)) < 0:
+                    return
+            columns: Sequence[NDArray[Any]] = list(X.T) if X.ndim == 2 else [X]
         else:
             # pandas allows column names of any kind, narwhals strings only
             self.names = tuple(getattr(X, "columns", ()))
@@ -80,13 +93,12 @@ class Table:
             self.names = self.names or tuple(self._frame.columns)
             columns = [self._frame[:, j].to_numpy() for j in range(len(self.names))]
             n_rows = len(self._frame)
-        self.times: Matrix | None = None
         if time is not None and time in self.names:
             at = self.names.index(time)
             self.times = seconds_of_column(columns[at], time)
             columns = [*columns[:at], *columns[at + 1 :]]
             self.names = (*self.names[:at], *self.names[at + 1 :])
-        self.values: Matrix = np.empty((n_rows, len(self.names)))
+        self.values = np.empty((n_rows, len(self.names)))
         for j, (name, column) in enumerate(zip(self.names, columns, strict=True)):
             self.values[:, j] = _real(name, column)
 
@@ -137,12 +149,12 @@ def _real(name: Hashable, column: NDArray[Any]) -> NDArray[np.float64]:
             values[i] = point[0]
     else:
         raise TypeError(f"feature {name!r} is of type {column.dtype}; numbers are expected")
-    bad = np.flatnonzero(np.abs(values) > _kernel.LARGEST)
-    if bad.size:
+    bad = _kernel.first_refused(view(values))
+    if bad >= 0:
         try:
-            _kernel.fill({name: float(values[bad[0]])}, (name,), array("d", [0.0]))
+            _kernel.fill({name: float(values[bad])}, (name,), array("d", [0.0]))
         except ValueError as error:
-            raise ValueError(f"row {bad[0]}: {error}") from None
+            raise ValueError(f"row {bad}: {error}") from None
     return values
 
 

@@ -14,7 +14,7 @@ from scipy.stats import chi2
 
 from online_gmm import _kernel
 from online_gmm.em_learner import AVERAGE_EVERY, FEW, EMLearner
-from online_gmm.frames import Table, flat
+from online_gmm.frames import Table, flat, view
 from online_gmm.learner import Assignment
 from online_gmm.mixture import (
     GaussianMixture,
@@ -384,7 +384,7 @@ class OnlineGMM(EMLearner):
             current=known,
         )
         if stream.stride_kept > 1:
-            log_density = posterior(stream.components, rows)[1]
+            log_density = posterior(stream, rows)[1]
             gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
             free = n_parameters(self._k, len(self._names), self.covariance_type)
             if chi2.sf(gain, free) > CHANCE:
@@ -397,7 +397,7 @@ class OnlineGMM(EMLearner):
     def _kept(self, stream: _kernel.Stream, start: WarmStart) -> NDArray[np.float64]:
         """The points kept, without outliers if these are few."""
         rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        strange = self._outlying(posterior(stream.components, rows)[2], rows, start.prior)
+        strange = self._outlying(posterior(stream, rows)[2], rows, start.prior)
         return rows[~strange] if strange.mean() < FEW else rows
 
     def polish(self, X: Any = None) -> OnlineGMM:
@@ -539,7 +539,12 @@ class OnlineGMM(EMLearner):
     def predict_many(self, X: Any) -> Any:
         """Labels of rows: a series like the frame that came in, or an array of shape (n,)."""
         table = self._table(X)
-        return table.series(self._labels(self._posterior(table)[0]), "label")
+        labels = np.zeros(len(table), dtype=np.int64)
+        if self._stream is not None:
+            self._stream.label(view(table.select(self._names)), len(table), view(labels))
+            if self.recycle:
+                labels = self._numbers[labels]
+        return table.series(labels, "label")
 
     def predict_proba_many(self, X: Any) -> Any:
         """Responsibilities of rows: a frame like the one that came in, or an (n, K) array."""
@@ -556,7 +561,10 @@ class OnlineGMM(EMLearner):
     def score_many(self, X: Any) -> Any:
         """Log densities of rows, in nats: a series, or an array of shape (n,)."""
         table = self._table(X)
-        return table.series(self._posterior(table)[1], "log_density")
+        log_density = np.full(len(table), np.nan)
+        if self._stream is not None:
+            self._stream.score(view(table.select(self._names)), len(table), view(log_density))
+        return table.series(log_density, "log_density")
 
     def assign_many(self, X: Any) -> Any:
         """Label, probability, log density and outlier flag of rows, as `assign_one`.
@@ -567,17 +575,17 @@ class OnlineGMM(EMLearner):
         responsibilities, log_density, outlier = self._posterior(table)
         return table.frame(
             {
-                "label": self._labels(responsibilities),
+                "label": self._numbers[responsibilities.argmax(axis=1)],
                 "probability": responsibilities.max(axis=1),
                 "log_density": log_density,
                 "outlier": outlier,
             }
         )
 
-    def _labels(self, responsibilities: NDArray[np.float64]) -> NDArray[np.int64]:
-        numbers = np.array([0 if n is None else n for n in self._roster.numbers])
-        labels: NDArray[np.int64] = numbers[responsibilities.argmax(axis=1)]
-        return labels
+    @property
+    def _numbers(self) -> NDArray[np.int64]:
+        """By place; 0 where it is free."""
+        return np.array([number or 0 for number in self._roster.numbers], dtype=np.int64)
 
     def _posterior(
         self, table: Table
@@ -588,7 +596,7 @@ class OnlineGMM(EMLearner):
             equal = np.full((n, self._k), 1.0 / self._k)
             return equal, np.full(n, np.nan), np.zeros(n, dtype=bool)
         rows = table.select(self._names)
-        responsibilities, log_density, distance = posterior(self._stream.components, rows)
+        responsibilities, log_density, distance = posterior(self._stream, rows)
         return responsibilities, log_density, self._outlying(distance, rows, self.start.prior)
 
     # -- what has been learnt -------------------------------------------------------------------

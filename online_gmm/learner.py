@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from river import base
 
 from online_gmm import _kernel, clock, state
-from online_gmm.frames import Table, flat, sorted_names
+from online_gmm.frames import Table, sorted_names, view
+
+NO_TIME = math.nan
 
 
 class Assignment(NamedTuple):
@@ -103,7 +105,7 @@ class Learner(base.Clusterer, state.Writable, abc.ABC):
             If a known feature has a value that is no finite real number, or is beyond 1e150, or the
             time is not after the last one's. The message names the feature; the model is unchanged.
         """
-        seconds = math.nan
+        seconds = NO_TIME
         if self._clocked or t is not None:
             seconds = self._seconds(x, t)
             if seconds <= self._last_time and self._refuse(seconds):
@@ -111,12 +113,11 @@ class Learner(base.Clusterer, state.Writable, abc.ABC):
         stream = self._stream
         if stream is None:
             self._keep(x, seconds)
-            return
-        found = stream.learn_one(x, self._names, seconds)
-        if found != len(x):
-            self.n_unknown += len(x) - found - (self.time in x)
-        if stream.is_due:
-            self._attend()
+        # nearly always 0
+        elif what := stream.learn_one(x, self._names, seconds):
+            self.n_unknown += max(what, -1 - what) - (self.time in x)
+            if what < 0:
+                self._attend()
 
     def learn_many(self, X: Any) -> None:
         """Learn the rows of a frame or an array: the same as `learn_one` of each in turn.
@@ -139,10 +140,10 @@ class Learner(base.Clusterer, state.Writable, abc.ABC):
             rows = table.select(self._names)
             rows = (rows if keep is None else rows[keep])[done:]
             self.n_unknown += len(rows) * len(set(table.names) - set(self._names))
-            at = None if times is None else flat(times[done:])
-            self._learn_rows(flat(rows), len(rows), at)
+            at = None if times is None else view(times[done:])
+            self._learn_rows(view(rows), len(rows), at)
 
-    def _learn_rows(self, rows: array[float], n: int, times: array[float] | None) -> None:
+    def _learn_rows(self, rows: memoryview, n: int, times: memoryview | None) -> None:
         done = 0
         while done < n:
             done = self._stream.learn(rows, done, n, times)

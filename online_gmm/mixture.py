@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import linear_sum_assignment
 
 from online_gmm import _kernel
-from online_gmm.frames import Table, flat
+from online_gmm.frames import Table, flat, view
 
 COVARIANCE_TYPES = {
     "full": _kernel.FULL,
@@ -245,12 +244,10 @@ def n_parameters(n_components: int, n_features: int, covariance_type: str) -> in
 
 
 def posterior(
-    components: _kernel.Components, X: NDArray[np.float64]
+    model: _kernel.Components | _kernel.Stream, X: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Responsibilities (n, K), log densities (n,) and squared distances (n,) of rows."""
-    n = len(X)
-    k = components.state()["shape"][0]
-    outputs = [array("d", bytes(8 * n * size)) for size in (k, 1, 1)]
-    components.posterior(flat(X), n, *outputs)
-    responsibilities, log_density, distance = (np.frombuffer(o) for o in outputs)
-    return responsibilities.reshape(n, k), log_density, distance
+    responsibilities = np.empty((len(X), model.shape[0]))
+    log_density, distance = np.empty(len(X)), np.empty(len(X))
+    model.posterior(view(X), len(X), view(responsibilities), view(log_density), view(distance))
+    return responsibilities, log_density, distance

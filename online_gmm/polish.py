@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.frames import flat
+from online_gmm.frames import flat, view
 
 STEPS = 10
 """Shifted steps; the slopes are not alike enough for many more."""
@@ -90,7 +90,7 @@ class EMMap:
         if components is None:
             return None
         components.clear()
-        components.accumulate(flat(rows), len(rows))
+        components.accumulate(view(rows), len(rows))
         return self.raw(components)
 
     def steps(self, s: Vector, rows: NDArray[np.float64], shift: Vector) -> Vector:

@@ -18,7 +18,7 @@ from online_gmm._kernel.components import (
     components_from_state,
 )
 from online_gmm._kernel.open_chain import OpenChain, open_chain_from_state
-from online_gmm._kernel.points import COMPILED, LARGEST, fill, real, whole
+from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, real, whole
 from online_gmm._kernel.stream import Stream, stream_from_state
 from online_gmm._kernel.windows import (
     AUTOCORRELATION,
@@ -62,6 +62,7 @@ __all__ = [
     "columns_of",
     "components_from_state",
     "fill",
+    "first_refused",
     "open_chain_from_state",
     "real",
     "stream_from_state",

@@ -284,7 +284,7 @@ class Chain:
         log_density: cython.double
         gate: cython.double
         self.e_step(x, at, 1.0)
-        log_density = components.log_density
+        log_density = components.log_density()
         gate = gates[components.observed]
         self.outlying = gate / components.distance if components.distance > gate else 1.0
         if self.temper != 1.0 or self.outlying != 1.0:
@@ -305,7 +305,8 @@ class Chain:
                 if components.log_coef[j] > -1e299
                 else -1e300
             )
-        components.e_step(x, at)
+        components.take_point(x, at)
+        components.e_step()
         return 0
 
     @cython.cfunc

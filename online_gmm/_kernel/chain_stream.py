@@ -578,11 +578,11 @@ class ChainStream:
 
     @cython.ccall
     def learn_one(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
-        """Learn a mapping, and return how many of the named features it has."""
-        found: cython.Py_ssize_t = fill(x, names, self.point)
+        """Learn a mapping. Of its features how many are not named; -1 - that if work is due."""
+        unknown: cython.Py_ssize_t = len(x) - fill(x, names, self.point)
         self.make_room(1)
         self.learn_at(self.point, 0, time)
-        return found
+        return -1 - unknown if self.seen == self.due else unknown
 
     # -- answers --------------------------------------------------------------------------------
 

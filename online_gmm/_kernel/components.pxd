@@ -21,8 +21,10 @@ cdef class Components:
     cdef double strength
     cdef double[::1] prior
     cdef double temper
+    cdef double[::1] point
     cdef double[::1] resp
-    cdef double log_density
+    cdef double best
+    cdef double total
     cdef double distance
     cdef Py_ssize_t observed
     cdef double[::1] filled
@@ -31,15 +33,17 @@ cdef class Components:
     cdef double[::1] matrix
     cdef Py_ssize_t[::1] order
 
-    cdef double e_step(self, double[::1] x, Py_ssize_t at) noexcept
-    cdef double normalise(self, Py_ssize_t nearest) noexcept
-    cdef double e_step_missing(self, double[::1] x, Py_ssize_t at) noexcept
-    cdef int m_step(self, double[::1] x, Py_ssize_t at, double g, bint follow) noexcept
-    cdef int absorb(self, Py_ssize_t k, double[::1] x, Py_ssize_t at, double rho) noexcept
-    cdef int rank_one(self, Py_ssize_t k, double gain, double keep) noexcept
-    cdef int read_out(self) noexcept
-    cdef int read_out_one(self, Py_ssize_t k, double share) noexcept
-    cdef int read_out_location(self, Py_ssize_t k) noexcept
-    cdef int factorise(self, Py_ssize_t k, double total) noexcept
-    cdef int mix(self, Components other, double share) noexcept
-    cdef int take(self, Components other) noexcept
+    cdef int take_point(self, double[::1] x, Py_ssize_t at) noexcept nogil
+    cdef int e_step(self) noexcept nogil
+    cdef double log_density(self) noexcept nogil
+    cdef Py_ssize_t join(self) noexcept nogil
+    cdef Py_ssize_t join_missing(self) noexcept nogil
+    cdef int m_step(self, double g, bint follow) noexcept nogil
+    cdef int absorb(self, Py_ssize_t k, double rho) noexcept nogil
+    cdef int rank_one(self, Py_ssize_t k, double gain, double keep) noexcept nogil
+    cdef int read_out(self) noexcept nogil
+    cdef int read_out_one(self, Py_ssize_t k, double share) noexcept nogil
+    cdef int read_out_location(self, Py_ssize_t k) noexcept nogil
+    cdef int factorise(self, Py_ssize_t k, double total) noexcept nogil
+    cdef int mix(self, Components other, double share) noexcept nogil
+    cdef int take(self, Components other) noexcept nogil

@@ -53,7 +53,9 @@ class Components:
     scatter: cython.double[::1]  # S
     # parameters
     mean: cython.double[::1]
-    factor: cython.double[::1]  # dense: lower Cholesky factor; else: inverse standard deviations
+    # dense: lower Cholesky factor, column by column, so that loops down a column are over
+    # neighbours; else: inverse standard deviations
+    factor: cython.double[::1]
     inverse: cython.double[::1]  # dense: inverse diagonal of the factor
     log_norm: cython.double[::1]  # -(D log 2 pi + log det) / 2
     log_coef: cython.double[::1]  # log weight + log_norm
@@ -62,9 +64,11 @@ class Components:
     strength: cython.double
     prior: cython.double[::1]  # C
     temper: cython.double  # power of the Gaussian densities in the E-step
-    # of the point last seen by e_step
+    # of the point last seen
+    point: cython.double[::1]
     resp: cython.double[::1]
-    log_density: cython.double
+    best: cython.double  # the largest log joint density
+    total: cython.double  # of the joint densities, as multiples of that
     distance: cython.double  # squared Mahalanobis distance to the nearest component
     observed: cython.Py_ssize_t
     filled: cython.double[::1]  # conditional means
@@ -96,8 +100,10 @@ class Components:
         self.inverse = zeros(n_components * n_features if self.dense else 1)
         self.log_norm = zeros(n_components)
         self.log_coef = zeros(n_components)
+        self.point = zeros(n_features)
         self.resp = zeros(n_components)
-        self.log_density = 0.0
+        self.best = 0.0
+        self.total = 1.0
         self.distance = 0.0
         self.observed = 0
         self.filled = zeros(n_components * n_features)
@@ -109,88 +115,115 @@ class Components:
     # -- E-step ---------------------------------------------------------------------------------
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
-    def e_step(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.double:
-        """Responsibilities of the point x[at : at + D], and its log density in nats."""
-        k: cython.Py_ssize_t
-        i: cython.Py_ssize_t
+    def take_point(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+        """x[at : at + D] becomes the point."""
         j: cython.Py_ssize_t
-        base: cython.Py_ssize_t
-        row: cython.Py_ssize_t
-        n_features: cython.Py_ssize_t = self.n_features
-        n_components: cython.Py_ssize_t = self.n_components
-        nearest: cython.Py_ssize_t = 0
-        value: cython.double
-        square: cython.double
-        z: cython.double[::1] = self.residual
-        half: cython.double = 0.5 * self.temper
-        resp: cython.double[::1] = self.resp
-
-        observed: cython.Py_ssize_t = 0
-        for j in range(n_features):
-            if x[at + j] == x[at + j]:
-                observed += 1
-        self.observed = observed
-        if observed < n_features:
-            return self.e_step_missing(x, at)
-
-        self.distance = 1e308
-        for k in range(n_components):
-            base = k * n_features
-            square = 0.0
-            for i in range(n_features):
-                value = x[at + i] - self.mean[base + i]
-                if self.dense:
-                    row = (base + i) * n_features
-                    for j in range(i):
-                        value -= self.factor[row + j] * z[j]
-                    value *= self.inverse[base + i]
-                else:
-                    value *= self.factor[base + i]
-                # not (v > a) also holds for NaN, what is left when two overflows meet
-                if not (value > -1e150):
-                    value = -1e150
-                elif value > 1e150:
-                    value = 1e150
-                z[i] = value
-                square += value * value
-            # a place that is free has no weight and is near to nothing
-            if square < self.distance and self.log_coef[k] > -1e299:
-                self.distance = square
-                nearest = k
-            resp[k] = self.log_coef[k] - half * square
-        return self.normalise(nearest)
+        for j in range(self.n_features):
+            self.point[j] = x[at + j]
+        return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
-    def normalise(self, nearest: cython.Py_ssize_t) -> cython.double:
-        """Log joint densities in resp become responsibilities (log-sum-exp)."""
+    def e_step(self) -> cython.int:
+        """Responsibilities of the point."""
+        nearest: cython.Py_ssize_t = self.join()
         k: cython.Py_ssize_t
-        total: cython.double = 0.0
         value: cython.double
-        best: cython.double = self.resp[0]
-        for k in range(1, self.n_components):
-            if self.resp[k] > best:
-                best = self.resp[k]
+        best: cython.double = self.best
+        total: cython.double = 0.0
         if not (best > -1e308):
             for k in range(self.n_components):
                 self.resp[k] = 1.0 if k == nearest else 0.0
-            self.log_density = best
-            return best
+            self.total = 1.0
+            return 0
         for k in range(self.n_components):
             value = self.resp[k] - best
-            value = exp(value) if value > -700.0 else 0.0
+            # of the most probable one there is nothing to compute
+            value = 1.0 if value == 0.0 else exp(value) if value > -700.0 else 0.0
             self.resp[k] = value
             total += value
         for k in range(self.n_components):
             self.resp[k] /= total
-        self.log_density = best + log(total)
-        return self.log_density
+        self.total = total
+        return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
-    def e_step_missing(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.double:
-        """The same with missing values marginalised out.
+    def log_density(self) -> cython.double:
+        """Of the point last seen by e_step, in nats."""
+        return self.best + log(self.total)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def join(self) -> cython.Py_ssize_t:
+        """Log joint densities of the point and each component, in resp; the most probable one."""
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        base: cython.Py_ssize_t
+        column: cython.Py_ssize_t
+        n_features: cython.Py_ssize_t = self.n_features
+        nearest: cython.Py_ssize_t = 0
+        likeliest: cython.Py_ssize_t = 0
+        value: cython.double
+        square: cython.double
+        least: cython.double = 1e308
+        best: cython.double = 0.0
+        half: cython.double = 0.5 * self.temper
+
+        observed: cython.Py_ssize_t = 0
+        for j in range(n_features):
+            if self.point[j] == self.point[j]:
+                observed += 1
+        self.observed = observed
+        if observed < n_features:
+            nearest = self.join_missing()
+        else:
+            for k in range(self.n_components):
+                base = k * n_features
+                square = 0.0
+                if self.dense:
+                    for i in range(n_features):
+                        self.residual[i] = self.point[i] - self.mean[base + i]
+                for i in range(n_features):
+                    if self.dense:
+                        value = self.residual[i] * self.inverse[base + i]
+                    else:
+                        value = (self.point[i] - self.mean[base + i]) * self.factor[base + i]
+                    # not (v > a) also holds for NaN, what is left when two overflows meet
+                    if not (value > -1e150):
+                        value = -1e150
+                    elif value > 1e150:
+                        value = 1e150
+                    square += value * value
+                    if self.dense:
+                        column = (base + i) * n_features
+                        for j in range(i + 1, n_features):
+                            self.residual[j] -= self.factor[column + j] * value
+                # a place that is free has no weight and is near to nothing
+                if square < least and self.log_coef[k] > -1e299:
+                    least = square
+                    nearest = k
+                self.resp[k] = self.log_coef[k] - half * square
+            self.distance = least
+        best = self.resp[0]
+        for k in range(1, self.n_components):
+            if self.resp[k] > best:
+                best = self.resp[k]
+                likeliest = k
+        self.best = best
+        return likeliest if best > -1e308 else nearest
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def join_missing(self) -> cython.Py_ssize_t:
+        """Joint densities with missing values marginalised out; the nearest component.
 
         One Cholesky factor per component, observed features first, gives the marginal density and
         the conditional mean and covariance of what is missing. A wholly missing point has density 1
@@ -212,18 +245,15 @@ class Components:
         half: cython.double = 0.5 * self.temper
         d: cython.Py_ssize_t = self.n_features
         observed: cython.Py_ssize_t = 0
-        order: cython.Py_ssize_t[::1] = self.order
-        z: cython.double[::1] = self.residual
-        matrix: cython.double[::1] = self.matrix
 
         for j in range(d):
-            if x[at + j] == x[at + j]:
-                order[observed] = j
+            if self.point[j] == self.point[j]:
+                self.order[observed] = j
                 observed += 1
         i = observed
         for j in range(d):
-            if x[at + j] != x[at + j]:
-                order[i] = j
+            if self.point[j] != self.point[j]:
+                self.order[i] = j
                 i += 1
 
         self.distance = 1e308
@@ -235,57 +265,57 @@ class Components:
             if self.dense:
                 for i in range(d):
                     for j in range(i + 1):
-                        p = order[i]
-                        q = order[j]
+                        p = self.order[i]
+                        q = self.order[j]
                         value = 0.0
                         for m in range((p if p < q else q) + 1):
-                            value += self.factor[start + p * d + m] * self.factor[start + q * d + m]
-                        matrix[i * d + j] = value
+                            value += self.factor[start + m * d + p] * self.factor[start + m * d + q]
+                        self.matrix[i * d + j] = value
                 for i in range(d):
                     for j in range(i + 1):
-                        value = matrix[i * d + j]
+                        value = self.matrix[i * d + j]
                         for m in range(j):
-                            value -= matrix[i * d + m] * matrix[j * d + m]
+                            value -= self.matrix[i * d + m] * self.matrix[j * d + m]
                         if i > j:
-                            matrix[i * d + j] = value / matrix[j * d + j]
+                            self.matrix[i * d + j] = value / self.matrix[j * d + j]
                         else:
-                            floor = 1e-24 * matrix[i * d + i]
-                            matrix[i * d + i] = sqrt(value if value > floor else floor)
+                            floor = 1e-24 * self.matrix[i * d + i]
+                            self.matrix[i * d + i] = sqrt(value if value > floor else floor)
                 for i in range(observed):
-                    p = order[i]
-                    value = x[at + p] - self.mean[base + p]
+                    p = self.order[i]
+                    value = self.point[p] - self.mean[base + p]
                     for j in range(i):
-                        value -= matrix[i * d + j] * z[j]
-                    value /= matrix[i * d + i]
+                        value -= self.matrix[i * d + j] * self.residual[j]
+                    value /= self.matrix[i * d + i]
                     if not (value > -1e150):
                         value = -1e150
                     elif value > 1e150:
                         value = 1e150
-                    z[i] = value
+                    self.residual[i] = value
                     square += value * value
-                    log_det += 2.0 * log(matrix[i * d + i])
-                    self.filled[base + p] = x[at + p]
+                    log_det += 2.0 * log(self.matrix[i * d + i])
+                    self.filled[base + p] = self.point[p]
                 for i in range(observed, d):
-                    value = self.mean[base + order[i]]
+                    value = self.mean[base + self.order[i]]
                     for j in range(observed):
-                        value += matrix[i * d + j] * z[j]
-                    self.filled[base + order[i]] = value
+                        value += self.matrix[i * d + j] * self.residual[j]
+                    self.filled[base + self.order[i]] = value
                 for i in range(d):
                     for j in range(i + 1):
                         value = 0.0
                         if j >= observed:
                             for m in range(observed, j + 1):
-                                value += matrix[i * d + m] * matrix[j * d + m]
-                        self.spread[start + order[i] * d + order[j]] = value
-                        self.spread[start + order[j] * d + order[i]] = value
+                                value += self.matrix[i * d + m] * self.matrix[j * d + m]
+                        self.spread[start + self.order[i] * d + self.order[j]] = value
+                        self.spread[start + self.order[j] * d + self.order[i]] = value
             else:
                 for i in range(d):
-                    p = order[i]
+                    p = self.order[i]
                     if i < observed:
-                        value = (x[at + p] - self.mean[base + p]) * self.factor[base + p]
+                        value = (self.point[p] - self.mean[base + p]) * self.factor[base + p]
                         square += value * value
                         log_det -= 2.0 * log(self.factor[base + p])
-                        self.filled[base + p] = x[at + p]
+                        self.filled[base + p] = self.point[p]
                         self.spread[start + p] = 0.0
                     else:
                         value = 1.0 / self.factor[base + p]
@@ -299,16 +329,15 @@ class Components:
                 - self.temper * self.log_norm[k]
                 - half * (observed * 1.8378770664093453 + log_det + square)
             )
-        return self.normalise(nearest)
+        return nearest
 
     # -- M-step ---------------------------------------------------------------------------------
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
-    def m_step(
-        self, x: cython.double[::1], at: cython.Py_ssize_t, g: cython.double, follow: cython.bint
-    ) -> cython.int:
-        """Move the statistics a step g towards the point last seen by e_step.
+    def m_step(self, g: cython.double, follow: cython.bint) -> cython.int:
+        """Move the statistics a step g towards the point, by its responsibilities.
 
         With follow the parameters go along: a rank-one update of each Cholesky factor. In it the
         prior fades by 1 - g a step, so the factors are computed afresh before the steps since the
@@ -341,7 +370,7 @@ class Components:
                     self.log_coef[k] += faded
                 continue
             rho = value / n_new
-            self.absorb(k, x, at, rho)
+            self.absorb(k, rho)
             if not follow or all_anew:
                 continue
             if rank_one and n_old > 0.0:
@@ -361,11 +390,10 @@ class Components:
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
-    def absorb(
-        self, k: cython.Py_ssize_t, x: cython.double[::1], at: cython.Py_ssize_t, rho: cython.double
-    ) -> cython.int:
-        """Mean and scatter of component k move by rho towards a point; d is left in residual."""
+    def absorb(self, k: cython.Py_ssize_t, rho: cython.double) -> cython.int:
+        """Mean and scatter of component k move by rho towards the point; d is left in residual."""
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         row: cython.Py_ssize_t
@@ -376,7 +404,7 @@ class Components:
         keep: cython.double = 1.0 - rho
         value: cython.double
         for j in range(d):
-            value = (x[at + j] if complete else self.filled[base + j]) - self.center[base + j]
+            value = (self.point[j] if complete else self.filled[base + j]) - self.center[base + j]
             self.residual[j] = value
             self.center[base + j] += rho * value
         if self.dense:
@@ -403,6 +431,7 @@ class Components:
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def rank_one(
         self, k: cython.Py_ssize_t, gain: cython.double, keep: cython.double
@@ -417,18 +446,17 @@ class Components:
         s: cython.double
         value: cython.double
         pivot: cython.double
-        v: cython.double[::1] = self.residual
         product: cython.double = 1.0
         log_det: cython.double = 0.0
         gain = sqrt(gain)
         keep = sqrt(keep)
         for j in range(d):
-            v[j] *= gain
+            self.residual[j] *= gain
         for j in range(d):
             pivot = self.factor[start + j * d + j]
-            value = sqrt(pivot * pivot + v[j] * v[j])
+            value = sqrt(pivot * pivot + self.residual[j] * self.residual[j])
             c = value / pivot
-            s = v[j] / pivot
+            s = self.residual[j] / pivot
             self.factor[start + j * d + j] = keep * value
             self.inverse[base + j] = 1.0 / (keep * value)
             product *= keep * value
@@ -436,13 +464,14 @@ class Components:
                 log_det += log(product)
                 product = 1.0
             for i in range(j + 1, d):
-                value = (self.factor[start + i * d + j] + s * v[i]) / c
-                v[i] = c * v[i] - s * value
-                self.factor[start + i * d + j] = keep * value
+                value = (self.factor[start + j * d + i] + s * self.residual[i]) / c
+                self.residual[i] = c * self.residual[i] - s * value
+                self.factor[start + j * d + i] = keep * value
         self.log_norm[k] = -0.5 * d * 1.8378770664093453 - log_det - log(product)
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def read_out(self) -> cython.int:
         """Parameters from statistics, for every component."""
@@ -457,7 +486,7 @@ class Components:
                 self.read_out_one(k, share)
             return 0
         # tied: one covariance for all components; spherical: one variance for all features
-        if self.kind == TIED:
+        if self.dense:
             for j in range(self.size):
                 value = share * self.prior[j]
                 for k in range(self.n_components):
@@ -488,6 +517,7 @@ class Components:
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def read_out_one(self, k: cython.Py_ssize_t, share: cython.double) -> cython.int:
         j: cython.Py_ssize_t
@@ -500,6 +530,7 @@ class Components:
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def read_out_location(self, k: cython.Py_ssize_t) -> cython.int:
         j: cython.Py_ssize_t
@@ -512,6 +543,7 @@ class Components:
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def factorise(self, k: cython.Py_ssize_t, total: cython.double) -> cython.int:
         """Factor of matrix / total, or of the prior where total is nothing.
@@ -525,35 +557,37 @@ class Components:
         d: cython.Py_ssize_t = self.n_features
         base: cython.Py_ssize_t = k * d
         start: cython.Py_ssize_t = k * self.size
+        column: cython.Py_ssize_t = 0
         value: cython.double
         floor: cython.double
         product: cython.double = 1.0
         log_det: cython.double = 0.0
-        a: cython.double[::1] = self.matrix
         if not (total > 1e-300):
             total = 1.0
             for j in range(self.size):
-                a[j] = self.prior[j]
-        for i in range(d):
+                self.matrix[j] = self.prior[j]
+        for j in range(d):
             if self.dense:
-                for j in range(i):
-                    value = a[i * d + j] / total
-                    for m in range(j):
-                        value -= self.factor[start + i * d + m] * self.factor[start + j * d + m]
-                    self.factor[start + i * d + j] = value * self.inverse[base + j]
-                value = a[i * d + i] / total
-                for m in range(i):
-                    value -= self.factor[start + i * d + m] * self.factor[start + i * d + m]
-                floor = 1e-12 * self.prior[i * d + i]
+                column = start + j * d
+                for i in range(j, d):
+                    self.factor[column + i] = self.matrix[i * d + j] / total
+                for m in range(j):
+                    value = self.factor[start + m * d + j]
+                    for i in range(j, d):
+                        self.factor[column + i] -= self.factor[start + m * d + i] * value
+                value = self.factor[column + j]
+                floor = 1e-12 * self.prior[j * d + j]
             else:
-                value = a[i] / total
-                floor = 1e-12 * self.prior[i]
+                value = self.matrix[j] / total
+                floor = 1e-12 * self.prior[j]
             value = sqrt(value if value > floor else floor)
             if self.dense:
-                self.factor[start + i * d + i] = value
-                self.inverse[base + i] = 1.0 / value
+                self.factor[column + j] = value
+                self.inverse[base + j] = 1.0 / value
+                for i in range(j + 1, d):
+                    self.factor[column + i] *= self.inverse[base + j]
             else:
-                self.factor[start + i] = 1.0 / value
+                self.factor[start + j] = 1.0 / value
             product *= value
             if product > 1e150 or product < 1e-150:
                 log_det += log(product)
@@ -564,6 +598,7 @@ class Components:
     # -- whole statistics -----------------------------------------------------------------------
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def mix(self, other: Components, share: cython.double) -> cython.int:
         """Statistics (1 - share) * self + share * other (Chan et al. 1982); not the points."""
@@ -578,8 +613,6 @@ class Components:
         keep: cython.double
         cross: cython.double
         value: cython.double
-        delta: cython.double[::1] = self.residual
-        theirs: cython.double[::1] = other.scatter
         for k in range(self.n_components):
             value = share * other.weight[k]
             n_new = (1.0 - share) * self.weight[k] + value
@@ -593,21 +626,21 @@ class Components:
             start = k * self.size
             for j in range(d):
                 value = other.center[base + j] - self.center[base + j]
-                delta[j] = value
+                self.residual[j] = value
                 self.center[base + j] += rho * value
             if self.dense:
                 for i in range(d):
                     for j in range(start + i * d, start + i * d + i + 1):
-                        self.scatter[j] = keep * self.scatter[j] + rho * theirs[j]
-                    value = cross * delta[i]
+                        self.scatter[j] = keep * self.scatter[j] + rho * other.scatter[j]
+                    value = cross * self.residual[i]
                     for j in range(i + 1):
-                        self.scatter[start + i * d + j] += value * delta[j]
+                        self.scatter[start + i * d + j] += value * self.residual[j]
             else:
                 for j in range(d):
                     self.scatter[start + j] = (
                         keep * self.scatter[start + j]
-                        + rho * theirs[start + j]
-                        + cross * delta[j] * delta[j]
+                        + rho * other.scatter[start + j]
+                        + cross * self.residual[j] * self.residual[j]
                     )
         return 0
 
@@ -648,6 +681,7 @@ class Components:
             self.scatter[k] = 0.0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def take(self, other: Components) -> cython.int:
         """The other's statistics; the parameters stay."""
@@ -692,10 +726,13 @@ class Components:
         """
         i: cython.Py_ssize_t
         total: cython.double = 0.0
-        for i in range(n):
-            total += self.e_step(x, i * self.n_features)
-            if self.observed > 0:
-                self.m_step(x, i * self.n_features, 1.0 / (self.points + 1.0), False)
+        with cython.nogil:
+            for i in range(n):
+                self.take_point(x, i * self.n_features)
+                self.e_step()
+                total += self.log_density()
+                if self.observed > 0:
+                    self.m_step(1.0 / (self.points + 1.0), False)
         return total
 
     def collect(
@@ -707,9 +744,10 @@ class Components:
         self.clear()
         self.observed = self.n_features
         for i in range(n):
+            self.take_point(x, i * self.n_features)
             for k in range(self.n_components):
                 self.resp[k] = responsibilities[i * self.n_components + k]
-            self.m_step(x, i * self.n_features, 1.0 / (self.points + 1.0), False)
+            self.m_step(1.0 / (self.points + 1.0), False)
         self.read_out()
 
     def revisit(
@@ -728,7 +766,8 @@ class Components:
         change: cython.double
         bearable: cython.bint
         for i in range(n):
-            self.e_step(x, i * self.n_features)
+            self.take_point(x, i * self.n_features)
+            self.e_step()
             row = i * self.n_components
             bearable = True
             for k in range(self.n_components):
@@ -742,7 +781,7 @@ class Components:
                 responsibilities[row + k] = self.resp[k]
                 if change > 1e-17 * self.weight[k] or change < -1e-17 * self.weight[k]:
                     self.weight[k] += change
-                    self.absorb(k, x, i * self.n_features, change / self.weight[k])
+                    self.absorb(k, change / self.weight[k])
                     if not self.pooled:
                         self.read_out_one(k, share)
             if self.pooled:
@@ -759,16 +798,62 @@ class Components:
         """Responsibilities, log densities and squared distances of n points, written in place."""
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
-        for i in range(n):
-            log_density[i] = self.e_step(x, i * self.n_features)
-            distance[i] = self.distance
-            for k in range(self.n_components):
-                responsibilities[i * self.n_components + k] = self.resp[k]
+        with cython.nogil:
+            for i in range(n):
+                self.take_point(x, i * self.n_features)
+                self.e_step()
+                log_density[i] = self.log_density()
+                distance[i] = self.distance
+                for k in range(self.n_components):
+                    responsibilities[i * self.n_components + k] = self.resp[k]
+
+    def label(
+        self, x: cython.double[::1], n: cython.Py_ssize_t, labels: cython.Py_ssize_t[::1]
+    ) -> None:
+        """The most probable component of each of n points, written in place."""
+        i: cython.Py_ssize_t
+        with cython.nogil:
+            for i in range(n):
+                self.take_point(x, i * self.n_features)
+                labels[i] = self.join()
+
+    def score(
+        self, x: cython.double[::1], n: cython.Py_ssize_t, log_density: cython.double[::1]
+    ) -> None:
+        """Log densities of n points, written in place."""
+        i: cython.Py_ssize_t
+        with cython.nogil:
+            for i in range(n):
+                self.take_point(x, i * self.n_features)
+                self.e_step()
+                log_density[i] = self.log_density()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Numbers of components and features, and the kind of covariance."""
+        return self.n_components, self.n_features, self.kind
+
+    def transposed(self, factor: array[float]) -> array[float]:
+        """Factors row by row from those column by column, and the other way round."""
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        result = doubles(bytes(factor))
+        if not self.dense:
+            return result
+        old: cython.double[::1] = factor
+        new: cython.double[::1] = result
+        for k in range(self.n_components):
+            for i in range(d):
+                for j in range(d):
+                    new[(k * d + i) * d + j] = old[(k * d + j) * d + i]
+        return result
 
     def state(self) -> dict[str, Any]:
         """All that learning goes on from, as plain values."""
         return {
-            "shape": (self.n_components, self.n_features, self.kind),
+            "shape": self.shape,
             "strength": float(self.strength),
             "points": float(self.points),
             "stale": float(self.stale),
@@ -777,7 +862,7 @@ class Components:
             "center": bytes(self.center),
             "scatter": bytes(self.scatter),
             "mean": bytes(self.mean),
-            "factor": bytes(self.factor),
+            "factor": bytes(self.transposed(self.factor)),
             "inverse": bytes(self.inverse),
             "log_norm": bytes(self.log_norm),
             "log_coef": bytes(self.log_coef),
@@ -807,7 +892,7 @@ def components_from_state(state: dict[str, Any]) -> Components:
     result.center = center
     result.scatter = scatter
     result.mean = block(state, "mean", k * d)
-    result.factor = block(state, "factor", k * size)
+    result.factor = result.transposed(block(state, "factor", k * size))
     result.inverse = block(state, "inverse", k * d if dense else 1)
     result.log_norm = block(state, "log_norm", k)
     result.log_coef = block(state, "log_coef", k)

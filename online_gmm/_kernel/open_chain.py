@@ -434,10 +434,10 @@ class OpenChain:
 
     @cython.ccall
     def learn_one(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
-        """Learn a mapping, and return how many of the named features it has."""
-        found: cython.Py_ssize_t = fill(x, names, self.point)
+        """Learn a mapping. Of its features how many are not named."""
+        unknown: cython.Py_ssize_t = len(x) - fill(x, names, self.point)
         self.learn_at(self.point, 0, time)
-        return found
+        return unknown
 
     # -- answers --------------------------------------------------------------------------------
 

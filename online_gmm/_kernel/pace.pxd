@@ -12,4 +12,4 @@ cdef class Pace:
     cdef double mass
     cdef double last
 
-    cdef double step_size(self, Py_ssize_t n, double time) noexcept
+    cdef double step_size(self, Py_ssize_t n, double time) noexcept nogil

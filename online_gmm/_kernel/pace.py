@@ -41,6 +41,7 @@ class Pace:
         self.last = last
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def step_size(self, n: cython.Py_ssize_t, time: cython.double) -> cython.double:
         """Of point n, which becomes the last."""

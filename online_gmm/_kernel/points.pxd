@@ -1,1 +1,2 @@
 cpdef Py_ssize_t fill(x, tuple names, double[::1] out) except? -1
+cpdef Py_ssize_t first_refused(double[::1] values) except? -2

@@ -48,10 +48,22 @@ def block(state: dict[str, Any], name: str, size: int, finite: bool = True) -> a
 
 def check_points(values: cython.double[::1], name: str) -> None:
     """Refuse what `fill` would not have let in."""
+    if first_refused(values) >= 0:
+        raise ValueError(f"{name} are beyond {LARGEST:g} in magnitude")
+
+
+@cython.ccall
+@cython.exceptval(-2)
+def first_refused(values: cython.double[::1]) -> cython.Py_ssize_t:
+    """Where the first value is that `fill` would not have let in; -1 if there is none."""
     i: cython.Py_ssize_t
-    for i in range(len(values)):
-        if values[i] > 1e150 or values[i] < -1e150:
-            raise ValueError(f"{name} are beyond {LARGEST:g} in magnitude")
+    with cython.nogil:
+        for i in range(len(values)):
+            if values[i] > 1e150 or values[i] < -1e150:
+                break
+        else:
+            i = -1
+    return i
 
 
 def grown(values: cython.double[::1], least: int, most: int) -> array[float]:

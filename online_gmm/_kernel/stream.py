@@ -8,6 +8,7 @@ except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
 from array import array
+from time import sleep
 from typing import Any
 
 if cython.compiled:
@@ -44,8 +45,9 @@ class Stream:
     iterate: Components
     average: Components
     report: Components
+    unread: cython.bint  # whether what is reported has changed since its parameters were read out
     averaging: cython.bint
-    every: cython.Py_ssize_t
+    every: cython.int
     n: cython.Py_ssize_t  # points learnt, those of the warm start included
     pace: Pace
     gates: cython.double[::1]
@@ -61,7 +63,7 @@ class Stream:
     stray_gates: cython.double[::1]
     strays: cython.double[::1]
     stray_at: cython.double[::1]  # n of each
-    point: cython.double[::1]  # work space
+    busy: cython.bint  # learning many points, without the GIL
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Stream:
         self.iterate = components
         self.average = components_from_state(components.state())
         self.report = components_from_state(components.state())
+        self.unread = False
         self.averaging = averaging
         self.every = every
         self.n = int(components.points)
@@ -89,10 +92,13 @@ class Stream:
         self.due = 2 * self.n
         self.buffer = zeros(0)
         self.watch(0, gates)
-        self.point = zeros(components.n_features)
+        self.busy = False
 
     @property
     def iterate_components(self) -> Components:
+        """The iterate, with the parameters of its statistics: in the stream these may lag."""
+        if self.averaging:
+            self.iterate.read_out()
         return self.iterate
 
     @property
@@ -103,7 +109,11 @@ class Stream:
     @property
     def components(self) -> Components:
         """What is reported."""
-        return self.report if self.averaging else self.iterate
+        return self.reported()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.iterate.shape
 
     @property
     def n_points(self) -> int:
@@ -136,50 +146,81 @@ class Stream:
         return self.pace.last
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
-    def learn_at(
-        self, x: cython.double[::1], at: cython.Py_ssize_t, time: cython.double
-    ) -> cython.int:
+    def learn_point(self, time: cython.double) -> cython.int:
+        """Learn the iterate's point."""
         g: cython.double
         gate: cython.double
         share: cython.double
-        iterate: Components = self.iterate
-        iterate.e_step(x, at)
-        if iterate.observed == 0:
+        follow: cython.bint
+        self.iterate.e_step()
+        if self.iterate.observed == 0:
             self.n_empty += 1
             return 0
         self.n += 1
         g = self.pace.step_size(self.n, time)
-        if self.pace.follows and iterate.points * g > 1.0:
+        if self.pace.follows and self.iterate.points * g > 1.0:
             # what is forgotten no longer stands against the prior
-            iterate.points = 1.0 / g
+            self.iterate.points = 1.0 / g
         if self.capacity > 0:
-            self.keep(x, at)
-        if self.room > 0 and iterate.distance > self.stray_gates[iterate.observed]:
-            self.stray(x, at)
-        gate = self.gates[iterate.observed]
-        if iterate.distance > gate:
-            gate /= iterate.distance
-            iterate.m_step(x, at, g * gate * gate, True)
+            self.keep()
+        if self.room > 0 and self.iterate.distance > self.stray_gates[self.iterate.observed]:
+            self.stray()
+        phase: cython.int = self.n % self.every
+        follow = phase % self.lag(g) == 0
+        gate = self.gates[self.iterate.observed]
+        if self.iterate.distance > gate:
+            gate /= self.iterate.distance
+            self.iterate.m_step(g * gate * gate, follow)
             self.n_outliers += 1
         else:
-            iterate.m_step(x, at, g, True)
-        if self.averaging and self.n % self.every == 0:
+            self.iterate.m_step(g, follow)
+        if self.averaging and phase == 0:
             share = self.every
-            self.average.mix(iterate, share / self.n)
-            self.average.points = iterate.points
+            self.average.mix(self.iterate, share / self.n)
+            self.average.points = self.iterate.points
             self.settle(g)
         return 0
 
     @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def lag(self, g: cython.double) -> cython.int:
+        """Points from one read-out of the iterate to the next.
+
+        One, unless an average is reported. Then as many, up to those between two iterates that
+        enter it, as make no more than 2 % of steps together: but with covariances not so few that
+        a new factor costs more than a rank-one update for each.
+        """
+        points: cython.int = self.every
+        least: cython.Py_ssize_t = self.iterate.n_features // 8 if self.iterate.dense else 1
+        if not self.averaging:
+            return 1
+        while points > 1 and points * g > 0.02:
+            points //= 2
+        return points if points > least else 1
+
+    @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def settle(self, g: cython.double) -> cython.int:
         """What is reported, from the average and the last iterate."""
         share: cython.double = 1.0 / (self.n * g)
         self.report.take(self.average)
         self.report.mix(self.iterate, share if share < 1.0 else 1.0)
-        self.report.read_out()
+        self.unread = True
         return 0
+
+    @cython.cfunc
+    def reported(self) -> Components:
+        """What is reported, its parameters read out as soon as someone asks."""
+        if self.busy:
+            self.wait()
+        if self.unread:
+            self.report.read_out()
+            self.unread = False
+        return self.report if self.averaging else self.iterate
 
     @cython.cfunc
     def make_room(self, n: cython.Py_ssize_t) -> cython.int:
@@ -193,8 +234,9 @@ class Stream:
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
-    def keep(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+    def keep(self) -> cython.int:
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         d: cython.Py_ssize_t = self.iterate.n_features
@@ -209,17 +251,18 @@ class Stream:
             if self.n % self.stride != 0:
                 return 0
         for j in range(d):
-            self.buffer[self.kept * d + j] = x[at + j]
+            self.buffer[self.kept * d + j] = self.iterate.point[j]
         self.kept += 1
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
-    def stray(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+    def stray(self) -> cython.int:
         j: cython.Py_ssize_t
         slot: cython.Py_ssize_t = self.n_strays % self.room
         for j in range(self.iterate.n_features):
-            self.strays[slot * self.iterate.n_features + j] = x[at + j]
+            self.strays[slot * self.iterate.n_features + j] = self.iterate.point[j]
         self.stray_at[slot] = self.n
         self.n_strays += 1
         return 0
@@ -231,13 +274,15 @@ class Stream:
         self.make_room(n)
         for i in range(n):
             self.n = learnt - n + i + 1
-            self.keep(x, i * self.iterate.n_features)
+            self.iterate.take_point(x, i * self.iterate.n_features)
+            self.keep()
 
     def restart(self, components: Components, gates: array[float]) -> None:
         """Go on from other components, as if all points so far had led there."""
         self.iterate = components
         self.average = components_from_state(components.state())
         self.report = components_from_state(components.state())
+        self.unread = False
         self.gates = gates
 
     def put_off(self, n: int) -> None:
@@ -276,26 +321,46 @@ class Stream:
 
         Returns where it stopped. O(K D^2) a point, or O(K D) without covariances.
         """
-        i: cython.Py_ssize_t
+        i: cython.Py_ssize_t = begin
         d: cython.Py_ssize_t = self.iterate.n_features
         missing: cython.double = float("nan")
+        untimed: cython.bint = times is None
+        seconds: cython.double[::1] = x if times is None else times
+        self.wait()
         self.make_room(end - begin)
-        for i in range(begin, end):
-            self.learn_at(x, i * d, missing if times is None else times[i])
-            if self.n >= self.due:
-                return i + 1
-        return end
+        self.busy = True
+        with cython.nogil:
+            while i < end:
+                self.iterate.take_point(x, i * d)
+                self.learn_point(missing if untimed else seconds[i])
+                i += 1
+                if self.n >= self.due:
+                    break
+        self.busy = False
+        return i
 
     @cython.ccall
     def learn_one(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
-        """Learn a mapping, and return how many of the named features it has."""
-        found: cython.Py_ssize_t = fill(x, names, self.point)
-        self.make_room(1)
-        self.learn_at(self.point, 0, time)
-        return found
+        """Learn a mapping. Of its features how many are not named; -1 - that if work is due."""
+        unknown: cython.Py_ssize_t
+        if self.busy:
+            self.wait()
+        unknown = len(x) - fill(x, names, self.iterate.point)
+        if self.capacity > self.kept:
+            self.make_room(1)
+        self.learn_point(time)
+        return -1 - unknown if self.n >= self.due else unknown
+
+    @cython.cfunc
+    def wait(self) -> cython.int:
+        """Until no other thread is learning here."""
+        while self.busy:
+            sleep(1e-4)
+        return 0
 
     def reorder(self, order: list[int]) -> None:
         """Component k becomes what order[k] was."""
+        self.reported()
         self.iterate.reorder(order)
         self.average.reorder(order)
         self.report.reorder(order)
@@ -310,6 +375,7 @@ class Stream:
         self.pace.last = max(self.pace.last, other.pace.last)
         self.report.merge(other.report)
         self.report.read_out()
+        self.unread = False
         self.n_outliers += other.n_outliers
         self.n_empty += other.n_empty
 
@@ -324,41 +390,76 @@ class Stream:
             self.buffer[i] = values[i]
         self.stride = stride
 
-    @cython.cfunc
-    def examine(self, x: Any, names: tuple[Any, ...]) -> cython.Py_ssize_t:
-        """E-step of a mapping under the components reported; its most probable component."""
-        k: cython.Py_ssize_t
-        best: cython.Py_ssize_t = 0
-        components: Components = self.report if self.averaging else self.iterate
-        fill(x, names, self.point)
-        components.e_step(self.point, 0)
-        for k in range(1, components.n_components):
-            if components.resp[k] > components.resp[best]:
-                best = k
-        return best
+    # -- answers --------------------------------------------------------------------------------
 
-    def label_one(self, x: Any, names: tuple[Any, ...]) -> int:
-        return self.examine(x, names)
+    @cython.cfunc
+    def see(self, x: Any, names: tuple[Any, ...]) -> Components:
+        """What is reported, with a mapping for its point."""
+        components: Components = self.reported()
+        fill(x, names, components.point)
+        return components
+
+    @cython.ccall
+    def label_one(self, x: Any, names: tuple[Any, ...]) -> cython.Py_ssize_t:
+        return self.see(x, names).join()
 
     def probabilities_one(self, x: Any, names: tuple[Any, ...]) -> list[float]:
-        self.examine(x, names)
-        components: Components = self.report if self.averaging else self.iterate
+        components: Components = self.see(x, names)
+        components.e_step()
         return [components.resp[k] for k in range(components.n_components)]
 
     def log_density_one(self, x: Any, names: tuple[Any, ...]) -> float:
-        self.examine(x, names)
-        components: Components = self.report if self.averaging else self.iterate
-        return components.log_density
+        components: Components = self.see(x, names)
+        components.e_step()
+        return components.log_density()
 
     def assign_one(self, x: Any, names: tuple[Any, ...]) -> tuple[int, float, float, bool]:
         """Label, its responsibility, log density, and whether the point is an outlier."""
-        label: cython.Py_ssize_t = self.examine(x, names)
-        components: Components = self.report if self.averaging else self.iterate
+        k: cython.Py_ssize_t
+        label: cython.Py_ssize_t = 0
+        components: Components = self.see(x, names)
+        components.e_step()
+        for k in range(1, components.n_components):
+            if components.resp[k] > components.resp[label]:
+                label = k
         outlier: cython.bint = components.distance > self.gates[components.observed]
-        return label, components.resp[label], components.log_density, bool(outlier)
+        return label, components.resp[label], components.log_density(), bool(outlier)
+
+    def label(
+        self, x: cython.double[::1], n: cython.Py_ssize_t, labels: cython.Py_ssize_t[::1]
+    ) -> None:
+        """The most probable component of each of n points, written in place."""
+        components: Components = self.reported()
+        self.busy = True
+        components.label(x, n, labels)
+        self.busy = False
+
+    def score(
+        self, x: cython.double[::1], n: cython.Py_ssize_t, log_density: cython.double[::1]
+    ) -> None:
+        """Log densities of n points, written in place."""
+        components: Components = self.reported()
+        self.busy = True
+        components.score(x, n, log_density)
+        self.busy = False
+
+    def posterior(
+        self,
+        x: cython.double[::1],
+        n: cython.Py_ssize_t,
+        responsibilities: cython.double[::1],
+        log_density: cython.double[::1],
+        distance: cython.double[::1],
+    ) -> None:
+        """Responsibilities, log densities and squared distances of n points, written in place."""
+        components: Components = self.reported()
+        self.busy = True
+        components.posterior(x, n, responsibilities, log_density, distance)
+        self.busy = False
 
     def state(self) -> dict[str, Any]:
         """All that learning goes on from, as plain values."""
+        self.reported()
         return {
             "iterate": self.iterate.state(),
             "average": self.average.state() if self.averaging else None,
