@@ -191,7 +191,7 @@ class _Windowed(base.MiniBatchTransformer, Writable):
         windows, _, values = self._rows(X)
         answer = self._answer(windows, values)
         self._windows = windows
-        self._batch = (X, values, answer)
+        self._batch = (X, values.copy(), answer)
 
     def transform_many(self, X: Any) -> Any:
         """The statistics of the windows that end with each row, NaN where not defined.

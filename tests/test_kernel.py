@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from online_gmm import GaussianMixture, OnlineGMM, PowerDecay
+from online_gmm import GaussianMixture, OnlineGMM, PowerDecay, _kernel
 from online_gmm.mixture import COVARIANCE_TYPES, from_kernel, is_dense, posterior, to_kernel
 from tests import naive
 from tests.conftest import KERNELS
@@ -113,10 +113,35 @@ def test_stream_agrees_with_naive(covariance_type, missing):
     assert model.n_outliers >= 1
 
 
-def test_rank_one_factors_stay_exact_over_a_long_stream(compiled):
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("d", [1, 2, 9])
+def test_the_iterate_read_out_every_few_points_has_the_parameters_of_its_statistics(
+    covariance_type, d
+):
+    X = blobs(3000, d, seed=3)
+    model = OnlineGMM(
+        3, covariance_type=covariance_type, step_size=PowerDecay(0.9), warm_up=200, seed=1
+    )
+    model.learn_many(X)
+    for _ in range(2):
+        # the average is taken of every 16th iterate, and then it is read out
+        while model.n_points % 16:
+            model.learn_many(X[:1])
+        state = model._stream.state()["iterate"]
+        fresh = _kernel.components_from_state(state)
+        fresh.maximise()
+        for name in ("mean", "factor", "log_coef"):
+            np.testing.assert_array_equal(
+                np.frombuffer(state[name]), np.frombuffer(fresh.state()[name])
+            )
+        model.learn_many(X[:1])
+
+
+@pytest.mark.parametrize("average", [None, False])
+def test_rank_one_factors_stay_exact_over_a_long_stream(compiled, average):
     n = 100_000 if compiled else 3_000
     X = blobs(n, 4, seed=2)
-    model = OnlineGMM(3, warm_up=500, prior=0.0, gate=0.0, seed=1)
+    model = OnlineGMM(3, warm_up=500, prior=0.0, gate=0.0, average=average, seed=1)
     model.learn_many(X)
     state = model._stream.iterate_components.state()
     seen = from_kernel(model._stream.iterate_components)

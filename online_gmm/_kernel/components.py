@@ -341,7 +341,7 @@ class Components:
 
         With follow the parameters go along: a rank-one update of each Cholesky factor. In it the
         prior fades by 1 - g a step, so the factors are computed afresh before the steps since the
-        last time add up to 5 %.
+        last time add up to 5 %, or if they have not gone along with the point before.
         """
         k: cython.Py_ssize_t
         j: cython.Py_ssize_t
@@ -356,7 +356,7 @@ class Components:
         faded: cython.double = 0.0
 
         self.points += 1.0
-        self.stale += g
+        self.stale = self.stale + g if follow else 1.0
         all_anew: cython.bint = follow and (self.pooled or self.stale > 0.05)
         for k in range(self.n_components):
             n_old = self.weight[k]

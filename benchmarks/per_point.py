@@ -1,0 +1,123 @@
+"""Per point, as mappings through river's API: beside its peers, and beside a C-API step by hand.
+
+``python -m benchmarks.per_point``. All defaults are on: checks, counters, the average, points kept.
+Ratios are of medians within one round; rounds alternate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from river import cluster
+
+from benchmarks import peers
+from benchmarks.floor import apart, floor_of
+from benchmarks.report import Bars, Row, Section, at_least, at_most, tell
+from benchmarks.timing import side_by_side
+from online_gmm import OnlineGMM
+
+CASES = ((3, 1, "full"), (3, 2, "full"), (5, 8, "diag"), (5, 8, "full"), (8, 32, "full"))
+SETTLED = 200_000
+"""Points before the step by hand is begun: later the iterate is read out every 16 points."""
+ROUNDS = 9
+
+
+def block_of(step: Callable[[Any], Any], points: list[Any], size: int) -> Callable[[], float]:
+    """A side: seconds a point over the next so many points."""
+    at = 0
+
+    def side() -> float:
+        nonlocal at
+        rows = points[at : at + size]
+        at = (at + size) % (len(points) - size)
+        begin = time.perf_counter()
+        for x in rows:
+            step(x)
+        return (time.perf_counter() - begin) / len(rows)
+
+    return side
+
+
+def case(k: int, d: int, kind: str) -> tuple[list[Row], Bars]:
+    rng = np.random.default_rng(d)
+    X = rng.normal(size=(SETTLED, d)) + rng.normal(0, 4, (k, d))[rng.integers(k, size=SETTLED)]
+    points = [dict(enumerate(row)) for row in X[:20_000].tolist()]
+    name = f"K={k} D={d} {kind}"
+
+    young, settled, plain = (
+        OnlineGMM(k, covariance_type=kind, seed=1, capacity=capacity)
+        for capacity in (1600, 1600, 0)
+    )
+    for model in (young, settled, plain):
+        model.learn_many(X[:2000] if model is young else X)
+    kmeans = cluster.KMeans(n_clusters=k, seed=1)
+    for x in points[:500]:
+        kmeans.learn_one(x)
+    steps, missing = peers.learners(X, points, k, kind == "diag")
+    steps["river KMeans"] = kmeans.learn_one
+    for x in points[:500]:
+        for peer, step in steps.items():
+            if "river" in peer and step != kmeans.learn_one:
+                step(x)
+    sides = {
+        "learn_one": block_of(young.learn_one, points, 2000),
+        "settled": block_of(settled.learn_one, points, 2000),
+        "predict_one": block_of(young.predict_one, points, 2000),
+        "both": block_of(lambda x: (young.predict_one(x), young.learn_one(x)), points, 2000),
+        "KMeans predict": block_of(kmeans.predict_one, points, 500),
+    }
+    for peer, step in steps.items():
+        sides[peer] = block_of(step, points, 1000 if "1,000" in peer else 500)
+    floor = floor_of(plain)
+    rows = []
+    if floor is None:
+        rows.append(Row(f"{name}: step by hand", "missing: no C compiler"))
+    else:
+        off = apart(plain, plain.learn_one, floor, points[:1000])
+        rows.append(at_most(f"{name}: means of the step by hand differ by", off, 1e-9))
+        sides["step by hand"] = block_of(floor.learn_one, points, 2000)
+    times = side_by_side(sides, ROUNDS)
+    fast, predicts = (15.0, 15.0) if d <= 2 else (10.0, 15.0)
+    ratio = times.ratio("river KMeans", "learn_one")
+    what = f"{name}: river KMeans / ours, learn_one"
+    full = kind == "full" and d > 2
+    rows.append(Row(what, str(ratio)) if full else at_least(what, ratio.median, fast, str(ratio)))
+    ratio = times.ratio("KMeans predict", "predict_one")
+    rows.append(
+        at_least(f"{name}: river KMeans / ours, predict_one", ratio.median, predicts, str(ratio))
+    )
+    if floor is not None:
+        ratio = times.ratio("settled", "step by hand")
+        rows.append(at_most(f"{name}: learn_one / step by hand", ratio.median, 1.6, str(ratio)))
+    rows.append(
+        Row(
+            f"{name}: predict_one then learn_one / learn_one", str(times.ratio("both", "learn_one"))
+        )
+    )
+    lengths = {"OnlineGMM": 1.0}
+    for peer in steps:
+        ratio = times.ratio(peer, "learn_one")
+        lengths[peer] = ratio.median
+        if peer != "river KMeans":
+            rows.append(Row(f"{name}: {peer} / ours", str(ratio)))
+    rows += [Row(f"{name}: {peer}", why) for peer, why in missing.items()]
+    return rows, Bars(f"Learning a point, {name}", "times OnlineGMM's", lengths)
+
+
+def run() -> Section:
+    cases = [case(*its) for its in CASES]
+    text = (
+        "Times as multiples; in brackets the least and the most of "
+        f"{ROUNDS} rounds. Models have the defaults a user gets, after 2,000 points; beside the step "
+        f"by hand after {SETTLED:,}."
+    )
+    return Section(
+        "Per point", [row for rows, _ in cases for row in rows], text, [bars for _, bars in cases]
+    )
+
+
+if __name__ == "__main__":
+    tell(run)
