@@ -110,9 +110,9 @@ def case(k: int, d: int, kind: str) -> tuple[list[Row], Bars]:
 def run() -> Section:
     cases = [case(*its) for its in CASES]
     text = (
-        "Times as multiples; in brackets the least and the most of "
-        f"{ROUNDS} rounds. Models have the defaults a user gets, after 2,000 points; beside the step "
-        f"by hand after {SETTLED:,}."
+        f"Times as multiples; in brackets the least and the most of {ROUNDS} rounds. Models have "
+        "the defaults a user gets, after 2,000 points; beside the step by hand after "
+        f"{SETTLED:,}."
     )
     return Section(
         "Per point", [row for rows, _ in cases for row in rows], text, [bars for _, bars in cases]
