@@ -189,6 +189,7 @@ class OnlineGMM(EMLearner):
         self.seed = seed
 
         self._prepare()
+        self._numbered = recycle
         self._roster = Roster(self._k)
         self._refit_at = NEVER
 
@@ -491,16 +492,11 @@ class OnlineGMM(EMLearner):
 
     # -- answers --------------------------------------------------------------------------------
 
-    def predict_one(self, x: Mapping[Any, Any]) -> int:
-        """The label of a point: the number of its most probable component.
-
-        Changes nothing. 0 before the warm start is complete.
-        """
+    def _label(self, x: Mapping[Any, Any]) -> int:
         stream = self._stream
         if stream is None:
             return 0
-        label: int = stream.label_one(x, self._names)
-        return self._roster.numbers[label] or 0 if self.recycle else label
+        return self._roster.numbers[stream.label_one(x, self._names)] or 0
 
     def predict_proba_one(self, x: Mapping[Any, Any]) -> dict[int, float]:
         """The responsibility of every component for a point; they sum to 1.

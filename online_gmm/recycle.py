@@ -70,8 +70,7 @@ class Roster:
         """Look after the components of a stream. O(K^2 D^3)."""
         n, last = stream.n_points, stream.last_time
         time = last if np.isfinite(last) else None
-        # without averaging these are one
-        parts = {stream.iterate_components, stream.average_components, stream.components}
+        parts = stream.parts
 
         def note(kind: Happening, number: int, cause: str) -> None:
             self.events.append(ComponentEvent(kind, number, n, time, cause))
@@ -111,7 +110,7 @@ class Roster:
         assert number is not None
         return number
 
-    def _free(self, parts: set[_kernel.Components], place: int) -> None:
+    def _free(self, parts: list[_kernel.Statistics], place: int) -> None:
         self.numbers[place] = None
         for part in parts:
             weight, center, scatter = _statistics(part)
@@ -161,7 +160,7 @@ def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
 Statistics = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
-def _statistics(components: _kernel.Components) -> Statistics:
+def _statistics(components: _kernel.Statistics) -> Statistics:
     state = components.state()
     k, d, _ = state["shape"]
     return (
@@ -172,7 +171,7 @@ def _statistics(components: _kernel.Components) -> Statistics:
 
 
 def _load(
-    components: _kernel.Components,
+    components: _kernel.Statistics,
     weight: NDArray[np.float64],
     center: NDArray[np.float64],
     scatter: NDArray[np.float64],
@@ -181,7 +180,7 @@ def _load(
     components.load(flat(weight / weight.sum()), flat(center), flat(scatter), points)
 
 
-def _merge(components: _kernel.Components, kept: int, gone: int) -> None:
+def _merge(components: _kernel.Statistics, kept: int, gone: int) -> None:
     weight, center, scatter = _statistics(components)
     total = weight[kept] + weight[gone]
     share = weight[gone] / total if total > 0.0 else 0.0
@@ -195,7 +194,7 @@ def _merge(components: _kernel.Components, kept: int, gone: int) -> None:
 
 
 def _bear(
-    components: _kernel.Components, place: int, points: NDArray[np.float64], share: float
+    components: _kernel.Statistics, place: int, points: NDArray[np.float64], share: float
 ) -> None:
     weight, center, scatter = _statistics(components)
     weight *= 1.0 - share

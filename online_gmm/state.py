@@ -22,7 +22,7 @@ import numpy as np
 from online_gmm.step_size import Constant, HalfLife, PowerDecay
 
 MAGIC = b"OGMM"
-VERSION = 1
+VERSION = 2
 """Of the format."""
 DIGEST = 16
 HEADER = len(MAGIC) + 2 + DIGEST
