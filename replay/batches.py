@@ -1,4 +1,4 @@
-"""Batches of rows as numbered Parquet files, each of which is whole and on disk once it is there."""
+"""Batches of rows as numbered files of Parquet: once one is there, it is whole and on disk."""
 
 from __future__ import annotations
 

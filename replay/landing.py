@@ -1,4 +1,4 @@
-"""``replay live --land``: rows as they come, in batches that an engine reads, and nothing learnt."""
+"""``replay live --land``: rows as they come, in batches for an engine, and nothing learnt."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _distinct(rows: list[tuple[Any, ...]]) -> set[tuple[str, int]]:
 
 
 def _wrong(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]], landed: Path) -> str:
-    """What is wrong; nothing if all rows are there, and those that came twice are told by number."""
+    """What is wrong; nothing if all rows are there, and those that came twice can be told."""
     if lost := _distinct(expected) - _distinct(found):
         return f"{len(lost)} rows are lost, such as {min(lost)}"
     if others := set(found) - set(expected):
