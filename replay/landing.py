@@ -56,7 +56,7 @@ class Landing:
     stopped_by: int | None = None
     _batch: Batch = field(init=False)
     _begun: float = math.inf
-    _silent_until: float | None = None
+    _answered: float | None = None
     _doubt: float = 0.0
     _n_waited: int = 0
     _problem: InputError | None = None
@@ -79,7 +79,7 @@ class Landing:
                     self._take(row)
                 if self._is_due(is_silent := row is None):
                     self._put()
-                    self._silent_until = time.monotonic() if is_silent else None
+                    self._answered = time.monotonic() if is_silent else None
                 if self.stopped_by is not None:
                     break
             self._put()
@@ -96,9 +96,9 @@ class Landing:
     def _take(self, row: Row) -> None:
         if not len(self._batch):
             self._begun = time.monotonic()
-            if self._silent_until is not None:
-                self._learn(self._begun - self._silent_until < AT_ONCE)
-                self._silent_until = None
+            if self._answered is not None:
+                self._learn(self._begun - self._answered < AT_ONCE)
+                self._answered = None
         self._batch.add(row)
 
     def _learn(self, waited: bool) -> None:
