@@ -18,6 +18,8 @@ from online_gmm import _kernel, clock, state
 from online_gmm.frames import Table, sorted_names, view
 
 NO_TIME = math.nan
+NO_POINTS: list[dict[Hashable, float]] = []
+NO_TIMES: list[float] = []
 
 
 class Assignment(NamedTuple):
@@ -258,8 +260,12 @@ class Learner(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             if table.times is not None:
                 self._last = max(self._last, float(table.times.max()))
         self._begin(rows[~empty], tuple(names), times[~empty])
-        self._buffer, self._times = [], []
+        self._let_go()
         return self
+
+    def _let_go(self) -> None:
+        """Of the points of the warm start: all models share the lists that stay empty."""
+        self._buffer, self._times = NO_POINTS, NO_TIMES
 
     def _take(self, rows: list[dict[Hashable, float]], last: float) -> None:
         """Learn the points that another model has kept."""
@@ -309,6 +315,7 @@ class Learner(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         if its["stream"] is not None:
             if self._buffer:
                 raise ValueError("points of the warm start are left after it")
+            self._let_go()
             self._stream = self._streaming(its["stream"])
 
     @abc.abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -53,6 +54,8 @@ class ComponentEvent:
 
 class Roster:
     """Which number each of the K places of a mixture has; None for a place that is free."""
+
+    __slots__ = ("events", "next", "numbers")
 
     def __init__(self, n_components: int) -> None:
         self.numbers: list[int | None] = list(range(n_components))
@@ -128,6 +131,12 @@ class Roster:
             return None
         pair = sorted((places[first], places[second]), key=self._number)
         return pair[0], pair[1]
+
+
+@cache
+def settled_roster(n_components: int) -> Roster:
+    """One that never changes, for all whose components are not recycled."""
+    return Roster(n_components)
 
 
 def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:

@@ -44,6 +44,7 @@ __all__ = ["DIAG", "FULL", "SPHERICAL", "TIED", "Components", "components_from_s
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
 class Components(Statistics):
     """Sufficient statistics of K Gaussian components and the parameters read out of them."""
@@ -93,12 +94,12 @@ class Components(Statistics):
         n_inverse: int = k * d if kind in (FULL, TIED) else 1
         Statistics.__init__(self, k, d, kind, k * d + k * size + n_inverse + 2 * k + size)
         self.pooled = kind == TIED or kind == SPHERICAL
-        self.mean = self.memory.piece(k * d)
-        self.factor = self.memory.piece(k * size)
-        self.inverse = self.memory.piece(n_inverse)
-        self.log_norm = self.memory.piece(k)
-        self.log_coef = self.memory.piece(k)
-        self.prior = self.memory.piece(size)
+        self.mean = self.piece(k * d)
+        self.factor = self.piece(k * size)
+        self.inverse = self.piece(n_inverse)
+        self.log_norm = self.piece(k)
+        self.log_coef = self.piece(k)
+        self.prior = self.piece(size)
         unpack(prior, self.prior)
         self.strength = strength
         self.temper = 1.0

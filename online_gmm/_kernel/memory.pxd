@@ -1,13 +1,14 @@
 cimport cython
 
 
-@cython.final
 cdef class Memory:
     cdef double *start
     cdef Py_ssize_t size
     cdef Py_ssize_t used
 
+    @cython.final
     cdef double *piece(self, Py_ssize_t n)
+    @cython.final
     cdef Py_ssize_t *places(self, Py_ssize_t n)
 
 

@@ -19,10 +19,13 @@ from typing import Any
 from online_gmm._kernel.points import doubles, zeros
 
 
-@cython.final
+@cython.no_gc
 @cython.cclass
 class Memory:
-    """A block of doubles, first all 0, that is handed out piece by piece."""
+    """A block of doubles, first all 0, that is handed out piece by piece.
+
+    What has doubles of its own is one, which saves an object. None of them is ever part of a cycle.
+    """
 
     start: cython.p_double
     size: cython.Py_ssize_t
@@ -40,6 +43,7 @@ class Memory:
         if cython.compiled:
             PyMem_Free(self.start)
 
+    @cython.final
     @cython.cfunc
     def piece(self, n: cython.Py_ssize_t) -> cython.p_double:
         """The next n doubles; they live as long as the block."""
@@ -51,6 +55,7 @@ class Memory:
         else:
             return zeros(n)
 
+    @cython.final
     @cython.cfunc
     def places(self, n: cython.Py_ssize_t) -> cython.p_Py_ssize_t:
         """Room for n indices."""

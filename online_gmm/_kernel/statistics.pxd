@@ -2,8 +2,7 @@ cimport cython
 from online_gmm._kernel.memory cimport Memory
 
 
-cdef class Statistics:
-    cdef Memory memory
+cdef class Statistics(Memory):
     cdef Py_ssize_t n_components
     cdef Py_ssize_t n_features
     cdef Py_ssize_t size

@@ -26,11 +26,11 @@ DIAG = 2
 SPHERICAL = 3
 
 
+@cython.no_gc
 @cython.cclass
-class Statistics:
+class Statistics(Memory):
     """Weights, means and scatters of components, and the number of points behind them."""
 
-    memory: Memory
     n_components: cython.Py_ssize_t
     n_features: cython.Py_ssize_t
     size: cython.Py_ssize_t  # of one component's scatter: D * D, or D
@@ -49,10 +49,10 @@ class Statistics:
         self.dense = kind == FULL or kind == TIED
         self.size = n_features * n_features if self.dense else n_features
         self.points = 0.0
-        self.memory = Memory(n_components * (1 + n_features + self.size) + more)
-        self.weight = self.memory.piece(n_components)
-        self.center = self.memory.piece(n_components * n_features)
-        self.scatter = self.memory.piece(n_components * self.size)
+        Memory.__init__(self, n_components * (1 + n_features + self.size) + more)
+        self.weight = self.piece(n_components)
+        self.center = self.piece(n_components * n_features)
+        self.scatter = self.piece(n_components * self.size)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ from online_gmm._kernel.statistics cimport Statistics
 
 
 @cython.final
-cdef class Stream:
+cdef class Stream(Memory):
     cdef Components iterate
     cdef Statistics average
     cdef Components report
@@ -15,7 +15,6 @@ cdef class Stream:
     cdef int every
     cdef Py_ssize_t n
     cdef Pace pace
-    cdef Memory memory
     cdef double *gates
     cdef Py_ssize_t n_outliers
     cdef Py_ssize_t n_empty

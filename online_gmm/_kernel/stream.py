@@ -32,8 +32,9 @@ NOTHING = zeros(0)
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
-class Stream:
+class Stream(Memory):
     """Online EM: an iterate that learns from every point, and what is reported of it.
 
     The iterate drives the E-step. Reported is an average of the iterates (Polyak & Ruppert), taken
@@ -57,7 +58,6 @@ class Stream:
     every: cython.int
     n: cython.Py_ssize_t  # points learnt, those of the warm start included
     pace: Pace
-    memory: Memory
     gates: cython.p_double
     n_outliers: cython.Py_ssize_t
     n_empty: cython.Py_ssize_t
@@ -87,8 +87,8 @@ class Stream:
     ) -> None:
         d: int = components.n_features
         self.averaging = averaging
-        self.memory = Memory(d + 1)
-        self.gates = self.memory.piece(d + 1)
+        Memory.__init__(self, d + 1)
+        self.gates = self.piece(d + 1)
         self.restart(components, gates)
         self.every = every
         self.n = int(components.points)
@@ -130,6 +130,11 @@ class Stream:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.iterate.shape
+
+    @property
+    def outlier_gates(self) -> bytes:
+        """Squared distances, by the number of features observed; doubles."""
+        return packed(self.gates, self.iterate.n_features + 1)
 
     @property
     def n_points(self) -> int:
