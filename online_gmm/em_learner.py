@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from online_gmm import state
+from online_gmm.chi_square import limits
 from online_gmm.learner import Learner
 from online_gmm.mixture import COVARIANCE_TYPES
 from online_gmm.prior import Prior
@@ -129,7 +129,7 @@ class EMLearner(Learner, abc.ABC):
         """Squared distance of an outlier, by the number of features observed."""
         gates = np.full(n_features + 1, np.inf)
         if self.gate > 0.0 and prior.scale_known:
-            gates[1:] = chi2.isf(self.gate, np.arange(1, n_features + 1))
+            gates[1:] = limits(self.gate, n_features)
         return gates
 
     def _outlying(

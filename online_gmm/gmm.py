@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from online_gmm import _kernel
+from online_gmm.chi_square import limits, tail
 from online_gmm.em_learner import AVERAGE_EVERY, FEW, EMLearner
 from online_gmm.frames import Table, flat, view
 from online_gmm.learner import Assignment
@@ -332,8 +333,8 @@ class OnlineGMM(EMLearner):
         )
         self._stream.keep_many(flat(rows), len(rows))
         if self.recycle:
-            strays = chi2.isf(STRAY, np.arange(1, len(names) + 1))
-            self._stream.watch(STRAYS_KEPT, flat(np.concatenate([[np.inf], strays])))
+            strays = [math.inf, *limits(STRAY, len(names))]
+            self._stream.watch(STRAYS_KEPT, array("d", strays))
         self._refit_at = 2 * len(rows)
         self._wait()
 
@@ -387,7 +388,7 @@ class OnlineGMM(EMLearner):
             log_density = posterior(stream, rows)[1]
             gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
             free = n_parameters(self._k, len(self._names), self.covariance_type)
-            if chi2.sf(gain, free) > CHANCE:
+            if tail(gain, free) > CHANCE:
                 return
         self.start = dataclasses.replace(fitted, criteria=start.criteria)
         components = self._statistics(fitted, rows)

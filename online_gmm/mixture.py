@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import linear_sum_assignment
 
 from online_gmm import _kernel
 from online_gmm.frames import Table, flat, view
@@ -132,6 +130,8 @@ class GaussianMixture:
 
     def bhattacharyya(self, other: GaussianMixture) -> NDArray[np.float64]:
         """Bhattacharyya distances between the components of two mixtures, shape (K, K')."""
+        from scipy.linalg import cho_factor, cho_solve
+
         result = np.empty((self.n_components, other.n_components))
         for i in range(self.n_components):
             for j in range(other.n_components):
@@ -153,6 +153,8 @@ class GaussianMixture:
 
         Assignment on Bhattacharyya distance; both must have as many components.
         """
+        from scipy.optimize import linear_sum_assignment
+
         if self.n_components != other.n_components:
             raise ValueError(
                 f"mixtures of {self.n_components} and {other.n_components} components "

@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import ClusterError, kmeans2
-from scipy.special import entr
 
 from online_gmm import _kernel, batch
+from online_gmm.k_means import k_means
 from online_gmm.mixture import GaussianMixture, from_kernel, n_parameters, to_kernel
 from online_gmm.prior import Prior
 from online_gmm.state import doubles, instance
@@ -267,6 +266,8 @@ def judge(
     ([1, 2, 3, 4, 5, 6, 7, 8], 2)
     """
     rng = np.random.default_rng(seed)
+    from scipy.special import entr
+
     # a constant says nothing of the number, and would put a price on it
     varies = np.nanmax(X, axis=0) > np.nanmin(X, axis=0)
     if varies.any():
@@ -379,10 +380,10 @@ def _k_means_start(
     scaled = (X - X[0]) / np.where(sd > 0.0, sd, 1.0)
     distinct, labels = np.unique(scaled, axis=0, return_inverse=True)
     if len(distinct) > k:
-        try:
-            _, labels = kmeans2(scaled, k, minit="++", missing="raise", rng=rng)
-        except ClusterError:  # k-means has emptied a cluster
+        clusters = k_means(scaled, k, rng)
+        if clusters is None:
             return _random_start(X, k, prior, features, rng)
+        labels = clusters
     weights = np.bincount(labels.ravel(), minlength=k).astype(np.float64)
     means = X[rng.choice(len(X), size=k)]
     covariances = np.repeat(np.diag(prior.variances)[None], k, axis=0)
