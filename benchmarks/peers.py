@@ -104,6 +104,7 @@ def learners(
     normal = proba.MultivariateGaussian(seed=1)
     steps: dict[str, Step] = {
         "river KMeans": kmeans.learn_one,
+        "river STREAMKMeans": cluster.STREAMKMeans(n_clusters=k, seed=1).learn_one,
         "river DBSTREAM": cluster.DBSTREAM().learn_one,
         "river CluStream": cluster.CluStream(n_macro_clusters=k, seed=1).learn_one,
         "river MultivariateGaussian": normal.update,

@@ -35,7 +35,8 @@ def test_learning_points_and_arrays_imports_nothing_more() -> None:
     loaded = loaded_by(
         "import numpy\n"
         "from online_gmm import OnlineGMM\n"
-        "X = numpy.random.default_rng(1).normal(size=(1000, 2))\n"
+        "rng = numpy.random.default_rng(1)\n"
+        "X = rng.normal(size=(1000, 2)) + 6.0 * rng.integers(0, 2, (1000, 1))\n"
         "model = OnlineGMM(2, seed=1)\n"
         "model.learn_many(X)\n"
         "model.predict_one(dict(enumerate(X[0].tolist())))\n"
