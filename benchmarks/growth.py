@@ -60,10 +60,10 @@ def one_by_one(model: Model, X: Matrix) -> Callable[[], float]:
 
     def side() -> float:
         rows = list(itertools.islice(points, BLOCK))
-        begin = time.perf_counter()
+        begin = time.thread_time()
         for x in rows:
             model.learn_one(x)
-        return (time.perf_counter() - begin) / BLOCK
+        return (time.thread_time() - begin) / BLOCK
 
     return side
 
@@ -73,9 +73,9 @@ def together(model: Model, X: Matrix) -> Callable[[], float]:
     rows = X[: 4 * BLOCK]
 
     def side() -> float:
-        begin = time.perf_counter()
+        begin = time.thread_time()
         model.learn_many(rows)
-        return (time.perf_counter() - begin) / len(rows)
+        return (time.thread_time() - begin) / len(rows)
 
     return side
 
@@ -139,9 +139,9 @@ def of_points() -> tuple[list[Row], Lines]:
     def learnt(n: int) -> Callable[[], float]:
         def side() -> float:
             model = OnlineGMM(3, seed=1)
-            begin = time.perf_counter()
+            begin = time.thread_time()
             model.learn_many(X[:n])
-            return time.perf_counter() - begin
+            return time.thread_time() - begin
 
         return side
 
@@ -198,10 +198,10 @@ def bytes_each(k: int, d: int, count: int, n: int, settings: dict[str, Any]) -> 
         for side, its in (("in turns", models), ("one", [models[0]] * count)):
             seconds = []
             for _ in range(3):
-                begin = time.perf_counter()
+                begin = time.thread_time()
                 for its_model, x in zip(its, points, strict=True):
                     its_model.learn_one(x)
-                seconds.append((time.perf_counter() - begin) / count)
+                seconds.append((time.thread_time() - begin) / count)
             found[side] = float(np.median(seconds))
         found["learnt bytes"] = (resident() - before) / count
     return found
@@ -241,9 +241,10 @@ def run() -> Section:
     rows = [row for more, _ in parts for row in more] + of_models()
     text = (
         "Exponents are slopes through logarithms of medians, in brackets the least and the most of "
-        f"{ROUNDS} rounds. A model's memory is the growth of the resident memory of a process over "
-        "the models it has made from bytes, which have nothing in common but names, small numbers "
-        "and the class; each has its own start, statistics and points kept."
+        f"{ROUNDS} rounds; times are the thread's own. A model's memory is the growth of the "
+        "resident memory of a process over the models it has made from bytes, which have nothing "
+        "in common but names, small numbers and the class; each has its own start, statistics and "
+        "points kept."
     )
     return Section("Growth", rows, text, [plot for _, plot in parts])
 

@@ -72,7 +72,7 @@ def of_learner(kind: str, child: subprocess.Popen[bytes]) -> Row:
         raise RuntimeError(f"the process of {kind} ended with status {child.returncode}")
     seen: dict[str, list[int]] = json.loads(said)
     grown = [(more - seen["trimmed"][0]) / MEGABYTE for more in seen["trimmed"]]
-    raw = (seen["resident"][-1] - seen["resident"][0]) / MEGABYTE
+    raw = (seen["resident"][-1] - seen["trimmed"][0]) / MEGABYTE
     figure = (
         f"{grown[-1]:+.2f} MB ({grown[1]:+.2f} after {MARKS[1]:,}; {raw:+.2f} before free memory "
         f"is given back; {seen['trimmed'][-1] / MEGABYTE:.0f} MB in all)"

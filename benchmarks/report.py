@@ -63,11 +63,11 @@ class Section:
 
 
 def at_least(what: str, value: float, target: float, figure: str | None = None) -> Row:
-    return Row(what, figure or f"{value:.3g}", f">= {target:g}", value >= target)
+    return Row(what, figure or f"{value:.3g}", f">= {target:g}", bool(value >= target))
 
 
 def at_most(what: str, value: float, target: float, figure: str | None = None) -> Row:
-    return Row(what, figure or f"{value:.3g}", f"<= {target:g}", value <= target)
+    return Row(what, figure or f"{value:.3g}", f"<= {target:g}", bool(value <= target))
 
 
 def tell(run: Callable[[], Section]) -> None:
