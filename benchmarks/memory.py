@@ -27,7 +27,7 @@ MARKS = (100_000, 1_000_000, 10_000_000)
 CHUNK = 20_000
 """Points that are made together."""
 MEGABYTE = 1e6
-LONGEST = 120.0
+LONGEST = 90.0
 """Seconds that the replay may take; then it has had fewer rows, and the table says so."""
 IDLE = 0.3
 """Seconds without processor time after which a process is taken to wait."""
