@@ -302,8 +302,8 @@ def run() -> Section:
         "as many held-out points as one likes: their divergence by quadrature at D=1, else by "
         "200,000 points. scikit-learn's mixture has its defaults (one k-means start, until a step "
         "gains less than 1e-3 nats), and as many threads as BLAS likes; we have one, and both are "
-        'timed on the wall. Beside our own, times are the thread\'s. "pandas alone" is what it needs '
-        "for a frame's values and names, and for a series of labels where one is the answer."
+        "timed on the wall. Beside our own, times are the thread's. Pandas alone: what it takes to "
+        "get a frame's values and names, and to make a series of labels where one is the answer."
     )
     titles = {
         "points": "learn_one of each row beside learn_many",
