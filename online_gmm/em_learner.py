@@ -10,7 +10,6 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from online_gmm import state
 from online_gmm.learner import Learner
@@ -141,16 +140,24 @@ class EMLearner(Learner, abc.ABC):
 
     def _gates(self, prior: Prior, n_features: int) -> NDArray[np.float64]:
         """Squared distance of an outlier, by the number of features observed."""
-        gates = np.full(n_features + 1, np.inf)
         if self.gate > 0.0 and prior.scale_known:
-            gates[1:] = chi2.isf(self.gate, np.arange(1, n_features + 1))
-        return gates
+            return distances_beyond(self.gate, n_features)
+        return np.full(n_features + 1, np.inf)
 
     def _outlying(
         self, distance: NDArray[np.float64], rows: NDArray[np.float64], prior: Prior
     ) -> NDArray[np.bool_]:
         """Which rows lie beyond the gate, by their squared distances."""
         return beyond(self._gates(prior, rows.shape[1]), distance, rows)
+
+
+def distances_beyond(probability: float, n_features: int) -> NDArray[np.float64]:
+    """Squared distances beyond which so few points lie, by the number of features observed."""
+    # takes longer to import than this package
+    from scipy.special import chdtri
+
+    degrees = np.arange(1.0, n_features + 1)
+    return np.concatenate([[np.inf], np.asarray(chdtri(degrees, probability), dtype=np.float64)])
 
 
 def beyond(

@@ -10,10 +10,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from online_gmm import _kernel
-from online_gmm.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond
+from online_gmm.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond, distances_beyond
 from online_gmm.frames import Table, flat, view
 from online_gmm.learner import Assignment
 from online_gmm.mixture import (
@@ -339,8 +338,7 @@ class OnlineGMM(EMLearner):
         )
         self._stream.keep_many(flat(rows), len(rows))
         if self.recycle:
-            strays = chi2.isf(STRAY, np.arange(1, len(names) + 1))
-            self._stream.watch(STRAYS_KEPT, flat(np.concatenate([[np.inf], strays])))
+            self._stream.watch(STRAYS_KEPT, flat(distances_beyond(STRAY, len(names))))
         self._refit_at = 2 * len(rows)
         self._wait()
 
@@ -394,7 +392,9 @@ class OnlineGMM(EMLearner):
             log_density = posterior(stream, rows)[1]
             gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
             free = n_parameters(self._k, len(self._names), self.covariance_type)
-            if chi2.sf(gain, free) > CHANCE:
+            from scipy.special import chdtrc
+
+            if chdtrc(free, gain) > CHANCE:
                 return
         self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
         components = self._statistics(fitted, rows)
