@@ -10,6 +10,7 @@ PARTS = (
     "points",
     "memory",
     "statistics",
+    "rows",
     "components",
     "pace",
     "stream",

@@ -1,5 +1,6 @@
 cimport cython
 from online_gmm._kernel.memory cimport Memory
+from online_gmm._kernel.rows cimport Rows
 from online_gmm._kernel.statistics cimport Statistics
 
 
@@ -32,6 +33,11 @@ cdef class Components(Statistics):
     cdef int e_step(self) noexcept nogil
     cdef double log_density(self) noexcept nogil
     cdef Py_ssize_t join(self) noexcept nogil
+    cdef int share(self, Py_ssize_t nearest) noexcept nogil
+    cdef bint measure(self, Rows rows, double *x, Py_ssize_t at, Py_ssize_t n) noexcept nogil
+    cdef Py_ssize_t join_row(self, Rows rows, Py_ssize_t i) noexcept nogil
+    cdef Py_ssize_t weigh(self) noexcept nogil
+    cdef Py_ssize_t likeliest(self, Py_ssize_t nearest) noexcept nogil
     cdef Py_ssize_t join_missing(self) noexcept nogil
     cdef int m_step(self, double g, bint follow) noexcept nogil
     cdef int absorb(self, Py_ssize_t k, double rho) noexcept nogil

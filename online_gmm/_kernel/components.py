@@ -22,12 +22,28 @@ from typing import Any
 
 if cython.compiled:
     from cython.cimports.libc.math import exp, log, sqrt
-    from cython.cimports.online_gmm._kernel.memory import Memory, first, packed, rearrange, unpack
+    from cython.cimports.online_gmm._kernel.memory import (
+        Memory,
+        first,
+        first_place,
+        packed,
+        rearrange,
+        unpack,
+    )
+    from cython.cimports.online_gmm._kernel.rows import Rows
     from cython.cimports.online_gmm._kernel.statistics import Statistics
 else:
     from math import exp, log, sqrt
 
-    from online_gmm._kernel.memory import Memory, first, packed, rearrange, unpack
+    from online_gmm._kernel.memory import (
+        Memory,
+        first,
+        first_place,
+        packed,
+        rearrange,
+        unpack,
+    )
+    from online_gmm._kernel.rows import Rows
     from online_gmm._kernel.statistics import Statistics
 from online_gmm._kernel.points import block, doubles, real
 from online_gmm._kernel.statistics import (
@@ -144,7 +160,14 @@ class Components(Statistics):
     @cython.exceptval(check=False)
     def e_step(self) -> cython.int:
         """Responsibilities of the point."""
-        nearest: cython.Py_ssize_t = self.join()
+        self.share(self.join())
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def share(self, nearest: cython.Py_ssize_t) -> cython.int:
+        """Responsibilities from log joint densities, of which `join` has said which is first."""
         k: cython.Py_ssize_t
         value: cython.double
         best: cython.double = self.best
@@ -183,50 +206,97 @@ class Components(Statistics):
         base: cython.Py_ssize_t
         column: cython.Py_ssize_t
         n_features: cython.Py_ssize_t = self.n_features
-        nearest: cython.Py_ssize_t = 0
-        likeliest: cython.Py_ssize_t = 0
         value: cython.double
         square: cython.double
-        least: cython.double = 1e308
-        best: cython.double = 0.0
-        half: cython.double = 0.5 * self.temper
-
         observed: cython.Py_ssize_t = 0
         for j in range(n_features):
             if self.point[j] == self.point[j]:
                 observed += 1
         self.observed = observed
         if observed < n_features:
-            nearest = self.join_missing()
-        else:
-            for k in range(self.n_components):
-                base = k * n_features
-                square = 0.0
-                if self.dense:
-                    for i in range(n_features):
-                        self.residual[i] = self.point[i] - self.mean[base + i]
+            return self.likeliest(self.join_missing())
+        for k in range(self.n_components):
+            base = k * n_features
+            square = 0.0
+            if self.dense:
                 for i in range(n_features):
-                    if self.dense:
-                        value = self.residual[i] * self.inverse[base + i]
-                    else:
-                        value = (self.point[i] - self.mean[base + i]) * self.factor[base + i]
-                    # not (v > a) also holds for NaN, what is left when two overflows meet
-                    if not (value > -1e150):
-                        value = -1e150
-                    elif value > 1e150:
-                        value = 1e150
-                    square += value * value
-                    if self.dense:
-                        column = (base + i) * n_features
-                        for j in range(i + 1, n_features):
-                            self.residual[j] -= self.factor[column + j] * value
-                # a place that is free has no weight and is near to nothing
-                if square < least and self.log_coef[k] > -1e299:
-                    least = square
-                    nearest = k
-                self.resp[k] = self.log_coef[k] - half * square
-            self.distance = least
-        best = self.resp[0]
+                    self.residual[i] = self.point[i] - self.mean[base + i]
+            for i in range(n_features):
+                if self.dense:
+                    value = self.residual[i] * self.inverse[base + i]
+                else:
+                    value = (self.point[i] - self.mean[base + i]) * self.factor[base + i]
+                # not (v > a) also holds for NaN, what is left when two overflows meet
+                if not (value > -1e150):
+                    value = -1e150
+                elif value > 1e150:
+                    value = 1e150
+                square += value * value
+                if self.dense:
+                    column = (base + i) * n_features
+                    for j in range(i + 1, n_features):
+                        self.residual[j] -= self.factor[column + j] * value
+            self.resp[k] = square
+        return self.weigh()
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def measure(
+        self, rows: Rows, x: cython.p_double, at: cython.Py_ssize_t, n: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Look at n rows of x at once, if that can be and is worth it."""
+        return n > 2 and rows.measure(
+            x,
+            at * self.n_features,
+            n,
+            self.mean,
+            self.factor,
+            self.inverse,
+            self.n_components,
+            self.n_features,
+            self.dense,
+        )
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def join_row(self, rows: Rows, i: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """The same as `join`, of the row i last measured."""
+        k: cython.Py_ssize_t
+        for k in range(self.n_components):
+            self.resp[k] = rows.squares[16 * k + i]
+        self.observed = self.n_features
+        return self.weigh()
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def weigh(self) -> cython.Py_ssize_t:
+        """Log joint densities from squared distances, in place; the most probable component."""
+        k: cython.Py_ssize_t
+        nearest: cython.Py_ssize_t = 0
+        square: cython.double
+        least: cython.double = 1e308
+        half: cython.double = 0.5 * self.temper
+        for k in range(self.n_components):
+            square = self.resp[k]
+            # a place that is free has no weight and is near to nothing
+            if square < least and self.log_coef[k] > -1e299:
+                least = square
+                nearest = k
+            self.resp[k] = self.log_coef[k] - half * square
+        self.distance = least
+        return self.likeliest(nearest)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def likeliest(self, nearest: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """The component of the largest log joint density; the nearest one if there is none."""
+        k: cython.Py_ssize_t
+        likeliest: cython.Py_ssize_t = 0
+        best: cython.double = self.resp[0]
         for k in range(1, self.n_components):
             if self.resp[k] > best:
                 best = self.resp[k]
@@ -371,6 +441,19 @@ class Components(Statistics):
         faded: cython.double = 0.0
 
         self.points += 1.0
+        if d == 1 and self.observed == 1 and not follow:
+            # the same as below; of a single feature loops over features are most of the cost
+            self.stale = 1.0
+            for k in range(self.n_components):
+                value = g * self.resp[k]
+                n_new = (1.0 - g) * self.weight[k] + value
+                self.weight[k] = n_new
+                if value > 1e-17 * n_new:
+                    rho = value / n_new
+                    value = self.point[0] - self.center[k]
+                    self.center[k] += rho * value
+                    self.scatter[k] = (1.0 - rho) * (self.scatter[k] + rho * value * value)
+            return 0
         self.stale = self.stale + g if follow else 1.0
         all_anew: cython.bint = follow and (self.pooled or self.stale > 0.05)
         for k in range(self.n_components):
@@ -677,15 +760,22 @@ class Components(Statistics):
         Where nothing is observed nothing is added.
         """
         i: cython.Py_ssize_t
-        rows: cython.p_double = first(x)
+        at: cython.Py_ssize_t
+        many: cython.Py_ssize_t
+        whole: cython.bint
+        values: cython.p_double = first(x)
+        rows: Rows = Rows(self.n_components, self.n_features)
         total: cython.double = 0.0
         with cython.nogil:
-            for i in range(n):
-                self.take_point(rows, i * self.n_features)
-                self.e_step()
-                total += self.log_density()
-                if self.observed > 0:
-                    self.m_step(1.0 / (self.points + 1.0), False)
+            for at in range(0, n, 16):
+                many = n - at if n - at < 16 else 16
+                whole = self.measure(rows, values, at, many)
+                for i in range(many):
+                    self.take_point(values, (at + i) * self.n_features)
+                    self.share(self.join_row(rows, i) if whole else self.join())
+                    total += self.log_density()
+                    if self.observed > 0:
+                        self.m_step(1.0 / (self.points + 1.0), False)
         return total
 
     def collect(
@@ -752,39 +842,65 @@ class Components(Statistics):
     ) -> None:
         """Responsibilities, log densities and squared distances of n points, written in place."""
         i: cython.Py_ssize_t
-        rows: cython.p_double = first(x)
+        at: cython.Py_ssize_t
+        many: cython.Py_ssize_t
+        whole: cython.bint
+        values: cython.p_double = first(x)
+        rows: Rows = Rows(self.n_components, self.n_features)
         k: cython.Py_ssize_t
         with cython.nogil:
-            for i in range(n):
-                self.take_point(rows, i * self.n_features)
-                self.e_step()
-                log_density[i] = self.log_density()
-                distance[i] = self.distance
-                for k in range(self.n_components):
-                    responsibilities[i * self.n_components + k] = self.resp[k]
+            for at in range(0, n, 16):
+                many = n - at if n - at < 16 else 16
+                whole = self.measure(rows, values, at, many)
+                for i in range(many):
+                    if not whole:
+                        self.take_point(values, (at + i) * self.n_features)
+                    self.share(self.join_row(rows, i) if whole else self.join())
+                    log_density[at + i] = self.log_density()
+                    distance[at + i] = self.distance
+                    for k in range(self.n_components):
+                        responsibilities[(at + i) * self.n_components + k] = self.resp[k]
 
     def label(
         self, x: cython.double[::1], n: cython.Py_ssize_t, labels: cython.Py_ssize_t[::1]
     ) -> None:
         """The most probable component of each of n points, written in place."""
         i: cython.Py_ssize_t
-        rows: cython.p_double = first(x)
+        at: cython.Py_ssize_t
+        many: cython.Py_ssize_t
+        values: cython.p_double = first(x)
+        out: cython.p_Py_ssize_t = first_place(labels)
+        rows: Rows = Rows(self.n_components, self.n_features)
         with cython.nogil:
-            for i in range(n):
-                self.take_point(rows, i * self.n_features)
-                labels[i] = self.join()
+            for at in range(0, n, 16):
+                many = n - at if n - at < 16 else 16
+                if self.measure(rows, values, at, many) and rows.choose(
+                    self.log_coef, 0.5 * self.temper, self.n_components, many, out, at
+                ):
+                    continue
+                for i in range(at, at + many):
+                    self.take_point(values, i * self.n_features)
+                    out[i] = self.join()
 
     def score(
         self, x: cython.double[::1], n: cython.Py_ssize_t, log_density: cython.double[::1]
     ) -> None:
         """Log densities of n points, written in place."""
         i: cython.Py_ssize_t
-        rows: cython.p_double = first(x)
+        at: cython.Py_ssize_t
+        many: cython.Py_ssize_t
+        whole: cython.bint
+        values: cython.p_double = first(x)
+        rows: Rows = Rows(self.n_components, self.n_features)
         with cython.nogil:
-            for i in range(n):
-                self.take_point(rows, i * self.n_features)
-                self.e_step()
-                log_density[i] = self.log_density()
+            for at in range(0, n, 16):
+                many = n - at if n - at < 16 else 16
+                whole = self.measure(rows, values, at, many)
+                for i in range(many):
+                    if not whole:
+                        self.take_point(values, (at + i) * self.n_features)
+                    self.share(self.join_row(rows, i) if whole else self.join())
+                    log_density[at + i] = self.log_density()
 
     def transposed(self, factor: array[float]) -> array[float]:
         """Factors row by row from those column by column, and the other way round."""

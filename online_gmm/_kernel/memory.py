@@ -76,6 +76,16 @@ def first(values: cython.double[::1]) -> cython.p_double:
 
 
 @cython.cfunc
+@cython.exceptval(check=False)
+def first_place(values: cython.Py_ssize_t[::1]) -> cython.p_Py_ssize_t:
+    """The same of indices."""
+    if cython.compiled:
+        return cython.address(values[0])
+    else:
+        return values
+
+
+@cython.cfunc
 def packed(values: cython.p_double, n: cython.Py_ssize_t) -> bytes:
     """The first n doubles as bytes."""
     if cython.compiled:

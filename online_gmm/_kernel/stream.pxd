@@ -13,6 +13,7 @@ cdef class Stream(Memory):
     cdef bint unread
     cdef bint averaging
     cdef int every
+    cdef int lagging
     cdef Py_ssize_t n
     cdef Pace pace
     cdef double *gates
@@ -32,7 +33,9 @@ cdef class Stream(Memory):
     cdef double *stray_at
     cdef bint busy
 
-    cdef int learn_point(self, double time) noexcept nogil
+    cdef bint learn_point(self, double time) noexcept nogil
+    cdef bint learn_joined(self, Py_ssize_t first_one, double time) noexcept nogil
+    cdef Py_ssize_t ahead(self, Py_ssize_t n) noexcept nogil
     cdef int lag(self, double g) noexcept nogil
     cdef int settle(self, double g) noexcept nogil
     cdef Components reported(self)

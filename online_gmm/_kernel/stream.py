@@ -16,12 +16,14 @@ if cython.compiled:
     from cython.cimports.online_gmm._kernel.memory import Memory, first, packed, unpack
     from cython.cimports.online_gmm._kernel.pace import Pace
     from cython.cimports.online_gmm._kernel.points import take
+    from cython.cimports.online_gmm._kernel.rows import Rows
     from cython.cimports.online_gmm._kernel.statistics import Statistics
 else:
     from online_gmm._kernel.components import Components
     from online_gmm._kernel.memory import Memory, first, packed, unpack
     from online_gmm._kernel.pace import Pace
     from online_gmm._kernel.points import take
+    from online_gmm._kernel.rows import Rows
     from online_gmm._kernel.statistics import Statistics
 from online_gmm._kernel.components import components_from_state
 from online_gmm._kernel.pace import pace_from_state
@@ -56,6 +58,7 @@ class Stream(Memory):
     unread: cython.bint  # whether what is reported has changed since its parameters were read out
     averaging: cython.bint
     every: cython.int
+    lagging: cython.int  # points from the last read-out of the iterate to the next
     n: cython.Py_ssize_t  # points learnt, those of the warm start included
     pace: Pace
     gates: cython.p_double
@@ -91,6 +94,7 @@ class Stream(Memory):
         self.gates = self.piece(d + 1)
         self.restart(components, gates)
         self.every = every
+        self.lagging = 1
         self.n = int(components.points)
         self.pace = Pace(schedule, components.points, last)
         self.n_outliers = 0
@@ -169,16 +173,23 @@ class Stream(Memory):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def learn_point(self, time: cython.double) -> cython.int:
+    def learn_point(self, time: cython.double) -> cython.bint:
         """Learn the iterate's point."""
+        return self.learn_joined(self.iterate.join(), time)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def learn_joined(self, first_one: cython.Py_ssize_t, time: cython.double) -> cython.bint:
+        """Learn the iterate's point, which has been joined; whether parameters are others now."""
         g: cython.double
         gate: cython.double
         share: cython.double
         follow: cython.bint
-        self.iterate.e_step()
+        self.iterate.share(first_one)
         if self.iterate.observed == 0:
             self.n_empty += 1
-            return 0
+            return False
         self.n += 1
         g = self.pace.step_size(self.n, time)
         if self.pace.follows and self.iterate.points * g > 1.0:
@@ -189,7 +200,8 @@ class Stream(Memory):
         if self.room > 0 and self.iterate.distance > self.stray_gates[self.iterate.observed]:
             self.stray()
         phase: cython.int = self.n % self.every
-        follow = phase % self.lag(g) == 0
+        self.lagging = self.lag(g)
+        follow = phase % self.lagging == 0
         gate = self.gates[self.iterate.observed]
         if self.iterate.distance > gate:
             gate /= self.iterate.distance
@@ -202,7 +214,16 @@ class Stream(Memory):
             self.average.mix(self.iterate, share / self.n)
             self.average.points = self.iterate.points
             self.settle(g)
-        return 0
+        return follow
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def ahead(self, n: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """How many of the next n points will meet the iterate's parameters as they are."""
+        phase: cython.Py_ssize_t = self.n % self.every
+        points: cython.Py_ssize_t = self.lagging - phase % self.lagging
+        return points if points < n else n
 
     @cython.cfunc
     @cython.nogil
@@ -360,18 +381,31 @@ class Stream(Memory):
         d: cython.Py_ssize_t = self.iterate.n_features
         missing: cython.double = float("nan")
         untimed: cython.bint = times is None
-        rows: cython.p_double = first(x)
+        end_of_block: cython.Py_ssize_t
+        whole: cython.bint
+        followed: cython.bint
+        rows: Rows = Rows(self.iterate.n_components, d)
+        values: cython.p_double = first(x)
         seconds: cython.p_double = first(x if times is None else times)
         self.wait()
         self.make_room(end - begin)
         self.busy = True
         with cython.nogil:
             while i < end:
-                self.iterate.take_point(rows, i * d)
-                self.learn_point(missing if untimed else seconds[i])
-                i += 1
-                if self.n >= self.due:
-                    break
+                begin = i
+                end_of_block = i + self.ahead(end - i)
+                whole = self.iterate.measure(rows, values, i, end_of_block - i)
+                followed = False
+                while i < end_of_block and not followed:
+                    self.iterate.take_point(values, i * d)
+                    followed = self.learn_joined(
+                        self.iterate.join_row(rows, i - begin) if whole else self.iterate.join(),
+                        missing if untimed else seconds[i],
+                    )
+                    i += 1
+                    if self.n >= self.due:
+                        end = i
+                        break
         self.busy = False
         return i
 

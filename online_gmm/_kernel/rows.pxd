@@ -1,0 +1,18 @@
+cimport cython
+from online_gmm._kernel.memory cimport Memory
+
+
+@cython.final
+cdef class Rows(Memory):
+    cdef double *columns
+    cdef double *rest
+    cdef double *squares
+
+    cdef bint measure(
+        self, double *x, Py_ssize_t at, Py_ssize_t n, double *mean, double *factor,
+        double *inverse, Py_ssize_t k, Py_ssize_t d, bint dense
+    ) noexcept nogil
+    cdef bint choose(
+        self, double *log_coef, double half, Py_ssize_t k, Py_ssize_t n, Py_ssize_t *labels,
+        Py_ssize_t at
+    ) noexcept nogil
