@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import online_gmm
-from online_gmm import OnlineGMM, PowerDecay
+from online_gmm import HalfLife, OnlineGMM, PowerDecay
 from online_gmm.batch import fit
 from tests.test_batch import FIRST
 from tests.test_kernel import TYPES, blobs
@@ -329,3 +329,28 @@ def test_repeated_values_do_not_collapse_a_stream(covariance_type):
             model.learn_many(FIRST)
         assert model.mixture.covariances.min() > 0.1
         assert model.mixture.weights.min() > 0.1
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"average": False}, {"step_size": HalfLife(points=90)}, {"recycle": True, "capacity": 0}],
+    ids=str,
+)
+def test_predict_then_learn_one_is_both(covariance_type, settings):
+    X = blobs(400, 2, seed=8, missing=0.05)
+    X[[150, 300]] *= 1e4
+    at_once, apart = (
+        OnlineGMM(3, covariance_type=covariance_type, warm_up=60, seed=1, **settings)
+        for _ in range(2)
+    )
+    for i, row in enumerate(X.tolist()):
+        x = {"a": row[0], "b": row[1], **({"unknown": 1.0} if i == 200 else {})}
+        label = apart.predict_one(x)
+        apart.learn_one(x)
+        assert at_once.predict_then_learn_one(x) == label
+    assert at_once.to_bytes() == apart.to_bytes()
+    before = at_once.to_bytes()
+    with pytest.raises(ValueError, match="'b' is inf"):
+        at_once.predict_then_learn_one({"a": 0.0, "b": math.inf})
+    assert at_once.to_bytes() == before

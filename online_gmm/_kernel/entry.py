@@ -80,6 +80,40 @@ class Entry:
         stream: Stream = self._stream
         return stream.label_one(x, self._names)
 
+    def predict_then_learn_one(self, x: Any) -> Any:
+        """The label of a point, which then is learnt: `predict_one`, then `learn_one`.
+
+        The point is read once, and without an average there is one E-step for both.
+
+        Parameters
+        ----------
+        x
+            The point; it holds its time too, if points must have one.
+
+        Returns
+        -------
+        int
+            What `predict_one` says before the point is learnt.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of `learn_one`; the model is unchanged.
+        """
+        what: cython.Py_ssize_t
+        learner: Any = self
+        if self._clocked or self._numbered or type(self._stream) is not Stream:
+            answer = learner.predict_one(x)
+            learner.learn_one(x)
+            return answer
+        stream: Stream = self._stream
+        what = stream.label_then_learn_one(x, self._names, NO_TIME)
+        # a fit that is due does not change it
+        label: cython.Py_ssize_t = stream.told
+        if what != 0:
+            learner._notice(x, what)
+        return label
+
     def __getstate__(self) -> dict[str, Any]:
         own = (
             ("_stream", self._stream),
