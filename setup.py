@@ -6,7 +6,10 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-PARTS = ("points", "components", "pace", "stream", "chain", "chain_stream", "windows", "open_chain")
+PARTS = (
+    *("points", "components", "pace", "stream", "chain", "chain_stream", "windows", "open_chain"),
+    *("runs", "cells"),
+)
 
 extensions = cythonize(
     [

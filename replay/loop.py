@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from online_gmm.segments import Segment
+from replay.blocks import BLOCK, Block, Item, items_of
 from replay.checkpoint import Checkpoints, Standing
 from replay.fleet import Fleet
 from replay.refusals import Refusals
@@ -71,6 +72,8 @@ class Loop:
         Called with each key and its series when the source has ended.
     flushing
         Whether others wait for what is written, so that it must not be held back.
+    by_blocks
+        Whether rows may come in blocks: all are of one key, and its series can take them.
 
     Attributes
     ----------
@@ -89,6 +92,7 @@ class Loop:
     refusals: Refusals = field(default_factory=Refusals)
     ended: Callable[[str, Series], object] = lambda key, series: None
     flushing: bool = False
+    by_blocks: bool = False
     n_rows: int = 0
     stopped_by: int | None = None
     cut_off: CutOffError | None = None
@@ -102,23 +106,25 @@ class Loop:
         for sink in self.sinks.values():
             sink.begin()
 
-    def run(self, watch: Callable[[Source], Iterable[Row | None]] = iter) -> None:
+    def run(self, watch: Callable[[Iterable[Item]], Iterable[Item]] = iter) -> None:
         """Go through the source, from where it stands to its end or a signal to stop.
 
-        A signal is heeded between two rows. If checkpoints are made, one is made then, and rows
-        that wait go on waiting; if not, a live source has come to its end, and others break off. At
-        the end of the source, and where it is cut off, rows that wait are labelled by what there
-        is.
+        A signal is heeded between two rows, or blocks. If checkpoints are made, one is made then,
+        and rows that wait go on waiting; if not, a live source has come to its end, and others
+        break off. At the end of the source, and where it is cut off, rows that wait are labelled by
+        what there is.
         """
         self._saved = self.n_rows, time.monotonic()
         with self._listening():
             try:
-                for row in watch(self.source):
-                    if row is not None:
-                        self._take(row)
+                for item in watch(self._items()):
+                    if isinstance(item, Block):
+                        self._take_block(item)
+                    elif item is not None:
+                        self._take(item)
                         if self.n_rows % EVERY and self.stopped_by is None:
                             continue
-                    self._look_up(idle=row is None)
+                    self._look_up(idle=item is None)
                     if self.stopped_by is not None:
                         if self.saving is None and self.flushing:
                             break
@@ -164,6 +170,24 @@ class Loop:
         except InputError as error:
             raise _RowError(f"{self.source.name}, {error}") from None
         self.n_rows += 1
+
+    def _items(self) -> Iterable[Item]:
+        if not self.by_blocks:
+            return self.source
+        # a checkpoint can be made after a block only
+        at_most = BLOCK if self.saving is None else min(BLOCK, self.saving.rows)
+        return items_of(self.source, at_most)
+
+    def _take_block(self, block: Block) -> None:
+        series, done = self.fleet[""], 0
+        while done < len(block) and not series.takes_blocks:
+            self._take(block.row(done))
+            done += 1
+        if done < len(block):
+            labelled = series.take_block(block.part(done, len(block)))
+            for sink in self.sinks.values():
+                sink.block(labelled)
+            self.n_rows += len(labelled)
 
     def _hand_on(self, key: str, labelled_row: LabelledRow) -> None:
         if labelled_row.closed is not None:

@@ -7,6 +7,7 @@ entry ``[k, i, j]`` stands at ``(k * D + i) * D + j``. The caller guarantees fin
 ``LARGEST`` in magnitude; NaN stands for a missing value.
 """
 
+from online_gmm._kernel.cells import cut, joined
 from online_gmm._kernel.chain import Chain, chain_from_state
 from online_gmm._kernel.chain_stream import ChainStream, chain_stream_from_state
 from online_gmm._kernel.components import (
@@ -19,6 +20,7 @@ from online_gmm._kernel.components import (
 )
 from online_gmm._kernel.open_chain import OpenChain, open_chain_from_state
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, real, whole
+from online_gmm._kernel.runs import sum_up
 from online_gmm._kernel.stream import Stream, stream_from_state
 from online_gmm._kernel.windows import (
     AUTOCORRELATION,
@@ -61,11 +63,14 @@ __all__ = [
     "chain_stream_from_state",
     "columns_of",
     "components_from_state",
+    "cut",
     "fill",
     "first_refused",
+    "joined",
     "open_chain_from_state",
     "real",
     "stream_from_state",
+    "sum_up",
     "whole",
     "windows_from_state",
 ]
