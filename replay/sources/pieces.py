@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 
-PIECE = 1 << 20
+PIECE = 1 << 19
 """Bytes read at a time."""
 WITH_CARE = 100
 """Lines that are taken as text where one is not plain."""

@@ -2,16 +2,25 @@
 
 import gzip
 import random
+import tracemalloc
 
+import numpy as np
 import pytest
 
 from online_gmm import _kernel
 from replay.blocks import Block, rows_in
+from replay.fleet import Fleet
+from replay.lines import LEAST, six_digits
+from replay.loop import Loop
 from replay.refusals import Refusals
 from replay.rows import CutOffError, InputError
+from replay.series import Series
+from replay.settings import Settings
+from replay.sinks import File, Labels
 from replay.sources import pieces
 from replay.sources.asked import Asked
 from replay.sources.csv_file import CsvFile, Style
+from replay.sources.opening import Files
 from replay.sources.reading import Input
 
 pytestmark = pytest.mark.skipif(not _kernel.COMPILED, reason="blocks want the compiled kernel")
@@ -175,6 +184,134 @@ def test_what_is_cut_off_comes_up_to_its_last_whole_line(tmp_path):
     assert found == rows
     assert found_error == error
     assert error[0] is CutOffError
+
+
+@pytest.fixture
+def both_ways(cli, monkeypatch, tmp_path):
+    """Run a replay in blocks and row by row: what it prints and writes, of each."""
+
+    taken_in_blocks = []
+    take_block = Series.take_block
+
+    def taking(series, block):
+        taken_in_blocks.append(len(block))
+        return take_block(series, block)
+
+    monkeypatch.setattr(Series, "take_block", taking)
+
+    def run(*arguments):
+        found = []
+        for way in ("blocks", "rows"):
+            folder = tmp_path / way
+            folder.mkdir()
+            if way == "rows":
+                monkeypatch.setattr("replay.running.may_take_blocks", lambda *_: False)
+            taken_in_blocks.clear()
+            result = cli("run", *(str(its).replace("OUT", str(folder)) for its in arguments))
+            assert bool(taken_in_blocks) == (way == "blocks")
+            written = {
+                path.name: path.read_bytes()
+                for path in sorted(folder.rglob("*"))
+                if path.is_file() and "state" not in str(path)
+            }
+            told = result.output.replace(str(folder), "OUT")
+            found.append((result.exit_code, told, written))
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--labels", "OUT/labels.csv", "--segments", "OUT/segments.csv"],
+        ["--labels", "OUT/labels.parquet", "--segments", "OUT/segments.parquet"],
+        ["--labels", "OUT/labels.ndjson", "--plot", "OUT/series.png"],
+        ["--labels", "OUT/labels.csv", "--regimes", "14", "--warm-up", "300"],
+        ["--labels", "OUT/labels.csv", "--min-dwell", "5", "--confirm", "2", "--half-life", "300"],
+        ["--labels", "OUT/labels.csv", "--checkpoint", "OUT/state", "--every-rows", "700"],
+        ["--labels", "-", "--on-bad", "missing"],
+    ],
+)
+def test_replay_in_blocks_writes_what_it_writes_row_by_row(more, both_ways, small_pieces, tmp_path):
+    small_pieces(30_000, 20)
+    path = tmp_path / "two.csv"
+    rng = random.Random(2)
+    lines = []
+    for i in range(6000):
+        level = 9.0 * (i % 900 < 300)
+        cells = [f"t{i}", f"{rng.gauss(level, 2):.3f}", "x", repr(rng.gauss(-level, 2))]
+        if i % 97 == 0:
+            cells[1] = ""
+        if i % 1500 == 1234:
+            cells = [f"t{i}", "abc", '"two\nlines"', "5e5"]
+        lines.append(",".join(cells))
+    path.write_text("when,level,note,load\n" + "\n".join(lines))
+    blocks, rows = both_ways(
+        *(path, "--value", "level,load", "--time", "when", "--regimes", "2", "--on-bad", "skip"),
+        *("--refused", "OUT/refused.csv", *more),
+    )
+    assert rows[0] == 0
+    assert len(rows[2]) >= 1 + ("-" not in more)
+    assert blocks == rows
+
+
+def test_cells_that_need_quotes_get_them(both_ways, tmp_path):
+    path = tmp_path / "semicolons.csv"
+    lines = [f"{i},5;{i % 7},25" for i in range(500)]
+    path.write_text("when;level\n" + "\n".join(lines) + "\n")
+    blocks, rows = both_ways(
+        path, "--value", "level", "--time", "when", "--labels", "OUT/labels.csv", "--regimes", "2"
+    )
+    assert b'\n"3,5","3,25",' in rows[2]["labels.csv"]
+    assert blocks == rows
+
+
+def test_a_label_file_that_cannot_be_written_is_an_error(two_levels, cli):
+    result = cli("run", two_levels, "--value", "level", "--labels", "/dev/full")
+    assert result.exit_code == 2
+    assert "--labels /dev/full cannot be written: No space left" in result.stderr
+
+
+def test_six_digits_are_those_that_python_writes():
+    rng = np.random.default_rng(1)
+    ties = (np.arange(10**5, 10**5 + 4000) + 0.5) / 10.0 ** rng.integers(6, 10, 4000)
+    p = np.concatenate([rng.random(200_000), 10.0 ** rng.uniform(-4, 0, 200_000), ties, 1 - ties])
+    p = np.concatenate([p, [1.0, 0.1, 0.01, 0.001, 0.0001, 0.5, 0.25, 1 - 1e-16, 0.0999999999]])
+    p = np.concatenate([p, np.round(p[:1000], 6), np.nextafter([0.1, 0.01, 0.001, 1.0], 0.0)])
+    p = p[(p >= LEAST) & (p <= 1.0)]
+    digits, decimals = six_digits(p)
+    assert set(decimals) == {6, 7, 8, 9}
+    for value, d, m in zip(p.tolist(), digits.tolist(), decimals.tolist(), strict=True):
+        whole, rest = divmod(d, 10**m)
+        assert f"{whole}.{rest:0{m}d}".rstrip("0").rstrip(".") == f"{value:.6g}"
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    path = tmp_path / "long.csv"
+    rng = random.Random(3)
+
+    def peak(n):
+        with path.open("w") as file:
+            file.write("when,level,load\n")
+            file.writelines(f"{i},{rng.gauss(0, 1):.4f},{i % 7}\n" for i in range(n))
+        source = Files([str(path)], Asked(("level", "load"), "when"))
+        file = File(tmp_path / "labels.csv", "--labels", (), lasting=False)
+        series = Series(Settings(regimes=2).learner(source.values))
+        loop = Loop(source, Fleet(lambda: series, None), {"labels": Labels(file, source)})
+        loop.by_blocks = True
+        tracemalloc.start()
+        loop.begin()
+        loop.run()
+        result = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        file.close()
+        assert series.summary.n_rows == n
+        return result
+
+    peak(1000)
+    few, many = peak(450_000), peak(1_000_000)
+    assert many < 1.1 * few
 
 
 def test_other_encodings_and_what_rows_are_asked_for_come_one_by_one(tmp_path):
