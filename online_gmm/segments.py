@@ -359,17 +359,16 @@ class Segmenter(base.Clusterer, Writable):
             first_of = first_of[1:]
         carried = not changes[done]
         shape = (len(first_of), len(names) + 1)
-        count, mean, deviations = np.zeros(shape, np.int64), np.full(shape, np.nan), np.zeros(shape)
-        deviations.fill(np.nan)
+        count = np.zeros(shape, dtype=np.int64)
+        mean, deviations = np.full(shape, np.nan), np.full(shape, np.nan)
         if carried:
             known = [*(run.features.get(name) for name in names), run.certainty.get(run.label)]
             for j, moments in enumerate(known):
                 if moments is not None:
                     count[0, j], mean[0, j], deviations[0, j] = moments.state()
         _kernel.sum_up(
-            view(np.column_stack([X[done:], probabilities[done:]])),
-            n - done,
-            shape[1],
+            view(X[done:]),
+            view(probabilities[done:]),
             view(first_of - done),
             view(count),
             view(mean),

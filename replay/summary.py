@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from online_gmm import Assignment, ComponentEvent, OnlineGMM
 from replay.rows import Row
 
+LONGEST = 2**40
+"""No segment is as long as this."""
+
 
 class Summary:
     """Counts over labelled rows; memory grows with the labels and different segment lengths only.
@@ -60,18 +63,19 @@ class Summary:
         self.n_missing += int(np.count_nonzero(np.isnan(values)))
         starts = np.concatenate([[0], np.flatnonzero(labels[1:] != labels[:-1]) + 1])
         lengths = np.diff(np.concatenate([starts, [n]]))
-        ended = np.stack([labels[starts[:-1]], lengths[:-1]])
         if labels[0] != self._label:
             self.close()
             self._label = int(labels[0])
         if len(starts) == 1:
             self._length += n
             return
-        ended[1, 0] += self._length
+        lengths[0] += self._length
+        # label and length in one number: pairs of two sort slowly
+        codes = labels[starts[:-1]] * LONGEST + lengths[:-1]
+        found, first, counts = np.unique(codes, return_index=True, return_counts=True)
         # in the order in which they have come first, as one by one
-        pairs, first, counts = np.unique(ended, axis=1, return_index=True, return_counts=True)
         for i in np.argsort(first).tolist():
-            label, length = pairs[:, i].tolist()
+            label, length = divmod(int(found[i]), LONGEST)
             self.lengths[label][length] += int(counts[i])
         self._label, self._length = int(labels[-1]), int(lengths[-1])
 

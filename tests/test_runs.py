@@ -15,7 +15,7 @@ def summed(X, starts, begun=None):
         np.full(shape, np.nan),
     )
     _kernel.sum_up(
-        view(X), len(X), X.shape[1], view(np.array(starts)), *map(view, (count, mean, deviations))
+        *map(view, (X[:, :-1], X[:, -1], np.array(starts), count, mean, deviations)),
     )
     return count, mean, deviations
 

@@ -10,29 +10,32 @@ except ModuleNotFoundError:
 
 def sum_up(
     x: cython.double[::1],
-    n: cython.Py_ssize_t,
-    n_columns: cython.Py_ssize_t,
+    probability: cython.double[::1],
     starts: cython.Py_ssize_t[::1],
     count: cython.Py_ssize_t[::1],
     mean: cython.double[::1],
     deviations: cython.double[::1],
 ) -> None:
-    """Add n rows to the moments of their runs, one after the other (Welford 1962).
+    """Add rows to the moments of their runs, one after the other (Welford 1962).
 
     Parameters
     ----------
     x
-        Values, shape (n, n_columns); NaN is left out.
+        Values, shape (n, D); NaN is left out.
+    probability
+        One more column, shape (n,).
     starts
         First rows of the runs, from 0 on, ascending; shape (R,).
     count, mean, deviations
-        Of each run and column, shape (R, n_columns), written in place. What stands there is gone on
+        Of each run and column, shape (R, D + 1), written in place. What stands there is gone on
         with.
     """
     i: cython.Py_ssize_t
     j: cython.Py_ssize_t
     run: cython.Py_ssize_t = -1
     at: cython.Py_ssize_t
+    n: cython.Py_ssize_t = len(probability)
+    d: cython.Py_ssize_t = len(x) // n if n > 0 else 0
     n_runs: cython.Py_ssize_t = len(starts)
     value: cython.double
     gap: cython.double
@@ -40,11 +43,11 @@ def sum_up(
         for i in range(n):
             if run + 1 < n_runs and starts[run + 1] == i:
                 run += 1
-            for j in range(n_columns):
-                value = x[i * n_columns + j]
+            for j in range(d + 1):
+                value = x[i * d + j] if j < d else probability[i]
                 if value != value:
                     continue
-                at = run * n_columns + j
+                at = run * (d + 1) + j
                 count[at] += 1
                 if count[at] == 1:
                     mean[at] = value
