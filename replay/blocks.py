@@ -15,9 +15,29 @@ BLOCK = 16_384
 """Rows of a block at most."""
 
 
+class Texts(Protocol):
+    """Times and values of rows as they were written."""
+
+    def part(self, rows: slice) -> Texts:
+        """Those of some rows."""
+        ...
+
+    def time_at(self, row: int) -> str:
+        """The time of a row; empty if it has none."""
+        ...
+
+    def times(self) -> list[str]:
+        """The times of all rows."""
+        ...
+
+    def values_at(self, row: int) -> tuple[str, ...]:
+        """The values of a row."""
+        ...
+
+
 @dataclass(frozen=True)
-class Texts:
-    """Cells as they were written: cut out of bytes, no cell quoted.
+class CutTexts:
+    """Texts cut out of bytes, no cell quoted.
 
     Parameters
     ----------
@@ -40,18 +60,15 @@ class Texts:
     values: tuple[int, ...]
     bare: bool
 
-    def part(self, rows: slice) -> Texts:
-        """Those of some rows."""
-        return Texts(
+    def part(self, rows: slice) -> CutTexts:
+        return CutTexts(
             self.data, self.starts[rows], self.ends[rows], self.time, self.values, self.bare
         )
 
     def time_at(self, row: int) -> str:
-        """The time of a row; empty if it has none."""
         return "" if self.time is None else self._cell(row, self.time)
 
     def times(self) -> list[str]:
-        """The times of all rows."""
         if self.time is None:
             return [""] * len(self.starts)
         data = self.data
@@ -61,7 +78,6 @@ class Texts:
         return [data[start:end].decode() for start, end in places]
 
     def values_at(self, row: int) -> tuple[str, ...]:
-        """The values of a row."""
         return tuple([self._cell(row, place) for place in self.values])
 
     def _cell(self, row: int, place: int) -> str:

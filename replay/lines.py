@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from replay.blocks import CutTexts
 from replay.series import LabelledBlock
 
 LEAST = 1e-4
@@ -17,8 +18,10 @@ NEAR = 1e-6
 def can_be_lines(labelled: LabelledBlock) -> bool:
     """Whether no cell needs quotes, and all that is said of rows is in digits."""
     probabilities = labelled.probabilities
+    texts = labelled.block.texts
     return (
-        labelled.block.texts.bare
+        isinstance(texts, CutTexts)
+        and texts.bare
         and labelled.labels.min() >= 0
         and probabilities.min() >= LEAST
         and probabilities.max() <= 1.0
@@ -36,6 +39,7 @@ def labelled_lines(labelled: LabelledBlock, timed: bool) -> memoryview:
         Whether their times are written.
     """
     texts = labelled.block.texts
+    assert isinstance(texts, CutTexts)
     time = (texts.time,) if timed and texts.time is not None else ()
     order = np.array([*time, *texts.values], dtype=np.intp)
     n, n_slots = texts.starts.shape

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from online_gmm import _kernel
-from replay.blocks import Block, Texts
+from replay.blocks import Block, CutTexts
 from replay.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import (
     LOOKED_AT,
@@ -182,11 +182,12 @@ class CsvFile(FileSource):
         while (cut := self._cut(pieces)) is not None:
             data, all_read = cut.data, self._read_rest(cut, places)
             bare = self.delimiter == "," or b"," not in data
-            texts = Texts(data, cut.starts, cut.ends, time, places, bare)
+            texts = CutTexts(data, cut.starts, cut.ends, time, places, bare)
             block = Block(self._line, self.values, cut.values, texts)
             for first in range(0, len(cut), at_most):
                 part = block.part(first, min(first + at_most, len(cut)))
-                end = data.index(b"\n", int(part.texts.ends[-1].max()))
+                last = first + len(part) - 1
+                end = data.index(b"\n", int(cut.ends[last].max()))
                 self._last = data[data.rfind(b"\n", 0, end) + 1 : end].decode()
                 self._line = part.line + len(part)
                 self._is_empty = False

@@ -3,9 +3,12 @@
 import gzip
 import random
 import tracemalloc
+from decimal import Decimal
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from online_gmm import _kernel
 from replay.blocks import Block, rows_in
@@ -202,7 +205,7 @@ def both_ways(cli, monkeypatch, tmp_path):
     def run(*arguments):
         found = []
         for way in ("blocks", "rows"):
-            folder = tmp_path / way
+            folder = tmp_path / f"in_{way}"
             folder.mkdir()
             if way == "rows":
                 monkeypatch.setattr("replay.running.may_take_blocks", lambda *_: False)
@@ -254,6 +257,42 @@ def test_replay_in_blocks_writes_what_it_writes_row_by_row(more, both_ways, smal
     assert rows[0] == 0
     assert len(rows[2]) >= 1 + ("-" not in more)
     assert blocks == rows
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
+def test_parquet_comes_in_blocks_too(name, both_ways, tmp_path):
+    rng = np.random.default_rng(1)
+    n = 30_000
+    level = rng.normal(9.0 * (np.arange(n) % 900 < 300), 2.0)
+    level[[5, 700, 12_000]] = [np.nan, 1e151, np.inf]
+    count = pa.array(rng.integers(2**60, size=n), mask=rng.random(n) < 0.1)
+    share = pa.array(rng.random(n), mask=rng.random(n) < 0.1).cast(pa.float32())
+    price = pa.array([None if i % 9 == 0 else Decimal(i % 50) / 4 for i in range(n)])
+    when = pa.array(np.arange(n) * 1_000_500, pa.timestamp("us", "UTC"))
+    columns = {"when": when, "level": level, "count": count, "share": share, "price": price}
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table(columns), path, row_group_size=9000)
+    blocks, rows = both_ways(
+        *(path, "--value", "level,count,share,price", "--time", "when", "--on-bad", "missing"),
+        *("--covariance", "diag", "--labels", f"OUT/{name}", "--segments", "OUT/segments.csv"),
+        *("--refused", "OUT/refused.csv"),
+    )
+    assert rows[0] == 0
+    assert len(rows[2]) == 3
+    assert blocks == rows
+
+
+def test_parquet_goes_on_within_a_group(tmp_path):
+    path = tmp_path / "rows.parquet"
+    levels = pa.table({"level": [None, *map(float, range(99))]})
+    parquet.write_table(levels, path, row_group_size=40)
+    source = Files([str(path)], Asked(("level",)))
+    rows, positions, _ = taken(source, source.blocks(16))
+    assert repr(rows) == repr(list(Files([str(path)], Asked(("level",)))))
+    for n, position in positions.items():
+        again = Files([str(path)], Asked(("level",)))
+        again.go_to(position)
+        assert repr(taken(again, again.blocks(30))[0]) == repr(rows[n:])
 
 
 def test_cells_that_need_quotes_get_them(both_ways, tmp_path):
