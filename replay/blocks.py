@@ -37,7 +37,7 @@ class Texts(Protocol):
 
 @dataclass(frozen=True)
 class CutTexts:
-    """Texts cut out of bytes, no cell quoted.
+    """Texts cut out of bytes, without their quotes.
 
     Parameters
     ----------

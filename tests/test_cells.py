@@ -18,7 +18,7 @@ def cut(lines, slots=(0,), numbers=(0,), delimiter=",", decimal="."):
     n, n_slots, n_numbers = data.count(b"\n"), max(slots) + 1, max(numbers) + 1
     starts, ends = np.zeros((n, n_slots), np.int32), np.zeros((n, n_slots), np.int32)
     values, unread = np.zeros((n, n_numbers)), np.zeros(n * n_numbers + 1, np.intp)
-    rows, end, n_unread = _kernel.cut(
+    rows, end, n_unread, _ = _kernel.cut(
         *(data, 0, len(data), ord(delimiter), ord(decimal)),
         *(view(np.array(slots)), view(np.array(numbers)), n_slots, n_numbers),
         *map(view, (starts, ends, values, unread)),
@@ -66,7 +66,10 @@ def test_what_may_be_a_number_is_left(text):
 
 @pytest.mark.parametrize(
     "line",
-    ["", "1", "1,2,3", '"1",2', '1,"2"', "1,2\r\r", "1\r,2", '1,2"', "1," + "2" * 140_000],
+    [
+        *("", "1", "1,2,3", '"1""",2', '1,"2', '1,"2"x', "1,2\r\r", "1\r,2", '1,2"', ' "1",2'),
+        *('"1\n",2', "1," + "2" * 140_000),
+    ],
 )
 def test_a_line_that_is_not_plain_ends_it(line):
     rows, end, cells, values, unread = cut(f"1,2\r\n3,x\n{line}\n5,6\n", (0, 1), (0, 1))
@@ -74,6 +77,15 @@ def test_a_line_that_is_not_plain_ends_it(line):
     assert cells == [["1", "2"], ["3", "x"]]
     assert repr(values) == "[[1.0, 2.0], [3.0, nan]]"
     assert unread == [3]
+
+
+def test_cells_in_quotes_are_what_is_within():
+    lines = '"1.5","x, y"\n"",2\r\n" 3 ","2 000"\r\n'
+    rows, _, cells, values, unread = cut(lines, (0, 1), (0, 1))
+    assert rows == 3
+    assert cells == [["1.5", "x, y"], ["", "2"], [" 3 ", "2 000"]]
+    assert repr(values) == "[[1.5, nan], [nan, 2.0], [3.0, nan]]"
+    assert unread == [1, 5]
 
 
 def test_columns_are_where_they_are_wanted():

@@ -1,7 +1,7 @@
 """Lines of text as cells and numbers, and labelled cells as lines: what a replay reads and writes.
 
-Only what is plain is taken: lines that end in LF or CR LF, cells without quotes, numbers in digits.
-All else is left to whoever asks.
+Only what is plain is taken: lines that end in LF or CR LF, cells without quotes, or in quotes
+without any within, and numbers in digits. All else is left to whoever asks.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def cut(
     ends: cython.int[::1],
     values: cython.double[::1],
     unread: cython.Py_ssize_t[::1],
-) -> tuple[int, int, int]:
+) -> tuple[int, int, int, bool]:
     """Cut lines into cells, and read numbers, from begin until end or a line that is not plain.
 
     Parameters
@@ -110,7 +110,8 @@ def cut(
     Returns
     -------
     tuple
-        Lines taken, where they end, and how many are unread.
+        Lines taken, where they end, how many are unread, and whether there are commas in quotes in
+        cells that are noted.
     """
     row: cython.Py_ssize_t = 0
     place: cython.Py_ssize_t = begin
@@ -121,6 +122,8 @@ def cut(
     n_before: cython.Py_ssize_t = 0
     width: cython.Py_ssize_t = len(slots)
     c: cython.int = 0
+    mark: cython.int
+    commas: cython.bint = False
     digits: cython.ulonglong
     n_digits: cython.int
     exponent: cython.int
@@ -138,14 +141,19 @@ def cut(
             n_before = n_unread
             column = 0
             while column < width:
-                start = at
                 c = data[at]
+                mark = delimiter
+                if c == 34:
+                    mark = 34
+                    at += 1
+                    c = data[at]
+                start = at
                 if numbers[column] >= 0:
                     # as Python's float does, but never across a delimiter
-                    while c == 32 and c != delimiter:
+                    while c == 32 and c != mark:
                         at += 1
                         c = data[at]
-                if numbers[column] >= 0 and c != delimiter and c != 10 and c != 13:
+                if numbers[column] >= 0 and c != mark and c != 10 and c != 13:
                     negative = c == 45
                     if c == 45 or c == 43:
                         at += 1
@@ -189,10 +197,10 @@ def cut(
                             at += 1
                             c = data[at]
                         exponent += -power if seen else power
-                    while c == 32 and c != delimiter:
+                    while c == 32 and c != mark:
                         at += 1
                         c = data[at]
-                    known = known and (c == delimiter or c == 10 or c == 13)
+                    known = known and (c == mark or c == 10 or c == 13)
                     value = scaled(digits, exponent, powers) if known else -1.0
                     if value < 0.0:
                         value = missing
@@ -201,12 +209,21 @@ def cut(
                     values[row * n_numbers + numbers[column]] = -value if negative else value
                 elif numbers[column] >= 0:
                     values[row * n_numbers + numbers[column]] = missing
-                while c != delimiter and c != 10 and c != 13 and c != 34:
+                while c != mark and c != 10 and c != 13 and c != 34:
+                    if c == 44 and slots[column] >= 0:
+                        commas = True
                     at += 1
                     c = data[at]
                 if slots[column] >= 0:
                     starts[row * n_slots + slots[column]] = start
                     ends[row * n_slots + slots[column]] = at
+                if mark == 34:
+                    if c != 34:
+                        break
+                    at += 1
+                    c = data[at]
+                    if c != delimiter and c != 10 and c != 13:
+                        break
                 column += 1
                 if c != delimiter:
                     break
@@ -224,7 +241,7 @@ def cut(
             place = at + 1
             row += 1
             n_before = n_unread
-    return row, place, n_before
+    return row, place, n_before, bool(commas)
 
 
 def joined(

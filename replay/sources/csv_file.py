@@ -181,8 +181,7 @@ class CsvFile(FileSource):
         """The next rows that are plain, up to one that is not."""
         while (cut := self._cut(pieces)) is not None:
             data, all_read = cut.data, self._read_rest(cut, places)
-            bare = self.delimiter == "," or b"," not in data
-            texts = CutTexts(data, cut.starts, cut.ends, time, places, bare)
+            texts = CutTexts(data, cut.starts, cut.ends, time, places, cut.bare)
             block = Block(self._line, self.values, cut.values, texts)
             for first in range(0, len(cut), at_most):
                 part = block.part(first, min(first + at_most, len(cut)))

@@ -17,7 +17,8 @@ from online_gmm import _kernel
 PIECE = 1 << 19
 """Bytes read at a time."""
 WITH_CARE = 100
-"""Lines that are taken as text where one is not plain."""
+"""Lines that are taken as text where one is not plain; of few that are, twice as many each time."""
+MOST_CARE = 8192
 MARK = b"\xef\xbb\xbf"
 """What UTF-8 may begin with."""
 
@@ -58,6 +59,8 @@ class Cut:
         Flat places in values of cells that are yet to be read, ascending.
     begin, end
         Where the first line begins, and the last one ends.
+    bare
+        Whether there is no comma in the cells wanted.
     """
 
     data: bytearray
@@ -67,6 +70,7 @@ class Cut:
     unread: NDArray[np.int64]
     begin: int
     end: int
+    bare: bool
 
     def __len__(self) -> int:
         return len(self.values)
@@ -103,7 +107,7 @@ class Pieces:
         self._data = bytearray()
         self._place = 0
         self._cut: Cut | None = None
-        self._careful = 0
+        self._careful, self._care = 0, WITH_CARE
         self._lines: deque[str] = deque()
         self._thread = ThreadPoolExecutor(1) if ahead else None
         self._next: Future[tuple[bytearray, Cut] | None] | None = None
@@ -171,7 +175,7 @@ class Pieces:
             if cut is None:
                 cut = _cut(self._data, self._place, self._layout)
             if cut.end < len(self._data):
-                self._careful = WITH_CARE
+                self._take_care(len(cut))
             self._place = cut.end
             if len(cut):
                 return cut
@@ -180,7 +184,13 @@ class Pieces:
     def go_back(self, cut: Cut) -> None:
         """Take as text what comes after what is left of the lines that were cut last."""
         self._place = cut.end
-        self._careful = WITH_CARE
+        self._take_care(len(cut))
+
+    def _take_care(self, n_plain: int) -> None:
+        """Take the next lines as text; more of them if only few before were plain."""
+        few = n_plain < self._care
+        self._care = min(2 * self._care, MOST_CARE) if few else WITH_CARE
+        self._careful = self._care
 
     # -- from the stream ------------------------------------------------------------------------
 
@@ -229,13 +239,14 @@ def _cut(data: bytearray, begin: int, layout: Layout) -> Cut:
     starts, ends = (np.empty((n, n_slots), dtype=np.int32) for _ in range(2))
     values = np.empty((n, n_numbers))
     unread = np.empty(n * n_numbers, dtype=np.intp)
-    end, n_unread = begin, 0
+    end, n_unread, commas = begin, 0, False
     if n:
-        n, end, n_unread = _kernel.cut(
+        n, end, n_unread, commas = _kernel.cut(
             data, begin, len(data), ord(layout.delimiter), ord(layout.decimal), slots, numbers,
             n_slots, n_numbers, starts.reshape(-1), ends.reshape(-1), values.reshape(-1), unread,
         )  # fmt: skip
-    return Cut(data, starts[:n], ends[:n], values[:n], unread[:n_unread], begin, end)
+    bare = not commas and (layout.delimiter == "," or b"," not in data)
+    return Cut(data, starts[:n], ends[:n], values[:n], unread[:n_unread], begin, end, bare)
 
 
 def _is_text(data: bytearray) -> bool:

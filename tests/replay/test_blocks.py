@@ -95,6 +95,7 @@ def small_pieces(monkeypatch):
     def set_to(size, careful):
         monkeypatch.setattr(pieces, "PIECE", size)
         monkeypatch.setattr(pieces, "WITH_CARE", careful)
+        monkeypatch.setattr(pieces, "MOST_CARE", 4 * careful)
 
     return set_to
 
@@ -299,10 +300,21 @@ def test_cells_that_need_quotes_get_them(both_ways, tmp_path):
     path = tmp_path / "semicolons.csv"
     lines = [f"{i},5;{i % 7},25" for i in range(500)]
     path.write_text("when;level\n" + "\n".join(lines) + "\n")
-    blocks, rows = both_ways(
-        path, "--value", "level", "--time", "when", "--labels", "OUT/labels.csv", "--regimes", "2"
-    )
+    arguments = ("--value", "level", "--time", "when", "--regimes", "2")
+    blocks, rows = both_ways(path, *arguments, "--labels", "OUT/labels.csv")
     assert b'\n"3,5","3,25",' in rows[2]["labels.csv"]
+    assert blocks == rows
+
+
+@pytest.mark.parametrize("time", ['"May 3, {}"', '"{}"'])
+def test_cells_in_quotes_are_written_as_they_need(time, both_ways, tmp_path):
+    path = tmp_path / "quoted.csv"
+    lines = [f'{time.format(i)},"a, b","{i % 7}.25"' for i in range(500)]
+    path.write_text("when,note,level\n" + "\n".join(lines) + "\n")
+    arguments = ("--value", "level", "--time", "when", "--regimes", "2")
+    blocks, rows = both_ways(path, *arguments, "--labels", "OUT/labels.csv")
+    written = time.format(3) if "," in time else "3"
+    assert f"\n{written},3.25,".encode() in rows[2]["labels.csv"]
     assert blocks == rows
 
 
