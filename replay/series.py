@@ -91,6 +91,16 @@ class LabelledBlock:
     def __len__(self) -> int:
         return len(self.block)
 
+    def row(self, i: int) -> LabelledRow:
+        """One of them, without the segment that it may end."""
+        assignment = Assignment(
+            int(self.labels[i]),
+            float(self.probabilities[i]),
+            float(self.log_densities[i]),
+            bool(self.outliers[i]),
+        )
+        return LabelledRow(self.block.row(i), assignment, bool(self.stretches.changes[i]))
+
     def rows(self) -> Iterator[LabelledRow]:
         """The rows one by one."""
         closed = iter(self.stretches.closed())

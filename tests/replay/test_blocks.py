@@ -1,7 +1,9 @@
 """Rows in blocks are those that come one by one: whatever is in the file, wherever it is cut."""
 
 import gzip
+import itertools
 import random
+import re
 import tracemalloc
 from decimal import Decimal
 
@@ -10,16 +12,17 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from online_gmm import _kernel
-from replay.blocks import Block, rows_in
+from online_gmm import OnlineGMM, _kernel
+from replay.blocks import Block, CutTexts, rows_in
 from replay.fleet import Fleet
 from replay.lines import LEAST, six_digits
 from replay.loop import Loop
+from replay.plot import Picture
 from replay.refusals import Refusals
 from replay.rows import CutOffError, InputError
 from replay.series import Series
 from replay.settings import Settings
-from replay.sinks import File, Labels
+from replay.sinks import File, Labels, Onlooker
 from replay.sources import pieces
 from replay.sources.asked import Asked
 from replay.sources.csv_file import CsvFile, Style
@@ -374,3 +377,24 @@ def test_other_encodings_and_what_rows_are_asked_for_come_one_by_one(tmp_path):
     for more in ({"timed": True}, {"key": "load"}, {"sequence": "load"}):
         source = CsvFile(Input(path), Asked(("level",), "when", **more))
         assert list(source.blocks(10)) == list(source)
+
+
+@pytest.mark.parametrize("sizes", [(1, 3, 700), (5000,), (4001, 12_000, 2, 20_000)])
+def test_a_picture_of_blocks_is_that_of_their_rows(sizes):
+    rng = np.random.default_rng(1)
+    n = 40_000
+    values = rng.normal(9.0 * (np.arange(n) % 700 < 300), 1.0)[:, None]
+    data = bytearray("".join(f"t{i},{x:.4f}\n" for i, (x,) in enumerate(values)).encode())
+    cells = np.array([(at.start(), at.end()) for at in re.finditer(rb"[^,\n]+", data)], np.int32)
+    texts = CutTexts(data, *cells.T.reshape(2, n, 2), 0, (1,), True)
+    whole = Block(2, ("level",), values, texts)
+    model = OnlineGMM(2, seed=1, features=("level",)).warm_start(values[:500])
+    series, by_block, by_row = Series(model), Picture(), Picture()
+    for at, end in itertools.pairwise([0, *np.cumsum(sizes), n]):
+        labelled = series.take_block(whole.part(at, end))
+        by_block.block(labelled)
+        Onlooker.block(by_row, labelled)
+    assert vars(by_block.sample) == vars(by_row.sample)
+    assert vars(by_block.bands) == vars(by_row.bands)
+    assert by_row.sample.times == ("t0", "t39999")
+    assert by_row.bands.n_segments > 100
