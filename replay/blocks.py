@@ -1,10 +1,10 @@
-"""Blocks: many rows of one key at a time, by columns, and the texts that they were cut from."""
+"""Blocks: many rows at a time, by columns, and the texts that they were cut from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,14 @@ BLOCK = 16_384
 """Rows of a block at most."""
 
 
+Rows = slice | NDArray[np.intp]
+"""Which rows: those between two, or by their numbers."""
+
+
 class Texts(Protocol):
     """Times and values of rows as they were written."""
 
-    def part(self, rows: slice) -> Texts:
+    def part(self, rows: Rows) -> Texts:
         """Those of some rows."""
         ...
 
@@ -35,6 +39,14 @@ class Texts(Protocol):
         ...
 
 
+class Places(NamedTuple):
+    """Which of the cells of a row are its time, its key and its values; None if there is none."""
+
+    time: int | None
+    key: int | None
+    values: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class CutTexts:
     """Texts cut out of bytes, without their quotes.
@@ -45,10 +57,8 @@ class CutTexts:
         The bytes, UTF-8.
     starts, ends
         Of each row's cells, shape (n, S), 32-bit.
-    time
-        Which cell is the time; None if there is none.
-    values
-        Which cells are the values, in their order.
+    places
+        Which cells are what.
     bare
         Whether all of them can stand between commas as they are.
     """
@@ -56,32 +66,33 @@ class CutTexts:
     data: bytearray
     starts: NDArray[np.int32]
     ends: NDArray[np.int32]
-    time: int | None
-    values: tuple[int, ...]
+    places: Places
     bare: bool
 
-    def part(self, rows: slice) -> CutTexts:
-        return CutTexts(
-            self.data, self.starts[rows], self.ends[rows], self.time, self.values, self.bare
-        )
+    def part(self, rows: Rows) -> CutTexts:
+        return CutTexts(self.data, self.starts[rows], self.ends[rows], self.places, self.bare)
 
     def time_at(self, row: int) -> str:
-        return "" if self.time is None else self._cell(row, self.time)
+        return "" if self.places.time is None else self._cell(row, self.places.time)
 
     def times(self) -> list[str]:
-        if self.time is None:
-            return [""] * len(self.starts)
-        data = self.data
-        places = zip(
-            self.starts[:, self.time].tolist(), self.ends[:, self.time].tolist(), strict=True
-        )
-        return [data[start:end].decode() for start, end in places]
+        time = self.places.time
+        return [""] * len(self.starts) if time is None else self._column(time)
+
+    def keys(self) -> list[str] | None:
+        """The keys of all rows; None if they have none."""
+        return None if self.places.key is None else self._column(self.places.key)
 
     def values_at(self, row: int) -> tuple[str, ...]:
-        return tuple([self._cell(row, place) for place in self.values])
+        return tuple([self._cell(row, place) for place in self.places.values])
 
     def _cell(self, row: int, place: int) -> str:
         return self.data[self.starts[row, place] : self.ends[row, place]].decode()
+
+    def _column(self, place: int) -> list[str]:
+        data = self.data
+        cells = zip(self.starts[:, place].tolist(), self.ends[:, place].tolist(), strict=True)
+        return [data[start:end].decode() for start, end in cells]
 
 
 @dataclass(frozen=True)
@@ -98,12 +109,15 @@ class Block:
         Shape (n, D), row by row; NaN is a missing one.
     texts
         As they were written.
+    keys
+        Of what each row is a measurement; None if all are of the same.
     """
 
     line: int
     names: tuple[str, ...]
     values: NDArray[np.float64]
     texts: Texts
+    keys: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -111,11 +125,16 @@ class Block:
     def part(self, first: int, end: int) -> Block:
         """The rows from the first to the one before the end."""
         rows = slice(first, end)
-        return Block(self.line + first, self.names, self.values[rows], self.texts.part(rows))
+        keys = None if self.keys is None else self.keys[rows]
+        return Block(self.line + first, self.names, self.values[rows], self.texts.part(rows), keys)
+
+    def key_at(self, i: int) -> str:
+        return "" if self.keys is None else self.keys[i]
 
     def row(self, i: int) -> Row:
         values: dict[Any, float] = dict(zip(self.names, self.values[i].tolist(), strict=True))
-        return Row(self.line + i, self.texts.time_at(i), self.texts.values_at(i), values)
+        texts = self.texts
+        return Row(self.line + i, texts.time_at(i), texts.values_at(i), values, key=self.key_at(i))
 
 
 Item = Block | Row | None

@@ -28,20 +28,18 @@ def can_be_lines(labelled: LabelledBlock) -> bool:
     )
 
 
-def labelled_lines(labelled: LabelledBlock, timed: bool) -> memoryview:
-    """The lines: the time, the values as they were, and what is said of the row.
+def labelled_lines(labelled: LabelledBlock) -> memoryview:
+    """The lines: time, key and values as they were, and what is said of the row.
 
     Parameters
     ----------
     labelled
         Rows that `can_be_lines`.
-    timed
-        Whether their times are written.
     """
     texts = labelled.block.texts
     assert isinstance(texts, CutTexts)
-    time = (texts.time,) if timed and texts.time is not None else ()
-    order = np.array([*time, *texts.values], dtype=np.intp)
+    time, key, values = texts.places
+    order = np.array([p for p in (time, key, *values) if p is not None], dtype=np.intp)
     n, n_slots = texts.starts.shape
     lengths = (texts.ends - texts.starts).sum(axis=0)[order]
     out = bytearray(int(lengths.sum()) + n * (40 + len(order)))

@@ -73,7 +73,7 @@ class Loop:
     flushing
         Whether others wait for what is written, so that it must not be held back.
     by_blocks
-        Whether rows may come in blocks: all are of one key, and its series can take them.
+        Whether rows may come in blocks: series can take them.
 
     Attributes
     ----------
@@ -174,17 +174,22 @@ class Loop:
     def _items(self) -> Iterable[Item]:
         if not self.by_blocks:
             return self.source
+        # those of many keys may have to be taken one by one, and a signal to stop waits for them
+        at_most = BLOCK if self.source.key is None else BLOCK // 2
         # a checkpoint can be made after a block only
-        at_most = BLOCK if self.saving is None else min(BLOCK, self.saving.rows)
-        return items_of(self.source, at_most)
+        return items_of(
+            self.source, at_most if self.saving is None else min(at_most, self.saving.rows)
+        )
 
     def _take_block(self, block: Block) -> None:
-        series, done = self.fleet[""], 0
-        while done < len(block) and not series.takes_blocks:
+        done, ready = 0, self.fleet.takes_block(block)
+        while done < len(block) and not ready:
             self._take(block.row(done))
             done += 1
+            # one series may be by now; with many this is not worth to be asked at every row
+            ready = block.keys is None and self.fleet.takes_block(block)
         if done < len(block):
-            labelled = series.take_block(block.part(done, len(block)))
+            labelled = self.fleet.take_block(block.part(done, len(block)))
             for sink in self.sinks.values():
                 sink.block(labelled)
             self.n_rows += len(labelled)

@@ -154,7 +154,7 @@ def replay_source(
         loop = Loop(source, fleet, sinks, saving, refusals)
         loop.ended = totals_of.add
         loop.flushing = live
-        loop.by_blocks = source.key is None and not live and may_take_blocks(first, manner)
+        loop.by_blocks = not live and lasting.in_memory is None and may_take_blocks(first, manner)
         progress = bar_on(err())
         if lasting.resume and loop.saving is not None and loop.saving.checkpoints.exists:
             loop.resume()

@@ -91,21 +91,20 @@ class LabelledBlock:
     def __len__(self) -> int:
         return len(self.block)
 
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """Those of the assignments."""
+        return self.labels, self.probabilities, self.log_densities, self.outliers
+
     def row(self, i: int) -> LabelledRow:
         """One of them, without the segment that it may end."""
-        assignment = Assignment(
-            int(self.labels[i]),
-            float(self.probabilities[i]),
-            float(self.log_densities[i]),
-            bool(self.outliers[i]),
-        )
+        assignment = Assignment(*(column[i].item() for column in self.columns))
         return LabelledRow(self.block.row(i), assignment, bool(self.stretches.changes[i]))
 
     def rows(self) -> Iterator[LabelledRow]:
         """The rows one by one."""
         closed = iter(self.stretches.closed())
-        columns = (self.labels, self.probabilities, self.log_densities, self.outliers)
-        told = zip(*(column.tolist() for column in columns), strict=True)
+        told = zip(*(column.tolist() for column in self.columns), strict=True)
         for i, (its, change) in enumerate(zip(told, self.stretches.changes.tolist(), strict=True)):
             yield LabelledRow(
                 self.block.row(i), Assignment(*its), change, next(closed) if change else None

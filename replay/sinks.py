@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import msgspec
+import numpy as np
 
 from online_gmm.segments import Segment
 from replay.lines import can_be_lines, labelled_lines
@@ -403,11 +404,12 @@ class Labels(_TableSink):
     def block(self, block: LabelledBlock) -> None:
         if isinstance(self.table, Parquet):
             columns: list[Any] = [block.block.texts.times()] if self._timed else []
+            columns += [] if block.block.keys is None else [block.block.keys]
             columns += list(block.block.values.T)
             told = (block.labels, block.probabilities, block.outliers, block.stretches.changes)
             self.table.put_columns([*columns, *told])
         elif can_be_lines(block):
-            self.table.write_beside(lambda: labelled_lines(block, self._timed))
+            self.table.write_beside(lambda: labelled_lines(block))
         else:
             super().block(block)
 
@@ -427,8 +429,9 @@ class Segments(_TableSink):
         super().__init__(file, columns)
 
     def block(self, block: LabelledBlock) -> None:
-        for segment in block.stretches.closed():
-            self.segment("", segment)
+        ends = np.flatnonzero(block.stretches.changes).tolist()
+        for i, segment in zip(ends, block.stretches.closed(), strict=True):
+            self.segment(block.block.key_at(i), segment)
 
     def segment(self, key: str, segment: Segment) -> None:
         keys = (key,) if self._keyed else ()

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from online_gmm import _kernel
-from replay.blocks import Block, CutTexts
+from replay.blocks import Block, CutTexts, Places
 from replay.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import (
     LOOKED_AT,
@@ -138,14 +138,13 @@ class CsvFile(FileSource):
             or self.encoding != "utf-8-sig"
             or self.delimiter not in PLAIN_DELIMITERS
             or self.timed
-            or self.key is not None
             or asked.sequence is not None
         ):
             yield from self
             return
         from replay.sources.pieces import Pieces
 
-        layout, time, places = self._layout()
+        layout, places = self._layout()
         with self._input.open() as stream:
             # standard input may keep whoever waits for it waiting
             pieces = Pieces(stream, layout, ahead=not self._input.piped)
@@ -154,7 +153,7 @@ class CsvFile(FileSource):
                 rows = self._rows(records)
                 while True:
                     if self._line > 1 or not self._header:
-                        yield from self._cut_blocks(pieces, time, places, at_most)
+                        yield from self._cut_blocks(pieces, places, at_most)
                     for row in rows:
                         yield row
                         if pieces.can_be_cut and not self._fetched and not self._again:
@@ -162,27 +161,29 @@ class CsvFile(FileSource):
                     else:
                         return
 
-    def _layout(self) -> tuple[Layout, int | None, tuple[int, ...]]:
-        """What is wanted of a line: at which places its time and its values are."""
+    def _layout(self) -> tuple[Layout, Places]:
+        """What is wanted of a line, and at which places it is then."""
         from replay.sources.pieces import Layout
 
-        wanted = list(dict.fromkeys([*self.values, *(() if self.time is None else (self.time,))]))
+        others = [name for name in (self.time, self.key) if name is not None]
+        wanted = list(dict.fromkeys([*self.values, *others]))
         slots = tuple(wanted.index(name) if name in wanted else -1 for name in self.columns)
         numbers = tuple(
             self.values.index(name) if name in self.values else -1 for name in self.columns
         )
-        time = None if self.time is None else wanted.index(self.time)
-        places = tuple(wanted.index(name) for name in self.values)
-        return Layout(self.delimiter, self.decimal, slots, numbers), time, places
+        places = Places(
+            None if self.time is None else wanted.index(self.time),
+            None if self.key is None else wanted.index(self.key),
+            tuple(wanted.index(name) for name in self.values),
+        )
+        return Layout(self.delimiter, self.decimal, slots, numbers), places
 
-    def _cut_blocks(
-        self, pieces: Pieces, time: int | None, places: tuple[int, ...], at_most: int
-    ) -> Iterator[Block]:
+    def _cut_blocks(self, pieces: Pieces, places: Places, at_most: int) -> Iterator[Block]:
         """The next rows that are plain, up to one that is not."""
         while (cut := self._cut(pieces)) is not None:
             data, all_read = cut.data, self._read_rest(cut, places)
-            texts = CutTexts(data, cut.starts, cut.ends, time, places, cut.bare)
-            block = Block(self._line, self.values, cut.values, texts)
+            texts = CutTexts(data, cut.starts, cut.ends, places, cut.bare)
+            block = Block(self._line, self.values, cut.values, texts, texts.keys())
             for first in range(0, len(cut), at_most):
                 part = block.part(first, min(first + at_most, len(cut)))
                 last = first + len(part) - 1
@@ -200,18 +201,27 @@ class CsvFile(FileSource):
         except (EOFError, zlib.error) as error:
             raise self._cut_off(error) from None
 
-    def _read_rest(self, cut: Cut, places: tuple[int, ...]) -> bool:
+    def _read_rest(self, cut: Cut, places: Places) -> bool:
         """Read the cells that the kernel left; False if one is bad, and rows end before it."""
+        n = len(cut)
+        if places.key is not None:
+            lacks_key = cut.starts[:, places.key] == cut.ends[:, places.key]
+            if lacks_key.any():
+                n = int(lacks_key.argmax())
         for at in cut.unread.tolist():
-            row, j = divmod(at, len(places))
-            text = cut.data[cut.starts[row, places[j]] : cut.ends[row, places[j]]].decode()
+            row, j = divmod(at, len(places.values))
+            if row >= n:
+                break
+            place = places.values[j]
+            text = cut.data[cut.starts[row, place] : cut.ends[row, place]].decode()
             try:
                 cut.values[row, j] = number(text, self.decimal)
             except ValueError:
                 if text.strip().lower() not in MISSING:
-                    cut.shorten(row)
-                    return False
-        return True
+                    n = row
+        all_good = n == len(cut)
+        cut.shorten(n)
+        return all_good
 
     def _rows(self, records: Iterator[list[str]]) -> Iterator[Row]:
         asked, name = self._asked, self.name

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from replay.blocks import Block
+from replay.blocks import Block, Rows
 from replay.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
 from replay.sources.file_source import FileSource
@@ -193,8 +193,9 @@ class _BatchTexts:
         self._time = time
         self._values = values
 
-    def part(self, rows: slice) -> _BatchTexts:
-        return _BatchTexts(self._batch[rows], self._time, self._values)
+    def part(self, rows: Rows) -> _BatchTexts:
+        batch = self._batch[rows] if isinstance(rows, slice) else self._batch.take(pa.array(rows))
+        return _BatchTexts(batch, self._time, self._values)
 
     def times(self) -> list[str]:
         if self._time is None:

@@ -34,6 +34,7 @@ OPTIONS = {
     "parked": ("labels.csv", ["--in-memory", "2", "--recycle"]),
     "parquet": ("labels.parquet", ["--min-dwell", "3", "--confirm", "2"]),
     "blocks": ("labels.csv", []),
+    "blocks by key": ("labels.csv", ["--key", "device"]),
     "blocks of parquet": ("labels.parquet", ["--confirm", "2"]),
 }
 

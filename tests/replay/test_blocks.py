@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from online_gmm import OnlineGMM, _kernel
-from replay.blocks import Block, CutTexts, rows_in
+from replay.blocks import Block, CutTexts, Places, rows_in
 from replay.fleet import Fleet
 from replay.lines import LEAST, six_digits
 from replay.loop import Loop
@@ -112,7 +112,7 @@ def test_blocks_hold_the_rows_that_come_one_by_one(seed, on_bad, small_pieces, t
     content = random_file(rng, rng.choice([1, 5, 300]), odd)
     path.write_bytes(gzip.compress(content) if seed % 4 == 0 else content)
     small_pieces(rng.choice([16, 100, 1000, 1 << 20]), rng.choice([1, 3, 100]))
-    asked = {"time": None} if seed % 5 == 1 else {}
+    asked = {"time": None} if seed % 5 == 1 else {"key": "note"} if seed % 3 == 1 else {}
     try:
         source, refused = source_of(path, on_bad, **asked)
     except InputError:
@@ -219,7 +219,7 @@ def both_ways(cli, monkeypatch, tmp_path):
             written = {
                 path.name: path.read_bytes()
                 for path in sorted(folder.rglob("*"))
-                if path.is_file() and "state" not in str(path)
+                if path.is_file() and path.name[0] != "." and "state" not in str(path)
             }
             told = result.output.replace(str(folder), "OUT")
             found.append((result.exit_code, told, written))
@@ -260,6 +260,35 @@ def test_replay_in_blocks_writes_what_it_writes_row_by_row(more, both_ways, smal
     )
     assert rows[0] == 0
     assert len(rows[2]) >= 1 + ("-" not in more)
+    assert blocks == rows
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--labels", "OUT/labels.csv", "--segments", "OUT/segments.csv"],
+        ["--labels", "OUT/labels.parquet", "--checkpoint", "OUT/state", "--every-rows", "800"],
+        ["--labels", "OUT/labels.ndjson", "--min-dwell", "4"],
+    ],
+)
+def test_keys_have_series_of_their_own(more, both_ways, small_pieces, tmp_path):
+    small_pieces(20_000, 20)
+    path = tmp_path / "keyed.csv"
+    rng = random.Random(4)
+    lines = []
+    for i in range(9000):
+        # one comes late, one seldom, and one line lacks its key
+        key = rng.choice(["a", "b", "c c", '"d,"'] + ["e"] * (i > 6000))
+        key = "" if i == 4321 else "rare" if i in (2000, 2500) else key
+        level = 9.0 * ((i // 300 + len(key)) % 2)
+        lines.append(f"{i},{rng.gauss(level, 1):.3f},{key},{rng.gauss(-level, 1):.3f}")
+    path.write_text("when,level,device,load\n" + "\n".join(lines))
+    blocks, rows = both_ways(
+        *(path, "--value", "level,load", "--time", "when", "--key", "device", "--regimes", "2"),
+        *("--warm-up", "60", "--on-bad", "skip", *more),
+    )
+    assert rows[0] == 0
+    assert "rows without a key" in rows[1]
     assert blocks == rows
 
 
@@ -374,7 +403,7 @@ def test_other_encodings_and_what_rows_are_asked_for_come_one_by_one(tmp_path):
     source = CsvFile(Input(path), Asked(("level",)), Style(encoding="latin-1"))
     assert [rows_in(item) for item in source.blocks(10)] == [1, 1]
     path.write_text("when,level,load\n1,2,3\n2,2,3\n")
-    for more in ({"timed": True}, {"key": "load"}, {"sequence": "load"}):
+    for more in ({"timed": True}, {"sequence": "load"}):
         source = CsvFile(Input(path), Asked(("level",), "when", **more))
         assert list(source.blocks(10)) == list(source)
 
@@ -386,7 +415,7 @@ def test_a_picture_of_blocks_is_that_of_their_rows(sizes):
     values = rng.normal(9.0 * (np.arange(n) % 700 < 300), 1.0)[:, None]
     data = bytearray("".join(f"t{i},{x:.4f}\n" for i, (x,) in enumerate(values)).encode())
     cells = np.array([(at.start(), at.end()) for at in re.finditer(rb"[^,\n]+", data)], np.int32)
-    texts = CutTexts(data, *cells.T.reshape(2, n, 2), 0, (1,), True)
+    texts = CutTexts(data, *cells.T.reshape(2, n, 2), Places(0, None, (1,)), True)
     whole = Block(2, ("level",), values, texts)
     model = OnlineGMM(2, seed=1, features=("level",)).warm_start(values[:500])
     series, by_block, by_row = Series(model), Picture(), Picture()
