@@ -78,7 +78,7 @@ class RegimeChange:
 
 
 @dataclass(frozen=True)
-class Stretches:
+class Segmentation:
     """What came of many labelled points.
 
     Parameters
@@ -270,7 +270,7 @@ class Segmenter(base.Clusterer, Writable):
         labels: NDArray[np.int64],
         probabilities: NDArray[np.float64],
         times: Sequence[Any] | None = None,
-    ) -> Stretches:
+    ) -> Segmentation:
         """Take in points whose labels are known already, as `segment_one` does of each in turn.
 
         Parameters
@@ -286,7 +286,7 @@ class Segmenter(base.Clusterer, Writable):
 
         Returns
         -------
-        Stretches
+        Segmentation
             Where changes were reported, and the segments that they completed.
 
         Notes
@@ -321,7 +321,7 @@ class Segmenter(base.Clusterer, Writable):
                 rows.append(self.closed)
             done += 1
         if done == n:
-            return Stretches(changes, lambda: rows)
+            return Segmentation(changes, lambda: rows)
         return self._take_runs(X, names, labels, probabilities, times, changes, rows, done)
 
     @property
@@ -346,7 +346,7 @@ class Segmenter(base.Clusterer, Writable):
         changes: NDArray[np.bool_],
         rows: list[Segment],
         done: int,
-    ) -> Stretches:
+    ) -> Segmentation:
         """The points from done on, run by run: each run of a label is a segment."""
         run = self._run
         assert run is not None
@@ -419,7 +419,7 @@ class Segmenter(base.Clusterer, Writable):
         if len(first_of) > 1 or not carried:
             self._settled = _Stretch(last.label, last.first, last.start)
         self._run = last
-        return Stretches(changes, closed)
+        return Segmentation(changes, closed)
 
     def finish(self) -> Segment | None:
         """End the stream: the segment in progress, None if there is none.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from online_gmm.segments import Segment, Stretches
+from online_gmm.segments import Segment, Segmentation
 from replay.blocks import Block
 from replay.series import LabelledBlock, Series
 
@@ -99,21 +99,21 @@ class Fleet:
             labelled = self._here[key].take_block(part)
             for column, told in zip(columns, labelled.columns, strict=True):
                 column[rows] = told
-            changes[rows] = labelled.stretches.changes
-            parts.append((rows, labelled.stretches))
+            changes[rows] = labelled.segmentation.changes
+            parts.append((rows, labelled.segmentation))
 
         def closed() -> list[Segment]:
             """Those of all keys, in the order of the rows that ended them."""
             found = [
                 (row, segment)
-                for rows, stretches in parts
+                for rows, segmentation in parts
                 for row, segment in zip(
-                    rows[stretches.changes].tolist(), stretches.closed(), strict=True
+                    rows[segmentation.changes].tolist(), segmentation.closed(), strict=True
                 )
             ]
             return [segment for _, segment in sorted(found, key=itemgetter(0))]
 
-        return LabelledBlock(block, *columns, Stretches(changes, closed))
+        return LabelledBlock(block, *columns, Segmentation(changes, closed))
 
     def __iter__(self) -> Iterator[str]:
         """The keys, in the order they came."""

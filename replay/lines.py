@@ -52,7 +52,7 @@ def labelled_lines(labelled: LabelledBlock) -> memoryview:
         labelled.labels,
         *six_digits(labelled.probabilities),
         labelled.outliers.view(np.uint8),
-        labelled.stretches.changes.view(np.uint8),
+        labelled.segmentation.changes.view(np.uint8),
         out,
     )
     return memoryview(out)[:written]

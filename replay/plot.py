@@ -140,7 +140,7 @@ class Picture(Onlooker):
 
     def block(self, block: LabelledBlock) -> None:
         self.sample.add_block(block)
-        for segment in block.stretches.closed():
+        for segment in block.segmentation.closed():
             self.bands.add(segment)
 
 

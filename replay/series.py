@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from online_gmm import Assignment, OnlineGMM, OnlineHMM
-from online_gmm.segments import Segment, Segmenter, Stretches
+from online_gmm.segments import Segment, Segmentation, Segmenter
 from replay.blocks import Block
 from replay.rows import InputError, Row
 from replay.settings import Model
@@ -77,7 +77,7 @@ class LabelledBlock:
         The rows.
     labels, probabilities, log_densities, outliers
         The columns of their assignments, shape (n,).
-    stretches
+    segmentation
         Where changes of regime are reported, and the segments that they end.
     """
 
@@ -86,7 +86,7 @@ class LabelledBlock:
     probabilities: NDArray[np.float64]
     log_densities: NDArray[np.float64]
     outliers: NDArray[np.bool_]
-    stretches: Stretches
+    segmentation: Segmentation
 
     def __len__(self) -> int:
         return len(self.block)
@@ -99,13 +99,15 @@ class LabelledBlock:
     def row(self, i: int) -> LabelledRow:
         """One of them, without the segment that it may end."""
         assignment = Assignment(*(column[i].item() for column in self.columns))
-        return LabelledRow(self.block.row(i), assignment, bool(self.stretches.changes[i]))
+        return LabelledRow(self.block.row(i), assignment, bool(self.segmentation.changes[i]))
 
     def rows(self) -> Iterator[LabelledRow]:
         """The rows one by one."""
-        closed = iter(self.stretches.closed())
+        closed = iter(self.segmentation.closed())
         told = zip(*(column.tolist() for column in self.columns), strict=True)
-        for i, (its, change) in enumerate(zip(told, self.stretches.changes.tolist(), strict=True)):
+        for i, (its, change) in enumerate(
+            zip(told, self.segmentation.changes.tolist(), strict=True)
+        ):
             yield LabelledRow(
                 self.block.row(i), Assignment(*its), change, next(closed) if change else None
             )
@@ -220,15 +222,15 @@ class Series:
             block.values
         ).T
         labels, outliers = label.astype(np.int64), outlier.astype(bool)
-        stretches = self.segmenter.segment_many(
+        segmentation = self.segmenter.segment_many(
             block.values, block.names, labels, probabilities, _Moments(block, self._n_rows)
         )
         self._n_rows += len(block)
         self.summary.add_many(block.values, labels, outliers)
-        n_changes = int(np.count_nonzero(stretches.changes))
+        n_changes = int(np.count_nonzero(segmentation.changes))
         self.n_changes += n_changes
         self.n_segments += n_changes
-        return LabelledBlock(block, labels, probabilities, log_densities, outliers, stretches)
+        return LabelledBlock(block, labels, probabilities, log_densities, outliers, segmentation)
 
     def finish(self) -> Iterator[LabelledRow]:
         """The rows that still wait, labelled by what there is; ends the last segment."""

@@ -406,7 +406,7 @@ class Labels(_TableSink):
             columns: list[Any] = [block.block.texts.times()] if self._timed else []
             columns += [] if block.block.keys is None else [block.block.keys]
             columns += list(block.block.values.T)
-            told = (block.labels, block.probabilities, block.outliers, block.stretches.changes)
+            told = (block.labels, block.probabilities, block.outliers, block.segmentation.changes)
             self.table.put_columns([*columns, *told])
         elif can_be_lines(block):
             self.table.write_beside(lambda: labelled_lines(block))
@@ -429,8 +429,8 @@ class Segments(_TableSink):
         super().__init__(file, columns)
 
     def block(self, block: LabelledBlock) -> None:
-        ends = np.flatnonzero(block.stretches.changes).tolist()
-        for i, segment in zip(ends, block.stretches.closed(), strict=True):
+        ends = np.flatnonzero(block.segmentation.changes).tolist()
+        for i, segment in zip(ends, block.segmentation.closed(), strict=True):
             self.segment(block.block.key_at(i), segment)
 
     def segment(self, key: str, segment: Segment) -> None:

@@ -397,6 +397,15 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert many < 1.1 * few
 
 
+def test_without_the_compiled_kernel_rows_come_one_by_one(monkeypatch, tmp_path):
+    path = tmp_path / "any.csv"
+    path.write_text("when,level,load\n1,2,3\n2,2,3\n")
+    source, _ = source_of(path, "fail")
+    assert list(map(rows_in, source.blocks(10))) == [1, 1]
+    monkeypatch.setattr(_kernel, "COMPILED", False)
+    assert list(source.blocks(10)) == list(source)
+
+
 def test_other_encodings_and_what_rows_are_asked_for_come_one_by_one(tmp_path):
     path = tmp_path / "any.csv"
     path.write_bytes("when,level,load\n1,2,3\né,2,3\n".encode("latin-1"))
