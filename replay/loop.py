@@ -21,6 +21,10 @@ from replay.sinks import Sink
 
 EVERY = 256
 """Rows between two looks at the clock."""
+WORK = 2**18
+"""Rows of a block, times the square of the number of their values."""
+LEAST_BLOCK = 256
+"""Rows of a block at least, however many values they have."""
 FLUSH_EVERY = 0.1
 """Seconds that a labelled row waits at most for others to be written with."""
 SPARING = 3.0
@@ -174,12 +178,15 @@ class Loop:
     def _items(self) -> Iterable[Item]:
         if not self.by_blocks:
             return self.source
-        # those of many keys may have to be taken one by one, and a signal to stop waits for them
-        at_most = BLOCK if self.source.key is None else BLOCK // 2
-        # a checkpoint can be made after a block only
-        return items_of(
-            self.source, at_most if self.saving is None else min(at_most, self.saving.rows)
-        )
+        # a signal to stop waits for a block to end: rows of many values take longer, and those of
+        # many keys may have to be taken one by one
+        at_most = max(min(BLOCK, WORK // len(self.source.values) ** 2), LEAST_BLOCK)
+        if self.source.key is not None:
+            at_most = min(at_most, BLOCK // 2)
+        if self.saving is not None:
+            # a checkpoint can be made after a block only
+            at_most = min(at_most, self.saving.rows)
+        return items_of(self.source, at_most)
 
     def _take_block(self, block: Block) -> None:
         done, ready = 0, self.fleet.takes_block(block)

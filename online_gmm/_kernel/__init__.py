@@ -1,4 +1,4 @@
-"""The hot loop: Gaussian components that learn a point at a time.
+"""The hot loops: Gaussian components that learn a point at a time, and what brings points to them.
 
 One source, two speeds: Cython compiles these files as they stand, and without a C compiler Python
 runs them as they stand, with the same numbers (``-ffp-contract=off``). The ``.pxd`` beside a file

@@ -25,14 +25,14 @@ def sum_up(
     probability
         One more column, shape (n,).
     starts
-        First rows of the runs, from 0 on, ascending; shape (R,).
+        First rows of the runs, ascending, the first of them 0; shape (R,).
     count, mean, deviations
         Of each run and column, shape (R, D + 1), written in place. What stands there is gone on
         with.
     """
     i: cython.Py_ssize_t
     j: cython.Py_ssize_t
-    run: cython.Py_ssize_t = -1
+    run: cython.Py_ssize_t = 0
     at: cython.Py_ssize_t
     n: cython.Py_ssize_t = len(probability)
     d: cython.Py_ssize_t = len(x) // n if n > 0 else 0

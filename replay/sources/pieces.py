@@ -19,6 +19,8 @@ PIECE = 1 << 19
 WITH_CARE = 100
 """Lines that are taken as text where one is not plain; of few that are, twice as many each time."""
 MOST_CARE = 8192
+MOST = 2**31
+"""Bytes of a piece of which cells can be told apart; only a line can be as long."""
 MARK = b"\xef\xbb\xbf"
 """What UTF-8 may begin with."""
 
@@ -235,7 +237,7 @@ def _cut(data: bytearray, begin: int, layout: Layout) -> Cut:
     slots = np.array(layout.slots, dtype=np.intp)
     numbers = np.array(layout.numbers, dtype=np.intp)
     n_slots, n_numbers = int(slots.max()) + 1, int(numbers.max()) + 1
-    n = data.count(b"\n", begin) if _is_text(data) else 0
+    n = data.count(b"\n", begin) if len(data) < MOST and _is_text(data) else 0
     starts, ends = (np.empty((n, n_slots), dtype=np.int32) for _ in range(2))
     values = np.empty((n, n_numbers))
     unread = np.empty(n * n_numbers, dtype=np.intp)
