@@ -7,8 +7,19 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 PARTS = (
-    *("points", "components", "pace", "stream", "chain", "chain_stream", "windows", "open_chain"),
-    *("runs", "cells"),
+    "points",
+    "memory",
+    "statistics",
+    "components",
+    "pace",
+    "stream",
+    "entry",
+    "chain",
+    "chain_stream",
+    "windows",
+    "open_chain",
+    "runs",
+    "cells",
 )
 
 extensions = cythonize(

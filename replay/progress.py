@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -12,29 +12,26 @@ from rich.progress import Progress as Bar
 from replay.blocks import Item, rows_in
 from replay.rows import Row, Source
 
+T = TypeVar("T", bound=Item)
 EVERY = 1000
 """Rows between two looks at the bar."""
 
 
 class Progress(Protocol):
-    """Passes the rows of a source on, and shows how far it is with so much."""
+    """Passes what comes of a source on, and shows how far it is with so much."""
 
-    def __call__(
-        self, source: Source, what: str, items: Iterable[Item] | None = None
-    ) -> Iterable[Item]:
-        """Pass on these items of the source; all its rows by default."""
-        ...
+    def __call__(self, source: Source, what: str, items: Iterable[T]) -> Iterable[T]: ...
 
 
-def silent(source: Source, what: str, items: Iterable[Item] | None = None) -> Iterable[Item]:
+def silent(source: Source, what: str, items: Iterable[T]) -> Iterable[T]:
     """Show nothing."""
-    return source if items is None else items
+    return items
 
 
 def bar_on(console: Console) -> Progress:
     """A progress bar, or nothing if the console is no terminal."""
 
-    def watched(source: Source, what: str, items: Iterable[Item] | None = None) -> Iterator[Item]:
+    def watched(source: Source, what: str, items: Iterable[T]) -> Iterator[T]:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -45,7 +42,7 @@ def bar_on(console: Console) -> Progress:
             # by bytes: the number of rows is not known beforehand
             task = bar.add_task(what, total=source.size, rows=0, rate=0.0)
             n, shown = 0, -EVERY
-            for item in source if items is None else items:
+            for item in items:
                 if item is None or n - shown >= EVERY:
                     rate = n / max(bar.tasks[task].elapsed or 0.0, 1e-9)
                     bar.update(task, completed=source.done, rows=n, rate=rate)
@@ -58,4 +55,4 @@ def bar_on(console: Console) -> Progress:
 
 def rows_of(progress: Progress, source: Source, what: str) -> Iterator[Row]:
     """The rows of a source that has always one to hand on."""
-    return (row for row in progress(source, what) if isinstance(row, Row))
+    return (row for row in progress(source, what, source) if row is not None)
