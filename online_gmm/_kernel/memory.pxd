@@ -3,7 +3,7 @@ cimport cython
 
 cdef class Memory:
     cdef double *start
-    cdef Py_ssize_t size
+    cdef Py_ssize_t extent
     cdef Py_ssize_t used
 
     @cython.final

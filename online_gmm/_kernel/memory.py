@@ -28,11 +28,11 @@ class Memory:
     """
 
     start: cython.p_double
-    size: cython.Py_ssize_t
+    extent: cython.Py_ssize_t
     used: cython.Py_ssize_t
 
     def __init__(self, size: int) -> None:
-        self.size = size
+        self.extent = size
         self.used = 0
         if cython.compiled:
             self.start = cython.cast(cython.p_double, PyMem_Calloc(size + 1, 8))
@@ -48,8 +48,8 @@ class Memory:
     def piece(self, n: cython.Py_ssize_t) -> cython.p_double:
         """The next n doubles; they live as long as the block."""
         self.used += n
-        if self.used > self.size:
-            raise MemoryError(f"{self.used} doubles are asked of a block of {self.size}")
+        if self.used > self.extent:
+            raise MemoryError(f"{self.used} doubles are asked of a block of {self.extent}")
         if cython.compiled:
             return self.start + (self.used - n)
         else:
