@@ -19,6 +19,8 @@ PARTS = (
     "chain_stream",
     "windows",
     "open_chain",
+    "runs",
+    "cells",
 )
 
 extensions = cythonize(

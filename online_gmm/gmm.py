@@ -465,6 +465,102 @@ class OnlineGMM(EMLearner):
         components.maximise()
         return components
 
+    def assign_then_learn_many(self, X: Any) -> Any:
+        """Label each row, learn it, and go on to the next: `assign_one`, then `learn_one`.
+
+        What is said of a row is known from those before it (Dawid 1984 calls this prequential), and
+        the model is as after `learn_many`. Rows of the warm start get the answer of a model that
+        has not started. Late rows that are skipped are labelled all the same.
+
+        Parameters
+        ----------
+        X
+            Rows, as a frame or an array of shape (n, D).
+
+        Returns
+        -------
+        frame or numpy.ndarray
+            What `assign_many` returns: label, probability, log density (nats) and outlier flag. A
+            frame like the one that came in with these columns, or an array of shape (n, 4).
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of `learn_many`; then no row is learnt.
+
+        Notes
+        -----
+        Cost per row: two E-steps and the learning, O(K D^2).
+
+        References
+        ----------
+        Dawid, A. P. (1984). Statistical theory: the prequential approach. Journal of the Royal
+        Statistical Society A 147(2), 278-292.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from online_gmm import OnlineGMM
+        >>> rng = np.random.default_rng(1)
+        >>> X = rng.normal(rng.choice([0.0, 9.0], size=1000), 1.0)
+        >>> model, ahead = OnlineGMM(2, warm_up=100, seed=1), OnlineGMM(2, warm_up=100, seed=1)
+        >>> told = model.assign_then_learn_many(X)
+        >>> for x in X[:999]:
+        ...     ahead.learn_one({0: x})
+        >>> bool((told[999] == ahead.assign_one({0: X[999]})).all()), model.n_points
+        (True, 1000)
+        """
+        table = self._table(X)
+        keep = self._in_time(table)
+        n = len(table)
+        told = {
+            "label": np.zeros(n, dtype=np.int64),
+            "probability": np.full(n, 1.0 / self._k),
+            "log_density": np.full(n, np.nan),
+            "outlier": np.zeros(n, dtype=bool),
+        }
+        done = 0
+        while self._stream is None and done < n:
+            if keep is None or keep[done]:
+                at = math.nan if table.times is None else float(table.times[done])
+                self._keep(dict(zip(table.names, table.values[done].tolist(), strict=True)), at)
+            done += 1
+        if self._stream is not None and done < n:
+            rows = table.select(self._names)
+            learnt = n - done if keep is None else int(np.count_nonzero(keep[done:]))
+            self.n_unknown += learnt * len(set(table.names) - set(self._names))
+            late = [] if keep is None else (np.flatnonzero(~keep[done:]) + done).tolist()
+            values, times = view(rows), None if table.times is None else view(table.times)
+            for i in [*late, n]:
+                self._assign_then_learn(values, done, i, times, told)
+                if i < n:
+                    x = dict(zip(self._names, rows[i].tolist(), strict=True))
+                    for column, value in zip(told.values(), self.assign_one(x), strict=True):
+                        column[i] = value
+                done = i + 1
+        return table.frame(told)
+
+    def _assign_then_learn(
+        self,
+        rows: memoryview,
+        done: int,
+        end: int,
+        times: memoryview | None,
+        told: dict[str, NDArray[Any]],
+    ) -> None:
+        """Rows from done on, none of them late."""
+        stream = self._stream
+        assert stream is not None
+        answers = [view(told[name]) for name in ("label", "probability", "log_density")]
+        answers.append(view(told["outlier"].view(np.uint8)))
+        while done < end:
+            stop = stream.label_and_learn(rows, done, end, times, *answers)
+            if self.recycle:
+                told["label"][done:stop] = self._numbers[told["label"][done:stop]]
+            done = stop
+            if stream.is_due:
+                self._attend()
+
     # -- as bytes ------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from river import base
 
 from online_gmm import _kernel
+from online_gmm.frames import view
 from online_gmm.gmm import OnlineGMM
 from online_gmm.learner import Learner
 from online_gmm.state import KINDS, Writable, instance, load, plain, writable
@@ -72,6 +75,22 @@ class RegimeChange:
     after: int
     confidence: float
     delay: int
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What came of many labelled points.
+
+    Parameters
+    ----------
+    changes
+        At which of them a change of regime was reported, shape (n,).
+    closed
+        Gives the segments that these changes completed, in order, as long as the times are there.
+    """
+
+    changes: NDArray[np.bool_]
+    closed: Callable[[], list[Segment]]
 
 
 @writable
@@ -245,6 +264,164 @@ class Segmenter(base.Clusterer, Writable):
         point = self._point(x, t)
         self._begin_point()
         self._take(point, label, probability)
+
+    def segment_many(
+        self,
+        X: NDArray[np.float64],
+        names: Sequence[Hashable],
+        labels: NDArray[np.int64],
+        probabilities: NDArray[np.float64],
+        times: Sequence[Any] | None = None,
+    ) -> Segmentation:
+        """Take in points whose labels are known already, as `segment_one` does of each in turn.
+
+        Parameters
+        ----------
+        X
+            Points, shape (n, D); NaN is a missing value, none is beyond 1e150 in magnitude.
+        names
+            Of the features, D of them.
+        labels, probabilities
+            Of the points, shape (n,).
+        times
+            Their times, of which only those of the first and last points of segments are looked at.
+
+        Returns
+        -------
+        Segmentation
+            Where changes were reported, and the segments that they completed.
+
+        Notes
+        -----
+        With ``confirm`` and ``min_dwell`` of 1 the points are passed over by the kernel, O(D) a
+        point, and a segment costs more only if it is asked for; otherwise one by one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from online_gmm import OnlineGMM
+        >>> from online_gmm.segments import Segmenter
+        >>> X = np.array([[1.0], [3.0], [7.0], [8.0], [2.0]])
+        >>> labels, sure = np.array([0, 0, 1, 1, 0]), np.full(5, 0.9)
+        >>> found = Segmenter(OnlineGMM(2)).segment_many(X, ["x"], labels, sure)
+        >>> found.changes
+        array([False, False,  True, False,  True])
+        >>> [(segment.start, segment.end, segment.mean["x"]) for segment in found.closed()]
+        [(0, 1, 2.0), (2, 3, 7.5)]
+        """
+        n = len(X)
+        changes = np.zeros(n, dtype=bool)
+        rows: list[Segment] = []
+        at_once = self.min_dwell == self.confirm == 1
+        done = 0
+        while done < n and not (at_once and self._goes_on_by_runs):
+            x = dict(zip(names, X[done].tolist(), strict=True))
+            t = None if times is None else times[done]
+            self.segment_one(x, int(labels[done]), float(probabilities[done]), t)
+            changes[done] = self.change is not None
+            if self.closed is not None:
+                rows.append(self.closed)
+            done += 1
+        if done == n:
+            return Segmentation(changes, lambda: rows)
+        return self._take_runs(X, names, labels, probabilities, times, changes, rows, done)
+
+    @property
+    def _goes_on_by_runs(self) -> bool:
+        """Whether there is a run of the regime itself, and nothing before it in its segment."""
+        settled, run = self._settled, self._run
+        return (
+            settled is not None
+            and run is not None
+            and self._candidate is None
+            and settled.n == 0
+            and settled.label == run.label
+        )
+
+    def _take_runs(
+        self,
+        X: NDArray[np.float64],
+        names: Sequence[Hashable],
+        labels: NDArray[np.int64],
+        probabilities: NDArray[np.float64],
+        times: Sequence[Any] | None,
+        changes: NDArray[np.bool_],
+        rows: list[Segment],
+        done: int,
+    ) -> Segmentation:
+        """The points from done on, run by run: each run of a label is a segment."""
+        run = self._run
+        assert run is not None
+        assert run.label is not None
+        n, offset = len(X), self._n_points - done
+        changes[done:] = labels[done:] != np.concatenate([[run.label], labels[done:-1]])
+        first_of = np.concatenate([[done], np.flatnonzero(changes[done:]) + done])
+        # the run under way goes on with the first points, or with none
+        if changes[done]:
+            first_of = first_of[1:]
+        carried = not changes[done]
+        shape = (len(first_of), len(names) + 1)
+        count = np.zeros(shape, dtype=np.int64)
+        mean, deviations = np.full(shape, np.nan), np.full(shape, np.nan)
+        if carried:
+            known = [*(run.features.get(name) for name in names), run.certainty.get(run.label)]
+            for j, moments in enumerate(known):
+                if moments is not None:
+                    count[0, j], mean[0, j], deviations[0, j] = moments.state()
+        _kernel.sum_up(
+            view(X[done:]),
+            view(probabilities[done:]),
+            view(first_of - done),
+            view(count),
+            view(mean),
+            view(deviations),
+        )
+
+        def time_of(point: int) -> Any:
+            return point + offset if times is None else times[point]
+
+        def stretch_of(i: int) -> _Stretch:
+            """The i-th of these runs, from where it begins."""
+            begin, end = int(first_of[i]), int(first_of[i + 1]) if i + 1 < len(first_of) else n
+            if i == 0 and carried:
+                result = _Stretch(run.label, run.first, run.start)
+                result.n = run.n
+            else:
+                result = _Stretch(int(labels[begin]), begin + offset, time_of(begin))
+            label = result.label
+            assert label is not None
+            result.n += end - begin
+            result.end = time_of(end - 1)
+            result.counts[label] = result.n
+            *its, sure = (
+                _moments_from_state(row)
+                for row in zip(
+                    count[i].tolist(), mean[i].tolist(), deviations[i].tolist(), strict=True
+                )
+            )
+            result.features.update(zip(names, its, strict=True))
+            result.certainty[label] = sure
+            return result
+
+        def closed() -> list[Segment]:
+            ended = [] if carried else [run]
+            ended += [stretch_of(i) for i in range(len(first_of) - 1)]
+            return [*rows, *(stretch.segment() for stretch in ended)]
+
+        last = stretch_of(len(first_of) - 1)
+        self._n_points += n - done
+        self.change = self.closed = None
+        if changes[-1]:
+            before = stretch_of(len(first_of) - 2) if len(first_of) > 1 else run
+            self.closed = before.segment()
+            assert before.label is not None
+            assert last.label is not None
+            sure = last.certainty[last.label].mean
+            self.change = RegimeChange(last.start, before.label, last.label, sure, 0)
+        if len(first_of) > 1 or not carried:
+            self._settled = _Stretch(last.label, last.first, last.start)
+        self._run = last
+        return Segmentation(changes, closed)
 
     def finish(self) -> Segment | None:
         """End the stream: the segment in progress, None if there is none.

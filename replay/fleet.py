@@ -5,9 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
-from replay.series import Series
+import numpy as np
+
+from online_gmm.segments import Segment, Segmentation
+from replay.blocks import Block
+from replay.series import LabelledBlock, Series
+
+WORTH = 64
+"""Rows of each key in a block, on average, for which it is worth to take them by keys."""
 
 
 class Fleet:
@@ -62,6 +70,50 @@ class Fleet:
         elif self._at_most is not None:
             self._here.move_to_end(key)
         return series
+
+    def takes_block(self, block: Block) -> bool:
+        """Whether the series of its rows can take them together."""
+        if block.keys is None:
+            return self[""].takes_blocks
+        keys = set(block.keys)
+        return len(block) >= WORTH * len(keys) and all(
+            key in self._here and self._here[key].takes_blocks for key in keys
+        )
+
+    def take_block(self, block: Block) -> LabelledBlock:
+        """Label rows and learn them, each by the series of its key."""
+        if block.keys is None:
+            return self[""].take_block(block)
+        places: dict[str, list[int]] = {}
+        for i, key in enumerate(block.keys):
+            places.setdefault(key, []).append(i)
+        n = len(block)
+        columns = (
+            np.empty(n, dtype=np.int64), np.empty(n), np.empty(n), np.empty(n, dtype=bool)
+        )  # fmt: skip
+        changes = np.empty(n, dtype=bool)
+        parts = []
+        for key, its in places.items():
+            rows = np.array(its)
+            part = Block(0, block.names, block.values[rows], block.texts.part(rows))
+            labelled = self._here[key].take_block(part)
+            for column, told in zip(columns, labelled.columns, strict=True):
+                column[rows] = told
+            changes[rows] = labelled.segmentation.changes
+            parts.append((rows, labelled.segmentation))
+
+        def closed() -> list[Segment]:
+            """Those of all keys, in the order of the rows that ended them."""
+            found = [
+                (row, segment)
+                for rows, segmentation in parts
+                for row, segment in zip(
+                    rows[segmentation.changes].tolist(), segmentation.closed(), strict=True
+                )
+            ]
+            return [segment for _, segment in sorted(found, key=itemgetter(0))]
+
+        return LabelledBlock(block, *columns, Segmentation(changes, closed))
 
     def __iter__(self) -> Iterator[str]:
         """The keys, in the order they came."""

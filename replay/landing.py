@@ -149,7 +149,7 @@ def land_source(source: Source, path: Path, rows: int, seconds: float, refusals:
         refusals.go_on()
         landing = Landing(source, folder, refusals, rows, seconds)
         progress = bar_on(err())
-        landing.run(lambda its: progress(its, "landing"))
+        landing.run(lambda its: progress(its, "landing", its))
         refusals.finish()
     console = out()
     console.print(source.name, style="bold", soft_wrap=True)

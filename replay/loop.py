@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from online_gmm.segments import Segment
+from replay.blocks import BLOCK, Block, Item, items_of
 from replay.checkpoint import Checkpoints, Standing
 from replay.fleet import Fleet
 from replay.refusals import Refusals
@@ -18,6 +19,10 @@ from replay.stopping import signals_noted
 
 EVERY = 256
 """Rows between two looks at the clock."""
+WORK = 2**18
+"""Rows of a block, times the square of the number of their values."""
+LEAST_BLOCK = 256
+"""Rows of a block at least, however many values they have."""
 FLUSH_EVERY = 0.1
 """Seconds that a labelled row waits at most for others to be written with."""
 SPARING = 3.0
@@ -69,6 +74,8 @@ class Loop:
         Called with each key and its series when the source has ended.
     flushing
         Whether others wait for what is written, so that it must not be held back.
+    by_blocks
+        Whether rows may come in blocks: series can take them.
 
     Attributes
     ----------
@@ -87,6 +94,7 @@ class Loop:
     refusals: Refusals = field(default_factory=Refusals)
     ended: Callable[[str, Series], object] = lambda key, series: None
     flushing: bool = False
+    by_blocks: bool = False
     n_rows: int = 0
     stopped_by: int | None = None
     cut_off: CutOffError | None = None
@@ -100,23 +108,25 @@ class Loop:
         for sink in self.sinks.values():
             sink.begin()
 
-    def run(self, watch: Callable[[Source], Iterable[Row | None]] = iter) -> None:
+    def run(self, watch: Callable[[Iterable[Item]], Iterable[Item]] = iter) -> None:
         """Go through the source, from where it stands to its end or a signal to stop.
 
-        A signal is heeded between two rows. If checkpoints are made, one is made then, and rows
-        that wait go on waiting; if not, a live source has come to its end, and others break off. At
-        the end of the source, and where it is cut off, rows that wait are labelled by what there
-        is.
+        A signal is heeded between two rows, or blocks. If checkpoints are made, one is made then,
+        and rows that wait go on waiting; if not, a live source has come to its end, and others
+        break off. At the end of the source, and where it is cut off, rows that wait are labelled by
+        what there is.
         """
         self._saved = self.n_rows, time.monotonic()
         with signals_noted(self):
             try:
-                for row in watch(self.source):
-                    if row is not None:
-                        self._take(row)
+                for item in watch(self._items()):
+                    if isinstance(item, Block):
+                        self._take_block(item)
+                    elif item is not None:
+                        self._take(item)
                         if self.n_rows % EVERY and self.stopped_by is None:
                             continue
-                    self._look_up(idle=row is None)
+                    self._look_up(idle=item is None)
                     if self.stopped_by is not None:
                         if self.saving is None and self.flushing:
                             break
@@ -162,6 +172,32 @@ class Loop:
         except InputError as error:
             raise _RowError(f"{self.source.name}, {error}") from None
         self.n_rows += 1
+
+    def _items(self) -> Iterable[Item]:
+        if not self.by_blocks:
+            return self.source
+        # a signal to stop waits for a block to end: rows of many values take longer, and those of
+        # many keys may have to be taken one by one
+        at_most = max(min(BLOCK, WORK // len(self.source.values) ** 2), LEAST_BLOCK)
+        if self.source.key is not None:
+            at_most = min(at_most, BLOCK // 2)
+        if self.saving is not None:
+            # a checkpoint can be made after a block only
+            at_most = min(at_most, self.saving.rows)
+        return items_of(self.source, at_most)
+
+    def _take_block(self, block: Block) -> None:
+        done, ready = 0, self.fleet.takes_block(block)
+        while done < len(block) and not ready:
+            self._take(block.row(done))
+            done += 1
+            # one series may be by now; with many this is not worth to be asked at every row
+            ready = block.keys is None and self.fleet.takes_block(block)
+        if done < len(block):
+            labelled = self.fleet.take_block(block.part(done, len(block)))
+            for sink in self.sinks.values():
+                sink.block(labelled)
+            self.n_rows += len(labelled)
 
     def _hand_on(self, key: str, labelled_row: LabelledRow) -> None:
         if labelled_row.closed is not None:

@@ -25,7 +25,7 @@ from matplotlib.ticker import (
 from online_gmm.segments import Segment
 from replay.check import Comparison, IncrementalComparison, Tolerances
 from replay.rows import InputError
-from replay.series import LabelledRow
+from replay.series import LabelledBlock, LabelledRow
 from replay.settings import Model, labels_of
 from replay.sinks import Onlooker
 
@@ -91,6 +91,15 @@ class Sample:
         self.times = (self.times[0], row.time)
         self._n += 1
 
+    def add_block(self, block: LabelledBlock) -> None:
+        """Add its rows, of which only those at these distances are looked at, and the last one."""
+        before, at = self._n, 0
+        while at < len(block):
+            self.add(block.row(at))
+            at = min(at + self._every - (before + at) % self._every, len(block))
+            self._n = before + at
+        self.times = (self.times[0], block.block.texts.time_at(len(block) - 1))
+
 
 class Bands:
     """Segments, as far as there is room to draw them."""
@@ -128,6 +137,11 @@ class Picture(Onlooker):
 
     def segment(self, key: str, segment: Segment) -> None:
         self.bands.add(segment)
+
+    def block(self, block: LabelledBlock) -> None:
+        self.sample.add_block(block)
+        for segment in block.segmentation.closed():
+            self.bands.add(segment)
 
 
 def draw_series(sample: Sample, bands: Bands, model: Model, title: str, path: Path) -> None:

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from replay.blocks import Item, rows_in
 from replay.rows import Row, Source
 
+T = TypeVar("T", bound=Item)
 EVERY = 1000
 """Rows between two looks at the bar."""
 
-Progress = Callable[[Source, str], Iterable[Row | None]]
-"""Passes the rows of a source on, and shows how far it is with so much."""
+
+class Progress(Protocol):
+    """Passes what comes of a source on, and shows how far it is with so much."""
+
+    def __call__(self, source: Source, what: str, items: Iterable[T]) -> Iterable[T]: ...
 
 
-def silent(source: Source, what: str) -> Iterable[Row | None]:
+def silent(source: Source, what: str, items: Iterable[T]) -> Iterable[T]:
     """Show nothing."""
-    return source
+    return items
 
 
 def bar_on(console: Console) -> Progress:
     """A progress bar, or nothing if the console is no terminal."""
 
-    def watched(source: Source, what: str) -> Iterator[Row | None]:
+    def watched(source: Source, what: str, items: Iterable[T]) -> Iterator[T]:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -35,17 +41,18 @@ def bar_on(console: Console) -> Progress:
         with Bar(*columns, console=console, transient=True) as bar:
             # by bytes: the number of rows is not known beforehand
             task = bar.add_task(what, total=source.size, rows=0, rate=0.0)
-            n = 0
-            for row in source:
-                if row is None or n % EVERY == 0:
+            n, shown = 0, -EVERY
+            for item in items:
+                if item is None or n - shown >= EVERY:
                     rate = n / max(bar.tasks[task].elapsed or 0.0, 1e-9)
                     bar.update(task, completed=source.done, rows=n, rate=rate)
-                n += row is not None
-                yield row
+                    shown = n
+                n += rows_in(item)
+                yield item
 
     return watched if console.is_terminal else silent
 
 
 def rows_of(progress: Progress, source: Source, what: str) -> Iterator[Row]:
     """The rows of a source that has always one to hand on."""
-    return (row for row in progress(source, what) if row is not None)
+    return (row for row in progress(source, what, source) if row is not None)

@@ -23,7 +23,7 @@ from replay.options import Lasting
 from replay.progress import bar_on
 from replay.refusals import Refusals
 from replay.rows import InputError, Source
-from replay.series import Manner, Series
+from replay.series import Manner, Series, may_take_blocks
 from replay.settings import Settings
 from replay.sinks import File, Segments, Sink, labels_sink
 from replay.tables import (
@@ -154,6 +154,7 @@ def replay_source(
         loop = Loop(source, fleet, sinks, saving, refusals)
         loop.ended = totals_of.add
         loop.flushing = live
+        loop.by_blocks = not live and lasting.in_memory is None and may_take_blocks(first, manner)
         progress = bar_on(err())
         if lasting.resume and loop.saving is not None and loop.saving.checkpoints.exists:
             loop.resume()
@@ -165,7 +166,7 @@ def replay_source(
             series = Series(first, manner)
             loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
         else:
-            loop.run(lambda rows: progress(rows, "streaming"))
+            loop.run(lambda items: progress(source, "streaming", items))
         broken_off = loop.stopped_by is not None and not live and lasting.folder is None
         if page is not None and outputs.report is not None and not broken_off:
             its_series = {"": series} if smooth else None

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import Assignment, OnlineGMM, OnlineHMM
-from online_gmm.segments import Segment, Segmenter
+from online_gmm.segments import Segment, Segmentation, Segmenter
+from replay.blocks import Block
 from replay.rows import InputError, Row
 from replay.settings import Model
 from replay.summary import Chronicle, Summary
@@ -63,6 +64,66 @@ class LabelledRow(NamedTuple):
     assignment: Assignment
     change: bool = False
     closed: Segment | None = None
+
+
+@dataclass(frozen=True)
+class LabelledBlock:
+    """Rows of a block, what the model said of each, and what that means for the segments.
+
+    Parameters
+    ----------
+    block
+        The rows.
+    labels, probabilities, log_densities, outliers
+        The columns of their assignments, shape (n,).
+    segmentation
+        Where changes of regime are reported, and the segments that they end.
+    """
+
+    block: Block
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    log_densities: NDArray[np.float64]
+    outliers: NDArray[np.bool_]
+    segmentation: Segmentation
+
+    def __len__(self) -> int:
+        return len(self.block)
+
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """Those of the assignments."""
+        return self.labels, self.probabilities, self.log_densities, self.outliers
+
+    def row(self, i: int) -> LabelledRow:
+        """One of them, without the segment that it may end."""
+        assignment = Assignment(*(column[i].item() for column in self.columns))
+        return LabelledRow(self.block.row(i), assignment, bool(self.segmentation.changes[i]))
+
+    def rows(self) -> Iterator[LabelledRow]:
+        """The rows one by one."""
+        closed = iter(self.segmentation.closed())
+        told = zip(*(column.tolist() for column in self.columns), strict=True)
+        for i, (its, change) in enumerate(
+            zip(told, self.segmentation.changes.tolist(), strict=True)
+        ):
+            yield LabelledRow(
+                self.block.row(i), Assignment(*its), change, next(closed) if change else None
+            )
+
+
+class _Moments(Sequence[tuple[int, str]]):
+    """Number and time of each row of a block, as a series tells them."""
+
+    def __init__(self, block: Block, n_before: int) -> None:
+        self._block = block
+        self._n_before = n_before
+
+    def __len__(self) -> int:
+        return len(self._block)
+
+    def __getitem__(self, i: Any) -> Any:
+        return self._n_before + i + 1, self._block.texts.time_at(i)
 
 
 class Series:
@@ -147,6 +208,28 @@ class Series:
             model.warm_start()
         if full or model.is_started:
             yield from self._release()
+
+    @property
+    def takes_blocks(self) -> bool:
+        """Whether rows can come in blocks by now."""
+        return may_take_blocks(self.model, self.manner) and self.model.is_started
+
+    def take_block(self, block: Block) -> LabelledBlock:
+        """Label rows and learn them, as `take` does one after the other; they wait for none."""
+        assert isinstance(self.model, OnlineGMM)
+        label, probabilities, log_densities, outlier = self.model.assign_then_learn_many(
+            block.values
+        ).T
+        labels, outliers = label.astype(np.int64), outlier.astype(bool)
+        segmentation = self.segmenter.segment_many(
+            block.values, block.names, labels, probabilities, _Moments(block, self._n_rows)
+        )
+        self._n_rows += len(block)
+        self.summary.add_many(block.values, labels, outliers)
+        n_changes = int(np.count_nonzero(segmentation.changes))
+        self.n_changes += n_changes
+        self.n_segments += n_changes
+        return LabelledBlock(block, labels, probabilities, log_densities, outliers, segmentation)
 
     def finish(self) -> Iterator[LabelledRow]:
         """The rows that still wait, labelled by what there is; ends the last segment."""
@@ -307,6 +390,11 @@ class Series:
         known = self.model.look_back(rows)
         assert known is not None
         return row, assignment._replace(label=known.label, probability=known.probability)
+
+
+def may_take_blocks(model: Model, manner: Manner) -> bool:
+    """Whether a series of this model can take rows in blocks, once it has started."""
+    return isinstance(model, OnlineGMM) and not model.recycle and manner.max_gap is None
 
 
 def by_what_is_known(rows: Sequence[Row], model: Model) -> Iterator[Assignment]:

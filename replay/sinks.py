@@ -10,14 +10,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import msgspec
+import numpy as np
 
 from online_gmm.segments import Segment
+from replay.lines import can_be_lines, labelled_lines
 from replay.rows import InputError, Source
-from replay.series import LabelledRow
+from replay.series import LabelledBlock, LabelledRow
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+Buffer = bytes | memoryview
 ADDED = ("label", "probability", "outlier", "change")
 """The columns that the labels have beyond those of the input."""
 PARQUET = (".parquet", ".pq")
@@ -40,6 +46,10 @@ class Sink(Protocol):
 
     def segment(self, key: str, segment: Segment) -> None: ...
 
+    def block(self, block: LabelledBlock) -> None:
+        """Take the rows of a block, and the segments that they end."""
+        ...
+
     def flush(self) -> None:
         """Let others see what was written so far."""
         ...
@@ -59,6 +69,23 @@ class Sink(Protocol):
     def close(self) -> None:
         """Let go of what is open; what is not finished stays as it is, or goes."""
         ...
+
+
+class RowByRow:
+    """What takes a block as its rows and segments, in order."""
+
+    def row(self, labelled_row: LabelledRow) -> None:
+        """Take a labelled row."""
+
+    def segment(self, key: str, segment: Segment) -> None:
+        """Take a segment."""
+
+    def block(self, block: LabelledBlock) -> None:
+        """Take the rows of a block, and the segments that they end."""
+        for labelled_row in block.rows():
+            if labelled_row.closed is not None:
+                self.segment(labelled_row.row.key, labelled_row.closed)
+            self.row(labelled_row)
 
 
 class File:
@@ -84,6 +111,8 @@ class File:
         self.lasting = lasting
         self.piped = str(path) == "-" or (path.exists() and not path.is_file())
         self._part: Path | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._writing: Future[None] | None = None
         if str(path) == "-":
             self._file: BinaryIO = sys.stdout.buffer
             return
@@ -101,7 +130,24 @@ class File:
         except OSError as error:
             raise self._refused(error) from None
 
+    def write_beside(self, data: Callable[[], Buffer]) -> None:
+        """Write what a call gives, in a thread; what goes wrong is raised by what is done next."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._wait()
+        self._thread = self._thread or ThreadPoolExecutor(1)
+        self._writing = self._thread.submit(lambda: self._write(data()))
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
     def write(self, data: bytes) -> None:
+        self._wait()
+        self._write(data)
+
+    def _write(self, data: Buffer) -> None:
         try:
             self._file.write(data)
         except BrokenPipeError:
@@ -110,6 +156,7 @@ class File:
             raise self._refused(error) from None
 
     def flush(self) -> None:
+        self._wait()
         try:
             self._file.flush()
         except BrokenPipeError:
@@ -130,6 +177,7 @@ class File:
 
     def go_to(self, position: int | None) -> None:
         """Cut it back to so many bytes."""
+        self._wait()
         if position is None or self.piped:
             return
         length = self._file.seek(0, os.SEEK_END)
@@ -157,6 +205,8 @@ class File:
 
     def close(self) -> None:
         """Let go of it; what has not been put in its place goes."""
+        if self._thread is not None:
+            self._thread.shutdown()
         if self._file is sys.stdout.buffer:
             return
         with suppress(OSError):
@@ -187,6 +237,7 @@ class Csv:
         self._names = list(columns)
         self.put: Callable[[Sequence[object]], object]
         self.put = csv.writer(_Encoded(file), lineterminator="\n").writerow
+        self.write_beside = file.write_beside
         self.flush = file.flush
         self.position = file.position
         self.go_to = file.go_to
@@ -238,18 +289,25 @@ class Parquet:
         if len(self._cells) == BATCH:
             self._put_aside()
 
+    def put_columns(self, columns: Sequence[Any]) -> None:
+        """Put many rows: a list of texts or an array for each column; NaN is a missing value."""
+        self._put_aside()
+        self._write(columns, nan_is_missing=True)
+
     def _put_aside(self) -> None:
+        if self._cells:
+            self._write(list(zip(*self._cells, strict=True)))
+            self._cells.clear()
+
+    def _write(self, columns: Sequence[Any], nan_is_missing: bool = False) -> None:
         import pyarrow as pa
 
-        if not self._cells:
-            return
-        columns = [
-            pa.array(column, field.type)
-            for column, field in zip(zip(*self._cells, strict=True), self._schema, strict=True)
+        arrays = [
+            pa.array(column, field.type, from_pandas=nan_is_missing)
+            for column, field in zip(columns, self._schema, strict=True)
         ]
-        data = pa.record_batch(columns, self._schema).serialize().to_pybytes()
+        data = pa.record_batch(arrays, self._schema).serialize().to_pybytes()
         self._aside.write(LENGTH.pack(len(data)) + data)
-        self._cells.clear()
 
     def flush(self) -> None:
         """Nothing: nobody can read it before its end."""
@@ -274,11 +332,12 @@ class Parquet:
                 rows.append(batch)
                 table = pa.Table.from_batches(rows)
                 while len(table) >= GROUP:
-                    writer.write_table(table[:GROUP], GROUP)
+                    # in one piece: pages must not end where batches did
+                    writer.write_table(table[:GROUP].combine_chunks(), GROUP)
                     table = table[GROUP:]
                 rows = table.to_batches()
             if rows:
-                writer.write_table(pa.Table.from_batches(rows), GROUP)
+                writer.write_table(pa.Table.from_batches(rows).combine_chunks(), GROUP)
         self._file.finish()
         self._aside.close()
         if not self._file.lasting:
@@ -299,7 +358,7 @@ class Parquet:
             self._aside.path.unlink(missing_ok=True)
 
 
-class _TableSink:
+class _TableSink(RowByRow):
     """A sink that is a table."""
 
     def __init__(self, file: File, columns: Mapping[str, type], form: str | None = None) -> None:
@@ -311,12 +370,6 @@ class _TableSink:
         self.go_to = self.table.go_to
         self.finish = self.table.finish
         self.close = self.table.close
-
-    def row(self, labelled_row: LabelledRow) -> None:
-        """Take a labelled row."""
-
-    def segment(self, key: str, segment: Segment) -> None:
-        """Take a segment."""
 
 
 class Labels(_TableSink):
@@ -348,6 +401,18 @@ class Labels(_TableSink):
             told = (label, f"{probability:.6g}", int(outlier), int(change))
             self.table.put((*time, *key, *row.texts, *told))
 
+    def block(self, block: LabelledBlock) -> None:
+        if isinstance(self.table, Parquet):
+            columns: list[Any] = [block.block.texts.times()] if self._timed else []
+            columns += [] if block.block.keys is None else [block.block.keys]
+            columns += list(block.block.values.T)
+            told = (block.labels, block.probabilities, block.outliers, block.segmentation.changes)
+            self.table.put_columns([*columns, *told])
+        elif can_be_lines(block):
+            self.table.write_beside(lambda: labelled_lines(block))
+        else:
+            super().block(block)
+
 
 class Segments(_TableSink):
     """Segments; their start and end are times as they stand in the input, or rows without."""
@@ -363,6 +428,11 @@ class Segments(_TableSink):
             columns |= {f"mean_{name}": float, f"sd_{name}": float}
         super().__init__(file, columns)
 
+    def block(self, block: LabelledBlock) -> None:
+        ends = np.flatnonzero(block.segmentation.changes).tolist()
+        for i, segment in zip(ends, block.segmentation.closed(), strict=True):
+            self.segment(block.block.key_at(i), segment)
+
     def segment(self, key: str, segment: Segment) -> None:
         keys = (key,) if self._keyed else ()
         when = (moment[self._timed] for moment in (segment.start, segment.end))
@@ -375,7 +445,7 @@ class Segments(_TableSink):
         self.table.put((*keys, *when, segment.label, segment.n, probability, *told))
 
 
-class Lines:
+class Lines(RowByRow):
     """Labelled rows as JSON, one object a line."""
 
     def __init__(self, file: File, source: Source) -> None:
@@ -432,17 +502,11 @@ def _named(name: str | None) -> tuple[str, ...]:
     return () if name is None else (name,)
 
 
-class Onlooker:
+class Onlooker(RowByRow):
     """A sink that keeps what it sees in memory, of which nothing lasts."""
 
     def begin(self) -> None:
         """Nothing."""
-
-    def row(self, labelled_row: LabelledRow) -> None:
-        """See a labelled row."""
-
-    def segment(self, key: str, segment: Segment) -> None:
-        """See a segment."""
 
     def flush(self) -> None:
         """Nothing."""

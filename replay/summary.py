@@ -6,8 +6,14 @@ import math
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from online_gmm import Assignment, ComponentEvent, OnlineGMM
 from replay.rows import Row
+
+LONGEST = 2**40
+"""No segment is as long as this."""
 
 
 class Summary:
@@ -43,6 +49,35 @@ class Summary:
             self.close()
             self._label = assignment.label
             self._length = 1
+
+    def add_many(
+        self,
+        values: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        outliers: NDArray[np.bool_],
+    ) -> None:
+        """Take in many rows, as `add` does one after the other."""
+        n = len(labels)
+        self.n_rows += n
+        self.n_outliers += int(np.count_nonzero(outliers))
+        self.n_missing += int(np.count_nonzero(np.isnan(values)))
+        starts = np.concatenate([[0], np.flatnonzero(labels[1:] != labels[:-1]) + 1])
+        lengths = np.diff(np.concatenate([starts, [n]]))
+        if labels[0] != self._label:
+            self.close()
+            self._label = int(labels[0])
+        if len(starts) == 1:
+            self._length += n
+            return
+        lengths[0] += self._length
+        # label and length in one number: pairs of two sort slowly
+        codes = labels[starts[:-1]] * LONGEST + lengths[:-1]
+        found, first, counts = np.unique(codes, return_index=True, return_counts=True)
+        # in the order in which they have come first, as one by one
+        for i in np.argsort(first).tolist():
+            label, length = divmod(int(found[i]), LONGEST)
+            self.lengths[label][length] += int(counts[i])
+        self._label, self._length = int(labels[-1]), int(lengths[-1])
 
     def close(self) -> None:
         """End the segment under way."""

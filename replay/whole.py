@@ -47,7 +47,7 @@ def labelled_as_a_whole(
     known = _Values()
     learner = Series(model, series.manner)
     loop = Loop(source, Fleet(lambda: learner, _not_parked), {"values": known})
-    loop.run(lambda rows: progress(rows, "learning"))
+    loop.run(lambda items: progress(source, "learning", items))
     if loop.cut_off is not None:
         raise loop.cut_off
     assignments = as_a_whole(

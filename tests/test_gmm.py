@@ -320,6 +320,58 @@ def test_assign_many_is_repeated_assign_one():
     assert isinstance(model.assign_many(pl.DataFrame(frame.to_dict("list"))), pl.DataFrame)
 
 
+AHEAD = {
+    **{kind: {"covariance_type": kind} for kind in TYPES},
+    "many labels": {"n_components": 12},
+    "auto": {"n_components": "auto", "max_components": 4},
+    "last iterate": {"average": False},
+    "recycled": {"recycle": True, "step_size": HalfLife(points=40.0)},
+    "half-life of time": {"step_size": HalfLife(seconds=90.0), "time": "t"},
+    "late": {"time": "t", "late": "skip"},
+}
+
+
+@pytest.mark.parametrize("name", AHEAD)
+def test_assign_then_learn_many_is_assign_one_and_learn_one_in_turn(name, compiled):
+    settings = {"n_components": 3, "warm_up": 80, "seed": 1, **AHEAD[name]}
+    X = blobs(2500 if compiled else 420, 3, seed=3, missing=0.05)
+    X[[20, 200]] = np.nan
+    X[210] *= 1e4
+    X[250:] += 25.0
+    frame = pd.DataFrame(X, columns=list("abc"))
+    if "time" in settings:
+        frame["t"] = np.cumsum(np.random.default_rng(1).exponential(1.0, len(X)))
+    if settings.get("late") == "skip":
+        frame.loc[[33, 150, 300], "t"] = 0.0
+    one, told = OnlineGMM(**settings), []
+    for x in frame.to_dict("records"):
+        told.append(one.assign_one(x))
+        one.learn_one(x)
+    assert sum(row.outlier for row in told) >= (name != "recycled")
+    assert one.n_late == (3 if name == "late" else 0)
+    assert bool(one.events) == (name == "recycled")
+    # the points kept were fitted again more than once
+    assert name in ("recycled", "half-life of time") or one._refit_at >= len(X)
+    for cuts in ([0, len(X)], [0, 40, 80, 81, 300, 301, len(X)]):
+        many = OnlineGMM(**settings)
+        tables = [many.assign_then_learn_many(frame[i:j]) for i, j in itertools.pairwise(cuts)]
+        table = pd.concat(tables)
+        assert list(table.index) == list(frame.index)
+        rows = [tuple(row) for row in table.itertuples(index=False)]
+        assert repr(rows) == repr([tuple(row) for row in told])
+        assert many.to_bytes() == one.to_bytes()
+
+
+def test_assign_then_learn_many_refuses_all_or_nothing():
+    model, X = started(n=250)
+    before = model.to_bytes()
+    X[200, 1] = math.inf
+    with pytest.raises(ValueError, match="row 200: feature 'b' is inf"):
+        model.assign_then_learn_many(pd.DataFrame(X, columns=["a", "b"]))
+    assert model.to_bytes() == before
+    assert model.assign_then_learn_many(X[:200]).shape == (200, 4)
+
+
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_repeated_values_do_not_collapse_a_stream(covariance_type):
     """The 50 points with their thirteen equal values, over and over."""

@@ -562,3 +562,37 @@ def test_clones_start_afresh_and_copies_go_on_the_same():
         segmenter.learn_one(x)
         copied.learn_one(x)
         assert segmenter.current == copied.current
+
+
+@pytest.mark.parametrize(("min_dwell", "confirm"), [(1, 1), (4, 1), (1, 3), (6, 2)])
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+def test_segment_many_is_segment_one_of_each_in_turn(min_dwell, confirm, timed, seed):
+    rng = np.random.default_rng(seed)
+    n = 300
+    labels = rng.integers(3, size=n)[np.maximum.accumulate(np.arange(n) * (rng.random(n) < 0.3))]
+    probabilities = np.where(rng.random(n) < 0.05, np.nan, rng.random(n))
+    X = rng.normal(size=(n, 2)) * 10.0 ** rng.integers(-3, 9)
+    X[rng.random((n, 2)) < 0.1] = np.nan
+    times = [f"t{i}" for i in range(n)] if timed else None
+    one, many = (Segmenter(OnlineGMM(2), min_dwell=min_dwell, confirm=confirm) for _ in range(2))
+    cuts = sorted({0, n, *rng.integers(n, size=5).tolist()})
+    ends = set(rng.choice(cuts, 1).tolist()) if seed % 2 else set()
+    for begin, end in itertools.pairwise(cuts):
+        changes, closed = [], []
+        for i in range(begin, end):
+            x = dict(zip("ab", X[i].tolist(), strict=True))
+            one.segment_one(x, int(labels[i]), float(probabilities[i]), times and times[i])
+            changes.append(one.change is not None)
+            closed += [] if one.closed is None else [one.closed]
+        rows = slice(begin, end)
+        found = many.segment_many(
+            X[rows], ["a", "b"], labels[rows], probabilities[rows], times and times[rows]
+        )
+        assert found.changes.tolist() == changes
+        assert repr(found.closed()) == repr(closed)
+        assert repr((many.change, many.closed)) == repr((one.change, one.closed))
+        assert repr(many.current) == repr(one.current)
+        assert many.to_bytes() == one.to_bytes()
+        if end in ends:
+            assert repr(many.finish()) == repr(one.finish())

@@ -1,4 +1,4 @@
-"""The hot loop: Gaussian components that learn a point at a time.
+"""The hot loops: Gaussian components that learn a point at a time, and what brings points to them.
 
 One source, two speeds: Cython compiles these files as they stand, and without a C compiler Python
 runs them as they stand, with the same numbers (``-ffp-contract=off``). The ``.pxd`` beside a file
@@ -7,6 +7,7 @@ entry ``[k, i, j]`` stands at ``(k * D + i) * D + j``. The caller guarantees fin
 ``LARGEST`` in magnitude; NaN stands for a missing value.
 """
 
+from online_gmm._kernel.cells import cut, joined
 from online_gmm._kernel.chain import Chain, chain_from_state
 from online_gmm._kernel.chain_stream import ChainStream, chain_stream_from_state
 from online_gmm._kernel.components import (
@@ -20,6 +21,7 @@ from online_gmm._kernel.components import (
 from online_gmm._kernel.entry import Entry
 from online_gmm._kernel.open_chain import OpenChain, open_chain_from_state
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, real, whole
+from online_gmm._kernel.runs import sum_up
 from online_gmm._kernel.statistics import Statistics
 from online_gmm._kernel.stream import Stream, stream_from_state
 from online_gmm._kernel.windows import (
@@ -65,11 +67,14 @@ __all__ = [
     "chain_stream_from_state",
     "columns_of",
     "components_from_state",
+    "cut",
     "fill",
     "first_refused",
+    "joined",
     "open_chain_from_state",
     "real",
     "stream_from_state",
+    "sum_up",
     "whole",
     "windows_from_state",
 ]

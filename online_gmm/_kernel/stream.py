@@ -411,6 +411,55 @@ class Stream(Memory):
         self.busy = False
         return i
 
+    def label_and_learn(
+        self,
+        x: cython.double[::1],
+        begin: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        times: cython.double[::1] | None,
+        labels: cython.Py_ssize_t[::1],
+        probability: cython.double[::1],
+        log_density: cython.double[::1],
+        outlier: cython.uchar[::1],
+    ) -> int:
+        """Learn points as `learn` does, each labelled first by what is reported at that moment.
+
+        Answers are those of `assign_one`, written in place. Returns where it stopped.
+        """
+        i: cython.Py_ssize_t = begin
+        k: cython.Py_ssize_t
+        label: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.iterate.n_features
+        missing: cython.double = float("nan")
+        untimed: cython.bint = times is None
+        rows: cython.p_double = first(x)
+        seconds: cython.p_double = first(x if times is None else times)
+        told: Components = self.reported()
+        self.make_room(end - begin)
+        self.busy = True
+        with cython.nogil:
+            while i < end:
+                if self.unread:
+                    self.report.read_out()
+                    self.unread = False
+                told.take_point(rows, i * d)
+                told.e_step()
+                label = 0
+                for k in range(1, told.n_components):
+                    if told.resp[k] > told.resp[label]:
+                        label = k
+                labels[i] = label
+                probability[i] = told.resp[label]
+                log_density[i] = told.log_density()
+                outlier[i] = told.distance > self.gates[told.observed]
+                self.iterate.take_point(rows, i * d)
+                self.learn_point(missing if untimed else seconds[i])
+                i += 1
+                if self.n >= self.due:
+                    break
+        self.busy = False
+        return i
+
     @cython.ccall
     def learn_one(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
         """Learn a mapping. Of its features how many are not named; -1 - that if work is due."""

@@ -16,7 +16,7 @@ from online_gmm.segments import Segment
 from replay.mqtt.broker import PATIENCE, Broker
 from replay.rows import InputError, Source
 from replay.series import LabelledRow
-from replay.sinks import as_message
+from replay.sinks import RowByRow, as_message
 
 AT_MOST = 1000
 """Messages on their way."""
@@ -26,7 +26,7 @@ IN_TOPICS = re.compile(r"[/+#\0]")
 """What a key cannot bring into a topic."""
 
 
-class MqttSink:
+class MqttSink(RowByRow):
     """Publishes labelled rows as JSON, with QoS 1; a `Sink`.
 
     What was published after the last checkpoint is published again after a crash. A broker that

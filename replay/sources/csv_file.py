@@ -9,12 +9,14 @@ import math
 import re
 import zlib
 from collections import deque
-from collections.abc import Generator, Hashable, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from online_gmm import _kernel
+from replay.blocks import Block, CutTexts, Places
 from replay.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import (
     LOOKED_AT,
@@ -28,9 +30,14 @@ from replay.sources.asked import (
 from replay.sources.file_source import FileSource
 from replay.sources.reading import Input, digest
 
+if TYPE_CHECKING:
+    from replay.sources.pieces import Cut, Layout, Pieces
+
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 """What stands for a missing value, in any case."""
 DELIMITERS = (",", ";", "\t", "|")
+PLAIN_DELIMITERS = frozenset({*DELIMITERS, " "})
+"""Those that are no part of a number."""
 WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 """A number with a decimal comma; or with a comma between thousands."""
 FIRST = 200
@@ -101,6 +108,7 @@ class CsvFile(FileSource):
         self._again: deque[str] = deque()
         self._broken: str | None = None
         self._start: dict[str, Any] | None = None
+        self._is_empty = True
         self.encoding = self._find_encoding(style.encoding)
         self._header = style.header
         # what is known of the format while it is found out
@@ -116,6 +124,106 @@ class CsvFile(FileSource):
             asked.clock.look_at(cells[place] for cells in self._first_rows() if len(cells) > place)
 
     def __iter__(self) -> Iterator[Row]:
+        with self._opened() as text, closing(self._records(text)) as records:
+            yield from self._rows(records)
+
+    def blocks(self, at_most: int) -> Iterator[Block | Row]:
+        """The same rows, many at a time where they are plain and nobody asks for more than values.
+
+        Where the kernel is not compiled, and for encodings other than UTF-8, they come one by one.
+        """
+        asked = self._asked
+        if (
+            not _kernel.COMPILED
+            or self.encoding != "utf-8-sig"
+            or self.delimiter not in PLAIN_DELIMITERS
+            or self.timed
+            or asked.sequence is not None
+        ):
+            yield from self
+            return
+        from replay.sources.pieces import Pieces
+
+        layout, places = self._layout()
+        with self._input.open() as stream:
+            # standard input may keep whoever waits for it waiting
+            pieces = Pieces(stream, layout, ahead=not self._input.piped)
+            with closing(pieces), closing(self._records(pieces)) as records:
+                self._begin(pieces.skip)
+                rows = self._rows(records)
+                while True:
+                    if self._line > 1 or not self._header:
+                        yield from self._cut_blocks(pieces, places, at_most)
+                    for row in rows:
+                        yield row
+                        if pieces.can_be_cut and not self._fetched and not self._again:
+                            break
+                    else:
+                        return
+
+    def _layout(self) -> tuple[Layout, Places]:
+        """What is wanted of a line, and at which places it is then."""
+        from replay.sources.pieces import Layout
+
+        others = [name for name in (self.time, self.key) if name is not None]
+        wanted = list(dict.fromkeys([*self.values, *others]))
+        slots = tuple(wanted.index(name) if name in wanted else -1 for name in self.columns)
+        numbers = tuple(
+            self.values.index(name) if name in self.values else -1 for name in self.columns
+        )
+        places = Places(
+            None if self.time is None else wanted.index(self.time),
+            None if self.key is None else wanted.index(self.key),
+            tuple(wanted.index(name) for name in self.values),
+        )
+        return Layout(self.delimiter, self.decimal, slots, numbers), places
+
+    def _cut_blocks(self, pieces: Pieces, places: Places, at_most: int) -> Iterator[Block]:
+        """The next rows that are plain, up to one that is not."""
+        while (cut := self._cut(pieces)) is not None:
+            data, all_read = cut.data, self._read_rest(cut, places)
+            texts = CutTexts(data, cut.starts, cut.ends, places, cut.bare)
+            block = Block(self._line, self.values, cut.values, texts, texts.keys())
+            for first in range(0, len(cut), at_most):
+                part = block.part(first, min(first + at_most, len(cut)))
+                last = first + len(part) - 1
+                end = data.index(b"\n", int(cut.ends[last].max()))
+                self._last = data[data.rfind(b"\n", 0, end) + 1 : end].decode()
+                self._line = part.line + len(part)
+                self._is_empty = False
+                yield part
+            if not all_read:
+                pieces.go_back(cut)
+
+    def _cut(self, pieces: Pieces) -> Cut | None:
+        try:
+            return pieces.cut()
+        except (EOFError, zlib.error) as error:
+            raise self._cut_off(error) from None
+
+    def _read_rest(self, cut: Cut, places: Places) -> bool:
+        """Read the cells that the kernel left; False if one is bad, and rows end before it."""
+        n = len(cut)
+        if places.key is not None:
+            lacks_key = cut.starts[:, places.key] == cut.ends[:, places.key]
+            if lacks_key.any():
+                n = int(lacks_key.argmax())
+        for at in cut.unread.tolist():
+            row, j = divmod(at, len(places.values))
+            if row >= n:
+                break
+            place = places.values[j]
+            text = cut.data[cut.starts[row, place] : cut.ends[row, place]].decode()
+            try:
+                cut.values[row, j] = number(text, self.decimal)
+            except ValueError:
+                if text.strip().lower() not in MISSING:
+                    n = row
+        all_good = n == len(cut)
+        cut.shorten(n)
+        return all_good
+
+    def _rows(self, records: Iterator[list[str]]) -> Iterator[Row]:
         asked, name = self._asked, self.name
         places = [self.columns.index(name) for name in self.values]
         targets = list(zip(self.values, places, strict=True))
@@ -128,76 +236,74 @@ class CsvFile(FileSource):
         seconds: float | None = None
         number_of: int | None = None
         whose = ""
-        is_empty = self._start is None
         fetched = self._fetched
         n_blank = 0
-        with self._opened() as text, closing(self._records(text)) as records:
-            if self._line == 1 and self._header:
-                next(records)
-                self._pass(len(fetched))
-            for cells in records:
-                if len(cells) != width or n_blank:
-                    if not cells and self._broken is None:
-                        # at the end of a file blank lines mean nothing
-                        n_blank += 1
-                        continue
-                    for _ in range(n_blank):
-                        if width > 1:
-                            asked.refuse(self._blank_line(), name, self._line, BLANK, "")
-                            self._pass(1)
-                            continue
-                        # in a file of one column this is how a missing value looks
-                        line = self._pass(1)
-                        yield Row(line, "", ("",), {self.values[0]: math.nan})
-                    n_blank, is_empty = 0, False
-                    if len(cells) != width:
-                        self._refuse_line(*self._wrong(cells))
-                        continue
-                is_empty = False
-                line, content = self._line, fetched[0]
-                if len(fetched) > 1:
-                    content = "".join(fetched)
-                if "\ufffd" in content or "\0" in content:
-                    self._refuse_line(UNREADABLE, self._unreadable(content))
-                    continue
-                values: dict[Hashable, float] = {}
-                try:
-                    for column, place in targets:
-                        cell = cells[place]
-                        try:
-                            value = float(cell.replace(",", ".") if decimal_comma else cell)
-                            if (
-                                not -LARGEST <= value <= LARGEST
-                                or "_" in cell
-                                or (decimal_comma and "." in cell)
-                            ):
-                                value = number(cell, self.decimal)
-                        except ValueError:
-                            value = self._missing(cell, line, column)
-                        values[column] = value
-                    if timed and time is not None:
-                        seconds = self._seconds(cells[time], line)
-                    if key is not None:
-                        whose = self._whose(cells[key], line)
-                    if sequence is not None:
-                        number_of = self._number(cells[sequence], line)
-                except _CellError as bad:
-                    asked.refuse(bad.error, name, line, bad.reason, content.rstrip("\r\n"))
-                    self._pass(len(fetched))
-                    continue
-                self._line, self._last = line + len(fetched), fetched[-1]
-                fetched.clear()
-                yield Row(
-                    line,
-                    "" if time is None else cells[time],
-                    tuple([cells[place] for place in places]),
-                    values,
-                    seconds,
-                    whose,
-                    number_of,
-                )
+        if self._line == 1 and self._header:
+            next(records)
             self._pass(len(fetched))
-        if is_empty:
+        for cells in records:
+            if len(cells) != width or n_blank:
+                if not cells and self._broken is None:
+                    # at the end of a file blank lines mean nothing
+                    n_blank += 1
+                    continue
+                for _ in range(n_blank):
+                    if width > 1:
+                        asked.refuse(self._blank_line(), name, self._line, BLANK, "")
+                        self._pass(1)
+                        continue
+                    # in a file of one column this is how a missing value looks
+                    line = self._pass(1)
+                    yield Row(line, "", ("",), {self.values[0]: math.nan})
+                n_blank, self._is_empty = 0, False
+                if len(cells) != width:
+                    self._refuse_line(*self._wrong(cells))
+                    continue
+            self._is_empty = False
+            line, content = self._line, fetched[0]
+            if len(fetched) > 1:
+                content = "".join(fetched)
+            if "\ufffd" in content or "\0" in content:
+                self._refuse_line(UNREADABLE, self._unreadable(content))
+                continue
+            values: dict[Hashable, float] = {}
+            try:
+                for column, place in targets:
+                    cell = cells[place]
+                    try:
+                        value = float(cell.replace(",", ".") if decimal_comma else cell)
+                        if (
+                            not -LARGEST <= value <= LARGEST
+                            or "_" in cell
+                            or (decimal_comma and "." in cell)
+                        ):
+                            value = number(cell, self.decimal)
+                    except ValueError:
+                        value = self._missing(cell, line, column)
+                    values[column] = value
+                if timed and time is not None:
+                    seconds = self._seconds(cells[time], line)
+                if key is not None:
+                    whose = self._whose(cells[key], line)
+                if sequence is not None:
+                    number_of = self._number(cells[sequence], line)
+            except _CellError as bad:
+                asked.refuse(bad.error, name, line, bad.reason, content.rstrip("\r\n"))
+                self._pass(len(fetched))
+                continue
+            self._line, self._last = line + len(fetched), fetched[-1]
+            fetched.clear()
+            yield Row(
+                line,
+                "" if time is None else cells[time],
+                tuple([cells[place] for place in places]),
+                values,
+                seconds,
+                whose,
+                number_of,
+            )
+        self._pass(len(fetched))
+        if self._is_empty:
             raise self._bad(2, self.values[0], "no row follows the header; at least one is needed")
 
     # -- where it is ----------------------------------------------------------------------------
@@ -243,21 +349,31 @@ class CsvFile(FileSource):
     @contextmanager
     def _opened(self) -> Iterator[TextIO]:
         """The file as text, from where it is to be read."""
+        with self._text() as text:
+
+            def skip(n: int) -> tuple[int, str]:
+                read, last = 0, ""
+                for line in islice(text, n):
+                    read, last = read + 1, line
+                return read, last
+
+            self._begin(skip)
+            yield text
+
+    def _begin(self, skip: Callable[[int], tuple[int, str]]) -> None:
+        """Be where it is to be read from; ``skip`` passes lines: how many, and the last."""
         start, self._start = self._start, None
+        self._is_empty = start is None
         self._line, self._last, self._broken = 1, "", None
         self._fetched.clear()
         self._again.clear()
-        with self._text() as text:
-            if start is not None and (n := start["lines"]):
-                self._line = n + 1
-                read = 0
-                for self._last in islice(text, n):
-                    read += 1
-                if read < n or digest(self._last.rstrip("\r\n").encode()) != start["last"]:
-                    raise self._input.changed()
-            yield text
+        if start is not None and (n := start["lines"]):
+            self._line = n + 1
+            read, self._last = skip(n)
+            if read < n or digest(self._last.rstrip("\r\n").encode()) != start["last"]:
+                raise self._input.changed()
 
-    def _lines(self, text: TextIO) -> Iterator[str]:
+    def _lines(self, text: Iterable[str]) -> Iterator[str]:
         fetched, again = self._fetched, self._again
         try:
             while True:
@@ -272,10 +388,7 @@ class CsvFile(FileSource):
                 else:
                     return
         except (EOFError, zlib.error) as error:
-            raise CutOffError(
-                f"{self.name}, line {self._line + len(fetched)}: the gzip data is damaged or cut "
-                f"off here ({error}); fetch it again"
-            ) from None
+            raise self._cut_off(error) from None
         except UnicodeError as error:  # UTF-16 without its mark, for one
             raise self._bad(
                 self._line + len(fetched),
@@ -283,7 +396,7 @@ class CsvFile(FileSource):
                 f"the file is not {self.encoding} ({error}); choose another --encoding",
             ) from None
 
-    def _records(self, text: TextIO) -> Generator[list[str], None, None]:
+    def _records(self, text: Iterable[str]) -> Generator[list[str], None, None]:
         """The cells of each record; a blank line has none, nor has one that is broken."""
         while True:
             reader = csv.reader(self._lines(text), delimiter=self.delimiter, strict=True)
@@ -388,6 +501,12 @@ class CsvFile(FileSource):
         }.intersection(names)
 
     # -- what is not as it should be ------------------------------------------------------------
+
+    def _cut_off(self, error: Exception) -> CutOffError:
+        return CutOffError(
+            f"{self.name}, line {self._line + len(self._fetched)}: the gzip data is damaged or cut "
+            f"off here ({error}); fetch it again"
+        )
 
     def _refuse_line(self, reason: str, error: InputError) -> None:
         """Refuse the first line that was fetched, and take the others apart once more.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from replay.blocks import Block, items_of
 from replay.rows import InputError, Row, Source
 from replay.sinks import LINES, PARQUET
 from replay.sources.asked import Asked
@@ -57,12 +58,21 @@ class Files:
         return self._source.name
 
     def __iter__(self) -> Iterator[Row | None]:
+        for source in self._sources():
+            yield from source
+
+    def blocks(self, at_most: int) -> Iterator[Block | Row | None]:
+        """The same rows, in blocks of so many at most where a file can."""
+        for source in self._sources():
+            yield from items_of(source, at_most)
+
+    def _sources(self) -> Iterator[Source]:
         # begins where `go_to` has put it on, and at the first file the next time
         at, self._next = self._next, 0
         for place in range(at, len(self._inputs)):
             if place != self._open_now:
                 self._source = self._opened(place)
-            yield from self._source
+            yield self._source
 
     def _opened(self, at: int) -> Source:
         source, self._open_now = self._inputs[at], at

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyarrow import parquet
 
+from replay.blocks import Block, Rows
 from replay.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
 from replay.sources.file_source import FileSource
@@ -59,8 +63,26 @@ class ParquetFile(FileSource):
         self._row = self._start = 0
 
     def __iter__(self) -> Iterator[Row]:
-        asked = self._asked
-        wanted = [self.time, self.key, asked.sequence, *self.values]
+        for batch in self._batches(BATCH):
+            yield from self._rows(batch)
+
+    def blocks(self, at_most: int) -> Iterator[Block | Row]:
+        """The same rows, many at a time unless more than values is asked for."""
+        if self.timed or self.key is not None or self._asked.sequence is not None:
+            yield from self
+            return
+        for batch in self._batches(at_most):
+            values = np.column_stack([_numbers(batch.column(name)) for name in self.values])
+            if (np.abs(values) > LARGEST).any():
+                yield from self._rows(batch)
+                continue
+            line = self._row + 1
+            self._row += len(batch)
+            yield Block(line, self.values, values, _BatchTexts(batch, self.time, self.values))
+
+    def _batches(self, at_most: int) -> Iterator[Any]:
+        """Record batches of what is asked for, from where it is to be read."""
+        wanted = [self.time, self.key, self._asked.sequence, *self.values]
         names = list(dict.fromkeys(name for name in wanted if name is not None))
         self._row, skipped = self._start, 0
         groups = list(range(len(self._groups)))
@@ -71,11 +93,11 @@ class ParquetFile(FileSource):
             raise self._bad(1, self.values[0], "there are no rows; at least one is needed")
         try:
             with parquet.ParquetFile(self._input.path) as file:
-                for batch in file.iter_batches(BATCH, groups, names):
+                for batch in file.iter_batches(at_most, groups, names):
                     if skip >= len(batch):
                         skip -= len(batch)
                         continue
-                    yield from self._rows(batch[skip:])
+                    yield batch[skip:]
                     skip = 0
         except (pa.ArrowException, OSError) as error:
             raise CutOffError(
@@ -93,7 +115,7 @@ class ParquetFile(FileSource):
         seconds: float | None = None
         for moment, key, number, cells in zip(times, keys, numbers, told, strict=True):
             row = self._row + 1
-            time = "" if moment is None else _text(moment)
+            time = _time_text(moment)
             values: dict[Hashable, float] = {
                 name: math.nan if cell is None else float(cell)
                 for name, cell in zip(self.values, cells, strict=True)
@@ -125,7 +147,7 @@ class ParquetFile(FileSource):
                 self._row = row
                 continue
             self._row = row
-            texts = tuple("" if cell is None or cell != cell else str(cell) for cell in cells)
+            texts = tuple(map(_cell_text, cells))
             whose = "" if self.key is None else _text(key)
             yield Row(row, time, texts, values, seconds, whose, number)
 
@@ -161,6 +183,58 @@ class ParquetFile(FileSource):
 
     def _bad_column(self, column: str, problem: str) -> InputError:
         return InputError(f"{self.name}, column {column!r}: {problem}")
+
+
+class _BatchTexts:
+    """The texts of the rows of a batch, of which those of a column are made when one is wanted."""
+
+    def __init__(self, batch: Any, time: str | None, values: tuple[str, ...]) -> None:
+        self._batch = batch
+        self._time = time
+        self._values = values
+
+    def part(self, rows: Rows) -> _BatchTexts:
+        batch = self._batch[rows] if isinstance(rows, slice) else self._batch.take(pa.array(rows))
+        return _BatchTexts(batch, self._time, self._values)
+
+    def times(self) -> list[str]:
+        if self._time is None:
+            return [""] * len(self._batch)
+        return [_time_text(moment) for moment in _plain(self._batch.column(self._time))]
+
+    def time_at(self, row: int) -> str:
+        return self._times[row]
+
+    def values_at(self, row: int) -> tuple[str, ...]:
+        return self._cells[row]
+
+    @cached_property
+    def _times(self) -> list[str]:
+        return self.times()
+
+    @cached_property
+    def _cells(self) -> list[tuple[str, ...]]:
+        columns = (_plain(self._batch.column(name)) for name in self._values)
+        return [tuple(map(_cell_text, cells)) for cells in zip(*columns, strict=True)]
+
+
+def _numbers(column: Any) -> NDArray[np.float64]:
+    """Numbers as doubles, NaN where there is none."""
+    if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
+        return np.array([np.nan if cell is None else float(cell) for cell in column.to_pylist()])
+    values: NDArray[np.float64] = column.fill_null(0).to_numpy(zero_copy_only=False)
+    values = values.astype(np.float64)
+    if column.null_count:
+        values[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    return values
+
+
+def _time_text(moment: Any) -> str:
+    return "" if moment is None else _text(moment)
+
+
+def _cell_text(cell: Any) -> str:
+    return "" if cell is None or cell != cell else str(cell)
 
 
 def _plain(column: Any) -> list[Any]:

@@ -34,6 +34,9 @@ OPTIONS = {
     "chain": ("labels.csv", ["--persist", "--lag", "7", "--stickiness", "30"]),
     "parked": ("labels.csv", ["--in-memory", "2", "--recycle"]),
     "parquet": ("labels.parquet", ["--min-dwell", "3", "--confirm", "2"]),
+    "blocks": ("labels.csv", []),
+    "blocks by key": ("labels.csv", ["--key", "device"]),
+    "blocks of parquet": ("labels.parquet", ["--confirm", "2"]),
 }
 
 
@@ -60,9 +63,11 @@ def write_rows(path: Path, n: int, seed: int = 1) -> None:
 
 def arguments(rows: Path, folder: Path, name: str) -> list[str]:
     labels, more = OPTIONS[name]
+    # rows that come in blocks are of one series, and their times are not read
+    keyed = [] if name.startswith("blocks") else ["--key", "device", "--late", "skip"]
     return [
-        *("run", str(rows), "--value", "level", "--key", "device", "--time", "t"),
-        *("--late", "skip", "--on-bad", "skip", "--refused", str(folder / "refused.csv")),
+        *("run", str(rows), "--value", "level", "--time", "t", *keyed),
+        *("--on-bad", "skip", "--refused", str(folder / "refused.csv")),
         *("--regimes", "2", "--warm-up", "60", "--labels", str(folder / labels)),
         *("--segments", str(folder / "segments.csv"), "--checkpoint", str(folder / "state")),
         *("--every-rows", "150", "--resume", *more),

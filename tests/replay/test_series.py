@@ -2,12 +2,15 @@
 
 import math
 import random
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
+from replay.blocks import Block
 from replay.fleet import Fleet
 from replay.rows import InputError, Row
-from replay.series import Manner, Series
+from replay.series import Manner, Series, may_take_blocks
 from replay.settings import Settings
 
 VALUES = ("level", "load")
@@ -206,3 +209,59 @@ def test_parked_series_come_back_exact(parking, tmp_path):
     assert few[:2] == everything[:2]
     assert everything[2] == 0
     assert few[2] > 1000
+
+
+@dataclass
+class AsTold:
+    """The texts of rows."""
+
+    rows: list[Row]
+
+    def time_at(self, i):
+        return self.rows[i].time
+
+    def values_at(self, i):
+        return self.rows[i].texts
+
+    def part(self, which):
+        return AsTold(self.rows[which])
+
+
+@pytest.mark.parametrize("name", ["mixture", "half-life"])
+@pytest.mark.parametrize("manner", [{}, {"min_dwell": 3, "confirm": 2}])
+def test_blocks_are_taken_as_their_rows_are(name, manner):
+    rows = [row._replace(seconds=None, sequence=None) for row in rows_of(2500)]
+    values = np.array([list(row.values.values()) for row in rows])
+    values[700] = math.nan
+    values[900:905] *= 1e5
+    for row, its in zip(rows, values.tolist(), strict=True):
+        row.values.update(zip(VALUES, its, strict=True))
+    whole = Block(2, VALUES, values, AsTold(rows))
+    rng = random.Random(1)
+    one, many = series_of(name, **manner), series_of(name, **manner)
+    assert may_take_blocks(many.model, many.manner)
+    assert not many.takes_blocks
+    at = 0
+    while at < 2500:
+        end = min(at + rng.choice([1, 2, 30, 400]), 2500)
+        expected = taken(one, rows[at:end])
+        if many.takes_blocks:
+            labelled = many.take_block(whole.part(at, end))
+            assert len(labelled) == end - at
+            assert repr(list(labelled.rows())) == repr(expected)
+        else:
+            taken(many, rows[at:end])
+        assert many.to_bytes() == one.to_bytes()
+        at = end
+    assert (many.n_segments, many.n_changes) == (one.n_segments, one.n_changes)
+    assert one.n_changes > 20
+    assert one.summary.n_outliers >= (name == "mixture")
+    assert repr(list(many.finish())) == repr(list(one.finish()))
+    assert repr(many.last_segment) == repr(one.last_segment)
+    assert many.summary.state() == one.summary.state()
+
+
+def test_who_takes_no_blocks():
+    for name in ("recycled", "chain", "lagged", "timed"):
+        assert not may_take_blocks(series_of(name).model, Manner())
+    assert not may_take_blocks(series_of().model, Manner(max_gap=1.0))

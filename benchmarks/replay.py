@@ -1,0 +1,199 @@
+"""A replay of a CSV file to labels, beside what it takes only to read the file, and beside river.
+
+``python -m benchmarks.replay``. Rows are labelled before they are learnt, one after the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+from river import cluster, stream
+
+from benchmarks.report import Bars, Row, Section, at_least, at_most, tell
+from benchmarks.timing import Ratio, side_by_side
+from online_gmm import OnlineGMM
+from replay.blocks import BLOCK, Block
+from replay.running import Outputs, replay_source
+from replay.series import Series
+from replay.settings import Settings
+from replay.sinks import File, Labels
+from replay.sources.asked import Asked
+from replay.sources.opening import Files
+
+N = 2_000_000
+N_ALL_DIGITS = 500_000
+N_RIVER = 20_000
+"""Rows that river gets; its time is per row."""
+ROUNDS = 5
+VALUES = ("pressure", "flow", "heat")
+
+
+def write_file(path: Path, n: int, decimals: int | None) -> None:
+    """A time and three values in three regimes that last; None writes all digits there are."""
+    rng = np.random.default_rng(1)
+    begins = np.where(rng.random(n) < 1 / 200, np.arange(n), 0)
+    regime = rng.integers(3, size=n)[np.maximum.accumulate(begins)]
+    X = rng.normal(size=(n, 3)) + rng.normal(0, 4, (3, 3))[regime]
+    if decimals is not None:
+        X = X.round(decimals)
+    columns = {"time": 1_700_000_000 + np.arange(n), **dict(zip(VALUES, X.T, strict=True))}
+    csv.write_csv(pa.table(columns), path, csv.WriteOptions(quoting_style="none"))
+
+
+def timed(step: Callable[[], object], n: int = 1) -> Callable[[], float]:
+    """A side: seconds that a step takes, a row."""
+
+    def side() -> float:
+        begin = time.perf_counter()
+        step()
+        return (time.perf_counter() - begin) / n
+
+    return side
+
+
+def options(path: Path, labels: Path) -> list[str]:
+    return [
+        "run",
+        str(path),
+        "--value",
+        ",".join(VALUES),
+        "--time",
+        "time",
+        "--labels",
+        str(labels),
+    ]
+
+
+def source_of(path: Path) -> Files:
+    return Files([str(path)], Asked(VALUES, "time"))
+
+
+def replayed(path: Path, labels: Path) -> None:
+    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())):
+        replay_source(source_of(path), Settings(), Outputs(labels))
+
+
+def by_process(path: Path, labels: Path) -> None:
+    command = [sys.executable, "-m", "replay", *options(path, labels)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def by_river(path: Path) -> None:
+    model = cluster.KMeans(n_clusters=3, seed=1)
+    converters = dict.fromkeys(VALUES, float)
+    for i, (x, _) in enumerate(stream.iter_csv(path, converters=converters, drop=["time"])):
+        if i == N_RIVER:
+            break
+        model.predict_one(x)
+        model.learn_one(x)
+
+
+def parts(path: Path, labels: Path) -> dict[str, float]:
+    """Seconds of reading, learning and writing, each by itself."""
+    seconds = {}
+    begin = time.perf_counter()
+    items = list(source_of(path).blocks(BLOCK))
+    seconds["reading"] = time.perf_counter() - begin
+    blocks = [item for item in items if isinstance(item, Block)]
+    model = OnlineGMM(features=VALUES, seed=1)
+    begin = time.perf_counter()
+    for block in blocks:
+        model.assign_then_learn_many(block.values)
+    seconds["learning"] = time.perf_counter() - begin
+    series = Series(OnlineGMM(features=VALUES, seed=1).warm_start(blocks[0].values[:200]))
+    source = source_of(path)
+    sink = Labels(File(labels, "--labels", (), lasting=False), source)
+    sink.begin()
+    labelled = [series.take_block(block) for block in blocks]
+    begin = time.perf_counter()
+    for block in labelled:
+        sink.block(block)
+    sink.finish()
+    seconds["writing"] = time.perf_counter() - begin
+    return seconds
+
+
+def case(
+    folder: Path, n: int, decimals: int | None, name: str
+) -> tuple[list[Row], dict[str, Ratio]]:
+    path, labels = folder / "rows.csv", folder / "labels.csv"
+    write_file(path, n, decimals)
+    one_thread = csv.ReadOptions(use_threads=False)
+    sides = {
+        "pyarrow": timed(lambda: csv.read_csv(path), n),
+        "pyarrow, one thread": timed(lambda: csv.read_csv(path, one_thread), n),
+        "replay": timed(lambda: replayed(path, labels), n),
+        "process": timed(lambda: by_process(path, labels), n),
+        "river": timed(lambda: by_river(path), N_RIVER),
+    }
+    times = side_by_side(sides, ROUNDS)
+    ratios = {of: times.ratio(of, "pyarrow") for of in ("replay", "process")}
+    beside_river = times.ratio("river", "replay")
+    figures = {
+        "replay / pyarrow.csv.read_csv of one thread": times.ratio("replay", "pyarrow, one thread"),
+        "whole process of replay / pyarrow.csv.read_csv": ratios["process"],
+        "river's iter_csv and KMeans / whole process of replay, a row": times.ratio(
+            "river", "process"
+        ),
+    }
+    rows = [
+        at_most(
+            f"{name}: replay / pyarrow.csv.read_csv",
+            ratios["replay"].median, 4.0, str(ratios["replay"]),
+        ),
+        at_least(
+            f"{name}: river's iter_csv and KMeans / replay, a row",
+            beside_river.median, 20.0, str(beside_river),
+        ),
+    ]  # fmt: skip
+    if n < N:
+        # targets are for many rows: the starts of a learner cost the same for few
+        rows = [Row(row.what, row.figure) for row in rows]
+    rows += [Row(f"{name}: {what}", str(ratio)) for what, ratio in figures.items()]
+    shares = [parts(path, labels) for _ in range(3)]
+    whole = [sum(its.values()) for its in shares]
+    for part in shares[0]:
+        share = [its[part] / total for its, total in zip(shares, whole, strict=True)]
+        text = f"{np.median(share):.0%} ({min(share):.0%} to {max(share):.0%})"
+        rows.append(Row(f"{name}: share of {part}", text))
+    overlap = np.median(whole) / n / times.median("replay")
+    rows.append(Row(f"{name}: the three one after the other / replay", f"{overlap:.3g}"))
+    return rows, {"river": times.ratio("river", "pyarrow"), **ratios}
+
+
+def run() -> Section:
+    with tempfile.TemporaryDirectory() as name:
+        rows, ratios = case(Path(name), N, 4, f"{N:,} rows of 4 decimals")
+        more, _ = case(Path(name), N_ALL_DIGITS, None, f"{N_ALL_DIGITS:,} rows of all digits")
+    text = (
+        "A CSV file of a time and three values to a file of labels, 3 regimes, all else by "
+        "default. `replay` is in this process, with all imported; the whole process starts Python "
+        f"and imports. river gets the first {N_RIVER:,} rows. Medians; in brackets the least and "
+        f"the most of {ROUNDS} rounds. Reading and writing go on in threads beside the learning: "
+        "shares are of the three one after the other."
+    )
+    bars = Bars(
+        "A row of CSV, labelled and learnt",
+        "times pyarrow's reading",
+        {
+            "pyarrow, only read": 1.0,
+            "replay": ratios["replay"].median,
+            "replay, whole process": ratios["process"].median,
+            "river iter_csv + KMeans": ratios["river"].median,
+        },
+    )
+    return Section("Replay", [*rows, *more], text, [bars])
+
+
+if __name__ == "__main__":
+    tell(run)

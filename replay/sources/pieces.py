@@ -1,0 +1,263 @@
+"""Bytes of a file in pieces of whole lines: cut into cells where they are plain, else as text."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+
+PIECE = 1 << 19
+"""Bytes read at a time."""
+WITH_CARE = 100
+"""Lines that are taken as text where one is not plain; of few that are, twice as many each time."""
+MOST_CARE = 8192
+MOST = 2**31
+"""Bytes of a piece of which cells can be told apart; only a line can be as long."""
+MARK = b"\xef\xbb\xbf"
+"""What UTF-8 may begin with."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is wanted of the cells of a line.
+
+    Parameters
+    ----------
+    delimiter, decimal
+        Between cells, and in numbers.
+    slots
+        For each cell of a line, at which place its text is wanted; -1 where it is not.
+    numbers
+        The same for its number.
+    """
+
+    delimiter: str
+    decimal: str
+    slots: tuple[int, ...]
+    numbers: tuple[int, ...]
+
+
+@dataclass
+class Cut:
+    """Lines that were cut into cells.
+
+    Parameters
+    ----------
+    data
+        The bytes that they are part of.
+    starts, ends
+        Of the cells wanted in these, shape (n, S).
+    values
+        Numbers wanted, shape (n, D), NaN where a cell is empty or unread.
+    unread
+        Flat places in values of cells that are yet to be read, ascending.
+    begin, end
+        Where the first line begins, and the last one ends.
+    bare
+        Whether there is no comma in the cells wanted.
+    """
+
+    data: bytearray
+    starts: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    values: NDArray[np.float64]
+    unread: NDArray[np.int64]
+    begin: int
+    end: int
+    bare: bool
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def shorten(self, n: int) -> None:
+        """Leave out all lines but the first so many."""
+        if n < len(self):
+            before = self.data.rfind(b"\n", self.begin, int(self.starts[n].min()))
+            self.end = max(before + 1, self.begin)
+            self.starts, self.ends, self.values = self.starts[:n], self.ends[:n], self.values[:n]
+
+
+class Pieces:
+    """The lines of a stream of UTF-8, as cells cut by the kernel, or as text; an iterator of these.
+
+    Lines go by once, either way: `cut` gives those that are plain, until one is not. That one, and
+    some after it, are to be taken as text. What does not decode becomes U+FFFD.
+
+    Parameters
+    ----------
+    stream
+        Bytes, from their start.
+    layout
+        What is wanted of them.
+    ahead
+        Whether the next piece is read and cut while one is worked on, in a thread.
+    """
+
+    def __init__(self, stream: BinaryIO, layout: Layout, ahead: bool) -> None:
+        self._stream = stream
+        self._layout = layout
+        self._rest = b""
+        self._begun = self._ended = False
+        self._data = bytearray()
+        self._place = 0
+        self._cut: Cut | None = None
+        self._careful, self._care = 0, WITH_CARE
+        self._lines: deque[str] = deque()
+        self._thread = ThreadPoolExecutor(1) if ahead else None
+        self._next: Future[tuple[bytearray, Cut] | None] | None = None
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+
+    # -- as text --------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        self._cut = None
+        self._careful -= 1
+        if self._lines:
+            return self._lines.popleft()
+        if self._place == len(self._data) and not self._load():
+            raise StopIteration
+        self._cut = None
+        end = self._data.index(b"\n", self._place) + 1
+        line = self._data[self._place : end].decode("utf-8", "replace")
+        self._place = end
+        if "\r" in line[:-2]:
+            # a carriage return alone ends a line as well
+            self._lines.extend(io.StringIO(line, newline=""))
+            return self._lines.popleft()
+        return line
+
+    def skip(self, n: int) -> tuple[int, str]:
+        """Pass over n lines: how many there were, and the last of them."""
+        passed, last = 0, ""
+        while passed < n:
+            if self._place == len(self._data) and not self._lines and not self._load():
+                break
+            data, place = self._data, self._place
+            whole = not self._lines and data.count(b"\n", place)
+            if whole and passed + whole <= n and data.count(b"\r") == data.count(b"\r\n"):
+                before = data.rfind(b"\n", place, len(data) - 1) + 1
+                last = data[max(before, place) :].decode("utf-8", "replace")
+                self._place, self._cut = len(data), None
+                passed += whole
+            else:
+                last = next(self)
+                passed += 1
+        self._careful = 0
+        return passed, last
+
+    # -- as cells -------------------------------------------------------------------------------
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether lines have been taken as text for long enough."""
+        return self._careful <= 0 and not self._lines
+
+    def cut(self) -> Cut | None:
+        """The next lines that are plain; None where the next one is not, and at the end."""
+        while self.can_be_cut:
+            if self._place == len(self._data):
+                if not self._load():
+                    return None
+                continue
+            cut, self._cut = self._cut, None
+            if cut is None:
+                cut = _cut(self._data, self._place, self._layout)
+            if cut.end < len(self._data):
+                self._take_care(len(cut))
+            self._place = cut.end
+            if len(cut):
+                return cut
+        return None
+
+    def go_back(self, cut: Cut) -> None:
+        """Take as text what comes after what is left of the lines that were cut last."""
+        self._place = cut.end
+        self._take_care(len(cut))
+
+    def _take_care(self, n_plain: int) -> None:
+        """Take the next lines as text; more of them if only few before were plain."""
+        few = n_plain < self._care
+        self._care = min(2 * self._care, MOST_CARE) if few else WITH_CARE
+        self._careful = self._care
+
+    # -- from the stream ------------------------------------------------------------------------
+
+    def _load(self) -> bool:
+        """Go on to the next piece; whether there is one."""
+        if self._thread is None:
+            piece = self._read()
+        else:
+            piece = (self._next or self._thread.submit(self._read)).result()
+            self._next = None if piece is None else self._thread.submit(self._read)
+        if piece is None:
+            return False
+        self._data, self._cut = piece
+        self._place = 0
+        if not self._begun:
+            self._begun = True
+            if self._data.startswith(MARK):
+                self._place, self._cut = len(MARK), None
+        return True
+
+    def _read(self) -> tuple[bytearray, Cut] | None:
+        """Whole lines, and those that are plain at their start; None at the end."""
+        data = bytearray(self._rest)
+        while not self._ended:
+            part = self._stream.read1(PIECE)  # type: ignore[attr-defined]
+            self._ended = not part
+            end = part.rfind(b"\n") + 1
+            if end:
+                self._rest = part[end:]
+                data += part[:end]
+                return data, _cut(data, 0, self._layout)
+            data += part
+        self._rest = b""
+        if not data:
+            return None
+        data += b"\n"
+        return data, _cut(data, 0, self._layout)
+
+
+def _cut(data: bytearray, begin: int, layout: Layout) -> Cut:
+    """The lines from begin on that are plain."""
+    slots = np.array(layout.slots, dtype=np.intp)
+    numbers = np.array(layout.numbers, dtype=np.intp)
+    n_slots, n_numbers = int(slots.max()) + 1, int(numbers.max()) + 1
+    n = data.count(b"\n", begin) if len(data) < MOST and _is_text(data) else 0
+    starts, ends = (np.empty((n, n_slots), dtype=np.int32) for _ in range(2))
+    values = np.empty((n, n_numbers))
+    unread = np.empty(n * n_numbers, dtype=np.intp)
+    end, n_unread, commas = begin, 0, False
+    if n:
+        n, end, n_unread, commas = _kernel.cut(
+            data, begin, len(data), ord(layout.delimiter), ord(layout.decimal), slots, numbers,
+            n_slots, n_numbers, starts.reshape(-1), ends.reshape(-1), values.reshape(-1), unread,
+        )  # fmt: skip
+    bare = not commas and (layout.delimiter == "," or b"," not in data)
+    return Cut(data, starts[:n], ends[:n], values[:n], unread[:n_unread], begin, end, bare)
+
+
+def _is_text(data: bytearray) -> bool:
+    """Whether it is UTF-8 without what stands for characters that were lost."""
+    if b"\0" in data:
+        return False
+    if data.isascii():
+        return True
+    try:
+        return "\ufffd" not in data.decode()
+    except UnicodeDecodeError:
+        return False

@@ -1,0 +1,438 @@
+"""Rows in blocks are those that come one by one: whatever is in the file, wherever it is cut."""
+
+import gzip
+import itertools
+import random
+import re
+import tracemalloc
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from online_gmm import OnlineGMM, _kernel
+from replay.blocks import Block, CutTexts, Places, rows_in
+from replay.fleet import Fleet
+from replay.lines import LEAST, six_digits
+from replay.loop import Loop
+from replay.plot import Picture
+from replay.refusals import Refusals
+from replay.rows import CutOffError, InputError
+from replay.series import Series
+from replay.settings import Settings
+from replay.sinks import File, Labels, Onlooker
+from replay.sources import pieces
+from replay.sources.asked import Asked
+from replay.sources.csv_file import CsvFile, Style
+from replay.sources.opening import Files
+from replay.sources.reading import Input
+
+pytestmark = pytest.mark.skipif(not _kernel.COMPILED, reason="blocks want the compiled kernel")
+
+PLAIN = (
+    *("1", "-2.5", "+.5", "7.", "0", "-0.0", "1e3", "2.5E-7", " 3.25", "4 ", "123456789.123"),
+    *("0.1000000000000000055511151231257827", "-1.7976931348623157e-9", "9007199254740993"),
+    *("12345678901234567890", "0.30000000000000004", "1e22", "1e23", "1e149", "00012.50"),
+)
+MISSING = ("", "NaN", "na", "N/A", "null", "None", "  ", " nan ")
+ODD = (
+    *("abc", "1_000", "inf", "-Infinity", "1e151", "1e400", "0x10", "1,5", "--1", "1e", "e5", "."),
+    *("é", "\u00a05", "١٢", "1\t", '"2.5"', '"2""5"', '"a\nb"', '"a,b"', "\r", "\x00", "\ufffd"),
+)
+
+
+def random_file(rng, n, odd):
+    lines = ["when,level,note,load"]
+    for i in range(n):
+        cells = [
+            f"t{i}",
+            rng.choice(PLAIN),
+            rng.choice(["", "x", "ü", '"q, r"']),
+            rng.choice(PLAIN),
+        ]
+        if rng.random() < 0.2:
+            cells[rng.choice([1, 3])] = rng.choice(MISSING)
+        if rng.random() < odd:
+            cells[rng.randrange(4)] = rng.choice(ODD)
+        if rng.random() < odd / 3:
+            cells = rng.choice([[], cells[:2], [*cells, "5"], ['"' + cells[0], *cells[1:]], [" "]])
+        lines.append(",".join(cells))
+    ending = rng.choice(["\n", "\r\n"])
+    end = rng.choice(["", ending, 2 * ending, '"'])
+    content = (ending.join(lines) + end).encode()
+    if rng.random() < odd:
+        at = rng.randrange(len(content))
+        content = content[:at] + b"\xff\xc3" + content[at:]
+    return rng.choice([b"", b"\xef\xbb\xbf"]) + content
+
+
+def source_of(path, on_bad, **asked):
+    asked = {"values": ("level", "load"), "time": "when", **asked}
+    refusals = Refusals()
+    told = []
+    refusals.add = lambda *its: told.append(its)
+    return CsvFile(Input(path), Asked(on_bad=on_bad, refusals=refusals, **asked)), told
+
+
+def taken(source, items):
+    """Rows, where each of them or of their blocks ends, and the error at the end."""
+    rows, positions, error = [], {}, None
+    try:
+        for item in items:
+            if isinstance(item, Block):
+                assert len(item) > 0
+                assert item.texts.times() == [item.row(i).time for i in range(len(item))]
+                rows += [item.row(i) for i in range(len(item))]
+            else:
+                rows.append(item)
+            positions[len(rows)] = source.position
+    except InputError as problem:
+        error = type(problem), str(problem)
+    return rows, positions, error
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    def set_to(size, careful):
+        monkeypatch.setattr(pieces, "PIECE", size)
+        monkeypatch.setattr(pieces, "WITH_CARE", careful)
+        monkeypatch.setattr(pieces, "MOST_CARE", 4 * careful)
+
+    return set_to
+
+
+@pytest.mark.parametrize("on_bad", ["skip", "missing", "fail"])
+@pytest.mark.parametrize("seed", range(40))
+def test_blocks_hold_the_rows_that_come_one_by_one(seed, on_bad, small_pieces, tmp_path):
+    rng = random.Random(seed)
+    path = tmp_path / "any.csv"
+    odd = rng.choice([0.0, 0.005, 0.05, 0.3])
+    content = random_file(rng, rng.choice([1, 5, 300]), odd)
+    path.write_bytes(gzip.compress(content) if seed % 4 == 0 else content)
+    small_pieces(rng.choice([16, 100, 1000, 1 << 20]), rng.choice([1, 3, 100]))
+    asked = {"time": None} if seed % 5 == 1 else {"key": "note"} if seed % 3 == 1 else {}
+    try:
+        source, refused = source_of(path, on_bad, **asked)
+    except InputError:
+        return
+    rows, positions, error = taken(source, source)
+    again, refused_again = source_of(path, on_bad, **asked)
+    at_most = rng.choice([1, 7, 10_000])
+    found, found_positions, found_error = taken(again, again.blocks(at_most))
+    assert repr(found) == repr(rows)
+    assert found_error == error
+    assert refused_again == refused
+    for n, position in found_positions.items():
+        assert position == positions[n]
+    # from any of these places on
+    n = rng.choice(sorted(found_positions) or [0])
+    if n:
+        third, _ = source_of(path, on_bad, **asked)
+        third.go_to(found_positions[n])
+        rest, _, rest_error = taken(third, third.blocks(at_most))
+        assert repr(rest) == repr(rows[n:])
+        assert rest_error == error
+
+
+def test_most_rows_come_in_blocks(tmp_path):
+    """Lines that are not plain cost those around them only."""
+    path = tmp_path / "odd.csv"
+    lines = [f"{i},{i % 7}.5,x,{i % 3}" for i in range(20_000)]
+    lines[5000] = '5000,1.5,"two\nlines",2'
+    lines[12_000] = "12000,bad,x,2"
+    path.write_text("when,level,note,load\n" + "\n".join(lines))
+    source, refused = source_of(path, "skip")
+    items = list(source.blocks(4096))
+    assert len(refused) == 1
+    assert sum(map(rows_in, items)) == 19_999
+    assert max(map(rows_in, items)) == 4096
+    assert sum(not isinstance(item, Block) for item in items) <= 3 * pieces.WITH_CARE
+
+
+@pytest.mark.parametrize(
+    ("content", "style"),
+    [
+        ("when;level;load\n" + "1,0;2,5;-3,25\n" * 50, Style()),
+        ("when\tlevel\tload\n" + "1\t2.5\t-3.25\n" * 50, Style()),
+        ("when level load\n" + "1 2.5 -3.25\n" * 50, Style(delimiter=" ")),
+        ("when|load|level\n" + "1|2.5|-3.25\n" * 50, Style()),
+    ],
+)
+def test_other_styles_come_in_blocks_too(content, style, tmp_path):
+    path = tmp_path / "styled.csv"
+    path.write_text(content)
+    source = CsvFile(Input(path), Asked(("level", "load"), "when"), style)
+    items = list(source.blocks(10_000))
+    assert max(map(rows_in, items)) == 49
+    rows = [item.row(i) for item in items if isinstance(item, Block) for i in range(len(item))]
+    assert rows == list(source)[1:]
+
+
+def test_a_line_longer_than_a_cell_may_be_is_refused(tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_text("when,level,load\n1,2,3\n" + "x" * 140_000 + ",2,3\n1,2,3\n")
+    source, _ = source_of(path, "fail")
+    rows, _, error = taken(source, source.blocks(100))
+    assert len(rows) == 1
+    assert "line 3" in error[1]
+
+
+def test_what_is_cut_off_comes_up_to_its_last_whole_line(tmp_path):
+    path = tmp_path / "cut.csv.gz"
+    rng = random.Random(1)
+    lines = "".join(f"t{i},{rng.random()},{rng.random()}\n" for i in range(30_000))
+    packed = gzip.compress(f"when,level,load\n{lines}".encode())
+    path.write_bytes(packed[: len(packed) // 2])
+    source, _ = source_of(path, "fail")
+    rows, _, error = taken(source, source)
+    found, _, found_error = taken(source, source.blocks(1000))
+    assert found == rows
+    assert found_error == error
+    assert error[0] is CutOffError
+
+
+@pytest.fixture
+def both_ways(cli, monkeypatch, tmp_path):
+    """Run a replay in blocks and row by row: what it prints and writes, of each."""
+
+    taken_in_blocks = []
+    take_block = Series.take_block
+
+    def taking(series, block):
+        taken_in_blocks.append(len(block))
+        return take_block(series, block)
+
+    monkeypatch.setattr(Series, "take_block", taking)
+
+    def run(*arguments):
+        found = []
+        for way in ("blocks", "rows"):
+            folder = tmp_path / f"in_{way}"
+            folder.mkdir()
+            if way == "rows":
+                monkeypatch.setattr("replay.running.may_take_blocks", lambda *_: False)
+            taken_in_blocks.clear()
+            result = cli("run", *(str(its).replace("OUT", str(folder)) for its in arguments))
+            assert bool(taken_in_blocks) == (way == "blocks")
+            written = {
+                path.name: path.read_bytes()
+                for path in sorted(folder.rglob("*"))
+                if path.is_file() and path.name[0] != "." and "state" not in str(path)
+            }
+            told = result.output.replace(str(folder), "OUT")
+            found.append((result.exit_code, told, written))
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--labels", "OUT/labels.csv", "--segments", "OUT/segments.csv"],
+        ["--labels", "OUT/labels.parquet", "--segments", "OUT/segments.parquet"],
+        ["--labels", "OUT/labels.ndjson", "--plot", "OUT/series.png"],
+        ["--labels", "OUT/labels.csv", "--regimes", "14", "--warm-up", "300"],
+        ["--labels", "OUT/labels.csv", "--min-dwell", "5", "--confirm", "2", "--half-life", "300"],
+        ["--labels", "OUT/labels.csv", "--checkpoint", "OUT/state", "--every-rows", "700"],
+        ["--labels", "-", "--on-bad", "missing"],
+    ],
+)
+def test_replay_in_blocks_writes_what_it_writes_row_by_row(more, both_ways, small_pieces, tmp_path):
+    small_pieces(30_000, 20)
+    path = tmp_path / "two.csv"
+    rng = random.Random(2)
+    lines = []
+    for i in range(6000):
+        level = 9.0 * (i % 900 < 300)
+        cells = [f"t{i}", f"{rng.gauss(level, 2):.3f}", "x", repr(rng.gauss(-level, 2))]
+        if i % 97 == 0:
+            cells[1] = ""
+        if i % 1500 == 1234:
+            cells = [f"t{i}", "abc", '"two\nlines"', "5e5"]
+        lines.append(",".join(cells))
+    path.write_text("when,level,note,load\n" + "\n".join(lines))
+    blocks, rows = both_ways(
+        *(path, "--value", "level,load", "--time", "when", "--regimes", "2", "--on-bad", "skip"),
+        *("--refused", "OUT/refused.csv", *more),
+    )
+    assert rows[0] == 0
+    assert len(rows[2]) >= 1 + ("-" not in more)
+    assert blocks == rows
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--labels", "OUT/labels.csv", "--segments", "OUT/segments.csv"],
+        ["--labels", "OUT/labels.parquet", "--checkpoint", "OUT/state", "--every-rows", "800"],
+        ["--labels", "OUT/labels.ndjson", "--min-dwell", "4"],
+    ],
+)
+def test_keys_have_series_of_their_own(more, both_ways, small_pieces, tmp_path):
+    small_pieces(20_000, 20)
+    path = tmp_path / "keyed.csv"
+    rng = random.Random(4)
+    lines = []
+    for i in range(9000):
+        # one comes late, one seldom, and one line lacks its key
+        key = rng.choice(["a", "b", "c c", '"d,"'] + ["e"] * (i > 6000))
+        key = "" if i == 4321 else "rare" if i in (2000, 2500) else key
+        level = 9.0 * ((i // 300 + len(key)) % 2)
+        lines.append(f"{i},{rng.gauss(level, 1):.3f},{key},{rng.gauss(-level, 1):.3f}")
+    path.write_text("when,level,device,load\n" + "\n".join(lines))
+    blocks, rows = both_ways(
+        *(path, "--value", "level,load", "--time", "when", "--key", "device", "--regimes", "2"),
+        *("--warm-up", "60", "--on-bad", "skip", *more),
+    )
+    assert rows[0] == 0
+    assert "rows without a key" in rows[1]
+    assert blocks == rows
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
+def test_parquet_comes_in_blocks_too(name, both_ways, tmp_path):
+    rng = np.random.default_rng(1)
+    n = 30_000
+    level = rng.normal(9.0 * (np.arange(n) % 900 < 300), 2.0)
+    level[[5, 700, 12_000]] = [np.nan, 1e151, np.inf]
+    count = pa.array(rng.integers(2**60, size=n), mask=rng.random(n) < 0.1)
+    share = pa.array(rng.random(n), mask=rng.random(n) < 0.1).cast(pa.float32())
+    price = pa.array([None if i % 9 == 0 else Decimal(i % 50) / 4 for i in range(n)])
+    when = pa.array(np.arange(n) * 1_000_500, pa.timestamp("us", "UTC"))
+    columns = {"when": when, "level": level, "count": count, "share": share, "price": price}
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table(columns), path, row_group_size=9000)
+    blocks, rows = both_ways(
+        *(path, "--value", "level,count,share,price", "--time", "when", "--on-bad", "missing"),
+        *("--covariance", "diag", "--labels", f"OUT/{name}", "--segments", "OUT/segments.csv"),
+        *("--refused", "OUT/refused.csv"),
+    )
+    assert rows[0] == 0
+    assert len(rows[2]) == 3
+    assert blocks == rows
+
+
+def test_parquet_goes_on_within_a_group(tmp_path):
+    path = tmp_path / "rows.parquet"
+    levels = pa.table({"level": [None, *map(float, range(99))]})
+    parquet.write_table(levels, path, row_group_size=40)
+    source = Files([str(path)], Asked(("level",)))
+    rows, positions, _ = taken(source, source.blocks(16))
+    assert repr(rows) == repr(list(Files([str(path)], Asked(("level",)))))
+    for n, position in positions.items():
+        again = Files([str(path)], Asked(("level",)))
+        again.go_to(position)
+        assert repr(taken(again, again.blocks(30))[0]) == repr(rows[n:])
+
+
+def test_cells_that_need_quotes_get_them(both_ways, tmp_path):
+    path = tmp_path / "semicolons.csv"
+    lines = [f"{i},5;{i % 7},25" for i in range(500)]
+    path.write_text("when;level\n" + "\n".join(lines) + "\n")
+    arguments = ("--value", "level", "--time", "when", "--regimes", "2")
+    blocks, rows = both_ways(path, *arguments, "--labels", "OUT/labels.csv")
+    assert b'\n"3,5","3,25",' in rows[2]["labels.csv"]
+    assert blocks == rows
+
+
+@pytest.mark.parametrize("time", ['"May 3, {}"', '"{}"'])
+def test_cells_in_quotes_are_written_as_they_need(time, both_ways, tmp_path):
+    path = tmp_path / "quoted.csv"
+    lines = [f'{time.format(i)},"a, b","{i % 7}.25"' for i in range(500)]
+    path.write_text("when,note,level\n" + "\n".join(lines) + "\n")
+    arguments = ("--value", "level", "--time", "when", "--regimes", "2")
+    blocks, rows = both_ways(path, *arguments, "--labels", "OUT/labels.csv")
+    written = time.format(3) if "," in time else "3"
+    assert f"\n{written},3.25,".encode() in rows[2]["labels.csv"]
+    assert blocks == rows
+
+
+def test_a_label_file_that_cannot_be_written_is_an_error(two_levels, cli):
+    result = cli("run", two_levels, "--value", "level", "--labels", "/dev/full")
+    assert result.exit_code == 2
+    assert "--labels /dev/full cannot be written: No space left" in result.stderr
+
+
+def test_six_digits_are_those_that_python_writes():
+    rng = np.random.default_rng(1)
+    ties = (np.arange(10**5, 10**5 + 4000) + 0.5) / 10.0 ** rng.integers(6, 10, 4000)
+    p = np.concatenate([rng.random(200_000), 10.0 ** rng.uniform(-4, 0, 200_000), ties, 1 - ties])
+    p = np.concatenate([p, [1.0, 0.1, 0.01, 0.001, 0.0001, 0.5, 0.25, 1 - 1e-16, 0.0999999999]])
+    p = np.concatenate([p, np.round(p[:1000], 6), np.nextafter([0.1, 0.01, 0.001, 1.0], 0.0)])
+    p = p[(p >= LEAST) & (p <= 1.0)]
+    digits, decimals = six_digits(p)
+    assert set(decimals) == {6, 7, 8, 9}
+    for value, d, m in zip(p.tolist(), digits.tolist(), decimals.tolist(), strict=True):
+        whole, rest = divmod(d, 10**m)
+        assert f"{whole}.{rest:0{m}d}".rstrip("0").rstrip(".") == f"{value:.6g}"
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    path = tmp_path / "long.csv"
+    rng = random.Random(3)
+
+    def peak(n):
+        with path.open("w") as file:
+            file.write("when,level,load\n")
+            file.writelines(f"{i},{rng.gauss(0, 1):.4f},{i % 7}\n" for i in range(n))
+        source = Files([str(path)], Asked(("level", "load"), "when"))
+        file = File(tmp_path / "labels.csv", "--labels", (), lasting=False)
+        series = Series(Settings(regimes=2).learner(source.values))
+        loop = Loop(source, Fleet(lambda: series, None), {"labels": Labels(file, source)})
+        loop.by_blocks = True
+        tracemalloc.start()
+        loop.begin()
+        loop.run()
+        result = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        file.close()
+        assert series.summary.n_rows == n
+        return result
+
+    peak(1000)
+    few, many = peak(450_000), peak(1_000_000)
+    assert many < 1.1 * few
+
+
+def test_without_the_compiled_kernel_rows_come_one_by_one(monkeypatch, tmp_path):
+    path = tmp_path / "any.csv"
+    path.write_text("when,level,load\n1,2,3\n2,2,3\n")
+    source, _ = source_of(path, "fail")
+    assert list(map(rows_in, source.blocks(10))) == [1, 1]
+    monkeypatch.setattr(_kernel, "COMPILED", False)
+    assert list(source.blocks(10)) == list(source)
+
+
+def test_other_encodings_and_what_rows_are_asked_for_come_one_by_one(tmp_path):
+    path = tmp_path / "any.csv"
+    path.write_bytes("when,level,load\n1,2,3\né,2,3\n".encode("latin-1"))
+    source = CsvFile(Input(path), Asked(("level",)), Style(encoding="latin-1"))
+    assert [rows_in(item) for item in source.blocks(10)] == [1, 1]
+    path.write_text("when,level,load\n1,2,3\n2,2,3\n")
+    for more in ({"timed": True}, {"sequence": "load"}):
+        source = CsvFile(Input(path), Asked(("level",), "when", **more))
+        assert list(source.blocks(10)) == list(source)
+
+
+@pytest.mark.parametrize("sizes", [(1, 3, 700), (5000,), (4001, 12_000, 2, 20_000)])
+def test_a_picture_of_blocks_is_that_of_their_rows(sizes):
+    rng = np.random.default_rng(1)
+    n = 40_000
+    values = rng.normal(9.0 * (np.arange(n) % 700 < 300), 1.0)[:, None]
+    data = bytearray("".join(f"t{i},{x:.4f}\n" for i, (x,) in enumerate(values)).encode())
+    cells = np.array([(at.start(), at.end()) for at in re.finditer(rb"[^,\n]+", data)], np.int32)
+    texts = CutTexts(data, *cells.T.reshape(2, n, 2), Places(0, None, (1,)), True)
+    whole = Block(2, ("level",), values, texts)
+    model = OnlineGMM(2, seed=1, features=("level",)).warm_start(values[:500])
+    series, by_block, by_row = Series(model), Picture(), Picture()
+    for at, end in itertools.pairwise([0, *np.cumsum(sizes), n]):
+        labelled = series.take_block(whole.part(at, end))
+        by_block.block(labelled)
+        Onlooker.block(by_row, labelled)
+    assert vars(by_block.sample) == vars(by_row.sample)
+    assert vars(by_block.bands) == vars(by_row.bands)
+    assert by_row.sample.times == ("t0", "t39999")
+    assert by_row.bands.n_segments > 100
