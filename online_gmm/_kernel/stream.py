@@ -432,7 +432,13 @@ class Stream(Memory):
         d: cython.Py_ssize_t = self.iterate.n_features
         missing: cython.double = float("nan")
         untimed: cython.bint = times is None
-        rows: cython.p_double = first(x)
+        end_of_block: cython.Py_ssize_t
+        whole: cython.bint
+        seen: cython.bint
+        followed: cython.bint
+        rows: Rows = Rows(self.iterate.n_components, d)
+        told_rows: Rows = Rows(self.iterate.n_components, d)
+        values: cython.p_double = first(x)
         seconds: cython.p_double = first(x if times is None else times)
         told: Components = self.reported()
         self.make_room(end - begin)
@@ -442,21 +448,32 @@ class Stream(Memory):
                 if self.unread:
                     self.report.read_out()
                     self.unread = False
-                told.take_point(rows, i * d)
-                told.e_step()
-                label = 0
-                for k in range(1, told.n_components):
-                    if told.resp[k] > told.resp[label]:
-                        label = k
-                labels[i] = label
-                probability[i] = told.resp[label]
-                log_density[i] = told.log_density()
-                outlier[i] = told.distance > self.gates[told.observed]
-                self.iterate.take_point(rows, i * d)
-                self.learn_point(missing if untimed else seconds[i])
-                i += 1
-                if self.n >= self.due:
-                    break
+                begin = i
+                end_of_block = i + self.ahead(end - i)
+                whole = self.iterate.measure(rows, values, i, end_of_block - i)
+                # what is reported changes when the iterate's parameters do, or more seldom
+                seen = told.measure(told_rows, values, i, end_of_block - i)
+                followed = False
+                while i < end_of_block and not followed:
+                    told.take_point(values, i * d)
+                    told.share(told.join_row(told_rows, i - begin) if seen else told.join())
+                    label = 0
+                    for k in range(1, told.n_components):
+                        if told.resp[k] > told.resp[label]:
+                            label = k
+                    labels[i] = label
+                    probability[i] = told.resp[label]
+                    log_density[i] = told.log_density()
+                    outlier[i] = told.distance > self.gates[told.observed]
+                    # it is the iterate's point too
+                    followed = self.learn_joined(
+                        self.iterate.join_row(rows, i - begin) if whole else self.iterate.join(),
+                        missing if untimed else seconds[i],
+                    )
+                    i += 1
+                    if self.n >= self.due:
+                        end = i
+                        break
         self.busy = False
         return i
 
