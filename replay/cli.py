@@ -32,6 +32,9 @@ from replay.options import (
     Key,
     LabelsAs,
     Lag,
+    Land,
+    LandRows,
+    LandSeconds,
     Lasting,
     LateRows,
     MaxGap,
@@ -56,6 +59,7 @@ from replay.options import (
     Value,
     WarmUp,
     columns_of,
+    of_landing,
     persistent,
     settings_of,
     style_of,
@@ -401,6 +405,7 @@ def check(
 
 @app.command()
 def live(
+    context: typer.Context,
     address: Annotated[
         str,
         typer.Argument(
@@ -499,6 +504,9 @@ def live(
     every_rows: EveryRows = 10_000,
     every_seconds: EverySeconds = 10.0,
     in_memory: InMemory = None,
+    land: Land = None,
+    land_rows: LandRows = 30_000,
+    land_seconds: LandSeconds = 5.0,
 ) -> None:
     """Label what comes in, as it comes: which regime is each device in, and since when?
 
@@ -507,13 +515,19 @@ def live(
     are told by --sequence or --time and dropped. Rows of the warm-up are labelled when it is
     complete.
 
+    With --land nothing is labelled: rows are put into a folder, for an engine to label them.
+
     Example: **sensor | replay live - --value temperature --time t --regimes 2**
 
     Example, of devices on a broker: **replay live 'mqtt://localhost/plant/+/state' --key topic:2
     --value temperature --value load --time t --sequence n --checkpoint state --resume --serve
     127.0.0.1:8080**
+
+    Example, for an engine: **replay live 'mqtt://localhost/plant/+/state' --key topic:2 --value
+    temperature --time t --sequence n --land landed**
     """
     with explained():
+        of_landing(context)
         from replay.listening import broker_of, live_source
         from replay.refusals import Refusals
         from replay.running import Outputs, replay_source
@@ -526,11 +540,17 @@ def live(
         )
         settings = persistent(settings, persist, stickiness, lag, False, irregular)
         _needs_time(time, {"--irregular": irregular, "--max-gap": max_gap, "--late": late})
-        refusals = Refusals(refused, checkpoint is not None)
+        refusals = Refusals(refused, checkpoint is not None or land is not None)
         asked = Asked(
             columns_of(value), time, key, sequence, time is not None, Clock(time_format, time_zone),
             on_bad.value, refusals,
         )  # fmt: skip
+        if land is not None:
+            from replay.landing import at_most_for, land_source
+
+            source = live_source(address, asked, client, credentials, ca, at_most_for(land_rows))
+            land_source(source, land, land_rows, land_seconds, refusals)
+            return
         topic = None
         if publish is not None:
             topic = broker_of(publish, credentials, ca if publish.startswith("mqtts:") else None)

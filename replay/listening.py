@@ -19,8 +19,10 @@ def live_source(
     client: str | None = None,
     credentials: Path | None = None,
     ca: Path | None = None,
+    at_most: int | None = None,
 ) -> Source:
-    """The source of an address; of a broker, as whom, and by which certificates.
+    """The source of an address; of a broker, as whom, by which certificates, and with how many
+    messages on their way.
 
     Raises
     ------
@@ -34,9 +36,9 @@ def live_source(
     if "://" not in address:
         raise InputError(f"{address!r} is no address; give - or mqtt://HOST/TOPIC")
     broker = broker_of(address, credentials, ca)
-    from replay.mqtt.source import MqttSource
+    from replay.mqtt.source import AT_MOST, MqttSource
 
-    return MqttSource(broker, asked, client)
+    return MqttSource(broker, asked, client, at_most or AT_MOST)
 
 
 def broker_of(address: str, credentials: Path | None = None, ca: Path | None = None) -> Broker:

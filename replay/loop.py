@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 from online_gmm.segments import Segment
@@ -17,6 +14,7 @@ from replay.refusals import Refusals
 from replay.rows import CutOffError, InputError, Row, Source
 from replay.series import LabelledRow, Series
 from replay.sinks import Sink
+from replay.stopping import signals_noted
 
 EVERY = 256
 """Rows between two looks at the clock."""
@@ -111,7 +109,7 @@ class Loop:
         is.
         """
         self._saved = self.n_rows, time.monotonic()
-        with self._listening():
+        with signals_noted(self):
             try:
                 for row in watch(self.source):
                     if row is not None:
@@ -262,19 +260,3 @@ class Loop:
                 f"{self.n_rows:,} has a value; at least one is needed"
             )
         self._finish_sinks()
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Note signals to stop, to be heeded between two rows; the second one ends at once."""
-
-        def note(number: int, frame: FrameType | None) -> None:
-            if self.stopped_by is not None:
-                raise KeyboardInterrupt
-            self.stopped_by = number
-
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

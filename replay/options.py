@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from replay.sources.csv_file import Style
 
 INPUT, LEARNING, OUTPUT, LASTING = "Input", "Regimes", "Output", "Going on after a stop"
+LANDING = "Rows for an engine"
+
+LANDED = {
+    *("address", "client", "credentials", "ca"),
+    *("value", "time", "key", "sequence", "time_format", "time_zone", "on_bad", "refused"),
+    *("land", "land_rows", "land_seconds"),
+}
+"""What can be told of rows that land, by the names of the parameters."""
 
 
 class Covariance(StrEnum):
@@ -395,6 +403,35 @@ InMemory = Annotated[
     ),
 ]
 
+Land = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Label nothing: put the rows here as they come, in batches, as numbered Parquet files "
+        "for an engine to read. A batch is acknowledged when it is on disk.",
+        show_default=False,
+        rich_help_panel=LANDING,
+    ),
+]
+LandRows = Annotated[
+    int,
+    typer.Option(
+        metavar="ROWS",
+        min=1,
+        help="With --land: rows of a batch at most.",
+        rich_help_panel=LANDING,
+    ),
+]
+LandSeconds = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        min=0.0,
+        help="With --land: time that a row waits at most for its batch to be closed.",
+        rich_help_panel=LANDING,
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Lasting:
@@ -485,3 +522,20 @@ def style_of(
 def columns_of(given: list[str] | None) -> tuple[str, ...]:
     """The columns of --value."""
     return tuple(name for names in given or () for name in names.split(",") if name)
+
+
+def of_landing(context: typer.Context) -> None:
+    """Refuse what is given beside --land and is not for rows that nobody labels; and without it
+    what is for them only."""
+    lands = context.params["land"] is not None
+    for parameter in context.command.params:
+        name, origin = parameter.name or "", context.get_parameter_source(parameter.name or "")
+        if origin is None or origin.name == "DEFAULT":
+            continue
+        if lands and name not in LANDED:
+            raise InputError(
+                f"{parameter.opts[0]} is for rows that are labelled here, and --land puts them "
+                "down as they come; leave one of them out"
+            )
+        if not lands and name in ("land_rows", "land_seconds"):
+            raise InputError(f"{parameter.opts[0]} is for --land, the folder that rows are put in")

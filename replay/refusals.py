@@ -48,6 +48,15 @@ class Refusals:
         if self._table is not None:
             self._table.begin()
 
+    def go_on(self) -> None:
+        """Start behind what is written already; a record that a kill has cut off goes."""
+        if self._table is not None:
+            written = 0 if self.path is None else _whole_records(self.path)
+            if written:
+                self._table.go_to(written)
+            else:
+                self._table.begin()
+
     def add(self, file: str, line: int, reason: str, text: str) -> None:
         """Take one in.
 
@@ -89,3 +98,17 @@ class Refusals:
         """Let go of the file."""
         if self._table is not None:
             self._table.close()
+
+
+def _whole_records(path: Path) -> int:
+    """Bytes up to the end of the last whole record of a CSV file; 0 if there is none."""
+    whole = place = quotes = 0
+    if path.is_file():
+        with path.open("rb") as file:
+            for line in file:
+                place += len(line)
+                quotes += line.count(b'"')
+                # within quotes, the end of a line is part of a text
+                if line.endswith(b"\n") and quotes % 2 == 0:
+                    whole = place
+    return whole

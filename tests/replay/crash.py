@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import pyarrow
 import pyarrow.parquet  # noqa: F401 - so that no fork has to
 
+import replay.landing
 import replay.mqtt.source
 import replay.refusals
 import replay.running  # noqa: F401
@@ -116,7 +117,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mqtt", action="store_true", help="a consumer of MQTT, not of a file")
+    parser.add_argument("--landing", action="store_true", help="rows that land, from MQTT")
     chosen = parser.parse_args()
+    if chosen.landing:
+        from crash_landing import kill_landings
+
+        with tempfile.TemporaryDirectory() as name:
+            rng = random.Random(chosen.seed)
+            count, wrong = kill_landings(Path(name), chosen.kills, chosen.rows, rng)
+        print(", ".join(f"{n} {what}" for what, n in count.items()), wrong or "none lost", sep="; ")
+        sys.exit(bool(wrong))
     if chosen.mqtt:
         from crash_mqtt import kill_consumers
 

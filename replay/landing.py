@@ -1,0 +1,132 @@
+"""``replay live --land``: rows as they come, in batches for an engine, and nothing learnt."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from replay.batches import Batch, Folder
+from replay.progress import bar_on
+from replay.refusals import Refusals
+from replay.rows import InputError, Row, Source
+from replay.stopping import signals_noted
+from replay.tables import left_out
+from replay.terminal import err, out
+
+MOST_ON_THE_WAY = 65_535
+"""Messages that MQTT can number."""
+
+
+@dataclass
+class Landing:
+    """Rows of a source, put into a folder in the order in which they come.
+
+    A batch is closed when it has ``rows`` rows, when its first row has waited for ``seconds``
+    seconds, when whoever sends the rows may be waiting for an acknowledgement, and at the end. It
+    is acknowledged when it is on disk: what is killed in between lands again, so a row lands once
+    or more often, never not at all.
+
+    Attributes
+    ----------
+    n_rows, n_files
+        Rows and files on disk.
+    stopped_by
+        The signal that ended it; None if the source did.
+    """
+
+    source: Source
+    folder: Folder
+    refusals: Refusals
+    rows: int
+    seconds: float
+    n_rows: int = 0
+    n_files: int = 0
+    stopped_by: int | None = None
+    _batch: Batch = field(init=False)
+    _due: float = math.inf
+    _problem: InputError | None = None
+
+    def __post_init__(self) -> None:
+        self._batch = Batch(self.source.values)
+
+    def run(self, watch: Callable[[Source], Iterable[Row | None]] = iter) -> None:
+        """Go on to the end of the source, or a signal to stop, which is heeded between two rows.
+
+        Raises
+        ------
+        InputError
+            If a batch cannot be written, or the source can go no further; what came of it before
+            is on disk.
+        """
+        with signals_noted(self):
+            for row in self._good(watch(self.source)):
+                if row is not None:
+                    self._take(row)
+                if (
+                    len(self._batch) >= self.rows
+                    or time.monotonic() >= self._due
+                    or self.source.wants_acknowledgement
+                ):
+                    self._put()
+                if self.stopped_by is not None:
+                    break
+            self._put()
+        if self._problem is not None:
+            raise self._problem
+
+    def _good(self, rows: Iterable[Row | None]) -> Iterator[Row | None]:
+        """The rows up to where the source can go no further."""
+        try:
+            yield from rows
+        except InputError as error:
+            self._problem = error
+
+    def _take(self, row: Row) -> None:
+        if not len(self._batch):
+            self._due = time.monotonic() + self.seconds
+        self._batch.add(row)
+
+    def _put(self) -> None:
+        """Put the batch on disk, then let the source know."""
+        if n := len(self._batch):
+            self.folder.put(self._batch.take())
+            self.n_rows += n
+            self.n_files += 1
+            self._due = math.inf
+        # what is refused is acknowledged as well, and must be on disk as well
+        self.refusals.position()
+        self.source.acknowledge()
+
+
+def at_most_for(rows: int) -> int:
+    """Messages to be sent without an acknowledgement: as a batch is written the next one comes."""
+    return min(2 * rows, MOST_ON_THE_WAY)
+
+
+def land_source(source: Source, path: Path, rows: int, seconds: float, refusals: Refusals) -> None:
+    """Put the rows of a source into a folder, and print how many there were."""
+    with ExitStack() as open_now:
+        open_now.callback(source.close)
+        folder = Folder(path)
+        open_now.callback(folder.close)
+        refusals.open(source.files)
+        open_now.callback(refusals.close)
+        refusals.go_on()
+        landing = Landing(source, folder, refusals, rows, seconds)
+        progress = bar_on(err())
+        landing.run(lambda its: progress(its, "landing"))
+        refusals.finish()
+    console = out()
+    console.print(source.name, style="bold", soft_wrap=True)
+    console.print(
+        f"{landing.n_rows:,} rows in {landing.n_files:,} files: {path}"
+        if landing.n_rows
+        else "no row has come",
+        soft_wrap=True,
+    )
+    for line in left_out({}, refusals):
+        console.print(line, soft_wrap=True)

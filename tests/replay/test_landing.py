@@ -1,0 +1,576 @@
+"""Rows that land: each at least once, whole and on disk before it is acknowledged."""
+
+import io
+import json
+import math
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from replay.batches import Batch, Folder
+from replay.landing import Landing
+from replay.mqtt.broker import Broker
+from replay.mqtt.source import MqttSource
+from replay.refusals import Refusals
+from replay.rows import InputError, Row
+from replay.sources.asked import Asked
+
+CRASH = Path(__file__).with_name("crash.py")
+VALUES = ("level", "motor.load")
+
+
+def row_of(n, **told):
+    values = {"level": n / 8, "motor.load": math.nan if n % 3 else -n / 4}
+    return Row(n, "", ("", ""), values, **{"seconds": 1e9 + n, "sequence": n, "key": "a"} | told)
+
+
+def read(folder):
+    """What an engine finds: the rows of all files, in the order of their names."""
+    files = sorted(path for path in Path(folder).iterdir() if not path.name.startswith("."))
+    return [row for path in files for row in pq.ParquetFile(path).read().to_pylist()]
+
+
+def sequences(folder):
+    return [row["sequence"] for row in read(folder)]
+
+
+class Sender:
+    """Sends what is not acknowledged again to whoever asks next, as a broker does; a `Source`."""
+
+    name, files, values, time, key, timed = "here", (), VALUES, "t", "k", True
+    done, size, position = 0, None, {}
+
+    def __init__(self, rows, window=math.inf):
+        self.kept = list(rows)
+        self.sent = 0
+        self.window = window
+        self.acknowledged = []
+        self.on_acknowledge = lambda rows: None
+
+    def __iter__(self):
+        self.sent = 0
+        while self.sent < len(self.kept):
+            row = self.kept[self.sent]
+            if isinstance(row, Exception):
+                raise row
+            self.sent += 1
+            yield row() if callable(row) else row
+
+    @property
+    def wants_acknowledgement(self):
+        return self.sent >= self.window
+
+    def acknowledge(self):
+        rows = [row for row in self.kept[: self.sent] if isinstance(row, Row)]
+        self.on_acknowledge(rows)
+        self.acknowledged.append(len(rows))
+        del self.kept[: self.sent]
+        self.sent = 0
+
+    def close(self):
+        """Nothing."""
+
+
+@pytest.fixture
+def landing(tmp_path):
+    """A landing of some rows in the folder `landed`."""
+    opened = []
+
+    def make(source, rows=1000, seconds=1000.0, refusals=None):
+        while opened:
+            opened.pop().close()
+        opened.append(Folder(tmp_path / "landed"))
+        return Landing(source, opened[0], refusals or Refusals(), rows, seconds)
+
+    yield make
+    while opened:
+        opened.pop().close()
+
+
+# -- batches --------------------------------------------------------------------------------------
+
+
+def test_what_is_in_a_file(landing, tmp_path):
+    rows = [row_of(1), row_of(3), Row(9, "noon", ("1", ""), {"level": 1.0, "motor.load": math.nan})]
+    landing(Sender(rows)).run()
+    (path,) = (tmp_path / "landed").iterdir()
+    assert re.fullmatch(r"\d{18}\.parquet", path.name)
+    assert pq.read_schema(path).remove_metadata() == pa.schema(
+        {
+            "key": pa.string(),
+            "time": pa.float64(),
+            "sequence": pa.int64(),
+            "level": pa.float64(),
+            "motor.load": pa.float64(),
+        }
+    )
+    assert read(tmp_path / "landed") == [
+        {"key": "a", "time": 1e9 + 1, "sequence": 1, "level": 0.125, "motor.load": None},
+        {"key": "a", "time": 1e9 + 3, "sequence": 3, "level": 0.375, "motor.load": -0.75},
+        {"key": "", "time": None, "sequence": None, "level": 1.0, "motor.load": None},
+    ]
+
+
+def test_columns_of_nothing_but_missing_values_keep_their_types():
+    batch = Batch(VALUES)
+    batch.add(Row(1, "", ("", ""), dict.fromkeys(VALUES, math.nan)))
+    table = pq.read_table(io.BytesIO(batch.take()))
+    assert [field.type for field in table.schema][1:] == [
+        pa.float64(),
+        pa.int64(),
+        pa.float64(),
+        pa.float64(),
+    ]
+    assert len(batch) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (("level", "time"), "'time' has the name of a column that --land adds"),
+        (("level", "level"), "'level' is given twice"),
+    ],
+)
+def test_columns_of_one_name(values, said):
+    with pytest.raises(InputError, match=said):
+        Batch(values)
+
+
+def test_batches_are_closed_by_rows(landing, tmp_path):
+    source = Sender(map(row_of, range(25)))
+    its = landing(source, rows=10)
+    its.run()
+    assert source.acknowledged == [10, 10, 5]
+    assert (its.n_rows, its.n_files) == (25, 3)
+    assert sequences(tmp_path / "landed") == list(range(25))
+    files = sorted((tmp_path / "landed").iterdir())
+    assert [pq.read_metadata(path).num_rows for path in files] == [10, 10, 5]
+
+
+def test_batches_are_closed_by_time(landing, tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("replay.landing.time.monotonic", lambda: now)
+
+    def at(seconds, row=None):
+        def come():
+            nonlocal now
+            now = seconds
+            return row
+
+        return come
+
+    # the clock starts with the first row of a batch, and ends it whether rows come or not
+    source = Sender(
+        [
+            *(at(7.0), at(8.0, row_of(0)), at(12.0, row_of(1)), at(12.9), at(13.0), at(20.0)),
+            *(at(21.0, row_of(2)), at(25.9, row_of(3)), at(26.5, row_of(4)), at(27.0, row_of(5))),
+        ]
+    )
+    landing(source, seconds=5.0).run()
+    files = sorted((tmp_path / "landed").iterdir())
+    found = [pq.ParquetFile(path).read()["sequence"].to_pylist() for path in files]
+    assert found == [[0, 1], [2, 3, 4], [5]]
+
+
+def test_a_sender_that_waits_for_an_acknowledgement_gets_it(landing, tmp_path):
+    source = Sender(map(row_of, range(25)), window=4)
+    landing(source).run()
+    assert source.kept == []
+    assert len(list((tmp_path / "landed").iterdir())) == 7
+    assert sequences(tmp_path / "landed") == list(range(25))
+
+
+def test_what_came_before_a_bad_row_lands(landing, tmp_path):
+    source = Sender([row_of(0), row_of(1), InputError("bad"), row_of(2)])
+    with pytest.raises(InputError, match="bad"):
+        landing(source).run()
+    assert sequences(tmp_path / "landed") == [0, 1]
+    assert len(source.kept) == 2
+
+
+# -- on disk, and then acknowledged ---------------------------------------------------------------
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """What is done to files, one step after the other; `stop_at` ends it all before a step."""
+
+    class Steps(list):
+        stop_at = None
+
+        def note(self, what):
+            if len(self) == self.stop_at:
+                raise KilledError
+            self.append(what)
+
+    noted = Steps()
+    fsync, rename = os.fsync, os.rename
+
+    def fsync_noted(handle):
+        path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        noted.note(f"fsync {path.name}")
+        if path.name.endswith(".part"):
+            # all of it is there to be put on disk
+            assert pq.ParquetFile(path).read().num_rows > 0
+        fsync(handle)
+
+    def rename_noted(old, new, **options):
+        noted.note(f"rename {Path(old).name} {Path(new).name}")
+        rename(old, new, **options)
+
+    monkeypatch.setattr(os, "fsync", fsync_noted)
+    monkeypatch.setattr(os, "rename", rename_noted)
+    return noted
+
+
+class KilledError(BaseException):
+    """The end, as nothing that is caught."""
+
+
+def test_a_batch_is_on_disk_before_it_is_acknowledged(landing, steps, tmp_path):
+    refused = tmp_path / "refused.csv"
+    refusals = Refusals(refused, lasting=True)
+    refusals.open(())
+    refusals.go_on()
+
+    def refuse():
+        refusals.add("here", 1, "bad", "x")
+
+    source = Sender([row_of(0), refuse, row_of(1), row_of(2), refuse])
+    source.on_acknowledge = lambda rows: steps.note(f"acknowledge {[row.sequence for row in rows]}")
+    its = landing(source, rows=2, refusals=refusals)
+    del steps[:]
+    its.run()
+    refusals.close()
+    names = sorted(path.name for path in (tmp_path / "landed").iterdir())
+    one, two = names
+    assert steps == [
+        f"fsync .{one}.part",
+        f"rename .{one}.part {one}",
+        "fsync landed",
+        "fsync refused.csv",
+        "acknowledge [0, 1]",
+        f"fsync .{two}.part",
+        f"rename .{two}.part {two}",
+        "fsync landed",
+        "fsync refused.csv",
+        "acknowledge [2]",
+    ]
+    assert len(refused.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("stop_at", range(13))
+def test_a_stop_before_any_step_loses_nothing(stop_at, landing, steps, tmp_path):
+    landed = tmp_path / "landed"
+    source = Sender(map(row_of, range(20)))
+
+    def on_acknowledge(rows):
+        steps.note("acknowledge")
+        assert {row.sequence for row in rows} <= set(sequences(landed))
+
+    source.on_acknowledge = on_acknowledge
+    first = landing(source, rows=5)
+    del steps[:]
+    steps.stop_at = stop_at
+    with pytest.raises(KilledError):
+        first.run()
+    steps.stop_at = None
+    n_before = len(sequences(landed))
+    landing(source, rows=7).run()
+    found = sequences(landed)
+    assert set(found) == set(range(20))
+    # one batch at most lands twice: that which was killed between its name and its acknowledgement
+    twice = [n for n, times in Counter(found).items() if times > 1]
+    between = stop_at % 4 in (2, 3)
+    assert twice == (list(range(n_before - 5, n_before)) if between else [])
+    assert len(found) == 20 + len(twice)
+    assert not [path for path in landed.iterdir() if path.name.startswith(".")]
+
+
+def test_what_cannot_be_written_is_not_acknowledged(landing, tmp_path, monkeypatch):
+    source = Sender(map(row_of, range(10)))
+    its = landing(source, rows=5)
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="a batch cannot be written: No space left on device"):
+        its.run()
+    assert source.acknowledged == []
+    assert list((tmp_path / "landed").iterdir()) == []
+
+
+# -- the folder -----------------------------------------------------------------------------------
+
+
+def test_numbers_go_on_and_leftovers_go(landing, tmp_path):
+    landed = tmp_path / "landed"
+    landing(Sender([row_of(0)])).run()
+    (first,) = landed.iterdir()
+    # a clock that was put back must not bring a name again, or an order that is another
+    ahead = landed / f"{int(first.stem) + 10**15:018}.parquet"
+    first.rename(ahead)
+    others = ["notes.txt", ".hidden.part", "7.parquet"]
+    for name in (f".{int(first.stem):018}.parquet.part", *others):
+        (landed / name).write_text("PAR1 and no more")
+    landing(Sender([row_of(1), row_of(2)]), rows=1).run()
+    names = sorted(path.name for path in landed.iterdir())
+    number = int(ahead.stem)
+    files = [f"{n:018}.parquet" for n in (number, number + 1, number + 2)]
+    assert names == sorted([*files, *others])
+
+
+def test_a_name_is_not_used_again_when_the_engine_has_removed_the_file(landing, tmp_path):
+    """An engine that remembers what it has read would not read another of that name."""
+    names = []
+    for n in range(3):
+        landing(Sender([row_of(n)])).run()
+        (path,) = (tmp_path / "landed").iterdir()
+        names.append(path.name)
+        path.unlink()
+    assert names == sorted(set(names))
+
+
+def test_one_folder_has_one_writer(tmp_path):
+    first = Folder(tmp_path / "landed")
+    with pytest.raises(InputError, match="written to by another process; give each a folder"):
+        Folder(tmp_path / "landed")
+    first.close()
+    Folder(tmp_path / "landed").close()
+
+
+def test_a_folder_that_is_new_is_on_disk(steps, tmp_path):
+    Folder(tmp_path / "new" / "landed").close()
+    assert steps == ["fsync new", f"fsync {tmp_path.name}"]
+
+
+def test_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--land .*file is no folder that can be written to"):
+        Folder(tmp_path / "file")
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", ["", 'here,3,bad,"x\ny', "here,3,b"])
+def test_refused_rows_are_written_behind_those_before(cut, tmp_path):
+    path = tmp_path / "refused.csv"
+    for n, text in enumerate(['a "word"\nand more', "plain"]):
+        refusals = Refusals(path, lasting=True)
+        refusals.open(())
+        refusals.go_on()
+        refusals.add("here", n, "bad", text)
+        refusals.finish()
+        with path.open("a") as file:
+            file.write(cut)
+    kept = path.read_text().removesuffix(cut)
+    assert kept == 'file,line,reason,text\nhere,0,bad,"a ""word""\nand more"\nhere,1,bad,plain\n'
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--labels", "x.csv"], "--labels is for rows that are labelled here, and --land puts"),
+        (["--labels", "-"], "--labels is for"),
+        (["--segments", "x.csv"], "--segments is for"),
+        (["--regimes", "3"], "--regimes is for"),
+        (["--persist"], "--persist is for"),
+        (["--checkpoint", "x"], "--checkpoint is for"),
+        (["--serve", "127.0.0.1:0"], "--serve is for"),
+        (["--publish", "mqtt://h/x"], "--publish is for"),
+        (["--late", "skip"], "--late is for"),
+        (["--as", "csv"], "--as is for"),
+        (["--time", "t", "--max-gap", "3"], "--max-gap is for"),
+        (["--value", "key"], "--value 'key' has the name of a column that --land adds"),
+    ],
+)
+def test_options_that_do_not_go_with_it(arguments, said, cli):
+    result = cli("live", "-", "--value", "level", "--land", "landed", *arguments)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--land-rows", "--land-seconds"])
+def test_options_of_it_alone(option, cli):
+    result = cli("live", "-", "--value", "level", option, "3")
+    assert result.exit_code == 2
+    assert f"{option} is for --land" in result.stderr
+
+
+class Process:
+    """``replay live`` in a process of its own."""
+
+    def __init__(self, address, *options):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "replay", "live", address, *map(str, options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def tell(self, lines):
+        self.process.stdin.write(b"".join(line + b"\n" for line in lines))
+        self.process.stdin.flush()
+
+    def end(self, how=None):
+        """Its status, and what it has said."""
+        if how is not None:
+            self.process.send_signal(how)
+        said, problems = self.process.communicate(timeout=60)
+        return self.process.returncode, said.decode() + problems.decode()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.kill()
+        self.process.communicate()
+
+
+def message(n, device="a"):
+    level = None if n % 10 == 7 else n / 8
+    return json.dumps({"t": 1e9 + n, "n": n, "level": level, "device": device}).encode()
+
+
+def wait_for(condition, seconds=30.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it does not come"
+        time.sleep(0.01)
+
+
+OPTIONS = ["--value", "level", "--time", "t", "--sequence", "n", "--land", "landed"]
+
+
+def test_standard_input(tmp_path):
+    with Process("-", *OPTIONS, "--key", "device", "--refused", "refused.csv") as live:
+        live.tell([message(0), b"nonsense", message(1, "b"), message(7)])
+        status, said = live.end()
+    assert (status, "3 rows in 1 files: landed" in said) == (0, True), said
+    assert "refused: 1 messages that are no JSON" in said
+    assert "nonsense" in Path("refused.csv").read_text()
+    assert read("landed") == [
+        {"key": "a", "time": 1e9, "sequence": 0, "level": 0.0},
+        {"key": "b", "time": 1e9 + 1, "sequence": 1, "level": 0.125},
+        {"key": "a", "time": 1e9 + 7, "sequence": 7, "level": None},
+    ]
+
+
+def test_rows_that_wait_land_after_some_seconds_and_at_a_signal(tmp_path):
+    with Process("-", *OPTIONS, "--land-seconds", "0.3") as live:
+        live.tell(map(message, range(5)))
+        wait_for(lambda: Path("landed").exists() and len(sequences("landed")) == 5)
+        live.tell(map(message, range(5, 8)))
+        time.sleep(0.15)
+        status, said = live.end(signal.SIGTERM)
+    assert (status, "8 rows in " in said) == (0, True), said
+    assert sequences("landed") == list(range(8))
+
+
+def test_bad_rows_end_it_if_asked_to(tmp_path):
+    with Process("-", *OPTIONS, "--on-bad", "fail") as live:
+        live.tell([message(0), b"nonsense", message(1)])
+        status, said = live.end()
+    assert (status, "message 2: it is no JSON" in said) == (2, True), said
+    assert sequences("landed") == [0]
+
+
+# -- from a broker --------------------------------------------------------------------------------
+
+
+def publish(broker, messages, topic="plant/a"):
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.max_inflight_messages_set(500)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    for data in messages:
+        last = client.publish(topic, data, qos=1)
+    last.wait_for_publish(60)
+    client.disconnect()
+    client.loop_stop()
+
+
+def subscribe(broker):
+    """Let the broker keep what comes from now on."""
+    source = MqttSource(Broker.of(broker.address("plant/#")), Asked(("level",)), "lander")
+    next(iter(source))
+    source.close()
+
+
+def told(n):
+    """Messages of three devices, each with numbers of its own."""
+    rng = random.Random(n)
+    count = Counter()
+    for _ in range(n):
+        device = rng.choice("abc")
+        count[device] += 1
+        yield message(count[device], device)
+
+
+def expected_rows(messages):
+    known = map(json.loads, messages)
+    return [
+        {"key": it["device"], "time": it["t"], "sequence": it["n"], "level": it["level"]}
+        for it in known
+    ]
+
+
+FROM_BROKER = [*OPTIONS, "--key", "device", "--client", "lander"]
+
+
+def test_every_message_lands_once(broker):
+    subscribe(broker)
+    messages = list(told(5000))
+    publish(broker, [*messages[:2000], b"nonsense", *messages[2000:]])
+    with Process(broker.address("plant/#"), *FROM_BROKER, "--land-rows", "700") as live:
+        wait_for(lambda: Path("landed").exists() and len(sequences("landed")) == 5000)
+        status, said = live.end(signal.SIGTERM)
+    assert (status, "5,000 rows in " in said) == (0, True), said
+    assert "refused: 1 messages that are no JSON" in said
+    assert read("landed") == expected_rows(messages)
+    files = sorted(Path("landed").iterdir())
+    assert max(pq.read_metadata(path).num_rows for path in files) == 700
+    # and all of them are acknowledged: none comes again before the next one
+    publish(broker, [message(5001)])
+    with Process(broker.address("plant/#"), *FROM_BROKER, "--land-seconds", "0.1") as live:
+        wait_for(lambda: len(list(Path("landed").glob("[0-9]*"))) > len(files))
+        status, said = live.end(signal.SIGINT)
+    assert (status, "1 rows in 1 files" in said) == (0, True), said
+    assert read("landed") == expected_rows([*messages, message(5001)])
+
+
+def test_the_key_may_be_in_the_topic(broker):
+    subscribe(broker)
+    publish(broker, [message(1)], "plant/p7")
+    publish(broker, [message(2)], "plant/p8")
+    options = [*OPTIONS, "--key", "topic:2", "--client", "lander", "--land-seconds", "0.2"]
+    with Process(broker.address("plant/#"), *options) as live:
+        wait_for(lambda: Path("landed").exists() and len(read("landed")) == 2)
+        assert live.end(signal.SIGTERM)[0] == 0
+    assert [(row["key"], row["sequence"]) for row in read("landed")] == [("p7", 1), ("p8", 2)]
+
+
+def test_a_killed_landing_loses_no_message(broker):
+    """Twenty-four kills of it, two of its broker, while rows come; scripts/crash does more."""
+    command = [sys.executable, CRASH, "--landing", "--kills", "24", "--rows", "9000"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "2 kills of the broker" in told.stdout
+    assert "none lost" in told.stdout
