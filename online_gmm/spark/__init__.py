@@ -10,8 +10,17 @@ except ImportError as error:
         "online_gmm.spark needs PySpark: pip install 'online-gmm[spark]'", name="pyspark"
     ) from error
 
+from online_gmm.spark.fit import MixtureFit, fit_mixture
 from online_gmm.spark.labels import label_stream, read_states
 from online_gmm.spark.processor import LabelProcessor
 from online_gmm.spark.track import Manner, Track
 
-__all__ = ["LabelProcessor", "Manner", "Track", "label_stream", "read_states"]
+__all__ = [
+    "LabelProcessor",
+    "Manner",
+    "MixtureFit",
+    "Track",
+    "fit_mixture",
+    "label_stream",
+    "read_states",
+]

@@ -16,6 +16,7 @@ from pyspark.sql.types import (
 )
 
 from online_gmm.hmm import OnlineHMM
+from online_gmm.spark.names import quoted
 from online_gmm.spark.packing import packed
 from online_gmm.spark.processor import STATE, LabelProcessor
 from online_gmm.spark.track import Manner, Model
@@ -78,7 +79,9 @@ def label_stream(
         is known then; as `replay` does. Otherwise they come out at once, with label 0.
     timeout
         Seconds without a row, on the engine's clock, after which a key is forgotten and its rows
-        that wait come out.
+        that wait come out; at the end of the batch that finds it so. The engine then makes batches
+        without rows, too, as often as the trigger lets it. With ``availableNow`` it would never
+        come to an end: set ``spark.sql.streaming.noDataMicroBatches.enabled`` to false there.
 
     Returns
     -------
@@ -108,16 +111,16 @@ def label_stream(
     _require_rocksdb(spark)
     manner, stamp = _checked(df, key, time, values, model, sequence, late, hold)
     milliseconds = None if timeout is None else _milliseconds(timeout)
-    rows = df.where(functions.col(_quoted(key)).isNotNull()).select(
-        functions.col(_quoted(key)).alias("key"),
+    rows = df.where(functions.col(quoted(key)).isNotNull()).select(
+        functions.col(quoted(key)).alias("key"),
         _as_stamp(df, time).alias("stamp"),
         *(
             []
             if sequence is None
-            else [functions.col(_quoted(sequence)).cast("bigint").alias("sequence")]
+            else [functions.col(quoted(sequence)).cast("bigint").alias("sequence")]
         ),
         *(
-            functions.col(_quoted(name)).cast("double").alias(f"v{j}")
+            functions.col(quoted(name)).cast("double").alias(f"v{j}")
             for j, name in enumerate(values)
         ),
     )
@@ -257,13 +260,9 @@ def _milliseconds(timeout: float | datetime.timedelta) -> int:
     return max(1, round(1000 * seconds))
 
 
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
 def _as_stamp(df: DataFrame, time: str) -> Column:
     """Times as the numbers that are handed to Python."""
-    kind, column = df.schema[time].dataType, functions.col(_quoted(time))
+    kind, column = df.schema[time].dataType, functions.col(quoted(time))
     if isinstance(kind, TimestampType):
         return functions.unix_micros(column)
     return column.cast("bigint" if isinstance(kind, IntegralType) else "double")
@@ -290,4 +289,4 @@ def _states(initial: DataFrame, key: str, kind: str) -> DataFrame:
             f"column 'state' of initial is of type "
             f"{initial.schema['state'].dataType.simpleString()}; bytes (binary) are expected"
         )
-    return initial.select(functions.col(_quoted(name)).cast(kind).alias("key"), "state")
+    return initial.select(functions.col(quoted(name)).cast(kind).alias("key"), "state")

@@ -8,6 +8,8 @@ from pyspark.sql import Row
 from online_gmm import OnlineHMM
 from online_gmm.spark.packing import packed
 
+DOUBLE = pa.float64()
+
 
 def fleet(n_keys, n_rows, seed=1):
     """Rows of keys in turns, in regimes that last; some values are missing, some rows empty."""
@@ -49,7 +51,7 @@ def plain_loop(rows, make, timed=False):
     return told
 
 
-def columns(rows, stamp=pa.float64(), sequence=False):
+def columns(rows, stamp, sequence):
     """Rows as `packed` takes them."""
     kinds = {"device": pa.string(), "t": stamp, **({"n": pa.int64()} if sequence else {})}
     kinds |= {"level": pa.float64(), "load": pa.float64()}
@@ -61,7 +63,7 @@ def columns(rows, stamp=pa.float64(), sequence=False):
     return pa.table(arrays, names)
 
 
-def packs(rows, stamp=pa.float64(), sequence=False, chunk=10_000):
+def packs(rows, stamp=DOUBLE, sequence=False, chunk=10_000):
     """Rows as the processor gets them: for each key its packs."""
     result = {}
     for pack in packed(columns(rows, stamp, sequence).to_batches(chunk)):

@@ -30,10 +30,11 @@ MODELS = {
     "chain": lambda: OnlineHMM(**GMM, capacity=150),
     "timed chain": lambda: OnlineHMM(**GMM, time="t", capacity=150),
 }
+AT_ONCE = Manner(VALUES)
 TIMED = ("fading", "timed chain")
 
 
-def engine_of(model, manner=Manner(VALUES), **more):
+def engine_of(model, manner=AT_ONCE, **more):
     modes = {"timeMode": "ProcessingTime"} if "timeout" in more else {}
     initial = more.pop("initial", None)
     return TwsTester(LabelProcessor(model, manner, **more), initialStateRow=initial, **modes)
@@ -123,7 +124,9 @@ def test_what_comes_twice_is_dropped_by_number():
     engine = engine_of(OnlineGMM(**GMM), Manner(VALUES, late="learn"), sequence=True)
     answers = run(engine, doubled, sequence=True)
     assert sorted(unpacked(answers)) == sorted(plain_loop(rows, lambda: OnlineGMM(**GMM)))
-    numbers = [n for answer in answers if answer["key"] == "d1" for n in answer["sequence"].tolist()]
+    numbers = [
+        n for answer in answers if answer["key"] == "d1" for n in answer["sequence"].tolist()
+    ]
     assert numbers == list(range(1, 121))
     assert track_of(engine, "d0").n_duplicates == 90
     assert track_of(engine, "d0").n_late == 0
@@ -143,10 +146,9 @@ def test_a_device_may_count_anew_at_a_later_time():
 def test_rows_that_cannot_be_learnt_are_counted():
     rows = fleet(2, 100)
     bad = rows.astype({"t": object, "n": object})
-    for i, (column, value) in enumerate(
-        [("t", pd.NA), ("t", math.inf), ("t", math.nan), ("n", pd.NA), ("level", math.inf)]
-        + [("load", -2e150), ("level", 1e300)]
-    ):
+    cells = [("t", pd.NA), ("t", math.inf), ("t", math.nan), ("n", pd.NA), ("level", math.inf)]
+    cells += [("load", -2e150), ("level", 1e300)]
+    for i, (column, value) in enumerate(cells):
         bad.loc[10 + 2 * i, column] = value
     engine = engine_of(OnlineGMM(**GMM), sequence=True)
     found = unpacked(run(engine, bad, sequence=True))
