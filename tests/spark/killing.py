@@ -90,20 +90,24 @@ def clear(job):
 
 
 def kill_in_batch(folder, what, at_least, rng):
-    """Start the job, kill part of it in the middle of a batch; whether it was in the middle."""
+    """Start the job, and kill it or a part of it in the middle of a batch, this or a later one.
+
+    Tells whether it was in the middle: a batch may end just before.
+    """
     job = start(folder)
     try:
         number = wait_for_batch(folder, at_least, lambda: job.poll() is not None)
-        if what == "worker":
-            until = time.monotonic() + 60.0
-            while not of_session(job.pid)["worker"] and time.monotonic() < until:
-                time.sleep(0.01)
+        until = time.monotonic() + 120.0
+        while not of_session(job.pid)["worker"] and time.monotonic() < until:
+            time.sleep(0.01)
         time.sleep(rng.uniform(0.0, 2.0))
+        number = batch_under_way(folder)
         victims = of_session(job.pid)[what]
         kill(victims)
-        in_middle = batch_under_way(folder) == number and bool(victims)
+        in_middle = number is not None and batch_under_way(folder) == number and bool(victims)
         status = job.wait(300)
-        assert status != 0 or not victims, "the job has ended as if nothing had happened"
+        if in_middle and status == 0:
+            raise RuntimeError(f"{what} was killed, and the job has ended as if nothing had been")
     finally:
         clear(job)
     return in_middle
