@@ -1,6 +1,6 @@
 """Kills a query in the middle of its batches, lets it go on, and compares with one that was not.
 
-``scripts/crash --spark --kills 10``: in turns everything is killed, the driver, or one of the
+``scripts/crash --spark --kills 10``: in turns everything is killed, the driver, or the
 Python processes that label rows.
 """
 
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.spark import job, killing
 from tests.spark.rows import fleet, plain_loop
 
-WHAT = ("all", "driver", "worker")
+WHAT = ("all", "driver", "workers")
 FILES = 8
 """Batches of a query."""
 
