@@ -107,21 +107,27 @@ class Folder:
                 _sync(folder.parent)
             self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise InputError(
-                f"--land {path} is no folder that can be written to: {error.strerror}"
-            ) from None
+            raise self._unfit(error) from None
         try:
             # let go of by the system, however this process ends
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            names = os.listdir(path)
+            for name in filter(PART.fullmatch, names):
+                (path / name).unlink()
+        except BlockingIOError:
             self.close()
             raise InputError(
                 f"--land {path} is written to by another process; give each a folder of its own"
             ) from None
-        names = os.listdir(path)
-        for name in filter(PART.fullmatch, names):
-            (path / name).unlink()
+        except OSError as error:
+            self.close()
+            raise self._unfit(error) from None
         self._last = max((int(its[1]) for its in map(BATCH.fullmatch, names) if its), default=0)
+
+    def _unfit(self, error: OSError) -> InputError:
+        return InputError(
+            f"--land {self.path} is no folder that can be written to: {error.strerror}"
+        )
 
     def put(self, data: memoryview) -> None:
         """Write a file; when this returns it outlives any crash.

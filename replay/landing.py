@@ -19,6 +19,10 @@ from replay.terminal import err, out
 
 MOST_ON_THE_WAY = 65_535
 """Messages that MQTT can number."""
+AT_ONCE = 0.05
+"""Seconds after an acknowledgement in which a sender that has waited for it sends the next row."""
+DOUBT = 0.4
+"""Seconds for which a silent sender is taken to have nothing to send, once it had nothing."""
 
 
 @dataclass
@@ -26,9 +30,13 @@ class Landing:
     """Rows of a source, put into a folder in the order in which they come.
 
     A batch is closed when it has ``rows`` rows, when its first row has waited for ``seconds``
-    seconds, when whoever sends the rows may be waiting for an acknowledgement, and at the end. It
-    is acknowledged when it is on disk: what is killed in between lands again, so a row lands once
-    or more often, never not at all.
+    seconds, when whoever sends the rows waits for an acknowledgement, and at the end. It is
+    acknowledged when it is on disk: what is killed in between lands again, so a row lands once or
+    more often, never not at all.
+
+    A sender that has fallen silent waits for an acknowledgement, or has nothing to send. Which it
+    was is seen after the acknowledgement; the more often it was the second, the longer it is taken
+    to be that again, so that rows that come in bursts do not make a file each.
 
     Attributes
     ----------
@@ -47,7 +55,10 @@ class Landing:
     n_files: int = 0
     stopped_by: int | None = None
     _batch: Batch = field(init=False)
-    _due: float = math.inf
+    _begun: float = math.inf
+    _answered: float | None = None
+    _doubt: float = 0.0
+    _n_waited: int = 0
     _problem: InputError | None = None
 
     def __post_init__(self) -> None:
@@ -66,12 +77,9 @@ class Landing:
             for row in self._good(watch(self.source)):
                 if row is not None:
                     self._take(row)
-                if (
-                    len(self._batch) >= self.rows
-                    or time.monotonic() >= self._due
-                    or self.source.wants_acknowledgement
-                ):
+                if self._is_due(is_silent := row is None):
                     self._put()
+                    self._answered = time.monotonic() if is_silent else None
                 if self.stopped_by is not None:
                     break
             self._put()
@@ -87,8 +95,31 @@ class Landing:
 
     def _take(self, row: Row) -> None:
         if not len(self._batch):
-            self._due = time.monotonic() + self.seconds
+            self._begun = time.monotonic()
+            if self._answered is not None:
+                self._learn(self._begun - self._answered < AT_ONCE)
+                self._answered = None
         self._batch.add(row)
+
+    def _learn(self, waited: bool) -> None:
+        """Why the sender was silent: it waited for an acknowledgement, or had nothing to send."""
+        self._n_waited = self._n_waited + 1 if waited else 0
+        if not waited:
+            self._doubt = min(max(2.0 * self._doubt, DOUBT), self.seconds)
+        elif self._n_waited == 1:
+            # by chance, if rows come every second or so: look again after another time
+            self._doubt *= 0.7
+        else:
+            self._doubt = 0.0
+
+    def _is_due(self, is_silent: bool) -> bool:
+        if len(self._batch) >= self.rows:
+            return True
+        age = time.monotonic() - self._begun
+        if age >= self.seconds:
+            return True
+        in_doubt = is_silent and len(self._batch) and age < self._doubt
+        return self.source.wants_acknowledgement and not in_doubt
 
     def _put(self) -> None:
         """Put the batch on disk, then let the source know."""
@@ -96,7 +127,7 @@ class Landing:
             self.folder.put(self._batch.take())
             self.n_rows += n
             self.n_files += 1
-            self._due = math.inf
+            self._begun = math.inf
         # what is refused is acknowledged as well, and must be on disk as well
         self.refusals.position()
         self.source.acknowledge()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -159,11 +160,13 @@ def test_batches_are_closed_by_rows(landing, tmp_path):
     assert [pq.read_metadata(path).num_rows for path in files] == [10, 10, 5]
 
 
-def test_batches_are_closed_by_time(landing, tmp_path, monkeypatch):
+@pytest.fixture
+def at(monkeypatch):
+    """Lets a row, or nothing, come at a time."""
     now = 0.0
     monkeypatch.setattr("replay.landing.time.monotonic", lambda: now)
 
-    def at(seconds, row=None):
+    def make(seconds, row=None):
         def come():
             nonlocal now
             now = seconds
@@ -171,6 +174,16 @@ def test_batches_are_closed_by_time(landing, tmp_path, monkeypatch):
 
         return come
 
+    return make
+
+
+def batches(folder):
+    """The numbers in each file."""
+    files = sorted(Path(folder).iterdir())
+    return [pq.ParquetFile(path).read()["sequence"].to_pylist() for path in files]
+
+
+def test_batches_are_closed_by_time(landing, tmp_path, at):
     # the clock starts with the first row of a batch, and ends it whether rows come or not
     source = Sender(
         [
@@ -179,9 +192,7 @@ def test_batches_are_closed_by_time(landing, tmp_path, monkeypatch):
         ]
     )
     landing(source, seconds=5.0).run()
-    files = sorted((tmp_path / "landed").iterdir())
-    found = [pq.ParquetFile(path).read()["sequence"].to_pylist() for path in files]
-    assert found == [[0, 1], [2, 3, 4], [5]]
+    assert batches(tmp_path / "landed") == [[0, 1], [2, 3, 4], [5]]
 
 
 def test_a_sender_that_waits_for_an_acknowledgement_gets_it(landing, tmp_path):
@@ -190,6 +201,64 @@ def test_a_sender_that_waits_for_an_acknowledgement_gets_it(landing, tmp_path):
     assert source.kept == []
     assert len(list((tmp_path / "landed").iterdir())) == 7
     assert sequences(tmp_path / "landed") == list(range(25))
+
+
+class Line(Sender):
+    """A sender with a clock of its own: it says nothing, a tenth of a second long, in each pause
+    and whenever ``limit`` rows are not acknowledged; and from outside one cannot tell which."""
+
+    def __init__(self, bursts, pause, limit=math.inf):
+        super().__init__(map(row_of, range(sum(bursts))))
+        self.ends = set(accumulate(bursts))
+        self.pause, self.limit = pause, limit
+        self.now = 0.0
+        self.n = 0
+        self.is_silent = False
+
+    def monotonic(self):
+        return self.now
+
+    def silence(self):
+        self.is_silent = True
+        self.now += 0.1
+
+    def __iter__(self):
+        while self.kept[self.sent :]:
+            while self.sent >= self.limit:
+                yield self.silence()
+            self.is_silent = False
+            self.now += 0.001
+            self.sent += 1
+            self.n += 1
+            yield self.kept[self.sent - 1]
+            if self.n in self.ends:
+                until = self.now + self.pause
+                while self.now < until:
+                    yield self.silence()
+
+    @property
+    def wants_acknowledgement(self):
+        return self.is_silent and self.sent >= 10
+
+
+def test_rows_that_come_in_bursts_are_not_a_file_each(landing, tmp_path, monkeypatch):
+    line = Line([10] * 60, pause=0.9)
+    monkeypatch.setattr("replay.landing.time", line)
+    landing(line, seconds=5.0).run()
+    found = batches(tmp_path / "landed")
+    assert [n for batch in found for n in batch] == list(range(600))
+    assert len(found) < 60 / 5 + 5
+
+
+def test_a_sender_that_waits_is_not_taken_to_have_nothing_to_send(landing, tmp_path, monkeypatch):
+    """Not for long, that is, after bursts that looked the same."""
+    line = Line([10] * 30 + [2000], pause=0.9, limit=20)
+    monkeypatch.setattr("replay.landing.time", line)
+    landing(line, seconds=5.0).run()
+    assert sequences(tmp_path / "landed") == list(range(2300))
+    # a tenth of a second for each twenty of the 2,000, but for the first ones
+    bursts = 30 * 0.91 + 2.0 + 0.9
+    assert line.now < bursts + 100 * 0.1 + 2 * 5.0 + 1.0
 
 
 def test_what_came_before_a_bad_row_lands(landing, tmp_path):
@@ -565,6 +634,32 @@ def test_the_key_may_be_in_the_topic(broker):
         wait_for(lambda: Path("landed").exists() and len(read("landed")) == 2)
         assert live.end(signal.SIGTERM)[0] == 0
     assert [(row["key"], row["sequence"]) for row in read("landed")] == [("p7", 1), ("p8", 2)]
+
+
+@pytest.mark.parametrize("ends", ["stop", "kill"])
+def test_a_broker_that_goes_away_amid_a_batch_is_waited_for(ends, broker):
+    subscribe(broker)
+    messages = list(told(1000))
+    publish(broker, messages[:600])
+    options = [*FROM_BROKER, "--land-rows", "250", "--land-seconds", "2"]
+    with Process(broker.address("plant/#"), *options) as live:
+        wait_for(lambda: Path("landed").exists() and len(read("landed")) == 500)
+        # a hundred rows are in a batch that is not closed, and come again
+        if ends == "kill":
+            broker.save()
+        getattr(broker, ends)()
+        time.sleep(0.3)
+        broker.start()
+        publish(broker, messages[600:])
+        wait_for(lambda: len({(row["key"], row["sequence"]) for row in read("landed")}) == 1000)
+        status, said = live.end(signal.SIGTERM)
+    assert status == 0, said
+    found = read("landed")
+    assert {tuple(row.values()) for row in found} == {
+        tuple(row.values()) for row in expected_rows(messages)
+    }
+    assert found[:600] == expected_rows(messages[:600])
+    assert len(found) > 1000
 
 
 def test_a_killed_landing_loses_no_message(broker):
