@@ -1,6 +1,7 @@
 """A query of its own process, to be killed: ``python job.py FOLDER CORES`` labels FOLDER/rows."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from online_gmm import OnlineHMM
 from online_gmm.spark import label_stream
 from online_gmm.spark.labels import PROVIDER, ROCKSDB
 
+JAVA = shutil.which("java") or shutil.which("java", path=os.environ.get("JAVA_HOME", "") + "/bin")
 SCHEMA = "device string, t double, n bigint, level double, load double"
 VALUES = ["level", "load"]
 

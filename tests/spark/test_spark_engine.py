@@ -3,7 +3,6 @@
 import math
 import os
 import random
-import shutil
 import time
 
 import numpy as np
@@ -21,9 +20,8 @@ from replay.cli import app
 from tests.spark import job, killing
 from tests.spark.rows import fleet, plain_loop
 
-JAVA = shutil.which("java") or shutil.which("java", path=os.environ.get("JAVA_HOME", "") + "/bin")
 pytestmark = [
-    pytest.mark.skipif(JAVA is None, reason="there is no Java, which Spark runs on"),
+    pytest.mark.skipif(job.JAVA is None, reason="there is no Java, which Spark runs on"),
     # one of the processes that run tests starts the engine
     pytest.mark.xdist_group("spark"),
 ]
