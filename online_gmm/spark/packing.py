@@ -19,6 +19,8 @@ from online_gmm.spark.track import Labelled, Sighting
 
 WORD = 8
 """Bytes of a double or an integer."""
+TOGETHER = 200_000
+"""Rows that are packed together, if so many come: the more, the fewer packs a key."""
 STAMPS = {"double": np.dtype(np.float64), "bigint": np.dtype(np.int64)}
 """What times are, by the engine's names."""
 
@@ -30,19 +32,26 @@ def packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     rows have one, and the values (doubles). Rows without a time or a sequence number, or with a
     value that is infinite or beyond 1e150, are left out and counted.
     """
+    waiting: list[pa.RecordBatch] = []
     for batch in batches:
-        if batch.num_rows:
-            yield _packed(batch)
+        waiting.append(batch)
+        if sum(its.num_rows for its in waiting) >= TOGETHER:
+            yield _packed(waiting)
+            waiting = []
+    if any(its.num_rows for its in waiting):
+        yield _packed(waiting)
 
 
-def _packed(batch: pa.RecordBatch) -> pa.RecordBatch:
-    names = batch.schema.names
-    keys = batch.column(0).dictionary_encode()
+def _packed(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    table = pa.Table.from_batches(batches).combine_chunks()
+    names = table.column_names
+    columns = [column.chunk(0) for column in table.columns]
+    keys = columns[0].dictionary_encode()
     code = keys.indices.to_numpy()
     n_ordering = 3 if names[2:3] == ["sequence"] else 2
-    ordering = [batch.column(j) for j in range(1, n_ordering)]
+    ordering = columns[1:n_ordering]
     values = np.column_stack(
-        [batch.column(j).to_numpy(zero_copy_only=False) for j in range(n_ordering, len(names))]
+        [column.to_numpy(zero_copy_only=False) for column in columns[n_ordering:]]
     )
     # what is missing is NaN, and no NaN is beyond anything
     good = ~(np.abs(values) > LARGEST).any(axis=1)

@@ -11,6 +11,7 @@ from online_gmm import OnlineHMM
 from online_gmm.spark import label_stream
 from online_gmm.spark.labels import PROVIDER, ROCKSDB
 
+HERE = Path(__file__).parents[2]
 JAVA = shutil.which("java") or shutil.which("java", path=os.environ.get("JAVA_HOME", "") + "/bin")
 SCHEMA = "device string, t double, n bigint, level double, load double"
 VALUES = ["level", "load"]

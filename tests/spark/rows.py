@@ -66,9 +66,10 @@ def columns(rows, stamp, sequence):
 def packs(rows, stamp=DOUBLE, sequence=False, chunk=10_000):
     """Rows as the processor gets them: for each key its packs."""
     result = {}
-    for pack in packed(columns(rows, stamp, sequence).to_batches(chunk)):
-        for row in pack.to_pylist():
-            result.setdefault(row["key"], []).append(Row(**row))
+    for batch in columns(rows, stamp, sequence).to_batches(chunk):
+        for pack in packed([batch]):
+            for row in pack.to_pylist():
+                result.setdefault(row["key"], []).append(Row(**row))
     return result
 
 

@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import re
 import time
 
 import numpy as np
@@ -174,6 +175,23 @@ def test_a_table_is_labelled_from_states(spark, tmp_path):
         rest[rest["device"] == "d5"], lambda: OnlineGMM(**GMM)
     ):
         assert found[device, t] == (label, probability)
+
+
+def test_the_documentation_runs(spark, tmp_path, monkeypatch, capsys):
+    """With the session that is there, on rows that it says are there."""
+    text = (job.HERE / "docs" / "fleet.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    rows = fleet(8, 60).rename(
+        columns={"device": "key", "t": "time", "n": "sequence", "level": "pressure", "load": "flow"}
+    )
+    write(rows, tmp_path / "history", "1")
+    write(pd.concat([rows, rows.iloc[:5]]), tmp_path / "landed", "1")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/fleet.md", "exec"), {})
+    labels = spark.read.parquet(str(tmp_path / "labels"))
+    assert labels.count() == len(rows)
+    assert labels.columns == ["key", "time", "sequence", "label", "probability", "change"]
+    assert capsys.readouterr().out.strip().endswith("0 0")
 
 
 # -- kills ----------------------------------------------------------------------------------------

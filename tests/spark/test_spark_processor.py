@@ -13,11 +13,12 @@ from pyspark.sql.streaming.tws_tester import TwsTester
 
 import replay.rows
 from online_gmm import HalfLife, OnlineGMM, OnlineHMM, OpenHMM
-from online_gmm.spark import LabelProcessor, Manner, Track
+from online_gmm.spark import LabelProcessor, Manner, Track, packing
+from online_gmm.spark.packing import packed
 from online_gmm.state import StateError
 from replay.series import Manner as ReplayManner
 from replay.series import Series
-from tests.spark.rows import fleet, packs, plain_loop, unpacked
+from tests.spark.rows import columns, fleet, packs, plain_loop, unpacked
 
 GOLDEN = Path(__file__).parent / "golden"
 VALUES = ("level", "load")
@@ -156,6 +157,25 @@ def test_rows_that_cannot_be_learnt_are_counted():
     assert sorted(found) == sorted(plain_loop(good, lambda: OnlineGMM(**GMM)))
     assert track_of(engine, "d0").n_refused == 7
     assert track_of(engine, "d1").n_refused == 0
+
+
+def test_rows_are_packed_whatever_batches_they_come_in(monkeypatch):
+    """One pack a key, but for those of more rows than are packed together."""
+    table = columns(fleet(3, 100), pa.float64(), sequence=True)
+    (whole,) = packed([table.to_batches()[0]])
+    assert whole.column("key").to_pylist() == ["d0", "d1", "d2"]
+    (several,) = packed(table.to_batches(7))
+    assert several.equals(whole)
+    monkeypatch.setattr(packing, "TOGETHER", 120)
+    parts = list(packed(table.to_batches(50)))
+    assert [part.num_rows for part in parts] == [3, 3]
+    for name in ("stamp", "sequence", "values"):
+        first, second = (part.column(name).to_pylist() for part in parts)
+        joined = [one + other for one, other in zip(first, second, strict=True)]
+        assert joined == whole.column(name).to_pylist()
+    assert list(packed([])) == []
+    nothing = pa.RecordBatch.from_pylist([], table.schema)
+    assert list(packed([nothing])) == []
 
 
 def test_a_batch_of_nothing_but_bad_rows_says_nothing():
