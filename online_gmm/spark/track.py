@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import pandas as pd
 
 from online_gmm import state
 from online_gmm.gmm import OnlineGMM
@@ -167,8 +166,11 @@ class Track:
     def _told(self, rows: list[Sighting], manner: Manner) -> Iterator[tuple[int, float]]:
         """Labels of the rows of the warm-up, and their probabilities."""
         model = self.model
-        frame = pd.DataFrame([row.values for row in rows], columns=list(manner.values))
         if isinstance(model, OnlineHMM):
+            # few keys of few queries come here, and every process of the engine starts by importing
+            import pandas as pd
+
+            frame = pd.DataFrame([row.values for row in rows], columns=list(manner.values))
             if model.time is not None:
                 frame[model.time] = [row.stamp / manner.unit for row in rows]
             labels = model.decode_many(frame).to_numpy()
