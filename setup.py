@@ -6,7 +6,19 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-PARTS = ("points", "components", "pace", "stream", "chain", "chain_stream", "windows", "open_chain")
+PARTS = (
+    "points",
+    "memory",
+    "statistics",
+    "components",
+    "pace",
+    "stream",
+    "entry",
+    "chain",
+    "chain_stream",
+    "windows",
+    "open_chain",
+)
 
 extensions = cythonize(
     [

@@ -97,6 +97,11 @@ def case(k: int, d: int, kind: str) -> tuple[list[Row], Bars]:
             f"{name}: predict_one then learn_one / learn_one", str(times.ratio("both", "learn_one"))
         )
     )
+    whole = OnlineGMM(k, covariance_type=kind, seed=1)
+    from_nothing = block_of(whole.learn_one, [*points, *points], len(points))()
+    figure = f"{times.median('river KMeans') / from_nothing:.3g}"
+    what = f"{name}: river KMeans / ours, {len(points):,} from nothing, warm start and all"
+    rows.append(Row(what, figure))
     lengths = {"OnlineGMM": 1.0}
     for peer in steps:
         ratio = times.ratio(peer, "learn_one")

@@ -33,11 +33,24 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Named curves over one axis, both axes logarithmic: one plot.
+
+    A curve is its places on the axis across, and its heights there.
+    """
+
+    title: str
+    across: str
+    unit: str
+    curves: dict[str, tuple[Sequence[float], Sequence[float]]]
+
+
+@dataclass(frozen=True)
 class Section:
     title: str
     rows: Sequence[Row]
     text: str = ""
-    plots: Sequence[Bars] = field(default_factory=tuple)
+    plots: Sequence[Bars | Lines] = field(default_factory=tuple)
 
     def markdown(self) -> str:
         lines = [f"## {self.title}", ""]
@@ -50,11 +63,11 @@ class Section:
 
 
 def at_least(what: str, value: float, target: float, figure: str | None = None) -> Row:
-    return Row(what, figure or f"{value:.3g}", f">= {target:g}", value >= target)
+    return Row(what, figure or f"{value:.3g}", f">= {target:g}", bool(value >= target))
 
 
 def at_most(what: str, value: float, target: float, figure: str | None = None) -> Row:
-    return Row(what, figure or f"{value:.3g}", f"<= {target:g}", value <= target)
+    return Row(what, figure or f"{value:.3g}", f"<= {target:g}", bool(value <= target))
 
 
 def tell(run: Callable[[], Section]) -> None:
@@ -68,4 +81,5 @@ def tell(run: Callable[[], Section]) -> None:
 def section_from(text: str) -> Section:
     its = json.loads(text)
     rows = [Row(**row) for row in its["rows"]]
-    return Section(its["title"], rows, its["text"], [Bars(**plot) for plot in its["plots"]])
+    plots = [Lines(**plot) if "curves" in plot else Bars(**plot) for plot in its["plots"]]
+    return Section(its["title"], rows, its["text"], plots)

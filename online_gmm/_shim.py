@@ -9,10 +9,14 @@ def _unchanged(thing: Any) -> Any:
     return thing
 
 
-cclass = final = cfunc = ccall = _unchanged
+cclass = final = no_gc = cfunc = ccall = _unchanged
 
 
 def exceptval(*_: Any, **__: Any) -> Any:
+    return _unchanged
+
+
+def auto_pickle(_: bool) -> Any:
     return _unchanged
 
 

@@ -7,9 +7,9 @@ import math
 from numbers import Integral
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from online_gmm import state
 from online_gmm.learner import Learner
@@ -37,7 +37,7 @@ class EMLearner(Learner, abc.ABC):
     capacity: int
     n_starts: int
 
-    start: WarmStart | None
+    _start: bytes | None
 
     def _prepare(self, needs_time: bool = False) -> None:
         """Check the parameters above, and begin with nothing."""
@@ -69,16 +69,28 @@ class EMLearner(Learner, abc.ABC):
             raise TypeError(
                 f"step_size is {self.step_size!r}; a PowerDecay, Constant or HalfLife is expected"
             )
-        self.start = None
+        self._start = None
         needs_time |= isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         super()._prepare(needs_time)
+
+    @property
+    def start(self) -> WarmStart | None:
+        """The start that was chosen, None before."""
+        if self._start is None:
+            return None
+        return start_from_state(msgspec.msgpack.decode(self._start), self._names)
+
+    def _started_by(self, start: WarmStart) -> None:
+        # as bytes it takes a tenth of the memory, and it is seldom asked for
+        self._start = msgspec.msgpack.encode(start.state())
 
     @property
     def _k(self) -> int:
         """K, and 1 as long as it is to be chosen."""
         if self.n_components != "auto":
             return self.n_components
-        return 1 if self.start is None else self.start.mixture.n_components
+        start = self.start
+        return 1 if start is None else start.mixture.n_components
 
     @property
     def _follows(self) -> bool:
@@ -108,15 +120,16 @@ class EMLearner(Learner, abc.ABC):
         return 0.0, 0.0, 0.0, step_size.seconds or step_size.points or 0.0, timed, True
 
     def _state(self) -> dict[str, Any]:
-        start = self.start
-        return {**super()._state(), "start": None if start is None else start.state()}
+        start = self._start
+        return {**super()._state(), "start": None if start is None else msgspec.Raw(start)}
 
     def _restore(self, its: dict[str, Any]) -> None:
         if (its["start"] is None) != (its["stream"] is None):
             raise ValueError("there is a warm start without a stream, or a stream without one")
         if its["start"] is not None:
-            self.start = start_from_state(its["start"], state.names_of(its["names"]))
-            if self.n_components not in ("auto", self.start.mixture.n_components):
+            start = start_from_state(its["start"], state.names_of(its["names"]))
+            self._started_by(start)
+            if self.n_components not in ("auto", start.mixture.n_components):
                 raise ValueError("the warm start has not n_components components")
         super()._restore(its)
 
@@ -127,15 +140,29 @@ class EMLearner(Learner, abc.ABC):
 
     def _gates(self, prior: Prior, n_features: int) -> NDArray[np.float64]:
         """Squared distance of an outlier, by the number of features observed."""
-        gates = np.full(n_features + 1, np.inf)
         if self.gate > 0.0 and prior.scale_known:
-            gates[1:] = chi2.isf(self.gate, np.arange(1, n_features + 1))
-        return gates
+            return distances_beyond(self.gate, n_features)
+        return np.full(n_features + 1, np.inf)
 
     def _outlying(
         self, distance: NDArray[np.float64], rows: NDArray[np.float64], prior: Prior
     ) -> NDArray[np.bool_]:
         """Which rows lie beyond the gate, by their squared distances."""
-        gates = self._gates(prior, rows.shape[1])
-        result: NDArray[np.bool_] = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
-        return result
+        return beyond(self._gates(prior, rows.shape[1]), distance, rows)
+
+
+def distances_beyond(probability: float, n_features: int) -> NDArray[np.float64]:
+    """Squared distances beyond which so few points lie, by the number of features observed."""
+    # takes longer to import than this package
+    from scipy.special import chdtri
+
+    degrees = np.arange(1.0, n_features + 1)
+    return np.concatenate([[np.inf], np.asarray(chdtri(degrees, probability), dtype=np.float64)])
+
+
+def beyond(
+    gates: NDArray[np.float64], distance: NDArray[np.float64], rows: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which rows lie beyond the gate of as many features as they have."""
+    result: NDArray[np.bool_] = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
+    return result

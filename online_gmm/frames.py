@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
-from river.utils.dataframe import into_frame, to_native_frame, to_native_series
 
 from online_gmm import _kernel
 from online_gmm.clock import seconds_of_column
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
 
 Matrix = NDArray[np.float64]
 
@@ -78,6 +79,8 @@ class Table:
                     return
             columns: Sequence[NDArray[Any]] = list(X.T) if X.ndim == 2 else [X]
         else:
+            from river.utils.dataframe import into_frame
+
             # pandas allows column names of any kind, narwhals strings only
             self.names = tuple(getattr(X, "columns", ()))
             if len(set(self.names)) < len(self.names):
@@ -119,6 +122,8 @@ class Table:
         """One value per row, as the kind of series that goes with the input."""
         if self._frame is None:
             return values
+        from river.utils.dataframe import to_native_series
+
         return to_native_series(values, name=name, like=self._frame)
 
     def frame(self, columns: dict[Any, NDArray[Any]]) -> Any:
@@ -128,6 +133,8 @@ class Table:
         if self._frame.implementation.is_pandas_like():
             native = self._frame.to_native()
             return type(native)(columns, index=native.index)
+        from river.utils.dataframe import to_native_frame
+
         return to_native_frame(
             np.column_stack(list(columns.values())),
             columns=[str(name) for name in columns],

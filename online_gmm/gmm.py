@@ -10,10 +10,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from online_gmm import _kernel
-from online_gmm.em_learner import AVERAGE_EVERY, FEW, EMLearner
+from online_gmm.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond, distances_beyond
 from online_gmm.frames import Table, flat, view
 from online_gmm.learner import Assignment
 from online_gmm.mixture import (
@@ -24,7 +23,7 @@ from online_gmm.mixture import (
     to_kernel,
 )
 from online_gmm.polish import polish
-from online_gmm.recycle import STRAY, ComponentEvent, Roster, roster_from_state
+from online_gmm.recycle import STRAY, ComponentEvent, Roster, roster_from_state, settled_roster
 from online_gmm.state import writable
 from online_gmm.step_size import StepSize
 from online_gmm.warm_start import WarmStart, warm_start
@@ -189,7 +188,8 @@ class OnlineGMM(EMLearner):
         self.seed = seed
 
         self._prepare()
-        self._roster = Roster(self._k)
+        self._numbered = recycle
+        self._roster = self._new_roster()
         self._refit_at = NEVER
 
     @classmethod
@@ -200,6 +200,9 @@ class OnlineGMM(EMLearner):
         yield {"n_components": 4, "warm_up": 30, "covariance_type": "spherical", "seed": 4}
         yield {"n_components": 1, "warm_up": 1, "average": False, "seed": 5}
         yield {"n_components": "auto", "max_components": 4, "warm_up": 40, "seed": 6}
+
+    def _new_roster(self) -> Roster:
+        return Roster(self._k) if self.recycle else settled_roster(self._k)
 
     # -- learning -------------------------------------------------------------------------------
 
@@ -251,8 +254,9 @@ class OnlineGMM(EMLearner):
         elif self._stream is None:
             kept = self._buffer
             self._refit_at = other._refit_at
-            self._buffer, self._names, self.start = [], other._names, other.start
-            self._roster = Roster(self._k)
+            self._let_go()
+            self._names, self._start = other._names, other._start
+            self._roster = self._new_roster()
             self._stream = copy.deepcopy(other._stream)
             self._take(kept, self._last)
         else:
@@ -267,14 +271,15 @@ class OnlineGMM(EMLearner):
                     f"models that have chosen {self._k} and {other._k} components cannot be "
                     "merged; set n_components"
                 )
-            assert self.start is not None
-            assert other.start is not None
+            start, its_start = self.start, other.start
+            assert start is not None
+            assert its_start is not None
             stream = copy.deepcopy(other._stream)
             if self._keeps_points:
                 # what is random averages out over shards, what they have in common does not
-                self._polish(self._stream, self.start)
-                self._polish(stream, other.start)
-            if self.start is not other.start:
+                self._polish(self._stream, start)
+                self._polish(stream, its_start)
+            if self._start != other._start:
                 stream.reorder(other.mixture.order_like(self.mixture).tolist())
             points, stride = self._pool(self._stream, stream)
             self._stream.merge(stream)
@@ -308,7 +313,7 @@ class OnlineGMM(EMLearner):
         names: tuple[Hashable, ...],
         times: NDArray[np.float64],
     ) -> None:
-        self.start = start = warm_start(
+        start = warm_start(
             rows,
             self.n_components,
             names,
@@ -319,8 +324,9 @@ class OnlineGMM(EMLearner):
             self.seed,
             max_components=self.max_components,
         )
-        self._roster = Roster(self._k)
         self._names = names
+        self._started_by(start)
+        self._roster = self._new_roster()
         self._stream = _kernel.Stream(
             self._statistics(start, rows),
             self._averages,
@@ -332,8 +338,7 @@ class OnlineGMM(EMLearner):
         )
         self._stream.keep_many(flat(rows), len(rows))
         if self.recycle:
-            strays = chi2.isf(STRAY, np.arange(1, len(names) + 1))
-            self._stream.watch(STRAYS_KEPT, flat(np.concatenate([[np.inf], strays])))
+            self._stream.watch(STRAYS_KEPT, flat(distances_beyond(STRAY, len(names))))
         self._refit_at = 2 * len(rows)
         self._wait()
 
@@ -387,9 +392,11 @@ class OnlineGMM(EMLearner):
             log_density = posterior(stream, rows)[1]
             gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
             free = n_parameters(self._k, len(self._names), self.covariance_type)
-            if chi2.sf(gain, free) > CHANCE:
+            from scipy.special import chdtrc
+
+            if chdtrc(free, gain) > CHANCE:
                 return
-        self.start = dataclasses.replace(fitted, criteria=start.criteria)
+        self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
         components = self._statistics(fitted, rows)
         components.stand_for(float(stream.n_points))
         stream.restart(components, flat(self._gates(fitted.prior, len(self._names))))
@@ -474,8 +481,10 @@ class OnlineGMM(EMLearner):
         super()._restore(its)
         self._roster = roster_from_state(its["roster"], self._k)
         self._refit_at = _kernel.whole(its["refit_at"], "refit_at", 1, NEVER)
-        if not self.recycle and self._roster.numbers != list(range(self._k)):
-            raise ValueError("components have other numbers, and are not recycled")
+        if not self.recycle:
+            if self._roster.numbers != list(range(self._k)):
+                raise ValueError("components have other numbers, and are not recycled")
+            self._roster = self._new_roster()
 
     def _streaming(self, its: dict[str, Any]) -> _kernel.Stream:
         stream = _kernel.stream_from_state(its)
@@ -491,16 +500,11 @@ class OnlineGMM(EMLearner):
 
     # -- answers --------------------------------------------------------------------------------
 
-    def predict_one(self, x: Mapping[Any, Any]) -> int:
-        """The label of a point: the number of its most probable component.
-
-        Changes nothing. 0 before the warm start is complete.
-        """
+    def _label(self, x: Mapping[Any, Any]) -> int:
         stream = self._stream
         if stream is None:
             return 0
-        label: int = stream.label_one(x, self._names)
-        return self._roster.numbers[label] or 0 if self.recycle else label
+        return self._roster.numbers[stream.label_one(x, self._names)] or 0
 
     def predict_proba_one(self, x: Mapping[Any, Any]) -> dict[int, float]:
         """The responsibility of every component for a point; they sum to 1.
@@ -592,12 +596,13 @@ class OnlineGMM(EMLearner):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """Responsibilities, log densities, and which rows are outliers."""
         n = len(table)
-        if self._stream is None or self.start is None:
+        if self._stream is None:
             equal = np.full((n, self._k), 1.0 / self._k)
             return equal, np.full(n, np.nan), np.zeros(n, dtype=bool)
         rows = table.select(self._names)
         responsibilities, log_density, distance = posterior(self._stream, rows)
-        return responsibilities, log_density, self._outlying(distance, rows, self.start.prior)
+        gates = np.frombuffer(self._stream.outlier_gates)
+        return responsibilities, log_density, beyond(gates, distance, rows)
 
     # -- what has been learnt -------------------------------------------------------------------
 

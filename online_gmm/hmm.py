@@ -233,8 +233,8 @@ class OnlineHMM(EMLearner):
         stream = self._chain(mixture.reordered(order), transition, unit, start.prior)
         stream.accumulate(flat(trusted), len(rows), flat(between))
         stream.begin(flat(rows), len(rows), flat(between), flat(times))
-        criteria = start.criteria if self.start is None else self.start.criteria
-        self.start = dataclasses.replace(start, criteria=criteria)
+        first = start if self.start is None else self.start
+        self._started_by(dataclasses.replace(start, criteria=first.criteria))
         seen = stream.n_seen
         more = self._keeps_points and seen < self.capacity
         stream.put_off(min(2 * seen, self.capacity) if more else -1)

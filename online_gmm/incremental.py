@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from online_gmm import _kernel
 from online_gmm.frames import flat
@@ -109,6 +108,8 @@ def _free_energy(
 
     F = log-likelihood - KL(R || the responsibilities of the parameters).
     """
+    from scipy.special import xlogy
+
     responsibilities, log_density, _ = posterior(components, X)
     held = np.frombuffer(shares).reshape(responsibilities.shape)
     # xlogy takes 0 log 0 for 0; responsibilities below 1e-304 are rounded to nothing

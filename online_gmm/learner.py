@@ -18,6 +18,8 @@ from online_gmm import _kernel, clock, state
 from online_gmm.frames import Table, sorted_names, view
 
 NO_TIME = math.nan
+NO_POINTS: list[dict[Hashable, float]] = []
+NO_TIMES: list[float] = []
 
 
 class Assignment(NamedTuple):
@@ -34,7 +36,7 @@ class Assignment(NamedTuple):
     outlier: bool
 
 
-class Learner(base.Clusterer, state.Writable, abc.ABC):
+class Learner(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
     """Orders and checks the features of points, and hands them to a kernel.
 
     Until ``warm_up`` points have come they are kept; then they are fitted together.
@@ -45,8 +47,6 @@ class Learner(base.Clusterer, state.Writable, abc.ABC):
     order_by: Hashable | None
     time: Hashable | None
     late: str
-
-    _stream: Any
 
     def _prepare(self, needs_time: bool = False) -> None:
         """Check the parameters above, and begin with nothing."""
@@ -62,11 +62,12 @@ class Learner(base.Clusterer, state.Writable, abc.ABC):
         self.n_unknown = 0
         self.n_late = 0
         self._clocked = needs_time or self.time is not None
+        self._numbered = False
         self._last = -math.inf
         self._buffer: list[dict[Hashable, float]] = []
         self._times: list[float] = []
         self._n_empty = 0
-        self._names: tuple[Hashable, ...] = ()
+        self._names = ()
         self._stream = None
 
     def _require_start(self) -> None:
@@ -89,22 +90,8 @@ class Learner(base.Clusterer, state.Writable, abc.ABC):
     def _attend(self) -> None:
         """Do what is due, when the kernel says so."""
 
-    def learn_one(self, x: Mapping[Any, Any], t: float | datetime.datetime | None = None) -> None:
-        """Learn a point: a mapping of feature names to real numbers.
-
-        Parameters
-        ----------
-        x
-            The point.
-        t
-            Its time, in seconds or as a datetime, unless x holds it under the key ``time``.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a known feature has a value that is no finite real number, or is beyond 1e150, or the
-            time is not after the last one's. The message names the feature; the model is unchanged.
-        """
+    def _learn(self, x: Mapping[Any, Any], t: float | datetime.datetime | None = None) -> None:
+        """Learn a point that does not go straight to a stream."""
         seconds = NO_TIME
         if self._clocked or t is not None:
             seconds = self._seconds(x, t)
@@ -113,11 +100,14 @@ class Learner(base.Clusterer, state.Writable, abc.ABC):
         stream = self._stream
         if stream is None:
             self._keep(x, seconds)
-        # nearly always 0
         elif what := stream.learn_one(x, self._names, seconds):
-            self.n_unknown += max(what, -1 - what) - (self.time in x)
-            if what < 0:
-                self._attend()
+            self._notice(x, what)
+
+    def _notice(self, x: Mapping[Any, Any], what: int) -> None:
+        """Count features that are not known, and do what is due, as `Stream.learn_one` says."""
+        self.n_unknown += max(what, -1 - what) - (self.time in x)
+        if what < 0:
+            self._attend()
 
     def learn_many(self, X: Any) -> None:
         """Learn the rows of a frame or an array: the same as `learn_one` of each in turn.
@@ -270,8 +260,12 @@ class Learner(base.Clusterer, state.Writable, abc.ABC):
             if table.times is not None:
                 self._last = max(self._last, float(table.times.max()))
         self._begin(rows[~empty], tuple(names), times[~empty])
-        self._buffer, self._times = [], []
+        self._let_go()
         return self
+
+    def _let_go(self) -> None:
+        """Of the points of the warm start: all models share the lists that stay empty."""
+        self._buffer, self._times = NO_POINTS, NO_TIMES
 
     def _take(self, rows: list[dict[Hashable, float]], last: float) -> None:
         """Learn the points that another model has kept."""
@@ -321,6 +315,7 @@ class Learner(base.Clusterer, state.Writable, abc.ABC):
         if its["stream"] is not None:
             if self._buffer:
                 raise ValueError("points of the warm start are left after it")
+            self._let_go()
             self._stream = self._streaming(its["stream"])
 
     @abc.abstractmethod

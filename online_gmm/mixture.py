@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import linear_sum_assignment
 
 from online_gmm import _kernel
 from online_gmm.frames import Table, flat, view
@@ -133,19 +131,13 @@ class GaussianMixture:
     def bhattacharyya(self, other: GaussianMixture) -> NDArray[np.float64]:
         """Bhattacharyya distances between the components of two mixtures, shape (K, K')."""
         result = np.empty((self.n_components, other.n_components))
+        mine, theirs = (np.linalg.slogdet(m.covariances)[1] for m in (self, other))
         for i in range(self.n_components):
-            for j in range(other.n_components):
-                between = (self.covariances[i] + other.covariances[j]) / 2
-                factor = cho_factor(between, lower=True)
-                gap = self.means[i] - other.means[j]
-                log_dets = [
-                    np.linalg.slogdet(c)[1]
-                    for c in (between, self.covariances[i], other.covariances[j])
-                ]
-                result[i, j] = (
-                    gap @ cho_solve(factor, gap) / 8
-                    + (log_dets[0] - (log_dets[1] + log_dets[2]) / 2) / 2
-                )
+            between = (self.covariances[i] + other.covariances) / 2
+            gap = self.means[i] - other.means
+            square = (gap * np.linalg.solve(between, gap[:, :, None])[:, :, 0]).sum(axis=1)
+            log_det = np.linalg.slogdet(between)[1]
+            result[i] = square / 8 + (log_det - (mine[i] + theirs) / 2) / 2
         return result
 
     def order_like(self, other: GaussianMixture) -> NDArray[np.intp]:
@@ -158,7 +150,13 @@ class GaussianMixture:
                 f"mixtures of {self.n_components} and {other.n_components} components "
                 "cannot be matched one to one"
             )
-        order: NDArray[np.intp] = linear_sum_assignment(other.bhattacharyya(self))[1]
+        distances = other.bhattacharyya(self)
+        nearest: NDArray[np.intp] = distances.argmin(axis=1)
+        if len(np.unique(nearest)) == len(nearest):  # no assignment can be better
+            return nearest
+        from scipy.optimize import linear_sum_assignment
+
+        order: NDArray[np.intp] = linear_sum_assignment(distances)[1]
         return order
 
     def matched_to(self, other: GaussianMixture) -> GaussianMixture:

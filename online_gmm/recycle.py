@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -54,6 +55,8 @@ class ComponentEvent:
 class Roster:
     """Which number each of the K places of a mixture has; None for a place that is free."""
 
+    __slots__ = ("events", "next", "numbers")
+
     def __init__(self, n_components: int) -> None:
         self.numbers: list[int | None] = list(range(n_components))
         self.next = n_components
@@ -70,8 +73,7 @@ class Roster:
         """Look after the components of a stream. O(K^2 D^3)."""
         n, last = stream.n_points, stream.last_time
         time = last if np.isfinite(last) else None
-        # without averaging these are one
-        parts = {stream.iterate_components, stream.average_components, stream.components}
+        parts = stream.parts
 
         def note(kind: Happening, number: int, cause: str) -> None:
             self.events.append(ComponentEvent(kind, number, n, time, cause))
@@ -111,7 +113,7 @@ class Roster:
         assert number is not None
         return number
 
-    def _free(self, parts: set[_kernel.Components], place: int) -> None:
+    def _free(self, parts: list[_kernel.Statistics], place: int) -> None:
         self.numbers[place] = None
         for part in parts:
             weight, center, scatter = _statistics(part)
@@ -129,6 +131,12 @@ class Roster:
             return None
         pair = sorted((places[first], places[second]), key=self._number)
         return pair[0], pair[1]
+
+
+@cache
+def settled_roster(n_components: int) -> Roster:
+    """One that never changes, for all whose components are not recycled."""
+    return Roster(n_components)
 
 
 def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
@@ -161,7 +169,7 @@ def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
 Statistics = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
-def _statistics(components: _kernel.Components) -> Statistics:
+def _statistics(components: _kernel.Statistics) -> Statistics:
     state = components.state()
     k, d, _ = state["shape"]
     return (
@@ -172,7 +180,7 @@ def _statistics(components: _kernel.Components) -> Statistics:
 
 
 def _load(
-    components: _kernel.Components,
+    components: _kernel.Statistics,
     weight: NDArray[np.float64],
     center: NDArray[np.float64],
     scatter: NDArray[np.float64],
@@ -181,7 +189,7 @@ def _load(
     components.load(flat(weight / weight.sum()), flat(center), flat(scatter), points)
 
 
-def _merge(components: _kernel.Components, kept: int, gone: int) -> None:
+def _merge(components: _kernel.Statistics, kept: int, gone: int) -> None:
     weight, center, scatter = _statistics(components)
     total = weight[kept] + weight[gone]
     share = weight[gone] / total if total > 0.0 else 0.0
@@ -195,7 +203,7 @@ def _merge(components: _kernel.Components, kept: int, gone: int) -> None:
 
 
 def _bear(
-    components: _kernel.Components, place: int, points: NDArray[np.float64], share: float
+    components: _kernel.Statistics, place: int, points: NDArray[np.float64], share: float
 ) -> None:
     weight, center, scatter = _statistics(components)
     weight *= 1.0 - share

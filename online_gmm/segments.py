@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple, Self
 
-from river import base, cluster, compose
+from river import base
 
 from online_gmm import _kernel
 from online_gmm.gmm import OnlineGMM
@@ -154,7 +154,7 @@ class Segmenter(base.Clusterer, Writable):
 
     def __init__(
         self,
-        model: base.Clusterer | compose.Pipeline,
+        model: base.Estimator,
         *,
         min_dwell: int = 1,
         confirm: int = 1,
@@ -184,6 +184,8 @@ class Segmenter(base.Clusterer, Writable):
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        from river import cluster
+
         k_means: Any = cluster.KMeans
         yield {"model": OnlineGMM(2, warm_up=20, seed=1), "confirm": 2}
         yield {"model": k_means(n_clusters=3, seed=1), "min_dwell": 5}
@@ -388,7 +390,7 @@ class Segmenter(base.Clusterer, Writable):
     def _learner(self) -> Any:
         """The model itself, or the last step of the pipeline."""
         learner = self.model
-        while isinstance(learner, compose.Pipeline):
+        while hasattr(learner, "steps"):
             learner = learner[-1]
         return learner
 

@@ -14,6 +14,7 @@ import inspect
 import sys
 from collections.abc import Callable, Hashable
 from functools import cache
+from importlib import import_module
 from typing import Any, Self, TypeVar, get_type_hints
 
 import msgspec
@@ -22,7 +23,7 @@ import numpy as np
 from online_gmm.step_size import Constant, HalfLife, PowerDecay
 
 MAGIC = b"OGMM"
-VERSION = 1
+VERSION = 2
 """Of the format."""
 DIGEST = 16
 HEADER = len(MAGIC) + 2 + DIGEST
@@ -139,7 +140,9 @@ class Writable:
 
 
 KINDS: dict[str, type[Writable]] = {}
-"""The classes of states, by name."""
+"""The classes of states, by name, of the modules imported so far."""
+HOLDERS = ("gmm", "hmm", "open_hmm", "segments", "windows")
+"""The modules that have such classes."""
 
 Kind = TypeVar("Kind", bound=type[Writable])
 Written = TypeVar("Written", bound=Writable)
@@ -174,6 +177,9 @@ def load(data: bytes) -> Any:
 def _read(data: bytes, expected: type[Written]) -> Written:
     try:
         name, params, state = _opened(data)
+        if name not in KINDS:
+            for module in HOLDERS:
+                import_module(f"online_gmm.{module}")
         kind = KINDS.get(name, expected)
         if kind.__name__ != name:
             raise StateError(f"this is the state of {_a(name)}, which is not known here")

@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import ClusterError, kmeans2
-from scipy.special import entr
 
 from online_gmm import _kernel, batch
 from online_gmm.mixture import GaussianMixture, from_kernel, n_parameters, to_kernel
@@ -267,6 +265,8 @@ def judge(
     ([1, 2, 3, 4, 5, 6, 7, 8], 2)
     """
     rng = np.random.default_rng(seed)
+    from scipy.special import entr
+
     # a constant says nothing of the number, and would put a price on it
     varies = np.nanmax(X, axis=0) > np.nanmin(X, axis=0)
     if varies.any():
@@ -379,6 +379,9 @@ def _k_means_start(
     scaled = (X - X[0]) / np.where(sd > 0.0, sd, 1.0)
     distinct, labels = np.unique(scaled, axis=0, return_inverse=True)
     if len(distinct) > k:
+        # takes longer to import than this package
+        from scipy.cluster.vq import ClusterError, kmeans2
+
         try:
             _, labels = kmeans2(scaled, k, minit="++", missing="raise", rng=rng)
         except ClusterError:  # k-means has emptied a cluster

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from online_gmm import Assignment, OnlineGMM, OnlineHMM
@@ -323,6 +322,8 @@ def as_a_whole(
     values: NDArray[np.float64], seconds: NDArray[np.float64], model: OnlineHMM
 ) -> Iterator[Assignment]:
     """The most probable sequence of labels of a series, the probability of each given all rows."""
+    import pandas as pd
+
     frame = pd.DataFrame(values, columns=list(model.features or ()))
     if model.time is not None:
         frame[model.time] = seconds

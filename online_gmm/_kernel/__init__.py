@@ -17,8 +17,10 @@ from online_gmm._kernel.components import (
     Components,
     components_from_state,
 )
+from online_gmm._kernel.entry import Entry
 from online_gmm._kernel.open_chain import OpenChain, open_chain_from_state
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, real, whole
+from online_gmm._kernel.statistics import Statistics
 from online_gmm._kernel.stream import Stream, stream_from_state
 from online_gmm._kernel.windows import (
     AUTOCORRELATION,
@@ -54,7 +56,9 @@ __all__ = [
     "Chain",
     "ChainStream",
     "Components",
+    "Entry",
     "OpenChain",
+    "Statistics",
     "Stream",
     "Windows",
     "chain_from_state",

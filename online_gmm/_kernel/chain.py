@@ -25,10 +25,12 @@ from typing import Any
 if cython.compiled:
     from cython.cimports.libc.math import exp, log
     from cython.cimports.online_gmm._kernel.components import Components
+    from cython.cimports.online_gmm._kernel.memory import first
 else:
     from math import exp, log
 
     from online_gmm._kernel.components import Components
+    from online_gmm._kernel.memory import first
 from online_gmm._kernel.components import components_from_state
 from online_gmm._kernel.points import block, doubles, flag, real, zeros
 
@@ -305,7 +307,7 @@ class Chain:
                 if components.log_coef[j] > -1e299
                 else -1e300
             )
-        components.take_point(x, at)
+        components.take_point(first(x), at)
         components.e_step()
         return 0
 

@@ -25,15 +25,17 @@ if cython.compiled:
     from cython.cimports.online_gmm._kernel.components import Components
     from cython.cimports.online_gmm._kernel.pace import Pace
     from cython.cimports.online_gmm._kernel.points import fill
+    from cython.cimports.online_gmm._kernel.statistics import Statistics
 else:
     from online_gmm._kernel.chain import Chain
     from online_gmm._kernel.components import Components
     from online_gmm._kernel.pace import Pace
     from online_gmm._kernel.points import fill
+    from online_gmm._kernel.statistics import Statistics
 from online_gmm._kernel.chain import chain_from_state
-from online_gmm._kernel.components import components_from_state
 from online_gmm._kernel.pace import pace_from_state
 from online_gmm._kernel.points import block, check_points, doubles, flag, grown, whole, zeros
+from online_gmm._kernel.statistics import statistics_from_state
 
 
 @cython.final
@@ -50,7 +52,7 @@ class ChainStream:
     """
 
     iterate: Chain
-    average: Components
+    average: Statistics
     report: Chain
     prior: cython.double[::1]
     pace: Pace
@@ -407,7 +409,7 @@ class ChainStream:
         self.recentre()
         if self.averaging:
             self.report = chain_from_state(self.iterate.state())
-            self.average = components_from_state(self.iterate.components.state())
+            self.average = self.iterate.components.statistics()
             for i in range(len(self.flow)):
                 self.average_flow[i] = self.flow[i]
         self.report.settle()
@@ -785,7 +787,7 @@ def chain_stream_from_state(state: dict[str, Any]) -> ChainStream:
             raise ValueError("the average has not the shape of the iterate")
         if list(state["report"]["components"]["shape"]) != list(shape):
             raise ValueError("the report has not the shape of the iterate")
-        result.average = components_from_state(state["average"])
+        result.average = statistics_from_state(state["average"])
         result.report = chain_from_state(state["report"])
         if result.report.timed != chain.timed:
             raise ValueError("of iterate and report only one is timed")

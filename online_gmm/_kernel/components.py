@@ -1,8 +1,6 @@
 """K Gaussian components: sufficient statistics, and the parameters read out of them.
 
-Sufficient statistics are centred and normalised (Cappe & Moulines 2009, in West's 1979 form). Per
-component there are the weight N, the mean mu and the scatter S; with the step size g and the
-responsibility r of the point x,
+With the step size g and the responsibility r of the point x the statistics move by
 
     N <- (1-g) N + g r        rho = g r / N        d = x - mu
     mu <- mu + rho d          S <- (1-rho) (S + rho d d')
@@ -24,100 +22,117 @@ from typing import Any
 
 if cython.compiled:
     from cython.cimports.libc.math import exp, log, sqrt
+    from cython.cimports.online_gmm._kernel.memory import Memory, first, packed, rearrange, unpack
+    from cython.cimports.online_gmm._kernel.statistics import Statistics
 else:
     from math import exp, log, sqrt
 
-from online_gmm._kernel.points import block, doubles, permute, real, whole, zeros
+    from online_gmm._kernel.memory import Memory, first, packed, rearrange, unpack
+    from online_gmm._kernel.statistics import Statistics
+from online_gmm._kernel.points import block, doubles, real
+from online_gmm._kernel.statistics import (
+    DIAG,
+    FULL,
+    SPHERICAL,
+    TIED,
+    shape_of,
+    statistics_of,
+    width,
+)
 
-FULL = 0
-TIED = 1
-DIAG = 2
-SPHERICAL = 3
+__all__ = ["DIAG", "FULL", "SPHERICAL", "TIED", "Components", "components_from_state"]
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
-class Components:
+class Components(Statistics):
     """Sufficient statistics of K Gaussian components and the parameters read out of them."""
 
-    n_components: cython.Py_ssize_t
-    n_features: cython.Py_ssize_t
-    size: cython.Py_ssize_t  # of one component's scatter: D * D, or D
-    kind: cython.Py_ssize_t
-    dense: cython.bint
     pooled: cython.bint
-    # statistics
-    points: cython.double  # behind the statistics
-    weight: cython.double[::1]  # N
-    center: cython.double[::1]  # mu
-    scatter: cython.double[::1]  # S
     # parameters
-    mean: cython.double[::1]
+    mean: cython.p_double
     # dense: lower Cholesky factor, column by column, so that loops down a column are over
     # neighbours; else: inverse standard deviations
-    factor: cython.double[::1]
-    inverse: cython.double[::1]  # dense: inverse diagonal of the factor
-    log_norm: cython.double[::1]  # -(D log 2 pi + log det) / 2
-    log_coef: cython.double[::1]  # log weight + log_norm
+    factor: cython.p_double
+    inverse: cython.p_double  # dense: inverse diagonal of the factor
+    log_norm: cython.p_double  # -(D log 2 pi + log det) / 2
+    log_coef: cython.p_double  # log weight + log_norm
     stale: cython.double  # steps taken since the factors were last computed afresh
     # prior
     strength: cython.double
-    prior: cython.double[::1]  # C
+    prior: cython.p_double  # C
     temper: cython.double  # power of the Gaussian densities in the E-step
     # of the point last seen
-    point: cython.double[::1]
-    resp: cython.double[::1]
+    point: cython.p_double
+    resp: cython.p_double
     best: cython.double  # the largest log joint density
     total: cython.double  # of the joint densities, as multiples of that
     distance: cython.double  # squared Mahalanobis distance to the nearest component
     observed: cython.Py_ssize_t
-    filled: cython.double[::1]  # conditional means
-    spread: cython.double[::1]  # conditional covariances
+    filled: cython.p_double  # conditional means
+    spread: cython.p_double  # conditional covariances
     # work space
-    residual: cython.double[::1]
-    matrix: cython.double[::1]
-    order: cython.Py_ssize_t[::1]
+    work: Memory
+    residual: cython.p_double
+    matrix: cython.p_double
+    order: cython.p_Py_ssize_t
 
     def __init__(
-        self, n_components: int, n_features: int, kind: int, strength: float, prior: array[float]
+        self,
+        n_components: int,
+        n_features: int,
+        kind: int,
+        strength: float,
+        prior: array[float],
+        beside: Components | None = None,
     ) -> None:
-        self.n_components = n_components
-        self.n_features = n_features
-        self.kind = kind
-        self.dense = kind == FULL or kind == TIED
+        """With ``beside``, components of the same shape, they work in the same space in turn."""
+        k: int = n_components
+        d: int = n_features
+        size: int = width(d, kind)
+        n_inverse: int = k * d if kind in (FULL, TIED) else 1
+        Statistics.__init__(self, k, d, kind, k * d + k * size + n_inverse + 2 * k + size)
         self.pooled = kind == TIED or kind == SPHERICAL
-        self.size = n_features * n_features if self.dense else n_features
+        self.mean = self.piece(k * d)
+        self.factor = self.piece(k * size)
+        self.inverse = self.piece(n_inverse)
+        self.log_norm = self.piece(k)
+        self.log_coef = self.piece(k)
+        self.prior = self.piece(size)
+        unpack(prior, self.prior)
         self.strength = strength
-        self.prior = doubles(bytes(prior))
         self.temper = 1.0
-        self.points = 0.0
         self.stale = 0.0
-        self.weight = zeros(n_components)
-        self.center = zeros(n_components * n_features)
-        self.scatter = zeros(n_components * self.size)
-        self.mean = zeros(n_components * n_features)
-        self.factor = zeros(n_components * self.size)
-        self.inverse = zeros(n_components * n_features if self.dense else 1)
-        self.log_norm = zeros(n_components)
-        self.log_coef = zeros(n_components)
-        self.point = zeros(n_features)
-        self.resp = zeros(n_components)
         self.best = 0.0
         self.total = 1.0
         self.distance = 0.0
         self.observed = 0
-        self.filled = zeros(n_components * n_features)
-        self.spread = zeros(n_components * self.size)
-        self.residual = zeros(n_features)
-        self.matrix = zeros(self.size)
-        self.order = array("q", bytes(8 * n_features))
+        if beside is None:
+            self.work = Memory(k + 3 * d + k * d + k * size + size)
+            self.resp = self.work.piece(k)
+            self.point = self.work.piece(d)
+            self.filled = self.work.piece(k * d)
+            self.spread = self.work.piece(k * size)
+            self.residual = self.work.piece(d)
+            self.matrix = self.work.piece(size)
+            self.order = self.work.places(d)
+        else:
+            self.work = beside.work
+            self.resp = beside.resp
+            self.point = beside.point
+            self.filled = beside.filled
+            self.spread = beside.spread
+            self.residual = beside.residual
+            self.matrix = beside.matrix
+            self.order = beside.order
 
     # -- E-step ---------------------------------------------------------------------------------
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def take_point(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+    def take_point(self, x: cython.p_double, at: cython.Py_ssize_t) -> cython.int:
         """x[at : at + D] becomes the point."""
         j: cython.Py_ssize_t
         for j in range(self.n_features):
@@ -597,105 +612,45 @@ class Components:
 
     # -- whole statistics -----------------------------------------------------------------------
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def mix(self, other: Components, share: cython.double) -> cython.int:
-        """Statistics (1 - share) * self + share * other (Chan et al. 1982); not the points."""
-        k: cython.Py_ssize_t
-        i: cython.Py_ssize_t
-        j: cython.Py_ssize_t
-        base: cython.Py_ssize_t
-        start: cython.Py_ssize_t
-        d: cython.Py_ssize_t = self.n_features
-        n_new: cython.double
-        rho: cython.double
-        keep: cython.double
-        cross: cython.double
-        value: cython.double
-        for k in range(self.n_components):
-            value = share * other.weight[k]
-            n_new = (1.0 - share) * self.weight[k] + value
-            self.weight[k] = n_new
-            if not (value > 0.0):
-                continue
-            rho = value / n_new
-            keep = 1.0 - rho
-            cross = rho * keep
-            base = k * d
-            start = k * self.size
-            for j in range(d):
-                value = other.center[base + j] - self.center[base + j]
-                self.residual[j] = value
-                self.center[base + j] += rho * value
-            if self.dense:
-                for i in range(d):
-                    for j in range(start + i * d, start + i * d + i + 1):
-                        self.scatter[j] = keep * self.scatter[j] + rho * other.scatter[j]
-                    value = cross * self.residual[i]
-                    for j in range(i + 1):
-                        self.scatter[start + i * d + j] += value * self.residual[j]
-            else:
-                for j in range(d):
-                    self.scatter[start + j] = (
-                        keep * self.scatter[start + j]
-                        + rho * other.scatter[start + j]
-                        + cross * self.residual[j] * self.residual[j]
-                    )
-        return 0
-
     def merge(self, other: Components) -> None:
         """Add another's statistics, as if its points had been accumulated here."""
         j: cython.Py_ssize_t
         points: cython.double = self.points + other.points
-        share: cython.double
         if points > 0.0:
-            share = other.points / points
-            self.mix(other, share)
             for j in range(self.size):
-                self.prior[j] += share * (other.prior[j] - self.prior[j])
-        self.points = points
+                self.prior[j] += other.points / points * (other.prior[j] - self.prior[j])
+        self.add(other)
 
     def reorder(self, order: list[int]) -> None:
         """Component k becomes what order[k] was."""
-        d: cython.Py_ssize_t = self.n_features
-        permute(self.weight, order, 1)
-        permute(self.center, order, d)
-        permute(self.scatter, order, self.size)
-        permute(self.mean, order, d)
-        permute(self.factor, order, self.size)
+        Statistics.reorder(self, order)
+        rearrange(self.mean, order, self.n_features)
+        rearrange(self.factor, order, self.size)
         if self.dense:
-            permute(self.inverse, order, d)
-        permute(self.log_norm, order, 1)
-        permute(self.log_coef, order, 1)
+            rearrange(self.inverse, order, self.n_features)
+        rearrange(self.log_norm, order, 1)
+        rearrange(self.log_coef, order, 1)
 
-    def clear(self) -> None:
-        """Forget the statistics and keep the parameters."""
-        k: cython.Py_ssize_t
-        self.points = 0.0
-        for k in range(self.n_components):
-            self.weight[k] = 0.0
-        for k in range(self.n_components * self.n_features):
-            self.center[k] = 0.0
-        for k in range(self.n_components * self.size):
-            self.scatter[k] = 0.0
+    def statistics(self) -> Statistics:
+        """A copy of them."""
+        result: Statistics = Statistics(self.n_components, self.n_features, self.kind)
+        result.take(self)
+        return result
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def take(self, other: Components) -> cython.int:
-        """The other's statistics; the parameters stay."""
-        k: cython.Py_ssize_t
-        for k in range(self.n_components):
-            self.weight[k] = other.weight[k]
-        for k in range(self.n_components * self.n_features):
-            self.center[k] = other.center[k]
-        for k in range(self.n_components * self.size):
-            self.scatter[k] = other.scatter[k]
-        self.points = other.points
-        return 0
+    def beside(self, other: Statistics | None = None) -> Components:
+        """Components of the same prior that work in the same space, with another's statistics."""
+        result: Components = Components(
+            self.n_components,
+            self.n_features,
+            self.kind,
+            self.strength,
+            doubles(packed(self.prior, self.size)),
+            self,
+        )
+        result.take_from(self if other is None else other)
+        return result
 
-    def take_from(self, other: Components) -> None:
+    def take_from(self, other: Statistics) -> None:
         """The other's statistics, and the parameters that they make here."""
         self.take(other)
         self.read_out()
@@ -709,10 +664,7 @@ class Components:
         self, weight: array[float], center: array[float], scatter: array[float], points: float
     ) -> None:
         """Take statistics as given and read out the parameters; with no points, without prior."""
-        self.weight = weight
-        self.center = center
-        self.scatter = scatter
-        self.points = points
+        Statistics.load(self, weight, center, scatter, points)
         self.read_out()
 
     def maximise(self) -> None:
@@ -725,10 +677,11 @@ class Components:
         Where nothing is observed nothing is added.
         """
         i: cython.Py_ssize_t
+        rows: cython.p_double = first(x)
         total: cython.double = 0.0
         with cython.nogil:
             for i in range(n):
-                self.take_point(x, i * self.n_features)
+                self.take_point(rows, i * self.n_features)
                 self.e_step()
                 total += self.log_density()
                 if self.observed > 0:
@@ -740,11 +693,12 @@ class Components:
     ) -> None:
         """Statistics of n complete points with the responsibilities given, and the parameters."""
         i: cython.Py_ssize_t
+        rows: cython.p_double = first(x)
         k: cython.Py_ssize_t
         self.clear()
         self.observed = self.n_features
         for i in range(n):
-            self.take_point(x, i * self.n_features)
+            self.take_point(rows, i * self.n_features)
             for k in range(self.n_components):
                 self.resp[k] = responsibilities[i * self.n_components + k]
             self.m_step(1.0 / (self.points + 1.0), False)
@@ -760,13 +714,14 @@ class Components:
         is for this time.
         """
         i: cython.Py_ssize_t
+        rows: cython.p_double = first(x)
         k: cython.Py_ssize_t
         row: cython.Py_ssize_t
         share: cython.double = self.strength / self.points
         change: cython.double
         bearable: cython.bint
         for i in range(n):
-            self.take_point(x, i * self.n_features)
+            self.take_point(rows, i * self.n_features)
             self.e_step()
             row = i * self.n_components
             bearable = True
@@ -797,10 +752,11 @@ class Components:
     ) -> None:
         """Responsibilities, log densities and squared distances of n points, written in place."""
         i: cython.Py_ssize_t
+        rows: cython.p_double = first(x)
         k: cython.Py_ssize_t
         with cython.nogil:
             for i in range(n):
-                self.take_point(x, i * self.n_features)
+                self.take_point(rows, i * self.n_features)
                 self.e_step()
                 log_density[i] = self.log_density()
                 distance[i] = self.distance
@@ -812,9 +768,10 @@ class Components:
     ) -> None:
         """The most probable component of each of n points, written in place."""
         i: cython.Py_ssize_t
+        rows: cython.p_double = first(x)
         with cython.nogil:
             for i in range(n):
-                self.take_point(x, i * self.n_features)
+                self.take_point(rows, i * self.n_features)
                 labels[i] = self.join()
 
     def score(
@@ -822,16 +779,12 @@ class Components:
     ) -> None:
         """Log densities of n points, written in place."""
         i: cython.Py_ssize_t
+        rows: cython.p_double = first(x)
         with cython.nogil:
             for i in range(n):
-                self.take_point(x, i * self.n_features)
+                self.take_point(rows, i * self.n_features)
                 self.e_step()
                 log_density[i] = self.log_density()
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Numbers of components and features, and the kind of covariance."""
-        return self.n_components, self.n_features, self.kind
 
     def transposed(self, factor: array[float]) -> array[float]:
         """Factors row by row from those column by column, and the other way round."""
@@ -852,48 +805,46 @@ class Components:
 
     def state(self) -> dict[str, Any]:
         """All that learning goes on from, as plain values."""
+        n: cython.Py_ssize_t = self.n_components
+        d: cython.Py_ssize_t = self.n_features
         return {
-            "shape": self.shape,
+            **Statistics.state(self),
             "strength": float(self.strength),
-            "points": float(self.points),
             "stale": float(self.stale),
-            "prior": bytes(self.prior),
-            "weight": bytes(self.weight),
-            "center": bytes(self.center),
-            "scatter": bytes(self.scatter),
-            "mean": bytes(self.mean),
-            "factor": bytes(self.transposed(self.factor)),
-            "inverse": bytes(self.inverse),
-            "log_norm": bytes(self.log_norm),
-            "log_coef": bytes(self.log_coef),
+            "prior": packed(self.prior, self.size),
+            "mean": packed(self.mean, n * d),
+            "factor": bytes(self.transposed(doubles(packed(self.factor, n * self.size)))),
+            "inverse": packed(self.inverse, n * d if self.dense else 1),
+            "log_norm": packed(self.log_norm, n),
+            "log_coef": packed(self.log_coef, n),
+        }
+
+    def reported_state(self) -> dict[str, Any]:
+        """The same where the parameters are those of the statistics, and need not be told."""
+        return {
+            **Statistics.state(self),
+            "strength": float(self.strength),
+            "prior": packed(self.prior, self.size),
         }
 
     def __reduce__(self) -> Any:
         return components_from_state, (self.state(),)
 
 
-def components_from_state(state: dict[str, Any]) -> Components:
-    k, d, kind = state["shape"]
-    whole(k, "n_components", 1)
-    whole(d, "n_features", 1)
-    whole(kind, "kind", FULL, SPHERICAL)
-    dense = kind == FULL or kind == TIED
-    size = d * d if dense else d
+def components_from_state(state: dict[str, Any], beside: Components | None = None) -> Components:
+    """Components of a state; without parameters there, those of the statistics."""
+    k, d, kind = shape_of(state)
+    size = width(d, kind)
     # before anything is made of that size
-    weight = block(state, "weight", k)
-    center = block(state, "center", k * d)
-    scatter = block(state, "scatter", k * size)
-    result: Components = Components(
-        k, d, kind, real(state["strength"], "strength"), block(state, "prior", size)
-    )
-    result.points = real(state["points"], "points")
-    result.stale = real(state["stale"], "stale")
-    result.weight = weight
-    result.center = center
-    result.scatter = scatter
-    result.mean = block(state, "mean", k * d)
-    result.factor = result.transposed(block(state, "factor", k * size))
-    result.inverse = block(state, "inverse", k * d if dense else 1)
-    result.log_norm = block(state, "log_norm", k)
-    result.log_coef = block(state, "log_coef", k)
+    weight, center, scatter, points = statistics_of(state)
+    strength = real(state["strength"], "strength")
+    result: Components = Components(k, d, kind, strength, block(state, "prior", size), beside)
+    result.load(weight, center, scatter, points)
+    if "mean" in state:
+        result.stale = real(state["stale"], "stale")
+        unpack(block(state, "mean", k * d), result.mean)
+        unpack(result.transposed(block(state, "factor", k * size)), result.factor)
+        unpack(block(state, "inverse", k * d if result.dense else 1), result.inverse)
+        unpack(block(state, "log_norm", k), result.log_norm)
+        unpack(block(state, "log_coef", k), result.log_coef)
     return result

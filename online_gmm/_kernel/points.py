@@ -92,18 +92,6 @@ def flag(value: Any, name: str) -> bool:
     return value
 
 
-def permute(values: cython.double[::1], order: list[int], size: cython.Py_ssize_t) -> None:
-    """Block k of so many values becomes what block order[k] was."""
-    k: cython.Py_ssize_t
-    i: cython.Py_ssize_t
-    source: cython.Py_ssize_t
-    old: cython.double[::1] = doubles(bytes(values))
-    for k in range(len(order)):
-        source = order[k]
-        for i in range(size):
-            values[k * size + i] = old[source * size + i]
-
-
 @cython.cfunc
 def number(name: Any, value: Any) -> cython.double:
     """A feature's value as a double, NaN when it is missing; refuses what is not a real number."""
@@ -138,8 +126,17 @@ def number(name: Any, value: Any) -> cython.double:
 
 
 @cython.ccall
-@cython.exceptval(-1)
 def fill(x: Any, names: tuple[Any, ...], out: cython.double[::1]) -> cython.Py_ssize_t:
+    """The same as `take`, for a buffer."""
+    if cython.compiled:
+        return take(x, names, cython.address(out[0]))
+    else:
+        return take(x, names, out)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def take(x: Any, names: tuple[Any, ...], out: cython.p_double) -> cython.Py_ssize_t:
     """Write the named values of the mapping x to out, and return how many of them x has."""
     j: cython.Py_ssize_t
     value: cython.double

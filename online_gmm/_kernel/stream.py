@@ -13,20 +13,28 @@ from typing import Any
 
 if cython.compiled:
     from cython.cimports.online_gmm._kernel.components import Components
+    from cython.cimports.online_gmm._kernel.memory import Memory, first, packed, unpack
     from cython.cimports.online_gmm._kernel.pace import Pace
-    from cython.cimports.online_gmm._kernel.points import fill
+    from cython.cimports.online_gmm._kernel.points import take
+    from cython.cimports.online_gmm._kernel.statistics import Statistics
 else:
     from online_gmm._kernel.components import Components
+    from online_gmm._kernel.memory import Memory, first, packed, unpack
     from online_gmm._kernel.pace import Pace
-    from online_gmm._kernel.points import fill
+    from online_gmm._kernel.points import take
+    from online_gmm._kernel.statistics import Statistics
 from online_gmm._kernel.components import components_from_state
 from online_gmm._kernel.pace import pace_from_state
 from online_gmm._kernel.points import block, check_points, doubles, flag, grown, whole, zeros
+from online_gmm._kernel.statistics import statistics_from_state
+
+NOTHING = zeros(0)
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
-class Stream:
+class Stream(Memory):
     """Online EM: an iterate that learns from every point, and what is reported of it.
 
     The iterate drives the E-step. Reported is an average of the iterates (Polyak & Ruppert), taken
@@ -43,26 +51,28 @@ class Stream:
     """
 
     iterate: Components
-    average: Components
-    report: Components
+    average: Statistics | None
+    report: Components  # without an average the iterate
     unread: cython.bint  # whether what is reported has changed since its parameters were read out
     averaging: cython.bint
     every: cython.int
     n: cython.Py_ssize_t  # points learnt, those of the warm start included
     pace: Pace
-    gates: cython.double[::1]
+    gates: cython.p_double
     n_outliers: cython.Py_ssize_t
     n_empty: cython.Py_ssize_t
     capacity: cython.Py_ssize_t
     stride: cython.Py_ssize_t
     kept: cython.Py_ssize_t
     due: cython.Py_ssize_t
-    buffer: cython.double[::1]
+    held: Any  # the array of which buffer are the values
+    buffer: cython.p_double
     room: cython.Py_ssize_t  # for strays
     n_strays: cython.Py_ssize_t
-    stray_gates: cython.double[::1]
-    strays: cython.double[::1]
-    stray_at: cython.double[::1]  # n of each
+    stray_memory: Memory | None
+    stray_gates: cython.p_double
+    strays: cython.p_double
+    stray_at: cython.p_double  # n of each
     busy: cython.bint  # learning many points, without the GIL
 
     def __init__(
@@ -75,22 +85,21 @@ class Stream:
         gates: array[float],
         capacity: int,
     ) -> None:
-        self.iterate = components
-        self.average = components_from_state(components.state())
-        self.report = components_from_state(components.state())
-        self.unread = False
+        d: int = components.n_features
         self.averaging = averaging
+        Memory.__init__(self, d + 1)
+        self.gates = self.piece(d + 1)
+        self.restart(components, gates)
         self.every = every
         self.n = int(components.points)
         self.pace = Pace(schedule, components.points, last)
-        self.gates = gates
         self.n_outliers = 0
         self.n_empty = 0
         self.capacity = capacity
         self.stride = 1
         self.kept = 0
         self.due = 2 * self.n
-        self.buffer = zeros(0)
+        self.keep_in(NOTHING)
         self.watch(0, gates)
         self.busy = False
 
@@ -103,8 +112,8 @@ class Stream:
 
     @property
     def average_components(self) -> Components:
-        """Where the stream has been on average."""
-        return self.average if self.averaging else self.iterate
+        """Where the stream has been on average; a copy, if that is not the iterate."""
+        return self.iterate if self.average is None else self.iterate.beside(self.average)
 
     @property
     def components(self) -> Components:
@@ -112,8 +121,20 @@ class Stream:
         return self.reported()
 
     @property
+    def parts(self) -> list[Statistics]:
+        """All the statistics that go along: iterate, average, and what is reported."""
+        if self.average is None:
+            return [self.iterate]
+        return [self.iterate_components, self.average, self.reported()]
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         return self.iterate.shape
+
+    @property
+    def outlier_gates(self) -> bytes:
+        """Squared distances, by the number of features observed; doubles."""
+        return packed(self.gates, self.iterate.n_features + 1)
 
     @property
     def n_points(self) -> int:
@@ -139,7 +160,7 @@ class Stream:
         return self.stride
 
     def points_kept(self) -> bytes:
-        return bytes(self.buffer)[: 8 * self.kept * self.iterate.n_features]
+        return packed(self.buffer, self.kept * self.iterate.n_features)
 
     @property
     def last_time(self) -> float:
@@ -176,7 +197,7 @@ class Stream:
             self.n_outliers += 1
         else:
             self.iterate.m_step(g, follow)
-        if self.averaging and phase == 0:
+        if self.average is not None and phase == 0:
             share = self.every
             self.average.mix(self.iterate, share / self.n)
             self.average.points = self.iterate.points
@@ -220,7 +241,14 @@ class Stream:
         if self.unread:
             self.report.read_out()
             self.unread = False
-        return self.report if self.averaging else self.iterate
+        return self.report
+
+    @cython.cfunc
+    def keep_in(self, values: Any) -> cython.int:
+        """Make this array the place of the points kept."""
+        self.held = values
+        self.buffer = first(values)
+        return 0
 
     @cython.cfunc
     def make_room(self, n: cython.Py_ssize_t) -> cython.int:
@@ -229,8 +257,8 @@ class Stream:
         n += self.kept
         if n > self.capacity:
             n = self.capacity
-        if n * d > len(self.buffer):
-            self.buffer = grown(self.buffer, n * d, self.capacity * d)
+        if n * d > len(self.held):
+            self.keep_in(grown(self.held, n * d, self.capacity * d))
         return 0
 
     @cython.cfunc
@@ -271,19 +299,20 @@ class Stream:
         """Keep the points of the warm start."""
         i: cython.Py_ssize_t
         learnt: cython.Py_ssize_t = self.n
+        rows: cython.p_double = first(x)
         self.make_room(n)
         for i in range(n):
             self.n = learnt - n + i + 1
-            self.iterate.take_point(x, i * self.iterate.n_features)
+            self.iterate.take_point(rows, i * self.iterate.n_features)
             self.keep()
 
     def restart(self, components: Components, gates: array[float]) -> None:
         """Go on from other components, as if all points so far had led there."""
         self.iterate = components
-        self.average = components_from_state(components.state())
-        self.report = components_from_state(components.state())
+        self.average = components.statistics() if self.averaging else None
+        self.report = components.beside() if self.averaging else components
         self.unread = False
-        self.gates = gates
+        unpack(gates, self.gates)
 
     def put_off(self, n: int) -> None:
         """Learn without a break until there are n points."""
@@ -291,24 +320,30 @@ class Stream:
 
     def watch(self, room: int, gates: array[float]) -> None:
         """Keep the last so many points beyond these gates."""
+        d: int = self.iterate.n_features
         self.room = room
         self.n_strays = 0
-        self.stray_gates = gates
-        self.strays = zeros(room * self.iterate.n_features)
-        self.stray_at = zeros(room)
+        self.stray_memory = None
+        if room > 0:
+            self.stray_memory = Memory(d + 1 + room * (d + 1))
+            self.stray_gates = self.stray_memory.piece(d + 1)
+            unpack(gates, self.stray_gates)
+            self.strays = self.stray_memory.piece(room * d)
+            self.stray_at = self.stray_memory.piece(room)
 
     def forget_strays(self) -> None:
         self.n_strays = 0
 
     def last_strays(self, since: int) -> bytes:
         """The strays among the points after the first so many."""
+        i: cython.Py_ssize_t
         size: int = 8 * self.iterate.n_features
-        values = bytes(self.strays)
-        return b"".join(
-            values[size * i : size * (i + 1)]
-            for i, at in enumerate(self.stray_at[: min(self.n_strays, self.room)])
-            if at > since
-        )
+        values = packed(self.strays, self.room * self.iterate.n_features)
+        recent = []
+        for i in range(min(self.n_strays, self.room)):
+            if self.stray_at[i] > since:
+                recent.append(values[size * i : size * (i + 1)])
+        return b"".join(recent)
 
     def learn(
         self,
@@ -325,13 +360,14 @@ class Stream:
         d: cython.Py_ssize_t = self.iterate.n_features
         missing: cython.double = float("nan")
         untimed: cython.bint = times is None
-        seconds: cython.double[::1] = x if times is None else times
+        rows: cython.p_double = first(x)
+        seconds: cython.p_double = first(x if times is None else times)
         self.wait()
         self.make_room(end - begin)
         self.busy = True
         with cython.nogil:
             while i < end:
-                self.iterate.take_point(x, i * d)
+                self.iterate.take_point(rows, i * d)
                 self.learn_point(missing if untimed else seconds[i])
                 i += 1
                 if self.n >= self.due:
@@ -345,7 +381,7 @@ class Stream:
         unknown: cython.Py_ssize_t
         if self.busy:
             self.wait()
-        unknown = len(x) - fill(x, names, self.iterate.point)
+        unknown = len(x) - take(x, names, self.iterate.point)
         if self.capacity > self.kept:
             self.make_room(1)
         self.learn_point(time)
@@ -362,32 +398,31 @@ class Stream:
         """Component k becomes what order[k] was."""
         self.reported()
         self.iterate.reorder(order)
-        self.average.reorder(order)
-        self.report.reorder(order)
+        if self.average is not None:
+            self.average.reorder(order)
+            self.report.reorder(order)
 
     def merge(self, other: Stream) -> None:
         """Go on as if the other's points had been learnt here too."""
         self.iterate.merge(other.iterate)
         self.iterate.read_out()
-        self.average.merge(other.average)
         self.n += other.n
         self.pace.mass += other.pace.mass
         self.pace.last = max(self.pace.last, other.pace.last)
-        self.report.merge(other.report)
-        self.report.read_out()
+        if self.average is not None:
+            self.average.add(other.average)
+            self.report.merge(other.report)
+            self.report.read_out()
         self.unread = False
         self.n_outliers += other.n_outliers
         self.n_empty += other.n_empty
 
     def hold(self, points: bytes, stride: int) -> None:
         """Keep these points, every stride-th of all, in place of those kept."""
-        i: cython.Py_ssize_t
-        values: cython.double[::1] = doubles(points)
         self.kept = 0
         self.make_room(len(points) // (8 * self.iterate.n_features))
         self.kept = len(points) // (8 * self.iterate.n_features)
-        for i in range(self.kept * self.iterate.n_features):
-            self.buffer[i] = values[i]
+        unpack(doubles(points), self.buffer)
         self.stride = stride
 
     # -- answers --------------------------------------------------------------------------------
@@ -396,7 +431,7 @@ class Stream:
     def see(self, x: Any, names: tuple[Any, ...]) -> Components:
         """What is reported, with a mapping for its point."""
         components: Components = self.reported()
-        fill(x, names, components.point)
+        take(x, names, components.point)
         return components
 
     @cython.ccall
@@ -462,13 +497,13 @@ class Stream:
         self.reported()
         return {
             "iterate": self.iterate.state(),
-            "average": self.average.state() if self.averaging else None,
-            "report": self.report.state() if self.averaging else None,
+            "average": None if self.average is None else self.average.state(),
+            "report": None if self.average is None else self.report.reported_state(),
             "averaging": bool(self.averaging),
             "every": self.every,
             "n": self.n,
             "pace": self.pace.state(),
-            "gates": bytes(self.gates),
+            "gates": packed(self.gates, self.iterate.n_features + 1),
             "n_outliers": self.n_outliers,
             "n_empty": self.n_empty,
             "capacity": self.capacity,
@@ -478,9 +513,9 @@ class Stream:
             "room": self.room,
             "strays": {
                 "n": self.n_strays,
-                "gates": bytes(self.stray_gates),
-                "points": bytes(self.strays),
-                "at": bytes(self.stray_at),
+                "gates": packed(self.stray_gates, self.iterate.n_features + 1),
+                "points": packed(self.strays, self.room * self.iterate.n_features),
+                "at": packed(self.stray_at, self.room),
             }
             if self.room > 0
             else None,
@@ -508,8 +543,8 @@ def stream_from_state(state: dict[str, Any]) -> Stream:
     if result.averaging:
         if not tuple(iterate["shape"]) == tuple(average["shape"]) == tuple(report["shape"]):
             raise ValueError("average and report have not the shape of the iterate")
-        result.average = components_from_state(average)
-        result.report = components_from_state(report)
+        result.average = statistics_from_state(average)
+        result.report = components_from_state(report, components)
     result.pace = pace_from_state(state["pace"])
     result.n = whole(state["n"], "n", 1)
     result.n_outliers = whole(state["n_outliers"], "n_outliers")
@@ -527,6 +562,6 @@ def stream_from_state(state: dict[str, Any]) -> Stream:
         check_points(points, "strays")
         result.watch(room, block(strays, "gates", d + 1, False))
         result.n_strays = whole(strays["n"], "n_strays")
-        result.strays = points
-        result.stray_at = block(strays, "at", room)
+        unpack(points, result.strays)
+        unpack(block(strays, "at", room), result.stray_at)
     return result

@@ -1,0 +1,87 @@
+"""All benchmarks of speed and memory, each in a process of its own, as one document with plots.
+
+``python -m benchmarks``, or ``scripts/bench``: writes ``out/bench/bench.md`` and its pictures.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.machine import described
+from benchmarks.plots import draw
+from benchmarks.report import Row, Section, section_from
+
+NAMES = ("per_point", "mini_batch", "growth", "memory", "start")
+OUT = Path("out", "bench")
+
+
+def measured(name: str, folder: Path) -> Section:
+    """What a benchmark reports; a row that says so if it fails."""
+    its = folder / f"{name}.json"
+    ended = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--json", str(its)],
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
+    if ended.returncode == 0:
+        return section_from(its.read_text())
+    failed = Row(f"`{name}`", f"failed with status {ended.returncode}", "to run", False)
+    return Section(name.replace("_", " ").capitalize(), [failed])
+
+
+def summary(rows: list[Row]) -> str:
+    """How many targets are met, and which are not."""
+    missed = [row for row in rows if row.met is False]
+    met = sum(row.met is True for row in rows)
+    missing = [row for row in rows if row.figure.startswith("missing")]
+    lines = [f"{met} targets met, {len(missed)} missed."]
+    lines += [f"- missed: {row.what}: {row.figure} ({row.target})" for row in missed]
+    lines += [f"- {row.what}: {row.figure}" for row in missing]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    for old in OUT.glob("*.png"):
+        old.unlink()
+    machine = described()
+    begun = time.monotonic()
+    rows: list[Row] = []
+    parts, lasted = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in NAMES:
+            print(f"{name} ...", end=" ", flush=True)
+            before = time.monotonic()
+            section = measured(name, Path(folder))
+            seconds = time.monotonic() - before
+            print(f"{seconds:.0f} s", flush=True)
+            lasted.append(f"{name} {seconds:.0f} s")
+            parts.append(section.markdown())
+            for i, plot in enumerate(section.plots, 1):
+                picture = OUT / f"{name}_{i}.png"
+                draw(plot, picture)
+                parts.append(f"![{plot.title}]({picture.name})\n")
+            rows += section.rows
+    took = time.monotonic() - begun
+    told = summary(rows)
+    head = [
+        "# Benchmarks",
+        "",
+        *(f"- {what}: {value}" for what, value in machine.items()),
+        f"- all took {took / 60:.1f} minutes: {', '.join(lasted)}",
+        "",
+        told,
+        "",
+    ]
+    document = OUT / "bench.md"
+    document.write_text("\n".join([*head, *parts]))
+    print(told)
+    print(f"{document}, in {took / 60:.1f} minutes")
+
+
+if __name__ == "__main__":
+    main()

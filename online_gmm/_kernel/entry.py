@@ -1,0 +1,94 @@
+"""Where points come in: what a learner does for each of them when there is nothing else to do."""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+from typing import Any
+
+if cython.compiled:
+    from cython.cimports.online_gmm._kernel.stream import Stream
+else:
+    from online_gmm._kernel.stream import Stream
+
+NO_TIME = float("nan")
+
+
+@cython.auto_pickle(False)
+@cython.cclass
+class Entry:
+    """A learner's way to its stream: straight if that is a mixture's, else over the learner.
+
+    A subclass has ``_learn(x, t)``, ``_label(x)`` and ``_notice(x, what)`` for all that is not so
+    simple, the last for what `Stream.learn_one` has returned.
+
+    Attributes
+    ----------
+    _stream
+        The kernel of the learner; None before its warm start is complete.
+    _names
+        Of its features, in order.
+    _clocked
+        Whether points must have a time.
+    _numbered
+        Whether the label of a component is not its place in the stream.
+    """
+
+    _stream: Any
+    _names: tuple[Any, ...]
+    _clocked: cython.bint
+    _numbered: cython.bint
+
+    def learn_one(self, x: Any, t: Any = None) -> None:
+        """Learn a point: a mapping of feature names to real numbers.
+
+        Parameters
+        ----------
+        x
+            The point.
+        t
+            Its time, in seconds or as a datetime, unless x holds it under the key ``time``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a known feature has a value that is no finite real number, or is beyond 1e150, or the
+            time is not after the last one's. The message names the feature; the model is unchanged.
+        """
+        what: cython.Py_ssize_t
+        learner: Any = self
+        if t is not None or self._clocked or type(self._stream) is not Stream:
+            learner._learn(x, t)
+            return
+        stream: Stream = self._stream
+        what = stream.learn_one(x, self._names, NO_TIME)
+        # nearly always 0
+        if what != 0:
+            learner._notice(x, what)
+
+    def predict_one(self, x: Any) -> Any:
+        """The label of a point: the number of its most probable component.
+
+        Changes nothing. 0 before the warm start is complete.
+        """
+        learner: Any = self
+        if self._numbered or type(self._stream) is not Stream:
+            return learner._label(x)
+        stream: Stream = self._stream
+        return stream.label_one(x, self._names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = (
+            ("_stream", self._stream),
+            ("_names", self._names),
+            ("_clocked", self._clocked),
+            ("_numbered", self._numbered),
+        )
+        return {**self.__dict__, **dict(own)}
+
+    def __setstate__(self, its: dict[str, Any]) -> None:
+        for name, value in its.items():
+            setattr(self, name, value)

@@ -1,0 +1,18 @@
+cimport cython
+
+
+cdef class Memory:
+    cdef double *start
+    cdef Py_ssize_t size
+    cdef Py_ssize_t used
+
+    @cython.final
+    cdef double *piece(self, Py_ssize_t n)
+    @cython.final
+    cdef Py_ssize_t *places(self, Py_ssize_t n)
+
+
+cdef double *first(double[::1] values) noexcept
+cdef bytes packed(double *values, Py_ssize_t n)
+cdef int unpack(double[::1] values, double *out) noexcept
+cdef int rearrange(double *values, object order, Py_ssize_t size) except? -1

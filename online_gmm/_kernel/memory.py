@@ -1,0 +1,109 @@
+"""Room for doubles: compiled a pointer into one block, interpreted an array; indexed alike.
+
+A memory view takes 200 bytes and an object of its own. Of pointers a model can have many.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+if cython.compiled:
+    from cython.cimports.cpython.mem import PyMem_Calloc, PyMem_Free
+
+from array import array
+from typing import Any
+
+from online_gmm._kernel.points import doubles, zeros
+
+
+@cython.no_gc
+@cython.cclass
+class Memory:
+    """A block of doubles, first all 0, that is handed out piece by piece.
+
+    What has doubles of its own is one, which saves an object. None of them is ever part of a cycle.
+    """
+
+    start: cython.p_double
+    size: cython.Py_ssize_t
+    used: cython.Py_ssize_t
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.used = 0
+        if cython.compiled:
+            self.start = cython.cast(cython.p_double, PyMem_Calloc(size + 1, 8))
+            if not self.start:
+                raise MemoryError
+
+    def __dealloc__(self) -> None:
+        if cython.compiled:
+            PyMem_Free(self.start)
+
+    @cython.final
+    @cython.cfunc
+    def piece(self, n: cython.Py_ssize_t) -> cython.p_double:
+        """The next n doubles; they live as long as the block."""
+        self.used += n
+        if self.used > self.size:
+            raise MemoryError(f"{self.used} doubles are asked of a block of {self.size}")
+        if cython.compiled:
+            return self.start + (self.used - n)
+        else:
+            return zeros(n)
+
+    @cython.final
+    @cython.cfunc
+    def places(self, n: cython.Py_ssize_t) -> cython.p_Py_ssize_t:
+        """Room for n indices."""
+        if cython.compiled:
+            return cython.cast(cython.p_Py_ssize_t, self.piece(n))
+        else:
+            return array("q", bytes(8 * n))
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def first(values: cython.double[::1]) -> cython.p_double:
+    """Where the doubles of a buffer are, which must outlive this."""
+    if cython.compiled:
+        return cython.address(values[0])
+    else:
+        return values
+
+
+@cython.cfunc
+def packed(values: cython.p_double, n: cython.Py_ssize_t) -> bytes:
+    """The first n doubles as bytes."""
+    if cython.compiled:
+        return cython.cast(cython.p_char, values)[: 8 * n]
+    else:
+        return bytes(values)[: 8 * n]
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def unpack(values: cython.double[::1], out: cython.p_double) -> cython.int:
+    """Write these values to out."""
+    i: cython.Py_ssize_t
+    for i in range(len(values)):
+        out[i] = values[i]
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def rearrange(values: cython.p_double, order: Any, size: cython.Py_ssize_t) -> cython.int:
+    """Block k of so many values becomes what block order[k] was."""
+    k: cython.Py_ssize_t
+    i: cython.Py_ssize_t
+    source: cython.Py_ssize_t
+    old: cython.double[::1] = doubles(packed(values, len(order) * size))
+    for k in range(len(order)):
+        source = order[k]
+        for i in range(size):
+            values[k * size + i] = old[source * size + i]
+    return 0

@@ -1,0 +1,209 @@
+"""Sufficient statistics of K Gaussian components, centred and normalised.
+
+Per component there are the weight N, the mean mu and the scatter S (Cappe & Moulines 2009, in
+West's 1979 form), one behind the other for all components.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+from array import array
+from typing import Any
+
+if cython.compiled:
+    from cython.cimports.online_gmm._kernel.memory import Memory, packed, rearrange, unpack
+else:
+    from online_gmm._kernel.memory import Memory, packed, rearrange, unpack
+from online_gmm._kernel.points import block, real, whole
+
+FULL = 0
+TIED = 1
+DIAG = 2
+SPHERICAL = 3
+
+
+@cython.no_gc
+@cython.cclass
+class Statistics(Memory):
+    """Weights, means and scatters of components, and the number of points behind them."""
+
+    n_components: cython.Py_ssize_t
+    n_features: cython.Py_ssize_t
+    size: cython.Py_ssize_t  # of one component's scatter: D * D, or D
+    kind: cython.Py_ssize_t
+    dense: cython.bint
+    points: cython.double
+    weight: cython.p_double  # N
+    center: cython.p_double  # mu
+    scatter: cython.p_double  # S; of a matrix the lower half
+
+    def __init__(self, n_components: int, n_features: int, kind: int, more: int = 0) -> None:
+        """``more`` is room for doubles that belong to the components too."""
+        self.n_components = n_components
+        self.n_features = n_features
+        self.kind = kind
+        self.dense = kind == FULL or kind == TIED
+        self.size = n_features * n_features if self.dense else n_features
+        self.points = 0.0
+        Memory.__init__(self, n_components * (1 + n_features + self.size) + more)
+        self.weight = self.piece(n_components)
+        self.center = self.piece(n_components * n_features)
+        self.scatter = self.piece(n_components * self.size)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Numbers of components and features, and the kind of covariance."""
+        return self.n_components, self.n_features, self.kind
+
+    @cython.final
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def mix(self, other: Statistics, share: cython.double) -> cython.int:
+        """Statistics (1 - share) * self + share * other (Chan et al. 1982); not the points."""
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        base: cython.Py_ssize_t
+        row: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        n_new: cython.double
+        rho: cython.double
+        keep: cython.double
+        cross: cython.double
+        value: cython.double
+        for k in range(self.n_components):
+            value = share * other.weight[k]
+            n_new = (1.0 - share) * self.weight[k] + value
+            self.weight[k] = n_new
+            if not (value > 0.0):
+                continue
+            rho = value / n_new
+            keep = 1.0 - rho
+            cross = rho * keep
+            base = k * d
+            if self.dense:
+                for i in range(d):
+                    row = k * self.size + i * d
+                    value = cross * (other.center[base + i] - self.center[base + i])
+                    for j in range(i + 1):
+                        self.scatter[row + j] = (
+                            keep * self.scatter[row + j] + rho * other.scatter[row + j]
+                        ) + value * (other.center[base + j] - self.center[base + j])
+            else:
+                for j in range(base, base + d):
+                    value = other.center[j] - self.center[j]
+                    self.scatter[j] = (
+                        keep * self.scatter[j] + rho * other.scatter[j] + cross * value * value
+                    )
+            for j in range(base, base + d):
+                self.center[j] += rho * (other.center[j] - self.center[j])
+        return 0
+
+    @cython.final
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def take(self, other: Statistics) -> cython.int:
+        """The other's statistics."""
+        k: cython.Py_ssize_t
+        for k in range(self.n_components):
+            self.weight[k] = other.weight[k]
+        for k in range(self.n_components * self.n_features):
+            self.center[k] = other.center[k]
+        for k in range(self.n_components * self.size):
+            self.scatter[k] = other.scatter[k]
+        self.points = other.points
+        return 0
+
+    @cython.final
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def add(self, other: Statistics) -> cython.int:
+        """The other's too, as if its points had been accumulated here."""
+        points: cython.double = self.points + other.points
+        if points > 0.0:
+            self.mix(other, other.points / points)
+        self.points = points
+        return 0
+
+    def merge(self, other: Statistics) -> None:
+        """Add another's statistics, as if its points had been accumulated here."""
+        self.add(other)
+
+    def reorder(self, order: list[int]) -> None:
+        """Component k becomes what order[k] was."""
+        rearrange(self.weight, order, 1)
+        rearrange(self.center, order, self.n_features)
+        rearrange(self.scatter, order, self.size)
+
+    def clear(self) -> None:
+        """Forget them."""
+        k: cython.Py_ssize_t
+        self.points = 0.0
+        for k in range(self.n_components):
+            self.weight[k] = 0.0
+        for k in range(self.n_components * self.n_features):
+            self.center[k] = 0.0
+        for k in range(self.n_components * self.size):
+            self.scatter[k] = 0.0
+
+    def load(
+        self, weight: array[float], center: array[float], scatter: array[float], points: float
+    ) -> None:
+        """Take them as given."""
+        unpack(weight, self.weight)
+        unpack(center, self.center)
+        unpack(scatter, self.scatter)
+        self.points = points
+
+    def state(self) -> dict[str, Any]:
+        """As plain values."""
+        n: cython.Py_ssize_t = self.n_components
+        return {
+            "shape": self.shape,
+            "points": float(self.points),
+            "weight": packed(self.weight, n),
+            "center": packed(self.center, n * self.n_features),
+            "scatter": packed(self.scatter, n * self.size),
+        }
+
+
+def shape_of(state: dict[str, Any]) -> tuple[int, int, int]:
+    """That of the components in a state."""
+    k, d, kind = state["shape"]
+    return (
+        whole(k, "n_components", 1),
+        whole(d, "n_features", 1),
+        whole(kind, "kind", FULL, SPHERICAL),
+    )
+
+
+def width(d: int, kind: int) -> int:
+    """Of one component's scatter."""
+    return d * d if kind == FULL or kind == TIED else d
+
+
+def statistics_of(
+    state: dict[str, Any],
+) -> tuple[array[float], array[float], array[float], float]:
+    """As `Statistics.load` takes them."""
+    k, d, kind = shape_of(state)
+    return (
+        block(state, "weight", k),
+        block(state, "center", k * d),
+        block(state, "scatter", k * width(d, kind)),
+        real(state["points"], "points"),
+    )
+
+
+def statistics_from_state(state: dict[str, Any]) -> Statistics:
+    given = statistics_of(state)
+    k, d, kind = state["shape"]
+    result: Statistics = Statistics(k, d, kind)
+    result.load(*given)
+    return result
