@@ -96,9 +96,12 @@ class MixtureFit(BatchFit):
         learner.warm_start(self.sample[:points])
         order = in_order(self.mixture, model.order_by)
         mixture = self.mixture.reordered(order)
-        assert learner.start is not None
-        learner.start = dataclasses.replace(
-            learner.start, mixture=mixture, prior=self.prior, log_likelihood=self.log_likelihood
+        start = learner.start
+        assert start is not None
+        learner._started_by(
+            dataclasses.replace(
+                start, mixture=mixture, prior=self.prior, log_likelihood=self.log_likelihood
+            )
         )
         components = _kernel.components_from_state(self._components.state())
         components.reorder(order.tolist())
