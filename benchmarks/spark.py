@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.spark``. Each case is a query in a process of its own, which takes files of
 100,000 rows, a batch each. The first batches are not counted: in them processes start, code is
-compiled and states are made.
+compiled and states are made. Beside the time on the clock stands that on processors, of all
+processes of a side, which other work on the machine hardly changes.
 """
 
 from __future__ import annotations
@@ -69,12 +70,14 @@ def learner() -> OnlineGMM:
 # -- the two sides --------------------------------------------------------------------------------
 
 
-def plain_loop(folder: Path) -> list[float]:
-    """Seconds of each batch: a learner for each key in a dictionary."""
+def plain_loop(folder: Path) -> dict[str, Any]:
+    """A learner for each key in a dictionary."""
     blank = learner().to_bytes()
     models: dict[str, OnlineGMM] = {}
     took = []
-    for path in sorted(folder.glob("*.parquet")):
+    for i, path in enumerate(sorted(folder.glob("*.parquet"))):
+        if i == WARM:
+            spent = time.process_time()
         begun = time.perf_counter()
         table = pq.read_table(path)
         labels = []
@@ -89,11 +92,11 @@ def plain_loop(folder: Path) -> list[float]:
             labels.append((known.label, known.probability))
             model.learn_one(x)
         took.append(time.perf_counter() - begun)
-    return took
+    return {"took": took[WARM:], "spent": time.process_time() - spent}
 
 
 def on_spark(folder: Path, cores: int) -> dict[str, Any]:
-    """Seconds of each batch of a query, and the size of its state."""
+    """A query, and the size of its state."""
     from pyspark.sql import SparkSession
 
     from online_gmm.spark import label_stream, read_states
@@ -112,24 +115,31 @@ def on_spark(folder: Path, cores: int) -> dict[str, Any]:
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")
-    rows = spark.readStream.schema("key string, t double, level double, load double")
-    labelled = label_stream(
-        rows.option("maxFilesPerTrigger", 1).parquet(str(folder)),
-        key="key",
-        time="t",
-        values=["level", "load"],
-        model=learner(),
-    )
     with tempfile.TemporaryDirectory() as place:
-        query = (
-            labelled.writeStream.format("parquet")
-            .option("path", f"{place}/labels")
-            .option("checkpointLocation", f"{place}/checkpoint")
-            .trigger(availableNow=True)
-            .start()
+        Path(place, "rows").mkdir()
+        rows = spark.readStream.schema("key string, t double, level double, load double")
+        labelled = label_stream(
+            rows.option("maxFilesPerTrigger", 1).parquet(f"{place}/rows"),
+            key="key",
+            time="t",
+            values=["level", "load"],
+            model=learner(),
         )
-        query.awaitTermination()
-        batches = [p for p in query.recentProgress if p["numInputRows"]]
+        files = sorted(folder.glob("*.parquet"))
+        for part in (files[:WARM], files[WARM:]):
+            for path in part:
+                os.link(path, Path(place, "rows", path.name))
+            spent = processor_time()
+            query = (
+                labelled.writeStream.format("parquet")
+                .option("path", f"{place}/labels")
+                .option("checkpointLocation", f"{place}/checkpoint")
+                .trigger(availableNow=True)
+                .start()
+            )
+            query.awaitTermination()
+            spent = processor_time() - spent
+            batches = [p for p in query.recentProgress if p["numInputRows"]]
         n = spark.read.parquet(f"{place}/labels").count()
         assert n == ROWS * BATCHES, f"{n:,} rows came out"
         states = read_states(spark, f"{place}/checkpoint")
@@ -137,22 +147,29 @@ def on_spark(folder: Path, cores: int) -> dict[str, Any]:
         disk = sum(path.stat().st_size for path in Path(place, "checkpoint").rglob("*.*"))
     spark.stop()
     took = [p["durationMs"]["triggerExecution"] / 1000 for p in batches]
-    return {"took": took, "state": size, "disk": disk}
+    return {"took": took, "spent": spent, "state": size, "disk": disk}
 
 
-# -- memory ---------------------------------------------------------------------------------------
+# -- processes ------------------------------------------------------------------------------------
 
 
-def processes() -> Iterator[tuple[int, int, int]]:
-    """(number, session, resident bytes) of all processes."""
-    page = os.sysconf("SC_PAGE_SIZE")
+def processes() -> Iterator[tuple[int, int, float]]:
+    """(session, resident bytes, seconds on processors) of all processes."""
+    page, tick = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            yield int(entry.name), int(stat[3]), int(stat[21]) * page
+            # with those of its children that have ended
+            yield int(stat[3]), int(stat[21]) * page, sum(map(int, stat[11:15])) / tick
+
+
+def processor_time() -> float:
+    """Of this process and those that it has started."""
+    own = os.getsid(0)
+    return sum(seconds for session, _, seconds in processes() if session == own)
 
 
 def in_own_process(*told: object) -> tuple[dict[str, Any], float]:
@@ -166,7 +183,7 @@ def in_own_process(*told: object) -> tuple[dict[str, Any], float]:
         )
         most = 0
         while child.poll() is None:
-            most = max(most, sum(size for _, session, size in processes() if session == child.pid))
+            most = max(most, sum(size for session, size, _ in processes() if session == child.pid))
             time.sleep(LOOKS)
         assert child.stdout is not None
         out = child.stdout.read()
@@ -178,37 +195,42 @@ def in_own_process(*told: object) -> tuple[dict[str, Any], float]:
 
 
 def speed(took: list[float]) -> tuple[float, str]:
-    """Rows a second, with the least and the most of the batches counted."""
-    rates = sorted(ROWS / seconds for seconds in took[WARM:])
+    """Rows a second, with the least and the most of the batches."""
+    rates = sorted(ROWS / seconds for seconds in took)
     median = statistics.median(rates)
     return median, f"{median:,.0f} ({rates[0]:,.0f} to {rates[-1]:,.0f})"
 
 
 def run() -> Section:
     rows = []
+    counted = ROWS * (BATCHES - WARM)
     with tempfile.TemporaryDirectory() as place:
         for n_keys in KEYS:
             folder = Path(place) / str(n_keys)
             write(folder, n_keys)
-            told, plain_memory = in_own_process(folder, 0)
-            plain, figure = speed(told["took"])
-            name = f"{n_keys:,} keys"
-            rows.append(Row(f"{name}, plain loop: rows a second", figure))
-            rows.append(Row(f"{name}, plain loop: peak memory, MB", f"{plain_memory:,.0f}"))
-            rates = []
-            for cores in CORES:
+            rates, name = [], f"{n_keys:,} keys"
+            for cores in (0, *CORES):
                 told, memory = in_own_process(folder, cores)
                 rate, figure = speed(told["took"])
                 rates.append(rate)
-                what = f"{name}, Spark on {cores} core{'s' * (cores > 1)}"
-                rows.append(Row(f"{what}: rows a second", figure))
-                rows.append(Row(f"{what}: plain loop / Spark", f"{plain / rate:.3g}"))
-                rows.append(Row(f"{what}: peak memory, MB", f"{memory:,.0f}"))
-            rows.append(Row(f"{name}, Spark: {CORES[1]} cores / 1", f"{rates[1] / rates[0]:.3g}"))
-            rows.append(Row(f"{name}, Spark: state of a key, bytes", f"{told['state']:,.0f}"))
-            rows.append(
-                Row(f"{name}, Spark: checkpoint on disk, MB", f"{told['disk'] / MEGABYTE:,.0f}")
-            )
+                cost = 1e6 * told["spent"] / counted
+                what = f"{name}, plain loop"
+                if cores:
+                    what = f"{name}, Spark on {cores} core{'s' * (cores > 1)}"
+                    figure += f"; plain loop / this: {rates[0] / rate:.3g}"
+                else:
+                    plain = cost
+                beside = f"; this / plain loop: {cost / plain:.3g}" if cores else ""
+                rows += [
+                    Row(f"{what}: rows a second", figure),
+                    Row(f"{what}: processor time a row, us", f"{cost:.3g}{beside}"),
+                    Row(f"{what}: peak memory, MB", f"{memory:,.0f}"),
+                ]
+            rows += [
+                Row(f"{name}, Spark: 2 cores / 1, rows a second", f"{rates[2] / rates[1]:.3g}"),
+                Row(f"{name}, Spark: state of a key, bytes", f"{told['state']:,.0f}"),
+                Row(f"{name}, Spark: checkpoint, MB", f"{told['disk'] / MEGABYTE:,.0f}"),
+            ]
     text = (
         f"OnlineGMM, K=2, D=2, 100 points kept, begun from history; batches of {ROWS:,} rows "
         f"from Parquet to Parquet, in brackets the least and the most of {BATCHES - WARM} batches "
@@ -222,6 +244,6 @@ def run() -> Section:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--side"]:
         folder, cores = Path(sys.argv[2]), int(sys.argv[3])
-        print(json.dumps(on_spark(folder, cores) if cores else {"took": plain_loop(folder)}))
+        print(json.dumps(on_spark(folder, cores) if cores else plain_loop(folder)))
     else:
         tell(run)

@@ -206,7 +206,7 @@ def _checked(
             raise ValueError(f"column {name!r} is asked for twice")
         if df.columns.count(name) > 1:
             raise ValueError(f"there is more than one column {name!r}")
-        if name in ADDED and name not in values:
+        if name.lower() in ADDED and name not in values:
             raise ValueError(f"column {name!r} has the name of one that is added; rename it")
     expected: list[tuple[str, tuple[type[DataType], ...], str]] = [
         (key, (StringType, IntegralType), "text or whole numbers"),

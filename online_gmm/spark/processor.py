@@ -46,6 +46,23 @@ class LabelProcessor(StatefulProcessor):
     Takes rows as `online_gmm.spark.packing.packed` makes them, and answers with rows of arrays. In
     between two calls nothing is kept here: what the engine holds of a key is all there is, so that
     a batch that is done again after a failure comes out the same.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from pyspark.sql import Row
+    >>> from pyspark.sql.streaming.tws_tester import TwsTester
+    >>> from online_gmm import OnlineGMM
+    >>> from online_gmm.spark import LabelProcessor, Manner
+    >>> from online_gmm.spark.packing import packed
+    >>> model = OnlineGMM(2, warm_up=4, seed=1)
+    >>> tester = TwsTester(LabelProcessor(model, Manner(values=("level",))))
+    >>> levels = [1.0, 9.0, 1.1, 9.1, 1.0, 9.2]
+    >>> columns = {"key": ["a"] * 6, "stamp": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], "v0": levels}
+    >>> (packs,) = packed([pa.RecordBatch.from_pydict(columns)])
+    >>> (answer,) = tester.test("a", [Row(**pack) for pack in packs.to_pylist()])
+    >>> answer["label"].tolist(), answer["change"].tolist()
+    ([0, 0, 0, 0, 0, 1], [False, False, False, False, False, True])
     """
 
     def __init__(

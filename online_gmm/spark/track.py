@@ -81,6 +81,19 @@ class Track:
         Rows left out as they had no time or number, or a value beyond all measure.
     seen
         When a row last came, in milliseconds of the engine's clock.
+
+    Examples
+    --------
+    >>> from online_gmm import OnlineGMM
+    >>> from online_gmm.spark import Manner, Track
+    >>> from online_gmm.spark.track import Sighting
+    >>> track, manner = Track(OnlineGMM(2, warm_up=4, seed=1)), Manner(values=("level",))
+    >>> rows = [Sighting(t, None, [x]) for t, x in enumerate([1.0, 9.0, 1.1, 9.1, 1.0, 9.2])]
+    >>> [row.label for row in track.take(rows, manner)]
+    [0, 0, 0, 0, 0, 1]
+    >>> again = Track.from_bytes(track.to_bytes())
+    >>> list(again.take(rows, manner)), again.n_late, again.n_duplicates
+    ([], 5, 1)
     """
 
     def __init__(self, model: Model) -> None:

@@ -2,6 +2,13 @@
 
 import pytest
 
+from tests.spark import job
+
+
+def pytest_report_header():
+    """Whether the engine can be run."""
+    return f"java: {job.JAVA or 'none, and the tests that run Spark are skipped'}"
+
 
 @pytest.fixture
 def kernel():

@@ -1,6 +1,8 @@
 """The processor without the engine: labels, order, rows that come twice, states, time-outs."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -350,3 +352,15 @@ def test_a_key_that_begins_with_a_state_is_forgotten_too():
     assert engine.peekValueState("m", "d0") is not None
     engine.setProcessingTime(1000)
     assert engine.peekValueState("m", "d0") is None
+
+
+# -- without PySpark ------------------------------------------------------------------------------
+
+
+def test_where_there_is_no_pyspark_it_is_said_how_to_get_it():
+    code = "import sys; sys.modules['pyspark'] = None; import online_gmm, online_gmm.spark"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert (
+        "ImportError: online_gmm.spark needs PySpark: pip install 'online-gmm[spark]'" in ran.stderr
+    )
