@@ -81,6 +81,7 @@ def main() -> None:
     document.write_text("\n".join([*head, *parts]))
     print(told)
     print(f"{document}, in {took / 60:.1f} minutes")
+    sys.exit(any(row.target == "to run" for row in rows))
 
 
 if __name__ == "__main__":

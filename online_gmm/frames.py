@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from online_gmm.clock import seconds_of_column
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
+    import pandas as pd
 
 Matrix = NDArray[np.float64]
 
@@ -60,8 +62,12 @@ class Table:
         time: Hashable | None = None,
     ) -> None:
         self._frame: nw.DataFrame[Any] | None = None
+        # narwhals takes a quarter of a millisecond, so pandas is spoken to directly
+        self._pandas: pd.DataFrame | None = None
         self.names: tuple[Hashable, ...]
+        self.values: Matrix
         self.times: Matrix | None = None
+        columns: Sequence[NDArray[Any]]
         if isinstance(X, np.ndarray):
             if X.ndim not in (1, 2):
                 raise ValueError(f"an array of shape (n, D) is expected; this one is {X.shape}")
@@ -73,19 +79,23 @@ class Table:
                     f"{len(self.names)} features: {', '.join(map(repr, self.names))}"
                 )
             n_rows = X.shape[0]
-            if X.dtype == np.float64 and (time is None or time not in self.names):
-                self.values: Matrix = np.ascontiguousarray(X).reshape(n_rows, n_columns)
-                if _kernel.first_refused(view(self.values)) < 0:
-                    return
-            columns: Sequence[NDArray[Any]] = list(X.T) if X.ndim == 2 else [X]
+            if (time is None or time not in self.names) and self._take_whole(X, n_columns):
+                return
+            columns = list(X.T) if X.ndim == 2 else [X]
+        elif "pandas" in sys.modules and isinstance(X, sys.modules["pandas"].DataFrame):
+            self._pandas = X
+            self.names = _names_of(X.columns)
+            if (time is None or time not in self.names) and self._take_whole(
+                X.to_numpy(), len(self.names)
+            ):
+                return
+            columns = [X.iloc[:, j].to_numpy() for j in range(len(self.names))]
+            n_rows = len(X)
         else:
             from river.utils.dataframe import into_frame
 
-            # pandas allows column names of any kind, narwhals strings only
-            self.names = tuple(getattr(X, "columns", ()))
-            if len(set(self.names)) < len(self.names):
-                twice = next(name for name in self.names if self.names.count(name) > 1)
-                raise ValueError(f"feature {twice!r} stands twice among the columns")
+            # other pandas-like frames allow column names of any kind, narwhals strings only
+            self.names = _unique(tuple(getattr(X, "columns", ())))
             try:
                 self._frame = into_frame(X)
             except TypeError:
@@ -105,6 +115,13 @@ class Table:
         for j, (name, column) in enumerate(zip(self.names, columns, strict=True)):
             self.values[:, j] = _real(name, column)
 
+    def _take_whole(self, values: NDArray[Any], n_columns: int) -> bool:
+        """Take all values at once, if nothing is to be said of any of them."""
+        if values.dtype != np.float64:
+            return False
+        self.values = np.ascontiguousarray(values).reshape(len(values), n_columns)
+        return bool(_kernel.first_refused(view(self.values)) < 0)
+
     def __len__(self) -> int:
         return len(self.values)
 
@@ -120,6 +137,8 @@ class Table:
 
     def series(self, values: NDArray[Any], name: str) -> Any:
         """One value per row, as the kind of series that goes with the input."""
+        if self._pandas is not None:
+            return sys.modules["pandas"].Series(values, index=self._pandas.index, name=name)
         if self._frame is None:
             return values
         from river.utils.dataframe import to_native_series
@@ -128,6 +147,8 @@ class Table:
 
     def frame(self, columns: dict[Any, NDArray[Any]]) -> Any:
         """One row per row, as the kind of frame that came in; an array for an array."""
+        if self._pandas is not None:
+            return sys.modules["pandas"].DataFrame(columns, index=self._pandas.index)
         if self._frame is None:
             return np.column_stack(list(columns.values()))
         if self._frame.implementation.is_pandas_like():
@@ -140,6 +161,27 @@ class Table:
             columns=[str(name) for name in columns],
             like=self._frame,
         )
+
+
+_last: tuple[Any, tuple[Hashable, ...]] = (None, ())
+"""The columns of the last frame of pandas, and their names."""
+
+
+def _names_of(columns: Any) -> tuple[Hashable, ...]:
+    """The names in an index of pandas; frames that come after each other have the same one."""
+    global _last
+    known, names = _last
+    if known is None or not columns.is_(known):
+        names = _unique(tuple(columns.tolist()))
+        _last = columns, names
+    return names
+
+
+def _unique(names: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"feature {twice!r} stands twice among the columns")
+    return names
 
 
 def _real(name: Hashable, column: NDArray[Any]) -> NDArray[np.float64]:

@@ -2,9 +2,9 @@ cimport cython
 
 
 cdef class Memory:
-    cdef double *start
-    cdef Py_ssize_t size
-    cdef Py_ssize_t used
+    cdef double *block
+    cdef Py_ssize_t n_doubles
+    cdef Py_ssize_t n_used
 
     @cython.final
     cdef double *piece(self, Py_ssize_t n)

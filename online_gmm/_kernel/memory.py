@@ -27,31 +27,31 @@ class Memory:
     What has doubles of its own is one, which saves an object. None of them is ever part of a cycle.
     """
 
-    start: cython.p_double
-    size: cython.Py_ssize_t
-    used: cython.Py_ssize_t
+    block: cython.p_double
+    n_doubles: cython.Py_ssize_t
+    n_used: cython.Py_ssize_t
 
     def __init__(self, size: int) -> None:
-        self.size = size
-        self.used = 0
+        self.n_doubles = size
+        self.n_used = 0
         if cython.compiled:
-            self.start = cython.cast(cython.p_double, PyMem_Calloc(size + 1, 8))
-            if not self.start:
+            self.block = cython.cast(cython.p_double, PyMem_Calloc(size + 1, 8))
+            if not self.block:
                 raise MemoryError
 
     def __dealloc__(self) -> None:
         if cython.compiled:
-            PyMem_Free(self.start)
+            PyMem_Free(self.block)
 
     @cython.final
     @cython.cfunc
     def piece(self, n: cython.Py_ssize_t) -> cython.p_double:
         """The next n doubles; they live as long as the block."""
-        self.used += n
-        if self.used > self.size:
-            raise MemoryError(f"{self.used} doubles are asked of a block of {self.size}")
+        self.n_used += n
+        if self.n_used > self.n_doubles:
+            raise MemoryError(f"{self.n_used} doubles are asked of a block of {self.n_doubles}")
         if cython.compiled:
-            return self.start + (self.used - n)
+            return self.block + (self.n_used - n)
         else:
             return zeros(n)
 
