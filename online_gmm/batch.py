@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from online_gmm import _kernel
 from online_gmm.frames import view
 from online_gmm.mixture import GaussianMixture, from_kernel, to_kernel
 from online_gmm.prior import Prior
@@ -83,6 +86,28 @@ class BatchEM:
         self._components.merge(other._components)
         self._log_likelihood += other._log_likelihood
         self.n_points += other.n_points
+
+    def statistics(self) -> bytes:
+        """What has been accumulated and under which parameters, for another process.
+
+        It is not checked where it is read: keep no bytes of others, `to_bytes` of a learner is for
+        that.
+        """
+        return msgspec.msgpack.encode(
+            [self._components.state(), self._log_likelihood, self.n_points]
+        )
+
+    def components(self) -> _kernel.Components:
+        """The statistics accumulated, and the parameters that they ask for: a copy."""
+        components = _kernel.components_from_state(self._components.state())
+        components.maximise()
+        return components
+
+    def take(self, statistics: bytes) -> None:
+        """Go on from what another has accumulated, and its parameters."""
+        state, self._log_likelihood, self.n_points = msgspec.msgpack.decode(statistics)
+        self._components = _kernel.components_from_state(state)
+        self._mixture = None
 
     @property
     def log_likelihood(self) -> float:
@@ -170,10 +195,20 @@ def fit(
         The most M-steps. Each costs O(n K D^2).
     """
     em = BatchEM(start, prior, covariance_type)
+    return come_to_rest(em, lambda: em.accumulate(X), tol, max_iter)
+
+
+def come_to_rest(
+    em: BatchEM, accumulate: Callable[[], None], tol: float, max_iter: int
+) -> BatchFit:
+    """EM as of `fit`, of rows that are wherever ``accumulate`` finds them, once a step.
+
+    Those of the last pass are left accumulated.
+    """
     history: list[float] = []
     step = error = math.inf
     while True:
-        em.accumulate(X)
+        accumulate()
         history.append(em.penalised)
         log_likelihood = em.log_likelihood
         if error < tol or len(history) > max_iter or not em.n_points:

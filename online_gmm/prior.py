@@ -37,16 +37,31 @@ class Prior:
     @classmethod
     def of(cls, X: NDArray[np.float64], n_components: int, strength: float) -> Prior:
         """The prior for data of shape (n, D); NaN stands for a missing value. O(n D)."""
-        variances = np.empty(X.shape[1])
-        scale_known = True
+        variances, values = np.zeros(X.shape[1]), np.zeros(X.shape[1])
         for j, column in enumerate(X.T):
             observed = column[~np.isnan(column)]
-            # against the first value a constant column has variance 0 exactly
-            variances[j] = np.var(observed - observed[0]) if observed.size else 0.0
-            if not variances[j] > 0.0:
-                scale_known = False
-                variances[j] = (observed[0] ** 2 if observed.size else 0.0) or 1.0
-        return cls(strength, variances * n_components ** (-2.0 / X.shape[1]), scale_known)
+            if observed.size:
+                # against the first value a constant column has variance 0 exactly
+                values[j] = observed[0]
+                variances[j] = np.var(observed - observed[0])
+        return cls.of_moments(variances, values, n_components, strength)
+
+    @classmethod
+    def of_moments(
+        cls,
+        variances: NDArray[np.float64],
+        values: NDArray[np.float64],
+        n_components: int,
+        strength: float,
+    ) -> Prior:
+        """The prior for data with these variances, shape (D,); see `of`.
+
+        ``values`` are any of the data, 0 where a feature was never seen: the scale of one that does
+        not vary is guessed from its value.
+        """
+        varies, squares = variances > 0.0, values**2
+        scales = np.where(varies, variances, np.where(squares > 0.0, squares, 1.0))
+        return cls(strength, scales * n_components ** (-2.0 / len(scales)), bool(varies.all()))
 
     def with_strength(self, strength: float) -> Prior:
         return Prior(strength, self.variances, self.scale_known)

@@ -1,0 +1,85 @@
+"""Rows of a fleet, what a plain loop makes of them, and how the processor gets them."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql import Row
+
+from online_gmm import OnlineHMM
+from online_gmm.spark.packing import packed
+
+DOUBLE = pa.float64()
+
+
+def fleet(n_keys, n_rows, seed=1):
+    """Rows of keys in turns, in regimes that last; some values are missing, some rows empty."""
+    rng = np.random.default_rng(seed)
+    i = np.arange(n_keys * n_rows)
+    turn, key = np.divmod(i, n_keys)
+    regime = (turn // 7 + key) % 2
+    level = rng.normal(4.0 * regime, 1.0)
+    load = rng.normal(-2.0 * regime, 1.5)
+    level[rng.random(len(i)) < 0.05] = np.nan
+    load[rng.random(len(i)) < 0.05] = np.nan
+    return pd.DataFrame(
+        {
+            "device": [f"d{k}" for k in key],
+            "t": 1.7e9 + 10.0 * turn + rng.uniform(0.0, 5.0, len(i)),
+            "n": turn + 1,
+            "level": level,
+            "load": load,
+        }
+    )
+
+
+def plain_loop(rows, make, timed=False):
+    """(key, time, label, probability, change) of each row, by river's loop for each key."""
+    models, last, told = {}, {}, []
+    for device, t, level, load in rows[["device", "t", "level", "load"]].itertuples(index=False):
+        if device not in models:
+            models[device] = make()
+        model, x = models[device], {"level": level, "load": load}
+        # only of a chain does the answer depend on the time
+        at = [t] if timed and isinstance(model, OnlineHMM) else []
+        started = model.is_started
+        label = model.predict_one(x, *at)
+        probability = model.predict_proba_one(x, *at)[label]
+        model.learn_one(x, t if timed else None)
+        told.append((device, t, label, probability, last.get(device, label) != label))
+        if started:
+            last[device] = label
+    return told
+
+
+def columns(rows, stamp, sequence):
+    """Rows as `packed` takes them."""
+    kinds = {"device": pa.string(), "t": stamp, **({"n": pa.int64()} if sequence else {})}
+    kinds |= {"level": pa.float64(), "load": pa.float64()}
+    names = ["key", "stamp", *(["sequence"] if sequence else []), "v0", "v1"]
+    arrays = [
+        pa.array([None if x is pd.NA else x for x in rows[name]], kind)
+        for name, kind in kinds.items()
+    ]
+    return pa.table(arrays, names)
+
+
+def packs(rows, stamp=DOUBLE, sequence=False, chunk=10_000):
+    """Rows as the processor gets them: for each key its packs."""
+    result = {}
+    for batch in columns(rows, stamp, sequence).to_batches(chunk):
+        for pack in packed([batch]):
+            for row in pack.to_pylist():
+                result.setdefault(row["key"], []).append(Row(**row))
+    return result
+
+
+def unpacked(answers):
+    """(key, time, label, probability, change) of all rows that the processor has answered with."""
+    return [
+        (answer["key"], *row)
+        for answer in answers
+        for row in zip(
+            *(answer[name].tolist() for name in ("stamp", "label", "probability", "change")),
+            strict=True,
+        )
+    ]

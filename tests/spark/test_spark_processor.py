@@ -1,0 +1,366 @@
+"""The processor without the engine: labels, order, rows that come twice, states, time-outs."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.sql import Row
+from pyspark.sql.streaming.tws_tester import TwsTester
+
+import replay.rows
+from online_gmm import HalfLife, OnlineGMM, OnlineHMM, OpenHMM
+from online_gmm.spark import LabelProcessor, Manner, Track, packing
+from online_gmm.spark.packing import packed
+from online_gmm.state import StateError
+from replay.series import Manner as ReplayManner
+from replay.series import Series
+from tests.spark.rows import columns, fleet, packs, plain_loop, unpacked
+
+GOLDEN = Path(__file__).parent / "golden"
+VALUES = ("level", "load")
+GMM = {"n_components": 2, "warm_up": 40, "n_starts": 2, "seed": 1, "features": VALUES}
+MODELS = {
+    "mixture": lambda: OnlineGMM(**GMM),
+    "few points kept": lambda: OnlineGMM(**GMM, capacity=50, covariance_type="diag"),
+    "recycled": lambda: OnlineGMM(**GMM, recycle=True, step_size=HalfLife(points=60)),
+    "fading": lambda: OnlineGMM(**GMM, step_size=HalfLife(seconds=900.0)),
+    "chain": lambda: OnlineHMM(**GMM, capacity=150),
+    "timed chain": lambda: OnlineHMM(**GMM, time="t", capacity=150),
+}
+AT_ONCE = Manner(VALUES)
+TIMED = ("fading", "timed chain")
+
+
+def engine_of(model, manner=AT_ONCE, **more):
+    modes = {"timeMode": "ProcessingTime"} if "timeout" in more else {}
+    initial = more.pop("initial", None)
+    return TwsTester(LabelProcessor(model, manner, **more), initialStateRow=initial, **modes)
+
+
+def shuffled(rows, seed):
+    return rows.sample(frac=1.0, random_state=seed)
+
+
+def run(engine, rows, n_batches=6, **how):
+    """The answers to rows in batches, each in disorder and in several packs."""
+    answers = []
+    for i in range(n_batches):
+        batch = rows.iloc[len(rows) * i // n_batches : len(rows) * (i + 1) // n_batches]
+        for key, its in packs(shuffled(batch, i), chunk=37, **how).items():
+            answers += engine.test(key, its)
+    return answers
+
+
+def track_of(engine, key):
+    return Track.from_bytes(engine.peekValueState("m", key)[0])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_labels_are_those_of_a_plain_loop(name):
+    rows = fleet(5, 200)
+    found = unpacked(run(engine_of(MODELS[name]()), rows))
+    expected = plain_loop(rows, MODELS[name], timed=name in TIMED)
+    assert sorted(found) == sorted(expected)
+    assert len({row[2] for row in found}) > 1
+    assert any(row[4] for row in found)
+
+
+@pytest.mark.parametrize("name", ["mixture", "recycled", "chain", "timed chain"])
+def test_rows_of_the_warm_up_are_held_as_replay_holds_them(name):
+    rows = fleet(3, 150)
+    engine = engine_of(MODELS[name](), Manner(VALUES, hold=True), timeout=1000)
+    answers = run(engine, rows.iloc[:-6])
+    # a key whose warm-up is not complete waits, and says what it can when it is forgotten
+    late = rows.iloc[-6:].assign(device="d9", t=1.8e9 + np.arange(6))
+    answers += engine.test("d9", packs(late)["d9"])
+    assert not [a for a in answers if a["key"] == "d9"]
+    answers += engine.setProcessingTime(1000)
+    expected = []
+    all_rows = pd.concat([rows.iloc[:-6], late])
+    for key, its in all_rows.groupby("device"):
+        series = Series(MODELS[name](), ReplayManner(late="skip"))
+        told = []
+        for i, (t, *values) in enumerate(its[["t", *VALUES]].itertuples(index=False)):
+            x = dict(zip(VALUES, values, strict=True))
+            told += series.take(replay.rows.Row(i, str(t), (), x, t, key))
+        for labelled in [*told, *series.finish()]:
+            known = labelled.assignment
+            expected.append(
+                (key, labelled.row.seconds, known.label, known.probability, labelled.change)
+            )
+    assert sorted(unpacked(answers)) == sorted(expected)
+    assert engine.peekValueState("m", "d9") is None
+
+
+def test_a_sensor_that_never_says_anything_does_not_fill_the_state():
+    engine = engine_of(OnlineGMM(**GMM), Manner(VALUES, hold=True))
+    rows = fleet(1, 500).assign(level=math.nan, load=math.nan)
+    answers = run(engine, rows)
+    assert len(unpacked(answers)) == 401
+    assert {row[2:4] for row in unpacked(answers)} == {(0, 0.5)}
+    assert len(track_of(engine, "d0").to_bytes()) < 4000
+
+
+def test_what_comes_twice_is_dropped_by_time():
+    rows = fleet(2, 120)
+    doubled = pd.concat([rows, rows.iloc[:60], rows.iloc[30:]]).sort_index(kind="stable")
+    engine = engine_of(OnlineGMM(**GMM))
+    found = unpacked(run(engine, doubled))
+    found += unpacked(run(engine, rows.iloc[100:]))
+    assert sorted(found) == sorted(plain_loop(rows, lambda: OnlineGMM(**GMM)))
+    tracks = [track_of(engine, key) for key in ("d0", "d1")]
+    assert sum(t.n_duplicates + t.n_late for t in tracks) == len(doubled) - len(rows) + 140
+    # the last row of each key is the only one that is not before the last
+    assert sum(t.n_late for t in tracks) > 0
+
+
+def test_what_comes_twice_is_dropped_by_number():
+    """Though times do not tell rows apart, and late ones are learnt."""
+    rows = fleet(2, 120).assign(t=lambda its: its["t"] // 40)
+    doubled = pd.concat([rows, rows.iloc[60:]]).sort_index(kind="stable")
+    engine = engine_of(OnlineGMM(**GMM), Manner(VALUES, late="learn"), sequence=True)
+    answers = run(engine, doubled, sequence=True)
+    assert sorted(unpacked(answers)) == sorted(plain_loop(rows, lambda: OnlineGMM(**GMM)))
+    numbers = [
+        n for answer in answers if answer["key"] == "d1" for n in answer["sequence"].tolist()
+    ]
+    assert numbers == list(range(1, 121))
+    assert track_of(engine, "d0").n_duplicates == 90
+    assert track_of(engine, "d0").n_late == 0
+
+
+def test_a_device_may_count_anew_at_a_later_time():
+    rows = fleet(1, 120)
+    rows["n"] = [*range(1, 71), *range(1, 51)]
+    engine = engine_of(OnlineGMM(**GMM), sequence=True)
+    found = unpacked(run(engine, rows, sequence=True))
+    assert sorted(found) == sorted(plain_loop(rows, lambda: OnlineGMM(**GMM)))
+    # but rows that come again are not new because the count is
+    assert run(engine, rows.iloc[80:], sequence=True) == []
+    assert track_of(engine, "d0").n_duplicates == 40
+
+
+def test_rows_that_cannot_be_learnt_are_counted():
+    rows = fleet(2, 100)
+    bad = rows.astype({"t": object, "n": object})
+    cells = [("t", pd.NA), ("t", math.inf), ("t", math.nan), ("n", pd.NA), ("level", math.inf)]
+    cells += [("load", -2e150), ("level", 1e300)]
+    for i, (column, value) in enumerate(cells):
+        bad.loc[10 + 2 * i, column] = value
+    engine = engine_of(OnlineGMM(**GMM), sequence=True)
+    found = unpacked(run(engine, bad, sequence=True))
+    good = rows.drop(index=range(10, 24, 2))
+    assert sorted(found) == sorted(plain_loop(good, lambda: OnlineGMM(**GMM)))
+    assert track_of(engine, "d0").n_refused == 7
+    assert track_of(engine, "d1").n_refused == 0
+
+
+def test_rows_are_packed_whatever_batches_they_come_in(monkeypatch):
+    """One pack a key, but for those of more rows than are packed together."""
+    table = columns(fleet(3, 100), pa.float64(), sequence=True)
+    (whole,) = packed([table.to_batches()[0]])
+    assert whole.column("key").to_pylist() == ["d0", "d1", "d2"]
+    (several,) = packed(table.to_batches(7))
+    assert several.equals(whole)
+    monkeypatch.setattr(packing, "TOGETHER", 120)
+    parts = list(packed(table.to_batches(50)))
+    assert [part.num_rows for part in parts] == [3, 3]
+    for name in ("stamp", "sequence", "values"):
+        first, second = (part.column(name).to_pylist() for part in parts)
+        joined = [one + other for one, other in zip(first, second, strict=True)]
+        assert joined == whole.column(name).to_pylist()
+    assert list(packed([])) == []
+    nothing = pa.RecordBatch.from_pylist([], table.schema)
+    assert list(packed([nothing])) == []
+
+
+def test_a_batch_of_nothing_but_bad_rows_says_nothing():
+    engine = engine_of(OnlineGMM(**GMM))
+    rows = fleet(1, 3).assign(level=math.inf)
+    assert engine.test("d0", packs(rows)["d0"]) == []
+    assert track_of(engine, "d0").n_refused == 3
+
+
+def test_order_within_a_batch_does_not_matter_even_for_equal_times():
+    rows = fleet(1, 90).assign(t=lambda its: its["t"] // 30)
+    answers = []
+    for seed in range(4):
+        engine = engine_of(OnlineGMM(**GMM), Manner(VALUES, late="learn"))
+        answers.append(
+            unpacked(engine.test("d0", packs(shuffled(rows, seed), chunk=20 + seed)["d0"]))
+        )
+    assert len(answers[0]) == 90
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_times_that_are_whole_come_back_as_they_were():
+    """Also where doubles no longer tell them apart."""
+    start = 2**62 + 1
+    rows = fleet(1, 60)
+    rows["t"] = pd.Series(start + 1_000_003 * np.arange(60), dtype=object)
+    manner = Manner(VALUES, unit=1e6, hold=True)
+    engine = engine_of(OnlineGMM(**GMM), manner, stamp="bigint")
+    found = unpacked(run(engine, rows, stamp=pa.int64()))
+    assert [row[1] for row in found] == [start + 1_000_003 * i for i in range(60)]
+
+
+def test_seconds_are_those_of_the_unit():
+    rows = fleet(1, 150)
+    whole = rows.assign(t=(rows["t"] * 1e6).round().astype(np.int64).astype(object))
+    engine = engine_of(MODELS["timed chain"](), Manner(VALUES, unit=1e6), stamp="bigint")
+    found = [row[2:] for row in unpacked(run(engine, whole, stamp=pa.int64()))]
+    rows["t"] = [t / 1e6 for t in whole["t"]]
+    assert found == [row[2:] for row in plain_loop(rows, MODELS["timed chain"], timed=True)]
+
+
+# -- state ----------------------------------------------------------------------------------------
+
+
+def test_a_batch_that_is_done_again_comes_out_the_same():
+    """The state is all there is: what the processor has seen since leaves no trace."""
+    rows = fleet(2, 160)
+    engine = engine_of(MODELS["chain"]())
+    run(engine, rows.iloc[:200])
+    before = {key: engine.peekValueState("m", key) for key in ("d0", "d1")}
+    batch = rows.iloc[200:]
+    once = unpacked(run(engine, batch))
+    after = {key: engine.peekValueState("m", key) for key in before}
+    for key, value in before.items():
+        engine.updateValueState("m", key, value)
+    assert unpacked(run(engine, batch)) == once
+    assert {key: engine.peekValueState("m", key) for key in before} == after
+
+
+def test_keys_go_on_from_what_is_known_of_them():
+    rows = fleet(3, 200)
+    first, rest = rows.iloc[:300], rows.iloc[300:]
+    engine = engine_of(MODELS["mixture"]())
+    run(engine, first)
+    learner = MODELS["mixture"]()
+    for x in first[first["device"] == "d1"][list(VALUES)].to_dict("records"):
+        learner.learn_one(x)
+    initial = [
+        ("d0", Row(key="d0", state=engine.peekValueState("m", "d0")[0])),
+        ("d1", Row(key="d1", state=learner.to_bytes())),
+    ]
+    found = unpacked(run(engine_of(MODELS["mixture"](), initial=initial), rest))
+    whole = [row for row in plain_loop(rows, MODELS["mixture"]) if row[0] != "d2"]
+    whole = [row for row in whole if row[1] >= rest["t"].min()]
+    of = {row[:2]: row for row in found}
+    assert [of[row[:2]] for row in whole if row[0] == "d0"] == [r for r in whole if r[0] == "d0"]
+    # a learner alone has no label of a row before
+    told = [of[row[:2]][:4] for row in whole if row[0] == "d1"]
+    assert told == [row[:4] for row in whole if row[0] == "d1"]
+    alone = plain_loop(rest[rest["device"] == "d2"], MODELS["mixture"])
+    assert [row for row in found if row[0] == "d2"] == alone
+
+
+def test_what_comes_again_after_a_start_from_states_is_dropped():
+    rows = fleet(1, 100)
+    engine = engine_of(MODELS["mixture"]())
+    run(engine, rows)
+    state = engine.peekValueState("m", "d0")[0]
+    again = engine_of(MODELS["mixture"](), initial=[("d0", Row(key="d0", state=state))])
+    assert run(again, rows) == []
+
+
+def test_a_learner_that_has_started_is_where_every_key_begins():
+    rows = fleet(3, 60)
+    history = fleet(1, 300, seed=2)[list(VALUES)]
+
+    def begun():
+        return OnlineGMM(**GMM).warm_start(history)
+
+    found = unpacked(run(engine_of(begun()), rows))
+    assert sorted(found) == sorted(plain_loop(rows, begun))
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        (lambda data: b"\x02\x00" + data[2:], "key 'd0': .* of version 2.* up to 1; update it"),
+        (lambda data: b"\xff\x7f", "of version 32767"),
+        (lambda data: b"\x00\x00" + data[2:], "are no state of a key"),
+        (lambda data: b"", "0 bytes are no state of a key"),
+        (lambda data: data[:-3], "damaged"),
+        (lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], "checksum"),
+        (lambda data: OpenHMM(window=8).to_bytes(), "of a OpenHMM; an OnlineGMM or OnlineHMM"),
+    ],
+)
+def test_states_that_cannot_be_read_are_refused(spoilt, said):
+    rows = fleet(1, 60)
+    engine = engine_of(MODELS["mixture"]())
+    run(engine, rows)
+    engine.updateValueState("m", "d0", (spoilt(engine.peekValueState("m", "d0")[0]),))
+    with pytest.raises(StateError, match=said):
+        engine.test("d0", packs(rows)["d0"])
+
+
+@pytest.mark.parametrize("name", ["started", "held"])
+def test_states_that_a_release_has_written_are_read(name):
+    """Written by tests/spark/golden/make.py, once for a version."""
+    data = (GOLDEN / f"track-{name}-1.state").read_bytes()
+    its = msgspec.json.decode((GOLDEN / f"track-{name}-1.json").read_bytes())
+    engine = engine_of(MODELS["mixture"](), Manner(VALUES, hold=True))
+    engine.updateValueState("m", "d0", (data,))
+    rows = fleet(1, 200)
+    found = unpacked(engine.test("d0", packs(rows)["d0"]))
+    assert len(found) == len(its["told"]) == 200 - (100 if name == "started" else 0)
+    for row, (t, label, probability, change) in zip(found, its["told"], strict=True):
+        assert row == ("d0", t, label, pytest.approx(probability, abs=1e-9), change)
+    track = track_of(engine, "d0")
+    assert [track.n_duplicates, track.n_late, track.n_refused] == its["counts"]
+
+
+# -- silence --------------------------------------------------------------------------------------
+
+
+def test_a_silent_key_is_forgotten_and_no_other():
+    rows = fleet(2, 120)
+    engine = engine_of(OnlineGMM(**GMM), timeout=60_000)
+    engine.setProcessingTime(1_000)
+    first = rows.iloc[:200]
+    run(engine, first)
+    engine.setProcessingTime(50_000)
+    engine.test("d1", packs(rows.iloc[200:220])["d1"])
+    engine.setProcessingTime(61_000)
+    assert engine.peekValueState("m", "d0") is None
+    assert track_of(engine, "d1").model.n_points > 0
+    engine.setProcessingTime(109_999)
+    assert engine.peekValueState("m", "d1") is not None
+    engine.setProcessingTime(110_000)
+    assert engine.peekValueState("m", "d1") is None
+    # what comes then is of a new key, which is forgotten in its turn
+    found = unpacked(engine.test("d0", packs(rows)["d0"]))
+    alone = rows[rows["device"] == "d0"]
+    assert found == plain_loop(alone, lambda: OnlineGMM(**GMM))
+    engine.setProcessingTime(170_000)
+    assert engine.peekValueState("m", "d0") is None
+
+
+def test_a_key_that_begins_with_a_state_is_forgotten_too():
+    state = OnlineGMM(**GMM).to_bytes()
+    initial = [("d0", Row(key="d0", state=state))]
+    engine = engine_of(OnlineGMM(**GMM), timeout=1000, initial=initial)
+    engine.setProcessingTime(999)
+    assert engine.peekValueState("m", "d0") is not None
+    engine.setProcessingTime(1000)
+    assert engine.peekValueState("m", "d0") is None
+
+
+# -- without PySpark ------------------------------------------------------------------------------
+
+
+def test_where_there_is_no_pyspark_it_is_said_how_to_get_it():
+    code = "import sys; sys.modules['pyspark'] = None; import online_gmm, online_gmm.spark"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert (
+        "ImportError: online_gmm.spark needs PySpark: pip install 'online-gmm[spark]'" in ran.stderr
+    )
