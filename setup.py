@@ -20,19 +20,19 @@ PARTS = (
     "windows",
     "open_chain",
     "runs",
-    "cells",
 )
+MODULES = (*(f"online_gmm._kernel.{part}" for part in PARTS), "replay.cells")
 
 extensions = cythonize(
     [
         Extension(
-            f"online_gmm._kernel.{part}",
-            [f"online_gmm/_kernel/{part}.py"],
+            module,
+            [f"{module.replace('.', '/')}.py"],
             # else the loader binds to the oldest versions of exp, log and pow, which are slower
             libraries=[] if sys.platform == "win32" else ["m"],
             extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-ffp-contract=off"],
         )
-        for part in PARTS
+        for module in MODULES
     ],
     compiler_directives={
         "language_level": 3,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import _kernel
+from replay import cells
 from replay.blocks import CutTexts
 from replay.series import LabelledBlock
 
@@ -43,7 +43,7 @@ def labelled_lines(labelled: LabelledBlock) -> memoryview:
     n, n_slots = texts.starts.shape
     lengths = (texts.ends - texts.starts).sum(axis=0)[order]
     out = bytearray(int(lengths.sum()) + n * (40 + len(order)))
-    written = _kernel.joined(
+    written = cells.joined(
         texts.data,
         texts.starts.reshape(-1),
         texts.ends.reshape(-1),

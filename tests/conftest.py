@@ -9,21 +9,26 @@ from types import ModuleType
 import pytest
 
 import online_gmm
+import replay
 from online_gmm import _kernel as imported
+from replay import cells
+
+COMPILED = (imported.__name__, cells.__name__)
+"""What is compiled where it can be."""
 
 
 def parts() -> dict[str, ModuleType]:
     """The modules of the kernel now loaded, by name."""
-    return {name: m for name, m in sys.modules.items() if name.startswith(imported.__name__)}
+    return {name: m for name, m in sys.modules.items() if name.startswith(COMPILED)}
 
 
 class FromSource(importlib.abc.MetaPathFinder):
     """Finds the kernel's modules as Python, compiled or not."""
 
     def find_spec(self, name, path, target=None):
-        if not name.startswith(imported.__name__):
+        if not name.startswith(COMPILED):
             return None
-        place = Path(online_gmm.__file__).parent.joinpath(*name.split(".")[1:])
+        place = Path(online_gmm.__file__).parents[1].joinpath(*name.split("."))
         if place.is_dir():
             return importlib.util.spec_from_file_location(
                 name, place / "__init__.py", submodule_search_locations=[str(place)]
@@ -37,12 +42,14 @@ def interpreted() -> dict[str, ModuleType]:
         del sys.modules[name]
     sys.meta_path.insert(0, FromSource())
     try:
-        importlib.import_module(imported.__name__)
+        for name in COMPILED:
+            importlib.import_module(name)
         return parts()
     finally:
         sys.meta_path.pop(0)
         sys.modules.update(loaded)
         online_gmm._kernel = imported
+        replay.cells = cells
 
 
 PARTS = {"interpreted": interpreted()}

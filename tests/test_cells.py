@@ -4,11 +4,11 @@ import csv
 import io
 import math
 import random
+import sys
 
 import numpy as np
 import pytest
 
-from online_gmm import _kernel
 from online_gmm.frames import view
 
 
@@ -18,7 +18,7 @@ def cut(lines, slots=(0,), numbers=(0,), delimiter=",", decimal="."):
     n, n_slots, n_numbers = data.count(b"\n"), max(slots) + 1, max(numbers) + 1
     starts, ends = np.zeros((n, n_slots), np.int32), np.zeros((n, n_slots), np.int32)
     values, unread = np.zeros((n, n_numbers)), np.zeros(n * n_numbers + 1, np.intp)
-    rows, end, n_unread, _ = _kernel.cut(
+    rows, end, n_unread, _ = sys.modules["replay.cells"].cut(
         *(data, 0, len(data), ord(delimiter), ord(decimal)),
         *(view(np.array(slots)), view(np.array(numbers)), n_slots, n_numbers),
         *map(view, (starts, ends, values, unread)),
@@ -117,7 +117,7 @@ def test_lines_are_those_of_a_csv_writer():
     )
     flags = np.array([[rng.random() < 0.5 for _ in range(n)] for _ in range(2)], dtype=np.uint8)
     out = bytearray(len(raw) + 42 * n)
-    written = _kernel.joined(
+    written = sys.modules["replay.cells"].joined(
         *(raw, view(starts), view(ends), view(np.array([0, 2])), 3),
         *map(view, (labels, digits, decimals, flags[0], flags[1])),
         out,

@@ -7,7 +7,6 @@ entry ``[k, i, j]`` stands at ``(k * D + i) * D + j``. The caller guarantees fin
 ``LARGEST`` in magnitude; NaN stands for a missing value.
 """
 
-from online_gmm._kernel.cells import cut, joined
 from online_gmm._kernel.chain import Chain, chain_from_state
 from online_gmm._kernel.chain_stream import ChainStream, chain_stream_from_state
 from online_gmm._kernel.components import (
@@ -67,10 +66,8 @@ __all__ = [
     "chain_stream_from_state",
     "columns_of",
     "components_from_state",
-    "cut",
     "fill",
     "first_refused",
-    "joined",
     "open_chain_from_state",
     "real",
     "stream_from_state",

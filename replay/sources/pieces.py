@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import _kernel
+from replay import cells
 
 PIECE = 1 << 19
 """Bytes read at a time."""
@@ -243,7 +243,7 @@ def _cut(data: bytearray, begin: int, layout: Layout) -> Cut:
     unread = np.empty(n * n_numbers, dtype=np.intp)
     end, n_unread, commas = begin, 0, False
     if n:
-        n, end, n_unread, commas = _kernel.cut(
+        n, end, n_unread, commas = cells.cut(
             data, begin, len(data), ord(layout.delimiter), ord(layout.decimal), slots, numbers,
             n_slots, n_numbers, starts.reshape(-1), ends.reshape(-1), values.reshape(-1), unread,
         )  # fmt: skip
