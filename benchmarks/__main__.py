@@ -15,7 +15,7 @@ from benchmarks.machine import described
 from benchmarks.plots import draw
 from benchmarks.report import Row, Section, section_from
 
-NAMES = ("per_point", "mini_batch", "replay", "growth", "memory", "start")
+NAMES = ("per_point", "mini_batch", "replay", "growth", "memory", "start", "instructions")
 OUT = Path("out", "bench")
 
 

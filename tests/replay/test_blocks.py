@@ -394,7 +394,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
     peak(1000)
     few, many = peak(450_000), peak(1_000_000)
-    assert many < 1.1 * few
+    # some blocks more may be on their way; kept, the values alone were 13 MB more
+    assert many < few + 4e6
 
 
 def test_without_the_compiled_kernel_rows_come_one_by_one(monkeypatch, tmp_path):
