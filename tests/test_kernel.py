@@ -256,3 +256,14 @@ def test_nothing_is_allocated_per_point(covariance_type, compiled):
     # a few objects that stand for arguments and results, whatever the number of points
     assert now - held < (500 if compiled else 2_000)
     assert peak - held < (500 if compiled else 5_000)
+
+
+def test_statistics_of_another_size_are_refused(kernel):
+    components = kernel.Components(3, 2, kernel.FULL, 1e-3, array("d", np.eye(2).ravel()))
+    good = [array("d", bytes(8 * n)) for n in (3, 6, 12)]
+    for i in range(3):
+        for wrong in (0, len(good[i]) - 1, len(good[i]) + 1, 1000):
+            given = [*good]
+            given[i] = array("d", bytes(8 * wrong))
+            with pytest.raises(ValueError, match=f"{len(good[i])} doubles .* these are {wrong}"):
+                components.load(*given, 10.0)

@@ -116,7 +116,7 @@ class Components(Statistics):
         self.log_norm = self.piece(k)
         self.log_coef = self.piece(k)
         self.prior = self.piece(size)
-        unpack(prior, self.prior)
+        unpack(prior, self.prior, size)
         self.strength = strength
         self.temper = 1.0
         self.stale = 0.0
@@ -958,9 +958,10 @@ def components_from_state(state: dict[str, Any], beside: Components | None = Non
     result.load(weight, center, scatter, points)
     if "mean" in state:
         result.stale = real(state["stale"], "stale")
-        unpack(block(state, "mean", k * d), result.mean)
-        unpack(result.transposed(block(state, "factor", k * size)), result.factor)
-        unpack(block(state, "inverse", k * d if result.dense else 1), result.inverse)
-        unpack(block(state, "log_norm", k), result.log_norm)
-        unpack(block(state, "log_coef", k), result.log_coef)
+        unpack(block(state, "mean", k * d), result.mean, k * d)
+        unpack(result.transposed(block(state, "factor", k * size)), result.factor, k * size)
+        n_inverse = k * d if result.dense else 1
+        unpack(block(state, "inverse", n_inverse), result.inverse, n_inverse)
+        unpack(block(state, "log_norm", k), result.log_norm, k)
+        unpack(block(state, "log_coef", k), result.log_coef, k)
     return result

@@ -95,11 +95,13 @@ def packed(values: cython.p_double, n: cython.Py_ssize_t) -> bytes:
 
 
 @cython.cfunc
-@cython.exceptval(check=False)
-def unpack(values: cython.double[::1], out: cython.p_double) -> cython.int:
-    """Write these values to out."""
+@cython.exceptval(-1)
+def unpack(values: cython.double[::1], out: cython.p_double, n: cython.Py_ssize_t) -> cython.int:
+    """Write these values, which must be n, to out."""
     i: cython.Py_ssize_t
-    for i in range(len(values)):
+    if len(values) != n:
+        raise ValueError(f"{n} doubles are expected, and these are {len(values)}")
+    for i in range(n):
         out[i] = values[i]
     return 0
 

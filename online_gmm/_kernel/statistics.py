@@ -156,9 +156,9 @@ class Statistics(Memory):
         self, weight: array[float], center: array[float], scatter: array[float], points: float
     ) -> None:
         """Take them as given."""
-        unpack(weight, self.weight)
-        unpack(center, self.center)
-        unpack(scatter, self.scatter)
+        unpack(weight, self.weight, self.n_components)
+        unpack(center, self.center, self.n_components * self.n_features)
+        unpack(scatter, self.scatter, self.n_components * self.size)
         self.points = points
 
     def state(self) -> dict[str, Any]:

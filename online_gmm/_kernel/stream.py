@@ -335,7 +335,7 @@ class Stream(Memory):
         self.average = components.statistics() if self.averaging else None
         self.report = components.beside() if self.averaging else components
         self.unread = False
-        unpack(gates, self.gates)
+        unpack(gates, self.gates, self.iterate.n_features + 1)
 
     def put_off(self, n: int) -> None:
         """Learn without a break until there are n points."""
@@ -350,7 +350,7 @@ class Stream(Memory):
         if room > 0:
             self.stray_memory = Memory(d + 1 + room * (d + 1))
             self.stray_gates = self.stray_memory.piece(d + 1)
-            unpack(gates, self.stray_gates)
+            unpack(gates, self.stray_gates, d + 1)
             self.strays = self.stray_memory.piece(room * d)
             self.stray_at = self.stray_memory.piece(room)
 
@@ -545,7 +545,7 @@ class Stream(Memory):
         self.kept = 0
         self.make_room(len(points) // (8 * self.iterate.n_features))
         self.kept = len(points) // (8 * self.iterate.n_features)
-        unpack(doubles(points), self.buffer)
+        unpack(doubles(points), self.buffer, self.kept * self.iterate.n_features)
         self.stride = stride
 
     # -- answers --------------------------------------------------------------------------------
@@ -685,6 +685,6 @@ def stream_from_state(state: dict[str, Any]) -> Stream:
         check_points(points, "strays")
         result.watch(room, block(strays, "gates", d + 1, False))
         result.n_strays = whole(strays["n"], "n_strays")
-        unpack(points, result.strays)
-        unpack(block(strays, "at", room), result.stray_at)
+        unpack(points, result.strays, room * d)
+        unpack(block(strays, "at", room), result.stray_at, room)
     return result
