@@ -18,8 +18,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+# so that no fork has to
+import pandas  # noqa: F401
 import pyarrow
-import pyarrow.parquet  # noqa: F401 - so that no fork has to
+import pyarrow.compute
+import pyarrow.parquet  # noqa: F401
+import scipy.cluster.vq
+import scipy.optimize
+import scipy.special  # noqa: F401
 
 import replay.landing
 import replay.mqtt.source
