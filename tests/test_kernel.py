@@ -267,3 +267,24 @@ def test_statistics_of_another_size_are_refused(kernel):
             given[i] = array("d", bytes(8 * wrong))
             with pytest.raises(ValueError, match=f"{len(good[i])} doubles .* these are {wrong}"):
                 components.load(*given, 10.0)
+
+
+def test_blocks_of_rows_are_no_longer_than_there_is_room_for(kernel):
+    # a state may say that more points lie between two read-outs than rows are measured at once
+    X = blobs(3000, 2, seed=2)
+    start = random_mixture(3, 2, seed=1)
+    streams = []
+    for _ in range(2):
+        prior = array("d", np.eye(2).ravel())
+        components = kernel.Components(3, 2, kernel.FULL, 1e-3, prior)
+        values = (start.weights, start.means, start.covariances)
+        components.load(*(array("d", a.ravel()) for a in values), 1e6)
+        gates = array("d", [np.inf, 40.0, 40.0])
+        schedule = (1.0, 0.7, 0.0, 0.0, False, False)
+        streams.append(kernel.Stream(components, True, 640, schedule, 0.0, gates, 0))
+        streams[-1].put_off(10**9)
+    at_once, apart = streams
+    at_once.learn(array("d", X.ravel()), 0, len(X), None)
+    for row in X.tolist():
+        apart.learn_one({"a": row[0], "b": row[1]}, ("a", "b"), np.nan)
+    assert at_once.state() == apart.state()

@@ -246,7 +246,7 @@ class Components(Statistics):
         self, rows: Rows, x: cython.p_double, at: cython.Py_ssize_t, n: cython.Py_ssize_t
     ) -> cython.bint:
         """Look at n rows of x at once, if that can be and is worth it."""
-        return n > 2 and rows.measure(
+        return 2 < n <= 16 and rows.measure(
             x,
             at * self.n_features,
             n,
