@@ -131,10 +131,6 @@ class Statistics(Memory):
         self.points = points
         return 0
 
-    def merge(self, other: Statistics) -> None:
-        """Add another's statistics, as if its points had been accumulated here."""
-        self.add(other)
-
     def reorder(self, order: list[int]) -> None:
         """Component k becomes what order[k] was."""
         rearrange(self.weight, order, 1)
