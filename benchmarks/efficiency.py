@@ -199,7 +199,7 @@ class Report:
         share = f"{measures.MISSING:.0%} of the values of C missing at random"
         title(f"6. {share}; KL on complete points, beside batch EM on the same data")
         for n, seeds in self.size.missing:
-            print(f"n = {n:,}, {seeds} seeds, beside online_gmm.batch")
+            print(f"n = {n:,}, {seeds} seeds, beside online_gmm.em.batch")
             for learner in ("default", "polish()", "polish(X)", "last iterate"):
                 found = ratio([r for r in self.missing if (r.learner, r.n) == (learner, n)])
                 line = f"{learner:26}{found}"

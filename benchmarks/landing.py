@@ -16,14 +16,14 @@ from pathlib import Path
 from benchmarks.live import TestBroker, bare_client, connected
 from benchmarks.report import Row, Section, tell
 from benchmarks.timing import Times, side_by_side
-from replay.batches import Folder
-from replay.landing import Landing, at_most_for
-from replay.mqtt.broker import Broker
-from replay.mqtt.source import MqttSource
-from replay.refusals import Refusals
-from replay.rows import Row as Taken
-from replay.rows import Source
+from replay.cli.landing import Landing, at_most_for
+from replay.engine.rows import Row as Taken
+from replay.engine.rows import Source
+from replay.sinks.landing_folder import Folder
+from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
+from replay.sources.mqtt import MqttSource
+from replay.sources.mqtt_broker import Broker
 
 MESSAGES = 30_000
 ROWS = 10_000

@@ -28,9 +28,9 @@ sys.path[:0] = [str(HERE), str(HERE / "tests" / "replay")]
 
 from broker import TestBroker, name_of_broker  # noqa: E402
 
-from replay.mqtt.broker import Broker  # noqa: E402
-from replay.mqtt.source import MqttSource  # noqa: E402
 from replay.sources.asked import Asked  # noqa: E402
+from replay.sources.mqtt import MqttSource  # noqa: E402
+from replay.sources.mqtt_broker import Broker  # noqa: E402
 
 OPTIONS = [
     *("--value", "level", "--key", "topic:2", "--time", "t", "--sequence", "n"),

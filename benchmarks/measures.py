@@ -16,9 +16,10 @@ import numpy as np
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import Constant, GaussianMixture, HalfLife, OnlineGMM, PowerDecay, batch
-from online_gmm.mixture import from_kernel
-from online_gmm.prior import Prior
+from online_gmm import Constant, GaussianMixture, HalfLife, OnlineGMM, PowerDecay
+from online_gmm.em import batch
+from online_gmm.em.mixture import from_kernel
+from online_gmm.em.prior import Prior
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.problems import PROBLEMS, Matrix, Problem, batch_fit, emit

@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import GaussianMixture, batch
-from online_gmm.prior import Prior
+from online_gmm import GaussianMixture
+from online_gmm.em import batch
+from online_gmm.em.prior import Prior
 
 LOST_WEIGHT, LOST_DIVERGENCE = 0.2, 0.05
 """A component is lost if it has less than this share of the smallest true weight, or KL is more."""

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from online_gmm import GaussianMixture, OnlineHMM, _kernel
-from online_gmm.frames import flat
-from online_gmm.mixture import from_kernel, to_kernel
+from online_gmm.data.frames import flat
+from online_gmm.em.mixture import from_kernel, to_kernel
 
 Matrix = NDArray[np.float64]
 

@@ -22,11 +22,11 @@ from river import cluster, stream
 from benchmarks.report import Bars, Row, Section, at_least, at_most, tell
 from benchmarks.timing import Ratio, side_by_side
 from online_gmm import OnlineGMM
-from replay.blocks import BLOCK, Block
-from replay.running import Outputs, replay_source
-from replay.series import Series
-from replay.settings import Settings
-from replay.sinks import File, Labels
+from replay.cli.running import Outputs, replay_source
+from replay.engine.blocks import BLOCK, Block
+from replay.engine.series import Series
+from replay.engine.settings import Settings
+from replay.sinks.files import File, Labels
 from replay.sources.asked import Asked
 from replay.sources.opening import Files
 

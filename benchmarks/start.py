@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.report import Bars, Row, Section, at_most, tell
 from benchmarks.timing import Ratio, side_by_side
-from replay.bundled import FIRST_SERIES
+from replay.cli.bundled import FIRST_SERIES
 
 ROUNDS = 15
 FACTOR, ALLOWED = 1.2, 0.05

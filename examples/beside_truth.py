@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from online_gmm import OnlineHMM
-from replay.agreement import adjusted_rand
+from replay.checks.agreement import adjusted_rand
 
 Labels = NDArray[np.int64]
 
@@ -130,7 +130,7 @@ def save_plot(
     from matplotlib import pyplot as plt
     from matplotlib.patches import Patch
 
-    from replay.plot import OKABE_ITO, STYLE
+    from replay.views.plot import OKABE_ITO, STYLE
 
     strips = {"truth": states}
     n = len(names)

@@ -21,8 +21,8 @@ import numpy as np
 from river import compose, datasets
 
 from online_gmm import OnlineHMM, RegimeChange, Segment, Segmenter
-from replay.plot import CHANGE, OKABE_ITO, STYLE
-from replay.tables import duration
+from replay.views.plot import CHANGE, OKABE_ITO, STYLE
+from replay.views.tables import duration
 
 FLOW = "flow [l/s]"
 

@@ -4,15 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from online_gmm.gmm import OnlineGMM
-    from online_gmm.hmm import OnlineHMM, Smoothed
-    from online_gmm.learner import Assignment
-    from online_gmm.mixture import GaussianMixture
-    from online_gmm.open_hmm import OpenHMM
-    from online_gmm.recycle import ComponentEvent
-    from online_gmm.segments import RegimeChange, Segment, Segmenter
-    from online_gmm.step_size import Constant, HalfLife, PowerDecay
-    from online_gmm.windows import (
+    from online_gmm.em.mixture import GaussianMixture
+    from online_gmm.em.step_size import Constant, HalfLife, PowerDecay
+    from online_gmm.features.rolling import (
         Trailing,
         TrailingAutocorrelation,
         TrailingCorrelation,
@@ -20,6 +14,12 @@ if TYPE_CHECKING:
         TrailingLogSD,
         TrailingMean,
     )
+    from online_gmm.learners.base import Assignment
+    from online_gmm.learners.gmm import OnlineGMM
+    from online_gmm.learners.hmm import OnlineHMM, Smoothed
+    from online_gmm.learners.open_hmm import OpenHMM
+    from online_gmm.learners.recycle import ComponentEvent
+    from online_gmm.segmentation.segmenter import RegimeChange, Segment, Segmenter
 
 __all__ = [
     "Assignment",
@@ -44,15 +44,15 @@ __all__ = [
 ]
 
 PLACES = {
-    "gmm": ("OnlineGMM",),
-    "hmm": ("OnlineHMM", "Smoothed"),
-    "learner": ("Assignment",),
-    "mixture": ("GaussianMixture",),
-    "open_hmm": ("OpenHMM",),
-    "recycle": ("ComponentEvent",),
-    "segments": ("RegimeChange", "Segment", "Segmenter"),
-    "step_size": ("Constant", "HalfLife", "PowerDecay"),
-    "windows": (
+    "learners.gmm": ("OnlineGMM",),
+    "learners.hmm": ("OnlineHMM", "Smoothed"),
+    "learners.base": ("Assignment",),
+    "em.mixture": ("GaussianMixture",),
+    "learners.open_hmm": ("OpenHMM",),
+    "learners.recycle": ("ComponentEvent",),
+    "segmentation.segmenter": ("RegimeChange", "Segment", "Segmenter"),
+    "em.step_size": ("Constant", "HalfLife", "PowerDecay"),
+    "features.rolling": (
         "Trailing",
         "TrailingAutocorrelation",
         "TrailingCorrelation",
@@ -62,12 +62,12 @@ PLACES = {
     ),
 }
 """Where each name is, to be imported when it is asked for: numpy alone takes longer than river."""
-MODULES = (*PLACES, "batch", "baum_welch", "incremental", "polish", "prior", "state", "warm_start")
+PACKAGES = ("data", "em", "features", "learners", "segmentation")
 """What can be asked for as an attribute without having been imported."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in MODULES:
+    if name in PACKAGES:
         return import_module(f"{__name__}.{name}")
     if name == "__version__":
         from importlib.metadata import version
@@ -83,4 +83,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *MODULES, "__version__"})
+    return sorted({*globals(), *__all__, *PACKAGES, "__version__"})

@@ -1,6 +1,6 @@
 """``python -m replay``, and the console script ``replay``."""
 
-from replay.cli import app
+from replay.cli.app import app
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from online_gmm import OnlineGMM
-from online_gmm.mixture import from_kernel
+from online_gmm.em.mixture import from_kernel
 from tests.test_gmm import dicts
 from tests.test_kernel import TYPES, blobs
 

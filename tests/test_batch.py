@@ -9,9 +9,9 @@ from sklearn import datasets
 from sklearn.mixture import GaussianMixture as Sklearn
 
 from online_gmm import GaussianMixture
-from online_gmm.batch import BatchEM, fit
-from online_gmm.prior import Prior
-from online_gmm.warm_start import warm_start
+from online_gmm.em.batch import BatchEM, fit
+from online_gmm.em.prior import Prior
+from online_gmm.em.warm_start import warm_start
 from tests import naive
 from tests.test_kernel import TYPES, blobs
 

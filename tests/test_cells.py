@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from online_gmm.frames import view
+from online_gmm.data.frames import view
 
 
 def cut(lines, slots=(0,), numbers=(0,), delimiter=",", decimal="."):

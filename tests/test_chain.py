@@ -8,9 +8,9 @@ import pytest
 from hmmlearn.hmm import GaussianHMM
 
 from online_gmm import GaussianMixture, OnlineHMM, _kernel, baum_welch
-from online_gmm.frames import flat
-from online_gmm.mixture import COVARIANCE_TYPES, from_kernel, is_dense, to_kernel
-from online_gmm.prior import Prior
+from online_gmm.data.frames import flat
+from online_gmm.em.mixture import COVARIANCE_TYPES, from_kernel, is_dense, to_kernel
+from online_gmm.em.prior import Prior
 from tests import naive_hmm
 from tests.conftest import KERNELS
 from tests.test_kernel import TYPES, random_mixture

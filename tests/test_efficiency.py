@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.problems import LOST_WEIGHT, PROBLEMS, batch_fit
 from online_gmm import Constant, HalfLife, OnlineGMM
-from online_gmm.mixture import from_kernel
+from online_gmm.em.mixture import from_kernel
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 
 import online_gmm
 from online_gmm import HalfLife, OnlineGMM, PowerDecay
-from online_gmm.batch import fit
+from online_gmm.em.batch import fit
 from tests.test_batch import FIRST
 from tests.test_kernel import TYPES, blobs
 

@@ -63,10 +63,10 @@ def test_every_public_name_is_there() -> None:
     )
     for name in online_gmm.__all__:
         assert getattr(online_gmm, name).__name__ == name
-    assert {*online_gmm.__all__, *online_gmm.MODULES} <= set(dir(online_gmm))
+    assert {*online_gmm.__all__, *online_gmm.PACKAGES} <= set(dir(online_gmm))
 
 
-@pytest.mark.parametrize("module", online_gmm.MODULES)
+@pytest.mark.parametrize("module", online_gmm.PACKAGES)
 def test_modules_are_attributes(module: str) -> None:
     loaded_by(f"import online_gmm; assert online_gmm.{module}.__name__ == 'online_gmm.{module}'")
 
@@ -80,5 +80,5 @@ def test_no_other_name_is() -> None:
 def test_states_are_loaded_before_their_class_is_imported(written: object) -> None:
     kind, data = type(written).__name__, written.to_bytes()  # type: ignore[attr-defined]
     loaded_by(
-        f"from online_gmm import state; assert type(state.load({data!r})).__name__ == {kind!r}"
+        f"from online_gmm.data import state; assert type(state.load({data!r})).__name__ == {kind!r}"
     )

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from online_gmm import incremental
-from online_gmm.batch import fit
-from online_gmm.prior import Prior
-from online_gmm.warm_start import warm_start
+from online_gmm.em import incremental
+from online_gmm.em.batch import fit
+from online_gmm.em.prior import Prior
+from online_gmm.em.warm_start import warm_start
 from tests.test_batch import FIRST
 from tests.test_kernel import TYPES, blobs
 

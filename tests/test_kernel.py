@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from online_gmm import GaussianMixture, OnlineGMM, PowerDecay, _kernel
-from online_gmm.mixture import COVARIANCE_TYPES, from_kernel, is_dense, posterior, to_kernel
+from online_gmm.em.mixture import COVARIANCE_TYPES, from_kernel, is_dense, posterior, to_kernel
 from tests import naive
 from tests.conftest import KERNELS
 

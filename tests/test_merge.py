@@ -7,9 +7,9 @@ import pytest
 from scipy.integrate import quad
 
 from online_gmm import GaussianMixture, HalfLife, OnlineGMM
-from online_gmm.batch import fit
-from online_gmm.mixture import from_kernel
-from online_gmm.prior import Prior
+from online_gmm.em.batch import fit
+from online_gmm.em.mixture import from_kernel
+from online_gmm.em.prior import Prior
 from tests.test_kernel import TYPES, blobs
 
 TRUTH = GaussianMixture([0.5, 0.3, 0.2], [[-3.0], [0.0], [4.0]], [[[1.0]], [[0.64]], [[2.25]]])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OpenHMM, Segmenter, Trailing
-from online_gmm.frames import flat
+from online_gmm.data.frames import flat
 from tests import naive_open
 
 WINDOW = 80

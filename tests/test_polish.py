@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from online_gmm import Constant, OnlineGMM, PowerDecay
-from online_gmm.batch import fit
-from online_gmm.mixture import from_kernel, to_kernel
-from online_gmm.polish import EMMap
-from online_gmm.prior import Prior
+from online_gmm.em.batch import fit
+from online_gmm.em.mixture import from_kernel, to_kernel
+from online_gmm.em.polish import EMMap
+from online_gmm.em.prior import Prior
 from tests.test_incremental import overlapping
 from tests.test_kernel import TYPES, blobs, random_mixture
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from online_gmm import Constant, HalfLife, OnlineGMM
-from online_gmm.recycle import _merge
+from online_gmm.learners.recycle import _merge
 from tests.test_kernel import TYPES
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import Constant, OnlineGMM
-from online_gmm.batch import fit
+from online_gmm.em.batch import fit
 from tests.test_kernel import blobs
 
 

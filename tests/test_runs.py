@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from online_gmm.frames import view
+from online_gmm.data.frames import view
 
 
 def summed(X, starts, begun=None):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from river import base, checks, cluster, datasets, evaluate, metrics, preprocessing
 
 from online_gmm import HalfLife, OnlineGMM
-from online_gmm.segments import RegimeChange, Segment, Segmenter
+from online_gmm.segmentation.segmenter import RegimeChange, Segment, Segmenter
 
 
 @pytest.fixture

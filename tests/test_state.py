@@ -30,10 +30,10 @@ from online_gmm import (
     TrailingLogDifference,
     TrailingLogSD,
     TrailingMean,
-    state,
 )
-from online_gmm.learner import Learner
-from online_gmm.state import HEADER, VERSION, StateError
+from online_gmm.data import state
+from online_gmm.data.state import HEADER, VERSION, StateError
+from online_gmm.learners.base import Learner
 from tests.conftest import KERNELS, PARTS
 from tests.golden import make
 

@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM
-from online_gmm.prior import Prior
-from online_gmm.warm_start import warm_start
+from online_gmm.em.prior import Prior
+from online_gmm.em.warm_start import warm_start
 from tests.test_batch import FIRST
 from tests.test_kernel import blobs
 

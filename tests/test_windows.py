@@ -19,7 +19,7 @@ from scipy import stats
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM
-from online_gmm.windows import (
+from online_gmm.features.rolling import (
     STATISTICS,
     Trailing,
     TrailingAutocorrelation,

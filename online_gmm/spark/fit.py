@@ -17,13 +17,13 @@ from pyspark.sql import DataFrame, functions
 from pyspark.sql.types import NumericType
 
 from online_gmm import _kernel
-from online_gmm.batch import BatchEM, BatchFit, come_to_rest
-from online_gmm.frames import Table, flat
-from online_gmm.gmm import OnlineGMM
-from online_gmm.mixture import GaussianMixture
-from online_gmm.prior import Prior
+from online_gmm.data.frames import Table, flat
+from online_gmm.em.batch import BatchEM, BatchFit, come_to_rest
+from online_gmm.em.mixture import GaussianMixture
+from online_gmm.em.prior import Prior
+from online_gmm.em.warm_start import in_order, warm_start
+from online_gmm.learners.gmm import OnlineGMM
 from online_gmm.spark.names import quoted
-from online_gmm.warm_start import in_order, warm_start
 
 Rows = Iterable[pa.RecordBatch]
 
@@ -130,8 +130,8 @@ def fit_mixture(
     """Fit a Gaussian mixture to all rows of a table by batch EM, wherever they are.
 
     For each step every partition adds up its statistics under the parameters of that step; they are
-    merged here. The outcome is that of `online_gmm.batch.fit` on all rows in one process, but for
-    rounding: it does not depend on how rows are spread.
+    merged here. The outcome is that of `online_gmm.em.batch.fit` on all rows in one process, but
+    for rounding: it does not depend on how rows are spread.
 
     Parameters
     ----------
@@ -145,14 +145,14 @@ def fit_mixture(
         As of `OnlineGMM`.
     start
         The parameters of the first E-step, with as many components as it has. By default EM begins
-        with the warm start of a sample, see `online_gmm.warm_start.warm_start`.
+        with the warm start of a sample, see `online_gmm.em.warm_start.warm_start`.
     sample
         How many rows are drawn at random for the warm start, about; all if there are fewer.
     seed
         Makes the sample and the warm start repeatable, if the table has the same partitions.
     tol, max_iter
-        As of `online_gmm.batch.fit`. EM that has not come to rest after ``max_iter`` M-steps ends,
-        and the fit says so (``converged``).
+        As of `online_gmm.em.batch.fit`. EM that has not come to rest after ``max_iter`` M-steps
+        ends, and the fit says so (``converged``).
 
     Returns
     -------

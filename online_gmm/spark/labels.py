@@ -15,7 +15,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from online_gmm.hmm import OnlineHMM
+from online_gmm.learners.hmm import OnlineHMM
 from online_gmm.spark.names import quoted
 from online_gmm.spark.packing import packed
 from online_gmm.spark.processor import STATE, LabelProcessor

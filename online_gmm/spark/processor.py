@@ -14,9 +14,9 @@ from pyspark.sql.streaming.stateful_processor import (
 )
 from pyspark.sql.types import BinaryType, StructField, StructType
 
+from online_gmm.data.state import StateError
 from online_gmm.spark.packing import STAMPS, as_arrays, unpacked
 from online_gmm.spark.track import Manner, Model, Track
-from online_gmm.state import StateError
 
 STATE = "m"
 """The name of the state of a key. Its schema is bytes once and for all: they have a version."""

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from online_gmm import state
-from online_gmm.gmm import OnlineGMM
-from online_gmm.hmm import OnlineHMM
-from online_gmm.state import StateError
+from online_gmm.data import state
+from online_gmm.data.state import StateError
+from online_gmm.learners.gmm import OnlineGMM
+from online_gmm.learners.hmm import OnlineHMM
 
 VERSION = 1
 """Of what `Track.to_bytes` writes."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from replay.refusals import Refusals
-from replay.rows import InputError
+from replay.engine.rows import InputError
+from replay.sinks.refusals import Refusals
 from replay.sources.times import Clock
 
 LOOKED_AT = 100

@@ -16,8 +16,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from online_gmm import _kernel
-from replay.blocks import Block, CutTexts, Places
-from replay.rows import LARGEST, CutOffError, InputError, Row
+from replay.engine.blocks import Block, CutTexts, Places
+from replay.engine.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import (
     LOOKED_AT,
     NO_KEY,
@@ -74,7 +74,7 @@ class Style:
 
 
 class CsvFile(FileSource):
-    """The rows of a CSV file, plain or gzipped, in constant memory; a `replay.rows.Source`.
+    """The rows of a CSV file, plain or gzipped, in constant memory; a `replay.engine.rows.Source`.
 
     Every iteration reads it anew.
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from replay.rows import CutOffError, InputError, Row
+from replay.engine.rows import CutOffError, InputError, Row
 from replay.sources.asked import LOOKED_AT, Asked
 from replay.sources.file_source import FileSource
 from replay.sources.message import LIMIT, Messages, fields_with_numbers

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from replay.rows import LARGEST, InputError, Row
+from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
 
 LIMIT = 1 << 16

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from replay.blocks import Block, items_of
-from replay.rows import InputError, Row, Source
-from replay.sinks import LINES, PARQUET
+from replay.engine.blocks import Block, items_of
+from replay.engine.rows import InputError, Row, Source
+from replay.sinks.files import LINES, PARQUET
 from replay.sources.asked import Asked
 from replay.sources.csv_file import CsvFile, Style
 from replay.sources.reading import Input

@@ -12,8 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from replay.blocks import Block, Rows
-from replay.rows import LARGEST, CutOffError, InputError, Row
+from replay.engine.blocks import Block, Rows
+from replay.engine.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
 from replay.sources.file_source import FileSource
 from replay.sources.reading import HEAD, Input

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from replay.rows import InputError
+from replay.engine.rows import InputError
 
 CHUNK = 1 << 17
 """Bytes read at a time."""

@@ -8,7 +8,7 @@ import zoneinfo
 from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
 
-from replay.rows import InputError
+from replay.engine.rows import InputError
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Formats of numbers, in seconds."""

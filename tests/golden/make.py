@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from online_gmm import HalfLife, OnlineGMM, OnlineHMM, OpenHMM, Segmenter, Trailing
-from online_gmm.state import VERSION, load
+from online_gmm.data.state import VERSION, load
 
 HERE = Path(__file__).parent
 N = 400

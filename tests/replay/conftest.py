@@ -52,7 +52,7 @@ def in_own_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def cli():
     """Run the command line in this process."""
-    from replay.cli import app
+    from replay.cli.app import app
 
     def run(*arguments: object) -> Result:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])

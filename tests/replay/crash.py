@@ -27,11 +27,7 @@ import scipy.cluster.vq
 import scipy.optimize
 import scipy.special  # noqa: F401
 
-import replay.landing
-import replay.mqtt.source
-import replay.refusals
-import replay.running  # noqa: F401
-from replay.cli import app
+from replay.cli.app import app
 
 OUTPUTS = ("labels.csv", "labels.parquet", "segments.csv", "refused.csv")
 OPTIONS = {

@@ -16,9 +16,9 @@ from broker import TestBroker
 from crash import ended, start
 from crash_mqtt import CLIENT, messages, publish
 
-from replay.mqtt.broker import Broker
-from replay.mqtt.source import MqttSource
 from replay.sources.asked import Asked
+from replay.sources.mqtt import MqttSource
+from replay.sources.mqtt_broker import Broker
 
 OPTIONS = [
     *("--value", "level", "--key", "device", "--time", "t", "--sequence", "n"),

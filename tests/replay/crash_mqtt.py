@@ -14,9 +14,9 @@ from crash import differing, ended, start
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from replay.mqtt.broker import Broker
-from replay.mqtt.source import MqttSource
 from replay.sources.asked import Asked
+from replay.sources.mqtt import MqttSource
+from replay.sources.mqtt_broker import Broker
 
 CLIENT = "crash"
 OPTIONS = [

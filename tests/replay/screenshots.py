@@ -16,12 +16,12 @@ import numpy as np
 from selenium import webdriver
 
 from online_gmm import OnlineHMM
-from replay.history import History
-from replay.page.report import write_report
-from replay.page.server import PageServer
-from replay.page.sink import Watcher
-from replay.rows import Row
-from replay.series import Series
+from replay.engine.rows import Row
+from replay.engine.series import Series
+from replay.views.history import History
+from replay.views.page.report import write_report
+from replay.views.page.server import PageServer
+from replay.views.page.sink import Watcher
 
 COLUMNS = ("temperature", "load")
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}

@@ -13,21 +13,21 @@ import pytest
 from pyarrow import parquet
 
 from online_gmm import OnlineGMM, _kernel
-from replay.blocks import Block, CutTexts, Places, rows_in
-from replay.fleet import Fleet
-from replay.lines import LEAST, six_digits
-from replay.loop import Loop
-from replay.plot import Picture
-from replay.refusals import Refusals
-from replay.rows import CutOffError, InputError
-from replay.series import Series
-from replay.settings import Settings
-from replay.sinks import File, Labels, Onlooker
+from replay.engine.blocks import Block, CutTexts, Places, rows_in
+from replay.engine.fleet import Fleet
+from replay.engine.loop import Loop
+from replay.engine.rows import CutOffError, InputError
+from replay.engine.series import Series
+from replay.engine.settings import Settings
+from replay.sinks.files import File, Labels, Onlooker
+from replay.sinks.lines import LEAST, six_digits
+from replay.sinks.refusals import Refusals
 from replay.sources import pieces
 from replay.sources.asked import Asked
 from replay.sources.csv_file import CsvFile, Style
 from replay.sources.opening import Files
 from replay.sources.reading import Input
+from replay.views.plot import Picture
 
 pytestmark = pytest.mark.skipif(not _kernel.COMPILED, reason="blocks want the compiled kernel")
 
@@ -212,7 +212,7 @@ def both_ways(cli, monkeypatch, tmp_path):
             folder = tmp_path / f"in_{way}"
             folder.mkdir()
             if way == "rows":
-                monkeypatch.setattr("replay.running.may_take_blocks", lambda *_: False)
+                monkeypatch.setattr("replay.cli.running.may_take_blocks", lambda *_: False)
             taken_in_blocks.clear()
             result = cli("run", *(str(its).replace("OUT", str(folder)) for its in arguments))
             assert bool(taken_in_blocks) == (way == "blocks")

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from replay import checkpoint
-from replay.checkpoint import Checkpoints, Standing
-from replay.rows import InputError
+from replay.engine import checkpoint
+from replay.engine.checkpoint import Checkpoints, Standing
+from replay.engine.rows import InputError
 
 STATES = [("a", b"state of a"), ("b", b""), ("ü", bytes(range(256)) * 50)]
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from online_gmm import Assignment
-from online_gmm.segments import Segment
-from replay import history as module
-from replay.history import History
-from replay.rows import Row
+from online_gmm.segmentation.segmenter import Segment
+from replay.engine.rows import Row
+from replay.views import history as module
+from replay.views.history import History
 
 
 def rows_of(y, labels, keys=None, seconds=None):

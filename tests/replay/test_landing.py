@@ -20,13 +20,13 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from replay.batches import Batch, Folder
-from replay.landing import Landing
-from replay.mqtt.broker import Broker
-from replay.mqtt.source import MqttSource
-from replay.refusals import Refusals
-from replay.rows import InputError, Row
+from replay.cli.landing import Landing
+from replay.engine.rows import InputError, Row
+from replay.sinks.landing_folder import Batch, Folder
+from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
+from replay.sources.mqtt import MqttSource
+from replay.sources.mqtt_broker import Broker
 
 CRASH = Path(__file__).with_name("crash.py")
 VALUES = ("level", "motor.load")
@@ -164,7 +164,7 @@ def test_batches_are_closed_by_rows(landing, tmp_path):
 def at(monkeypatch):
     """Lets a row, or nothing, come at a time."""
     now = 0.0
-    monkeypatch.setattr("replay.landing.time.monotonic", lambda: now)
+    monkeypatch.setattr("replay.cli.landing.time.monotonic", lambda: now)
 
     def make(seconds, row=None):
         def come():
@@ -243,7 +243,7 @@ class Line(Sender):
 
 def test_rows_that_come_in_bursts_are_not_a_file_each(landing, tmp_path, monkeypatch):
     line = Line([10] * 60, pause=0.9)
-    monkeypatch.setattr("replay.landing.time", line)
+    monkeypatch.setattr("replay.cli.landing.time", line)
     landing(line, seconds=5.0).run()
     found = batches(tmp_path / "landed")
     assert [n for batch in found for n in batch] == list(range(600))
@@ -253,7 +253,7 @@ def test_rows_that_come_in_bursts_are_not_a_file_each(landing, tmp_path, monkeyp
 def test_a_sender_that_waits_is_not_taken_to_have_nothing_to_send(landing, tmp_path, monkeypatch):
     """Not for long, that is, after bursts that looked the same."""
     line = Line([10] * 30 + [2000], pause=0.9, limit=20)
-    monkeypatch.setattr("replay.landing.time", line)
+    monkeypatch.setattr("replay.cli.landing.time", line)
     landing(line, seconds=5.0).run()
     assert sequences(tmp_path / "landed") == list(range(2300))
     # a tenth of a second for each twenty of the 2,000, but for the first ones

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.refusals import Refusals
-from replay.rows import InputError
+from replay.engine.rows import InputError
+from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
 from replay.sources.message import LIMIT, BadMessageError, Messages, fields_with_numbers
 

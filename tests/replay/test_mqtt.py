@@ -17,13 +17,13 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from online_gmm import Assignment
-from replay.mqtt.broker import Broker, Credentials
-from replay.mqtt.sink import MqttSink
-from replay.mqtt.source import MqttSource
-from replay.refusals import Refusals
-from replay.rows import InputError, Row
-from replay.series import LabelledRow
+from replay.engine.rows import InputError, Row
+from replay.engine.series import LabelledRow
+from replay.sinks.mqtt import MqttSink
+from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
+from replay.sources.mqtt import MqttSource
+from replay.sources.mqtt_broker import Broker, Credentials
 
 ASKED = Asked(("level",), key="topic:2", sequence="n")
 
@@ -203,7 +203,7 @@ def test_nobody_is_there():
         port = taken.getsockname()[1]
     source = MqttSource(Broker.of(f"mqtt://127.0.0.1:{port}/x"), ASKED)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("replay.mqtt.broker.PATIENCE", 0.5)
+        patch.setattr("replay.sources.mqtt_broker.PATIENCE", 0.5)
         with pytest.raises(InputError, match=f"127.0.0.1:{port}/x cannot be reached: .*refused"):
             next(iter(source))
     source.close()
@@ -363,8 +363,8 @@ def test_a_topic_to_publish_to_is_one_topic():
 
 
 def test_a_broker_that_takes_nothing_is_not_waited_for_for_ever(broker, monkeypatch):
-    monkeypatch.setattr("replay.mqtt.sink.WAIT", 0.5)
-    monkeypatch.setattr("replay.mqtt.sink.AT_MOST", 10)
+    monkeypatch.setattr("replay.sinks.mqtt.WAIT", 0.5)
+    monkeypatch.setattr("replay.sinks.mqtt.AT_MOST", 10)
     sink = MqttSink(Broker.of(broker.address("labels")), Columns)
     os.kill(broker.process.pid, 19)  # it stands still
     try:

@@ -18,15 +18,15 @@ import pytest
 from screenshots import CHROMIUM, DRIVER, Machines, browser, complaints, look, until
 
 from online_gmm import Assignment, OnlineGMM
-from online_gmm.batch import BatchFit
-from replay.check import Comparison
-from replay.history import History
-from replay.page.figures import Parameters, content_of, keys_table
-from replay.page.report import report_html, write_report
-from replay.page.server import PageServer, parse_address
-from replay.page.sink import Watcher
-from replay.rows import InputError, Row
-from replay.series import Series
+from online_gmm.em.batch import BatchFit
+from replay.checks.check import Comparison
+from replay.engine.rows import InputError, Row
+from replay.engine.series import Series
+from replay.views.history import History
+from replay.views.page.figures import Parameters, content_of, keys_table
+from replay.views.page.report import report_html, write_report
+from replay.views.page.server import PageServer, parse_address
+from replay.views.page.sink import Watcher
 
 HOSTILE = "</script><b>bold</b>&\"' $$x^2$$"
 
@@ -186,11 +186,11 @@ def test_parameters_are_looked_up_by_the_thread_that_learns():
 
 
 def test_without_bokeh_it_says_what_to_install(monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("replay.page")]:
+    for name in [name for name in sys.modules if name.startswith("replay.views.page")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"online-gmm\[page\]"):
-        import replay.page  # noqa: F401
+        import replay.views.page  # noqa: F401
 
 
 # -- the server ---------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from online_gmm import ComponentEvent, GaussianMixture, HalfLife, OnlineGMM
-from replay.summary import Summary
-from replay.tables import MOST_EVENTS, MOST_GONE, Happening, events_table, regimes_table
+from replay.engine.summary import Summary
+from replay.views.tables import MOST_EVENTS, MOST_GONE, Happening, events_table, regimes_table
 
 OPTIONS = ["--value", "level", "--time", "when", "--half-life", 300]
 

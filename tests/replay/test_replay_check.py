@@ -7,9 +7,9 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM
-from online_gmm.batch import fit
-from replay.agreement import adjusted_rand
-from replay.check import chunks, next_mark
+from online_gmm.em.batch import fit
+from replay.checks.agreement import adjusted_rand
+from replay.checks.check import chunks, next_mark
 from replay.sources.asked import Asked
 from replay.sources.opening import Files
 

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from online_gmm.mixture import COVARIANCE_TYPES
-from replay import bundled
-from replay.cli import Covariance
+from online_gmm.em.mixture import COVARIANCE_TYPES
+from replay.cli import bundled
+from replay.cli.app import Covariance
 
 
 def replay(*arguments):
@@ -105,7 +105,7 @@ def test_reader_that_goes_away(two_levels):
 @pytest.mark.parametrize("command", [[], ["run"], ["check"]])
 def test_help_is_quick_and_has_an_example(command):
     code = (
-        "import sys; from replay.cli import app\n"
+        "import sys; from replay.cli.app import app\n"
         f"try: app({[*command, '--help']!r})\n"
         "finally: assert not {'numpy', 'river', 'matplotlib', 'pandas'} & set(sys.modules)"
     )

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from online_gmm import OnlineHMM
-from replay import plot
-from replay.tables import duration
+from replay.views import plot
+from replay.views.tables import duration
 
 WARM_UP = 60
 OPTIONS = ["--value", "level", "--value", "load", "--time", "when", "--regimes", 2]
@@ -259,7 +259,7 @@ def test_times_may_be_numbers(tmp_path, cli):
 
 
 def test_file_that_grows_between_the_passes(stays, cli, monkeypatch):
-    from replay import whole
+    from replay.engine import whole
 
     def growing(*arguments):
         with stays.open("a") as file:

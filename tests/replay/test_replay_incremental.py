@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from online_gmm import OnlineGMM
-from replay.check import IncrementalComparison, judge_increments, marks
+from replay.checks.check import IncrementalComparison, judge_increments, marks
 
 ONE_COLUMN = ["--regimes", 2, "--warm-up", 30]
 

@@ -7,14 +7,14 @@ import tracemalloc
 import pytest
 
 from online_gmm import OnlineGMM, PowerDecay
-from replay.fleet import Fleet
-from replay.loop import Loop
-from replay.series import Series
-from replay.settings import Settings
-from replay.sinks import File, Labels, Onlooker
+from replay.engine.fleet import Fleet
+from replay.engine.loop import Loop
+from replay.engine.series import Series
+from replay.engine.settings import Settings
+from replay.engine.summary import Summary
+from replay.sinks.files import File, Labels, Onlooker
 from replay.sources.asked import Asked
 from replay.sources.opening import Files
-from replay.summary import Summary
 
 OPTIONS = ["--value", "load", "--value", "level", "--time", "when", "--regimes", 2, "--warm-up", 60]
 
@@ -265,7 +265,7 @@ def test_summary_counts_what_the_labels_say(two_levels, cli, tmp_path):
 )
 def test_median_length(labels, median):
     from online_gmm import Assignment
-    from replay.rows import Row
+    from replay.engine.rows import Row
 
     summary = Summary()
     for label in labels:

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from online_gmm import OnlineGMM
-from online_gmm.segments import Segment
-from replay import plot
-from replay.fleet import Fleet
-from replay.loop import Loop
-from replay.series import Manner, Series
-from replay.settings import Settings
-from replay.sinks import File, Segments
+from online_gmm.segmentation.segmenter import Segment
+from replay.engine.fleet import Fleet
+from replay.engine.loop import Loop
+from replay.engine.series import Manner, Series
+from replay.engine.settings import Settings
+from replay.sinks.files import File, Segments
 from replay.sources.asked import Asked
 from replay.sources.opening import Files
-from replay.tables import changes
+from replay.views import plot
+from replay.views.tables import changes
 
 OPTIONS = ["--value", "level", "--value", "load", "--time", "when", "--regimes", 2]
 

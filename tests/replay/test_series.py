@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from replay.blocks import Block
-from replay.fleet import Fleet
-from replay.rows import InputError, Row
-from replay.series import Manner, Series, may_take_blocks
-from replay.settings import Settings
+from replay.engine.blocks import Block
+from replay.engine.fleet import Fleet
+from replay.engine.rows import InputError, Row
+from replay.engine.series import Manner, Series, may_take_blocks
+from replay.engine.settings import Settings
 
 VALUES = ("level", "load")
 SETTINGS = {

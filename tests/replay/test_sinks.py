@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from online_gmm import Assignment
-from online_gmm.segments import Segment
-from replay import sinks
-from replay.rows import InputError, Row
-from replay.series import LabelledRow
-from replay.sinks import File, Segments, labels_sink
+from online_gmm.segmentation.segmenter import Segment
+from replay.engine.rows import InputError, Row
+from replay.engine.series import LabelledRow
+from replay.sinks import files as sinks
+from replay.sinks.files import File, Segments, labels_sink
 
 
 class Columns:

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.refusals import Refusals
-from replay.rows import CutOffError, InputError
+from replay.engine.rows import CutOffError, InputError
+from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
 from replay.sources.csv_file import Style
 from replay.sources.opening import Files

@@ -12,12 +12,13 @@ import pytest
 from pyspark.errors import StreamingQueryException
 from typer.testing import CliRunner
 
-from online_gmm import OnlineGMM, OnlineHMM, batch
-from online_gmm.mixture import GaussianMixture
-from online_gmm.prior import Prior
+from online_gmm import OnlineGMM, OnlineHMM
+from online_gmm.em import batch
+from online_gmm.em.mixture import GaussianMixture
+from online_gmm.em.prior import Prior
 from online_gmm.spark import Track, fit_mixture, label_stream, read_states
 from online_gmm.spark.labels import PROVIDER
-from replay.cli import app
+from replay.cli.app import app
 from tests.spark import job, killing
 from tests.spark.rows import fleet, plain_loop
 

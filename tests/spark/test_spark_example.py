@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from replay.rows import Row
-from replay.series import Manner, Series
+from replay.engine.rows import Row
+from replay.engine.series import Manner, Series
 from tests.replay.broker import AMQTT, MOSQUITTO, TestBroker
 from tests.spark import job
 

@@ -13,13 +13,13 @@ import pytest
 from pyspark.sql import Row
 from pyspark.sql.streaming.tws_tester import TwsTester
 
-import replay.rows
+import replay.engine.rows
 from online_gmm import HalfLife, OnlineGMM, OnlineHMM, OpenHMM
+from online_gmm.data.state import StateError
 from online_gmm.spark import LabelProcessor, Manner, Track, packing
 from online_gmm.spark.packing import packed
-from online_gmm.state import StateError
-from replay.series import Manner as ReplayManner
-from replay.series import Series
+from replay.engine.series import Manner as ReplayManner
+from replay.engine.series import Series
 from tests.spark.rows import columns, fleet, packs, plain_loop, unpacked
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -88,7 +88,7 @@ def test_rows_of_the_warm_up_are_held_as_replay_holds_them(name):
         told = []
         for i, (t, *values) in enumerate(its[["t", *VALUES]].itertuples(index=False)):
             x = dict(zip(VALUES, values, strict=True))
-            told += series.take(replay.rows.Row(i, str(t), (), x, t, key))
+            told += series.take(replay.engine.rows.Row(i, str(t), (), x, t, key))
         for labelled in [*told, *series.finish()]:
             known = labelled.assignment
             expected.append(

@@ -1,0 +1,1 @@
+"""How points, times and bytes come in and go out."""

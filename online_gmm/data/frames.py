@@ -1,0 +1,212 @@
+"""Where data frames and arrays become matrices, and answers become what came in."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.clock import seconds_of_column
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+    import pandas as pd
+
+Matrix = NDArray[np.float64]
+
+
+def flat(values: Matrix) -> array[float]:
+    """The buffer that the kernel keeps: a copy of the values, row by row."""
+    buffer = array("d")
+    buffer.frombytes(np.ascontiguousarray(values, dtype=np.float64).tobytes())
+    return buffer
+
+
+def view(values: NDArray[Any]) -> memoryview:
+    """The buffer that the kernel passes over: the values themselves if that can be, row by row."""
+    values = np.ascontiguousarray(values).reshape(-1)
+    # the kernel's views are of what can be written
+    return (values if values.flags.writeable else values.copy()).data
+
+
+class Table:
+    """Rows of named features, from a pandas, polars or other eager frame, or an array.
+
+    Parameters
+    ----------
+    X
+        A data frame, or an array of shape (n, D) or (n,).
+    features
+        What the columns of an array are, by position; 0 .. D-1 by default.
+    time
+        The name of the column that holds the time of each row, if any. It is kept apart, as
+        ``times`` in seconds.
+
+    Raises
+    ------
+    TypeError
+        If X is neither, or a value is no real number.
+    ValueError
+        If a value is infinite or beyond 1e150 in magnitude. Missing values (NaN, None) are fine.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        features: Sequence[Hashable] | None = None,
+        time: Hashable | None = None,
+    ) -> None:
+        self._frame: nw.DataFrame[Any] | None = None
+        # narwhals takes a quarter of a millisecond, so pandas is spoken to directly
+        self._pandas: pd.DataFrame | None = None
+        self.names: tuple[Hashable, ...]
+        self.values: Matrix
+        self.times: Matrix | None = None
+        columns: Sequence[NDArray[Any]]
+        if isinstance(X, np.ndarray):
+            if X.ndim not in (1, 2):
+                raise ValueError(f"an array of shape (n, D) is expected; this one is {X.shape}")
+            n_columns = X.shape[1] if X.ndim == 2 else 1
+            self.names = tuple(range(n_columns) if features is None else features)
+            if len(self.names) != n_columns:
+                raise ValueError(
+                    f"the array has {n_columns} columns; the model knows "
+                    f"{len(self.names)} features: {', '.join(map(repr, self.names))}"
+                )
+            n_rows = X.shape[0]
+            if (time is None or time not in self.names) and self._take_whole(X, n_columns):
+                return
+            columns = list(X.T) if X.ndim == 2 else [X]
+        elif "pandas" in sys.modules and isinstance(X, sys.modules["pandas"].DataFrame):
+            self._pandas = X
+            self.names = _names_of(X.columns)
+            if (time is None or time not in self.names) and self._take_whole(
+                X.to_numpy(), len(self.names)
+            ):
+                return
+            columns = [X.iloc[:, j].to_numpy() for j in range(len(self.names))]
+            n_rows = len(X)
+        else:
+            from river.utils.dataframe import into_frame
+
+            # other pandas-like frames allow column names of any kind, narwhals strings only
+            self.names = _unique(tuple(getattr(X, "columns", ())))
+            try:
+                self._frame = into_frame(X)
+            except TypeError:
+                raise TypeError(
+                    f"a data frame (pandas, polars, ...) or a numpy array is expected, "
+                    f"not a {type(X).__name__}"
+                ) from None
+            self.names = self.names or tuple(self._frame.columns)
+            columns = [self._frame[:, j].to_numpy() for j in range(len(self.names))]
+            n_rows = len(self._frame)
+        if time is not None and time in self.names:
+            at = self.names.index(time)
+            self.times = seconds_of_column(columns[at], time)
+            columns = [*columns[:at], *columns[at + 1 :]]
+            self.names = (*self.names[:at], *self.names[at + 1 :])
+        self.values = np.empty((n_rows, len(self.names)))
+        for j, (name, column) in enumerate(zip(self.names, columns, strict=True)):
+            self.values[:, j] = _real(name, column)
+
+    def _take_whole(self, values: NDArray[Any], n_columns: int) -> bool:
+        """Take all values at once, if nothing is to be said of any of them."""
+        if values.dtype != np.float64:
+            return False
+        self.values = np.ascontiguousarray(values).reshape(len(values), n_columns)
+        return bool(_kernel.first_refused(view(self.values)) < 0)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def select(self, features: tuple[Hashable, ...]) -> Matrix:
+        """The columns of these features, shape (n, D); NaN where the table lacks one."""
+        if self.names == features:
+            return self.values
+        place = {name: j for j, name in enumerate(self.names)}
+        missing = np.full(len(self), np.nan)
+        return np.column_stack(
+            [self.values[:, place[f]] if f in place else missing for f in features]
+        )
+
+    def series(self, values: NDArray[Any], name: str) -> Any:
+        """One value per row, as the kind of series that goes with the input."""
+        if self._pandas is not None:
+            return sys.modules["pandas"].Series(values, index=self._pandas.index, name=name)
+        if self._frame is None:
+            return values
+        from river.utils.dataframe import to_native_series
+
+        return to_native_series(values, name=name, like=self._frame)
+
+    def frame(self, columns: dict[Any, NDArray[Any]]) -> Any:
+        """One row per row, as the kind of frame that came in; an array for an array."""
+        if self._pandas is not None:
+            return sys.modules["pandas"].DataFrame(columns, index=self._pandas.index)
+        if self._frame is None:
+            return np.column_stack(list(columns.values()))
+        if self._frame.implementation.is_pandas_like():
+            native = self._frame.to_native()
+            return type(native)(columns, index=native.index)
+        from river.utils.dataframe import to_native_frame
+
+        return to_native_frame(
+            np.column_stack(list(columns.values())),
+            columns=[str(name) for name in columns],
+            like=self._frame,
+        )
+
+
+_last: tuple[Any, tuple[Hashable, ...]] = (None, ())
+"""The columns of the last frame of pandas, and their names."""
+
+
+def _names_of(columns: Any) -> tuple[Hashable, ...]:
+    """The names in an index of pandas; frames that come after each other have the same one."""
+    global _last
+    known, names = _last
+    if known is None or not columns.is_(known):
+        names = _unique(tuple(columns.tolist()))
+        _last = columns, names
+    return names
+
+
+def _unique(names: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"feature {twice!r} stands twice among the columns")
+    return names
+
+
+def _real(name: Hashable, column: NDArray[Any]) -> NDArray[np.float64]:
+    if column.dtype.kind in "fiub":
+        values = column.astype(np.float64)
+    elif column.dtype.kind == "O":
+        point = array("d", [0.0])
+        values = np.empty(len(column))
+        for i, value in enumerate(column):
+            try:
+                _kernel.fill({name: value}, (name,), point)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"row {i}: {error}") from None
+            values[i] = point[0]
+    else:
+        raise TypeError(f"feature {name!r} is of type {column.dtype}; numbers are expected")
+    bad = _kernel.first_refused(view(values))
+    if bad >= 0:
+        try:
+            _kernel.fill({name: float(values[bad])}, (name,), array("d", [0.0]))
+        except ValueError as error:
+            raise ValueError(f"row {bad}: {error}") from None
+    return values
+
+
+def sorted_names(names: dict[Hashable, None]) -> tuple[Hashable, ...]:
+    """Feature names in an order that does not depend on that of the mappings they came in."""
+    return tuple(sorted(names, key=lambda name: (type(name).__name__, name)))

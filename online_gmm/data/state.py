@@ -1,0 +1,368 @@
+"""What a learner knows, as bytes: a header, a checksum and plain values.
+
+A state is ``OGMM``, the version of the format (two bytes, little-endian), a BLAKE2b digest of 16
+bytes over all that follows it and the version, and MessagePack: the name of the class, its
+parameters, and what it has learnt. Arrays are raw doubles, little-endian. Nothing in a state is
+ever run, and no name in it imported: there is a list of the classes it may be of.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Hashable
+from functools import cache
+from importlib import import_module
+from typing import Any, Self, TypeVar, get_type_hints
+
+import msgspec
+import numpy as np
+
+from online_gmm.em.step_size import Constant, HalfLife, PowerDecay
+
+MAGIC = b"OGMM"
+VERSION = 2
+"""Of the format."""
+DIGEST = 16
+HEADER = len(MAGIC) + 2 + DIGEST
+
+TUPLE, INTEGER, DATE, DATETIME, STEP_SIZE = range(5)
+"""What MessagePack has no types for."""
+STEP_SIZES: dict[str, Callable[..., Any]] = {
+    kind.__name__: kind for kind in (PowerDecay, Constant, HalfLife)
+}
+MALFORMED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What a state that is not one of ours may raise on its way to the kernel."""
+
+
+class StateError(ValueError):
+    """These bytes are no state that can be loaded here; the message says why."""
+
+
+class Writable:
+    """What can be written as bytes, and read again."""
+
+    def to_bytes(self) -> bytes:
+        """All that has been learnt, as bytes for a file or a database.
+
+        What is read from them by `from_bytes` goes on as this would have, to the last bit; after a
+        fit that draws random starts, only with a ``seed``. Versioned and checksummed; the same on
+        every platform and on both kernels. O(memory of the model), some microseconds without points
+        kept.
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        TypeError
+            If a name, a parameter or a time is not plain: None, bool, int, float, str, bytes, date,
+            datetime, or a tuple or list of these. Numpy's numbers and strings come back as
+            Python's, named tuples as tuples, and zones of time as offsets from UTC.
+
+        Examples
+        --------
+        >>> from online_gmm import OnlineGMM
+        >>> model = OnlineGMM(n_components=2, warm_up=4, seed=1)
+        >>> for x in [1.0, 9.0, 1.1, 9.1, 0.9]:
+        ...     model.learn_one({"x": x})
+        >>> again = OnlineGMM.from_bytes(model.to_bytes())
+        >>> again.predict_one({"x": 8.0}), again.n_points
+        (1, 5)
+        """
+        kind: Any = type(self)
+        values = {name: _as_python(getattr(self, name)) for name in self._written_params()}
+        params = {name: plain(value, name) for name, value in values.items()}
+        try:
+            msgspec.convert(values, _types_of(kind))
+        except msgspec.ValidationError as error:
+            raise TypeError(f"the parameters cannot be written: {error}") from None
+        return _sealed([kind.__name__, params, self._state()])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """What `to_bytes` has written.
+
+        Parameters
+        ----------
+        data
+            Bytes of any origin. They are checked before they are used: no code in them is run, and
+            no more memory taken than they have earned by their own length. Parameters are taken as
+            if they were given to the constructor; ``n_starts=10**9`` would be as slow as asked for.
+
+        Raises
+        ------
+        StateError
+            If they are damaged, cut off, no state at all, of another class, or of a version of the
+            format that is not read here.
+
+        Examples
+        --------
+        >>> from online_gmm import OnlineGMM, OnlineHMM
+        >>> OnlineGMM.from_bytes(OnlineHMM().to_bytes())
+        Traceback (most recent call last):
+        ...
+        online_gmm...StateError: this is the state of an OnlineHMM; OnlineHMM.from_bytes ...
+        """
+        return _read(data, cls)
+
+    @classmethod
+    def _written_params(cls) -> tuple[str, ...]:
+        """The parameters of the constructor that are written as they are."""
+        kind: Any = cls
+        return _params_of(kind)
+
+    def _state(self) -> dict[str, Any]:
+        """All that comes after the parameters, as plain values."""
+        raise NotImplementedError
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take this up; anything may stand there."""
+        raise NotImplementedError
+
+    @classmethod
+    def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
+        result = cls(**params)
+        result._restore(state)
+        return result
+
+
+KINDS: dict[str, type[Writable]] = {}
+"""The classes of states, by name, of the modules imported so far."""
+HOLDERS = (
+    "learners.gmm",
+    "learners.hmm",
+    "learners.open_hmm",
+    "segmentation.segmenter",
+    "features.rolling",
+)
+"""The modules that have such classes."""
+
+Kind = TypeVar("Kind", bound=type[Writable])
+Written = TypeVar("Written", bound=Writable)
+
+
+def writable(kind: Kind) -> Kind:
+    """Enter a class into the list of those that are read."""
+    KINDS[kind.__name__] = kind
+    return kind
+
+
+def load(data: bytes) -> Any:
+    """Whatever learner, segmenter or transformer of this package these bytes are the state of.
+
+    Raises
+    ------
+    StateError
+        As of `Writable.from_bytes`.
+
+    Examples
+    --------
+    >>> from online_gmm import TrailingMean
+    >>> from online_gmm.data import state
+    >>> state.load(TrailingMean(window=3).to_bytes())
+    TrailingMean (
+      window=3
+      features=None
+    )
+    """
+    return _read(data, Writable)
+
+
+def _read(data: bytes, expected: type[Written]) -> Written:
+    try:
+        name, params, state = _opened(data)
+        if name not in KINDS:
+            for module in HOLDERS:
+                import_module(f"online_gmm.{module}")
+        kind = KINDS.get(name, expected)
+        if kind.__name__ != name:
+            raise StateError(f"this is the state of {_a(name)}, which is not known here")
+        if not issubclass(kind, expected):
+            raise StateError(f"this is the state of {_a(name)}; {name}.from_bytes reads it")
+        return kind._revived(_checked(kind, params), state)
+    except StateError:
+        raise
+    except MALFORMED as error:
+        raise StateError(f"this state is malformed: {_reason(error)}") from error
+
+
+def _a(name: str) -> str:
+    return f"a{'n' * (name[:1] in 'AEIOU')} {name}"
+
+
+def _reason(error: Exception) -> str:
+    missing = "there is nothing under " if isinstance(error, KeyError) else ""
+    return f"{missing}{error}" or type(error).__name__
+
+
+# -- header -------------------------------------------------------------------------------------
+
+
+def _sealed(values: Any) -> bytes:
+    _require_little_endian()
+    head = VERSION.to_bytes(2, "little")
+    body = msgspec.msgpack.encode(values, enc_hook=_as_python)
+    return b"".join([MAGIC, head, _digest(head, body), body])
+
+
+def _opened(data: bytes) -> Any:
+    _require_little_endian()
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise StateError(f"a state is bytes, and this is a {type(data).__name__}")
+    data = bytes(data)
+    if not data.startswith(MAGIC):
+        if data and MAGIC.startswith(data):
+            raise StateError(f"this state is cut off after {len(data)} bytes")
+        raise StateError("these bytes are no state of this package: they do not begin with 'OGMM'")
+    if len(data) < HEADER:
+        raise StateError(f"this state is cut off after {len(data)} bytes")
+    head, digest, body = data[4:6], data[6:HEADER], data[HEADER:]
+    version = int.from_bytes(head, "little")
+    if version > VERSION:
+        raise StateError(
+            f"this state is of version {version} of the format, and this release of online_gmm "
+            f"reads up to {VERSION}; update it"
+        )
+    if version < 1:
+        raise StateError(f"this state is damaged: there is no version {version} of the format")
+    if _digest(head, body) != digest:
+        raise StateError("this state is damaged or cut off: its checksum is not that of its bytes")
+    return msgspec.msgpack.decode(body, ext_hook=_from_ext)
+
+
+def _digest(head: bytes, body: bytes) -> bytes:
+    digest = hashlib.blake2b(head, digest_size=DIGEST)
+    digest.update(body)
+    return digest.digest()
+
+
+def _require_little_endian() -> None:
+    if sys.byteorder != "little":
+        raise StateError("states are little-endian, and this machine is not")
+
+
+# -- plain values -------------------------------------------------------------------------------
+
+
+def plain(value: Any, what: str) -> Any:
+    """A value from outside, as MessagePack has it; `_from_ext` gives it back."""
+    kind = type(value)
+    if value is None or kind in (bool, float, str, bytes):
+        return value
+    if kind is int:
+        # beyond 64 bits there are no integers in MessagePack
+        return value if -(2**63) <= value < 2**64 else _ext(INTEGER, str(value))
+    if isinstance(value, tuple):
+        return _ext(TUPLE, [plain(item, what) for item in value])
+    if kind is list:
+        return [plain(item, what) for item in value]
+    if kind is datetime.datetime:
+        return _ext(DATETIME, value.isoformat() + f" {value.fold}")
+    if kind is datetime.date:
+        return _ext(DATE, value.isoformat())
+    if kind.__name__ in STEP_SIZES:
+        return _ext(STEP_SIZE, [kind.__name__, vars(value)])
+    python = _as_python(value)
+    if python is not value:
+        return plain(python, what)
+    raise TypeError(
+        f"{what} is or holds {value!r}, a {kind.__name__}, which cannot be written; None, bool, "
+        "int, float, str, bytes, date, datetime, and tuples or lists of these can"
+    )
+
+
+def _as_python(value: Any) -> Any:
+    """Numpy's scalars as Python's."""
+    scalar = isinstance(value, np.bool_ | np.integer | np.floating | np.str_ | np.bytes_)
+    return value.item() if scalar else value
+
+
+def _ext(code: int, value: Any) -> msgspec.msgpack.Ext:
+    return msgspec.msgpack.Ext(code, msgspec.msgpack.encode(value))
+
+
+def _from_ext(code: int, data: memoryview) -> Any:
+    value = msgspec.msgpack.decode(data, ext_hook=_from_ext)
+    if code == TUPLE:
+        return tuple(value)
+    if code == INTEGER:
+        return int(value)
+    if code == DATE:
+        return datetime.date.fromisoformat(value)
+    if code == DATETIME:
+        moment, fold = value.split()
+        return datetime.datetime.fromisoformat(moment).replace(fold=int(fold))
+    if code == STEP_SIZE:
+        name, fields = value
+        return STEP_SIZES[name](**fields)
+    raise ValueError(f"there is no type {code}")
+
+
+def names_of(values: Any) -> tuple[Hashable, ...]:
+    """Names of features, each once."""
+    names = tuple(values)
+    if len(set(names)) != len(names):
+        raise ValueError("names of features are there more than once")
+    return names
+
+
+def instance(value: Any, kind: Any, what: str) -> Any:
+    """A value that must be of this type."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{what} is a {type(value).__name__}")
+    return value
+
+
+def doubles(
+    data: Any, shape: tuple[int, ...], what: str, missing: bool = False
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Doubles of this shape that are finite, or NaN where values may be missing."""
+    values = np.frombuffer(instance(data, bytes, what)).reshape(shape)
+    if not (np.isfinite(values) | (np.isnan(values) & missing)).all():
+        raise ValueError(f"{what} is not finite")
+    return values
+
+
+# -- parameters ---------------------------------------------------------------------------------
+
+
+@cache
+def _params_of(cls: type) -> tuple[str, ...]:
+    return tuple(inspect.signature(cls).parameters)
+
+
+def _checked(kind: Any, params: Any) -> dict[str, Any]:
+    """Parameters of the types that the constructor's signature has."""
+    names: tuple[str, ...] = kind._written_params()
+    if type(params) is not dict or set(params) != set(names):
+        raise ValueError(f"the parameters are not {', '.join(names)}")
+    msgspec.convert(params, _types_of(kind))
+    for name in ("order_by", "time"):
+        hash(params.get(name))
+    if params.get("features") is not None:
+        names_of(instance(params["features"], list | tuple, "features"))
+    return params
+
+
+@cache
+def _types_of(kind: type[Writable]) -> Any:
+    hints = get_type_hints(kind.__init__)
+    # the constructor sees to what msgspec has no types for
+    own = ("features", "order_by", "time", "step_size")
+    fields: list[Any] = [
+        (name, Any if name in own else hints[name]) for name in kind._written_params()
+    ]
+    return msgspec.defstruct("Parameters", fields, forbid_unknown_fields=True)

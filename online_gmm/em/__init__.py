@@ -1,0 +1,1 @@
+"""Expectation-maximisation on arrays: batch, incremental, warm start, M-step settings."""

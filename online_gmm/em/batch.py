@@ -1,0 +1,222 @@
+"""Batch EM: the stream's statistics, with the parameters frozen for a pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.frames import view
+from online_gmm.em.mixture import GaussianMixture, from_kernel, to_kernel
+from online_gmm.em.prior import Prior
+
+
+class BatchEM:
+    """EM steps made of chunks, in any order, in O(K D^2) memory.
+
+    ``accumulate`` adds the statistics of rows under frozen parameters, ``maximise`` ends the pass
+    (Dempster, Laird & Rubin 1977). The outcome does not depend on the order of the rows, the chunks
+    or the merging of shards, but for rounding.
+
+    Parameters
+    ----------
+    start
+        The parameters of the first E-step, taken as they are.
+    prior
+        The prior of every M-step.
+    covariance_type
+        ``full``, ``tied``, ``diag`` or ``spherical``.
+
+    Attributes
+    ----------
+    mixture
+        The parameters in use: the start's, or those of the last M-step.
+    n_points
+        Rows accumulated in this pass.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from online_gmm import GaussianMixture
+    >>> from online_gmm.em.batch import BatchEM
+    >>> from online_gmm.em.prior import Prior
+    >>> X = np.array([[-1.1], [-0.9], [0.9], [1.1]])
+    >>> start = GaussianMixture([0.5, 0.5], [[-0.5], [0.5]], [[[0.1]], [[0.1]]])
+    >>> em = BatchEM(start, Prior.of(X, n_components=2, strength=0.0))
+    >>> em.accumulate(X[:3])
+    >>> em.accumulate(X[3:])
+    >>> before = em.maximise()
+    >>> em.mixture.means.round(3).ravel()
+    array([-1.,  1.])
+    """
+
+    def __init__(self, start: GaussianMixture, prior: Prior, covariance_type: str = "full") -> None:
+        self.prior = prior
+        self.covariance_type = covariance_type
+        self._mixture: GaussianMixture | None = start
+        self._features = start.features
+        self._components = to_kernel(
+            start, covariance_type, prior.strength, prior.variances, points=0.0
+        )
+        self._clear()
+
+    @property
+    def mixture(self) -> GaussianMixture:
+        if self._mixture is None:
+            self._mixture = from_kernel(self._components, self._features)
+        return self._mixture
+
+    def _clear(self) -> None:
+        self._components.clear()
+        self._log_likelihood = 0.0
+        self.n_points = 0
+
+    def accumulate(self, X: NDArray[np.float64]) -> None:
+        """Add rows, shape (n, D), with NaN for what is missing. O(n K D^2)."""
+        self._log_likelihood += self._components.accumulate(view(X), len(X))
+        self.n_points += int(np.count_nonzero(~np.isnan(X).all(axis=1)))
+
+    def merge(self, other: BatchEM) -> None:
+        """Add what another has accumulated under the same parameters (Chan et al. 1982)."""
+        self._components.merge(other._components)
+        self._log_likelihood += other._log_likelihood
+        self.n_points += other.n_points
+
+    def statistics(self) -> bytes:
+        """What has been accumulated and under which parameters, for another process.
+
+        It is not checked where it is read: keep no bytes of others, `to_bytes` of a learner is for
+        that.
+        """
+        return msgspec.msgpack.encode(
+            [self._components.state(), self._log_likelihood, self.n_points]
+        )
+
+    def components(self) -> _kernel.Components:
+        """The statistics accumulated, and the parameters that they ask for: a copy."""
+        components = _kernel.components_from_state(self._components.state())
+        components.maximise()
+        return components
+
+    def take(self, statistics: bytes) -> None:
+        """Go on from what another has accumulated, and its parameters."""
+        state, self._log_likelihood, self.n_points = msgspec.msgpack.decode(statistics)
+        self._components = _kernel.components_from_state(state)
+        self._mixture = None
+
+    @property
+    def log_likelihood(self) -> float:
+        """Mean log-likelihood of the rows accumulated, under the parameters in use; nats a row."""
+        return self._log_likelihood / max(self.n_points, 1)
+
+    @property
+    def penalised(self) -> float:
+        """The same with the log prior density added: what EM never lowers."""
+        penalty = self.prior.log_density(self.mixture, self.covariance_type)
+        return self.log_likelihood + penalty / max(self.n_points, 1)
+
+    def maximise(self) -> None:
+        """M-step: the parameters that the rows accumulated ask for. Begins a new pass."""
+        if self.n_points:
+            self._components.maximise()
+            self._mixture = None
+        self._clear()
+
+    def climb(self, X: NDArray[np.float64], max_iter: int, min_gain: float) -> None:
+        """EM steps on the same rows until one gains less than so many nats a row.
+
+        A pass over them is left accumulated, so that ``penalised`` is that of the last parameters.
+        """
+        self.accumulate(X)
+        for _ in range(max_iter):
+            before = self.log_likelihood
+            self.maximise()
+            self.accumulate(X)
+            if abs(self.log_likelihood - before) < min_gain:
+                break
+
+
+@dataclass(frozen=True, eq=False)
+class BatchFit:
+    """Where batch EM came to rest.
+
+    Parameters
+    ----------
+    mixture
+        The parameters.
+    log_likelihood
+        Mean over the rows, in nats, without the prior.
+    penalised
+        The mean penalised log-likelihood before each M-step and at the end; never falls.
+    error
+        Estimated relative distance of the parameters to the fixed point.
+    converged
+        Whether ``error`` came below the tolerance.
+    """
+
+    mixture: GaussianMixture
+    log_likelihood: float
+    penalised: tuple[float, ...]
+    error: float
+    converged: bool
+
+    @property
+    def n_iter(self) -> int:
+        return len(self.penalised) - 1
+
+
+def fit(
+    X: NDArray[np.float64],
+    start: GaussianMixture,
+    prior: Prior,
+    covariance_type: str = "full",
+    tol: float = 1e-8,
+    max_iter: int = 10_000,
+) -> BatchFit:
+    """EM until the parameters are within ``tol`` of the fixed point, relatively.
+
+    EM converges linearly: when a step is ``rate`` times the step before, what is still to go is
+    about ``step * rate / (1 - rate)``. That estimate has to come below ``tol``.
+
+    Parameters
+    ----------
+    X
+        Rows, shape (n, D), NaN for what is missing.
+    start, prior, covariance_type
+        As of `BatchEM`.
+    tol
+        Relative, in the sense of `GaussianMixture.error`.
+    max_iter
+        The most M-steps. Each costs O(n K D^2).
+    """
+    em = BatchEM(start, prior, covariance_type)
+    return come_to_rest(em, lambda: em.accumulate(X), tol, max_iter)
+
+
+def come_to_rest(
+    em: BatchEM, accumulate: Callable[[], None], tol: float, max_iter: int
+) -> BatchFit:
+    """EM as of `fit`, of rows that are wherever ``accumulate`` finds them, once a step.
+
+    Those of the last pass are left accumulated.
+    """
+    history: list[float] = []
+    step = error = math.inf
+    while True:
+        accumulate()
+        history.append(em.penalised)
+        log_likelihood = em.log_likelihood
+        if error < tol or len(history) > max_iter or not em.n_points:
+            return BatchFit(em.mixture, log_likelihood, tuple(history), error, error < tol)
+        before = em.mixture
+        em.maximise()
+        last, step = step, em.mixture.error(before)
+        rate = step / last if 0.0 < last < math.inf else 0.5
+        error = step * max(rate / (1.0 - rate), 1.0) if rate < 1.0 else math.inf
+        if step == 0.0:
+            error = 0.0

@@ -1,0 +1,251 @@
+"""The Gaussian mixture as a value: weights, means, covariances, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.frames import Table, flat, view
+
+COVARIANCE_TYPES = {
+    "full": _kernel.FULL,
+    "tied": _kernel.TIED,
+    "diag": _kernel.DIAG,
+    "spherical": _kernel.SPHERICAL,
+}
+
+
+def is_dense(covariance_type: str) -> bool:
+    """Whether statistics of this covariance type hold whole matrices, not just variances."""
+    return covariance_type in ("full", "tied")
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianMixture:
+    """A Gaussian mixture; it does not change.
+
+    Parameters
+    ----------
+    weights
+        Shape (K,), positive, summing to 1.
+    means
+        Shape (K, D), in the units of the features.
+    covariances
+        Shape (K, D, D), in squared units; of every covariance type, written out.
+    features
+        The D names of the features; 0 .. D-1 unless given.
+
+    Examples
+    --------
+    >>> from online_gmm import GaussianMixture
+    >>> mixture = GaussianMixture([0.5, 0.5], [[-2.0], [2.0]], [[[1.0]], [[1.0]]])
+    >>> mixture.predict([[-1.0], [3.0]])
+    array([0, 1])
+    >>> mixture.score_samples([[0.0]]).round(4)
+    array([-2.9189])
+    """
+
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    covariances: NDArray[np.float64]
+    features: tuple[Hashable, ...] = ()
+
+    def __init__(
+        self,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike,
+        features: tuple[Hashable, ...] | None = None,
+    ) -> None:
+        w = np.array(weights, dtype=np.float64)
+        m = np.array(means, dtype=np.float64)
+        c = np.array(covariances, dtype=np.float64)
+        if m.ndim != 2 or w.shape != m.shape[:1] or c.shape != (*m.shape, m.shape[1]):
+            raise ValueError(
+                "weights (K,), means (K, D) and covariances (K, D, D) are expected; "
+                f"these are {w.shape}, {m.shape} and {c.shape}"
+            )
+        names = tuple(range(m.shape[1])) if features is None else tuple(features)
+        if len(names) != m.shape[1]:
+            raise ValueError(f"{len(names)} feature names were given for {m.shape[1]} features")
+        for values in (w, m, c):
+            values.setflags(write=False)
+        object.__setattr__(self, "weights", w)
+        object.__setattr__(self, "means", m)
+        object.__setattr__(self, "covariances", c)
+        object.__setattr__(self, "features", names)
+
+    @property
+    def n_components(self) -> int:
+        return len(self.weights)
+
+    @property
+    def n_features(self) -> int:
+        return len(self.features)
+
+    def score_samples(self, X: Any) -> NDArray[np.float64]:
+        """Log density of each row of X in nats, shape (n,).
+
+        Missing values (NaN) are marginalised out. O(K D^2) per row.
+        """
+        return self._posterior(X)[1]
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Responsibilities of the components for each row of X, shape (n, K)."""
+        return self._posterior(X)[0]
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """The component most responsible for each row of X, shape (n,)."""
+        labels: NDArray[np.int64] = self._posterior(X)[0].argmax(axis=1)
+        return labels
+
+    def _posterior(self, X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        table = Table(np.asarray(X) if isinstance(X, (list, tuple)) else X, self.features)
+        scale = np.diagonal(self.covariances, axis1=1, axis2=2).min(axis=0)
+        components = to_kernel(self, "full", 0.0, scale, points=0.0)
+        responsibilities, log_density, _ = posterior(components, table.select(self.features))
+        return responsibilities, log_density
+
+    def sample(
+        self, n: int, seed: int | np.random.Generator | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Draw n points: an array of shape (n, D), and the component of each, shape (n,)."""
+        rng = np.random.default_rng(seed)
+        labels = rng.choice(self.n_components, size=n, p=self.weights / self.weights.sum())
+        noise = rng.standard_normal((n, self.n_features))
+        factors = np.linalg.cholesky(self.covariances)
+        return self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise), labels
+
+    def reordered(self, order: ArrayLike) -> GaussianMixture:
+        """The same mixture with its components in this order."""
+        chosen = np.asarray(order)
+        return GaussianMixture(
+            self.weights[chosen], self.means[chosen], self.covariances[chosen], self.features
+        )
+
+    def bhattacharyya(self, other: GaussianMixture) -> NDArray[np.float64]:
+        """Bhattacharyya distances between the components of two mixtures, shape (K, K')."""
+        result = np.empty((self.n_components, other.n_components))
+        mine, theirs = (np.linalg.slogdet(m.covariances)[1] for m in (self, other))
+        for i in range(self.n_components):
+            between = (self.covariances[i] + other.covariances) / 2
+            gap = self.means[i] - other.means
+            square = (gap * np.linalg.solve(between, gap[:, :, None])[:, :, 0]).sum(axis=1)
+            log_det = np.linalg.slogdet(between)[1]
+            result[i] = square / 8 + (log_det - (mine[i] + theirs) / 2) / 2
+        return result
+
+    def order_like(self, other: GaussianMixture) -> NDArray[np.intp]:
+        """For each of the other's components, the one of these that goes with it.
+
+        Assignment on Bhattacharyya distance; both must have as many components.
+        """
+        if self.n_components != other.n_components:
+            raise ValueError(
+                f"mixtures of {self.n_components} and {other.n_components} components "
+                "cannot be matched one to one"
+            )
+        distances = other.bhattacharyya(self)
+        nearest: NDArray[np.intp] = distances.argmin(axis=1)
+        if len(np.unique(nearest)) == len(nearest):  # no assignment can be better
+            return nearest
+        from scipy.optimize import linear_sum_assignment
+
+        order: NDArray[np.intp] = linear_sum_assignment(distances)[1]
+        return order
+
+    def matched_to(self, other: GaussianMixture) -> GaussianMixture:
+        """This mixture with its components in the order of the other's they go with."""
+        return self.reordered(self.order_like(other))
+
+    def error(self, other: GaussianMixture) -> float:
+        """The largest relative difference between the parameters of two matched mixtures.
+
+        Means and covariances are taken in the other's standard deviations, weights relative to
+        the other's, or to 0.001 where those are less.
+        """
+        sd = np.sqrt(np.diagonal(other.covariances, axis1=1, axis2=2))
+        return float(
+            max(
+                np.max(np.abs(self.weights - other.weights) / np.maximum(other.weights, 1e-3)),
+                np.max(np.abs(self.means - other.means) / sd),
+                np.max(
+                    np.abs(self.covariances - other.covariances) / (sd[:, :, None] * sd[:, None, :])
+                ),
+            )
+        )
+
+
+def to_kernel(
+    mixture: GaussianMixture,
+    covariance_type: str,
+    strength: float,
+    prior: NDArray[np.float64],
+    points: float,
+) -> _kernel.Components:
+    """A mixture as the statistics of so many points; with none its parameters stand unshrunk.
+
+    ``prior`` holds the variances of the prior's covariance, shape (D,).
+    """
+    dense = is_dense(covariance_type)
+    covariances = mixture.covariances
+    components = _kernel.Components(
+        mixture.n_components,
+        mixture.n_features,
+        COVARIANCE_TYPES[covariance_type],
+        strength,
+        flat(np.diag(prior) if dense else prior),
+    )
+    components.load(
+        flat(mixture.weights),
+        flat(mixture.means),
+        flat(covariances if dense else np.diagonal(covariances, axis1=1, axis2=2)),
+        points,
+    )
+    return components
+
+
+def from_kernel(
+    components: _kernel.Components, features: tuple[Hashable, ...] | None = None
+) -> GaussianMixture:
+    """The parameters as they are read out now."""
+    state = components.state()
+    k, d, kind = state["shape"]
+    weights = np.exp(np.frombuffer(state["log_coef"]) - np.frombuffer(state["log_norm"]))
+    factor = np.frombuffer(state["factor"])
+    if kind in (_kernel.FULL, _kernel.TIED):
+        lower = np.tril(factor.reshape(k, d, d))
+        covariances = lower @ lower.transpose(0, 2, 1)
+    else:
+        covariances = np.zeros((k, d, d))
+        covariances[:, range(d), range(d)] = factor.reshape(k, d) ** -2.0
+    return GaussianMixture(
+        weights / weights.sum(), np.frombuffer(state["mean"]).reshape(k, d), covariances, features
+    )
+
+
+def n_parameters(n_components: int, n_features: int, covariance_type: str) -> int:
+    """Free parameters of a mixture: weights, means and covariances."""
+    matrix = n_features * (n_features + 1) // 2
+    covariances = {
+        "full": n_components * matrix,
+        "tied": matrix,
+        "diag": n_components * n_features,
+        "spherical": n_components,
+    }
+    return n_components - 1 + n_components * n_features + covariances[covariance_type]
+
+
+def posterior(
+    model: _kernel.Components | _kernel.Stream, X: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Responsibilities (n, K), log densities (n,) and squared distances (n,) of rows."""
+    responsibilities = np.empty((len(X), model.shape[0]))
+    log_density, distance = np.empty(len(X)), np.empty(len(X))
+    model.posterior(view(X), len(X), view(responsibilities), view(log_density), view(distance))
+    return responsibilities, log_density, distance

@@ -1,0 +1,142 @@
+"""EM steps on a few points, shifted by what is known of all.
+
+The points that a stream keeps are few, so batch EM on them comes to rest at their fixed point, not
+at that of all points. But the EM map M of statistics differs little in its slope between the two:
+near a place s0 where the map of all points is known,
+
+    M_all(s)  ~  M_few(s) + shift,    shift = M_all(s0) - M_few(s0),
+
+and steps of the right side come to rest where those of the left side would. A stream knows M_all at
+its average, as what it reports; one pass over the data tells it at any other place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.frames import flat, view
+
+STEPS = 10
+"""Shifted steps; the slopes are not alike enough for many more."""
+
+Vector = NDArray[np.float64]
+
+
+class EMMap:
+    """The EM map of sufficient statistics, as raw moments about an origin: those add.
+
+    Parameters
+    ----------
+    components
+        Any of the mixture, for its sizes and its prior; it is used up.
+    origin
+        Shape (D,), somewhere in the data.
+    n_points
+        Behind the statistics; the prior is weighed against them.
+    """
+
+    def __init__(
+        self, components: _kernel.Components, origin: NDArray[np.float64], n_points: int
+    ) -> None:
+        self._components = components
+        self._origin = origin
+        self._n = float(n_points)
+        k, d, kind = components.state()["shape"]
+        self._shape = (k, d, d) if kind in (_kernel.FULL, _kernel.TIED) else (k, d)
+
+    def raw(self, components: _kernel.Components) -> Vector:
+        """N, N m and N (S + m m'), with the means m seen from the origin."""
+        state = components.state()
+        k, d = self._shape[:2]
+        weight = np.frombuffer(state["weight"])
+        mean = np.frombuffer(state["center"]).reshape(k, d) - self._origin
+        scatter = np.frombuffer(state["scatter"]).reshape(self._shape)
+        if len(self._shape) == 3:
+            lower = np.tril(scatter)
+            scatter = lower + np.tril(lower, -1).transpose(0, 2, 1)
+            square = scatter + mean[:, :, None] * mean[:, None, :]
+        else:
+            square = scatter + mean**2
+        return np.concatenate(
+            [weight, (weight[:, None] * mean).ravel(), (square.T * weight).T.ravel()]
+        )
+
+    def load(self, s: Vector) -> _kernel.Components | None:
+        """Components with these statistics; None if no data can have them."""
+        k, d = self._shape[:2]
+        weight = s[:k]
+        if not (weight > 0.0).all():
+            return None
+        mean = s[k : k + k * d].reshape(k, d) / weight[:, None]
+        square = (s[k + k * d :].reshape(self._shape).T / weight).T
+        if len(self._shape) == 3:
+            scatter = square - mean[:, :, None] * mean[:, None, :]
+            least = np.linalg.eigvalsh(scatter).min()
+        else:
+            scatter = square - mean**2
+            least = scatter.min()
+        if not least >= 0.0:
+            return None
+        self._components.load(
+            flat(weight / weight.sum()), flat(mean + self._origin), flat(scatter), self._n
+        )
+        return self._components
+
+    def __call__(self, s: Vector, rows: NDArray[np.float64]) -> Vector | None:
+        """Mean statistics of the rows under the parameters of s."""
+        components = self.load(s)
+        if components is None:
+            return None
+        components.clear()
+        components.accumulate(view(rows), len(rows))
+        return self.raw(components)
+
+    def steps(self, s: Vector, rows: NDArray[np.float64], shift: Vector) -> Vector:
+        """Shifted steps from s on, as long as they lead to statistics that data can have."""
+        for _ in range(STEPS):
+            image = self(s, rows)
+            if image is None or self.load(image + shift) is None:
+                break
+            s = image + shift
+        return s
+
+
+def polish(
+    average: _kernel.Components,
+    reported: _kernel.Components,
+    few: NDArray[np.float64],
+    n_points: int,
+    every: NDArray[np.float64] | None = None,
+) -> None:
+    """Bring the reported statistics to rest.
+
+    Parameters
+    ----------
+    average, reported
+        Of a stream: where it has been, and what the points said there. The polished statistics are
+        left in ``reported``.
+    few
+        Points kept, shape (n, D).
+    n_points
+        Learnt by the stream.
+    every
+        All points, for one exact EM step in between.
+
+    Notes
+    -----
+    O(K D^2) for each of ten times the points kept, twice that and one pass with ``every``.
+    """
+    m = EMMap(_kernel.components_from_state(reported.state()), np.nanmean(few, axis=0), n_points)
+    s = m.raw(reported)
+    image = m(m.raw(average), few)
+    if image is not None:
+        s = m.steps(s, few, s - image)
+    if every is not None:
+        exact, image = m(s, every), m(s, few)
+        if exact is not None and image is not None:
+            s = m.steps(exact, few, exact - image)
+    final = m.load(s)
+    if final is not None:
+        reported.take_from(final)

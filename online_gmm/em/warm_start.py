@@ -1,0 +1,401 @@
+"""The first fit: several short EM runs, and the best penalised likelihood wins."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.state import doubles, instance
+from online_gmm.em import batch
+from online_gmm.em.mixture import GaussianMixture, from_kernel, n_parameters, to_kernel
+from online_gmm.em.prior import Prior
+
+FIRM = 0.1
+"""Pseudo-points of the prior under which starts are compared.
+
+Under a weak prior a component that shrinks onto a few repeated values has the better likelihood;
+under this one it has not (see `examples/first_series.py`). The winner is then fitted under the
+prior asked for.
+"""
+SHORT = 20, 1e-4
+"""The most EM steps of a run before the starts are compared, and the least gain (nats a point)."""
+LONG = 200, 1e-10
+"""The same for the winner."""
+AGAIN = 20, 1e-5
+"""The same where something was known already, which the stream goes on to refine."""
+COMPARED = 200, 1e-6
+"""The same before numbers of components are compared."""
+WORTH = 4.0
+"""Nats by which each component more must raise the criterion."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One start that was tried: how it was made, and how likely it became in a short EM run.
+
+    ``penalised`` is the mean penalised log-likelihood in nats a point, under the firm prior.
+    """
+
+    method: str
+    penalised: float
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """How a number of components was judged, in nats over all rows; the higher, the better.
+
+    ``bic`` is the log-likelihood under the firm prior less half the free parameters times log n
+    (Schwarz 1978), ``icl`` that less the entropy of the responsibilities (Biernacki, Celeux &
+    Govaert 2000).
+    """
+
+    n_components: int
+    log_likelihood: float
+    bic: float
+    icl: float
+
+
+@dataclass(frozen=True, eq=False)
+class WarmStart:
+    """The start that was chosen.
+
+    Parameters
+    ----------
+    mixture
+        The parameters, components in their final order.
+    prior
+        The prior, scaled to the data; it stays with the learner.
+    n_points
+        Rows it was fitted to.
+    method
+        ``k-means++`` or ``random``; ``current`` if what was known before has won.
+    log_likelihood
+        Mean over those rows, in nats.
+    candidates
+        All starts tried, in order.
+    criteria
+        Every number of components tried, in order; empty if the number was given.
+    """
+
+    mixture: GaussianMixture
+    prior: Prior
+    n_points: int
+    method: str
+    log_likelihood: float
+    candidates: tuple[Candidate, ...]
+    criteria: tuple[Criterion, ...] = ()
+
+    def state(self) -> dict[str, Any]:
+        """All of it but the names of the features, as plain values."""
+        mixture, prior = self.mixture, self.prior
+        return {
+            "weights": mixture.weights.tobytes(),
+            "means": mixture.means.tobytes(),
+            "covariances": mixture.covariances.tobytes(),
+            "strength": float(prior.strength),
+            "variances": prior.variances.tobytes(),
+            "scale_known": bool(prior.scale_known),
+            "n_points": self.n_points,
+            "method": self.method,
+            "log_likelihood": float(self.log_likelihood),
+            "candidates": [c.method for c in self.candidates],
+            "penalised": np.array([c.penalised for c in self.candidates]).tobytes(),
+            "criteria": [
+                [c.n_components, float(c.log_likelihood), float(c.bic), float(c.icl)]
+                for c in self.criteria
+            ],
+        }
+
+
+def start_from_state(state: dict[str, Any], features: tuple[Hashable, ...]) -> WarmStart:
+    d = len(features)
+    weights = doubles(state["weights"], (-1,), "weights")
+    means = doubles(state["means"], (len(weights), d), "means")
+    covariances = doubles(state["covariances"], (len(weights), d, d), "covariances")
+    if not (len(weights) and d and (weights >= 0.0).all() and weights.any()):
+        raise ValueError("weights are not those of a mixture")
+    variances = doubles(state["variances"], (d,), "variances")
+    if not (variances > 0.0).all():
+        raise ValueError("variances are not above 0")
+    return WarmStart(
+        GaussianMixture(weights, means, covariances, features),
+        Prior(
+            _kernel.real(state["strength"], "strength"),
+            variances,
+            instance(state["scale_known"], bool, "scale_known"),
+        ),
+        _kernel.whole(state["n_points"], "n_points", 1),
+        instance(state["method"], str, "method"),
+        instance(state["log_likelihood"], float, "log_likelihood"),
+        tuple(
+            Candidate(instance(method, str, "method"), penalised)
+            for method, penalised in zip(
+                state["candidates"],
+                np.frombuffer(instance(state["penalised"], bytes, "penalised")).tolist(),
+                strict=True,
+            )
+        ),
+        tuple(
+            Criterion(
+                _kernel.whole(k, "n_components", 1),
+                *(instance(value, float, "a criterion") for value in (log_likelihood, bic, icl)),
+            )
+            for k, log_likelihood, bic, icl in state["criteria"]
+        ),
+    )
+
+
+def warm_start(
+    X: NDArray[np.float64],
+    n_components: int | Literal["auto"],
+    features: tuple[Hashable, ...],
+    covariance_type: str = "full",
+    prior_strength: float = 1e-3,
+    n_starts: int = 12,
+    order_by: Hashable | None = None,
+    seed: int | None = None,
+    current: GaussianMixture | None = None,
+    max_components: int = 8,
+) -> WarmStart:
+    """Fit a mixture to points: the first of a stream, or those kept of it later.
+
+    Half of the starts are k-means++ followed by k-means, half are random points with the data's
+    variance around each: k-means is misled by long shapes, random points by unequal sizes.
+
+    Parameters
+    ----------
+    X
+        Rows, shape (n, D), NaN for what is missing, at least one row.
+    n_components
+        K. More components than distinct rows are allowed; those left over share a row. ``auto``
+        chooses, see `judge`; the start is then that of the K chosen.
+    features
+        The names of the D features.
+    covariance_type, prior_strength, n_starts, order_by, seed
+        As of `OnlineGMM`.
+    current
+        What is known already: one more start, whose numbers the components keep.
+    max_components
+        The most that ``auto`` tries.
+
+    Notes
+    -----
+    O(n_starts * 20 * n K D^2), then at most 200 steps of O(n K D^2); ``auto`` costs that again for
+    each number tried.
+    """
+    criteria: tuple[Criterion, ...] = ()
+    if n_components == "auto":
+        criteria = judge(
+            X, max_components, features, covariance_type, prior_strength, n_starts, seed
+        )
+        n_components = chosen(criteria)
+    rng = np.random.default_rng(seed)
+    prior = Prior.of(X, n_components, prior_strength)
+    firm = prior.with_strength(max(FIRM, prior_strength))
+    candidates, runs = _runs(
+        X, n_components, firm, features, covariance_type, n_starts, rng, current
+    )
+    best = max(range(len(runs)), key=lambda i: candidates[i].penalised)
+    final = batch.BatchEM(runs[best].mixture, prior, covariance_type)
+    final.climb(X, *(LONG if current is None else AGAIN))
+    mixture = final.mixture
+    order = in_order(mixture, order_by) if current is None else mixture.order_like(current)
+    return WarmStart(
+        mixture.reordered(order),
+        prior,
+        len(X),
+        candidates[best].method,
+        final.log_likelihood,
+        candidates,
+        criteria,
+    )
+
+
+def judge(
+    X: NDArray[np.float64],
+    max_components: int,
+    features: tuple[Hashable, ...],
+    covariance_type: str = "full",
+    prior_strength: float = 1e-3,
+    n_starts: int = 12,
+    seed: int | None = None,
+) -> tuple[Criterion, ...]:
+    """How well 1, 2, ... components fit, by the integrated completed likelihood.
+
+    All numbers are tried: of six regimes in a row two components may make less than one.
+
+    The integrated completed likelihood (ICL) [1]_ is BIC [2]_ less the entropy of the
+    responsibilities. BIC finds the number of Gaussians that make up a density [3]_, and needs
+    several for a regime that is not Gaussian; ICL asks that components can be told apart.
+
+    All numbers are compared under one prior, the firm one of ``max_components``: a prior that
+    tightens as components are added would reward more of them. Values that occur several times,
+    as in rounded data, are spread over the room they have.
+
+    Parameters
+    ----------
+    X, features, covariance_type, prior_strength, n_starts, seed
+        As of `warm_start`.
+    max_components
+        The most components tried; never more than there are distinct rows.
+
+    References
+    ----------
+    .. [1] Biernacki, C., Celeux, G. & Govaert, G. (2000). Assessing a mixture model for clustering
+           with the integrated completed likelihood. IEEE Transactions on Pattern Analysis and
+           Machine Intelligence 22(7), 719-725.
+    .. [2] Schwarz, G. (1978). Estimating the dimension of a model. Annals of Statistics 6(2),
+           461-464.
+    .. [3] Keribin, C. (2000). Consistent estimation of the order of mixture models. Sankhya A
+           62(1), 49-66.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from online_gmm.em.warm_start import chosen, judge
+    >>> rng = np.random.default_rng(1)
+    >>> X = rng.normal(np.repeat([0.0, 8.0], 100), 1.0)[:, None]
+    >>> criteria = judge(X, 8, ("level",), seed=1)
+    >>> [c.n_components for c in criteria], chosen(criteria)
+    ([1, 2, 3, 4, 5, 6, 7, 8], 2)
+    """
+    rng = np.random.default_rng(seed)
+    from scipy.special import entr
+
+    # a constant says nothing of the number, and would put a price on it
+    varies = np.nanmax(X, axis=0) > np.nanmin(X, axis=0)
+    if varies.any():
+        X, features = X[:, varies], tuple(itertools.compress(features, varies))
+        X = X[~np.isnan(X).all(axis=1)]
+    firm = Prior.of(X, max_components, max(FIRM, prior_strength))
+    bound = min(max_components, len(np.unique(X, axis=0)))
+    rows = _spread(X, max_components, rng)
+    criteria: list[Criterion] = []
+    for k in range(1, bound + 1):
+        _, runs = _runs(rows, k, firm, features, covariance_type, n_starts, rng)
+        best = max(runs, key=lambda em: em.penalised)
+        em = batch.BatchEM(best.mixture, firm, covariance_type)
+        em.climb(rows, *COMPARED)
+        log_likelihood = em.log_likelihood * len(rows)
+        free = n_parameters(k, rows.shape[1], covariance_type)
+        bic = log_likelihood - free / 2 * np.log(len(rows))
+        entropy = entr(em.mixture.predict_proba(rows)).sum()
+        criteria.append(Criterion(k, log_likelihood, float(bic), float(bic - entropy)))
+    return tuple(criteria)
+
+
+def chosen(criteria: Sequence[Criterion]) -> int:
+    """The number of components with the best ICL, when each has its price."""
+    best = criteria[0]
+    for more in criteria[1:]:
+        if more.icl >= best.icl + WORTH * (more.n_components - best.n_components):
+            best = more
+    return best.n_components
+
+
+def _spread(
+    X: NDArray[np.float64], max_components: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Equal values, evenly over the room to their neighbours, but no more than is usual.
+
+    No more values than components are levels, not rounded values, and stay.
+    """
+    result = X.copy()
+    for column in result.T:
+        seen = ~np.isnan(column)
+        values, place, count = np.unique(column[seen], return_inverse=True, return_counts=True)
+        if len(values) <= max(max_components, 2):
+            continue
+        gap = np.diff(values)
+        room = np.minimum(np.append(gap, np.inf), np.insert(gap, 0, np.inf))
+        room = np.minimum(room, np.median(gap))
+        order = np.lexsort((rng.random(len(place)), place))
+        rank = np.empty(len(place))
+        rank[order] = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
+        column[seen] += ((rank + 0.5) / count[place] - 0.5) * room[place]
+    return result
+
+
+def _runs(
+    X: NDArray[np.float64],
+    k: int,
+    firm: Prior,
+    features: tuple[Hashable, ...],
+    covariance_type: str,
+    n_starts: int,
+    rng: np.random.Generator,
+    current: GaussianMixture | None = None,
+) -> tuple[tuple[Candidate, ...], list[batch.BatchEM]]:
+    """A short run from each start."""
+    filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
+    starts: list[tuple[str, GaussianMixture]] = [] if current is None else [("current", current)]
+    for i in range(n_starts):
+        name, make = [("k-means++", _k_means_start), ("random", _random_start)][i % 2]
+        starts.append((name, make(filled, k, firm, features, rng)))
+    runs = []
+    for _, start in starts:
+        em = batch.BatchEM(start, firm, covariance_type)
+        em.climb(X, *SHORT)
+        runs.append(em)
+    candidates = tuple(
+        Candidate(name, em.penalised) for (name, _), em in zip(starts, runs, strict=True)
+    )
+    return candidates, runs
+
+
+def in_order(mixture: GaussianMixture, order_by: Hashable | None) -> NDArray[np.intp]:
+    """By the mean of the first feature, or of the one asked for; ties by the others in turn."""
+    first = 0 if order_by is None else mixture.features.index(order_by)
+    columns = [first, *(j for j in range(mixture.n_features) if j != first)]
+    return np.lexsort(mixture.means.T[columns[::-1]])
+
+
+def _random_start(
+    X: NDArray[np.float64],
+    k: int,
+    prior: Prior,
+    features: tuple[Hashable, ...],
+    rng: np.random.Generator,
+) -> GaussianMixture:
+    rows = rng.choice(len(X), size=k, replace=len(X) < k)
+    covariances = np.repeat(np.diag(prior.variances)[None], k, axis=0)
+    return GaussianMixture(np.full(k, 1 / k), X[rows], covariances, features)
+
+
+def _k_means_start(
+    X: NDArray[np.float64],
+    k: int,
+    prior: Prior,
+    features: tuple[Hashable, ...],
+    rng: np.random.Generator,
+) -> GaussianMixture:
+    """The M-step of the hard assignment that k-means makes of standardised features."""
+    sd = X.std(axis=0)
+    scaled = (X - X[0]) / np.where(sd > 0.0, sd, 1.0)
+    distinct, labels = np.unique(scaled, axis=0, return_inverse=True)
+    if len(distinct) > k:
+        # takes longer to import than this package
+        from scipy.cluster.vq import ClusterError, kmeans2
+
+        try:
+            _, labels = kmeans2(scaled, k, minit="++", missing="raise", rng=rng)
+        except ClusterError:  # k-means has emptied a cluster
+            return _random_start(X, k, prior, features, rng)
+    weights = np.bincount(labels.ravel(), minlength=k).astype(np.float64)
+    means = X[rng.choice(len(X), size=k)]
+    covariances = np.repeat(np.diag(prior.variances)[None], k, axis=0)
+    for j in range(k):
+        if weights[j] > 0:
+            rows = X[labels.ravel() == j]
+            means[j] = rows.mean(axis=0)
+            covariances[j] = (rows - means[j]).T @ (rows - means[j]) / len(rows)
+        else:
+            weights[j] = 0.5
+    start = GaussianMixture(weights / weights.sum(), means, covariances, features)
+    return from_kernel(to_kernel(start, "full", prior.strength, prior.variances, len(X)), features)

@@ -1,0 +1,741 @@
+"""OnlineGMM: a Gaussian mixture that learns a point at a time."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.frames import Table, flat, view
+from online_gmm.data.state import writable
+from online_gmm.em.mixture import (
+    GaussianMixture,
+    from_kernel,
+    n_parameters,
+    posterior,
+    to_kernel,
+)
+from online_gmm.em.polish import polish
+from online_gmm.em.step_size import StepSize
+from online_gmm.em.warm_start import WarmStart, warm_start
+from online_gmm.learners.base import Assignment
+from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond, distances_beyond
+from online_gmm.learners.recycle import (
+    STRAY,
+    ComponentEvent,
+    Roster,
+    roster_from_state,
+    settled_roster,
+)
+
+REFIT_STARTS = 2
+"""New starts tried when the points kept are fitted again."""
+CHANCE = 1e-4
+"""How unlikely the stream's fit must be, beside one of a few points, to be given up for it."""
+REVIEW_EVERY = 64
+"""Points between two looks at the components, if they are recycled."""
+STRAYS_KEPT = 64
+"""The last badly explained points, of which components are born."""
+NEVER = 2**62
+
+
+@writable
+class OnlineGMM(EMLearner):
+    """Gaussian mixture learnt by incremental EM.
+
+    The first ``warm_up`` points are kept and fitted by batch EM. From then on each point moves the
+    sufficient statistics by a step, and the parameters are read out of their running average
+    [1]_ [2]_, which comes as close to the truth as batch EM on all the points seen.
+
+    Parameters
+    ----------
+    n_components
+        K, the number of components, or ``auto`` to choose it in the warm start by penalised
+        likelihood; see `online_gmm.em.warm_start.judge`. It then stays (``start.criteria`` shows
+        how the numbers tried were judged).
+    max_components
+        The most that ``auto`` tries.
+    covariance_type
+        ``full`` (each its own covariance matrix), ``tied`` (one for all), ``diag`` (variances per
+        feature) or ``spherical`` (one variance per component).
+    warm_up
+        Points fitted together at the start. They should show every regime, several times if regimes
+        last.
+    step_size
+        How fast new points replace old ones: `PowerDecay` (0.7 by default), `Constant` or
+        `HalfLife`.
+    average
+        Whether to report the average of the iterates rather than the last one. The average is
+        more precise on a stream that does not change, the last iterate follows one that does.
+        By default this depends on the step size: not if it follows, or weighs all points alike.
+    prior
+        Pseudo-points with the variance of the data that each component is born with; keeps
+        components from collapsing. See `Prior`.
+    gate
+        Tail probability beyond which a point is an outlier to a component. A point that is
+        one to all of them is counted, and learnt with a step that fades with its distance. 0
+        switches the gate off.
+    capacity
+        Points of the stream that are kept, evenly thinned, and fitted again by batch EM each time
+        the stream has doubled: the start grows from the first ``warm_up`` points to so many, and a
+        regime that came later is not missed. 0 keeps none, as do step sizes that follow.
+    recycle
+        Whether to retire components that have lost their support, merge two that have become one,
+        and give their places to points that none explains. Each of these is an event; numbers are
+        not used again. Off by default, because labels then may be any number.
+    n_starts
+        EM starts tried in the warm start; half are k-means++, half random.
+    features
+        The names of the features, in order. By default all that the warm start has seen, sorted.
+        Others that come later are ignored and counted.
+    order_by
+        Components are numbered by their mean of this feature; of the first by default.
+    time
+        The key of a point that holds its time, in seconds or as a datetime; it is kept out of the
+        mixture. Outside of pipelines, `learn_one` takes it as an argument too.
+    late
+        What to do with a point whose time is not after the last one's: ``raise`` an error, ``skip``
+        it (and count it) or ``learn`` it all the same.
+    seed
+        Makes the warm start repeatable; nothing after it is random.
+
+    Attributes
+    ----------
+    start
+        The `WarmStart` that was chosen, None before.
+    n_points
+        Points learnt, those of the warm start included.
+    n_outliers
+        Points since the warm start that were gated.
+    n_empty
+        Points in which no known feature had a value; nothing is learnt from them.
+    events
+        The `ComponentEvent` s so far, if components are recycled.
+    n_late
+        Points skipped because their time was not after the last one's.
+    n_unknown
+        Values ignored because their feature is not known.
+
+    Notes
+    -----
+    A missing feature (absent, None or NaN) is marginalised out of the E-step and replaced by its
+    conditional moments in the M-step [3]_. An infinite value, one beyond 1e150 in magnitude or one
+    that is no real number raises an error, and the model is as it was.
+
+    Cost per point: O(K D^2) for ``full``, O(K D) for ``diag``; ``tied`` adds O(D^3). Memory: O(K
+    D^2), and the warm-up points until it is complete.
+
+    References
+    ----------
+    .. [1] Cappe, O. & Moulines, E. (2009). On-line expectation-maximization algorithm for latent
+           data models. Journal of the Royal Statistical Society B 71(3), 593-613.
+    .. [2] Polyak, B. T. & Juditsky, A. B. (1992). Acceleration of stochastic approximation by
+           averaging. SIAM Journal on Control and Optimization 30(4), 838-855.
+    .. [3] Ghahramani, Z. & Jordan, M. I. (1994). Supervised learning from incomplete data via an
+           EM approach. Advances in Neural Information Processing Systems 6.
+
+    Examples
+    --------
+    >>> import random
+    >>> from online_gmm import OnlineGMM
+    >>> rng = random.Random(1)
+    >>> model = OnlineGMM(n_components=2, warm_up=100, seed=1)
+    >>> for _ in range(2000):
+    ...     level = rng.choice([10.0, 20.0])
+    ...     model.learn_one({"level": rng.gauss(level, 1.0)})
+    >>> model.predict_one({"level": 9.5}), model.predict_one({"level": 21.0})
+    (0, 1)
+    >>> model.mixture.means.round(0)
+    array([[10.],
+           [20.]])
+    """
+
+    def __init__(
+        self,
+        n_components: int | Literal["auto"] = 3,
+        *,
+        max_components: int = 8,
+        covariance_type: str = "full",
+        warm_up: int = 200,
+        step_size: StepSize | None = None,
+        average: bool | None = None,
+        prior: float = 1e-3,
+        gate: float = 1e-12,
+        capacity: int = 1600,
+        recycle: bool = False,
+        n_starts: int = 12,
+        features: Sequence[Hashable] | None = None,
+        order_by: Hashable | None = None,
+        time: Hashable | None = None,
+        late: str = "raise",
+        seed: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.max_components = max_components
+        self.covariance_type = covariance_type
+        self.warm_up = warm_up
+        self.step_size = step_size
+        self.average = average
+        self.prior = prior
+        self.gate = gate
+        self.capacity = capacity
+        self.recycle = recycle
+        self.n_starts = n_starts
+        self.features = features
+        self.order_by = order_by
+        self.time = time
+        self.late = late
+        self.seed = seed
+
+        self._prepare()
+        self._numbered = recycle
+        self._roster = self._new_roster()
+        self._refit_at = NEVER
+
+    @classmethod
+    def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        yield {"n_components": 3, "warm_up": 20, "seed": 1}
+        yield {"n_components": 2, "warm_up": 50, "covariance_type": "diag", "seed": 2}
+        yield {"n_components": 2, "warm_up": 30, "covariance_type": "tied", "seed": 3}
+        yield {"n_components": 4, "warm_up": 30, "covariance_type": "spherical", "seed": 4}
+        yield {"n_components": 1, "warm_up": 1, "average": False, "seed": 5}
+        yield {"n_components": "auto", "max_components": 4, "warm_up": 40, "seed": 6}
+
+    def _new_roster(self) -> Roster:
+        return Roster(self._k) if self.recycle else settled_roster(self._k)
+
+    # -- learning -------------------------------------------------------------------------------
+
+    def merge(self, other: OnlineGMM) -> OnlineGMM:
+        """Take in what another model of the same settings has learnt from other points.
+
+        Both are polished, and statistics added in proportion to the points behind them, which is
+        associative and commutative but for rounding. Components keep this model's numbers; unless
+        both went on from the same start, the other's are matched to them by assignment on
+        Bhattacharyya distance. The other model is unchanged. O(K^3 + K^2 D^3).
+
+        Returns
+        -------
+        OnlineGMM
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If the two differ in their settings or features, have chosen different numbers of
+            components, or components have been recycled.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from online_gmm import OnlineGMM
+        >>> rng = np.random.default_rng(1)
+        >>> X = rng.normal(rng.choice([0.0, 9.0], size=4000), 1.0)
+        >>> shards = [OnlineGMM(2, seed=1), OnlineGMM(2, seed=2)]
+        >>> for shard, rows in zip(shards, np.split(X, 2)):
+        ...     shard.learn_many(rows)
+        >>> both = shards[0].merge(shards[1])
+        >>> both.n_points, both.mixture.means.ravel().round(1)
+        (4000, array([-0.,  9.]))
+        """
+        mine, theirs = ({**m._get_params(), "seed": None} for m in (self, other))
+        for name, value in mine.items():
+            if theirs[name] != value:
+                raise ValueError(
+                    f"models that differ in {name} cannot be merged: {value!r} and {theirs[name]!r}"
+                )
+        if self.events or other.events:
+            raise ValueError(
+                "models whose components have come and gone cannot be merged: "
+                "there is no telling which is which"
+            )
+        if other._stream is None:
+            self._take(other._buffer, other._last)
+        elif self._stream is None:
+            kept = self._buffer
+            self._refit_at = other._refit_at
+            self._let_go()
+            self._names, self._start = other._names, other._start
+            self._roster = self._new_roster()
+            self._stream = copy.deepcopy(other._stream)
+            self._take(kept, self._last)
+        else:
+            if self._names != other._names:
+                raise ValueError(
+                    f"models that know different features cannot be merged: "
+                    f"{', '.join(map(repr, self._names))} and "
+                    f"{', '.join(map(repr, other._names))}"
+                )
+            if self._k != other._k:
+                raise ValueError(
+                    f"models that have chosen {self._k} and {other._k} components cannot be "
+                    "merged; set n_components"
+                )
+            start, its_start = self.start, other.start
+            assert start is not None
+            assert its_start is not None
+            stream = copy.deepcopy(other._stream)
+            if self._keeps_points:
+                # what is random averages out over shards, what they have in common does not
+                self._polish(self._stream, start)
+                self._polish(stream, its_start)
+            if self._start != other._start:
+                stream.reorder(other.mixture.order_like(self.mixture).tolist())
+            points, stride = self._pool(self._stream, stream)
+            self._stream.merge(stream)
+            self._stream.hold(points, stride)
+            while self._refit_at <= self._stream.n_points:
+                self._refit_at *= 2
+            self._wait()
+        self._n_empty += other._n_empty
+        self.n_late += other.n_late
+        self.n_unknown += other.n_unknown
+        return self
+
+    def _pool(self, *streams: _kernel.Stream) -> tuple[bytes, int]:
+        """The points that streams have kept, thinned alike, and the stride that leaves."""
+        stride = max(stream.stride_kept for stream in streams)
+        rows = np.vstack(
+            [
+                np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))[
+                    stride // stream.stride_kept - 1 :: stride // stream.stride_kept
+                ]
+                for stream in streams
+            ]
+        )
+        while len(rows) > self.capacity - self.capacity % 2 and self._keeps_points:
+            rows, stride = rows[1::2], 2 * stride
+        return rows.tobytes(), stride
+
+    def _begin(
+        self,
+        rows: NDArray[np.float64],
+        names: tuple[Hashable, ...],
+        times: NDArray[np.float64],
+    ) -> None:
+        start = warm_start(
+            rows,
+            self.n_components,
+            names,
+            self.covariance_type,
+            self.prior,
+            self.n_starts,
+            self.order_by,
+            self.seed,
+            max_components=self.max_components,
+        )
+        self._names = names
+        self._started_by(start)
+        self._roster = self._new_roster()
+        self._stream = _kernel.Stream(
+            self._statistics(start, rows),
+            self._averages,
+            AVERAGE_EVERY,
+            self._schedule,
+            self._last,
+            flat(self._gates(start.prior, len(names))),
+            self.capacity - self.capacity % 2 if self._keeps_points else 0,
+        )
+        self._stream.keep_many(flat(rows), len(rows))
+        if self.recycle:
+            self._stream.watch(STRAYS_KEPT, flat(distances_beyond(STRAY, len(names))))
+        self._refit_at = 2 * len(rows)
+        self._wait()
+
+    def _attend(self) -> None:
+        """Do what is due."""
+        stream = self._stream
+        assert stream is not None
+        if self.recycle:
+            self._roster.review(stream)
+        if self._keeps_points and stream.n_points >= self._refit_at:
+            # while a place is free there is no telling which component is which
+            if None not in self._roster.numbers:
+                self._refit()
+            self._refit_at = 2 * stream.n_points
+        self._wait()
+
+    def _wait(self) -> None:
+        """Let the stream learn without a break until something is due."""
+        stream = self._stream
+        assert stream is not None
+        stream.put_off(
+            min(
+                self._refit_at if self._keeps_points else NEVER,
+                stream.n_points + REVIEW_EVERY if self.recycle else NEVER,
+            )
+        )
+
+    def _refit(self) -> None:
+        """Fit the points kept again, and go on from there if that is better.
+
+        While they are all the points there were, batch EM on them is better than what the stream
+        made of them. Later they are few, and must be more likely under their fit than chance
+        allows (likelihood ratio test): that happens when the stream has missed a regime.
+        """
+        stream, start = self._stream, self.start
+        assert stream is not None
+        assert start is not None
+        known = self.mixture
+        rows = self._kept(stream, start)
+        fitted = warm_start(
+            rows,
+            self._k,
+            self._names,
+            self.covariance_type,
+            self.prior,
+            REFIT_STARTS,
+            seed=None if self.seed is None else self.seed + stream.n_points,
+            current=known,
+        )
+        if stream.stride_kept > 1:
+            log_density = posterior(stream, rows)[1]
+            gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
+            free = n_parameters(self._k, len(self._names), self.covariance_type)
+            from scipy.special import chdtrc
+
+            if chdtrc(free, gain) > CHANCE:
+                return
+        self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
+        components = self._statistics(fitted, rows)
+        components.stand_for(float(stream.n_points))
+        stream.restart(components, flat(self._gates(fitted.prior, len(self._names))))
+
+    def _kept(self, stream: _kernel.Stream, start: WarmStart) -> NDArray[np.float64]:
+        """The points kept, without outliers if these are few."""
+        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+        strange = self._outlying(posterior(stream, rows)[2], rows, start.prior)
+        return rows[~strange] if strange.mean() < FEW else rows
+
+    def polish(self, X: Any = None) -> OnlineGMM:
+        """Bring what is reported closer to where batch EM would be.
+
+        A stream learns each point under the parameters of that moment, and what it reports trails
+        behind where EM would come to rest on all points. The points it has kept show the way: see
+        `online_gmm.em.polish`.
+
+        Parameters
+        ----------
+        X
+            All points learnt, once more, as a frame or an array: one exact EM step on them, between
+            steps on the points kept. Without it, only the latter.
+
+        Returns
+        -------
+        OnlineGMM
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If the model has not started, keeps no points (``capacity=0``, or a step size that
+            follows), or the place of a retired component is free.
+        """
+        stream, start = self._stream, self.start
+        if stream is None or start is None:
+            raise ValueError("nothing is learnt yet, so there is nothing to polish")
+        if not self._keeps_points:
+            raise ValueError(
+                "polishing needs the points that a model keeps: capacity above 1, and a step size "
+                "that does not follow"
+            )
+        if None in self._roster.numbers:
+            raise ValueError(
+                "a component has been retired and its place is free; polish when one is born there"
+            )
+        self._polish(stream, start, None if X is None else self._table(X).select(self._names))
+        return self
+
+    def _polish(
+        self, stream: _kernel.Stream, start: WarmStart, every: NDArray[np.float64] | None = None
+    ) -> None:
+        reported = stream.components
+        kept = self._kept(stream, start)
+        polish(stream.average_components, reported, kept, stream.n_points, every)
+        gates = flat(self._gates(start.prior, len(self._names)))
+        stream.restart(_kernel.components_from_state(reported.state()), gates)
+
+    def _statistics(self, start: WarmStart, rows: NDArray[np.float64]) -> _kernel.Components:
+        """The statistics behind the warm start."""
+        components = to_kernel(
+            start.mixture, self.covariance_type, self.prior, start.prior.variances, points=0.0
+        )
+        components.clear()
+        components.accumulate(flat(rows), len(rows))
+        components.maximise()
+        return components
+
+    def assign_then_learn_many(self, X: Any) -> Any:
+        """Label each row, learn it, and go on to the next: `assign_one`, then `learn_one`.
+
+        What is said of a row is known from those before it (Dawid 1984 calls this prequential), and
+        the model is as after `learn_many`. Rows of the warm start get the answer of a model that
+        has not started. Late rows that are skipped are labelled all the same.
+
+        Parameters
+        ----------
+        X
+            Rows, as a frame or an array of shape (n, D).
+
+        Returns
+        -------
+        frame or numpy.ndarray
+            What `assign_many` returns: label, probability, log density (nats) and outlier flag. A
+            frame like the one that came in with these columns, or an array of shape (n, 4).
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of `learn_many`; then no row is learnt.
+
+        Notes
+        -----
+        Cost per row: two E-steps and the learning, O(K D^2).
+
+        References
+        ----------
+        Dawid, A. P. (1984). Statistical theory: the prequential approach. Journal of the Royal
+        Statistical Society A 147(2), 278-292.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from online_gmm import OnlineGMM
+        >>> rng = np.random.default_rng(1)
+        >>> X = rng.normal(rng.choice([0.0, 9.0], size=1000), 1.0)
+        >>> model, ahead = OnlineGMM(2, warm_up=100, seed=1), OnlineGMM(2, warm_up=100, seed=1)
+        >>> told = model.assign_then_learn_many(X)
+        >>> for x in X[:999]:
+        ...     ahead.learn_one({0: x})
+        >>> bool((told[999] == ahead.assign_one({0: X[999]})).all()), model.n_points
+        (True, 1000)
+        """
+        table = self._table(X)
+        keep = self._in_time(table)
+        n = len(table)
+        told = {
+            "label": np.zeros(n, dtype=np.int64),
+            "probability": np.full(n, 1.0 / self._k),
+            "log_density": np.full(n, np.nan),
+            "outlier": np.zeros(n, dtype=bool),
+        }
+        done = 0
+        while self._stream is None and done < n:
+            if keep is None or keep[done]:
+                at = math.nan if table.times is None else float(table.times[done])
+                self._keep(dict(zip(table.names, table.values[done].tolist(), strict=True)), at)
+            done += 1
+        if self._stream is not None and done < n:
+            rows = table.select(self._names)
+            learnt = n - done if keep is None else int(np.count_nonzero(keep[done:]))
+            self.n_unknown += learnt * len(set(table.names) - set(self._names))
+            late = [] if keep is None else (np.flatnonzero(~keep[done:]) + done).tolist()
+            values, times = view(rows), None if table.times is None else view(table.times)
+            for i in [*late, n]:
+                self._assign_then_learn(values, done, i, times, told)
+                if i < n:
+                    x = dict(zip(self._names, rows[i].tolist(), strict=True))
+                    for column, value in zip(told.values(), self.assign_one(x), strict=True):
+                        column[i] = value
+                done = i + 1
+        return table.frame(told)
+
+    def _assign_then_learn(
+        self,
+        rows: memoryview,
+        done: int,
+        end: int,
+        times: memoryview | None,
+        told: dict[str, NDArray[Any]],
+    ) -> None:
+        """Rows from done on, none of them late."""
+        stream = self._stream
+        assert stream is not None
+        answers = [view(told[name]) for name in ("label", "probability", "log_density")]
+        answers.append(view(told["outlier"].view(np.uint8)))
+        while done < end:
+            stop = stream.label_and_learn(rows, done, end, times, *answers)
+            if self.recycle:
+                told["label"][done:stop] = self._numbers[told["label"][done:stop]]
+            done = stop
+            if stream.is_due:
+                self._attend()
+
+    # -- as bytes ------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "roster": self._roster.state(), "refit_at": self._refit_at}
+
+    @classmethod
+    def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
+        # the constructor takes memory for so many
+        if params["n_components"] not in ("auto", len(state["roster"]["numbers"])):
+            raise ValueError("n_components is not the number of components")
+        return super()._revived(params, state)
+
+    def _restore(self, its: dict[str, Any]) -> None:
+        super()._restore(its)
+        self._roster = roster_from_state(its["roster"], self._k)
+        self._refit_at = _kernel.whole(its["refit_at"], "refit_at", 1, NEVER)
+        if not self.recycle:
+            if self._roster.numbers != list(range(self._k)):
+                raise ValueError("components have other numbers, and are not recycled")
+            self._roster = self._new_roster()
+
+    def _streaming(self, its: dict[str, Any]) -> _kernel.Stream:
+        stream = _kernel.stream_from_state(its)
+        if tuple(its["iterate"]["shape"]) != self._shape:
+            raise ValueError("the components are not those of the parameters")
+        if its["capacity"] != (self.capacity - self.capacity % 2 if self._keeps_points else 0):
+            raise ValueError("capacity is not that of the parameters")
+        if its["room"] != (STRAYS_KEPT if self.recycle else 0):
+            raise ValueError("room is not that of the parameters")
+        if its["capacity"] and not its["buffer"]:
+            raise ValueError("there are no points kept")
+        return stream
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def _label(self, x: Mapping[Any, Any]) -> int:
+        stream = self._stream
+        if stream is None:
+            return 0
+        return self._roster.numbers[stream.label_one(x, self._names)] or 0
+
+    def predict_proba_one(self, x: Mapping[Any, Any]) -> dict[int, float]:
+        """The responsibility of every component for a point; they sum to 1.
+
+        Equal for all before the warm start is complete.
+        """
+        stream = self._stream
+        if stream is None:
+            return dict.fromkeys(range(self._k), 1.0 / self._k)
+        shares = stream.probabilities_one(x, self._names)
+        return {
+            number: share
+            for number, share in zip(self._roster.numbers, shares, strict=True)
+            if number is not None
+        }
+
+    def score_one(self, x: Mapping[Any, Any]) -> float:
+        """The log density of a point under the mixture, in nats.
+
+        That of the features observed, if some are missing. NaN before the warm start is complete.
+        """
+        stream = self._stream
+        if stream is None:
+            return math.nan
+        density: float = stream.log_density_one(x, self._names)
+        return density
+
+    def assign_one(self, x: Mapping[Any, Any]) -> Assignment:
+        """Label, probability, log density and outlier flag of a point, from one E-step."""
+        stream = self._stream
+        if stream is None:
+            return Assignment(0, 1.0 / self._k, math.nan, False)
+        label, probability, log_density, outlier = stream.assign_one(x, self._names)
+        return Assignment(self._roster.numbers[label] or 0, probability, log_density, outlier)
+
+    def predict_many(self, X: Any) -> Any:
+        """Labels of rows: a series like the frame that came in, or an array of shape (n,)."""
+        table = self._table(X)
+        labels = np.zeros(len(table), dtype=np.int64)
+        if self._stream is not None:
+            self._stream.label(view(table.select(self._names)), len(table), view(labels))
+            if self.recycle:
+                labels = self._numbers[labels]
+        return table.series(labels, "label")
+
+    def predict_proba_many(self, X: Any) -> Any:
+        """Responsibilities of rows: a frame like the one that came in, or an (n, K) array."""
+        table = self._table(X)
+        responsibilities = self._posterior(table)[0]
+        return table.frame(
+            {
+                number: share
+                for number, share in zip(self._roster.numbers, responsibilities.T, strict=True)
+                if number is not None
+            }
+        )
+
+    def score_many(self, X: Any) -> Any:
+        """Log densities of rows, in nats: a series, or an array of shape (n,)."""
+        table = self._table(X)
+        log_density = np.full(len(table), np.nan)
+        if self._stream is not None:
+            self._stream.score(view(table.select(self._names)), len(table), view(log_density))
+        return table.series(log_density, "log_density")
+
+    def assign_many(self, X: Any) -> Any:
+        """Label, probability, log density and outlier flag of rows, as `assign_one`.
+
+        A frame like the one that came in with these columns, or an array of shape (n, 4).
+        """
+        table = self._table(X)
+        responsibilities, log_density, outlier = self._posterior(table)
+        return table.frame(
+            {
+                "label": self._numbers[responsibilities.argmax(axis=1)],
+                "probability": responsibilities.max(axis=1),
+                "log_density": log_density,
+                "outlier": outlier,
+            }
+        )
+
+    @property
+    def _numbers(self) -> NDArray[np.int64]:
+        """By place; 0 where it is free."""
+        return np.array([number or 0 for number in self._roster.numbers], dtype=np.int64)
+
+    def _posterior(
+        self, table: Table
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Responsibilities, log densities, and which rows are outliers."""
+        n = len(table)
+        if self._stream is None:
+            equal = np.full((n, self._k), 1.0 / self._k)
+            return equal, np.full(n, np.nan), np.zeros(n, dtype=bool)
+        rows = table.select(self._names)
+        responsibilities, log_density, distance = posterior(self._stream, rows)
+        gates = np.frombuffer(self._stream.outlier_gates)
+        return responsibilities, log_density, beyond(gates, distance, rows)
+
+    # -- what has been learnt -------------------------------------------------------------------
+
+    @property
+    def mixture(self) -> GaussianMixture:
+        """The mixture as learnt so far, an immutable value. O(K D^3).
+
+        Raises
+        ------
+        ValueError
+            Before the warm start is complete.
+        """
+        self._require_start()
+        mixture = from_kernel(self._stream.components, self._names)
+        return mixture.reordered([p for p, n in enumerate(self._roster.numbers) if n is not None])
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The numbers of the components of `mixture`, in its order."""
+        return tuple(number for number in self._roster.numbers if number is not None)
+
+    @property
+    def events(self) -> tuple[ComponentEvent, ...]:
+        return tuple(self._roster.events)
+
+    @property
+    def centers(self) -> dict[int, dict[Hashable, float]]:
+        """The means by label and feature, as river's Silhouette reads them."""
+        if self._stream is None:
+            return {}
+        return {
+            label: dict(zip(self._names, mean, strict=True))
+            for label, mean in zip(self.labels, self.mixture.means.tolist(), strict=True)
+        }

@@ -1,0 +1,1 @@
+"""Labels become segments, changes of regime and events."""

@@ -1,0 +1,1 @@
+"""The stream compared with batch EM."""

@@ -1,0 +1,163 @@
+"""``replay live --land``: rows as they come, in batches for an engine, and nothing learnt."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from replay.cli.terminal import err, out
+from replay.engine.progress import bar_on
+from replay.engine.rows import InputError, Row, Source
+from replay.engine.stopping import signals_noted
+from replay.sinks.landing_folder import Batch, Folder
+from replay.sinks.refusals import Refusals
+from replay.views.tables import left_out
+
+MOST_ON_THE_WAY = 65_535
+"""Messages that MQTT can number."""
+AT_ONCE = 0.05
+"""Seconds after an acknowledgement in which a sender that has waited for it sends the next row."""
+DOUBT = 0.4
+"""Seconds for which a silent sender is taken to have nothing to send, once it had nothing."""
+
+
+@dataclass
+class Landing:
+    """Rows of a source, put into a folder in the order in which they come.
+
+    A batch is closed when it has ``rows`` rows, when its first row has waited for ``seconds``
+    seconds, when whoever sends the rows waits for an acknowledgement, and at the end. It is
+    acknowledged when it is on disk: what is killed in between lands again, so a row lands once or
+    more often, never not at all.
+
+    A sender that has fallen silent waits for an acknowledgement, or has nothing to send. Which it
+    was is seen after the acknowledgement; the more often it was the second, the longer it is taken
+    to be that again, so that rows that come in bursts do not make a file each.
+
+    Attributes
+    ----------
+    n_rows, n_files
+        Rows and files on disk.
+    stopped_by
+        The signal that ended it; None if the source did.
+    """
+
+    source: Source
+    folder: Folder
+    refusals: Refusals
+    rows: int
+    seconds: float
+    n_rows: int = 0
+    n_files: int = 0
+    stopped_by: int | None = None
+    _batch: Batch = field(init=False)
+    _begun: float = math.inf
+    _answered: float | None = None
+    _doubt: float = 0.0
+    _n_waited: int = 0
+    _problem: InputError | None = None
+
+    def __post_init__(self) -> None:
+        self._batch = Batch(self.source.values)
+
+    def run(self, watch: Callable[[Source], Iterable[Row | None]] = iter) -> None:
+        """Go on to the end of the source, or a signal to stop, which is heeded between two rows.
+
+        Raises
+        ------
+        InputError
+            If a batch cannot be written, or the source can go no further; what came of it before
+            is on disk.
+        """
+        with signals_noted(self):
+            for row in self._good(watch(self.source)):
+                if row is not None:
+                    self._take(row)
+                if self._is_due(is_silent := row is None):
+                    self._put()
+                    self._answered = time.monotonic() if is_silent else None
+                if self.stopped_by is not None:
+                    break
+            self._put()
+        if self._problem is not None:
+            raise self._problem
+
+    def _good(self, rows: Iterable[Row | None]) -> Iterator[Row | None]:
+        """The rows up to where the source can go no further."""
+        try:
+            yield from rows
+        except InputError as error:
+            self._problem = error
+
+    def _take(self, row: Row) -> None:
+        if not len(self._batch):
+            self._begun = time.monotonic()
+            if self._answered is not None:
+                self._learn(self._begun - self._answered < AT_ONCE)
+                self._answered = None
+        self._batch.add(row)
+
+    def _learn(self, waited: bool) -> None:
+        """Why the sender was silent: it waited for an acknowledgement, or had nothing to send."""
+        self._n_waited = self._n_waited + 1 if waited else 0
+        if not waited:
+            self._doubt = min(max(2.0 * self._doubt, DOUBT), self.seconds)
+        elif self._n_waited == 1:
+            # by chance, if rows come every second or so: look again after another time
+            self._doubt *= 0.7
+        else:
+            self._doubt = 0.0
+
+    def _is_due(self, is_silent: bool) -> bool:
+        if len(self._batch) >= self.rows:
+            return True
+        age = time.monotonic() - self._begun
+        if age >= self.seconds:
+            return True
+        in_doubt = is_silent and len(self._batch) and age < self._doubt
+        return self.source.wants_acknowledgement and not in_doubt
+
+    def _put(self) -> None:
+        """Put the batch on disk, then let the source know."""
+        if n := len(self._batch):
+            self.folder.put(self._batch.take())
+            self.n_rows += n
+            self.n_files += 1
+            self._begun = math.inf
+        # what is refused is acknowledged as well, and must be on disk as well
+        self.refusals.position()
+        self.source.acknowledge()
+
+
+def at_most_for(rows: int) -> int:
+    """Messages to be sent without an acknowledgement: as a batch is written the next one comes."""
+    return min(2 * rows, MOST_ON_THE_WAY)
+
+
+def land_source(source: Source, path: Path, rows: int, seconds: float, refusals: Refusals) -> None:
+    """Put the rows of a source into a folder, and print how many there were."""
+    with ExitStack() as open_now:
+        open_now.callback(source.close)
+        folder = Folder(path)
+        open_now.callback(folder.close)
+        refusals.open(source.files)
+        open_now.callback(refusals.close)
+        refusals.go_on()
+        landing = Landing(source, folder, refusals, rows, seconds)
+        progress = bar_on(err())
+        landing.run(lambda its: progress(its, "landing", its))
+        refusals.finish()
+    console = out()
+    console.print(source.name, style="bold", soft_wrap=True)
+    console.print(
+        f"{landing.n_rows:,} rows in {landing.n_files:,} files: {path}"
+        if landing.n_rows
+        else "no row has come",
+        soft_wrap=True,
+    )
+    for line in left_out({}, refusals):
+        console.print(line, soft_wrap=True)

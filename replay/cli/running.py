@@ -1,0 +1,355 @@
+"""``replay run`` and ``replay live``: the loop with all that it is given, and what is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+from online_gmm import OnlineHMM
+from replay.cli.options import Lasting
+from replay.cli.terminal import err, heading, out, parent
+from replay.engine.checkpoint import Checkpoints
+from replay.engine.fleet import Fleet
+from replay.engine.loop import Loop, Saving
+from replay.engine.progress import bar_on
+from replay.engine.rows import InputError, Source
+from replay.engine.series import Manner, Series, may_take_blocks
+from replay.engine.settings import Settings
+from replay.engine.whole import labelled_as_a_whole
+from replay.sinks.files import File, Segments, Sink, labels_sink
+from replay.sinks.refusals import Refusals
+from replay.views.tables import (
+    changes,
+    events_or_none,
+    fleet_table,
+    labels_given,
+    left_out,
+    regimes_table,
+    totals,
+    transition_table,
+)
+
+if TYPE_CHECKING:
+    from replay.checks.check import Comparison
+    from replay.sources.mqtt_broker import Broker
+    from replay.views.page.sink import Watcher
+
+STDOUT = Path("-")
+MOST_LISTED = 20
+"""Keys whose series are listed, those with most rows."""
+LEFT_OUT = {
+    "n_duplicates": "rows that came twice, dropped",
+    "n_late": "rows that came late, dropped",
+    "n_lost": "sequence numbers that never came",
+    "n_gaps": "gaps in time",
+}
+"""What a series counts beside the rows it labels."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written where; None is not."""
+
+    labels: Path | None = None
+    segments: Path | None = None
+    plot: Path | None = None
+    report: Path | None = None
+    publish: Broker | None = None
+    serve: str | None = None
+    labels_as: str | None = None
+
+    def check(self) -> None:
+        """Refuse two outputs of one name."""
+        seen: dict[Path, str] = {}
+        for name, path in vars(self).items():
+            if not isinstance(path, Path):
+                continue
+            if path in seen:
+                raise InputError(
+                    f"--{seen[path]} and --{name} are both {path}; choose another name"
+                )
+            seen[path] = name
+
+    @property
+    def console(self) -> Console:
+        """Where the summary goes: not where the rows do."""
+        return err() if STDOUT in (self.labels, self.segments) else out()
+
+
+class Totals:
+    """What is to be said of the series when they have ended."""
+
+    def __init__(self) -> None:
+        self.n_series = 0
+        self.left_out: Counter[str] = Counter()
+        self.largest: list[tuple[str, Series]] = []
+
+    def add(self, key: str, series: Series) -> None:
+        self.n_series += 1
+        self.left_out.update({what: getattr(series, name) for name, what in LEFT_OUT.items()})
+        self.largest.append((key, series))
+        if len(self.largest) > 2 * MOST_LISTED:
+            self._sort()
+
+    def listed(self) -> Sequence[tuple[str, Series]]:
+        self._sort()
+        return self.largest
+
+    def _sort(self) -> None:
+        self.largest.sort(key=lambda item: -item[1].summary.n_rows)
+        del self.largest[MOST_LISTED:]
+
+
+def replay_source(
+    source: Source,
+    settings: Settings,
+    outputs: Outputs,
+    manner: Manner | None = None,
+    lasting: Lasting | None = None,
+    refusals: Refusals | None = None,
+    smooth: bool = False,
+    live: bool = False,
+) -> None:
+    """Label the rows of a source, write what is wanted, and print what was found.
+
+    When it is live, what is written must not be held back, and a signal is how it ends.
+    """
+    manner, lasting = manner or Manner(), lasting or Lasting()
+    refusals = refusals or Refusals()
+    console = outputs.console
+    first = settings.model(source)
+    if (smooth or outputs.plot) and source.key is not None:
+        raise InputError(f"{'--smooth' if smooth else '--plot'} is for one series; leave out --key")
+    if (smooth or outputs.plot) and lasting.folder is not None:
+        raise InputError(
+            f"{'--smooth' if smooth else '--plot'} needs the replay in one go; leave out "
+            "--checkpoint"
+        )
+    totals_of = Totals()
+    with ExitStack() as open_now:
+        open_now.callback(source.close)
+        fleet = _fleet(source, settings, manner, lasting, open_now)
+        sinks = _sinks(source, outputs, lasting, live, open_now)
+        picture = page = None
+        if outputs.plot is not None:
+            from replay.views.plot import Picture
+
+            picture = Picture()
+            sinks["plot"] = picture
+        if outputs.report is not None or outputs.serve is not None:
+            page = sinks["page"] = _page(source, fleet)
+        refusals.open(source.files)
+        open_now.callback(refusals.close)
+        saving = _saving(source, settings, manner, outputs, refusals, lasting)
+        loop = Loop(source, fleet, sinks, saving, refusals)
+        loop.ended = totals_of.add
+        loop.flushing = live
+        loop.by_blocks = not live and lasting.in_memory is None and may_take_blocks(first, manner)
+        progress = bar_on(err())
+        if lasting.resume and loop.saving is not None and loop.saving.checkpoints.exists:
+            loop.resume()
+        else:
+            loop.begin()
+        if page is not None and outputs.serve is not None:
+            _serve(page, outputs.serve, source.name, open_now)
+        if smooth:
+            series = Series(first, manner)
+            loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
+        else:
+            loop.run(lambda items: progress(source, "streaming", items))
+        broken_off = loop.stopped_by is not None and not live and lasting.folder is None
+        if page is not None and outputs.report is not None and not broken_off:
+            its_series = {"": series} if smooth else None
+            _write_report(outputs.report, source, page, fleet, its_series)
+    if loop.stopped_by is not None and (not live or lasting.folder is not None):
+        _say_stopped(loop, lasting)
+        raise typer.Exit(0 if live else 128 + loop.stopped_by)
+    if not totals_of.n_series:
+        console.print("no row has come")
+        return
+    _print(console, source, settings, totals_of, refusals, smooth, loop)
+    for what in ("labels", "segments", "report"):
+        written = getattr(outputs, what)
+        if written not in (None, STDOUT):
+            console.print(f"{what}: {written}", soft_wrap=True)
+    if picture is not None and outputs.plot is not None:
+        from replay.views.plot import draw_series
+
+        model = totals_of.listed()[0][1].model
+        title = Path(source.name).name
+        draw_series(picture.sample, picture.bands, model, title, parent(outputs.plot))
+        console.print(f"picture: {outputs.plot}", soft_wrap=True)
+    if loop.cut_off is not None:
+        raise loop.cut_off
+
+
+def _sinks(
+    source: Source, outputs: Outputs, lasting: Lasting, live: bool, open_now: ExitStack
+) -> dict[str, Sink]:
+    """The files that are written, to be closed in any case."""
+    sinks: dict[str, Sink] = {}
+
+    def file(path: Path, option: str) -> File:
+        result = File(parent(path), option, source.files, lasting.folder is not None)
+        open_now.callback(result.close)
+        return result
+
+    if outputs.labels is not None:
+        form = outputs.labels_as or ("ndjson" if live and outputs.labels == STDOUT else None)
+        sinks["labels"] = labels_sink(file(outputs.labels, "--labels"), source, form)
+    if outputs.segments is not None:
+        sinks["segments"] = Segments(file(outputs.segments, "--segments"), source)
+    if outputs.publish is not None:
+        from replay.sinks.mqtt import MqttSink
+
+        sinks["publish"] = MqttSink(outputs.publish, source)
+    for sink in sinks.values():
+        open_now.callback(sink.close)
+    return sinks
+
+
+def _page(source: Source, fleet: Fleet) -> Watcher:
+    from replay.views.history import History
+    from replay.views.page.sink import Watcher
+
+    return Watcher(History(source.values), fleet.__getitem__)
+
+
+def _serve(page: Watcher, address: str, title: str, open_now: ExitStack) -> None:
+    from replay.views.page.server import PageServer
+
+    server = PageServer(address, title, page.history, page.parameters)
+    server.start()
+    open_now.callback(server.stop)
+    err().print(f"page: {server.url}", soft_wrap=True)
+
+
+def _write_report(
+    path: Path,
+    source: Source,
+    page: Watcher,
+    fleet: Fleet,
+    series: dict[str, Series] | None = None,
+    convergence: Sequence[Comparison] = (),
+) -> None:
+    """Write the page of what has been seen; the series are those of the fleet, unless given."""
+    from replay.views.page.report import write_report
+
+    if any(path.exists() and path.samefile(taken) for taken in source.files):
+        raise InputError(f"--report {path} is the input file; choose another name")
+    if series is None:
+        kept = {head.key for head in page.history.heads()}
+        series = {key: its for key, its in fleet.items() if key in kept}
+    write_report(parent(path), Path(source.name).name, page.history, series, convergence)
+
+
+def report_comparison(
+    path: Path, source: Source, settings: Settings, convergence: Sequence[Comparison]
+) -> None:
+    """Write the page of a source, with how far its learner is from batch EM."""
+    with ExitStack() as open_now:
+        fleet = _fleet(source, settings, Manner(), Lasting(), open_now)
+        page = _page(source, fleet)
+        loop = Loop(source, fleet, {"page": page})
+        loop.begin()
+        loop.run()
+        _write_report(path, source, page, fleet, convergence=convergence)
+    out().print(f"report: {path}", soft_wrap=True)
+
+
+def _fleet(
+    source: Source, settings: Settings, manner: Manner, lasting: Lasting, open_now: ExitStack
+) -> Fleet:
+    parking = None
+    if lasting.in_memory is not None:
+        folder = open_now.enter_context(tempfile.TemporaryDirectory(prefix="replay-"))
+        parking = Path(folder) / "parked.sqlite"
+    fleet = Fleet(
+        lambda: Series(settings.model(source), manner),
+        lambda state: Series.from_bytes(state, source.values, manner),
+        lasting.in_memory,
+        parking,
+    )
+    open_now.callback(fleet.close)
+    return fleet
+
+
+def _saving(
+    source: Source,
+    settings: Settings,
+    manner: Manner,
+    outputs: Outputs,
+    refusals: Refusals,
+    lasting: Lasting,
+) -> Saving | None:
+    if lasting.folder is None:
+        if lasting.resume:
+            raise InputError("--resume needs --checkpoint, the folder to go on from")
+        return None
+    checkpoints = Checkpoints(lasting.folder)
+    if checkpoints.exists and not lasting.resume:
+        raise InputError(
+            f"--checkpoint {lasting.folder} holds a checkpoint already; go on from it with "
+            "--resume, or choose another folder"
+        )
+    told: dict[str, Any] = {
+        **dataclasses.asdict(settings),
+        **dataclasses.asdict(manner),
+        "value": list(source.values),
+        "time": source.time,
+        "key": source.key,
+        "labels": outputs.labels and str(outputs.labels),
+        "as": outputs.labels_as,
+        "segments": outputs.segments and str(outputs.segments),
+        "refused": refusals.path and str(refusals.path),
+    }
+    return Saving(checkpoints, told, lasting.rows, lasting.seconds)
+
+
+def _print(
+    console: Console,
+    source: Source,
+    settings: Settings,
+    totals_of: Totals,
+    refusals: Refusals,
+    smooth: bool,
+    loop: Loop,
+) -> None:
+    listed = totals_of.listed()
+    only = listed[0][1]
+    heading(console, source, settings, only.model.mixture.n_components)
+    if source.key is not None:
+        console.print(f"{loop.n_rows:,} rows of {totals_of.n_series:,} keys")
+        console.print(fleet_table(listed, totals_of.n_series, source.key))
+    else:
+        console.print(totals(only.summary))
+        console.print(changes(only), soft_wrap=True)
+        if settings.persist:
+            console.print(labels_given(settings, smooth), soft_wrap=True)
+        console.print(regimes_table(only.summary, only.model))
+        if isinstance(only.model, OnlineHMM):
+            console.print(transition_table(only.model))
+        if only.chronicle is not None:
+            console.print(events_or_none(only.chronicle.happenings, source.time is not None))
+    for line in left_out(totals_of.left_out, refusals):
+        console.print(line, soft_wrap=True)
+
+
+def _say_stopped(loop: Loop, lasting: Lasting) -> None:
+    name = signal.Signals(loop.stopped_by or 0).name
+    going_on = (
+        f"go on with --resume --checkpoint {lasting.folder}"
+        if lasting.folder
+        else ("nothing was written; with --checkpoint it could go on")
+    )
+    err().print(f"stopped by {name} after {loop.n_rows:,} rows; {going_on}", soft_wrap=True)

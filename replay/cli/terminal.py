@@ -1,0 +1,80 @@
+"""What all commands say, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from replay.engine.rows import InputError, Source
+
+if TYPE_CHECKING:
+    from replay.engine.settings import Settings
+
+OUT = Path("out")
+"""Where pictures and labels go unless told."""
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Bad input ends with its message and status 2."""
+    try:
+        yield
+    except InputError as error:
+        err().print(f"error: {error}", style="red", soft_wrap=True)
+        raise typer.Exit(2) from None
+
+
+def out() -> Console:
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    return _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
+    # column names such as "flow [l/s]" are not markup
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    return console
+
+
+def heading(
+    console: Console, source: Source, settings: Settings, found: int, streamed: bool = True
+) -> None:
+    """What was asked for; and with --regimes auto how many regimes were found."""
+    steps = ""
+    if streamed and settings.half_life is None:
+        steps = f", step exponent {settings.exponent:g}"
+    elif streamed:
+        steps = f", half-life {settings.half_life:g} rows"
+    persistence = ""
+    if settings.persist:
+        times = f", times of {source.time}" if settings.irregular and source.timed else ""
+        persistence = f" that persist (stickiness {settings.stickiness:g} rows{times})"
+    regimes = f"{found} (auto)" if settings.regimes == "auto" else str(settings.regimes)
+    console.print()
+    console.print(source.name, style="bold", soft_wrap=True)
+    console.print(
+        f"columns {', '.join(source.values)}; {regimes} regimes{persistence}, "
+        f"{settings.covariance} covariance, warm-up of up to {settings.warm_up} rows, "
+        f"seed {settings.seed}, prior {settings.prior:g}{steps}"
+        f"{', regimes recycled' if settings.recycle else ''}",
+        soft_wrap=True,
+    )
+
+
+def parent(path: Path) -> Path:
+    """The path, its folder made if it is the default one."""
+    if path.parent == OUT:
+        try:
+            OUT.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the folder {OUT} cannot be made: {error.strerror}") from None
+    return path

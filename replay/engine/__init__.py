@@ -1,0 +1,1 @@
+"""From a source to sinks: the loop, its series and its checkpoints."""

@@ -1,0 +1,161 @@
+"""One series for each key; those not used for long may be parked on disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+
+from online_gmm.segmentation.segmenter import Segment, Segmentation
+from replay.engine.blocks import Block
+from replay.engine.series import LabelledBlock, Series
+
+WORTH = 64
+"""Rows of each key in a block, on average, for which it is worth to take them by keys."""
+
+
+class Fleet:
+    """The series of all keys, each made when its key comes for the first time.
+
+    Parameters
+    ----------
+    make
+        Gives the series of a new key.
+    load
+        Gives the series that `Series.to_bytes` has written.
+    at_most
+        Series in memory; when there are more, those not used for longest are parked. None for no
+        limit.
+    parking
+        Where, a file of SQLite that is made anew. It is no checkpoint: what it holds is only good
+        for this run.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Series],
+        load: Callable[[bytes], Series],
+        at_most: int | None = None,
+        parking: Path | None = None,
+    ) -> None:
+        self._make = make
+        self._load = load
+        self._at_most = at_most
+        self._here: OrderedDict[str, Series] = OrderedDict()
+        self._keys: dict[str, None] = {}
+        self._parked: sqlite3.Connection | None = None
+        self.n_parked = 0
+        if at_most is not None:
+            if parking is not None:
+                parking.unlink(missing_ok=True)
+            self._parked = sqlite3.connect(
+                ":memory:" if parking is None else parking, isolation_level=None
+            )
+            # nothing here outlives the run, so nothing need reach the disk in time
+            self._parked.execute("PRAGMA journal_mode = OFF")
+            self._parked.execute("PRAGMA synchronous = OFF")
+            self._parked.execute("CREATE TABLE parked (key TEXT PRIMARY KEY, state BLOB)")
+
+    def __getitem__(self, key: str) -> Series:
+        series = self._here.get(key)
+        if series is None:
+            series = self._fetched(key) if key in self._keys else self._make()
+            self._keys[key] = None
+            self._here[key] = series
+            self._make_room()
+        elif self._at_most is not None:
+            self._here.move_to_end(key)
+        return series
+
+    def takes_block(self, block: Block) -> bool:
+        """Whether the series of its rows can take them together."""
+        if block.keys is None:
+            return self[""].takes_blocks
+        keys = set(block.keys)
+        return len(block) >= WORTH * len(keys) and all(
+            key in self._here and self._here[key].takes_blocks for key in keys
+        )
+
+    def take_block(self, block: Block) -> LabelledBlock:
+        """Label rows and learn them, each by the series of its key."""
+        if block.keys is None:
+            return self[""].take_block(block)
+        places: dict[str, list[int]] = {}
+        for i, key in enumerate(block.keys):
+            places.setdefault(key, []).append(i)
+        n = len(block)
+        columns = (
+            np.empty(n, dtype=np.int64), np.empty(n), np.empty(n), np.empty(n, dtype=bool)
+        )  # fmt: skip
+        changes = np.empty(n, dtype=bool)
+        parts = []
+        for key, its in places.items():
+            rows = np.array(its)
+            part = Block(0, block.names, block.values[rows], block.texts.part(rows))
+            labelled = self._here[key].take_block(part)
+            for column, told in zip(columns, labelled.columns, strict=True):
+                column[rows] = told
+            changes[rows] = labelled.segmentation.changes
+            parts.append((rows, labelled.segmentation))
+
+        def closed() -> list[Segment]:
+            """Those of all keys, in the order of the rows that ended them."""
+            found = [
+                (row, segment)
+                for rows, segmentation in parts
+                for row, segment in zip(
+                    rows[segmentation.changes].tolist(), segmentation.closed(), strict=True
+                )
+            ]
+            return [segment for _, segment in sorted(found, key=itemgetter(0))]
+
+        return LabelledBlock(block, *columns, Segmentation(changes, closed))
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys, in the order they came."""
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def items(self) -> Iterator[tuple[str, Series]]:
+        """Every key and its series; of those parked a copy, which is not kept."""
+        for key in self._keys:
+            yield key, self._here[key] if key in self._here else self._load(self._state(key))
+
+    def states(self) -> Iterator[tuple[str, bytes]]:
+        """Every key and what its series goes on from."""
+        for key in self._keys:
+            yield key, self._here[key].to_bytes() if key in self._here else self._state(key)
+
+    def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
+        """Take over series from their states."""
+        for key, state in states:
+            self._keys[key] = None
+            self._here[key] = self._load(state)
+            self._make_room()
+
+    def close(self) -> None:
+        """Give up what is parked."""
+        if self._parked is not None:
+            self._parked.close()
+
+    def _make_room(self) -> None:
+        if self._at_most is None or self._parked is None or len(self._here) <= self._at_most:
+            return
+        key, series = self._here.popitem(last=False)
+        self._parked.execute("REPLACE INTO parked VALUES (?, ?)", (key, series.to_bytes()))
+        self.n_parked += 1
+
+    def _state(self, key: str) -> bytes:
+        assert self._parked is not None
+        found = self._parked.execute("SELECT state FROM parked WHERE key = ?", (key,)).fetchone()
+        state: bytes = found[0]
+        return state
+
+    def _fetched(self, key: str) -> Series:
+        return self._load(self._state(key))

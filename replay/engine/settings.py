@@ -1,0 +1,88 @@
+"""What the learner is told, and the learner that comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from online_gmm import HalfLife, OnlineGMM, OnlineHMM, PowerDecay
+from online_gmm.learners.hmm import MOST
+from replay.engine.rows import InputError, Source
+
+Model = OnlineGMM | OnlineHMM
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the learner is told; the parameters are those of `OnlineGMM` and `OnlineHMM`.
+
+    With a half-life, in points, the learner follows the stream, and the exponent is not used.
+    ``persist`` makes it an `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for times
+    rather than rows) are for that one.
+    """
+
+    regimes: int | Literal["auto"] = 3
+    warm_up: int = 200
+    seed: int = 1
+    covariance: str = "full"
+    prior: float = 1e-3
+    exponent: float = PowerDecay().exponent
+    half_life: float | None = None
+    recycle: bool = False
+    persist: bool = False
+    stickiness: float = 10.0
+    lag: int = 0
+    irregular: bool = False
+
+    def model(self, source: Source) -> Model:
+        """A learner of the rows of a source, yet to see one."""
+        return self._persistent(source) if self.persist else self.learner(source.values)
+
+    def learner(self, features: tuple[str, ...]) -> OnlineGMM:
+        """A mixture of these features, yet to see a row."""
+        try:
+            return OnlineGMM(
+                self.regimes,
+                recycle=self.recycle,
+                features=features,
+                **self._shared,
+            )
+        except ValueError as error:
+            raise InputError(str(error)) from None
+
+    def _persistent(self, source: Source) -> OnlineHMM:
+        if self.regimes != "auto" and self.regimes > MOST:
+            raise InputError(
+                f"--regimes is {self.regimes}; with --persist there are at most {MOST}"
+            )
+        try:
+            return OnlineHMM(
+                self.regimes,
+                stickiness=self.stickiness,
+                lag=self.lag,
+                features=source.values,
+                time=source.time if self.irregular and source.timed else None,
+                late="learn",
+                **self._shared,
+            )
+        except ValueError as error:
+            raise InputError(str(error)) from None
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        """What both learners take."""
+        follow = self.half_life is not None
+        return {
+            "covariance_type": self.covariance,
+            "warm_up": self.warm_up,
+            "step_size": HalfLife(points=self.half_life) if follow else PowerDecay(self.exponent),
+            "prior": self.prior,
+            "seed": self.seed,
+        }
+
+
+def labels_of(model: Model) -> tuple[int, ...]:
+    """The label of each of the model's regimes, in their order."""
+    if isinstance(model, OnlineHMM):
+        return tuple(range(model.mixture.n_components))
+    return tuple(model.labels)

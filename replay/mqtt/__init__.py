@@ -1,1 +1,0 @@
-"""MQTT: rows from a broker, and labelled rows to one."""

@@ -1,8 +1,0 @@
-"""A page with a picture of every series: as a file, or served while points arrive."""
-
-from importlib.util import find_spec
-
-from replay.rows import InputError
-
-if find_spec("bokeh") is None:
-    raise InputError("--report and --serve need Bokeh: pip install 'online-gmm[page]'")

@@ -1,0 +1,524 @@
+"""Where labelled rows and segments go: files that can be cut back to a known place, or a pipe."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import struct
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+import msgspec
+import numpy as np
+
+from online_gmm.segmentation.segmenter import Segment
+from replay.engine.rows import InputError, Source
+from replay.engine.series import LabelledBlock, LabelledRow
+from replay.sinks.lines import can_be_lines, labelled_lines
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+Buffer = bytes | memoryview
+ADDED = ("label", "probability", "outlier", "change")
+"""The columns that the labels have beyond those of the input."""
+PARQUET = (".parquet", ".pq")
+LINES = (".ndjson", ".jsonl")
+GROUP = 65_536
+"""Rows of a row group of Parquet."""
+BATCH = 4096
+"""Rows of Parquet held in memory before they are put aside."""
+LENGTH = struct.Struct("<Q")
+
+
+class Sink(Protocol):
+    """Takes labelled rows, and the segments that they end; after `begin` or `go_to`."""
+
+    def begin(self) -> None:
+        """Start with nothing written."""
+        ...
+
+    def row(self, labelled_row: LabelledRow) -> None: ...
+
+    def segment(self, key: str, segment: Segment) -> None: ...
+
+    def block(self, block: LabelledBlock) -> None:
+        """Take the rows of a block, and the segments that they end."""
+        ...
+
+    def flush(self) -> None:
+        """Let others see what was written so far."""
+        ...
+
+    def position(self) -> Any:
+        """How far it is, in plain values; all before outlives a crash."""
+        ...
+
+    def go_to(self, position: Any) -> None:
+        """Forget what was written after a position."""
+        ...
+
+    def finish(self) -> None:
+        """All is written."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open; what is not finished stays as it is, or goes."""
+        ...
+
+
+class RowByRow:
+    """What takes a block as its rows and segments, in order."""
+
+    def row(self, labelled_row: LabelledRow) -> None:
+        """Take a labelled row."""
+
+    def segment(self, key: str, segment: Segment) -> None:
+        """Take a segment."""
+
+    def block(self, block: LabelledBlock) -> None:
+        """Take the rows of a block, and the segments that they end."""
+        for labelled_row in block.rows():
+            if labelled_row.closed is not None:
+                self.segment(labelled_row.row.key, labelled_row.closed)
+            self.row(labelled_row)
+
+
+class File:
+    """A file that is written from its start to its end.
+
+    Parameters
+    ----------
+    path
+        Its name; ``-`` is standard output. What is no regular file, a pipe for one, is written as
+        it comes.
+    option
+        That asked for it, for messages.
+    inputs
+        Files that must not be written over.
+    lasting
+        Whether it stands under its name from the start, to be cut back to a known place and gone on
+        with; otherwise it appears when it is whole, and not at all if anything fails.
+    """
+
+    def __init__(self, path: Path, option: str, inputs: Sequence[Path], lasting: bool) -> None:
+        self.path = path
+        self.option = option
+        self.lasting = lasting
+        self.piped = str(path) == "-" or (path.exists() and not path.is_file())
+        self._part: Path | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._writing: Future[None] | None = None
+        if str(path) == "-":
+            self._file: BinaryIO = sys.stdout.buffer
+            return
+        if path.exists() and any(path.samefile(taken) for taken in inputs if taken.exists()):
+            raise InputError(f"{option} {path} is the input file; choose another name")
+        if not lasting and not self.piped:
+            self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            if self.piped:
+                self._file = path.open("wb")
+            elif lasting and path.exists():
+                self._file = path.open("r+b")
+            else:
+                self._file = (self._part or path).open("x+b")
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def write_beside(self, data: Callable[[], Buffer]) -> None:
+        """Write what a call gives, in a thread; what goes wrong is raised by what is done next."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._wait()
+        self._thread = self._thread or ThreadPoolExecutor(1)
+        self._writing = self._thread.submit(lambda: self._write(data()))
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def write(self, data: bytes) -> None:
+        self._wait()
+        self._write(data)
+
+    def _write(self, data: Buffer) -> None:
+        try:
+            self._file.write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def flush(self) -> None:
+        self._wait()
+        try:
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def position(self) -> int | None:
+        """Bytes written, all of them on disk; None for a pipe."""
+        self.flush()
+        if self.piped:
+            return None
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._refused(error) from None
+        return self._file.tell()
+
+    def go_to(self, position: int | None) -> None:
+        """Cut it back to so many bytes."""
+        self._wait()
+        if position is None or self.piped:
+            return
+        length = self._file.seek(0, os.SEEK_END)
+        if length < position:
+            raise InputError(
+                f"{self.option} {self.path} has {length:,} bytes, and had {position:,} at the "
+                "checkpoint; put it back, or start afresh without --resume"
+            )
+        self._file.seek(position)
+        self._file.truncate()
+
+    def from_start(self) -> BinaryIO:
+        """The file, to be read or written from its start."""
+        self.flush()
+        self._file.seek(0)
+        return self._file
+
+    def finish(self) -> None:
+        """Put it in its place."""
+        self.position()
+        if self._file is not sys.stdout.buffer:
+            self._file.close()
+        if self._part is not None:
+            self._part.replace(self.path)
+
+    def close(self) -> None:
+        """Let go of it; what has not been put in its place goes."""
+        if self._thread is not None:
+            self._thread.shutdown()
+        if self._file is sys.stdout.buffer:
+            return
+        with suppress(OSError):
+            self._file.close()
+        if self._part is not None:
+            self._part.unlink(missing_ok=True)
+
+    def _refused(self, error: OSError) -> InputError:
+        return InputError(f"{self.option} {self.path} cannot be written: {error.strerror}")
+
+
+class Csv:
+    """Rows of cells as lines below a header.
+
+    Parameters
+    ----------
+    file
+        Where they are written.
+    columns
+        Their names, and what they hold.
+    """
+
+    typed = False
+    """Whether cells are numbers; otherwise they are written as they should look."""
+
+    def __init__(self, file: File, columns: Mapping[str, type]) -> None:
+        self._file = file
+        self._names = list(columns)
+        self.put: Callable[[Sequence[object]], object]
+        self.put = csv.writer(_Encoded(file), lineterminator="\n").writerow
+        self.write_beside = file.write_beside
+        self.flush = file.flush
+        self.position = file.position
+        self.go_to = file.go_to
+        self.finish = file.finish
+        self.close = file.close
+
+    def begin(self) -> None:
+        self._file.go_to(0)
+        self.put(self._names)
+
+
+class _Encoded:
+    """What a csv writer writes to."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+
+    def write(self, line: str) -> None:
+        self._file.write(line.encode())
+
+
+class Parquet:
+    """Rows of cells as Parquet, which has its directory at the end and cannot be appended to.
+
+    So they are put aside, in batches that can be cut off, and the file is made of them when they
+    are all there; in groups of GROUP rows, wherever the batches ended. What is put aside for a file
+    that lasts stays, as the input may grow.
+    """
+
+    typed = True
+
+    def __init__(self, file: File, columns: Mapping[str, type]) -> None:
+        import pyarrow as pa
+
+        if file.piped:
+            raise InputError(f"{file.option} {file.path}: Parquet cannot be written to a pipe")
+        kinds = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
+        self._file = file
+        self._schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
+        aside = file.path.with_name(f".{file.path.name}.rows")
+        self._aside = File(aside, file.option, (), lasting=True)
+        self._cells: list[Sequence[object]] = []
+
+    def begin(self) -> None:
+        self.go_to(0)
+
+    def put(self, cells: Sequence[object]) -> None:
+        self._cells.append(cells)
+        if len(self._cells) == BATCH:
+            self._put_aside()
+
+    def put_columns(self, columns: Sequence[Any]) -> None:
+        """Put many rows: a list of texts or an array for each column; NaN is a missing value."""
+        self._put_aside()
+        self._write(columns, nan_is_missing=True)
+
+    def _put_aside(self) -> None:
+        if self._cells:
+            self._write(list(zip(*self._cells, strict=True)))
+            self._cells.clear()
+
+    def _write(self, columns: Sequence[Any], nan_is_missing: bool = False) -> None:
+        import pyarrow as pa
+
+        arrays = [
+            pa.array(column, field.type, from_pandas=nan_is_missing)
+            for column, field in zip(columns, self._schema, strict=True)
+        ]
+        data = pa.record_batch(arrays, self._schema).serialize().to_pybytes()
+        self._aside.write(LENGTH.pack(len(data)) + data)
+
+    def flush(self) -> None:
+        """Nothing: nobody can read it before its end."""
+
+    def position(self) -> int | None:
+        self._put_aside()
+        return self._aside.position()
+
+    def go_to(self, position: int | None) -> None:
+        self._cells.clear()
+        self._aside.go_to(position)
+
+    def finish(self) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        self._put_aside()
+        self._file.go_to(0)
+        with parquet.ParquetWriter(self._file.from_start(), self._schema) as writer:
+            rows: list[Any] = []
+            for batch in self._batches():
+                rows.append(batch)
+                table = pa.Table.from_batches(rows)
+                while len(table) >= GROUP:
+                    # in one piece: pages must not end where batches did
+                    writer.write_table(table[:GROUP].combine_chunks(), GROUP)
+                    table = table[GROUP:]
+                rows = table.to_batches()
+            if rows:
+                writer.write_table(pa.Table.from_batches(rows).combine_chunks(), GROUP)
+        self._file.finish()
+        self._aside.close()
+        if not self._file.lasting:
+            self._aside.path.unlink()
+
+    def _batches(self) -> Iterator[Any]:
+        import pyarrow as pa
+
+        file = self._aside.from_start()
+        while length := file.read(LENGTH.size):
+            data = pa.py_buffer(file.read(*LENGTH.unpack(length)))
+            yield pa.ipc.read_record_batch(data, self._schema)
+
+    def close(self) -> None:
+        self._file.close()
+        self._aside.close()
+        if not self._file.lasting:
+            self._aside.path.unlink(missing_ok=True)
+
+
+class _TableSink(RowByRow):
+    """A sink that is a table."""
+
+    def __init__(self, file: File, columns: Mapping[str, type], form: str | None = None) -> None:
+        kind = Parquet if (form or _form(file.path)) == "parquet" else Csv
+        self.table: Csv | Parquet = kind(file, columns)
+        self.begin = self.table.begin
+        self.flush = self.table.flush
+        self.position = self.table.position
+        self.go_to = self.table.go_to
+        self.finish = self.table.finish
+        self.close = self.table.close
+
+
+class Labels(_TableSink):
+    """Labelled rows: time, key and values as they were, and the columns ADDED."""
+
+    def __init__(self, file: File, source: Source, form: str | None = None) -> None:
+        self._timed = source.time is not None
+        self._keyed = source.key is not None
+        names = (*_named(source.time), *_named(source.key), *source.values)
+        if taken := next((name for name in names if name in ADDED), None):
+            raise InputError(
+                f"{source.name}, line 1, column {taken!r}: the labels file adds a column of this "
+                "name; rename the input's"
+            )
+        columns: dict[str, type] = dict.fromkeys((*_named(source.time), *_named(source.key)), str)
+        columns.update(dict.fromkeys(source.values, float))
+        columns.update(zip(ADDED, (int, float, bool, bool), strict=True))
+        super().__init__(file, columns, form)
+
+    def row(self, labelled_row: LabelledRow) -> None:
+        row, (label, probability, _, outlier), change, _ = labelled_row
+        time = (row.time,) if self._timed else ()
+        key = (row.key,) if self._keyed else ()
+        if self.table.typed:
+            # not a number is how a missing value looks here, and null how it looks there
+            values = (None if math.isnan(value) else value for value in row.values.values())
+            self.table.put((*time, *key, *values, label, probability, outlier, change))
+        else:
+            told = (label, f"{probability:.6g}", int(outlier), int(change))
+            self.table.put((*time, *key, *row.texts, *told))
+
+    def block(self, block: LabelledBlock) -> None:
+        if isinstance(self.table, Parquet):
+            columns: list[Any] = [block.block.texts.times()] if self._timed else []
+            columns += [] if block.block.keys is None else [block.block.keys]
+            columns += list(block.block.values.T)
+            told = (block.labels, block.probabilities, block.outliers, block.segmentation.changes)
+            self.table.put_columns([*columns, *told])
+        elif can_be_lines(block):
+            self.table.write_beside(lambda: labelled_lines(block))
+        else:
+            super().block(block)
+
+
+class Segments(_TableSink):
+    """Segments; their start and end are times as they stand in the input, or rows without."""
+
+    def __init__(self, file: File, source: Source) -> None:
+        self._timed = source.time is not None
+        self._keyed = source.key is not None
+        self._values = source.values
+        moment = str if self._timed else int
+        columns: dict[str, type] = dict.fromkeys(_named(source.key), str)
+        columns |= {"start": moment, "end": moment, "label": int, "n": int, "probability": float}
+        for name in source.values:
+            columns |= {f"mean_{name}": float, f"sd_{name}": float}
+        super().__init__(file, columns)
+
+    def block(self, block: LabelledBlock) -> None:
+        ends = np.flatnonzero(block.segmentation.changes).tolist()
+        for i, segment in zip(ends, block.segmentation.closed(), strict=True):
+            self.segment(block.block.key_at(i), segment)
+
+    def segment(self, key: str, segment: Segment) -> None:
+        keys = (key,) if self._keyed else ()
+        when = (moment[self._timed] for moment in (segment.start, segment.end))
+        probability: object = segment.probability
+        numbers = (of[name] for name in self._values for of in (segment.mean, segment.sd))
+        told: Iterable[object] = (None if math.isnan(number) else number for number in numbers)
+        if not self.table.typed:
+            probability = f"{segment.probability:.6g}"
+            told = ("" if number is None else f"{number:.10g}" for number in told)
+        self.table.put((*keys, *when, segment.label, segment.n, probability, *told))
+
+
+class Lines(RowByRow):
+    """Labelled rows as JSON, one object a line."""
+
+    def __init__(self, file: File, source: Source) -> None:
+        self._source = source
+        self._file = file
+        self._encode = msgspec.json.Encoder().encode
+        self.go_to = file.go_to
+        self.flush = file.flush
+        self.position = file.position
+        self.finish = file.finish
+        self.close = file.close
+
+    def begin(self) -> None:
+        self._file.go_to(0)
+
+    def row(self, labelled_row: LabelledRow) -> None:
+        self._file.write(self._encode(as_message(labelled_row, self._source)) + b"\n")
+
+    def segment(self, key: str, segment: Segment) -> None:
+        """Nothing: the change flag of a row says that another segment has begun."""
+
+
+def as_message(labelled_row: LabelledRow, source: Source) -> dict[str, Any]:
+    """A labelled row as a JSON object has it; a missing value is null."""
+    row, (label, probability, _, outlier), change, _ = labelled_row
+    message: dict[str, Any] = {"n": row.line}
+    if source.time is not None:
+        message["time"] = row.time
+    if source.key is not None:
+        message["key"] = row.key
+    message["values"] = row.values
+    message["label"] = label
+    message["probability"] = round(probability, 6)
+    message["outlier"] = outlier
+    message["change"] = change
+    return message
+
+
+def labels_sink(file: File, source: Source, form: str | None = None) -> Sink:
+    """Labelled rows, as csv, ndjson or parquet; None is what the name of the file asks for."""
+    return (
+        Lines(file, source)
+        if (form or _form(file.path)) == "ndjson"
+        else Labels(file, source, form)
+    )
+
+
+def _form(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return "parquet" if suffix in PARQUET else "ndjson" if suffix in LINES else "csv"
+
+
+def _named(name: str | None) -> tuple[str, ...]:
+    return () if name is None else (name,)
+
+
+class Onlooker(RowByRow):
+    """A sink that keeps what it sees in memory, of which nothing lasts."""
+
+    def begin(self) -> None:
+        """Nothing."""
+
+    def flush(self) -> None:
+        """Nothing."""
+
+    def position(self) -> Any:
+        return None
+
+    def go_to(self, position: Any) -> None:
+        """Nothing."""
+
+    def finish(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""

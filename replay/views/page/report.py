@@ -1,0 +1,102 @@
+"""The page as one file that needs neither a network nor anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bokeh.document import Document
+from bokeh.embed import file_html
+from bokeh.resources import Resources
+
+from replay.checks.check import Comparison
+from replay.engine.series import Series
+from replay.sinks.files import File
+from replay.views.history import History
+from replay.views.page.figures import Page, Parameters, content_of, keys_table
+
+MOST_BUCKETS = 12_000
+"""Buckets drawn, of all keys and columns together."""
+MOST_RUG = 20_000
+"""Values in the rugs, of all keys together."""
+MOST_SEGMENTS = 2000
+"""Segments listed, of all keys together."""
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:"
+)
+"""Whatever is in the data, the page may load nothing."""
+
+
+def write_report(
+    path: Path,
+    title: str,
+    history: History,
+    series: Mapping[str, Series],
+    convergence: Sequence[Comparison] | None = None,
+) -> None:
+    """Write the page; it appears under its name when it is whole.
+
+    Parameters
+    ----------
+    path
+        Where; ``-`` is standard output.
+    title
+        Of the page.
+    history
+        What is drawn, of all keys that it keeps.
+    series
+        By key, for what is learnt; of keys that are not there it is left out.
+    convergence
+        How far the learner was from batch EM, if that is known.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    html = report_html(title, history, series, convergence)
+    file = File(path, "--report", (), lasting=False)
+    try:
+        file.write(html.encode())
+        file.finish()
+    finally:
+        file.close()
+
+
+def report_html(
+    title: str,
+    history: History,
+    series: Mapping[str, Series],
+    convergence: Sequence[Comparison] | None = None,
+) -> str:
+    """The page as HTML."""
+    heads = history.heads()
+    share = max(len(heads), 1)
+    buckets = max(MOST_BUCKETS // (share * max(len(history.values), 1)), 100)
+    contents = {}
+    for head in heads:
+        its = series.get(head.key)
+        segments, n_segments = history.segments(head.key)
+        contents[head.key] = content_of(
+            history.snapshot(head.key, buckets),
+            segments[-max(MOST_SEGMENTS // share, 20) :],
+            n_segments,
+            None if its is None else Parameters.of(its.model),
+            most_sampled=max(MOST_RUG // share, 100),
+        )
+    page = Page(history.values, False, convergence or ())
+    page.write({"keys": keys_table(heads, history.n_left_out)})
+    if heads:
+        page.show(contents[heads[0].key])
+    if len(heads) > 1:
+        page.choose_from(contents)
+    document = Document()
+    page.add_to(document, title, POLICY)
+    return file_html(
+        document,
+        Resources(mode="inline"),
+        title,
+        template=document.template,
+        template_variables=document.template_variables,
+    )

@@ -1,0 +1,252 @@
+"""The page live: Bokeh's server in a thread of its own, which nobody can write to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable
+
+from bokeh.application import Application
+from bokeh.application.handlers import FunctionHandler
+from bokeh.document import Document
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
+from tornado.web import ErrorHandler
+
+from replay.engine.rows import InputError
+from replay.views.history import History
+from replay.views.page.figures import Page, Parameters, content_of, keys_table
+
+EVERY = 500
+"""Milliseconds between two looks at the history."""
+WHOLE_EVERY = 4
+"""Looks between two at the whole series, of which most does not change."""
+SLOW = ("whole", "rug", "scores", "stretches")
+"""What is sent then only."""
+BUCKETS = 800
+"""Of the whole series: each look sends them all."""
+MOST_SEGMENTS = 100
+"""Segments listed, the last ones."""
+PATIENCE = 10.0
+"""Seconds in which the server has to stop."""
+SILENT = (
+    *("tornado.access", "tornado.general"),
+    *("bokeh.server.protocol_handler", "bokeh.server.views.ws"),
+)
+"""Who would tell on the terminal what visitors ask for that is not there, or not theirs."""
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+ANY = ("0.0.0.0", "::")
+UNSERVED = ("/metadata", "/autoload.js")
+"""What Bokeh would serve beside the page."""
+POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' "
+    "'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'"
+)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """HOST:PORT; the host may be left out, and is then 127.0.0.1.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
+    host, _, port = text.strip().rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if ":" in bare and bare == host:
+        raise InputError(f"--serve is {text!r}; write [HOST]:PORT with an IPv6 address")
+    if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
+        raise InputError(f"--serve is {text!r}; it must be HOST:PORT, such as 127.0.0.1:8080")
+    return bare or "127.0.0.1", int(port)
+
+
+class PageServer:
+    """Serves the page from `start` to `stop`.
+
+    Parameters
+    ----------
+    address
+        HOST:PORT; port 0 takes any that is free. A page of another origin cannot read it, unless
+        the host is all of the machine's (0.0.0.0): then those from the same port can.
+    title
+        Of the page.
+    history
+        What is shown.
+    parameters
+        Gives what is learnt of a key; called by the server's thread.
+
+    Attributes
+    ----------
+    url
+        Where it is, once started.
+
+    Raises
+    ------
+    InputError
+        If the address is none.
+
+    Notes
+    -----
+    Who looks has a copy of the page: what they change in it (a key chosen, a figure zoomed) is
+    theirs and goes with it.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        title: str,
+        history: History,
+        parameters: Callable[[str], Parameters | None] = lambda key: None,
+    ) -> None:
+        self.host, self.port = parse_address(address)
+        self.title = title
+        self.history = history
+        self.parameters = parameters
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{_bracketed(self.host)}:{self.port}/"
+
+    def start(self) -> None:
+        """Serve; when this returns the page can be opened.
+
+        Raises
+        ------
+        InputError
+            If the port is taken, or the host is none of this machine's.
+        """
+        try:
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            listening = socket.create_server((self.host, self.port), family=family)
+        except (OSError, UnicodeError) as error:
+            # Python tells the address as well
+            reason = (getattr(error, "strerror", None) or "no such host").partition(" (while")[0]
+            raise InputError(
+                f"--serve {_bracketed(self.host)}:{self.port} cannot be served: {reason}; choose "
+                "another port or host"
+            ) from None
+        listening.setblocking(False)
+        self.port = listening.getsockname()[1]
+        for name in SILENT:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        ready = threading.Event()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(listening, ready)), name="page", daemon=True
+        )
+        self._thread.start()
+        ready.wait()
+
+    def stop(self) -> None:
+        """Close the page, if it is open."""
+        if self._thread is None or self._loop is None or self._stopped is None:
+            return
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join(PATIENCE)
+        self._thread = None
+
+    def __enter__(self) -> PageServer:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    async def _serve(self, listening: socket.socket, ready: threading.Event) -> None:
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        application = BokehTornado(
+            Application(FunctionHandler(self._open)),
+            extra_websocket_origins=[f"{host}:{self.port}" for host in self._origins()],
+            stats_log_frequency_milliseconds=3_600_000,
+        )
+        gone = {"status_code": 404}
+        application.add_handlers(".*", [(path, ErrorHandler, gone) for path in UNSERVED])
+        http = HTTPServer(application, max_body_size=0)
+        http.add_socket(listening)
+        server = BaseServer(IOLoop.current(), application, http)
+        server.start()
+        ready.set()
+        await self._stopped.wait()
+        server.stop()
+        await http.close_all_connections()
+        # those whose connection has just been closed come to their end
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=1.0)
+
+    def _origins(self) -> tuple[str, ...]:
+        if self.host in ANY:
+            return ("*",)
+        return LOOPBACK if _bracketed(self.host) in LOOPBACK else (_bracketed(self.host),)
+
+    def _open(self, document: Document) -> None:
+        """Give someone who has come the page."""
+        view = _View(self)
+        view.page.add_to(document, self.title, POLICY)
+        view.update()
+        document.add_periodic_callback(view.update, EVERY)
+
+
+class _View:
+    """The page as one visitor sees it."""
+
+    def __init__(self, server: PageServer) -> None:
+        self.page = Page(server.history.values, True)
+        self._server = server
+        self._looks = 0
+        # of what was shown last: the key, its rows, and its rows when all of it was shown
+        self._shown: tuple[str, int, int] | None = None
+        self._parameters: Parameters | None = None
+
+    def update(self) -> None:
+        """Send what is new."""
+        history, page = self._server.history, self.page
+        heads = history.heads()
+        page.write({"keys": keys_table(heads, history.n_left_out)})
+        self._looks += 1
+        if not heads:
+            return
+        keys = [head.key for head in heads]
+        if set(page.keys) != set(keys):
+            # those that are there stay where they are
+            kept = [key for key in page.keys if key in keys]
+            page.offer(kept + [key for key in keys if key not in kept])
+        # what a visitor's page sends may be anything
+        key = page.select.value if page.select.value in keys else keys[0]
+        parameters = self._server.parameters(key)
+        n = next(head.n for head in heads if head.key == key)
+        same = self._shown is not None and self._shown[0] == key
+        before, whole_before = self._shown[1:] if same and self._shown else (0, 0)
+        whole = not same or (n > whole_before and self._looks % WHOLE_EVERY == 0)
+        if n == before and parameters is self._parameters and not whole:
+            return
+        try:
+            snapshot = history.snapshot(key, BUCKETS)
+        except KeyError:
+            # it has just made room for another one
+            return
+        segments, n_segments = history.segments(key)
+        content = content_of(
+            snapshot, segments[-MOST_SEGMENTS:], n_segments, parameters, recent=True
+        )
+        if not whole:
+            for name in [name for name in content.data if name.startswith(SLOW)]:
+                del content.data[name]
+        n = snapshot.head.n
+        new = n - before
+        lines = [f"recent {j}" for j in range(len(history.values))]
+        streamed = {name: new for name in lines if name in content.data}
+        fits = same and 0 <= new < min(len(content.data[name]["x1"]) for name in streamed)
+        page.show(content, streamed if fits else None)
+        self._shown, self._parameters = (key, n, n if whole else whole_before), parameters
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,81 @@
+"""What the loop tells the page: a sink, and what is learnt of the keys that somebody looks at."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from online_gmm.segmentation.segmenter import Segment
+from replay.engine.rows import InputError
+from replay.engine.series import LabelledRow, Series
+from replay.sinks.files import Onlooker
+from replay.views.history import History
+from replay.views.page.figures import Parameters
+
+
+class Watcher(Onlooker):
+    """Puts rows and segments into a history, which it takes to a checkpoint and back.
+
+    Parameters
+    ----------
+    history
+        Where to.
+    series
+        Gives the series of a key, for what is learnt; called by `flush`, between two rows.
+    """
+
+    def __init__(self, history: History, series: Callable[[str], Series] | None = None) -> None:
+        self.history = history
+        self.series = series
+        self._wanted: set[str] = set()
+        self._known: dict[str, Parameters | None] = {}
+        self._lock = threading.Lock()
+
+    def row(self, labelled_row: LabelledRow) -> None:
+        row, assignment, change, _ = labelled_row
+        self.history.add(row, assignment, change)
+
+    def segment(self, key: str, segment: Segment) -> None:
+        self.history.add_segment(key, segment)
+
+    def flush(self) -> None:
+        """Look up what is learnt of the keys that were asked for."""
+        with self._lock:
+            wanted, self._wanted = self._wanted, set()
+        if self.series is None:
+            return
+        for key in wanted:
+            model, known = self.series(key).model, self._known.get(key)
+            if known is None or known.n_points != model.n_points:
+                self._known[key] = Parameters.of(model)
+
+    def parameters(self, key: str) -> Parameters | None:
+        """What was learnt of a key at the last `flush` after it was asked for; any thread may ask.
+
+        None if that is yet to come, or the learner has not started.
+        """
+        with self._lock:
+            self._wanted.add(key)
+        return self._known.get(key)
+
+    def position(self) -> Any:
+        return self.history.state()
+
+    def go_to(self, position: Any) -> None:
+        """Be as at a checkpoint.
+
+        Raises
+        ------
+        InputError
+            If that was made without a page, or of other columns.
+        """
+        if position is None:
+            raise InputError(
+                "the checkpoint was made without --report or --serve; go on without them too, or "
+                "start afresh without --resume"
+            )
+        try:
+            self.history.load(position)
+        except ValueError as error:
+            raise InputError(str(error)) from None

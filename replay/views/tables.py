@@ -1,0 +1,244 @@
+"""Summaries and comparisons as tables for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from rich.table import Table
+
+from online_gmm import ComponentEvent, OnlineHMM
+from replay.checks.check import Comparison, IncrementalComparison, marks
+from replay.engine.series import Series
+from replay.engine.settings import Model, Settings, labels_of
+from replay.engine.summary import Happening, Summary
+from replay.sinks.refusals import Refusals
+
+MOST_GONE = 6
+"""Regimes that are gone and have a column of their own; those before share one."""
+MOST_EVENTS = 50
+"""Events that are listed, the last ones."""
+
+
+def regimes_table(summary: Summary, model: Model) -> Table:
+    """One column per regime, so that there is room for many features.
+
+    Those that came to be learnt first, and then those with rows that are gone.
+    """
+    mixture = model.mixture
+    here = labels_of(model)
+    events = () if isinstance(model, OnlineHMM) else model.events
+    gone = {event.number: event.kind for event in events if event.kind != "born"}
+    left = sorted(set(summary.lengths) - set(here))
+    older, left = left[: -MOST_GONE or None], left[-MOST_GONE:]
+    columns: list[tuple[str, tuple[int, ...]]] = [(str(k), (k,)) for k in here]
+    columns += [(f"{label}\n{gone.get(label, 'gone')}", (label,)) for label in left]
+    if older:
+        columns.append((f"{len(older)} more\ngone", tuple(older)))
+    labels = [labels for _, labels in columns]
+    table = Table(title="Regimes", title_justify="left")
+    table.add_column("regime")
+    for head, _ in columns:
+        table.add_column(head, justify="right")
+
+    def line(name: str, cells: Sequence[str]) -> None:
+        table.add_row(name, *cells, *["-"] * (len(columns) - len(cells)))
+
+    line("rows", [f"{summary.n_labelled(*k):,}" for k in labels])
+    line("share of rows", [f"{summary.n_labelled(*k) / summary.n_rows:.1%}" for k in labels])
+    line("weight learnt", [f"{weight:.1%}" for weight in mixture.weights])
+    line("segments", [f"{summary.n_segments(*k):,}" for k in labels])
+    line("median length, rows", [_length(summary.median_length(*k)) for k in labels])
+    line("longest, rows", [f"{summary.longest(*k):,}" for k in labels])
+    if isinstance(model, OnlineHMM):
+        timed = model.time is not None
+        name = "mean stay learnt" if timed else "mean stay learnt, rows"
+        line(name, [duration(stay) if timed else _length(stay) for stay in model.dwell])
+    table.add_section()
+    for j, feature in enumerate(mixture.features):
+        cells = [
+            mean_and_sd(mixture.means[k, j], math.sqrt(mixture.covariances[k, j, j]))
+            for k in range(mixture.n_components)
+        ]
+        line(f"{feature}, mean ± sd", cells)
+    return table
+
+
+def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
+    """What happened to components; the last events, if there are very many."""
+    table = Table(title="Regimes that came and went", title_justify="left")
+    table.add_column("row", justify="right")
+    if timed:
+        table.add_column("time")
+    for name in ("event", "regime", "cause"):
+        table.add_column(name, justify="right" if name == "regime" else "left")
+    for row, time, event in happenings[-MOST_EVENTS:]:
+        when = (time,) if timed else ()
+        table.add_row(f"{row:,}", *when, event.kind, str(event.number), event.cause)
+    if len(happenings) > MOST_EVENTS:
+        table.caption = f"the last {MOST_EVENTS} of {len(happenings):,} events"
+    return table
+
+
+def events_or_none(happenings: Sequence[Happening], timed: bool) -> Table | str:
+    """What happened to components, or that nothing did."""
+    return events_table(happenings, timed) if happenings else "no regime came or went"
+
+
+def fleet_table(listed: Sequence[tuple[str, Series]], n_series: int, key: str) -> Table:
+    """The series of some keys, one a line: in which regime each is, and since when."""
+    table = Table(title="Series", title_justify="left")
+    table.add_column(key)
+    for name in ("rows", "regime", "since", "changes", "outliers"):
+        table.add_column(name, justify="left" if name == "since" else "right")
+    for name, series in listed:
+        summary, segment = series.summary, series.last_segment or series.segmenter.current
+        label, since = ("-", "-") if segment is None else (segment.label, moment(segment.start))
+        table.add_row(
+            name,
+            f"{summary.n_rows:,}",
+            str(label),
+            since,
+            f"{series.n_changes:,}",
+            f"{summary.n_outliers:,}",
+        )
+    if len(listed) < n_series:
+        table.caption = f"the {len(listed)} of {n_series:,} with most rows"
+    return table
+
+
+def left_out(counts: Mapping[str, int], refusals: Refusals) -> list[str]:
+    """What was not labelled, and what never came; a line each, if there is any."""
+    lines = []
+    if refusals.counts:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in refusals.counts.items())
+        lines.append(f"refused: {reasons}")
+    lines += [f"{count:,} {what}" for what, count in counts.items() if count]
+    return lines
+
+
+def transition_table(model: OnlineHMM) -> Table:
+    """Which regime follows which: from one row to the next, or, with times, after a stay."""
+    k = len(model.dwell)
+    following, title = model.transition, "Regime of the next row"
+    if model.time is not None:
+        following, title = np.where(np.eye(k), np.nan, following), "Regime after a stay"
+        following = following / np.nansum(following, axis=1, keepdims=True)
+    table = Table(title=title, title_justify="left")
+    table.add_column("from regime")
+    for label in range(k):
+        table.add_column(f"to {label}", justify="right")
+    for label, row in enumerate(following):
+        table.add_row(str(label), *("-" if math.isnan(share) else f"{share:.2%}" for share in row))
+    return table
+
+
+def labels_given(settings: Settings, whole: bool) -> str:
+    """What the labels of a model of regimes that persist are made from."""
+    if whole:
+        return "rows were labelled together: the most probable sequence given the whole file"
+    if settings.lag:
+        return f"each row was labelled from those up to {settings.lag} after it"
+    return "each row was labelled from those up to it"
+
+
+def by_points(events: Sequence[ComponentEvent]) -> list[Happening]:
+    """Events at the rows learnt, where rows without any value are not counted."""
+    return [Happening(event.n_points, "", event) for event in events]
+
+
+def totals(summary: Summary) -> str:
+    segments = summary.n_segments(*summary.lengths)
+    return (
+        f"{summary.n_rows:,} rows, {segments:,} segments, {summary.n_outliers:,} outliers, "
+        f"{summary.n_missing:,} missing values"
+    )
+
+
+def changes(series: Series) -> str:
+    """How often the regime changed, and which one it is now since when."""
+    n, last, manner = series.n_segments, series.last_segment, series.manner
+    assert last is not None
+    options = ""
+    if (manner.min_dwell, manner.confirm) != (1, 1):
+        segments = f"{n:,} segment{'' if n == 1 else 's'}"
+        options = f"with --min-dwell {manner.min_dwell} --confirm {manner.confirm}: {segments}, "
+    return (
+        f"{options}{series.n_changes:,} change{'' if series.n_changes == 1 else 's'} of regime; "
+        f"in regime {last.label} since {moment(last.start)}"
+    )
+
+
+def moment(start: tuple[int, str]) -> str:
+    """The row at which something began, and its time if it has one."""
+    row, time = start
+    return f"row {row:,}" + (f", {time}" if time else "")
+
+
+def comparison_table() -> Table:
+    """The head of the table that `comparison_row` fills."""
+    table = Table(title="The learner against batch EM on the same rows", title_justify="left")
+    for name in (
+        "rows",
+        "pass",
+        "likelihood gap\nnats a row",
+        "parameter error\nrelative",
+        "label agreement\nadjusted Rand",
+        "batch EM\nsteps",
+    ):
+        table.add_column(name, justify="right")
+    return table
+
+
+def comparison_row(comparison: Comparison) -> tuple[str, ...]:
+    return (
+        f"{comparison.rows:,}",
+        "polished" if comparison.polished else str(comparison.passes),
+        f"{comparison.gap:.2e}",
+        # regimes that are fewer than batch EM's cannot be matched to them
+        "-" if math.isnan(comparison.error) else f"{comparison.error:.2e}",
+        f"{comparison.agreement:.4f}",
+        f"{comparison.batch.n_iter}{'' if comparison.batch.converged else ', moving'}",
+    )
+
+
+def incremental_table(comparison: IncrementalComparison) -> Table:
+    """Incremental EM and batch EM after as many passes, at 1, 2, 5, 10, ... and the last one."""
+    table = Table(title="Incremental EM against the fixed point of batch EM", title_justify="left")
+    for name in (
+        "pass",
+        "free energy gap\nnats a row",
+        "never fell",
+        "batch EM's gap\nnats a row",
+    ):
+        table.add_column(name, justify="right")
+    for done in marks(comparison.n_passes):
+        table.add_row(
+            str(done),
+            f"{comparison.gap(done):.2e}",
+            "yes" if comparison.worst_fall(done)[0] == 0.0 else "no",
+            f"{comparison.batch_gap(done):.2e}",
+        )
+    return table
+
+
+def mean_and_sd(mean: float, sd: float) -> str:
+    """Both to the second significant digit of the standard deviation."""
+    if not 1e-6 <= sd < 1e6 or abs(mean) >= 1e9:
+        return f"{mean:.6g} ± {sd:.2g}"
+    digits = max(1 - math.floor(math.log10(sd)), 0)
+    rounded = round(float(mean), digits) + 0.0  # no minus before a zero
+    return f"{rounded:,.{digits}f} ± {sd:,.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit of which there are two."""
+    for unit, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2.0 * unit:
+            return f"{seconds / unit:,.1f} {name}"
+    return f"{seconds:,.3g} s"
+
+
+def _length(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:,.1f}".removesuffix(".0")
