@@ -1,0 +1,62 @@
+"""The streams of benchmarks/machines.py, and its judging against answers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from benchmarks.machines import MACHINES, Answer, Machine, changed_meaning, from_causal, judge
+
+
+@pytest.fixture(autouse=True)
+def kernel():
+    """Nothing here runs a kernel."""
+
+
+def labels(text):
+    return np.array([int(letter) for letter in text])
+
+
+def machine(text, within=1):
+    states = labels(text)
+    return Machine("by hand", states[:, None].astype(float), ("x",), states, within)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_streams_are_seeded_and_numbered_as_regimes_appear(name):
+    first, again, other = MACHINES[name](0), MACHINES[name](0), MACHINES[name](1)
+    assert np.array_equal(first.X, again.X, equal_nan=True)
+    assert not np.array_equal(first.X, other.X, equal_nan=True)
+    assert first.X.shape == (len(first.states), len(first.channels))
+    _, seen = np.unique(first.states, return_index=True)
+    assert seen.tolist() == sorted(seen.tolist())
+    assert first.states[0] == 0
+    assert min(np.diff(first.changes)) > first.within
+
+
+def test_the_truth_has_full_marks():
+    its = machine("000111000222")
+    verdict = judge(its, Answer(its.states, its.states, its.changes, its.changes + 2))
+    assert verdict == (1.0, 1.0, 1.0, 1.0, 2.0, 0, 3, 3)
+
+
+def test_changes_are_placed_within_some_rows():
+    its = machine("000000111111000000")
+    answer = from_causal(labels("000000011111111000"))
+    assert judge(its, answer).placed == 0.5
+    assert judge(its, answer).delay == 1
+    assert judge(machine("000000111111000000", within=3), answer).placed == 1.0
+    nothing = judge(its, from_causal(np.zeros(18, dtype=int)))
+    assert (nothing.placed, nothing.found, nothing.true) == (0.0, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ("000111000222", 0),
+        ("555777555222", 0),
+        ("000111222333", 0),  # a number too many is no change of meaning
+        ("000111111000", 1),  # 0 also stands for 2; the change that is missed is no new meaning
+        ("000000000000", 0),
+    ],
+)
+def test_numbers_that_change_their_meaning(found, expected):
+    assert changed_meaning(labels("000111000222"), labels(found)) == expected
