@@ -494,7 +494,19 @@ def live(
         typer.Option(
             metavar="HOST:PORT",
             help="Serve a page that shows every key: its series, its regime and since when. "
-            "Needs Bokeh.",
+            "Needs Bokeh. On an address that other machines can reach, the page's address has a "
+            "token in it: whoever knows it can read every series.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="With --serve: a name or address by which browsers may open the page, beside that "
+            "of --serve and localhost; repeat it for more. Needed with 0.0.0.0.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -554,9 +566,12 @@ def live(
         topic = None
         if publish is not None:
             topic = broker_of(publish, credentials, ca if publish.startswith("mqtts:") else None)
+        if allow_host and serve is None:
+            raise InputError("--allow-host is for --serve, the page; add --serve, or leave it out")
         outputs = Outputs(
-            labels, segments, report=report, publish=topic, serve=serve, labels_as=labels_as
-        )
+            labels, segments, report=report, publish=topic, serve=serve,
+            allow_hosts=allow_host or (), labels_as=labels_as,
+        )  # fmt: skip
         outputs.check()
         manner = Manner(min_dwell, confirm, str(late or "skip"), max_gap, str(on_gap))
         lasting = Lasting(checkpoint, resume, every_rows, every_seconds, in_memory)

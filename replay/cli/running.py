@@ -66,6 +66,7 @@ class Outputs:
     report: Path | None = None
     publish: Broker | None = None
     serve: str | None = None
+    allow_hosts: Sequence[str] = ()
     labels_as: str | None = None
 
     def check(self) -> None:
@@ -161,7 +162,7 @@ def replay_source(
         else:
             loop.begin()
         if page is not None and outputs.serve is not None:
-            _serve(page, outputs.serve, source.name, open_now)
+            _serve(page, outputs, source.name, open_now)
         if smooth:
             series = Series(first, manner)
             loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
@@ -225,13 +226,16 @@ def _page(source: Source, fleet: Fleet) -> Watcher:
     return Watcher(History(source.values), fleet.__getitem__)
 
 
-def _serve(page: Watcher, address: str, title: str, open_now: ExitStack) -> None:
+def _serve(page: Watcher, outputs: Outputs, title: str, open_now: ExitStack) -> None:
     from replay.views.page.server import PageServer
 
-    server = PageServer(address, title, page.history, page.parameters)
+    assert outputs.serve is not None
+    server = PageServer(
+        outputs.serve, title, page.history, page.parameters, allowed=outputs.allow_hosts
+    )
     server.start()
     open_now.callback(server.stop)
-    err().print(f"page: {server.url}", soft_wrap=True)
+    err().print(f"page: {server.url} ({server.cost})", soft_wrap=True)
 
 
 def _write_report(

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from bokeh.application import Application
 from bokeh.application.handlers import FunctionHandler
@@ -14,11 +15,13 @@ from bokeh.document import Document
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import IOLoop
 from tornado.web import ErrorHandler
 
 from replay.engine.rows import InputError
 from replay.views.history import History
+from replay.views.page.access import Access, bracketed, parse_address
 from replay.views.page.figures import Page, Parameters, content_of, keys_table
 
 EVERY = 500
@@ -38,9 +41,7 @@ SILENT = (
     *("bokeh.server.protocol_handler", "bokeh.server.views.ws"),
 )
 """Who would tell on the terminal what visitors ask for that is not there, or not theirs."""
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-ANY = ("0.0.0.0", "::")
-UNSERVED = ("/metadata", "/autoload.js")
+UNSERVED = ("metadata", "autoload.js")
 """What Bokeh would serve beside the page."""
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' "
@@ -48,21 +49,17 @@ POLICY = (
 )
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """HOST:PORT; the host may be left out, and is then 127.0.0.1.
+class _Guarded(BokehTornado):
+    """Bokeh's application, behind `Access`: pages, files and websockets alike."""
 
-    Raises
-    ------
-    InputError
-        If it is something else.
-    """
-    host, _, port = text.strip().rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    if ":" in bare and bare == host:
-        raise InputError(f"--serve is {text!r}; write [HOST]:PORT with an IPv6 address")
-    if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
-        raise InputError(f"--serve is {text!r}; it must be HOST:PORT, such as 127.0.0.1:8080")
-    return bare or "127.0.0.1", int(port)
+    def __init__(self, access: Access, *arguments: Any, **options: Any) -> None:
+        self._access = access
+        super().__init__(*arguments, **options)
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        if self._access.permits(request):
+            return super().find_handler(request, **kwargs)
+        return self.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
 
 
 class PageServer:
@@ -71,24 +68,29 @@ class PageServer:
     Parameters
     ----------
     address
-        HOST:PORT; port 0 takes any that is free. A page of another origin cannot read it, unless
-        the host is all of the machine's (0.0.0.0): then those from the same port can.
+        HOST:PORT; port 0 takes any that is free. Requests that name another host are refused, as
+        are those of pages of other origins. If other machines can connect, the address of the page
+        holds a token, and requests without it are refused.
     title
         Of the page.
     history
         What is shown.
     parameters
         Gives what is learnt of a key; called by the server's thread.
+    allowed
+        More host names under which browsers may open the page.
 
     Attributes
     ----------
     url
-        Where it is, once started.
+        The address of the page, once started.
+    cost
+        Who can read the page, once started: a sentence for the person who starts it.
 
     Raises
     ------
     InputError
-        If the address is none.
+        If the address is not HOST:PORT.
 
     Notes
     -----
@@ -102,18 +104,31 @@ class PageServer:
         title: str,
         history: History,
         parameters: Callable[[str], Parameters | None] = lambda key: None,
+        allowed: Sequence[str] = (),
     ) -> None:
         self.host, self.port = parse_address(address)
         self.title = title
         self.history = history
         self.parameters = parameters
+        self.allowed = allowed
+        self._access: Access | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{_bracketed(self.host)}:{self.port}/"
+        access = self._started()
+        return f"http://{access.name}:{self.port}{access.path}"
+
+    @property
+    def cost(self) -> str:
+        return self._started().cost
+
+    def _started(self) -> Access:
+        if self._access is None:
+            raise RuntimeError("the page is not served yet; call start() first")
+        return self._access
 
     def start(self) -> None:
         """Serve; when this returns the page can be opened.
@@ -121,7 +136,8 @@ class PageServer:
         Raises
         ------
         InputError
-            If the port is taken, or the host is none of this machine's.
+            If the port is taken, the host is none of this machine's, or it takes a name to be
+            allowed and there is none.
         """
         try:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -130,9 +146,14 @@ class PageServer:
             # Python tells the address as well
             reason = (getattr(error, "strerror", None) or "no such host").partition(" (while")[0]
             raise InputError(
-                f"--serve {_bracketed(self.host)}:{self.port} cannot be served: {reason}; choose "
+                f"--serve {bracketed(self.host)}:{self.port} cannot be served: {reason}; choose "
                 "another port or host"
             ) from None
+        try:
+            self._access = Access(self.host, listening.getsockname()[0], self.allowed)
+        except InputError:
+            listening.close()
+            raise
         listening.setblocking(False)
         self.port = listening.getsockname()[1]
         for name in SILENT:
@@ -161,13 +182,18 @@ class PageServer:
 
     async def _serve(self, listening: socket.socket, ready: threading.Event) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        application = BokehTornado(
+        access = self._started()
+        application = _Guarded(
+            access,
             Application(FunctionHandler(self._open)),
-            extra_websocket_origins=[f"{host}:{self.port}" for host in self._origins()],
+            prefix=access.token,
+            # `Access` has checked the origin of every request already
+            extra_websocket_origins=["*"],
             stats_log_frequency_milliseconds=3_600_000,
         )
         gone = {"status_code": 404}
-        application.add_handlers(".*", [(path, ErrorHandler, gone) for path in UNSERVED])
+        paths = [access.path + name for name in UNSERVED]
+        application.add_handlers(".*", [(path, ErrorHandler, gone) for path in paths])
         http = HTTPServer(application, max_body_size=0)
         http.add_socket(listening)
         server = BaseServer(IOLoop.current(), application, http)
@@ -180,11 +206,6 @@ class PageServer:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=1.0)
-
-    def _origins(self) -> tuple[str, ...]:
-        if self.host in ANY:
-            return ("*",)
-        return LOOPBACK if _bracketed(self.host) in LOOPBACK else (_bracketed(self.host),)
 
     def _open(self, document: Document) -> None:
         """Give someone who has come the page."""
@@ -246,7 +267,3 @@ class _View:
         fits = same and 0 <= new < min(len(content.data[name]["x1"]) for name in streamed)
         page.show(content, streamed if fits else None)
         self._shown, self._parameters = (key, n, n if whole else whole_before), parameters
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
