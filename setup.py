@@ -14,7 +14,7 @@ SOURCES = [
 ]
 COMPILE, LINK = [], []
 if sys.platform != "win32":
-    # -ffp-contract=off: the interpreted kernel gives the same bits; -g0: a wheel of a tenth the size
+    # -ffp-contract=off: the interpreted kernel gives the same bits; -g0: wheels a tenth the size
     COMPILE = ["-O3", "-ffp-contract=off", "-g0"]
 if sys.platform == "linux":
     LINK = ["-Wl,--strip-all"]
