@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from replay.engine.printable import printable
 from replay.engine.rows import InputError, Source
 
 if TYPE_CHECKING:
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
 
 OUT = Path("out")
 """Where pictures and labels go unless told."""
+
+
+class _Terminal(Console):
+    """A console that escapes control characters in every string: lines, cells, titles.
+
+    What is a `Text` already is taken as it is.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
 
 
 @contextmanager
@@ -39,7 +51,7 @@ def err() -> Console:
 
 def _console(stderr: bool) -> Console:
     # column names such as "flow [l/s]" are not markup
-    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    console = _Terminal(stderr=stderr, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console.width = 200
     return console

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from online_gmm.segmentation.segmenter import Segment
+from replay.engine.printable import printable
 from replay.engine.rows import InputError, Source
 from replay.engine.series import LabelledBlock, LabelledRow
 from replay.sinks.lines import can_be_lines, labelled_lines
@@ -95,7 +96,7 @@ class File:
     ----------
     path
         Its name; ``-`` is standard output. What is no regular file, a pipe for one, is written as
-        it comes.
+        it comes. Control characters are escaped only if standard output is a terminal.
     option
         That asked for it, for messages.
     inputs
@@ -113,8 +114,10 @@ class File:
         self._part: Path | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._writing: Future[None] | None = None
+        self._on_screen = False
         if str(path) == "-":
             self._file: BinaryIO = sys.stdout.buffer
+            self._on_screen = sys.stdout.isatty()
             return
         if path.exists() and any(path.samefile(taken) for taken in inputs if taken.exists()):
             raise InputError(f"{option} {path} is the input file; choose another name")
@@ -148,6 +151,8 @@ class File:
         self._write(data)
 
     def _write(self, data: Buffer) -> None:
+        if self._on_screen:
+            data = printable(bytes(data).decode(errors="replace"), keep="\n").encode()
         try:
             self._file.write(data)
         except BrokenPipeError:

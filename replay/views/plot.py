@@ -24,6 +24,7 @@ from matplotlib.ticker import (
 
 from online_gmm.segmentation.segmenter import Segment
 from replay.checks.check import Comparison, IncrementalComparison, Tolerances
+from replay.engine.printable import printable
 from replay.engine.rows import InputError
 from replay.engine.series import LabelledBlock, LabelledRow
 from replay.engine.settings import Model, labels_of
@@ -186,14 +187,14 @@ def draw_series(sample: Sample, bands: Bands, model: Model, title: str, path: Pa
                 density.fill_betweenx(grid, height, color=colour, alpha=0.15, linewidth=0)
             _draw_bands(series, bands.segments)
             _keep_to(series, values[:, j])
-            series.set_ylabel(str(feature))
-        first, last = sample.times
+            series.set_ylabel(_text(str(feature)))
+        first, last = map(_text, sample.times)
         axes[-1, 0].set_xlabel(f"row (time: {first} to {last})" if first else "row")
         axes[-1, 0].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes[-1, 1].set_xlabel("density / its peak")
         axes[-1, 1].set_xlim(-0.12, 1.08)
         axes[-1, 1].set_xticks([0.0, 0.5, 1.0])
-        figure.suptitle(f"{title}: {bands.title}")
+        figure.suptitle(f"{_text(title)}: {bands.title}")
         handles, names = axes[0, 1].get_legend_handles_labels()
         # of very many regimes the last
         handles, names = handles[-MOST_NAMED:], names[-MOST_NAMED:]
@@ -202,6 +203,11 @@ def draw_series(sample: Sample, bands: Bands, model: Model, title: str, path: Pa
             names.append("change of regime")
         figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False)
         _save(figure, path)
+
+
+def _text(text: str) -> str:
+    """A text of the input: what is between two dollars is not a formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def _draw_bands(axes: Axes, segments: Sequence[Segment]) -> None:
@@ -258,7 +264,7 @@ def draw_check(
         axes[2].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes[2].xaxis.set_minor_formatter(NullFormatter())
         axes[2].set_xlabel("rows replayed")
-        figure.suptitle(title)
+        figure.suptitle(_text(title))
         _save(figure, path)
 
 
@@ -284,7 +290,7 @@ def draw_increments(
         axes.set_xlabel("pass over the rows")
         axes.set_ylabel("gap to batch EM's fixed point\n(nats a row)")
         axes.legend(frameon=False)
-        figure.suptitle(title)
+        figure.suptitle(_text(title))
         _save(figure, path)
 
 

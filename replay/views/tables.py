@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from online_gmm import ComponentEvent, OnlineHMM
 from replay.checks.check import Comparison, IncrementalComparison, marks
@@ -40,7 +41,7 @@ def regimes_table(summary: Summary, model: Model) -> Table:
     table = Table(title="Regimes", title_justify="left")
     table.add_column("regime")
     for head, _ in columns:
-        table.add_column(head, justify="right")
+        table.add_column(Text(head), justify="right")
 
     def line(name: str, cells: Sequence[str]) -> None:
         table.add_row(name, *cells, *["-"] * (len(columns) - len(cells)))
@@ -187,7 +188,7 @@ def comparison_table() -> Table:
         "label agreement\nadjusted Rand",
         "batch EM\nsteps",
     ):
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     return table
 
 
@@ -212,7 +213,7 @@ def incremental_table(comparison: IncrementalComparison) -> Table:
         "never fell",
         "batch EM's gap\nnats a row",
     ):
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     for done in marks(comparison.n_passes):
         table.add_row(
             str(done),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from online_gmm import OnlineHMM
 from online_gmm.segmentation.segmenter import Segment
 from replay.checks.check import Comparison
+from replay.engine.printable import printable
 from replay.engine.settings import Model as Learner
 from replay.engine.settings import labels_of
 from replay.views.history import MOST_SAMPLED, Bands, Floats, Head, Ints, Scores, Snapshot, Trace
@@ -268,7 +269,7 @@ class Page:
     def offer(self, keys: list[str]) -> None:
         """Put keys up for choice."""
         self.keys = keys
-        options: list[Any] = [(key, key or "(no key)") for key in keys]
+        options: list[Any] = [(key, printable(key) or "(no key)") for key in keys]
         self.select.options = options
         if keys and self.select.value not in keys:
             self.select.value = keys[0]
@@ -279,7 +280,7 @@ class Page:
         roots: list[UIElement] = [*self.texts.values(), self.select, *self.figures]
         for root in roots:
             document.add_root(root)
-        document.title = title
+        document.title = printable(title)
         document.template = Environment(autoescape=False).from_string(PAGE)
         document.template_variables.update(sections=self.sections, policy=policy)
         paint = CustomJS(args={"figures": self.figures}, code=PAINT)
@@ -310,7 +311,7 @@ class Page:
         plot.toolbar.logo = None
         # plain: what looks like a formula would be set by a library from the network
         plot.xaxis.axis_label = PlainText(text=x)
-        plot.yaxis.axis_label = PlainText(text=y)
+        plot.yaxis.axis_label = PlainText(text=printable(y))
         plot.axis.axis_label_text_font_style = "normal"
         plot.axis.minor_tick_line_color = None
         plot.xgrid.visible = False
@@ -556,6 +557,11 @@ def _add_scores(content: Content, scores: Scores) -> None:
 # -- tables -------------------------------------------------------------------------------------
 
 
+def html_of(text: str) -> str:
+    """A text of the input as HTML."""
+    return html.escape(printable(text))
+
+
 def chip(label: int) -> str:
     """A regime, with its colour."""
     colour = REGIMES[label % len(REGIMES)]
@@ -563,7 +569,7 @@ def chip(label: int) -> str:
 
 
 def _head(head: Head, rows: int) -> str:
-    since = escape(head.since_time) or f"row {head.since:,}"
+    since = html_of(head.since_time) or f"row {head.since:,}"
     facts = {
         "regime": chip(head.label),
         f"since{f' (row {head.since:,})' if head.since_time else ''}": since,
@@ -573,7 +579,7 @@ def _head(head: Head, rows: int) -> str:
         "outliers": f"{head.n_outliers:,}",
         "missing values": f"{head.n_missing:,}",
     }
-    name = f"<h3>{escape(head.key)}</h3>" if head.key else ""
+    name = f"<h3>{html_of(head.key)}</h3>" if head.key else ""
     cells = "".join(f"<div><dt>{what}</dt><dd>{how}</dd></div>" for what, how in facts.items())
     note = ""
     if rows > 1:
@@ -587,9 +593,9 @@ def keys_table(heads: Sequence[Head], n_left_out: int = 0) -> str:
         return "" if heads else "<p>no row has come yet</p>"
     lines = (
         (
-            escape(head.key),
+            html_of(head.key),
             chip(head.label),
-            escape(head.since_time) or f"row {head.since:,}",
+            html_of(head.since_time) or f"row {head.since:,}",
             _share(head.probability),
             f"{head.n:,}",
         )
@@ -608,7 +614,7 @@ def _parameters(head: Head, columns: Sequence[str], parameters: Parameters | Non
     names = ["regime", "rows", "weight"]
     if stays is not None:
         names.append("mean stay" if timed else "mean stay, rows")
-    names += [f"{escape(column)}, mean ± sd" for column in columns]
+    names += [f"{html_of(column)}, mean ± sd" for column in columns]
     lines: list[list[str]] = []
     for k, label in enumerate(parameters.labels):
         line = [chip(label), f"{head.counts.get(label, 0):,}", f"{parameters.weights[k]:.1%}"]
@@ -631,11 +637,11 @@ def _segments(columns: Sequence[str], segments: Sequence[Segment], n: int) -> st
     if not segments:
         return "<p>no segment has ended yet</p>"
     names = ["regime", "start", "end", "rows", "probability"]
-    names += [f"{escape(column)}, mean ± sd" for column in columns]
+    names += [f"{html_of(column)}, mean ± sd" for column in columns]
     lines = (
         [
             chip(segment.label),
-            *(escape(time) or f"row {row:,}" for row, time in (segment.start, segment.end)),
+            *(html_of(time) or f"row {row:,}" for row, time in (segment.start, segment.end)),
             f"{segment.n:,}",
             _share(segment.probability),
             *(_mean_and_sd(segment.mean.get(column), segment.sd.get(column)) for column in columns),

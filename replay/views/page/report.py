@@ -96,7 +96,7 @@ def report_html(
     return file_html(
         document,
         Resources(mode="inline"),
-        title,
+        document.title,
         template=document.template,
         template_variables=document.template_variables,
     )
