@@ -151,7 +151,7 @@ def replay_source(
             page = sinks["page"] = _page(source, fleet)
         refusals.open(source.files)
         open_now.callback(refusals.close)
-        saving = _saving(source, settings, manner, outputs, refusals, lasting)
+        saving = _saving(source, settings, manner, outputs, refusals, lasting, open_now)
         loop = Loop(source, fleet, sinks, saving, refusals)
         loop.ended = totals_of.add
         loop.flushing = live
@@ -205,17 +205,19 @@ def _sinks(
         open_now.callback(result.close)
         return result
 
+    def add(name: str, sink: Sink) -> None:
+        sinks[name] = sink
+        open_now.callback(sink.close)
+
     if outputs.labels is not None:
         form = outputs.labels_as or ("ndjson" if live and outputs.labels == STDOUT else None)
-        sinks["labels"] = labels_sink(file(outputs.labels, "--labels"), source, form)
+        add("labels", labels_sink(file(outputs.labels, "--labels"), source, form))
     if outputs.segments is not None:
-        sinks["segments"] = Segments(file(outputs.segments, "--segments"), source)
+        add("segments", Segments(file(outputs.segments, "--segments"), source))
     if outputs.publish is not None:
         from replay.sinks.mqtt import MqttSink
 
-        sinks["publish"] = MqttSink(outputs.publish, source)
-    for sink in sinks.values():
-        open_now.callback(sink.close)
+        add("publish", MqttSink(outputs.publish, source))
     return sinks
 
 
@@ -295,12 +297,14 @@ def _saving(
     outputs: Outputs,
     refusals: Refusals,
     lasting: Lasting,
+    open_now: ExitStack,
 ) -> Saving | None:
     if lasting.folder is None:
         if lasting.resume:
             raise InputError("--resume needs --checkpoint, the folder to go on from")
         return None
     checkpoints = Checkpoints(lasting.folder)
+    open_now.enter_context(checkpoints.locked())
     if checkpoints.exists and not lasting.resume:
         raise InputError(
             f"--checkpoint {lasting.folder} holds a checkpoint already; go on from it with "

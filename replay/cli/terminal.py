@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from replay.engine.printable import printable
-from replay.engine.rows import InputError, Source
+from replay.engine.rows import InputError, ReplayError, Source
 
 if TYPE_CHECKING:
     from replay.engine.settings import Settings
@@ -33,10 +33,10 @@ class _Terminal(Console):
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Bad input ends with its message and status 2."""
+    """End with the message and status 2 if the input is bad or an output cannot be written."""
     try:
         yield
-    except InputError as error:
+    except ReplayError as error:
         err().print(f"error: {error}", style="red", soft_wrap=True)
         raise typer.Exit(2) from None
 

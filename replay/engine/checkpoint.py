@@ -10,14 +10,15 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from replay.engine.rows import InputError
+from replay.engine.disk import DiskFile, HeldError, locked_folder, rename
+from replay.engine.rows import InputError, OutputError
 
 MAGIC = b"OGMM-CP\n"
 VERSION = 1
@@ -60,6 +61,31 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from saving here.
+
+        Raises
+        ------
+        OutputError
+            If another process does so already, or the folder cannot be made.
+        """
+        try:
+            handle = locked_folder(self.folder)
+        except HeldError as error:
+            raise OutputError(
+                f"--checkpoint {self.folder} is written to by {error.holder}; wait for its end, or "
+                "choose another folder"
+            ) from None
+        except OSError as error:
+            raise OutputError(
+                f"--checkpoint {self.folder} is no folder that can be written to: {error.strerror}"
+            ) from None
+        try:
+            yield
+        finally:
+            os.close(handle)
+
     @property
     def exists(self) -> bool:
         return any((self.folder / name).exists() for name in (NAME, BEFORE))
@@ -69,23 +95,24 @@ class Checkpoints:
 
         Raises
         ------
-        InputError
+        OutputError
             If it cannot be written; the ones before are still there.
         """
-        part = self.folder / f"{NAME}.part"
+        part, last = self.folder / f"{NAME}.part", self.folder / NAME
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
+            part.unlink(missing_ok=True)
+            file = DiskFile(part, new=True, mode=0o600)
+            try:
                 _write(file, standing, series)
-                file.flush()
-                os.fsync(file.fileno())
-            last = self.folder / NAME
-            with suppress(FileNotFoundError):
-                last.replace(self.folder / BEFORE)
-            part.replace(last)
-            _sync_folder(self.folder)
+                file.sync()
+            finally:
+                file.close()
+            if last.exists():
+                os.replace(last, self.folder / BEFORE)
+            rename(part, last)
         except OSError as error:
-            raise InputError(
+            raise OutputError(
                 f"the checkpoint {part} cannot be written: {error.strerror}; make room there, and "
                 "go on from the one before with --resume"
             ) from None
@@ -116,7 +143,7 @@ class _DamagedError(Exception):
     """What is wrong with a file."""
 
 
-def _write(file: BinaryIO, standing: Standing, series: Iterable[tuple[str, bytes]]) -> None:
+def _write(file: DiskFile, standing: Standing, series: Iterable[tuple[str, bytes]]) -> None:
     digest = hashlib.blake2b(digest_size=DIGEST)
 
     def put(data: bytes) -> None:
@@ -177,11 +204,3 @@ def _series(path: Path, start: int, end: int) -> Iterator[tuple[str, bytes]]:
         records = _records(file, end)
         for key in records:
             yield msgspec.msgpack.decode(key, type=str), next(records)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,6 +12,7 @@ import numpy as np
 
 from online_gmm.segmentation.segmenter import Segment, Segmentation
 from replay.engine.blocks import Block
+from replay.engine.rows import OutputError
 from replay.engine.series import LabelledBlock, Series
 
 WORTH = 64
@@ -148,7 +149,13 @@ class Fleet:
         if self._at_most is None or self._parked is None or len(self._here) <= self._at_most:
             return
         key, series = self._here.popitem(last=False)
-        self._parked.execute("REPLACE INTO parked VALUES (?, ?)", (key, series.to_bytes()))
+        try:
+            self._parked.execute("REPLACE INTO parked VALUES (?, ?)", (key, series.to_bytes()))
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"--in-memory: the model of {key!r} cannot be parked on disk: {error}; make room "
+                "in the folder for temporary files, which TMPDIR names"
+            ) from None
         self.n_parked += 1
 
     def _state(self, key: str) -> bytes:

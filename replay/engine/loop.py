@@ -137,7 +137,8 @@ class Loop:
             except CutOffError as error:
                 self.cut_off = error
             except InputError:
-                # the source can go no further, but what came of it is good
+                # the source can go no further, but what came of it is good; after an OutputError
+                # nobody knows what is on disk, and the last checkpoint stands
                 self.save()
                 raise
         self._finish()

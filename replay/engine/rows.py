@@ -10,8 +10,16 @@ LARGEST = 1e150
 """The learner squares values; beyond this the squares are infinite."""
 
 
-class InputError(Exception):
+class ReplayError(Exception):
+    """What ends a replay with a message."""
+
+
+class InputError(ReplayError):
     """What is wrong with the input: which file, line and column, and what to do about it."""
+
+
+class OutputError(ReplayError):
+    """What cannot be written. No checkpoint may follow: the one before tells what is on disk."""
 
 
 class CutOffError(InputError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -16,15 +17,15 @@ import msgspec
 import numpy as np
 
 from online_gmm.segmentation.segmenter import Segment
+from replay.engine.disk import Buffer, DiskFile, HeldError, locked, rename
 from replay.engine.printable import printable
-from replay.engine.rows import InputError, Source
+from replay.engine.rows import InputError, OutputError, Source
 from replay.engine.series import LabelledBlock, LabelledRow
 from replay.sinks.lines import can_be_lines, labelled_lines
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-Buffer = bytes | memoryview
 ADDED = ("label", "probability", "outlier", "change")
 """The columns that the labels have beyond those of the input."""
 PARQUET = (".parquet", ".pq")
@@ -112,11 +113,13 @@ class File:
         self.lasting = lasting
         self.piped = str(path) == "-" or (path.exists() and not path.is_file())
         self._part: Path | None = None
+        self._replaced: int | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._writing: Future[None] | None = None
+        self._file: DiskFile | BinaryIO
         self._on_screen = False
         if str(path) == "-":
-            self._file: BinaryIO = sys.stdout.buffer
+            self._file = sys.stdout.buffer
             self._on_screen = sys.stdout.isatty()
             return
         if path.exists() and any(path.samefile(taken) for taken in inputs if taken.exists()):
@@ -124,14 +127,21 @@ class File:
         if not lasting and not self.piped:
             self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            if self.piped:
-                self._file = path.open("wb")
-            elif lasting and path.exists():
-                self._file = path.open("r+b")
-            else:
-                self._file = (self._part or path).open("x+b")
+            if self._part is not None and path.exists():
+                # the file that is to be replaced must be nobody's
+                self._replaced = locked(path)
+            self._file = (
+                path.open("wb")
+                if self.piped
+                else DiskFile(self._part or path, new=self._part is not None)
+            )
         except OSError as error:
-            raise self._refused(error) from None
+            raise self._failed(error) from None
+        except HeldError as error:
+            raise OutputError(
+                f"{option} {path} is written to by {error.holder}; wait for its end, or choose "
+                "another name"
+            ) from None
 
     def write_beside(self, data: Callable[[], Buffer]) -> None:
         """Write what a call gives, in a thread; what goes wrong is raised by what is done next."""
@@ -146,72 +156,61 @@ class File:
         if writing is not None:
             writing.result()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         self._wait()
         self._write(data)
 
     def _write(self, data: Buffer) -> None:
         if self._on_screen:
             data = printable(bytes(data).decode(errors="replace"), keep="\n").encode()
+        # once for every row: without the context manager
         try:
             self._file.write(data)
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise self._refused(error) from None
+            raise self._failed(error) from None
 
     def flush(self) -> None:
         self._wait()
-        try:
+        with self._explained():
             self._file.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise self._refused(error) from None
 
     def position(self) -> int | None:
-        """Bytes written, all of them on disk; None for a pipe."""
+        """Put all on disk; its number of bytes. None for a pipe."""
         self.flush()
-        if self.piped:
+        if not isinstance(self._file, DiskFile):
             return None
-        try:
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise self._refused(error) from None
-        return self._file.tell()
+        with self._explained():
+            return self._file.sync()
 
     def go_to(self, position: int | None) -> None:
         """Cut it back to so many bytes."""
         self._wait()
-        if position is None or self.piped:
+        if position is None or not isinstance(self._file, DiskFile):
             return
-        length = self._file.seek(0, os.SEEK_END)
-        if length < position:
+        if (length := self._file.length) < position:
             raise InputError(
                 f"{self.option} {self.path} has {length:,} bytes, and had {position:,} at the "
                 "checkpoint; put it back, or start afresh without --resume"
             )
-        self._file.seek(position)
-        self._file.truncate()
-
-    def from_start(self) -> BinaryIO:
-        """The file, to be read or written from its start."""
-        self.flush()
-        self._file.seek(0)
-        return self._file
+        with self._explained():
+            self._file.cut(position)
 
     def finish(self) -> None:
         """Put it in its place."""
         self.position()
-        if self._file is not sys.stdout.buffer:
-            self._file.close()
         if self._part is not None:
-            self._part.replace(self.path)
+            with self._explained():
+                rename(self._part, self.path)
 
     def close(self) -> None:
         """Let go of it; what has not been put in its place goes."""
         if self._thread is not None:
             self._thread.shutdown()
+        if self._replaced is not None:
+            os.close(self._replaced)
+            self._replaced = None
         if self._file is sys.stdout.buffer:
             return
         with suppress(OSError):
@@ -219,8 +218,17 @@ class File:
         if self._part is not None:
             self._part.unlink(missing_ok=True)
 
-    def _refused(self, error: OSError) -> InputError:
-        return InputError(f"{self.option} {self.path} cannot be written: {error.strerror}")
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.option} {self.path} cannot be written: {error.strerror}")
 
 
 class Csv:
@@ -331,18 +339,23 @@ class Parquet:
 
         self._put_aside()
         self._file.go_to(0)
-        with parquet.ParquetWriter(self._file.from_start(), self._schema) as writer:
-            rows: list[Any] = []
-            for batch in self._batches():
-                rows.append(batch)
-                table = pa.Table.from_batches(rows)
-                while len(table) >= GROUP:
-                    # in one piece: pages must not end where batches did
-                    writer.write_table(table[:GROUP].combine_chunks(), GROUP)
-                    table = table[GROUP:]
-                rows = table.to_batches()
-            if rows:
-                writer.write_table(pa.Table.from_batches(rows).combine_chunks(), GROUP)
+        try:
+            with parquet.ParquetWriter(_Stream(self._file), self._schema) as writer:
+                rows: list[Any] = []
+                for batch in self._batches():
+                    rows.append(batch)
+                    table = pa.Table.from_batches(rows)
+                    while len(table) >= GROUP:
+                        # in one piece: pages must not end where batches did
+                        writer.write_table(table[:GROUP].combine_chunks(), GROUP)
+                        table = table[GROUP:]
+                    rows = table.to_batches()
+                if rows:
+                    writer.write_table(pa.Table.from_batches(rows).combine_chunks(), GROUP)
+        except Exception:
+            # pyarrow may have made something else of a failed write
+            self._file.flush()
+            raise
         self._file.finish()
         self._aside.close()
         if not self._file.lasting:
@@ -351,16 +364,36 @@ class Parquet:
     def _batches(self) -> Iterator[Any]:
         import pyarrow as pa
 
-        file = self._aside.from_start()
-        while length := file.read(LENGTH.size):
-            data = pa.py_buffer(file.read(*LENGTH.unpack(length)))
-            yield pa.ipc.read_record_batch(data, self._schema)
+        self._aside.flush()
+        with self._aside.path.open("rb") as file:
+            while length := file.read(LENGTH.size):
+                data = pa.py_buffer(file.read(*LENGTH.unpack(length)))
+                yield pa.ipc.read_record_batch(data, self._schema)
 
     def close(self) -> None:
         self._file.close()
         self._aside.close()
         if not self._file.lasting:
             self._aside.path.unlink(missing_ok=True)
+
+
+class _Stream(io.RawIOBase):
+    """A file as pyarrow writes to it."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._place = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def write(self, data: Buffer) -> int:  # type: ignore[override]
+        self._file.write(data)
+        self._place += len(data)
+        return len(data)
 
 
 class _TableSink(RowByRow):

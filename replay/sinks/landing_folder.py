@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
@@ -15,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from replay.engine.rows import InputError, Row
+from replay.engine.disk import DiskFile, HeldError, locked_folder, rename
+from replay.engine.rows import InputError, OutputError, Row
 
 COLUMNS = {"key": pa.string(), "time": pa.float64(), "sequence": pa.int64()}
 """The columns that every batch has, before those of its values."""
@@ -94,38 +94,31 @@ class Folder:
 
     Raises
     ------
-    InputError
+    OutputError
         If it cannot be written to, or another process writes there.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        made = [folder for folder in (path, *path.parents) if not folder.exists()]
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            for folder in made:
-                _sync(folder.parent)
-            self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            self._handle = locked_folder(path)
+        except HeldError as error:
+            raise OutputError(
+                f"--land {path} is written to by {error.holder}; give each a folder of its own"
+            ) from None
         except OSError as error:
             raise self._unfit(error) from None
         try:
-            # let go of by the system, however this process ends
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             names = os.listdir(path)
             for name in filter(PART.fullmatch, names):
                 (path / name).unlink()
-        except BlockingIOError:
-            self.close()
-            raise InputError(
-                f"--land {path} is written to by another process; give each a folder of its own"
-            ) from None
         except OSError as error:
             self.close()
             raise self._unfit(error) from None
         self._last = max((int(its[1]) for its in map(BATCH.fullmatch, names) if its), default=0)
 
-    def _unfit(self, error: OSError) -> InputError:
-        return InputError(
+    def _unfit(self, error: OSError) -> OutputError:
+        return OutputError(
             f"--land {self.path} is no folder that can be written to: {error.strerror}"
         )
 
@@ -134,23 +127,24 @@ class Folder:
 
         Raises
         ------
-        InputError
+        OutputError
             If it cannot be written.
         """
         number = max(self._last + 1, time.time_ns() // 1000)
         path = self.path / f"{number:018}.parquet"
         part = path.with_name(f".{path.name}.part")
         try:
-            with part.open("xb") as file:
+            file = DiskFile(part, new=True)
+            try:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(path)
-            os.fsync(self._handle)
+                file.sync()
+            finally:
+                file.close()
+            rename(part, path)
         except OSError as error:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-            raise InputError(
+            raise OutputError(
                 f"--land {self.path}: a batch cannot be written: {error.strerror}; its rows are "
                 "not acknowledged, so a broker sends them again when there is room"
             ) from None
@@ -159,11 +153,3 @@ class Folder:
     def close(self) -> None:
         """Let others write."""
         os.close(self._handle)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

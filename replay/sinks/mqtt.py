@@ -13,7 +13,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from online_gmm.segmentation.segmenter import Segment
-from replay.engine.rows import InputError, Source
+from replay.engine.rows import InputError, OutputError, Source
 from replay.engine.series import LabelledRow
 from replay.sinks.files import RowByRow, as_message
 from replay.sources.mqtt_broker import PATIENCE, Broker
@@ -42,7 +42,9 @@ class MqttSink(RowByRow):
     Raises
     ------
     InputError
-        At once if the broker cannot be reached, and later if it takes nothing for WAIT seconds.
+        At once if the broker cannot be reached.
+    OutputError
+        If it takes nothing for WAIT seconds.
     """
 
     def __init__(self, broker: Broker, source: Source) -> None:
@@ -79,7 +81,7 @@ class MqttSink(RowByRow):
             self._on_the_way += 1
         told = self._client.publish(topic, data, qos=1)
         if told.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
-            raise InputError(f"{self.name} cannot be published to: {told.rc.name}")
+            raise OutputError(f"{self.name} cannot be published to: {told.rc.name}")
 
     def segment(self, key: str, segment: Segment) -> None:
         """Nothing: the change flag of a row says that another segment has begun."""
@@ -104,7 +106,7 @@ class MqttSink(RowByRow):
     def _wait(self, ready: Any, seconds: float) -> None:
         with self._changed:
             if not self._changed.wait_for(ready, seconds):
-                raise InputError(f"{self.name} has not answered for {seconds:g} s")
+                raise OutputError(f"{self.name} has not answered for {seconds:g} s")
 
     # -- in the thread of the network -----------------------------------------------------------
 

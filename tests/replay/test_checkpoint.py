@@ -6,7 +6,7 @@ import pytest
 
 from replay.engine import checkpoint
 from replay.engine.checkpoint import Checkpoints, Standing
-from replay.engine.rows import InputError
+from replay.engine.rows import InputError, OutputError
 
 STATES = [("a", b"state of a"), ("b", b""), ("ü", bytes(range(256)) * 50)]
 
@@ -29,6 +29,15 @@ def test_what_is_saved_is_loaded(saved):
     assert list(states) == STATES
     names = sorted(path.name for path in saved.folder.iterdir())
     assert names == [checkpoint.NAME, checkpoint.BEFORE]
+
+
+def test_only_its_owner_can_read_it_and_no_link_is_followed(saved, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    (saved.folder / "checkpoint.part").symlink_to(precious)
+    saved.save(standing(3), STATES)
+    assert precious.read_text() == "keep"
+    assert (saved.folder / checkpoint.NAME).stat().st_mode & 0o077 == 0
 
 
 def test_none_is_there(tmp_path):
@@ -90,19 +99,14 @@ def test_other_versions_and_hostile_lengths(saved):
         saved.load()
 
 
-@pytest.mark.parametrize("step", ["open", "fsync", "replace"])
+@pytest.mark.parametrize("step", ["open", "write", "fsync", "replace"])
 def test_a_failure_leaves_the_last_one(saved, step, monkeypatch):
     def fails(*_, **__):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        if step == "open":
-            patched.setattr(checkpoint.Path, "open", fails)
-        elif step == "fsync":
-            patched.setattr(os, "fsync", fails)
-        else:
-            patched.setattr(checkpoint.Path, "replace", fails)
-        with pytest.raises(InputError, match="cannot be written: No space left"):
+        patched.setattr(os, step, fails)
+        with pytest.raises(OutputError, match="cannot be written: No space left"):
             saved.save(standing(3), STATES)
     assert saved.load()[0] == standing(2)
     saved.save(standing(4), STATES)
@@ -111,14 +115,14 @@ def test_a_failure_leaves_the_last_one(saved, step, monkeypatch):
 
 def test_order_of_what_reaches_the_disk(saved, monkeypatch):
     done = []
-    fsync, replace = os.fsync, checkpoint.Path.replace
+    fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda file: (done.append("fsync"), fsync(file)))
 
     def replaced(path, target):
         done.append(f"{path.name} -> {target.name}")
-        return replace(path, target)
+        replace(path, target)
 
-    monkeypatch.setattr(checkpoint.Path, "replace", replaced)
+    monkeypatch.setattr(os, "replace", replaced)
     saved.save(standing(3), STATES)
     assert done == [
         "fsync",

@@ -21,7 +21,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from replay.cli.landing import Landing
-from replay.engine.rows import InputError, Row
+from replay.engine.rows import InputError, OutputError, Row
 from replay.sinks.landing_folder import Batch, Folder
 from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
@@ -285,7 +285,7 @@ def steps(monkeypatch):
             self.append(what)
 
     noted = Steps()
-    fsync, rename = os.fsync, os.rename
+    fsync, rename = os.fsync, os.replace
 
     def fsync_noted(handle):
         path = Path(os.readlink(f"/proc/self/fd/{handle}"))
@@ -300,7 +300,7 @@ def steps(monkeypatch):
         rename(old, new, **options)
 
     monkeypatch.setattr(os, "fsync", fsync_noted)
-    monkeypatch.setattr(os, "rename", rename_noted)
+    monkeypatch.setattr(os, "replace", rename_noted)
     return noted
 
 
@@ -376,7 +376,7 @@ def test_what_cannot_be_written_is_not_acknowledged(landing, tmp_path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match="a batch cannot be written: No space left on device"):
+    with pytest.raises(OutputError, match="a batch cannot be written: No space left on device"):
         its.run()
     assert source.acknowledged == []
     assert list((tmp_path / "landed").iterdir()) == []
@@ -415,7 +415,9 @@ def test_a_name_is_not_used_again_when_the_engine_has_removed_the_file(landing, 
 
 def test_one_folder_has_one_writer(tmp_path):
     first = Folder(tmp_path / "landed")
-    with pytest.raises(InputError, match="written to by another process; give each a folder"):
+    with pytest.raises(
+        OutputError, match=f"written to by process {os.getpid()}; give each a folder"
+    ):
         Folder(tmp_path / "landed")
     first.close()
     Folder(tmp_path / "landed").close()
@@ -428,7 +430,7 @@ def test_a_folder_that_is_new_is_on_disk(steps, tmp_path):
 
 def test_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"--land .*file is no folder that can be written to"):
+    with pytest.raises(OutputError, match=r"--land .*file is no folder that can be written to"):
         Folder(tmp_path / "file")
 
 
@@ -444,6 +446,7 @@ def test_refused_rows_are_written_behind_those_before(cut, tmp_path):
         refusals.go_on()
         refusals.add("here", n, "bad", text)
         refusals.finish()
+        refusals.close()
         with path.open("a") as file:
             file.write(cut)
     kept = path.read_text().removesuffix(cut)

@@ -17,7 +17,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from online_gmm import Assignment
-from replay.engine.rows import InputError, Row
+from replay.engine.rows import InputError, OutputError, Row
 from replay.engine.series import LabelledRow
 from replay.sinks.mqtt import MqttSink
 from replay.sinks.refusals import Refusals
@@ -368,7 +368,7 @@ def test_a_broker_that_takes_nothing_is_not_waited_for_for_ever(broker, monkeypa
     sink = MqttSink(Broker.of(broker.address("labels")), Columns)
     os.kill(broker.process.pid, 19)  # it stands still
     try:
-        with pytest.raises(InputError, match=r"has not answered for 0\.5 s"):
+        with pytest.raises(OutputError, match=r"has not answered for 0\.5 s"):
             deque(map(sink.row, map(labelled, range(5000))), 0)
     finally:
         os.kill(broker.process.pid, 18)

@@ -10,7 +10,7 @@ import pytest
 
 from online_gmm import Assignment
 from online_gmm.segmentation.segmenter import Segment
-from replay.engine.rows import InputError, Row
+from replay.engine.rows import InputError, OutputError, Row
 from replay.engine.series import LabelledRow
 from replay.sinks import files as sinks
 from replay.sinks.files import File, Segments, labels_sink
@@ -189,5 +189,5 @@ def test_the_input_is_never_written_over(name, lasting, tmp_path):
 
 def test_a_full_disk_is_said(sink_of):
     sink = sink_of(sinks.Path("/dev/full"), lasting=True)
-    with pytest.raises(InputError, match="/dev/full cannot be written: No space left"):
+    with pytest.raises(OutputError, match="/dev/full cannot be written: No space left"):
         deque(map(sink.row, rows_of(2000)), 0)
