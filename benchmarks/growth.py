@@ -49,7 +49,7 @@ def started(k: int, d: int, kind: str, n: int = 4000, **settings: Any) -> tuple[
     """A model that knows K regimes in D dimensions, and more of their points."""
     X, _ = overlapping(k, d).draw(n + 20_000, 1)
     model = OnlineGMM(k, covariance_type=kind, n_starts=1, seed=1, **settings)
-    model.warm_start(X[: max(n // 2, 20 * k)])
+    model.fit_start(X[: max(n // 2, 20 * k)])
     model.learn_many(X[n // 2 : n])
     return model, X[n:]
 
@@ -164,7 +164,7 @@ def of_regimes() -> tuple[list[Row], Lines]:
     for k in REGIMES:
         X, _ = overlapping(k, 2).draw(40_000, 1, dwell=50.0)
         model = OnlineHMM(k, n_starts=1, capacity=0, seed=1)
-        model.warm_start(X[:1000])
+        model.fit_start(X[:1000])
         sides[f"OnlineHMM learn_one {k}"] = one_by_one(model, X[1000:])
     return fitted(sides, REGIMES, "in K, D=2 full", "K", None)
 

@@ -173,17 +173,17 @@ def answering(problem: Problem, X: Matrix) -> tuple[list[Row], float]:
         {
             "predict_many": lambda: seconds(lambda: model.predict_many(X)),
             "predict": lambda: seconds(lambda: their.predict(X)),
-            "score_many": lambda: seconds(lambda: model.score_many(X)),
+            "log_density_many": lambda: seconds(lambda: model.log_density_many(X)),
             "score_samples": lambda: seconds(lambda: their.score_samples(X)),
         },
         ROUNDS,
     )
     labels = times.ratio("predict", "predict_many")
-    densities = times.ratio("score_samples", "score_many")
+    densities = times.ratio("score_samples", "log_density_many")
     return [
         at_least(f"{name}: scikit-learn's predict / predict_many", labels.median, 3.0, str(labels)),
         at_least(
-            f"{name}: scikit-learn's score_samples / score_many",
+            f"{name}: scikit-learn's score_samples / log_density_many",
             densities.median,
             3.0,
             str(densities),

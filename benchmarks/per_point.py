@@ -67,7 +67,6 @@ def case(k: int, d: int, kind: str) -> tuple[list[Row], Bars]:
         "settled": block_of(settled.learn_one, points, 2000),
         "predict_one": block_of(young.predict_one, points, 2000),
         "both": block_of(lambda x: (young.predict_one(x), young.learn_one(x)), points, 2000),
-        "at once": block_of(lambda x: young.predict_then_learn_one(x), points, 2000),
         "KMeans predict": block_of(kmeans.predict_one, points, 500),
     }
     for peer, step in steps.items():
@@ -98,8 +97,6 @@ def case(k: int, d: int, kind: str) -> tuple[list[Row], Bars]:
             f"{name}: predict_one then learn_one / learn_one", str(times.ratio("both", "learn_one"))
         )
     )
-    ratio = times.ratio("at once", "learn_one")
-    rows.append(Row(f"{name}: predict_then_learn_one / learn_one", str(ratio)))
     whole = OnlineGMM(k, covariance_type=kind, seed=1)
     from_nothing = block_of(whole.learn_one, [*points, *points], len(points))()
     figure = f"{times.median('river KMeans') / from_nothing:.3g}"

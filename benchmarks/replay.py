@@ -108,9 +108,9 @@ def parts(path: Path, labels: Path) -> dict[str, float]:
     model = OnlineGMM(features=VALUES, seed=1)
     begin = time.perf_counter()
     for block in blocks:
-        model.assign_then_learn_many(block.values)
+        model.label_then_learn_many(block.values)
     seconds["learning"] = time.perf_counter() - begin
-    series = Series(OnlineGMM(features=VALUES, seed=1).warm_start(blocks[0].values[:200]))
+    series = Series(OnlineGMM(features=VALUES, seed=1).fit_start(blocks[0].values[:200]))
     source = source_of(path)
     sink = Labels(File(labels, "--labels", (), lasting=False), source)
     sink.begin()

@@ -64,7 +64,7 @@ def learner() -> OnlineGMM:
         [rng.normal(rng.choice([0.0, 6.0], 1000), 1.0), rng.normal(size=1000)]
     )
     model = OnlineGMM(2, capacity=100, features=["level", "load"], seed=1)
-    return model.warm_start(history)
+    return model.fit_start(history)
 
 
 # -- the two sides --------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Beside(NamedTuple):
 def labelled(frame: pd.DataFrame, model: OnlineHMM) -> tuple[Labels, Labels]:
     """Labels of the rows, given at once and ``lag`` rows later; the warm-up's as a whole."""
     rows = frame.to_dict("records")
-    model.warm_start(frame[: model.warm_up])
+    model.fit_start(frame[: model.warm_up])
     at_once = np.asarray(model.decode_many(frame[: model.warm_up])).tolist()
     later = at_once[:]
     for row in rows[model.warm_up :]:

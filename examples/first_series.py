@@ -100,7 +100,7 @@ def k_means_start(x: Array, k: int, tries: int = 12) -> Fit:
 
 def project_answer(x: Array, k: int, seed: int = 0, **settings: Any) -> tuple[Fit, Array]:
     """OnlineGMM with the whole series as its warm start, and the regime of each point."""
-    model = OnlineGMM(k, seed=seed, **settings).warm_start(x)
+    model = OnlineGMM(k, seed=seed, **settings).fit_start(x)
     mixture = model.mixture
     fit = Fit(mixture.means.ravel(), mixture.covariances.ravel(), mixture.weights)
     return fit, model.predict_many(x)

@@ -67,7 +67,7 @@ def scaled_sensors(seed: int = 1) -> tuple[float, float]:
         afterwards.update(regime, label)
 
     print("Machine, scaled: adjusted Rand index against the true regimes")
-    print(f"   {progressive.get():.3f} progressively, with label 0 throughout the warm-up")
+    print(f"   {progressive.get():.3f} progressively, with label -1 throughout the warm-up")
     print(f"   {afterwards.get():.3f} on another stream afterwards")
     centers = {
         label: {

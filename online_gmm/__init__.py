@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         TrailingLogSD,
         TrailingMean,
     )
-    from online_gmm.learners.base import Assignment
+    from online_gmm.learners.base import Assignment, Assignments
     from online_gmm.learners.gmm import OnlineGMM
     from online_gmm.learners.hmm import OnlineHMM, Smoothed
     from online_gmm.learners.open_hmm import OpenHMM
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Assignment",
+    "Assignments",
     "ComponentEvent",
     "Constant",
     "GaussianMixture",
@@ -46,7 +47,7 @@ __all__ = [
 PLACES = {
     "learners.gmm": ("OnlineGMM",),
     "learners.hmm": ("OnlineHMM", "Smoothed"),
-    "learners.base": ("Assignment",),
+    "learners.base": ("Assignment", "Assignments"),
     "em.mixture": ("GaussianMixture",),
     "learners.open_hmm": ("OpenHMM",),
     "learners.recycle": ("ComponentEvent",),

@@ -124,7 +124,7 @@ def test_points_without_the_time_they_need_change_nothing():
     frame, _ = frame_of(100)
     model = learnt(frame)
     before = state(model)
-    for act in (model.learn_one, model.predict_one, model.score_one):
+    for act in (model.learn_one, model.predict_one, model.log_density_one):
         with pytest.raises(ValueError, match="this point has no time"):
             act({"x": 0.0})
     rows = frame[["x"]]

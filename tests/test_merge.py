@@ -28,7 +28,7 @@ def divergence(mixture, truth=TRUTH):
 def shards(covariance_type, same_start, n=4, capacity=800):
     X = blobs(400 * n, 3, seed=1)
     first = OnlineGMM(3, covariance_type=covariance_type, warm_up=100, capacity=capacity, seed=1)
-    first.warm_start(X[:100])
+    first.fit_start(X[:100])
     models = []
     for i, rows in enumerate(np.array_split(X, n)):
         model = OnlineGMM(
@@ -69,8 +69,8 @@ def test_order_of_merging_does_not_matter(covariance_type, same_start):
 def test_labels_are_matched_when_models_started_apart(order, capacity):
     X = blobs(800, 2, seed=4)
     one, other = (OnlineGMM(3, capacity=capacity, seed=1) for _ in range(2))
-    one.warm_start(X[:200]).learn_many(X[200:400])
-    other.warm_start(X[400:600]).learn_many(X[600:])
+    one.fit_start(X[:200]).learn_many(X[200:400])
+    other.fit_start(X[400:600]).learn_many(X[600:])
     before, numbered = one.mixture, other.mixture
     other._stream.reorder(order)
     assert other.mixture.error(numbered.reordered(order)) == 0.0
@@ -141,8 +141,8 @@ def test_models_that_differ(settings, message):
 
 
 def test_models_of_different_features():
-    one = OnlineGMM(2, features=None, seed=1).warm_start(blobs(50, 2, seed=1))
-    other = OnlineGMM(2, features=None, seed=1).warm_start(blobs(50, 3, seed=1))
+    one = OnlineGMM(2, features=None, seed=1).fit_start(blobs(50, 2, seed=1))
+    other = OnlineGMM(2, features=None, seed=1).fit_start(blobs(50, 3, seed=1))
     with pytest.raises(
         ValueError, match="know different features cannot be merged: 0, 1 and 0, 1, 2"
     ):

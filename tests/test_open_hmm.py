@@ -131,7 +131,7 @@ def test_in_a_pipeline_with_segments():
     x = series(0)
     for value in x:
         model.learn_one({"x": value})
-        if model.change_detected:
+        if model.drift_detected:
             changes.append(model.change)
     assert changes[0].after == 1
     assert abs(changes[0].t - 1200) < WINDOW

@@ -104,7 +104,7 @@ def test_frames_with_missing_values():
     ],
 )
 def test_models_that_keep_nothing(settings, message):
-    model = OnlineGMM(2, seed=1, **settings).warm_start(blobs(50, 2, seed=1))
+    model = OnlineGMM(2, seed=1, **settings).fit_start(blobs(50, 2, seed=1))
     with pytest.raises(ValueError, match=message):
         model.polish()
     with pytest.raises(ValueError, match="nothing is learnt yet"):

@@ -76,7 +76,7 @@ def test_two_that_have_become_one_are_merged(covariance_type):
 
 def test_merging_keeps_the_moments():
     model = OnlineGMM(3, capacity=0, step_size=Constant(0.01), seed=1)
-    model.warm_start(np.concatenate([levels(300, [0.0, 0.0, 50.0], 1)]))
+    model.fit_start(np.concatenate([levels(300, [0.0, 0.0, 50.0], 1)]))
     before = model.mixture
     _merge(model._stream.components, 0, 1)
     after = model.mixture
@@ -132,5 +132,5 @@ def test_with_refits():
     model = OnlineGMM(3, recycle=True, capacity=400, seed=1)
     model.learn_many(levels(1500, [0.0, 10.0, 20.0], seed=1))
     model.learn_many(levels(8000, [0.0, 10.0, 40.0], seed=2))
-    assert math.isfinite(model.score_one({0: 40.0, 1: 40.0}))
+    assert math.isfinite(model.log_density_one({0: 40.0, 1: 40.0}))
     assert model.predict_one({0: 40.0, 1: 40.0}) != model.predict_one({0: 10.0, 1: 10.0})

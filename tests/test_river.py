@@ -62,7 +62,7 @@ def test_in_a_pipeline_with_progressive_validation(compiled):
         by_hand.learn_one(x)
     assert score.get() == pytest.approx(adjusted_rand_score(truth, labels))
     assert adjusted_rand_score(truth[400:], labels[400:]) > 0.85
-    assert by_hand.score_one({"x": 0.0}) == by_hand["OnlineGMM"].score_one(
+    assert by_hand.log_density_one({"x": 0.0}) == by_hand["OnlineGMM"].log_density_one(
         by_hand["StandardScaler"].transform_one({"x": 0.0})
     )
 

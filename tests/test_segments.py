@@ -202,7 +202,7 @@ def test_current_is_what_the_end_would_give_and_predicting_changes_nothing(
         ahead = segmenter.predict_one(point)
         assert pickle.dumps(segmenter) == before
         segmenter.learn_one(point)
-        if segmenter.change_detected:
+        if segmenter.drift_detected:
             regime = segmenter.change.after
             assert segmenter.closed.label == segmenter.change.before
             assert segmenter.current.start == segmenter.change.t
@@ -316,16 +316,16 @@ def test_a_refused_point_leaves_no_trace():
     segmenter = Segmenter(Told())
     for label in (0, 1):
         segmenter.learn_one({"label": label, "p": 0.5})
-    assert segmenter.change_detected
+    assert segmenter.drift_detected
     with pytest.raises(ValueError, match="refused"):
         segmenter.learn_one({"label": "bad", "p": 0.5})
-    assert segmenter.change_detected
+    assert segmenter.drift_detected
     assert segmenter.current.n == 1
 
     # the model cannot label it
     with pytest.raises(KeyError, match="label"):
         segmenter.learn_one({"p": 0.5})
-    assert segmenter.change_detected
+    assert segmenter.drift_detected
     assert segmenter.current.n == 1
 
     gmm = Segmenter(OnlineGMM(2, warm_up=5, seed=1))

@@ -36,7 +36,7 @@ def draw(seed):
 
 
 def auto(X, **settings):
-    return OnlineGMM("auto", seed=1, **settings).warm_start(X)
+    return OnlineGMM("auto", seed=1, **settings).fit_start(X)
 
 
 def n_chosen(X, **settings):
@@ -81,7 +81,7 @@ def test_regimes_in_a_row(k):
 
 def test_the_start_is_that_of_the_number_chosen():
     X, k = draw(3)
-    start, same = auto(X).start, OnlineGMM(k, seed=1).warm_start(X).start
+    start, same = auto(X).start, OnlineGMM(k, seed=1).fit_start(X).start
     np.testing.assert_array_equal(start.mixture.means, same.mixture.means)
     np.testing.assert_array_equal(start.mixture.covariances, same.mixture.covariances)
     assert same.criteria == ()
@@ -143,7 +143,7 @@ def test_units_do_not_matter():
 def test_few_rows(X, k):
     model = auto(X)
     assert model.start.mixture.n_components == k
-    assert np.isfinite(model.score_many(X)).all()
+    assert np.isfinite(model.log_density_many(X)).all()
 
 
 def test_nothing_but_missing_values():
@@ -212,5 +212,5 @@ def test_a_constant_feature_has_no_say():
     rng = np.random.default_rng(3)
     X = rng.normal(np.repeat([0.0, 8.0, 16.0], 50), 1.0)
     wider = np.column_stack([np.zeros(150), X, np.full(150, 7.0)])
-    model = OnlineGMM("auto", warm_up=150, seed=1).warm_start(wider)
+    model = OnlineGMM("auto", warm_up=150, seed=1).fit_start(wider)
     assert model.mixture.n_components == 3

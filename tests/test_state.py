@@ -98,7 +98,7 @@ def answers(model, x):
     if hasattr(model, "transform_one"):
         return repr(model.transform_one(x))
     said = [model.predict_one(x)]
-    for name in ("predict_proba_one", "score_one", "assign_one"):
+    for name in ("predict_proba_one", "log_density_one", "assign_one"):
         if hasattr(model, name):
             said.append(getattr(model, name)(x))
     for name in ("smoothed", "current", "events", "belief", "centers", "start", "change", "closed"):
@@ -207,7 +207,7 @@ def test_names_keep_their_types(names):
             assert type(again.features) is type(one.features)
             again.warm_up, one.warm_up = 1, 1
             for each in (again, one):
-                each.is_started or each.warm_start()
+                each.is_started or each.fit_start()
             there, here = again.mixture.features, one.mixture.features
             assert there == here
             assert [type(name) for name in there] == [type(name) for name in here]

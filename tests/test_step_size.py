@@ -43,7 +43,7 @@ def test_a_step_size_of_another_kind():
 def single(step_size, values, t0=10, times=None):
     """Means of one component after each point, started from t0 zeros and ones."""
     model = OnlineGMM(1, step_size=step_size, average=False, gate=0.0, prior=0.0, capacity=0)
-    model.warm_start(np.arange(t0) % 2.0)
+    model.fit_start(np.arange(t0) % 2.0)
     means = []
     for i, value in enumerate(values):
         model.learn_one({0: value}, t=None if times is None else times[i])
@@ -75,7 +75,7 @@ def test_half_life_in_seconds_weighs_by_age():
     )
     for value, t in zip(values[:5], times[:5], strict=True):
         model.learn_one({"x": value}, t=t)
-    model.warm_start()
+    model.fit_start()
     for i in range(5, 80):
         model.learn_one({"x": values[i]}, t=times[i])
         ages = times[i] - np.maximum(times[: i + 1], times[4])

@@ -53,8 +53,8 @@ def test_stripes_that_mislead_k_means(compiled):
 
 def test_components_are_numbered_by_the_feature_asked_for():
     X = blobs(300, 2, seed=3)
-    by_first = OnlineGMM(3, seed=1).warm_start(X).mixture
-    by_second = OnlineGMM(3, seed=1, order_by=1).warm_start(X).mixture
+    by_first = OnlineGMM(3, seed=1).fit_start(X).mixture
+    by_second = OnlineGMM(3, seed=1, order_by=1).fit_start(X).mixture
     assert (np.diff(by_first.means[:, 0]) > 0).all()
     assert (np.diff(by_second.means[:, 1]) > 0).all()
     np.testing.assert_allclose(np.sort(by_first.weights), np.sort(by_second.weights))
@@ -63,7 +63,7 @@ def test_components_are_numbered_by_the_feature_asked_for():
 def test_numbers_are_kept_while_components_cross():
     model = OnlineGMM(2, average=False, gate=0.0, seed=1)
     rng = np.random.default_rng(1)
-    model.warm_start(np.concatenate([rng.normal(0, 1, 100), rng.normal(20, 1, 100)]))
+    model.fit_start(np.concatenate([rng.normal(0, 1, 100), rng.normal(20, 1, 100)]))
     for t in range(6000):
         z = rng.integers(2)
         model.learn_one({0: rng.normal((0, 20)[z] + (t / 100 if z == 0 else 0), 1)})

@@ -578,6 +578,39 @@ class ChainStream:
                 return i + 1
         return end
 
+    def label_and_learn(
+        self,
+        x: cython.double[::1],
+        begin: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        times: cython.double[::1] | None,
+        labels: cython.Py_ssize_t[::1],
+        probability: cython.double[::1],
+        log_density: cython.double[::1],
+        outlier: cython.uchar[::1],
+    ) -> int:
+        """Learn points as `learn` does, each labelled first by what is reported at that moment.
+
+        Answers are those of `assign_one`, written in place. Returns where it stopped.
+        """
+        i: cython.Py_ssize_t
+        label: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.iterate.components.n_features
+        time: cython.double = float("nan")
+        self.make_room(end - begin)
+        for i in range(begin, end):
+            if times is not None:
+                time = times[i]
+            label = self.examine_at(x, i * d, time)
+            labels[i] = label
+            probability[i] = self.report.components.resp[label]
+            log_density[i] = self.log_density
+            outlier[i] = self.report.outlying < 1.0
+            self.learn_at(x, i * d, time)
+            if self.seen == self.due:
+                return i + 1
+        return end
+
     @cython.ccall
     def learn_one(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
         """Learn a mapping. Of its features how many are not named; -1 - that if work is due."""
@@ -591,12 +624,20 @@ class ChainStream:
     @cython.cfunc
     def examine(self, x: Any, names: tuple[Any, ...], time: cython.double) -> cython.Py_ssize_t:
         """Filter step of a mapping that is not learnt; its most probable component."""
+        fill(x, names, self.point)
+        return self.examine_at(self.point, 0, time)
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def examine_at(
+        self, x: cython.double[::1], at: cython.Py_ssize_t, time: cython.double
+    ) -> cython.Py_ssize_t:
+        """The same for a row."""
         k: cython.Py_ssize_t
         best: cython.Py_ssize_t = 0
         components: Components = self.report.components
-        fill(x, names, self.point)
         self.report.predict(time - self.pace.last)
-        self.log_density = self.report.weigh(self.point, 0, self.gates)
+        self.log_density = self.report.weigh(x, at, self.gates)
         for k in range(1, components.n_components):
             if components.resp[k] > components.resp[best]:
                 best = k

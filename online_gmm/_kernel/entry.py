@@ -22,8 +22,8 @@ NO_TIME = float("nan")
 class Entry:
     """A learner's way to its stream: straight if that is a mixture's, else over the learner.
 
-    A subclass has ``_learn(x, t)``, ``_label(x)`` and ``_notice(x, what)`` for all that is not so
-    simple, the last for what `Stream.learn_one` has returned.
+    A subclass has ``_learn(x, t)``, ``_label(x, t)`` and ``_notice(x, what)`` for all that is not
+    so simple, the last for what `Stream.learn_one` has returned.
 
     Attributes
     ----------
@@ -69,50 +69,29 @@ class Entry:
         if what != 0:
             learner._notice(x, what)
 
-    def predict_one(self, x: Any) -> Any:
-        """The label of a point: the number of its most probable component.
+    def predict_one(self, x: Any, t: Any = None) -> int:
+        """Return the label of a point: the number of its most probable component.
 
-        Changes nothing. 0 before the warm start is complete.
-        """
-        learner: Any = self
-        if self._numbered or type(self._stream) is not Stream:
-            return learner._label(x)
-        stream: Stream = self._stream
-        return stream.label_one(x, self._names)
-
-    def predict_then_learn_one(self, x: Any) -> Any:
-        """The label of a point, which then is learnt: `predict_one`, then `learn_one`.
-
-        The point is read once, and without an average there is one E-step for both.
+        It is -1 if nothing is known: before the warm start is complete, or if x has features but
+        none that the model knows (which is warned of). The state does not change.
 
         Parameters
         ----------
         x
-            The point; it holds its time too, if points must have one.
-
-        Returns
-        -------
-        int
-            What `predict_one` says before the point is learnt.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As of `learn_one`; the model is unchanged.
+            The point: feature names and values. A missing feature is marginalised out.
+        t
+            The time of the point, in seconds or as a datetime, if the model needs times and x has
+            no key ``time``.
         """
-        what: cython.Py_ssize_t
         learner: Any = self
-        if self._clocked or self._numbered or type(self._stream) is not Stream:
-            answer = learner.predict_one(x)
-            learner.learn_one(x)
-            return answer
-        stream: Stream = self._stream
-        what = stream.label_then_learn_one(x, self._names, NO_TIME)
-        # a fit that is due does not change it
-        label: cython.Py_ssize_t = stream.told
-        if what != 0:
-            learner._notice(x, what)
-        return label
+        if not self._numbered and type(self._stream) is Stream:
+            stream: Stream = self._stream
+            for name in self._names:
+                if name in x:
+                    label: int = stream.label_one(x, self._names)
+                    return label
+        answer: int = learner._label(x, t)
+        return answer
 
     def __getstate__(self) -> dict[str, Any]:
         own = (

@@ -31,7 +31,6 @@ cdef class Stream(Memory):
     cdef double *stray_gates
     cdef double *strays
     cdef double *stray_at
-    cdef readonly Py_ssize_t told
     cdef bint busy
 
     cdef bint learn_point(self, double time) noexcept nogil
@@ -48,4 +47,3 @@ cdef class Stream(Memory):
     cdef Components see(self, object x, tuple names)
     cpdef Py_ssize_t learn_one(self, object x, tuple names, double time)
     cpdef Py_ssize_t label_one(self, object x, tuple names)
-    cpdef Py_ssize_t label_then_learn_one(self, object x, tuple names, double time)

@@ -76,7 +76,6 @@ class Stream(Memory):
     stray_gates: cython.p_double
     strays: cython.p_double
     stray_at: cython.p_double  # n of each
-    told: cython.Py_ssize_t  # the label last given by label_then_learn_one
     busy: cython.bint  # learning many points, without the GIL
 
     def __init__(
@@ -106,7 +105,6 @@ class Stream(Memory):
         self.due = 2 * self.n
         self.keep_in(NOTHING)
         self.watch(0, gates)
-        self.told = 0
         self.busy = False
 
     @property
@@ -487,27 +485,6 @@ class Stream(Memory):
         if self.capacity > self.kept:
             self.make_room(1)
         self.learn_point(time)
-        return -1 - unknown if self.n >= self.due else unknown
-
-    @cython.ccall
-    def label_then_learn_one(
-        self, x: Any, names: tuple[Any, ...], time: cython.double
-    ) -> cython.Py_ssize_t:
-        """`label_one`, kept in ``told``, then `learn_one`, of one reading of the mapping.
-
-        Without an average both share an E-step too.
-        """
-        unknown: cython.Py_ssize_t
-        components: Components = self.reported()
-        # what is reported has the same point as the iterate
-        unknown = len(x) - take(x, names, components.point)
-        if self.capacity > self.kept:
-            self.make_room(1)
-        self.told = components.join()
-        self.learn_joined(
-            self.told if self.average is None else self.iterate.join(),
-            time,
-        )
         return -1 - unknown if self.n >= self.due else unknown
 
     @cython.cfunc

@@ -60,6 +60,7 @@ class Table:
         X: Any,
         features: Sequence[Hashable] | None = None,
         time: Hashable | None = None,
+        t: Any = None,
     ) -> None:
         self._frame: nw.DataFrame[Any] | None = None
         # narwhals takes a quarter of a millisecond, so pandas is spoken to directly
@@ -67,6 +68,13 @@ class Table:
         self.names: tuple[Hashable, ...]
         self.values: Matrix
         self.times: Matrix | None = None
+        if t is not None:
+            self.times = seconds_of_column(np.asarray(t).reshape(-1), "t")
+        self._read(X, features, time)
+        if self.times is not None and len(self.times) != len(self.values):
+            raise ValueError(f"there are {len(self.values)} rows and {len(self.times)} times")
+
+    def _read(self, X: Any, features: Sequence[Hashable] | None, time: Hashable | None) -> None:
         columns: Sequence[NDArray[Any]]
         if isinstance(X, np.ndarray):
             if X.ndim not in (1, 2):
@@ -108,7 +116,8 @@ class Table:
             n_rows = len(self._frame)
         if time is not None and time in self.names:
             at = self.names.index(time)
-            self.times = seconds_of_column(columns[at], time)
+            if self.times is None:
+                self.times = seconds_of_column(columns[at], time)
             columns = [*columns[:at], *columns[at + 1 :]]
             self.names = (*self.names[:at], *self.names[at + 1 :])
         self.values = np.empty((n_rows, len(self.names)))
@@ -135,6 +144,11 @@ class Table:
             [self.values[:, place[f]] if f in place else missing for f in features]
         )
 
+    @property
+    def is_array(self) -> bool:
+        """Whether the rows came in as an array."""
+        return self._pandas is None and self._frame is None
+
     def series(self, values: NDArray[Any], name: str) -> Any:
         """One value per row, as the kind of series that goes with the input."""
         if self._pandas is not None:
@@ -150,10 +164,12 @@ class Table:
         if self._pandas is not None:
             return sys.modules["pandas"].DataFrame(columns, index=self._pandas.index)
         if self._frame is None:
-            return np.column_stack(list(columns.values()))
+            return np.column_stack([np.empty((len(self), 0)), *columns.values()])
         if self._frame.implementation.is_pandas_like():
             native = self._frame.to_native()
             return type(native)(columns, index=native.index)
+        if not columns:
+            return self._frame.select([]).to_native()
         from river.utils.dataframe import to_native_frame
 
         return to_native_frame(

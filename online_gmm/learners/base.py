@@ -1,34 +1,43 @@
-"""What every learner does before its mathematics: names, times, the warm start's points."""
+"""The contract of every learner: the methods that a caller finds whichever learner it has.
+
+Rows of a ``_many`` method follow each other: each is answered as the ``_one`` method would answer
+it if the rows before it had come, with the parameters as they are. In a mixture a point does not
+depend on those before it, so there each row is answered by itself.
+
+An answer never changes the state. Before the warm start is complete nothing is known: labels are
+`UNKNOWN`, probabilities and densities NaN, and there are no labels to have a probability.
+"""
 
 from __future__ import annotations
 
 import abc
-import datetime
-import itertools
 import math
-from array import array
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Hashable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from river import base
 
-from online_gmm import _kernel
-from online_gmm.data import clock, state
-from online_gmm.data.frames import Table, sorted_names, view
+from online_gmm.data.frames import Table, view
+from online_gmm.learners.intake import Intake, Time
 
-NO_TIME = math.nan
-NO_POINTS: list[dict[Hashable, float]] = []
-NO_TIMES: list[float] = []
+UNKNOWN = -1
+"""The label of a point of which nothing is known (yet)."""
 
 
 class Assignment(NamedTuple):
-    """What the model says of a point.
+    """What a model says of a point.
 
-    ``label`` is the most probable component, ``probability`` its responsibility, ``log_density``
-    that of the point under the model (nats), and ``outlier`` whether the point lies beyond the
-    gate of every component.
+    Parameters
+    ----------
+    label
+        The most probable component, -1 if nothing is known.
+    probability
+        The probability of that component, from 0 to 1; NaN if nothing is known.
+    log_density
+        The log density of the point under the model, in nats; NaN if nothing is known.
+    outlier
+        Whether the point lies beyond the gate of every component.
     """
 
     label: int
@@ -37,305 +46,314 @@ class Assignment(NamedTuple):
     outlier: bool
 
 
-class Learner(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
-    """Orders and checks the features of points, and hands them to a kernel.
+class Assignments(NamedTuple):
+    """What a model says of n points, as arrays of shape (n,).
 
-    Until ``warm_up`` points have come they are kept; then they are fitted together.
+    Parameters
+    ----------
+    labels
+        The most probable component of each point, -1 if nothing is known; whole numbers.
+    probabilities
+        The probability of that component, from 0 to 1; NaN if nothing is known.
+    log_densities
+        The log density of each point under the model, in nats; NaN if nothing is known.
+    outliers
+        Whether each point lies beyond the gate of every component; booleans.
     """
 
-    warm_up: int
-    features: Sequence[Hashable] | None
-    order_by: Hashable | None
-    time: Hashable | None
-    late: str
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    log_densities: NDArray[np.float64]
+    outliers: NDArray[np.bool_]
 
-    def _prepare(self, needs_time: bool = False) -> None:
-        """Check the parameters above, and begin with nothing."""
-        if not self.warm_up >= 1:
-            raise ValueError(f"warm_up is {self.warm_up!r}; it must be at least 1")
-        if self.late not in ("raise", "skip", "learn"):
-            raise ValueError(f"late is {self.late!r}; it must be 'raise', 'skip' or 'learn'")
-        features = self.features
-        if features is not None and len(set(features)) != len(features):
-            raise ValueError(f"features are {list(features)!r}; each may stand there once")
-        if features is not None and self.order_by is not None and self.order_by not in features:
-            raise ValueError(f"order_by is {self.order_by!r}, which is not among the features")
-        self.n_unknown = 0
-        self.n_late = 0
-        self._clocked = needs_time or self.time is not None
-        self._numbered = False
-        self._last = -math.inf
-        self._buffer: list[dict[Hashable, float]] = []
-        self._times: list[float] = []
-        self._n_empty = 0
-        self._names = ()
-        self._stream = None
+    @classmethod
+    def unknown(cls, n: int) -> Assignments:
+        """Return the answers for n points of which nothing is known."""
+        return cls(
+            np.full(n, UNKNOWN, dtype=np.int64),
+            np.full(n, math.nan),
+            np.full(n, math.nan),
+            np.zeros(n, dtype=bool),
+        )
 
-    def _require_start(self) -> None:
-        if self._stream is None:
-            raise ValueError(
-                f"nothing is learnt yet: {len(self._buffer)} of {self.warm_up} warm-up points have "
-                "come; warm_start() starts with those"
-            )
+    def one(self, i: int) -> Assignment:
+        """Return the answer for point i."""
+        return Assignment(*(column[i].item() for column in self))
+
+
+NOTHING_KNOWN = Assignment(UNKNOWN, math.nan, math.nan, False)
+
+
+class Learner(Intake, abc.ABC):
+    """What every learner answers."""
+
+    # -- one point ------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def _begin(
-        self,
-        rows: NDArray[np.float64],
-        names: tuple[Hashable, ...],
-        times: NDArray[np.float64],
-    ) -> None:
-        """Make the warm start from rows of shape (n, D), each with a value, and their times."""
+    def _label(self, x: Mapping[Any, Any], t: Time | None) -> int:
+        """Answer `predict_one` where the kernel does not do so by itself."""
 
     @abc.abstractmethod
-    def _attend(self) -> None:
-        """Do what is due, when the kernel says so."""
+    def predict_proba_one(self, x: Mapping[Any, Any], t: Time | None = None) -> dict[int, float]:
+        """Return the probability of each label for a point; they sum to 1.
 
-    def _learn(self, x: Mapping[Any, Any], t: float | datetime.datetime | None = None) -> None:
-        """Learn a point that does not go straight to a stream."""
-        seconds = NO_TIME
-        if self._clocked or t is not None:
-            seconds = self._seconds(x, t)
-            if seconds <= self._last_time and self._refuse(seconds):
-                return
-        stream = self._stream
-        if stream is None:
-            self._keep(x, seconds)
-        elif what := stream.learn_one(x, self._names, seconds):
-            self._notice(x, what)
+        Empty if nothing is known.
 
-    def _notice(self, x: Mapping[Any, Any], what: int) -> None:
-        """Count features that are not known, and do what is due, as `Stream.learn_one` says."""
-        self.n_unknown += max(what, -1 - what) - (self.time in x)
-        if what < 0:
-            self._attend()
-
-    def learn_many(self, X: Any) -> None:
-        """Learn the rows of a frame or an array: the same as `learn_one` of each in turn.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As of `learn_one`, naming the row too; then no row is learnt.
+        Parameters
+        ----------
+        x
+            The point: feature names and values. A missing feature is marginalised out.
+        t
+            The time of the point, in seconds or as a datetime, if the model needs times and x has
+            no key ``time``.
         """
-        table = self._table(X)
-        keep = self._in_time(table)
-        values = table.values if keep is None else table.values[keep]
-        times = table.times if keep is None or table.times is None else table.times[keep]
-        done = 0
-        while self._stream is None and done < len(values):
-            row = dict(zip(table.names, values[done].tolist(), strict=True))
-            self._keep(row, math.nan if times is None else float(times[done]))
-            done += 1
-        if self._stream is not None and done < len(values):
-            rows = table.select(self._names)
-            rows = (rows if keep is None else rows[keep])[done:]
-            self.n_unknown += len(rows) * len(set(table.names) - set(self._names))
-            at = None if times is None else view(times[done:])
-            self._learn_rows(view(rows), len(rows), at)
 
-    def _learn_rows(self, rows: memoryview, n: int, times: memoryview | None) -> None:
-        done = 0
-        while done < n:
-            done = self._stream.learn(rows, done, n, times)
-            if self._stream.is_due:
-                self._attend()
+    @abc.abstractmethod
+    def log_density_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
+        """Return the log density of a point under the model, in nats; NaN if nothing is known.
 
-    @property
-    def _last_time(self) -> float:
-        """The time of the last point, in seconds (-inf before there is one)."""
-        return self._last if self._stream is None else self._stream.last_time
+        If features are missing it is the density of those observed. Parameters as in
+        `predict_proba_one`.
+        """
 
-    def _table(self, X: Any) -> Table:
-        known = self.features if self._stream is None else self._names
-        return Table(X, known, self.time)
+    @abc.abstractmethod
+    def assign_one(self, x: Mapping[Any, Any], t: Time | None = None) -> Assignment:
+        """Return label, probability, log density and outlier flag of a point, from one E-step.
 
-    def _seconds(self, x: Mapping[Any, Any], t: float | datetime.datetime | None) -> float:
-        if t is not None:
-            return clock.seconds(t)
-        if self.time is None or self.time not in x:
-            raise ValueError(
-                "this point has no time: give learn_one(x, t=...), or name the key of x that holds "
-                f"it by time=...; time is {self.time!r}"
-            )
-        return clock.seconds(x[self.time], self.time)
+        Parameters as in `predict_proba_one`.
+        """
 
-    def _refuse(self, seconds: float) -> bool:
-        """Whether a late point is to be skipped; counts it, or raises."""
-        if self.late == "raise":
-            raise ValueError(
-                f"time {seconds!r} is not after the last point's, {self._last_time!r}; "
-                "late='skip' counts such points and 'learn' takes them"
-            )
-        self.n_late += self.late == "skip"
-        return self.late == "skip"
+    @abc.abstractmethod
+    def score_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
+        """Return how strange a point is: the higher, the stranger.
 
-    def _in_time(self, table: Table) -> NDArray[np.bool_] | None:
-        """Which rows are not late; None if none can be."""
-        if table.times is None:
-            if self._clocked:
-                raise ValueError(
-                    f"these rows have no times: column {self.time!r} is not among "
-                    f"{', '.join(map(repr, table.names))}"
-                )
-            return None
-        before = np.fmax.accumulate(np.concatenate([[self._last_time], table.times[:-1]]))
-        late = table.times <= before
-        if self.late == "learn" or not late.any():
-            return None
-        if self.late == "raise":
-            i = int(late.argmax())
-            raise ValueError(
-                f"row {i}: time {table.times[i]!r} is not after the last point's, {before[i]!r}; "
-                "late='skip' counts such points and 'learn' takes them"
-            )
-        self.n_late += int(late.sum())
-        return np.logical_not(late)
+        The score is -log10(p), where p is the tail probability of the point: the share of points of
+        its nearest component that lie farther from the component's mean (Mahalanobis distance). A
+        score of 3 means one point in a thousand. The point is an outlier if the score is above
+        -log10(``gate``). NaN if nothing is known. Parameters as in `predict_proba_one`.
+        """
 
-    def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
-        """Keep a point for the warm start, and start when there are enough."""
-        names = tuple(x) if self.features is None else tuple(self.features)
-        names = tuple(name for name in names if name != self.time)
-        values = array("d", bytes(8 * len(names)))
-        found = _kernel.fill(x, names, values) + (self.time in x)
-        if all(math.isnan(value) for value in values):
-            self._n_empty += 1
-            return
-        self.n_unknown += len(x) - found
-        if seconds > self._last:
-            self._last = seconds
-        self._buffer.append(dict(zip(names, values, strict=True)))
-        self._times.append(seconds)
-        if len(self._buffer) >= self.warm_up:
-            self.warm_start()
+    # -- many points ----------------------------------------------------------------------------
 
-    def warm_start(self, X: Any = None) -> Self:
-        """Fit the mixture by batch EM, and stream on from there.
+    @abc.abstractmethod
+    def _knows(self, table: Table) -> bool:
+        """Return whether anything is known of rows; warn if all their features are unknown."""
+
+    @abc.abstractmethod
+    def _probabilities(self, table: Table) -> NDArray[np.float64]:
+        """Return the probability of each label for each row, shape (n, len(labels))."""
+
+    @abc.abstractmethod
+    def _assignments(self, table: Table) -> Assignments:
+        """Return what `assign_one` says of rows that follow each other."""
+
+    @abc.abstractmethod
+    def _scores(self, table: Table) -> NDArray[np.float64]:
+        """Return what `score_one` says of rows that follow each other."""
+
+    def predict_many(self, X: Any, t: Any = None) -> Any:
+        """Return the labels of rows, as `predict_one`.
 
         Parameters
         ----------
         X
-            History, as a frame or an array with any number of rows, in place of the first points of
-            the stream; points already kept are put before it. Without it the points kept so far
-            are made to do.
+            Rows: a data frame (pandas, polars, pyarrow, ...), or an array of shape (n, D).
+        t
+            Times of the rows, shape (n,), in seconds or as datetimes, if the model needs times and
+            X has no column ``time``.
 
         Returns
         -------
-        Learner
-            This model.
+        series or numpy.ndarray
+            A series of the kind that goes with the frame, or an array of shape (n,).
+        """
+        table = self._table(X, t)
+        return table.series(self._assignments(table).labels, "label")
+
+    def predict_proba_many(self, X: Any, t: Any = None) -> Any:
+        """Return the probability of each label for rows, as `predict_proba_one`.
+
+        Parameters as in `predict_many`.
+
+        Returns
+        -------
+        frame or numpy.ndarray
+            A frame like X with a column for each of ``labels``, or an array of shape (n, K).
+        """
+        table = self._table(X, t)
+        return table.frame(dict(zip(self.labels, self._probabilities(table).T, strict=True)))
+
+    def log_density_many(self, X: Any, t: Any = None) -> Any:
+        """Return the log densities of rows, in nats, as `log_density_one`.
+
+        Parameters and what is returned as in `predict_many`.
+        """
+        table = self._table(X, t)
+        return table.series(self._assignments(table).log_densities, "log_density")
+
+    def score_many(self, X: Any, t: Any = None) -> Any:
+        """Return how strange rows are, as `score_one`.
+
+        Parameters and what is returned as in `predict_many`.
+        """
+        table = self._table(X, t)
+        return table.series(self._scores(table), "score")
+
+    def assign_many(self, X: Any, t: Any = None) -> Any:
+        """Return label, probability, log density and outlier flag of rows, as `assign_one`.
+
+        Parameters as in `predict_many`.
+
+        Returns
+        -------
+        frame or Assignments
+            A frame like X with the columns ``label``, ``probability``, ``log_density`` and
+            ``outlier``. If X is an array: `Assignments`, four arrays of shape (n,).
+        """
+        table = self._table(X, t)
+        answers = self._assignments(table)
+        if table.is_array:
+            return answers
+        return table.frame(dict(zip(Assignment._fields, answers, strict=True)))
+
+    def decode_many(self, X: Any, t: Any = None) -> Any:
+        """Return the most probable sequence of labels for the rows of a whole series.
+
+        The series stands by itself; it does not follow what was learnt last. In a mixture points do
+        not depend on each other: there this is `predict_many`. Parameters and what is returned as
+        in `predict_many`.
+        """
+        return self.predict_many(X, t)
+
+    def smooth_many(self, X: Any, t: Any = None) -> Any:
+        """Return the probability of each label at the rows of a whole series, given all of them.
+
+        The series stands by itself; it does not follow what was learnt last. In a mixture points do
+        not depend on each other: there this is `predict_proba_many`. Parameters and what is
+        returned as in `predict_proba_many`.
+        """
+        return self.predict_proba_many(X, t)
+
+    def label_then_learn_many(self, X: Any, t: Any = None) -> Assignments:
+        """Label each row, learn it, and go on to the next: `assign_one`, then `learn_one`.
+
+        The answer for a row depends only on the rows before it and on itself (Dawid 1984 calls this
+        prequential). Afterwards the model is as after `learn_many`. Rows of the warm start are
+        labelled -1. Late rows are labelled even if they are skipped.
+
+        Parameters
+        ----------
+        X
+            Rows: a data frame (pandas, polars, pyarrow, ...), or an array of shape (n, D).
+        t
+            Times of the rows, shape (n,), in seconds or as datetimes, unless X has a column
+            ``time``.
+
+        Returns
+        -------
+        Assignments
+            Labels, probabilities, log densities (nats) and outlier flags: four arrays of shape
+            (n,).
 
         Raises
         ------
-        ValueError
-            If there is no point to start from, or the model has started already.
+        TypeError, ValueError
+            As in `learn_many`. No row is learnt then.
+
+        Notes
+        -----
+        Cost per row: that of `assign_one` and `learn_one` without their overhead.
+
+        References
+        ----------
+        Dawid, A. P. (1984). Statistical theory: the prequential approach. Journal of the Royal
+        Statistical Society A 147(2), 278-292.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from online_gmm import OnlineGMM
+        >>> rng = np.random.default_rng(1)
+        >>> X = rng.normal(rng.choice([0.0, 9.0], size=1000), 1.0)
+        >>> model, ahead = OnlineGMM(2, warm_up=100, seed=1), OnlineGMM(2, warm_up=100, seed=1)
+        >>> answers = model.label_then_learn_many(X)
+        >>> for x in X[:999]:
+        ...     ahead.learn_one({0: x})
+        >>> answers.one(999) == ahead.assign_one({0: X[999]}), model.n_points
+        (True, 1000)
+        >>> answers.labels[:3]
+        array([-1, -1, -1])
         """
-        if self._stream is not None:
-            raise ValueError(
-                "this model has started already; learn_many(X) goes on from where it is, "
-                "clone().warm_start(X) starts afresh"
-            )
-        table = None if X is None else self._table(X)
-        names = self.features
-        if names is None:
-            seen = dict.fromkeys(name for row in self._buffer for name in row)
-            seen.update(dict.fromkeys(() if table is None else table.names))
-            names = sorted_names(seen)
-        rows = np.array([[row.get(name, math.nan) for name in names] for row in self._buffer])
-        rows = rows.reshape(len(self._buffer), len(names))
-        times = np.array(self._times)
-        if table is not None:
-            rows = np.vstack([rows, table.select(tuple(names))])
-            missing = np.full(len(table), np.nan)
-            times = np.concatenate([times, missing if table.times is None else table.times])
-        empty = np.isnan(rows).all(axis=1)
-        if empty.all():
-            raise ValueError("a warm start needs at least one point with a value")
-        if self.order_by is not None and self.order_by not in names:
-            raise ValueError(
-                f"order_by is {self.order_by!r}, which is not among the features "
-                f"{', '.join(map(repr, names))}"
-            )
-        self._n_empty += int(empty.sum())
-        if table is not None:
-            self.n_unknown += len(table) * len(set(table.names) - set(names))
-            if table.times is not None:
-                self._last = max(self._last, float(table.times.max()))
-        self._begin(rows[~empty], tuple(names), times[~empty])
-        self._let_go()
-        return self
+        table = self._table(X, t)
+        keep = self._in_time(table)
+        n, done = len(table), 0
+        answers = Assignments.unknown(n)
+        while self._stream is None and done < n:
+            if keep is None or keep[done]:
+                at = math.nan if table.times is None else float(table.times[done])
+                self._keep(dict(zip(table.names, table.values[done].tolist(), strict=True)), at)
+            done += 1
+        if done == n:
+            return answers
+        rows = table.select(self._names)
+        learnt = n - done if keep is None else int(np.count_nonzero(keep[done:]))
+        self.n_unknown += learnt * len(set(table.names) - set(self._names))
+        late = [] if keep is None else (np.flatnonzero(~keep[done:]) + done).tolist()
+        values, times = view(rows), None if table.times is None else view(table.times)
+        for i in [*late, n]:
+            self._label_then_learn(values, done, i, times, answers)
+            if i < n:
+                x = dict(zip(self._names, rows[i].tolist(), strict=True))
+                known = self.assign_one(x, None if table.times is None else float(table.times[i]))
+                for column, value in zip(answers, known, strict=True):
+                    column[i] = value
+            done = i + 1
+        return answers if self._knows(table) else Assignments.unknown(n)
 
-    def _let_go(self) -> None:
-        """Of the points of the warm start: all models share the lists that stay empty."""
-        self._buffer, self._times = NO_POINTS, NO_TIMES
+    def _label_then_learn(
+        self,
+        rows: memoryview,
+        done: int,
+        end: int,
+        times: memoryview | None,
+        answers: Assignments,
+    ) -> None:
+        """Label and learn rows from ``done`` on, none of which is skipped."""
+        columns = [view(column) for column in answers[:3]]
+        columns.append(view(answers.outliers.view(np.uint8)))
+        while done < end:
+            stop = self._stream.label_and_learn(rows, done, end, times, *columns)
+            if self._numbered:
+                answers.labels[done:stop] = self._by_place[answers.labels[done:stop]]
+            done = stop
+            if self._stream.is_due:
+                self._attend()
 
-    def _take(self, rows: list[dict[Hashable, float]], last: float) -> None:
-        """Learn the points that another model has kept."""
-        for row in rows:
-            if self._stream is None:
-                self._keep(row, last)
-            else:
-                self._stream.learn_one(row, self._names, last)
-        if self._stream is not None and self._stream.is_due:
-            self._attend()
+    # -- what has been learnt -------------------------------------------------------------------
 
-    def _state(self) -> dict[str, Any]:
-        stream = self._stream
-        return {
-            "n_unknown": self.n_unknown,
-            "n_late": self.n_late,
-            "clocked": self._clocked,
-            "last": self._last,
-            "n_empty": self._n_empty,
-            "names": [state.plain(name, "the name of a feature") for name in self._names],
-            "points": [
-                [
-                    [state.plain(name, "the name of a feature") for name in names],
-                    array("d", [value for row in rows for value in row.values()]).tobytes(),
-                ]
-                for names, rows in itertools.groupby(self._buffer, tuple)
-            ],
-            "times": array("d", self._times).tobytes(),
-            "stream": None if stream is None else stream.state(),
-        }
-
-    def _restore(self, its: dict[str, Any]) -> None:
-        self.n_unknown = _kernel.whole(its["n_unknown"], "n_unknown")
-        self.n_late = _kernel.whole(its["n_late"], "n_late")
-        self._clocked = state.instance(its["clocked"], bool, "clocked")
-        self._last = _kernel.real(its["last"], "last", -math.inf)
-        self._n_empty = _kernel.whole(its["n_empty"], "n_empty")
-        self._names = state.names_of(its["names"])
-        for names, values in its["points"]:
-            names = state.names_of(names)
-            rows = state.doubles(values, (-1, len(names)), "points", missing=True)
-            if np.isnan(rows).all(axis=1).any():
-                raise ValueError("a point has no value")
-            self._buffer += [dict(zip(names, row, strict=True)) for row in rows.tolist()]
-        times = state.doubles(its["times"], (len(self._buffer),), "times", missing=True)
-        self._times = times.tolist()
-        if its["stream"] is not None:
-            if self._buffer:
-                raise ValueError("points of the warm start are left after it")
-            self._let_go()
-            self._stream = self._streaming(its["stream"])
-
+    @property
     @abc.abstractmethod
-    def _streaming(self, its: dict[str, Any]) -> Any:
-        """The kernel of this state, if it fits to the parameters."""
+    def labels(self) -> tuple[int, ...]:
+        """The labels there are, in the order of the mixture's components; none before the start."""
 
     @property
-    def is_started(self) -> bool:
-        """Whether the warm start is complete."""
-        return self._stream is not None
+    @abc.abstractmethod
+    def _by_place(self) -> NDArray[np.int64]:
+        """The label of each place in the kernel."""
 
     @property
-    def n_points(self) -> int:
-        return len(self._buffer) if self._stream is None else self._stream.n_points
+    @abc.abstractmethod
+    def events(self) -> tuple[Any, ...]:
+        """What has happened to components so far: born, retired, merged."""
 
     @property
-    def n_outliers(self) -> int:
-        return 0 if self._stream is None else self._stream.outliers
+    @abc.abstractmethod
+    def centers(self) -> dict[int, dict[Hashable, float]]:
+        """The means by label and feature, as river's Silhouette reads them."""
 
-    @property
-    def n_empty(self) -> int:
-        return self._n_empty + (0 if self._stream is None else self._stream.empty)
+    def reset_state(self) -> None:
+        """Declare an interruption: the next point does not follow the last one.
+
+        What has been learnt stays. A learner for which points do not depend on each other has
+        nothing to forget.
+        """

@@ -1,9 +1,11 @@
-"""What learners of online EM have in common: their start, their pace and their gates."""
+"""What learners of online EM have in common: their start, step sizes, gates, labels and answers."""
 
 from __future__ import annotations
 
 import abc
 import math
+import warnings
+from collections.abc import Hashable, Mapping
 from numbers import Integral
 from typing import Any, Literal
 
@@ -11,12 +13,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from online_gmm import _kernel
 from online_gmm.data import state
-from online_gmm.em.mixture import COVARIANCE_TYPES
+from online_gmm.data.frames import Table, flat
+from online_gmm.em.mixture import COVARIANCE_TYPES, GaussianMixture
 from online_gmm.em.prior import Prior
 from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.em.warm_start import WarmStart, start_from_state
-from online_gmm.learners.base import Learner
+from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
+from online_gmm.learners.intake import Time
+from online_gmm.learners.recycle import ComponentEvent, Roster, settled_roster
 
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
@@ -38,6 +44,7 @@ class EMLearner(Learner, abc.ABC):
     n_starts: int
 
     _start: bytes | None
+    _roster: Roster
 
     def _prepare(self, needs_time: bool = False) -> None:
         """Check the parameters above, and begin with nothing."""
@@ -72,6 +79,11 @@ class EMLearner(Learner, abc.ABC):
         self._start = None
         needs_time |= isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         super()._prepare(needs_time)
+        self._roster = self._new_roster()
+
+    def _new_roster(self) -> Roster:
+        """Return which label each place in the kernel has, at the start."""
+        return settled_roster(self._k)
 
     @property
     def start(self) -> WarmStart | None:
@@ -109,7 +121,7 @@ class EMLearner(Learner, abc.ABC):
 
     @property
     def _schedule(self) -> tuple[float, float, float, float, bool, bool]:
-        """As `_kernel.Pace` takes it."""
+        """The step size as `_kernel.Pace` expects it."""
         step_size = self.step_size or PowerDecay()
         if isinstance(step_size, PowerDecay):
             return 1.0, step_size.exponent, step_size.floor, 0.0, False, step_size.follows
@@ -149,6 +161,171 @@ class EMLearner(Learner, abc.ABC):
     ) -> NDArray[np.bool_]:
         """Which rows lie beyond the gate, by their squared distances."""
         return beyond(self._gates(prior, rows.shape[1]), distance, rows)
+
+    # -- answers about one point ----------------------------------------------------------------
+
+    def _when(self, x: Mapping[Any, Any], t: Time | None) -> tuple[float, ...]:
+        """Return what the kernel must be told of a point's time."""
+        return ()
+
+    def _is_known(self, x: Mapping[Any, Any]) -> bool:
+        """Return whether anything is known of a point; warn if all its features are unknown."""
+        if self._stream is None:
+            return False
+        if any(name in x for name in self._names) or all(name == self.time for name in x):
+            return True
+        self._warn_unknown(x)
+        return False
+
+    def _warn_unknown(self, names: Any) -> None:
+        warnings.warn(
+            f"the model knows none of the features {', '.join(map(repr, names))}; it knows "
+            f"{', '.join(map(repr, self._names))}. The label is {UNKNOWN}",
+            UserWarning,
+            stacklevel=4,
+        )
+
+    def _label(self, x: Mapping[Any, Any], t: Time | None) -> int:
+        if not self._is_known(x):
+            return UNKNOWN
+        return self._number(self._stream.label_one(x, self._names, *self._when(x, t)))
+
+    def predict_proba_one(self, x: Mapping[Any, Any], t: Time | None = None) -> dict[int, float]:
+        if not self._is_known(x):
+            return {}
+        return self._by_label(self._stream.probabilities_one(x, self._names, *self._when(x, t)))
+
+    def log_density_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
+        if not self._is_known(x):
+            return math.nan
+        density: float = self._stream.log_density_one(x, self._names, *self._when(x, t))
+        return density
+
+    def assign_one(self, x: Mapping[Any, Any], t: Time | None = None) -> Assignment:
+        if not self._is_known(x):
+            return NOTHING_KNOWN
+        place, *rest = self._stream.assign_one(x, self._names, *self._when(x, t))
+        return Assignment(self._number(place), *rest)
+
+    def score_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
+        if not self._is_known(x):
+            return math.nan
+        values = flat(np.empty(len(self._names)))
+        _kernel.fill(x, self._names, values)
+        self._when(x, t)
+        return float(self._strangeness(np.frombuffer(values)[None])[0])
+
+    # -- answers about many points --------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _posterior(
+        self, table: Table
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Return probabilities by place (n, K), log densities, and which rows are outliers."""
+
+    @abc.abstractmethod
+    def _distances(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the squared distance of each row to the nearest component."""
+
+    def _knows(self, table: Table) -> bool:
+        if self._stream is None:
+            return False
+        if not table.names or not set(table.names).isdisjoint(self._names):
+            return True
+        self._warn_unknown(table.names)
+        return False
+
+    def _probabilities(self, table: Table) -> NDArray[np.float64]:
+        if not self._knows(table):
+            return np.full((len(table), len(self.labels)), math.nan)
+        return self._posterior(table)[0][:, self._places]
+
+    def _assignments(self, table: Table) -> Assignments:
+        if not self._knows(table):
+            return Assignments.unknown(len(table))
+        probabilities, log_density, outlier = self._posterior(table)
+        place = probabilities.argmax(axis=1)
+        return Assignments(self._by_place[place], probabilities.max(axis=1), log_density, outlier)
+
+    def _scores(self, table: Table) -> NDArray[np.float64]:
+        if not self._knows(table):
+            return np.full(len(table), math.nan)
+        return self._strangeness(table.select(self._names))
+
+    def _strangeness(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return -log10 of the tail probability of each row."""
+        start = self.start
+        assert start is not None
+        if not start.prior.scale_known:
+            return np.full(len(rows), math.nan)
+        return strangeness(self._distances(rows), np.count_nonzero(~np.isnan(rows), axis=1))
+
+    # -- labels ---------------------------------------------------------------------------------
+
+    def _number(self, place: int) -> int:
+        """Return the label of a place in the kernel."""
+        number = self._roster.numbers[place]
+        return UNKNOWN if number is None else number
+
+    def _by_label(self, by_place: list[float]) -> dict[int, float]:
+        return {
+            number: value
+            for number, value in zip(self._roster.numbers, by_place, strict=True)
+            if number is not None
+        }
+
+    @property
+    def _by_place(self) -> NDArray[np.int64]:
+        numbers = self._roster.numbers
+        return np.array([UNKNOWN if n is None else n for n in numbers], dtype=np.int64)
+
+    @property
+    def _places(self) -> list[int]:
+        """The places in the kernel that have a label."""
+        return [place for place, n in enumerate(self._roster.numbers) if n is not None]
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        if self._stream is None:
+            return ()
+        return tuple(number for number in self._roster.numbers if number is not None)
+
+    @property
+    def events(self) -> tuple[ComponentEvent, ...]:
+        return tuple(self._roster.events)
+
+    @property
+    @abc.abstractmethod
+    def mixture(self) -> GaussianMixture:
+        """The mixture as learnt so far; its components are in the order of ``labels``."""
+
+    @property
+    def centers(self) -> dict[int, dict[Hashable, float]]:
+        if self._stream is None:
+            return {}
+        return {
+            label: dict(zip(self._names, mean, strict=True))
+            for label, mean in zip(self.labels, self.mixture.means.tolist(), strict=True)
+        }
+
+
+def strangeness(
+    distance: NDArray[np.float64], n_observed: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return -log10 of the probability that a chi-squared variable exceeds each distance."""
+    from scipy.special import chdtrc, gammaln
+
+    degrees = np.maximum(n_observed, 1).astype(np.float64)
+    tail = np.where(n_observed > 0, chdtrc(degrees, distance), 1.0)
+    with np.errstate(divide="ignore"):
+        result = -np.log10(tail)
+    # below the smallest double the asymptotic series of the incomplete gamma function goes on
+    for i in np.flatnonzero(tail < 1e-300):
+        a, x = degrees[i] / 2.0, distance[i] / 2.0
+        terms = np.cumprod((a - np.arange(1.0, max(2.0, a))) / x)
+        series = math.log1p(float(terms.sum()))
+        result[i] = -((a - 1.0) * math.log(x) - x - float(gammaln(a)) + series) / math.log(10.0)
+    return np.asarray(result, dtype=np.float64) + 0.0
 
 
 def distances_beyond(probability: float, n_features: int) -> NDArray[np.float64]:

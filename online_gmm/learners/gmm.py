@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data.frames import Table, flat, view
+from online_gmm.data.frames import Table, flat
 from online_gmm.data.state import writable
 from online_gmm.em.mixture import (
     GaussianMixture,
@@ -24,11 +23,10 @@ from online_gmm.em.mixture import (
 from online_gmm.em.polish import polish
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, warm_start
-from online_gmm.learners.base import Assignment
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond, distances_beyond
+from online_gmm.learners.intake import Late
 from online_gmm.learners.recycle import (
     STRAY,
-    ComponentEvent,
     Roster,
     roster_from_state,
     settled_roster,
@@ -173,7 +171,7 @@ class OnlineGMM(EMLearner):
         features: Sequence[Hashable] | None = None,
         order_by: Hashable | None = None,
         time: Hashable | None = None,
-        late: str = "raise",
+        late: Late = "raise",
         seed: int | None = None,
     ) -> None:
         self.n_components = n_components
@@ -195,7 +193,6 @@ class OnlineGMM(EMLearner):
 
         self._prepare()
         self._numbered = recycle
-        self._roster = self._new_roster()
         self._refit_at = NEVER
 
     @classmethod
@@ -208,6 +205,7 @@ class OnlineGMM(EMLearner):
         yield {"n_components": "auto", "max_components": 4, "warm_up": 40, "seed": 6}
 
     def _new_roster(self) -> Roster:
+        # a roster that changes is the model's own
         return Roster(self._k) if self.recycle else settled_roster(self._k)
 
     # -- learning -------------------------------------------------------------------------------
@@ -256,15 +254,15 @@ class OnlineGMM(EMLearner):
                 "there is no telling which is which"
             )
         if other._stream is None:
-            self._take(other._buffer, other._last)
+            self._learn_kept(other._buffer, other._last)
         elif self._stream is None:
             kept = self._buffer
             self._refit_at = other._refit_at
-            self._let_go()
+            self._release_points()
             self._names, self._start = other._names, other._start
             self._roster = self._new_roster()
             self._stream = copy.deepcopy(other._stream)
-            self._take(kept, self._last)
+            self._learn_kept(kept, self._last)
         else:
             if self._names != other._names:
                 raise ValueError(
@@ -471,102 +469,6 @@ class OnlineGMM(EMLearner):
         components.maximise()
         return components
 
-    def assign_then_learn_many(self, X: Any) -> Any:
-        """Label each row, learn it, and go on to the next: `assign_one`, then `learn_one`.
-
-        What is said of a row is known from those before it (Dawid 1984 calls this prequential), and
-        the model is as after `learn_many`. Rows of the warm start get the answer of a model that
-        has not started. Late rows that are skipped are labelled all the same.
-
-        Parameters
-        ----------
-        X
-            Rows, as a frame or an array of shape (n, D).
-
-        Returns
-        -------
-        frame or numpy.ndarray
-            What `assign_many` returns: label, probability, log density (nats) and outlier flag. A
-            frame like the one that came in with these columns, or an array of shape (n, 4).
-
-        Raises
-        ------
-        TypeError, ValueError
-            As of `learn_many`; then no row is learnt.
-
-        Notes
-        -----
-        Cost per row: two E-steps and the learning, O(K D^2).
-
-        References
-        ----------
-        Dawid, A. P. (1984). Statistical theory: the prequential approach. Journal of the Royal
-        Statistical Society A 147(2), 278-292.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from online_gmm import OnlineGMM
-        >>> rng = np.random.default_rng(1)
-        >>> X = rng.normal(rng.choice([0.0, 9.0], size=1000), 1.0)
-        >>> model, ahead = OnlineGMM(2, warm_up=100, seed=1), OnlineGMM(2, warm_up=100, seed=1)
-        >>> told = model.assign_then_learn_many(X)
-        >>> for x in X[:999]:
-        ...     ahead.learn_one({0: x})
-        >>> bool((told[999] == ahead.assign_one({0: X[999]})).all()), model.n_points
-        (True, 1000)
-        """
-        table = self._table(X)
-        keep = self._in_time(table)
-        n = len(table)
-        told = {
-            "label": np.zeros(n, dtype=np.int64),
-            "probability": np.full(n, 1.0 / self._k),
-            "log_density": np.full(n, np.nan),
-            "outlier": np.zeros(n, dtype=bool),
-        }
-        done = 0
-        while self._stream is None and done < n:
-            if keep is None or keep[done]:
-                at = math.nan if table.times is None else float(table.times[done])
-                self._keep(dict(zip(table.names, table.values[done].tolist(), strict=True)), at)
-            done += 1
-        if self._stream is not None and done < n:
-            rows = table.select(self._names)
-            learnt = n - done if keep is None else int(np.count_nonzero(keep[done:]))
-            self.n_unknown += learnt * len(set(table.names) - set(self._names))
-            late = [] if keep is None else (np.flatnonzero(~keep[done:]) + done).tolist()
-            values, times = view(rows), None if table.times is None else view(table.times)
-            for i in [*late, n]:
-                self._assign_then_learn(values, done, i, times, told)
-                if i < n:
-                    x = dict(zip(self._names, rows[i].tolist(), strict=True))
-                    for column, value in zip(told.values(), self.assign_one(x), strict=True):
-                        column[i] = value
-                done = i + 1
-        return table.frame(told)
-
-    def _assign_then_learn(
-        self,
-        rows: memoryview,
-        done: int,
-        end: int,
-        times: memoryview | None,
-        told: dict[str, NDArray[Any]],
-    ) -> None:
-        """Rows from done on, none of them late."""
-        stream = self._stream
-        assert stream is not None
-        answers = [view(told[name]) for name in ("label", "probability", "log_density")]
-        answers.append(view(told["outlier"].view(np.uint8)))
-        while done < end:
-            stop = stream.label_and_learn(rows, done, end, times, *answers)
-            if self.recycle:
-                told["label"][done:stop] = self._numbers[told["label"][done:stop]]
-            done = stop
-            if stream.is_due:
-                self._attend()
-
     # -- as bytes ------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
@@ -602,109 +504,16 @@ class OnlineGMM(EMLearner):
 
     # -- answers --------------------------------------------------------------------------------
 
-    def _label(self, x: Mapping[Any, Any]) -> int:
-        stream = self._stream
-        if stream is None:
-            return 0
-        return self._roster.numbers[stream.label_one(x, self._names)] or 0
-
-    def predict_proba_one(self, x: Mapping[Any, Any]) -> dict[int, float]:
-        """The responsibility of every component for a point; they sum to 1.
-
-        Equal for all before the warm start is complete.
-        """
-        stream = self._stream
-        if stream is None:
-            return dict.fromkeys(range(self._k), 1.0 / self._k)
-        shares = stream.probabilities_one(x, self._names)
-        return {
-            number: share
-            for number, share in zip(self._roster.numbers, shares, strict=True)
-            if number is not None
-        }
-
-    def score_one(self, x: Mapping[Any, Any]) -> float:
-        """The log density of a point under the mixture, in nats.
-
-        That of the features observed, if some are missing. NaN before the warm start is complete.
-        """
-        stream = self._stream
-        if stream is None:
-            return math.nan
-        density: float = stream.log_density_one(x, self._names)
-        return density
-
-    def assign_one(self, x: Mapping[Any, Any]) -> Assignment:
-        """Label, probability, log density and outlier flag of a point, from one E-step."""
-        stream = self._stream
-        if stream is None:
-            return Assignment(0, 1.0 / self._k, math.nan, False)
-        label, probability, log_density, outlier = stream.assign_one(x, self._names)
-        return Assignment(self._roster.numbers[label] or 0, probability, log_density, outlier)
-
-    def predict_many(self, X: Any) -> Any:
-        """Labels of rows: a series like the frame that came in, or an array of shape (n,)."""
-        table = self._table(X)
-        labels = np.zeros(len(table), dtype=np.int64)
-        if self._stream is not None:
-            self._stream.label(view(table.select(self._names)), len(table), view(labels))
-            if self.recycle:
-                labels = self._numbers[labels]
-        return table.series(labels, "label")
-
-    def predict_proba_many(self, X: Any) -> Any:
-        """Responsibilities of rows: a frame like the one that came in, or an (n, K) array."""
-        table = self._table(X)
-        responsibilities = self._posterior(table)[0]
-        return table.frame(
-            {
-                number: share
-                for number, share in zip(self._roster.numbers, responsibilities.T, strict=True)
-                if number is not None
-            }
-        )
-
-    def score_many(self, X: Any) -> Any:
-        """Log densities of rows, in nats: a series, or an array of shape (n,)."""
-        table = self._table(X)
-        log_density = np.full(len(table), np.nan)
-        if self._stream is not None:
-            self._stream.score(view(table.select(self._names)), len(table), view(log_density))
-        return table.series(log_density, "log_density")
-
-    def assign_many(self, X: Any) -> Any:
-        """Label, probability, log density and outlier flag of rows, as `assign_one`.
-
-        A frame like the one that came in with these columns, or an array of shape (n, 4).
-        """
-        table = self._table(X)
-        responsibilities, log_density, outlier = self._posterior(table)
-        return table.frame(
-            {
-                "label": self._numbers[responsibilities.argmax(axis=1)],
-                "probability": responsibilities.max(axis=1),
-                "log_density": log_density,
-                "outlier": outlier,
-            }
-        )
-
-    @property
-    def _numbers(self) -> NDArray[np.int64]:
-        """By place; 0 where it is free."""
-        return np.array([number or 0 for number in self._roster.numbers], dtype=np.int64)
-
     def _posterior(
         self, table: Table
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """Responsibilities, log densities, and which rows are outliers."""
-        n = len(table)
-        if self._stream is None:
-            equal = np.full((n, self._k), 1.0 / self._k)
-            return equal, np.full(n, np.nan), np.zeros(n, dtype=bool)
         rows = table.select(self._names)
         responsibilities, log_density, distance = posterior(self._stream, rows)
         gates = np.frombuffer(self._stream.outlier_gates)
         return responsibilities, log_density, beyond(gates, distance, rows)
+
+    def _distances(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return posterior(self._stream, rows)[2]
 
     # -- what has been learnt -------------------------------------------------------------------
 
@@ -719,23 +528,4 @@ class OnlineGMM(EMLearner):
         """
         self._require_start()
         mixture = from_kernel(self._stream.components, self._names)
-        return mixture.reordered([p for p, n in enumerate(self._roster.numbers) if n is not None])
-
-    @property
-    def labels(self) -> tuple[int, ...]:
-        """The numbers of the components of `mixture`, in its order."""
-        return tuple(number for number in self._roster.numbers if number is not None)
-
-    @property
-    def events(self) -> tuple[ComponentEvent, ...]:
-        return tuple(self._roster.events)
-
-    @property
-    def centers(self) -> dict[int, dict[Hashable, float]]:
-        """The means by label and feature, as river's Silhouette reads them."""
-        if self._stream is None:
-            return {}
-        return {
-            label: dict(zip(self._names, mean, strict=True))
-            for label, mean in zip(self.labels, self.mixture.means.tolist(), strict=True)
-        }
+        return mixture.reordered(self._places)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import math
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -21,8 +20,9 @@ from online_gmm.em.mixture import GaussianMixture, from_kernel, posterior, to_ke
 from online_gmm.em.prior import Prior
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import in_order, warm_start
-from online_gmm.learners.base import Assignment
+from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner
+from online_gmm.learners.intake import NO_TIME, Late, Time
 
 MOST = 8
 """Components: statistics for each place the chain may be in grow as K^3, and their cost as K^4."""
@@ -141,7 +141,7 @@ class OnlineHMM(EMLearner):
         features: Sequence[Hashable] | None = None,
         order_by: Hashable | None = None,
         time: Hashable | None = None,
-        late: str = "raise",
+        late: Late = "raise",
         seed: int | None = None,
     ) -> None:
         self.n_components = n_components
@@ -197,6 +197,7 @@ class OnlineHMM(EMLearner):
         self._timed = not np.isnan(times).any()
         self._clocked = self._clocked or self._timed
         self._stream = self._fitted(rows, times)
+        self._roster = self._new_roster()
 
     def _fitted(
         self,
@@ -287,10 +288,9 @@ class OnlineHMM(EMLearner):
         self._stream.count(stream)
 
     def _strange(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which rows lie beyond the gate of every regime."""
+        """Return which rows lie beyond the gate of every regime."""
         assert self.start is not None
-        components = _kernel.components_from_state(self._stream.components.state())
-        return self._outlying(posterior(components, rows)[2], rows, self.start.prior)
+        return self._outlying(self._distances(rows), rows, self.start.prior)
 
     # -- as bytes ------------------------------------------------------------------------------
 
@@ -300,6 +300,7 @@ class OnlineHMM(EMLearner):
     def _restore(self, its: dict[str, Any]) -> None:
         self._timed = instance(its["timed"], bool, "timed")
         super()._restore(its)
+        self._roster = self._new_roster()
 
     def _streaming(self, its: dict[str, Any]) -> _kernel.ChainStream:
         stream = _kernel.chain_stream_from_state(its)
@@ -316,10 +317,10 @@ class OnlineHMM(EMLearner):
 
     # -- answers --------------------------------------------------------------------------------
 
-    def _when(self, x: Mapping[Any, Any], t: float | datetime.datetime | None) -> float:
-        return self._seconds(x, t) if self._timed else math.nan
+    def _when(self, x: Mapping[Any, Any], t: Time | None) -> tuple[float, ...]:
+        return (self._seconds(x, t) if self._timed else NO_TIME,)
 
-    def lose_sight(self) -> None:
+    def reset_state(self) -> None:
         """Say that the series is interrupted here: the next point may be in any regime.
 
         What is learnt stays; of the regime only what holds in the long run is believed, and the
@@ -335,58 +336,17 @@ class OnlineHMM(EMLearner):
         ...     model.learn_one({"x": x})
         >>> round(model.belief[1], 2)
         1.0
-        >>> model.lose_sight()
+        >>> model.reset_state()
         >>> round(model.belief[1], 2)
         0.55
         """
         if self._stream is not None:
             self._stream.lose_sight()
 
-    def predict_one(self, x: Mapping[Any, Any], t: float | datetime.datetime | None = None) -> int:
-        """The label of a point that comes next: its most probable regime, given all before it.
-
-        Changes nothing. 0 before the warm start is complete.
-        """
-        if self._stream is None:
-            return 0
-        label: int = self._stream.label_one(x, self._names, self._when(x, t))
-        return label
-
-    def predict_proba_one(
-        self, x: Mapping[Any, Any], t: float | datetime.datetime | None = None
-    ) -> dict[int, float]:
-        """The probability of every regime at a point that comes next; they sum to 1.
-
-        Equal for all before the warm start is complete.
-        """
-        if self._stream is None:
-            return dict.fromkeys(range(self._k), 1.0 / self._k)
-        return dict(enumerate(self._stream.probabilities_one(x, self._names, self._when(x, t))))
-
-    def score_one(self, x: Mapping[Any, Any], t: float | datetime.datetime | None = None) -> float:
-        """The log density of a point that comes next, given all before it, in nats.
-
-        That of the features observed, if some are missing. NaN before the warm start is complete.
-        """
-        if self._stream is None:
-            return math.nan
-        density: float = self._stream.log_density_one(x, self._names, self._when(x, t))
-        return density
-
-    def assign_one(
-        self, x: Mapping[Any, Any], t: float | datetime.datetime | None = None
-    ) -> Assignment:
-        """Label, probability, log density and outlier flag of a point that comes next."""
-        if self._stream is None:
-            return Assignment(0, 1.0 / self._k, math.nan, False)
-        return Assignment(*self._stream.assign_one(x, self._names, self._when(x, t)))
-
     @property
     def belief(self) -> dict[int, float]:
         """The probability of every regime at the last point learnt; in a gap, of the next."""
-        if self._stream is None:
-            return dict.fromkeys(range(self._k), 1.0 / self._k)
-        return dict(enumerate(self._stream.belief))
+        return {} if self._stream is None else self._by_label(self._stream.belief)
 
     @property
     def smoothed(self) -> Smoothed | None:
@@ -422,66 +382,38 @@ class OnlineHMM(EMLearner):
         probabilities = self._stream.look_back(lag)
         if probabilities is None:
             return None
-        label = max(range(len(probabilities)), key=probabilities.__getitem__)
+        by_label = self._by_label(probabilities)
+        label = max(by_label, key=by_label.__getitem__)
         return Smoothed(
             self._stream.n_seen - 1 - lag,
             self._stream.time_of(lag),
             label,
-            probabilities[label],
-            dict(enumerate(probabilities)),
+            by_label[label],
+            by_label,
         )
 
-    def predict_many(self, X: Any) -> Any:
-        """Labels of rows that come next, each given those before it: as `predict_one`.
+    def smooth_many(self, X: Any, t: Any = None) -> Any:
+        """Return the probability of each regime at the rows of a whole series, given all of them.
 
-        A series like the frame that came in, or an array of shape (n,).
-        """
-        table = self._table(X)
-        return table.series(self._filtered(table)[0].argmax(axis=1), "label")
+        The series stands by itself; it does not follow what was learnt last. O(n K^2).
 
-    def predict_proba_many(self, X: Any) -> Any:
-        """Probabilities of the regimes at rows that come next: a frame, or an (n, K) array."""
-        table = self._table(X)
-        return table.frame(dict(enumerate(self._filtered(table)[0].T)))
-
-    def score_many(self, X: Any) -> Any:
-        """Log densities of rows that come next, each given those before it, in nats."""
-        table = self._table(X)
-        return table.series(self._filtered(table)[1], "log_density")
-
-    def assign_many(self, X: Any) -> Any:
-        """Label, probability, log density and outlier flag of rows that come next.
-
-        A frame like the one that came in with these columns, or an array of shape (n, 4).
-        """
-        table = self._table(X)
-        probabilities, log_density = self._filtered(table)
-        outlier = np.zeros(len(table), dtype=bool)
-        if self._stream is not None:
-            outlier = self._strange(table.select(self._names))
-        return table.frame(
-            {
-                "label": probabilities.argmax(axis=1),
-                "probability": probabilities.max(axis=1),
-                "log_density": log_density,
-                "outlier": outlier,
-            }
-        )
-
-    def smooth_many(self, X: Any) -> Any:
-        """Probabilities of the regimes at the rows of a whole series, given all of them.
-
-        The series stands for itself; it does not go on from what was learnt last. O(n K^2).
+        Parameters
+        ----------
+        X
+            Rows: a data frame (pandas, polars, pyarrow, ...), or an array of shape (n, D).
+        t
+            Times of the rows, shape (n,), in seconds or as datetimes, if the model needs times and
+            X has no column ``time``.
 
         Returns
         -------
-        frame or array
-            A column for each label, like the frame that came in, or shape (n, K).
+        frame or numpy.ndarray
+            A frame like X with a column for each of ``labels``, or an array of shape (n, K).
         """
-        table = self._table(X)
+        table = self._table(X, t)
         n, k = len(table), self._k
         if self._stream is None:
-            return table.frame(dict(enumerate(np.full((k, n), 1.0 / k))))
+            return table.frame({})
         between = flat(baum_welch.gaps(self._times_of(table)))
         probabilities = array("d", bytes(8 * n * k))
         rows = flat(table.select(self._names))
@@ -493,25 +425,33 @@ class OnlineHMM(EMLearner):
         )
         chain.smooth(n, between, probabilities)
         chain.believe(belief)
-        return table.frame(dict(enumerate(np.frombuffer(probabilities).reshape(n, k).T)))
+        columns = np.frombuffer(probabilities).reshape(n, k).T
+        return table.frame(dict(zip(self.labels, columns, strict=True)))
 
-    def decode_many(self, X: Any) -> Any:
-        """The most probable sequence of labels for the rows of a whole series (Viterbi 1967).
+    def decode_many(self, X: Any, t: Any = None) -> Any:
+        """Return the most probable sequence of labels for the rows of a whole series.
 
-        The series stands for itself; it does not go on from what was learnt last. O(n K^2).
+        The series stands by itself; it does not follow what was learnt last (Viterbi 1967).
+        O(n K^2). Parameters as in `smooth_many`.
+
+        Returns
+        -------
+        series or numpy.ndarray
+            A series of the kind that goes with the frame, or an array of shape (n,).
         """
-        table = self._table(X)
+        table = self._table(X, t)
         n = len(table)
-        labels = array("q", bytes(8 * n))
-        if self._stream is not None:
-            between = flat(baum_welch.gaps(self._times_of(table)))
-            rows = flat(table.select(self._names))
-            chain = self._stream.chain
-            belief = chain.beliefs()
-            chain.settle()
-            chain.decode(rows, n, between, self._stream.outlier_gates, labels)
-            chain.believe(belief)
-        return table.series(np.frombuffer(labels, dtype=np.int64), "label")
+        if self._stream is None:
+            return table.series(np.full(n, UNKNOWN), "label")
+        places = array("q", bytes(8 * n))
+        between = flat(baum_welch.gaps(self._times_of(table)))
+        rows = flat(table.select(self._names))
+        chain = self._stream.chain
+        belief = chain.beliefs()
+        chain.settle()
+        chain.decode(rows, n, between, self._stream.outlier_gates, places)
+        chain.believe(belief)
+        return table.series(self._by_place[np.frombuffer(places, dtype=np.int64)], "label")
 
     def _times_of(self, table: Table) -> NDArray[np.float64]:
         if not self._timed:
@@ -523,25 +463,27 @@ class OnlineHMM(EMLearner):
             )
         return table.times
 
-    def _filtered(self, table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Probabilities and log densities of rows that come next."""
+    def _posterior(
+        self, table: Table
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         n, k = len(table), self._k
-        if self._stream is None:
-            return np.full((n, k), 1.0 / k), np.full(n, np.nan)
+        rows = table.select(self._names)
         between = flat(baum_welch.gaps(self._times_of(table), self._last_time))
         probabilities, log_density = array("d", bytes(8 * n * k)), array("d", bytes(8 * n))
         chain = self._stream.chain
         belief = chain.beliefs()
-        chain.filter(
-            flat(table.select(self._names)),
-            n,
-            between,
-            self._stream.outlier_gates,
-            probabilities,
-            log_density,
-        )
+        chain.filter(flat(rows), n, between, self._stream.outlier_gates, probabilities, log_density)
         chain.believe(belief)
-        return np.frombuffer(probabilities).reshape(n, k), np.frombuffer(log_density)
+        return (
+            np.frombuffer(probabilities).reshape(n, k),
+            np.frombuffer(log_density),
+            self._strange(rows),
+        )
+
+    def _distances(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        # the chain's own components carry the weights of the last point
+        components = _kernel.components_from_state(self._stream.components.state())
+        return posterior(components, rows)[2]
 
     # -- what has been learnt -------------------------------------------------------------------
 
@@ -558,14 +500,6 @@ class OnlineHMM(EMLearner):
         components = _kernel.components_from_state(self._stream.components.state())
         components.maximise()
         return from_kernel(components, self._names)
-
-    @property
-    def centers(self) -> dict[int, dict[Hashable, float]]:
-        """The means by label and feature, as river's Silhouette reads them."""
-        if self._stream is None:
-            return {}
-        means = self.mixture.means.tolist()
-        return {k: dict(zip(self._names, mean, strict=True)) for k, mean in enumerate(means)}
 
     @property
     def transition(self) -> NDArray[np.float64]:

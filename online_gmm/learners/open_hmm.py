@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data.frames import flat
 from online_gmm.data.state import writable
-from online_gmm.learners.base import Learner
+from online_gmm.learners.intake import Intake, Late, Time
 
 LOOKS = 8
 """Rows of a window that are looked at: neighbours share nearly all of their points."""
 
 
 @writable
-class OpenHMM(Learner):
+class OpenHMM(Intake):
     """Hidden Markov model over windowed features to which regimes are added as they come.
 
     A belief over the regimes known, and over the novelty that it is none of them, is filtered as in
@@ -112,7 +112,7 @@ class OpenHMM(Learner):
         strength: float = 10.0,
         features: Sequence[Hashable] | None = None,
         time: Hashable | None = None,
-        late: str = "raise",
+        late: Late = "raise",
     ) -> None:
         if not window >= LOOKS:
             raise ValueError(f"window is {window!r}; it must have {LOOKS} points at least")
@@ -197,7 +197,7 @@ class OpenHMM(Learner):
 
     # -- answers --------------------------------------------------------------------------------
 
-    def predict_one(self, x: Mapping[Any, Any]) -> int:
+    def predict_one(self, x: Mapping[Any, Any], t: Time | None = None) -> int:
         """The label of a point that comes next, given all before it; changes nothing."""
         if self._stream is None:
             return 0

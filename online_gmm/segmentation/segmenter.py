@@ -17,8 +17,8 @@ from river import base
 from online_gmm import _kernel
 from online_gmm.data.frames import view
 from online_gmm.data.state import KINDS, Writable, instance, load, plain, writable
-from online_gmm.learners.base import Learner
 from online_gmm.learners.gmm import OnlineGMM
+from online_gmm.learners.intake import Intake
 
 LARGEST = 1e150
 """Beyond this, squares of deviations might be infinite."""
@@ -128,7 +128,7 @@ class Segmenter(base.Clusterer, Writable):
 
     Attributes
     ----------
-    change_detected
+    drift_detected
         Whether a change was reported at the last point.
     change
         That `RegimeChange`, or None.
@@ -162,7 +162,7 @@ class Segmenter(base.Clusterer, Writable):
     >>> segmenter = Segmenter(OnlineGMM(2, warm_up=100, seed=1), min_dwell=20, confirm=3)
     >>> for level in levels:
     ...     segmenter.learn_one({"level": rng.gauss(level, 1.0)})
-    ...     if segmenter.change_detected:
+    ...     if segmenter.drift_detected:
     ...         print(segmenter.change.t, segmenter.change.after, segmenter.change.delay)
     400 1 19
     >>> segmenter.current.label, segmenter.current.start, segmenter.current.n
@@ -230,7 +230,7 @@ class Segmenter(base.Clusterer, Writable):
         point = self._point(x, t)
         seen = self._seen(x)
         label, probability = self._assign(seen)
-        if t is not None and isinstance(self.model, Learner):
+        if t is not None and isinstance(self.model, Intake):
             self.model.learn_one(seen, t)
         else:
             self.model.learn_one(seen)
@@ -491,7 +491,7 @@ class Segmenter(base.Clusterer, Writable):
     @classmethod
     def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
         model = load(state["model"])
-        if not isinstance(model, Learner):
+        if not isinstance(model, Intake):
             raise ValueError(f"the model is a {type(model).__name__}")
         result = cls(model, **params)
         result._n_points = _kernel.whole(state["n_points"], "n_points")
@@ -541,7 +541,7 @@ class Segmenter(base.Clusterer, Writable):
         return settled.label
 
     @property
-    def change_detected(self) -> bool:
+    def drift_detected(self) -> bool:
         return self.change is not None
 
     @property

@@ -93,7 +93,7 @@ class MixtureFit(BatchFit):
             )
         params = {**model._get_params(), "features": list(self.mixture.features)}
         learner = OnlineGMM(**{**params, "n_components": k})
-        learner.warm_start(self.sample[:points])
+        learner.fit_start(self.sample[:points])
         order = in_order(self.mixture, model.order_by)
         mixture = self.mixture.reordered(order)
         start = learner.start

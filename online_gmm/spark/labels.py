@@ -76,7 +76,7 @@ def label_stream(
         has come twice.
     hold
         Whether rows of the warm-up wait in the state until it is complete, to be labelled by what
-        is known then; as `replay` does. Otherwise they come out at once, with label 0.
+        is known then; as `replay` does. Otherwise they come out at once, with label -1.
     timeout
         Seconds without a row, on the engine's clock, after which a key is forgotten and its rows
         that wait come out; at the end of the batch that finds it so. The engine then makes batches

@@ -62,7 +62,7 @@ class LabelProcessor(StatefulProcessor):
     >>> (packs,) = packed([pa.RecordBatch.from_pydict(columns)])
     >>> (answer,) = tester.test("a", [Row(**pack) for pack in packs.to_pylist()])
     >>> answer["label"].tolist(), answer["change"].tolist()
-    ([0, 0, 0, 0, 0, 1], [False, False, False, False, False, True])
+    ([-1, -1, -1, -1, 0, 1], [False, False, False, False, False, True])
     """
 
     def __init__(

@@ -12,6 +12,7 @@ import numpy as np
 
 from online_gmm.data import state
 from online_gmm.data.state import StateError
+from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.gmm import OnlineGMM
 from online_gmm.learners.hmm import OnlineHMM
 
@@ -90,7 +91,7 @@ class Track:
     >>> track, manner = Track(OnlineGMM(2, warm_up=4, seed=1)), Manner(values=("level",))
     >>> rows = [Sighting(t, None, [x]) for t, x in enumerate([1.0, 9.0, 1.1, 9.1, 1.0, 9.2])]
     >>> [row.label for row in track.take(rows, manner)]
-    [0, 0, 0, 0, 0, 1]
+    [-1, -1, -1, -1, 0, 1]
     >>> again = Track.from_bytes(track.to_bytes())
     >>> list(again.take(rows, manner)), again.n_late, again.n_duplicates
     ([], 5, 1)
@@ -110,7 +111,7 @@ class Track:
     def take(self, rows: Iterable[Sighting], manner: Manner) -> Iterator[Labelled]:
         """Label each row and then learn it; the rows that have their label now.
 
-        Before the warm start the label is 0 and its probability 1/K, unless rows are held; then
+        Before the warm start the label is -1 and its probability NaN, unless rows are held; then
         they wait in here, and come out together with the row that completes the warm-up, labelled
         by what is known then. If more than MOST_HELD times as many wait as the warm start wants, it
         makes do with those that have a value.
@@ -124,14 +125,12 @@ class Track:
             x = dict(zip(names, row.values, strict=True))
             t = seconds if timed else None
             if model.is_started:
-                known = (
-                    model.assign_one(x, t) if isinstance(model, OnlineHMM) else model.assign_one(x)
-                )
+                known = model.assign_one(x, t)
                 model.learn_one(x, t)
                 yield self._labelled(row, known.label, known.probability)
                 continue
             if not manner.hold:
-                known = model.assign_one(x)
+                known = model.assign_one(x, t)
                 model.learn_one(x, t)
                 yield Labelled(row.stamp, row.sequence, known.label, known.probability, False)
                 continue
@@ -139,7 +138,7 @@ class Track:
             model.learn_one(x, t)
             full = len(self._held) > MOST_HELD * model.warm_up
             if full and model.n_points and not model.is_started:
-                model.warm_start()
+                model.fit_start()
             if full or model.is_started:
                 yield from self._release(manner)
 
@@ -147,7 +146,7 @@ class Track:
         """The rows that still wait, labelled by what there is."""
         if self._held:
             if self.model.n_points:
-                self.model.warm_start()
+                self.model.fit_start()
             yield from self._release(manner)
 
     def _is_next(self, sequence: int | None, seconds: float, takes_late: bool) -> bool:
@@ -177,24 +176,20 @@ class Track:
             yield self._labelled(row, label, probability)
 
     def _told(self, rows: list[Sighting], manner: Manner) -> Iterator[tuple[int, float]]:
-        """Labels of the rows of the warm-up, and their probabilities."""
+        """Return labels of the rows of the warm-up, and their probabilities."""
         model = self.model
-        if isinstance(model, OnlineHMM):
-            # few keys of few queries come here, and every process of the engine starts by importing
-            import pandas as pd
+        if not model.is_started:
+            yield from ((UNKNOWN, math.nan) for _ in rows)
+            return
+        # few keys of few queries come here, and every process of the engine starts by importing
+        import pandas as pd
 
-            frame = pd.DataFrame([row.values for row in rows], columns=list(manner.values))
-            if model.time is not None:
-                frame[model.time] = [row.stamp / manner.unit for row in rows]
-            labels = model.decode_many(frame).to_numpy()
-            probabilities = model.smooth_many(frame).to_numpy()
-            yield from zip(
-                labels.tolist(), probabilities[np.arange(len(rows)), labels].tolist(), strict=True
-            )
-        else:
-            for row in rows:
-                known = model.assign_one(dict(zip(manner.values, row.values, strict=True)))
-                yield known.label, known.probability
+        frame = pd.DataFrame([row.values for row in rows], columns=list(manner.values))
+        times = np.array([row.stamp / manner.unit for row in rows])
+        labels = model.decode_many(frame, times)
+        probabilities = model.smooth_many(frame, times)
+        for i, label in enumerate(labels.tolist()):
+            yield label, float(probabilities[label].iloc[i])
 
     # -- as bytes -------------------------------------------------------------------------------
 

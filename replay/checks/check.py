@@ -283,7 +283,7 @@ def start_with_what_came(model: OnlineGMM, source: Source) -> None:
             f"{source.name}, column {', '.join(map(repr, source.values))}: no row has a value; at "
             "least one is needed"
         )
-    model.warm_start()
+    model.fit_start()
 
 
 def chunks(rows: Iterable[Row], width: int) -> Iterator[Matrix]:

@@ -184,7 +184,7 @@ class Series:
         handed on. The rows of the warm-up are held until it is complete and labelled by the warm
         start; so are rows without any value that come among them. If more than MOST_HELD times as
         many as the warm start wants are held, it makes do with those there are. As long as none has
-        a value, rows that many are labelled 0, with probability 1/K, and let go.
+        a value, rows that many are labelled -1, with probability NaN, and let go.
         """
         if row.sequence is not None and self._is_duplicate(row.sequence, row.seconds):
             return
@@ -205,7 +205,7 @@ class Series:
         model.learn_one(row.values, seconds)
         full = len(self._held) > MOST_HELD * model.warm_up
         if full and model.n_points and not model.is_started:
-            model.warm_start()
+            model.fit_start()
         if full or model.is_started:
             yield from self._release()
 
@@ -217,10 +217,9 @@ class Series:
     def take_block(self, block: Block) -> LabelledBlock:
         """Label rows and learn them, as `take` does one after the other; they wait for none."""
         assert isinstance(self.model, OnlineGMM)
-        label, probabilities, log_densities, outlier = self.model.assign_then_learn_many(
+        labels, probabilities, log_densities, outliers = self.model.label_then_learn_many(
             block.values
-        ).T
-        labels, outliers = label.astype(np.int64), outlier.astype(bool)
+        )
         segmentation = self.segmenter.segment_many(
             block.values, block.names, labels, probabilities, _Moments(block, self._n_rows)
         )
@@ -235,7 +234,7 @@ class Series:
         """The rows that still wait, labelled by what there is; ends the last segment."""
         if self._held:
             if self.model.n_points:
-                self.model.warm_start()
+                self.model.fit_start()
             yield from self._release()
         yield from self._let_go()
         self.end()
@@ -325,8 +324,7 @@ class Series:
             return
         # the next labelled row hands it on
         self._closed = self.segmenter.finish()
-        if isinstance(self.model, OnlineHMM):
-            self.model.lose_sight()
+        self.model.reset_state()
 
     def _model_time(self, row: Row) -> float | None:
         return row.seconds - self._cut if self._timed and row.seconds is not None else None
@@ -379,9 +377,7 @@ class Series:
     # -- labels ---------------------------------------------------------------------------------
 
     def _assigned(self, row: Row, seconds: float | None) -> Assignment:
-        if isinstance(self.model, OnlineHMM):
-            return self.model.assign_one(row.values, seconds)
-        return self.model.assign_one(row.values)
+        return self.model.assign_one(row.values, seconds)
 
     def _looked_back(self, first: tuple[Row, Assignment], rows: int) -> tuple[Row, Assignment]:
         """The row that came so many rows ago, labelled by what is known of it now."""
@@ -399,7 +395,7 @@ def may_take_blocks(model: Model, manner: Manner) -> bool:
 
 def by_what_is_known(rows: Sequence[Row], model: Model) -> Iterator[Assignment]:
     """The labels of the rows of the warm-up."""
-    if isinstance(model, OnlineGMM):
+    if isinstance(model, OnlineGMM) or not model.is_started:
         return (model.assign_one(row.values) for row in rows)
     values = np.array([list(row.values.values()) for row in rows])
     seconds = np.array([row.seconds for row in rows], dtype=np.float64)

@@ -427,7 +427,7 @@ def test_a_picture_of_blocks_is_that_of_their_rows(sizes):
     cells = np.array([(at.start(), at.end()) for at in re.finditer(rb"[^,\n]+", data)], np.int32)
     texts = CutTexts(data, *cells.T.reshape(2, n, 2), Places(0, None, (1,)), True)
     whole = Block(2, ("level",), values, texts)
-    model = OnlineGMM(2, seed=1, features=("level",)).warm_start(values[:500])
+    model = OnlineGMM(2, seed=1, features=("level",)).fit_start(values[:500])
     series, by_block, by_row = Series(model), Picture(), Picture()
     for at, end in itertools.pairwise([0, *np.cumsum(sizes), n]):
         labelled = series.take_block(whole.part(at, end))

@@ -45,7 +45,7 @@ def by_hand(path, warm_up=60, **parameters):
             model.learn_one(point)
             if model.is_started or len(waiting) == len(records):
                 if not model.is_started:
-                    model.warm_start()
+                    model.fit_start()
                 for held in waiting:
                     put(*held)
     return out
@@ -144,7 +144,7 @@ def test_warm_start_makes_do_when_too_many_rows_are_held(cli, tmp_path):
     for point in points[:101]:
         model.learn_one(point)
     assert model.n_points == 6
-    model.warm_start()
+    model.fit_start()
     assert [int(row[2]) for row in rows[:101]] == [model.predict_one(p) for p in points[:101]]
     for row, point in zip(rows[101:], points[101:], strict=True):
         assert int(row[2]) == model.predict_one(point)

@@ -39,12 +39,10 @@ def plain_loop(rows, make, timed=False):
         if device not in models:
             models[device] = make()
         model, x = models[device], {"level": level, "load": load}
-        # only of a chain does the answer depend on the time
-        at = [t] if timed and isinstance(model, OnlineHMM) else []
+        at = t if timed else None
         started = model.is_started
-        label = model.predict_one(x, *at)
-        probability = model.predict_proba_one(x, *at)[label]
-        model.learn_one(x, t if timed else None)
+        label, probability, *_ = model.assign_one(x, at)
+        model.learn_one(x, at)
         told.append((device, t, label, probability, last.get(device, label) != label))
         if started:
             last[device] = label

@@ -275,7 +275,7 @@ def test_a_learner_that_has_started_is_where_every_key_begins():
     history = fleet(1, 300, seed=2)[list(VALUES)]
 
     def begun():
-        return OnlineGMM(**GMM).warm_start(history)
+        return OnlineGMM(**GMM).fit_start(history)
 
     found = unpacked(run(engine_of(begun()), rows))
     assert sorted(found) == sorted(plain_loop(rows, begun))

@@ -1,0 +1,358 @@
+"""How points come in: feature names, times, late points, and the points of the warm start."""
+
+from __future__ import annotations
+
+import abc
+import datetime
+import itertools
+import math
+from array import array
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from river import base
+
+from online_gmm import _kernel
+from online_gmm.data import clock, state
+from online_gmm.data.frames import Table, sorted_names, view
+
+NO_TIME = math.nan
+NO_POINTS: list[dict[Hashable, float]] = []
+NO_TIMES: list[float] = []
+
+Time = float | datetime.datetime
+"""A time as a caller may give it: seconds, or a datetime."""
+Late = Literal["raise", "skip", "learn"]
+"""What to do with a point whose time is not after that of the last one."""
+
+
+class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
+    """Check and order the features of points, and hand the points to a kernel.
+
+    The first ``warm_up`` points are kept. Then they are fitted together.
+    """
+
+    warm_up: int
+    features: Sequence[Hashable] | None
+    order_by: Hashable | None
+    time: Hashable | None
+    late: Late
+
+    def _prepare(self, needs_time: bool = False) -> None:
+        """Check the parameters above, and begin with nothing."""
+        if not self.warm_up >= 1:
+            raise ValueError(f"warm_up is {self.warm_up!r}; it must be at least 1")
+        if self.late not in ("raise", "skip", "learn"):
+            raise ValueError(f"late is {self.late!r}; it must be 'raise', 'skip' or 'learn'")
+        features = self.features
+        if features is not None and len(set(features)) != len(features):
+            raise ValueError(f"features are {list(features)!r}; each name may be there once")
+        if features is not None and self.order_by is not None and self.order_by not in features:
+            raise ValueError(f"order_by is {self.order_by!r}, which is not among the features")
+        self.n_unknown = 0
+        self.n_late = 0
+        self._clocked = needs_time or self.time is not None
+        self._numbered = False
+        self._last = -math.inf
+        self._buffer: list[dict[Hashable, float]] = []
+        self._times: list[float] = []
+        self._n_empty = 0
+        self._names = ()
+        self._stream = None
+
+    def _require_start(self) -> None:
+        if self._stream is None:
+            raise ValueError(
+                f"nothing is learnt yet: {len(self._buffer)} of {self.warm_up} warm-up points have "
+                "come; fit_start() starts with those"
+            )
+
+    @abc.abstractmethod
+    def _begin(
+        self,
+        rows: NDArray[np.float64],
+        names: tuple[Hashable, ...],
+        times: NDArray[np.float64],
+    ) -> None:
+        """Make the warm start from rows of shape (n, D), each with a value, and their times."""
+
+    @abc.abstractmethod
+    def _attend(self) -> None:
+        """Do the work that is due, when the kernel says so."""
+
+    @abc.abstractmethod
+    def _streaming(self, its: dict[str, Any]) -> Any:
+        """Return the kernel of this state, if it fits the parameters."""
+
+    # -- one point ------------------------------------------------------------------------------
+
+    def _learn(self, x: Mapping[Any, Any], t: Time | None = None) -> None:
+        """Learn a point that does not go straight to a stream."""
+        seconds = NO_TIME
+        if self._clocked or t is not None:
+            seconds = self._seconds(x, t)
+            if seconds <= self._last_time and self._refuse(seconds):
+                return
+        stream = self._stream
+        if stream is None:
+            self._keep(x, seconds)
+        elif what := stream.learn_one(x, self._names, seconds):
+            self._notice(x, what)
+
+    def _notice(self, x: Mapping[Any, Any], what: int) -> None:
+        """Count unknown features and do the work that is due, as `Stream.learn_one` reports."""
+        self.n_unknown += max(what, -1 - what) - (self.time in x)
+        if what < 0:
+            self._attend()
+
+    def _seconds(self, x: Mapping[Any, Any], t: Time | None) -> float:
+        if t is not None:
+            return clock.seconds(t)
+        if self.time is None or self.time not in x:
+            raise ValueError(
+                "this point has no time: give learn_one(x, t=...), or name the key of x that holds "
+                f"it by time=...; time is {self.time!r}"
+            )
+        return clock.seconds(x[self.time], self.time)
+
+    def _refuse(self, seconds: float) -> bool:
+        """Return whether a late point is to be skipped; count it, or raise."""
+        if self.late == "raise":
+            raise ValueError(
+                f"time {seconds!r} is not after the last point's, {self._last_time!r}; "
+                "late='skip' skips and counts such points, late='learn' learns them"
+            )
+        self.n_late += self.late == "skip"
+        return self.late == "skip"
+
+    @property
+    def _last_time(self) -> float:
+        """The time of the last point, in seconds (-inf before there is one)."""
+        return self._last if self._stream is None else self._stream.last_time
+
+    # -- many points ----------------------------------------------------------------------------
+
+    def learn_many(self, X: Any, t: Any = None) -> None:
+        """Learn the rows of a frame or an array: the same as `learn_one` of each in turn.
+
+        Parameters
+        ----------
+        X
+            Rows: a data frame (pandas, polars, pyarrow, ...), or an array of shape (n, D).
+        t
+            Times of the rows, shape (n,), in seconds or as datetimes, unless X has a column
+            ``time``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `learn_one`; the message names the row too. No row is learnt then.
+        """
+        table = self._table(X, t)
+        keep = self._in_time(table)
+        values = table.values if keep is None else table.values[keep]
+        times = table.times if keep is None or table.times is None else table.times[keep]
+        done = 0
+        while self._stream is None and done < len(values):
+            row = dict(zip(table.names, values[done].tolist(), strict=True))
+            self._keep(row, NO_TIME if times is None else float(times[done]))
+            done += 1
+        if self._stream is not None and done < len(values):
+            rows = table.select(self._names)
+            rows = (rows if keep is None else rows[keep])[done:]
+            self.n_unknown += len(rows) * len(set(table.names) - set(self._names))
+            at = None if times is None else view(times[done:])
+            self._learn_rows(view(rows), len(rows), at)
+
+    def _learn_rows(self, rows: memoryview, n: int, times: memoryview | None) -> None:
+        done = 0
+        while done < n:
+            done = self._stream.learn(rows, done, n, times)
+            if self._stream.is_due:
+                self._attend()
+
+    def _table(self, X: Any, t: Any = None) -> Table:
+        known = self.features if self._stream is None else self._names
+        return Table(X, known, self.time, t)
+
+    def _in_time(self, table: Table) -> NDArray[np.bool_] | None:
+        """Return which rows are not late, and count the others; None if all are to be learnt."""
+        if table.times is None:
+            if self._clocked:
+                raise ValueError(
+                    f"these rows have no times: column {self.time!r} is not among "
+                    f"{', '.join(map(repr, table.names))}"
+                )
+            return None
+        before = np.fmax.accumulate(np.concatenate([[self._last_time], table.times[:-1]]))
+        late = table.times <= before
+        if self.late == "learn" or not late.any():
+            return None
+        if self.late == "raise":
+            i = int(late.argmax())
+            raise ValueError(
+                f"row {i}: time {table.times[i]!r} is not after the last point's, {before[i]!r}; "
+                "late='skip' skips and counts such points, late='learn' learns them"
+            )
+        self.n_late += int(late.sum())
+        return np.logical_not(late)
+
+    # -- the warm start -------------------------------------------------------------------------
+
+    def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
+        """Keep a point for the warm start, and start when there are enough."""
+        names = tuple(x) if self.features is None else tuple(self.features)
+        names = tuple(name for name in names if name != self.time)
+        values = array("d", bytes(8 * len(names)))
+        found = _kernel.fill(x, names, values) + (self.time in x)
+        if all(math.isnan(value) for value in values):
+            self._n_empty += 1
+            return
+        self.n_unknown += len(x) - found
+        if seconds > self._last:
+            self._last = seconds
+        self._buffer.append(dict(zip(names, values, strict=True)))
+        self._times.append(seconds)
+        if len(self._buffer) >= self.warm_up:
+            self.fit_start()
+
+    def fit_start(self, X: Any = None, t: Any = None) -> Self:
+        """Fit the first points by batch EM. The stream continues from there.
+
+        Without this call the learner does so by itself after ``warm_up`` points.
+
+        Parameters
+        ----------
+        X
+            Points of the past, as a frame or an array with any number of rows. They are fitted
+            together with the points learnt so far, which come first. By default only the points
+            learnt so far are fitted, however few they are.
+        t
+            Times of the rows of X, shape (n,), in seconds or as datetimes, unless X has a column
+            ``time``.
+
+        Returns
+        -------
+        Learner
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If no point has a value, or the model has started already.
+        """
+        if self._stream is not None:
+            raise ValueError(
+                "this model has started already; learn_many(X) goes on from where it is, "
+                "clone().fit_start(X) starts afresh"
+            )
+        table = None if X is None else self._table(X, t)
+        names = self.features
+        if names is None:
+            seen = dict.fromkeys(name for row in self._buffer for name in row)
+            seen.update(dict.fromkeys(() if table is None else table.names))
+            names = sorted_names(seen)
+        rows = np.array([[row.get(name, math.nan) for name in names] for row in self._buffer])
+        rows = rows.reshape(len(self._buffer), len(names))
+        times = np.array(self._times)
+        if table is not None:
+            rows = np.vstack([rows, table.select(tuple(names))])
+            missing = np.full(len(table), np.nan)
+            times = np.concatenate([times, missing if table.times is None else table.times])
+        empty = np.isnan(rows).all(axis=1)
+        if empty.all():
+            raise ValueError("a warm start needs at least one point with a value")
+        if self.order_by is not None and self.order_by not in names:
+            raise ValueError(
+                f"order_by is {self.order_by!r}, which is not among the features "
+                f"{', '.join(map(repr, names))}"
+            )
+        self._n_empty += int(empty.sum())
+        if table is not None:
+            self.n_unknown += len(table) * len(set(table.names) - set(names))
+            if table.times is not None:
+                self._last = max(self._last, float(table.times.max()))
+        self._begin(rows[~empty], tuple(names), times[~empty])
+        self._release_points()
+        return self
+
+    def _release_points(self) -> None:
+        """Let go of the points of the warm start; all models share the lists that stay empty."""
+        self._buffer, self._times = NO_POINTS, NO_TIMES
+
+    def _learn_kept(self, rows: list[dict[Hashable, float]], last: float) -> None:
+        """Learn the points that another model has kept for its warm start."""
+        for row in rows:
+            if self._stream is None:
+                self._keep(row, last)
+            else:
+                self._stream.learn_one(row, self._names, last)
+        if self._stream is not None and self._stream.is_due:
+            self._attend()
+
+    # -- as bytes -------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        stream = self._stream
+        return {
+            "n_unknown": self.n_unknown,
+            "n_late": self.n_late,
+            "clocked": self._clocked,
+            "last": self._last,
+            "n_empty": self._n_empty,
+            "names": [state.plain(name, "the name of a feature") for name in self._names],
+            "points": [
+                [
+                    [state.plain(name, "the name of a feature") for name in names],
+                    array("d", [value for row in rows for value in row.values()]).tobytes(),
+                ]
+                for names, rows in itertools.groupby(self._buffer, tuple)
+            ],
+            "times": array("d", self._times).tobytes(),
+            "stream": None if stream is None else stream.state(),
+        }
+
+    def _restore(self, its: dict[str, Any]) -> None:
+        self.n_unknown = _kernel.whole(its["n_unknown"], "n_unknown")
+        self.n_late = _kernel.whole(its["n_late"], "n_late")
+        self._clocked = state.instance(its["clocked"], bool, "clocked")
+        self._last = _kernel.real(its["last"], "last", -math.inf)
+        self._n_empty = _kernel.whole(its["n_empty"], "n_empty")
+        self._names = state.names_of(its["names"])
+        for names, values in its["points"]:
+            names = state.names_of(names)
+            rows = state.doubles(values, (-1, len(names)), "points", missing=True)
+            if np.isnan(rows).all(axis=1).any():
+                raise ValueError("a point has no value")
+            self._buffer += [dict(zip(names, row, strict=True)) for row in rows.tolist()]
+        times = state.doubles(its["times"], (len(self._buffer),), "times", missing=True)
+        self._times = times.tolist()
+        if its["stream"] is not None:
+            if self._buffer:
+                raise ValueError("points of the warm start are left after it")
+            self._release_points()
+            self._stream = self._streaming(its["stream"])
+
+    # -- counts ---------------------------------------------------------------------------------
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the warm start is complete."""
+        return self._stream is not None
+
+    @property
+    def n_points(self) -> int:
+        """Points learnt, those of the warm start included."""
+        return len(self._buffer) if self._stream is None else self._stream.n_points
+
+    @property
+    def n_outliers(self) -> int:
+        """Points since the warm start that were outliers."""
+        return 0 if self._stream is None else self._stream.outliers
+
+    @property
+    def n_empty(self) -> int:
+        """Points in which no known feature had a value."""
+        return self._n_empty + (0 if self._stream is None else self._stream.empty)

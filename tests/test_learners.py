@@ -1,0 +1,295 @@
+"""The contract: every learner has every method, and the many-forms equal the one-forms."""
+
+import itertools
+import math
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy.stats import chi2
+
+from online_gmm import Assignments, Constant, HalfLife, OnlineGMM, OnlineHMM
+from online_gmm.data.state import load
+from tests.test_kernel import TYPES, blobs
+
+ONE = ("predict_one", "predict_proba_one", "assign_one", "log_density_one", "score_one")
+MANY = ("predict_many", "predict_proba_many", "assign_many", "log_density_many", "score_many")
+METHODS = (
+    *("learn_one", "learn_many", "label_then_learn_many", "fit_start", "reset_state"),
+    *("to_bytes", "from_bytes", "events", "centers", "labels", *ONE, *MANY),
+)
+GMM = {"n_components": 3, "warm_up": 80, "seed": 1}
+HMM = {**GMM, "capacity": 160, "n_starts": 2}
+LEARNERS = {
+    **{f"GMM {kind}": (OnlineGMM, {**GMM, "covariance_type": kind}) for kind in TYPES},
+    "GMM with many labels": (OnlineGMM, {**GMM, "n_components": 12}),
+    "GMM auto": (OnlineGMM, {**GMM, "n_components": "auto", "max_components": 4}),
+    "GMM, last iterate": (OnlineGMM, {**GMM, "average": False}),
+    "GMM recycled": (OnlineGMM, {**GMM, "recycle": True, "step_size": HalfLife(points=40.0)}),
+    "GMM with a half-life of time": (
+        OnlineGMM,
+        {**GMM, "step_size": HalfLife(seconds=90.0), "time": "t"},
+    ),
+    "GMM, late skipped": (OnlineGMM, {**GMM, "time": "t", "late": "skip"}),
+    "GMM, late learnt": (OnlineGMM, {**GMM, "time": "t", "late": "learn"}),
+    "HMM": (OnlineHMM, HMM),
+    "HMM diag": (OnlineHMM, {**HMM, "covariance_type": "diag", "tempering": 0.5, "lag": 3}),
+    "HMM auto": (OnlineHMM, {**HMM, "n_components": "auto", "max_components": 4}),
+    "HMM, last iterate": (OnlineHMM, {**HMM, "average": False}),
+    "HMM with a half-life": (OnlineHMM, {**HMM, "step_size": HalfLife(points=90.0)}),
+    "HMM in time": (OnlineHMM, {**HMM, "time": "t"}),
+    "HMM, late skipped": (OnlineHMM, {**HMM, "time": "t", "late": "skip"}),
+    "HMM, late learnt": (OnlineHMM, {**HMM, "time": "t", "late": "learn"}),
+}
+N = 420
+
+
+def rows_of(name, n=N):
+    """Rows with outliers, missing values, an unknown feature that comes late, and times."""
+    X = blobs(n, 3, seed=3, missing=0.05)
+    X[[20, 200]] = np.nan
+    X[210] *= 1e4
+    X[250:] += 25.0
+    frame = pd.DataFrame(X, columns=list("abc"))
+    if LEARNERS[name][1].get("time"):
+        frame["t"] = np.cumsum(np.random.default_rng(1).exponential(1.0, n))
+    if LEARNERS[name][1].get("late"):
+        frame.loc[[33, 150, 300], "t"] = 0.0
+    return frame
+
+
+def points_of(frame):
+    return frame.to_dict("records")
+
+
+@pytest.fixture(params=LEARNERS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def make(name):
+    kind, settings = LEARNERS[name]
+    return lambda **more: kind(**{**settings, **more})
+
+
+@pytest.fixture
+def started(name, make):
+    model = make()
+    model.learn_many(rows_of(name)[:200])
+    return model
+
+
+def at(frame, i, step=1.0):
+    """Rows as they might come after i, in time."""
+    rows = frame.copy()
+    if "t" in rows:
+        rows["t"] = 1e4 + step * np.arange(len(rows))
+    return rows
+
+
+class TestContract:
+    def test_every_method_is_there(self, make):
+        model = make()
+        assert [name for name in METHODS if not hasattr(model, name)] == []
+
+    def test_before_the_start_nothing_is_known(self, name, make):
+        model, frame = make(warm_up=10), rows_of(name)[:4]
+        for x in points_of(frame):
+            assert model.predict_one(x) == -1
+            assert model.predict_proba_one(x) == {}
+            assert math.isnan(model.log_density_one(x))
+            assert math.isnan(model.score_one(x))
+            assert repr(model.assign_one(x)) == repr(Assignments.unknown(1).one(0))
+        assert model.predict_many(frame).tolist() == [-1] * 4
+        assert model.predict_proba_many(frame).shape == (4, 0)
+        assert model.log_density_many(frame).isna().all()
+        assert model.score_many(frame).isna().all()
+        assert model.assign_many(frame)["label"].tolist() == [-1] * 4
+        assert (model.centers, model.labels, model.events) == ({}, (), ())
+        assert model.label_then_learn_many(frame).labels.tolist() == [-1] * 4
+        assert model.n_points == 4
+
+    def test_label_then_learn_many_is_assign_one_then_learn_one(self, name, make, compiled):
+        frame = rows_of(name, 2500 if compiled and "GMM" in name else N)
+        frame["unknown"] = np.nan
+        one, expected = make(features=list("abc")), []
+        for x in points_of(frame):
+            expected.append(one.assign_one(x))
+            one.learn_one(x)
+        assert one.n_late == (3 if name.endswith("skipped") else 0)
+        assert one.n_unknown > 0
+        assert bool(one.events) == (name == "GMM recycled")
+        assert {label for label, *_ in expected} > {-1}
+        for cuts in ([0, len(frame)], [0, 40, 80, 81, 300, 301, len(frame)]):
+            many = make(features=list("abc"))
+            parts = [many.label_then_learn_many(frame[i:j]) for i, j in itertools.pairwise(cuts)]
+            found = [part.one(i) for part in parts for i in range(len(part.labels))]
+            assert repr(found) == repr(expected)
+            assert many.to_bytes() == one.to_bytes()
+
+    def test_learn_many_is_learn_one_of_each(self, name, make):
+        frame = rows_of(name)
+        one = make()
+        for x in points_of(frame):
+            one.learn_one(x)
+        for cuts in ([0, N], [0, 40, 80, 81, 300, 301, N]):
+            many = make()
+            for i, j in itertools.pairwise(cuts):
+                many.learn_many(frame[i:j])
+            assert many.to_bytes() == one.to_bytes()
+
+    def test_times_apart_are_times_in_a_column(self, name, make):
+        frame = rows_of(name)
+        if "t" not in frame:
+            frame["t"] = np.arange(N) + 0.0
+        bare, t = frame.drop(columns="t"), frame["t"].to_numpy()
+        inside, beside, one = (make(time="t") for _ in range(3))
+        inside.learn_many(frame[:200])
+        beside.learn_many(bare[:200], t[:200])
+        for x, moment in zip(points_of(bare)[:200], t.tolist(), strict=False):
+            one.learn_one(x, moment)
+        assert inside.to_bytes() == beside.to_bytes() == one.to_bytes()
+        x, moment = points_of(bare)[201], float(t[201])
+        for method in ONE:
+            answer = getattr(one, method)
+            assert answer(x, moment) == answer({**x, "t": moment})
+        for method in MANY:
+            answer = getattr(one, method)
+            assert repr(answer(bare[201:], t[201:])) == repr(answer(frame[201:]))
+        expected = inside.label_then_learn_many(frame[200:])
+        assert repr(beside.label_then_learn_many(bare[200:], t[200:])) == repr(expected)
+
+    def test_many_answers_are_those_of_one(self, name, make):
+        """Row by row, with parameters that stay and a belief that moves on."""
+        frozen = {"step_size": Constant(1e-300), "average": False, "prior": 0.0}
+        if "HMM" in name:
+            frozen["stickiness"] = 0.0
+        model, frame = make(**frozen), rows_of(name)
+        model.learn_many(frame[:200])
+        ahead = at(frame[200:260], 200)
+        labels, scores = model.predict_many(ahead), model.score_many(ahead)
+        probabilities, answers = model.predict_proba_many(ahead), model.assign_many(ahead)
+        densities = model.log_density_many(ahead)
+        for i, x in enumerate(points_of(ahead)):
+            one = model.assign_one(x)
+            assert model.predict_one(x) == one.label == labels.iloc[i]
+            by_label = model.predict_proba_one(x)
+            assert tuple(by_label) == model.labels
+            assert probabilities.iloc[i].tolist() == pytest.approx(list(by_label.values()))
+            assert max(by_label.values()) == one.probability
+            assert sum(by_label.values()) == pytest.approx(1.0)
+            assert model.log_density_one(x) == one.log_density == pytest.approx(densities.iloc[i])
+            assert answers.iloc[i].tolist() == pytest.approx(list(one))
+            assert scores.iloc[i] == pytest.approx(model.score_one(x), rel=1e-9)
+            model.learn_one(x)
+
+    def test_scores_are_tail_probabilities_beside_the_gate(self, name, started):
+        frame = at(rows_of(name), 0)
+        model = started
+        scores, mixture = model.score_many(frame).to_numpy(), model.mixture
+        X, outlier = frame[list("abc")].to_numpy(), model.assign_many(frame)["outlier"]
+        for row, score in zip(X, scores, strict=True):
+            seen = ~np.isnan(row)
+            if not seen.any():
+                assert score == 0.0
+                continue
+            away = row[seen] - mixture.means[:, seen]
+            covariances = mixture.covariances[:, seen][:, :, seen]
+            squares = np.einsum("ki,ki->k", away, np.linalg.solve(covariances, away[..., None])[..., 0])
+            expected = -chi2.logsf(squares.min(), seen.sum()) / math.log(10.0)
+            # far out scipy's own tail is not a number
+            assert score == pytest.approx(expected, rel=1e-6) or squares.min() > 1e3
+        assert np.isfinite(scores).all()
+        assert ((scores > 12.0) == outlier).all()
+        assert outlier.any()
+
+    def test_answers_change_nothing(self, name, started):
+        ahead = at(rows_of(name)[200:240], 200)
+        before = started.to_bytes(), pickle.dumps(started)
+        for x in points_of(ahead):
+            for method in ONE:
+                getattr(started, method)(x)
+        for method in MANY:
+            getattr(started, method)(ahead)
+        _ = started.labels, started.centers, started.events, started.mixture
+        assert (started.to_bytes(), pickle.dumps(started)) == before
+
+    def test_bad_values_are_refused_and_change_nothing(self, name, started):
+        ahead = at(rows_of(name)[200:240], 200)
+        before = started.to_bytes()
+        bad = points_of(ahead)[0] | {"b": math.inf}
+        for method in ("learn_one", *ONE):
+            with pytest.raises(ValueError, match="feature 'b' is inf"):
+                getattr(started, method)(bad)
+        ahead.loc[ahead.index[7], "b"] = math.inf
+        for method in ("learn_many", "label_then_learn_many", *MANY):
+            with pytest.raises(ValueError, match="row 7: feature 'b' is inf"):
+                getattr(started, method)(ahead)
+        assert started.to_bytes() == before
+
+    def test_late_rows_are_refused_as_a_whole(self, name, make):
+        model, frame = make(time="t", late="raise"), rows_of(name)
+        frame["t"] = np.arange(N) + 0.0
+        model.learn_many(frame[:200])
+        before = model.to_bytes()
+        rows = frame[200:240].copy()
+        rows.loc[207, "t"] = 1.0
+        for method in ("learn_many", "label_then_learn_many"):
+            with pytest.raises(ValueError, match="row 7: time .* is not after"):
+                getattr(model, method)(rows)
+        assert model.to_bytes() == before
+
+    def test_points_without_a_known_name_are_unknown(self, name, started):
+        extra = {"t": 2e4} if "t" in rows_of(name) else {}
+        x, frame = {"z": 1.0, **extra}, pd.DataFrame([{"z": 1.0, **extra}])
+        for method in ONE:
+            with pytest.warns(UserWarning, match="knows none of the features 'z'"):
+                answer = getattr(started, method)(x)
+            assert repr(answer) in ("-1", "{}", "nan", repr(Assignments.unknown(1).one(0)))
+        for method in MANY:
+            with pytest.warns(UserWarning, match="knows none of the features 'z'"):
+                getattr(started, method)(frame)
+        unknown, empty = started.n_unknown, started.n_empty
+        twin = load(started.to_bytes())
+        with pytest.warns(UserWarning, match="knows none of the features 'z'"):
+            assert started.label_then_learn_many(frame).labels.tolist() == [-1]
+        assert (started.n_unknown, started.n_empty) == (unknown + 1, empty + 1)
+        twin.learn_one(x)
+        assert twin.to_bytes() == started.to_bytes()
+
+    def test_bytes_go_on_as_the_model_would(self, name, started):
+        again = type(started).from_bytes(started.to_bytes())
+        assert again.labels == started.labels
+        rest = rows_of(name)[200:]
+        if LEARNERS[name][1].get("late") == "skip":
+            rest = rest.drop(index=300)
+        found = [model.label_then_learn_many(rest) for model in (started, again)]
+        assert repr(found[0]) == repr(found[1])
+        assert again.to_bytes() == started.to_bytes()
+
+    def test_frames_come_back_as_they_came(self, name, started):
+        frame = at(rows_of(name)[200:260], 200)
+        polars = pl.DataFrame(frame.to_dict("list"))
+        for method in ("predict_many", "log_density_many", "score_many"):
+            answer = getattr(started, method)
+            assert isinstance(answer(frame), pd.Series)
+            assert isinstance(answer(polars), pl.Series)
+            np.testing.assert_array_equal(answer(polars).to_numpy(), answer(frame).to_numpy())
+        for method in ("predict_proba_many", "assign_many"):
+            answer = getattr(started, method)
+            pd.testing.assert_index_equal(answer(frame).index, frame.index)
+            assert isinstance(answer(polars), pl.DataFrame)
+
+    def test_centers_are_those_of_the_mixture(self, started):
+        assert tuple(started.centers) == started.labels
+        means = [list(center.values()) for center in started.centers.values()]
+        np.testing.assert_array_equal(means, started.mixture.means)
+
+    def test_an_interruption_keeps_what_is_learnt(self, name, started):
+        mixture = started.mixture
+        started.reset_state()
+        assert started.mixture.error(mixture) == 0.0
+        started.learn_one(points_of(at(rows_of(name), 0))[210])
