@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hmmlearn.hmm import GaussianHMM
 
-from online_gmm import GaussianMixture, OnlineHMM, _kernel, baum_welch
+from online_gmm import GaussianMixture, OnlineHMM, _kernel
+from online_gmm.em import baum_welch
 from online_gmm.data.frames import flat
 from online_gmm.em.mixture import COVARIANCE_TYPES, from_kernel, is_dense, to_kernel
 from online_gmm.em.prior import Prior

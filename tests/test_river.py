@@ -1,6 +1,7 @@
 """River's own checks, its pipelines and its metrics."""
 
 import csv
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def test_in_a_pipeline_with_progressive_validation(compiled):
         by_hand.learn_one(x)
     assert score.get() == pytest.approx(adjusted_rand_score(truth, labels))
     assert adjusted_rand_score(truth[400:], labels[400:]) > 0.85
-    assert by_hand.log_density_one({"x": 0.0}) == by_hand["OnlineGMM"].log_density_one(
+    assert by_hand.score_one({"x": 0.0}) == by_hand["OnlineGMM"].score_one(
         by_hand["StandardScaler"].transform_one({"x": 0.0})
     )
 
@@ -75,11 +76,13 @@ def test_pipeline_over_a_csv_file(tmp_path):
         writer.writerows([x["x"], y] for x, y in regimes(600, 2))
     model = preprocessing.StandardScaler() | OnlineGMM(n_components=3, warm_up=200, seed=1)
     rows = stream.iter_csv(str(path), converters={"x": float, "regime": int}, target="regime")
-    counts = {0: 0, 1: 0, 2: 0}
+    counts = Counter()
     for x, _ in rows:
         counts[model.predict_one(x)] += 1
         model.learn_one(x)
     assert sum(counts.values()) == 600
+    assert set(counts) == {-1, 0, 1, 2}
+    assert counts[-1] == 200
     assert min(counts.values()) > 20
 
 

@@ -527,6 +527,10 @@ def test_states_of_releases_are_read(file):
     told = make.story(model, make.points()[make.N :])
     expected = json.loads(file.with_suffix(".json").read_text())
     assert len(told[::20]) == len(expected)
+    if "before" in file.stem:
+        # those releases guessed where nothing was known yet
+        assert (told[0]["label"], expected.pop(0)["label"]) == (-1, 0)
+        told = told[20:]
     for one, other in zip(told[::20], expected, strict=True):
         assert one == pytest.approx(other, rel=1e-6, abs=1e-9)
     assert model.to_bytes() == state.load(model.to_bytes()).to_bytes()

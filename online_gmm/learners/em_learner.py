@@ -79,7 +79,6 @@ class EMLearner(Learner, abc.ABC):
         self._start = None
         needs_time |= isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         super()._prepare(needs_time)
-        self._roster = self._new_roster()
 
     def _new_roster(self) -> Roster:
         """Return which label each place in the kernel has, at the start."""

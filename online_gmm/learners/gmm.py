@@ -193,6 +193,7 @@ class OnlineGMM(EMLearner):
 
         self._prepare()
         self._numbered = recycle
+        self._roster = self._new_roster()
         self._refit_at = NEVER
 
     @classmethod

@@ -177,6 +177,7 @@ class OnlineHMM(EMLearner):
         if not (isinstance(lag, Integral) and lag >= 0):
             raise ValueError(f"lag is {lag!r}; it must be a number of points")
         self._timed = False
+        self._roster = self._new_roster()
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:

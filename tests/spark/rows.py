@@ -1,11 +1,12 @@
 """Rows of a fleet, what a plain loop makes of them, and how the processor gets them."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyspark.sql import Row
 
-from online_gmm import OnlineHMM
 from online_gmm.spark.packing import packed
 
 DOUBLE = pa.float64()
@@ -43,7 +44,8 @@ def plain_loop(rows, make, timed=False):
         started = model.is_started
         label, probability, *_ = model.assign_one(x, at)
         model.learn_one(x, at)
-        told.append((device, t, label, probability, last.get(device, label) != label))
+        known = None if math.isnan(probability) else probability
+        told.append((device, t, label, known, last.get(device, label) != label))
         if started:
             last[device] = label
     return told
@@ -72,11 +74,14 @@ def packs(rows, stamp=DOUBLE, sequence=False, chunk=10_000):
 
 
 def unpacked(answers):
-    """(key, time, label, probability, change) of all rows that the processor has answered with."""
+    """(key, time, label, probability, change) of all rows that the processor has answered with.
+
+    None for a probability that is not known.
+    """
     return [
-        (answer["key"], *row)
+        (answer["key"], t, label, None if math.isnan(probability) else probability, change)
         for answer in answers
-        for row in zip(
+        for t, label, probability, change in zip(
             *(answer[name].tolist() for name in ("stamp", "label", "probability", "change")),
             strict=True,
         )

@@ -103,7 +103,7 @@ def test_a_sensor_that_never_says_anything_does_not_fill_the_state():
     rows = fleet(1, 500).assign(level=math.nan, load=math.nan)
     answers = run(engine, rows)
     assert len(unpacked(answers)) == 401
-    assert {row[2:4] for row in unpacked(answers)} == {(0, 0.5)}
+    assert {row[2:4] for row in unpacked(answers)} == {(-1, None)}
     assert len(track_of(engine, "d0").to_bytes()) < 4000
 
 
