@@ -48,7 +48,7 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
 def started(k: int, d: int, kind: str, n: int = 4000, **settings: Any) -> tuple[OnlineGMM, Matrix]:
     """A model that knows K regimes in D dimensions, and more of their points."""
     X, _ = overlapping(k, d).draw(n + 20_000, 1)
-    model = OnlineGMM(k, covariance_type=kind, n_starts=1, seed=1, **settings)
+    model = OnlineGMM(k, covariance_type=kind, n_init=1, seed=1, **settings)
     model.fit_start(X[: max(n // 2, 20 * k)])
     model.learn_many(X[n // 2 : n])
     return model, X[n:]
@@ -163,7 +163,7 @@ def of_regimes() -> tuple[list[Row], Lines]:
     sides: dict[str, Callable[[], float]] = {}
     for k in REGIMES:
         X, _ = overlapping(k, 2).draw(40_000, 1, dwell=50.0)
-        model = OnlineHMM(k, n_starts=1, capacity=0, seed=1)
+        model = OnlineHMM(k, n_init=1, capacity=0, seed=1)
         model.fit_start(X[:1000])
         sides[f"OnlineHMM learn_one {k}"] = one_by_one(model, X[1000:])
     return fitted(sides, REGIMES, "in K, D=2 full", "K", None)
@@ -183,7 +183,7 @@ def bytes_each(k: int, d: int, count: int, n: int, settings: dict[str, Any]) -> 
     To be called in a process of its own.
     """
     X, _ = overlapping(k, d).draw(n, 1)
-    model = OnlineGMM(k, n_starts=1, warm_up=min(n, max(200, 5 * k)), seed=1, **settings)
+    model = OnlineGMM(k, n_init=1, warm_up=min(n, max(200, 5 * k)), seed=1, **settings)
     model.learn_many(X)
     data = model.to_bytes()
     warm = copies_of(data, 10)

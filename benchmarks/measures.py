@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import Constant, GaussianMixture, HalfLife, OnlineGMM, PowerDecay
+from online_gmm import Constant, HalfLife, MixtureParameters, OnlineGMM, PowerDecay
 from online_gmm.em import batch
 from online_gmm.em.mixture import from_kernel
 from online_gmm.em.prior import Prior
@@ -62,14 +62,14 @@ class Judge:
     dwell: int
     seed: int
     X: Matrix
-    reference: GaussianMixture
+    reference: MixtureParameters
 
     def __post_init__(self) -> None:
         self._labels = self.reference.predict(self.X)
         self._divergence = self.problem.divergence(self.reference)
         self._lost = self.problem.has_lost(self.reference)
 
-    def __call__(self, learner: str, mixture: GaussianMixture, agree: bool = True) -> Result:
+    def __call__(self, learner: str, mixture: MixtureParameters, agree: bool = True) -> Result:
         agreement = np.nan
         if agree:
             agreement = float(adjusted_rand_score(self._labels, mixture.predict(self.X)))
@@ -86,12 +86,12 @@ class Judge:
         )
 
 
-def polished(model: OnlineGMM, X: Matrix | None = None) -> GaussianMixture:
+def polished(model: OnlineGMM, X: Matrix | None = None) -> MixtureParameters:
     """What a model would say after polishing; it is left as it is."""
     return copy.deepcopy(model).polish(X).mixture
 
 
-def last_iterate(model: OnlineGMM) -> GaussianMixture:
+def last_iterate(model: OnlineGMM) -> MixtureParameters:
     """Where the stream is, in place of its average."""
     assert model._stream is not None
     return from_kernel(model._stream.iterate_components)
@@ -163,7 +163,7 @@ def missing(name: str, seed: int, n: int, naive_steps: int) -> list[Result]:
     if naive_steps:
         rows = X[~np.isnan(X).all(axis=1)]
         parameters = truth.weights, truth.means, truth.covariances
-        reference = GaussianMixture(
+        reference = MixtureParameters(
             *naive.em(rows, *parameters, 1e-3, prior.variances, "full", naive_steps)
         )
     else:
@@ -272,20 +272,20 @@ class Fit(NamedTuple):
     agreement: float
 
 
-def iris_truth() -> GaussianMixture:
+def iris_truth() -> MixtureParameters:
     """A Gaussian of each of the three classes of Iris."""
     X, y = load_iris(return_X_y=True)
     classes = [X[y == k] for k in range(3)]
     means = [rows.mean(axis=0) for rows in classes]
-    return GaussianMixture([1 / 3] * 3, means, [np.cov(rows.T) for rows in classes])
+    return MixtureParameters([1 / 3] * 3, means, [np.cov(rows.T) for rows in classes])
 
 
-def random_labels_start(X: Matrix, rng: np.random.Generator) -> GaussianMixture:
+def random_labels_start(X: Matrix, rng: np.random.Generator) -> MixtureParameters:
     """The M-step of labels that say nothing, as Nguyen, Forbes & McLachlan start."""
     z = rng.integers(3, size=len(X))
     classes = [X[z == k] for k in range(3)]
     covariances = [np.cov(rows.T, bias=True) for rows in classes]
-    return GaussianMixture(
+    return MixtureParameters(
         [len(rows) / len(X) for rows in classes],
         [rows.mean(axis=0) for rows in classes],
         covariances,
@@ -293,8 +293,8 @@ def random_labels_start(X: Matrix, rng: np.random.Generator) -> GaussianMixture:
 
 
 def mini_batch_em(
-    X: Matrix, start: GaussianMixture, size: int, epochs: int, rng: np.random.Generator
-) -> tuple[GaussianMixture, GaussianMixture]:
+    X: Matrix, start: MixtureParameters, size: int, epochs: int, rng: np.random.Generator
+) -> tuple[MixtureParameters, MixtureParameters]:
     """Their algorithm, written anew: steps N^-0.6. The last parameters, and their mean from 0."""
     mixture = start
     statistics: list[Matrix] = []
@@ -310,10 +310,10 @@ def mini_batch_em(
         s0, s1, s2 = statistics
         means = s1 / s0[:, None]
         covariances = s2 / s0[:, None, None] - means[:, :, None] * means[:, None, :]
-        mixture = GaussianMixture(s0 / s0.sum(), means, covariances)
+        mixture = MixtureParameters(s0 / s0.sum(), means, covariances)
         for kept, value in zip(total, (mixture.weights, means, covariances), strict=True):
             kept += value / steps
-    return mixture, GaussianMixture(*total)
+    return mixture, MixtureParameters(*total)
 
 
 def iris(seed: int, n: int) -> list[Fit]:
@@ -323,7 +323,7 @@ def iris(seed: int, n: int) -> list[Fit]:
     rng = np.random.default_rng(seed)
     reached = float(truth.score_samples(X).sum())
 
-    def fit(learner: str, mixture: GaussianMixture) -> Fit:
+    def fit(learner: str, mixture: MixtureParameters) -> Fit:
         agreement = float(adjusted_rand_score(classes, mixture.predict(X)))
         return Fit(seed, learner, float(mixture.score_samples(X).sum()), reached, agreement)
 

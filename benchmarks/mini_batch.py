@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from benchmarks.problems import PROBLEMS, Problem
 from benchmarks.report import Bars, Row, Section, at_least, at_most, tell
 from benchmarks.timing import Times, side_by_side
-from online_gmm import GaussianMixture, OnlineGMM
+from online_gmm import MixtureParameters, OnlineGMM
 
 ROUNDS = 7
 CALLS = 500
@@ -37,7 +37,7 @@ def overlapping(k: int, d: int) -> Problem:
     factors = rng.normal(size=(k, d, d))
     covariances = factors @ factors.transpose(0, 2, 1) / d * 0.6 + 0.4 * np.eye(d)
     weights = np.linspace(1.0, 2.0, k)
-    return Problem(f"K={k} D={d}", GaussianMixture(weights / weights.sum(), means, covariances))
+    return Problem(f"K={k} D={d}", MixtureParameters(weights / weights.sum(), means, covariances))
 
 
 CASES = (
@@ -144,7 +144,7 @@ def passing(problem: Problem, n: int, seeds: int) -> tuple[list[Row], float]:
         rounds["theirs"].append(took)
         if seed % 2 == 1:
             ours()
-        mixture = GaussianMixture(their.weights_, their.means_, their.covariances_)
+        mixture = MixtureParameters(their.weights_, their.means_, their.covariances_)
         excesses.append((problem.divergence(model.mixture), problem.divergence(mixture)))
     ratio = Times(rounds).ratio("theirs", "ours")
     mine, theirs = np.array(excesses).T

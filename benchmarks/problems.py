@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import GaussianMixture
+from online_gmm import MixtureParameters
 from online_gmm.em import batch
 from online_gmm.em.prior import Prior
 
@@ -25,7 +25,7 @@ class Problem:
     """A true mixture, known only to those who judge."""
 
     name: str
-    truth: GaussianMixture
+    truth: MixtureParameters
 
     def draw(self, n: int, seed: int, dwell: float = 1.0) -> tuple[Matrix, Labels]:
         """n points and their components; a new regime is drawn every ``dwell`` points on average.
@@ -54,7 +54,7 @@ class Problem:
         mass = np.exp(log_density) if truth.n_features == 1 else np.ones(len(points))
         return points, log_density, mass / mass.sum()
 
-    def divergence(self, mixture: GaussianMixture) -> float:
+    def divergence(self, mixture: MixtureParameters) -> float:
         """KL(truth, mixture) in nats, by quadrature or as the mean of r - 1 - log r, r = q / p.
 
         That has the mean of -log r and, near the truth, a far smaller variance.
@@ -63,7 +63,7 @@ class Problem:
         log_ratio = np.minimum(mixture.score_samples(points) - log_density, 50.0)
         return float(mass @ (np.expm1(log_ratio) - log_ratio))
 
-    def has_lost(self, mixture: GaussianMixture) -> bool:
+    def has_lost(self, mixture: MixtureParameters) -> bool:
         """Whether a component has been lost."""
         least = float(mixture.weights.min())
         return (
@@ -77,7 +77,7 @@ class Problem:
         return float((self.truth.predict(X) == labels).mean())
 
 
-def emit(truth: GaussianMixture, labels: Labels, rng: np.random.Generator) -> Matrix:
+def emit(truth: MixtureParameters, labels: Labels, rng: np.random.Generator) -> Matrix:
     """A point of each of these components."""
     noise = rng.standard_normal((len(labels), truth.n_features))
     X: Matrix = truth.means[labels]
@@ -86,7 +86,7 @@ def emit(truth: GaussianMixture, labels: Labels, rng: np.random.Generator) -> Ma
     return X
 
 
-def batch_fit(X: Matrix, truth: GaussianMixture, tol: float = 1e-6) -> GaussianMixture:
+def batch_fit(X: Matrix, truth: MixtureParameters, tol: float = 1e-6) -> MixtureParameters:
     """Where batch EM comes to rest from the truth: what a stream is measured against.
 
     Stopped sooner it has not left the truth yet, and looks better than it is: at n = 1e5 its KL is
@@ -95,20 +95,20 @@ def batch_fit(X: Matrix, truth: GaussianMixture, tol: float = 1e-6) -> GaussianM
     return batch.fit(X, truth, Prior.of(X, truth.n_components, 1e-3), tol=tol).mixture
 
 
-def _five() -> GaussianMixture:
+def _five() -> MixtureParameters:
     rng = np.random.default_rng(5)
     means = 2.0 * rng.normal(size=(5, 5))
     factors = [rng.normal(size=(5, 5)) for _ in range(5)]
     covariances = [a @ a.T / 5 + 0.4 * np.eye(5) for a in factors]
-    return GaussianMixture([0.3, 0.25, 0.2, 0.15, 0.1], means, covariances)
+    return MixtureParameters([0.3, 0.25, 0.2, 0.15, 0.1], means, covariances)
 
 
 A = Problem(
-    "A", GaussianMixture([0.5, 0.3, 0.2], [[-3.0], [0.0], [4.0]], [[[1.0]], [[0.64]], [[2.25]]])
+    "A", MixtureParameters([0.5, 0.3, 0.2], [[-3.0], [0.0], [4.0]], [[[1.0]], [[0.64]], [[2.25]]])
 )
 B = Problem(
     "B",
-    GaussianMixture(
+    MixtureParameters(
         [0.4, 0.35, 0.25],
         [[0.0, 0.0], [3.45, 1.15], [0.0, 4.6]],
         [[[1.0, 0.5], [0.5, 1.0]], [[1.5, -0.4], [-0.4, 0.8]], [[0.7, 0.0], [0.0, 1.6]]],

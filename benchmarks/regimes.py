@@ -20,7 +20,7 @@ from hmmlearn.hmm import GaussianHMM
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from online_gmm import GaussianMixture, OnlineHMM, _kernel
+from online_gmm import MixtureParameters, OnlineHMM, _kernel
 from online_gmm.data.frames import flat
 from online_gmm.em.mixture import from_kernel, to_kernel
 
@@ -43,7 +43,7 @@ def path(n: int, transition: Matrix, rng: np.random.Generator) -> NDArray[np.int
     return states
 
 
-def filtered(X: Matrix, transition: Matrix, mixture: GaussianMixture) -> tuple[Matrix, Matrix]:
+def filtered(X: Matrix, transition: Matrix, mixture: MixtureParameters) -> tuple[Matrix, Matrix]:
     """Probabilities and log densities of a series that starts where chains are in the long run."""
     k, n = len(transition), len(X)
     components = to_kernel(mixture, "full", 0.0, np.ones(1), points=0.0)
@@ -59,7 +59,7 @@ def three(seed: int, n: int, warm_up: int) -> tuple[float, float, float, float]:
     rng = np.random.default_rng(seed)
     z, held = path(n, TRANSITION, rng), path(n, TRANSITION, rng)
     X, Y = (rng.normal(MEANS[s], 1.0)[:, None] for s in (z, held))
-    truth = GaussianMixture(np.ones(3) / 3, MEANS[:, None], np.ones((3, 1, 1)))
+    truth = MixtureParameters(np.ones(3) / 3, MEANS[:, None], np.ones((3, 1, 1)))
     model = OnlineHMM(3, warm_up=warm_up, seed=seed)
     labels = np.empty(n, dtype=np.int64)
     for i, x in enumerate(X[:, 0].tolist()):
@@ -73,7 +73,7 @@ def three(seed: int, n: int, warm_up: int) -> tuple[float, float, float, float]:
     peer.startprob_, peer.transmat_ = np.ones(3) / 3, TRANSITION
     peer.means_, peer.covars_ = MEANS[:, None], np.ones((3, 1, 1))
     peer.fit(X)
-    batch = GaussianMixture(np.ones(3) / 3, peer.means_, peer.covars_)
+    batch = MixtureParameters(np.ones(3) / 3, peer.means_, peer.covars_)
     ours = filtered(Y, model.transition, model.mixture)
     theirs = filtered(Y, peer.transmat_, batch)[1]
     gone, at = slice(warm_up, None), filtered(Y, TRANSITION, truth)[0].argmax(axis=1)
@@ -90,7 +90,7 @@ def cappe(kernel: Any, seed: int, n: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
     z = path(n, np.array([[0.95, 0.05], [0.3, 0.7]]), rng)
     X = rng.normal(np.array([0.0, 1.0])[z], np.sqrt(0.5))[:, None]
-    start = GaussianMixture([0.5, 0.5], [[-0.5], [0.5]], np.full((2, 1, 1), 2.0))
+    start = MixtureParameters([0.5, 0.5], [[-0.5], [0.5]], np.full((2, 1, 1), 2.0))
     stream = kernel.ChainStream(
         kernel.Chain(
             to_kernel(start, "tied", 0.0, np.ones(1), points=0.0),

@@ -176,8 +176,8 @@ def throughput(results: list[Result]) -> list[str]:
     places = {r.place for r in theirs}
     lines = []
     for method, mode in (
-        (OURS, "the series as one array (Trailing.transform_many, label_many)"),
-        (POINT_BY_POINT, "a dict at a time (predict_one, learn_one of Trailing | OpenHMM)"),
+        (OURS, "the series as one array (RollingFeatures.transform_many, label_many)"),
+        (POINT_BY_POINT, "a dict at a time (predict_one, learn_one of RollingFeatures | OpenHMM)"),
     ):
         ours = [r for r in results if (r.method, r.label) == (method, CAUSAL)]
         mine = {r.place for r in ours} & places

@@ -16,7 +16,7 @@ from river import cluster, drift
 from sklearn.mixture import GaussianMixture
 
 from benchmarks.segmentation_measures import Labels, delayed, segments
-from online_gmm import OnlineHMM, OpenHMM, Trailing
+from online_gmm import OnlineHMM, OpenHMM, RollingFeatures
 
 Matrix = NDArray[np.float64]
 
@@ -138,10 +138,10 @@ class Series:
         sd = self.values[: 2 * self.window].std(axis=0)
         return self.values / np.where(sd > 0.0, sd, 1.0)
 
-    def trailing(self) -> Trailing:
+    def trailing(self) -> RollingFeatures:
         """The transformer of a point into its features."""
         settings: dict[str, Any] = {"lag": self.setting.lags} if self.setting.lags else {}
-        return Trailing(self.window, self.setting.statistics, floor=1e-3, **settings)
+        return RollingFeatures(self.window, self.setting.statistics, floor=1e-3, **settings)
 
     def features(self) -> Matrix:
         """The features of all points, from the values."""
@@ -201,7 +201,7 @@ def open_hmm(series: Series, skip: int = 0) -> Answers:
 
 
 def open_hmm_points(series: Series) -> Answers:
-    """The same as a pipeline Trailing | OpenHMM, a dict at a time: predict, then learn."""
+    """The same as a pipeline RollingFeatures | OpenHMM, a dict at a time: predict, then learn."""
     model = series.trailing() | learner(series)
     points = dicts(series.scaled())
     labels = []

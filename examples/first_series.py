@@ -156,13 +156,13 @@ def show_random_starts(x: Array) -> None:
 def show_answers(x: Array) -> Fit:
     heading("3. The corrected steps from the k-means start, and this project's answer")
     textbook = textbook_em(x, *k_means_start(x, 3))
-    smallest, _ = project_answer(x, 3, prior=0.0)
+    smallest, _ = project_answer(x, 3, prior_strength=0.0)
     default, _ = project_answer(x, 3)
     print(f"{'k-means, EM':16}{row(x, textbook, 5)}")
     for name, fit in (("OnlineGMM, 0", smallest), ("OnlineGMM", default)):
         difference = 100 * largest_difference(fit, textbook)
         print(f"{name:16}{row(x, fit, 5)}   within {difference:.1g} %")
-    print('\n"OnlineGMM, 0" is with prior=0, "OnlineGMM" with the default prior.')
+    print('\n"OnlineGMM, 0" is with prior_strength=0, "OnlineGMM" with the default prior.')
     return default
 
 

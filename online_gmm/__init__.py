@@ -4,16 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from online_gmm.em.mixture import GaussianMixture
+    from online_gmm.em.mixture import MixtureParameters
     from online_gmm.em.step_size import Constant, HalfLife, PowerDecay
-    from online_gmm.features.rolling import (
-        Trailing,
-        TrailingAutocorrelation,
-        TrailingCorrelation,
-        TrailingLogDifference,
-        TrailingLogSD,
-        TrailingMean,
-    )
+    from online_gmm.features.rolling import RollingFeatures
     from online_gmm.learners.base import Assignment, Assignments
     from online_gmm.learners.gmm import OnlineGMM
     from online_gmm.learners.hmm import OnlineHMM, Smoothed
@@ -26,41 +19,29 @@ __all__ = [
     "Assignments",
     "ComponentEvent",
     "Constant",
-    "GaussianMixture",
     "HalfLife",
+    "MixtureParameters",
     "OnlineGMM",
     "OnlineHMM",
     "OpenHMM",
     "PowerDecay",
     "RegimeChange",
+    "RollingFeatures",
     "Segment",
     "Segmenter",
     "Smoothed",
-    "Trailing",
-    "TrailingAutocorrelation",
-    "TrailingCorrelation",
-    "TrailingLogDifference",
-    "TrailingLogSD",
-    "TrailingMean",
 ]
 
 PLACES = {
     "learners.gmm": ("OnlineGMM",),
     "learners.hmm": ("OnlineHMM", "Smoothed"),
     "learners.base": ("Assignment", "Assignments"),
-    "em.mixture": ("GaussianMixture",),
+    "em.mixture": ("MixtureParameters",),
     "learners.open_hmm": ("OpenHMM",),
     "learners.recycle": ("ComponentEvent",),
     "segmentation.segmenter": ("RegimeChange", "Segment", "Segmenter"),
     "em.step_size": ("Constant", "HalfLife", "PowerDecay"),
-    "features.rolling": (
-        "Trailing",
-        "TrailingAutocorrelation",
-        "TrailingCorrelation",
-        "TrailingLogDifference",
-        "TrailingLogSD",
-        "TrailingMean",
-    ),
+    "features.rolling": ("RollingFeatures",),
 }
 """Where each name is, to be imported when it is asked for: numpy alone takes longer than river."""
 PACKAGES = ("data", "em", "features", "learners", "segmentation")

@@ -8,7 +8,7 @@ import pytest
 from sklearn import datasets
 from sklearn.mixture import GaussianMixture as Sklearn
 
-from online_gmm import GaussianMixture
+from online_gmm import MixtureParameters
 from online_gmm.em.batch import BatchEM, fit
 from online_gmm.em.prior import Prior
 from online_gmm.em.warm_start import warm_start
@@ -73,7 +73,7 @@ def test_agrees_with_scikit_learn_from_the_same_start(name, covariance_type, com
         }[covariance_type](theirs.covariances_),
         mine.mixture.covariances.shape,
     )
-    other = GaussianMixture(theirs.weights_, theirs.means_, covs)
+    other = MixtureParameters(theirs.weights_, theirs.means_, covs)
     assert mine.mixture.error(other) < 1e-6
     assert mine.log_likelihood == pytest.approx(theirs.score(X), rel=1e-6)
 
@@ -86,7 +86,9 @@ def test_penalised_likelihood_never_falls(covariance_type, strength):
         prior = Prior.of(X, 3, strength)
         rng = np.random.default_rng(seed)
         rows = np.where(np.isnan(X), 0, X)[rng.choice(len(X), 3, replace=False)]
-        start = GaussianMixture(np.ones(3) / 3, rows, np.tile(np.diag(prior.variances), (3, 1, 1)))
+        start = MixtureParameters(
+            np.ones(3) / 3, rows, np.tile(np.diag(prior.variances), (3, 1, 1))
+        )
         history = np.array(fit(X, start, prior, covariance_type, max_iter=60).penalised)
         assert np.diff(history).min() > -1e-12 * np.abs(history).max()
         assert history[-1] - history[1] > 1e-4
@@ -109,7 +111,7 @@ def test_agrees_with_naive(covariance_type, missing):
         covariance_type,
         n_iter=8,
     )
-    assert mine.error(GaussianMixture(weights, means, covs)) < 1e-9
+    assert mine.error(MixtureParameters(weights, means, covs)) < 1e-9
 
 
 def test_stated_tolerance_is_kept():

@@ -110,7 +110,7 @@ def test_default_prior_is_within_two_percent_and_says_so(output):
 
 def test_no_prior_agrees_with_textbook_em(first_series, x):
     textbook = first_series.textbook_em(x, *first_series.k_means_start(x, 3))
-    ours, _ = first_series.project_answer(x, 3, prior=0.0)
+    ours, _ = first_series.project_answer(x, 3, prior_strength=0.0)
     assert first_series.largest_difference(ours, textbook) < 1e-6
 
 
@@ -157,7 +157,7 @@ def test_default_settings_never_collapse(first_series, x):
 
 def test_many_random_starts_do_not_win_by_collapsing(first_series, x):
     """More restarts mean more chances to fall into the trap."""
-    fit, _ = first_series.project_answer(x, 3, n_starts=200)
+    fit, _ = first_series.project_answer(x, 3, n_init=200)
     assert_near_golden(fit, 0.02)
 
 

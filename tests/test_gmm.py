@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import online_gmm
-from online_gmm import HalfLife, OnlineGMM, PowerDecay
+from online_gmm import OnlineGMM, PowerDecay
 from online_gmm.em.batch import fit
 from tests.test_batch import FIRST
 from tests.test_kernel import TYPES, blobs
@@ -35,22 +35,17 @@ def test_public_names():
         "Assignments",
         "ComponentEvent",
         "Constant",
-        "GaussianMixture",
         "HalfLife",
+        "MixtureParameters",
         "OnlineGMM",
         "OnlineHMM",
         "OpenHMM",
         "PowerDecay",
         "RegimeChange",
+        "RollingFeatures",
         "Segment",
         "Segmenter",
         "Smoothed",
-        "Trailing",
-        "TrailingAutocorrelation",
-        "TrailingCorrelation",
-        "TrailingLogDifference",
-        "TrailingLogSD",
-        "TrailingMean",
     }
     assert all(hasattr(online_gmm, name) for name in online_gmm.__all__)
     assert online_gmm.__version__.count(".") == 2
@@ -252,12 +247,12 @@ def test_order_of_keys_does_not_matter():
     [
         ({"n_components": 0}, "n_components is 0; it must be at least 1"),
         ({"warm_up": 0}, "warm_up is 0"),
-        ({"n_starts": 0}, "n_starts is 0"),
+        ({"n_init": 0}, "n_init is 0"),
         ({"covariance_type": "round"}, "covariance_type is 'round'; it must be one of full, tied"),
-        ({"prior": -1.0}, "prior is -1.0"),
-        ({"prior": math.nan}, "prior is nan"),
+        ({"prior_strength": -1.0}, "prior_strength is -1.0"),
+        ({"prior_strength": math.nan}, "prior_strength is nan"),
         ({"gate": 1.0}, "gate is 1.0"),
-        ({"features": ["a", "a"]}, "each may stand there once"),
+        ({"features": ["a", "a"]}, "each name may be there once"),
         ({"features": ["a"], "order_by": "b"}, "order_by is 'b'"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from online_gmm import Constant, GaussianMixture, HalfLife, OnlineHMM, PowerDecay
+from online_gmm import Constant, HalfLife, MixtureParameters, OnlineHMM, PowerDecay
 from tests import naive_hmm
 from tests.conftest import KERNELS
 from tests.test_bad_input import REFUSED
@@ -20,8 +20,8 @@ from tests.test_chain import random_chain, regimes, sticky
 from tests.test_gmm import dicts
 from tests.test_kernel import TYPES
 
-LEVELS = GaussianMixture(np.ones(3) / 3, [[-4.0], [0.0], [4.0]], np.ones((3, 1, 1)))
-PLANE = GaussianMixture(np.ones(3) / 3, [[-4.0, 1.0], [0.0, -2.0], [4.0, 1.0]], [np.eye(2)] * 3)
+LEVELS = MixtureParameters(np.ones(3) / 3, [[-4.0], [0.0], [4.0]], np.ones((3, 1, 1)))
+PLANE = MixtureParameters(np.ones(3) / 3, [[-4.0, 1.0], [0.0, -2.0], [4.0, 1.0]], [np.eye(2)] * 3)
 
 
 def series(n, mixture=PLANE, stay=0.95, seed=1, **more):
@@ -30,7 +30,7 @@ def series(n, mixture=PLANE, stay=0.95, seed=1, **more):
 
 def started(n=160, **more):
     X = series(n)
-    more = {"warm_up": 60, "n_starts": 4, "seed": 1, "capacity": 0} | more
+    more = {"warm_up": 60, "n_init": 4, "seed": 1, "capacity": 0} | more
     model = OnlineHMM(3, **more)
     for x in dicts(X):
         model.learn_one(x)
@@ -46,7 +46,7 @@ def state(model):
 
 
 # steps too small to move anything, and no prior that fades as points are counted
-FROZEN = {"step_size": Constant(1e-300), "average": False, "prior": 0.0, "stickiness": 0.0}
+FROZEN = {"step_size": Constant(1e-300), "average": False, "prior_strength": 0.0, "stickiness": 0.0}
 
 
 # -- labels -------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_a_label_is_not_changed_by_any_future(seed, cut, scale):
     future = np.random.default_rng(seed).normal(0, scale, (40, 2))
 
     def labels(X):
-        model = OnlineHMM(3, warm_up=40, capacity=80, n_starts=2, seed=1)
+        model = OnlineHMM(3, warm_up=40, capacity=80, n_init=2, seed=1)
         found = []
         for x in dicts(X):
             found.append(model.assign_one(x))
@@ -249,7 +249,7 @@ def test_series_as_a_whole(kernel):
 def test_learn_many_is_repeated_learn_one(covariance_type):
     X = series(200, missing=0.1)
     X[150] = np.nan
-    settings = {"covariance_type": covariance_type, "warm_up": 40, "n_starts": 2, "capacity": 100}
+    settings = {"covariance_type": covariance_type, "warm_up": 40, "n_init": 2, "capacity": 100}
     one = OnlineHMM(3, seed=1, lag=2, **settings)
     for x in dicts(X):
         one.learn_one(x)
@@ -280,7 +280,7 @@ def test_copies_go_on_the_same(average):
 def test_three_regimes_as_well_as_if_they_were_known(kernel):
     """The 12 seeds of `benchmarks/regimes.py` in small; on the compiled kernel if there is one."""
     n = 20_000
-    truth = GaussianMixture(np.ones(3) / 3, [[-2.27], [0.0], [2.27]], np.ones((3, 1, 1)))
+    truth = MixtureParameters(np.ones(3) / 3, [[-2.27], [0.0], [2.27]], np.ones((3, 1, 1)))
     for seed in range(3):
         X, z = regimes(n, truth, sticky(3, 0.98), seed)
         model = OnlineHMM(3, seed=seed, capacity=1600)
@@ -302,14 +302,14 @@ def test_a_regime_that_comes_after_the_warm_up_is_found():
     early = series(80, LEVELS, seed=2)
     two = early[early[:, 0] < 2.0][:60]
     rest = series(200, LEVELS, stay=0.9, seed=4)
-    model = OnlineHMM(3, warm_up=50, capacity=240, n_starts=4, seed=1)
+    model = OnlineHMM(3, warm_up=50, capacity=240, n_init=4, seed=1)
     model.learn_many(np.vstack([two, rest]))
     np.testing.assert_allclose(model.mixture.means.ravel(), [-4.0, 0.0, 4.0], atol=0.8)
 
 
 def test_labels_keep_their_numbers_when_all_is_fitted_again():
     X = series(130, LEVELS)
-    model = OnlineHMM(3, warm_up=60, capacity=400, n_starts=2, seed=1)
+    model = OnlineHMM(3, warm_up=60, capacity=400, n_init=2, seed=1)
     model.learn_many(X[:119])
     before = model.mixture.means
     model.learn_many(X[119:])
@@ -320,7 +320,7 @@ def test_labels_keep_their_numbers_when_all_is_fitted_again():
 def test_drift_in_levels_and_dwell_is_followed(step_size, compiled):
     n = 4000 if compiled else 500
     slow, fast = series(n, LEVELS, 0.98), series(n, LEVELS, 0.7, seed=2) + 2.0
-    model = OnlineHMM(3, warm_up=100, n_starts=2, step_size=step_size, seed=1)
+    model = OnlineHMM(3, warm_up=100, n_init=2, step_size=step_size, seed=1)
     model.learn_many(slow)
     assert np.diagonal(model.transition).min() > 0.85
     for i in range(0, n, 100):
@@ -338,9 +338,9 @@ def test_repeated_points_are_tempered():
         p = model.predict_proba_many(X)
         return float(-(p * np.log(p + 1e-300)).sum(axis=1).mean())
 
-    one = OnlineHMM(3, warm_up=100, n_starts=2, capacity=0, seed=1).fit_start(single)
+    one = OnlineHMM(3, warm_up=100, n_init=2, capacity=0, seed=1).fit_start(single)
     sure, tempered = (
-        OnlineHMM(3, n_starts=2, capacity=0, tempering=t, seed=1).fit_start(repeated)
+        OnlineHMM(3, n_init=2, capacity=0, tempering=t, seed=1).fit_start(repeated)
         for t in (1.0, 1.0 / w)
     )
     at_end = slice(w - 1, None, w)
@@ -352,7 +352,7 @@ def test_repeated_points_are_tempered():
 
 @pytest.mark.parametrize("n_components", [1, "auto"])
 def test_numbers_of_components(n_components):
-    model = OnlineHMM(n_components, max_components=4, warm_up=100, capacity=200, n_starts=2, seed=1)
+    model = OnlineHMM(n_components, max_components=4, warm_up=100, capacity=200, n_init=2, seed=1)
     model.learn_many(series(210, LEVELS, stay=0.5))
     k = 1 if n_components == 1 else 3
     assert model.transition.shape == (k, k)
@@ -399,11 +399,11 @@ def test_refused_points_change_nothing(n, x, error, message):
 def test_points_beyond_reason_move_nothing_and_change_no_regime(covariance_type, size, capacity):
     X = series(220)
     X[100:112] = X[100]
-    settings = {"covariance_type": covariance_type, "warm_up": 60, "n_starts": 2}
+    settings = {"covariance_type": covariance_type, "warm_up": 60, "n_init": 2}
     hit, spared = (OnlineHMM(3, capacity=capacity, seed=1, **settings) for _ in range(2))
     hit.learn_many(X[:112])
     spared.learn_many(X[:112])
-    regime = hit.predict_one(dicts(X)[111])
+    regime = hit.predict_one(dict(enumerate(X[111])))
     for i in range(3):
         glitch = {0: size * (-1) ** i, 1: 0.0}
         assert hit.assign_one(glitch).outlier
@@ -425,9 +425,7 @@ def test_points_beyond_reason_move_nothing_and_change_no_regime(covariance_type,
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("values", [[0.0], [-1e12], [1.0, 2.0], [0.0, 0.0, 0.0, 1.0]])
 def test_constant_and_repeated_values_stay_finite(covariance_type, values):
-    model = OnlineHMM(
-        3, covariance_type=covariance_type, warm_up=12, capacity=40, n_starts=2, seed=1
-    )
+    model = OnlineHMM(3, covariance_type=covariance_type, warm_up=12, capacity=40, n_init=2, seed=1)
     for _ in range(60 // len(values)):
         for value in values:
             model.learn_one({"a": value, "b": value})
@@ -452,7 +450,7 @@ def test_rows_without_values_let_the_belief_relax():
 @pytest.mark.parametrize(("scale", "shift"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 1e9)])
 def test_units_and_offset(covariance_type, scale, shift):
     X = series(150)
-    settings = {"covariance_type": covariance_type, "warm_up": 60, "capacity": 0, "n_starts": 2}
+    settings = {"covariance_type": covariance_type, "warm_up": 60, "capacity": 0, "n_init": 2}
     near, far = (OnlineHMM(3, seed=1, **settings) for _ in range(2))
     near.learn_many(X)
     far.learn_many(X * scale + shift)

@@ -13,7 +13,7 @@ from tests.test_chain import regimes, sticky
 from tests.test_hmm import LEVELS, state
 
 RATES = np.array([[-0.05, 0.03, 0.02], [0.04, -0.08, 0.04], [0.02, 0.04, -0.06]])
-FEW = {"warm_up": 60, "n_starts": 2, "capacity": 0, "time": "t", "seed": 1}
+FEW = {"warm_up": 60, "n_init": 2, "capacity": 0, "time": "t", "seed": 1}
 
 
 def frame_of(n, rates=RATES, seed=1, mixed=False):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import online_gmm
-from online_gmm import OnlineHMM, Segmenter, TrailingMean
+from online_gmm import OnlineHMM, RollingFeatures, Segmenter
 
 HEAVY = {"scipy", "pandas", "narwhals", "pyarrow", "matplotlib", "bokeh", "polars", "msgspec"}
 
@@ -76,7 +76,9 @@ def test_no_other_name_is() -> None:
         _ = online_gmm.OnlineKMeans  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("written", [TrailingMean(3), OnlineHMM(2), Segmenter(OnlineHMM(2))])
+@pytest.mark.parametrize(
+    "written", [RollingFeatures(3, ["mean"]), OnlineHMM(2), Segmenter(OnlineHMM(2))]
+)
 def test_states_are_loaded_before_their_class_is_imported(written: object) -> None:
     kind, data = type(written).__name__, written.to_bytes()  # type: ignore[attr-defined]
     loaded_by(

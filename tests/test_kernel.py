@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from online_gmm import GaussianMixture, OnlineGMM, PowerDecay, _kernel
+from online_gmm import MixtureParameters, OnlineGMM, PowerDecay, _kernel
 from online_gmm.em.mixture import COVARIANCE_TYPES, from_kernel, is_dense, posterior, to_kernel
 from tests import naive
 from tests.conftest import KERNELS
@@ -33,7 +33,7 @@ def blobs(n, d, seed, k=3, missing=0.0):
 def random_mixture(k, d, seed):
     rng = np.random.default_rng(seed)
     a = rng.normal(size=(k, d, d))
-    return GaussianMixture(
+    return MixtureParameters(
         rng.dirichlet(np.ones(k)),
         rng.normal(0, 3, (k, d)),
         a @ a.transpose(0, 2, 1) + 0.1 * np.eye(d),
@@ -85,8 +85,14 @@ def test_stream_agrees_with_naive(covariance_type, missing):
     X = blobs(500, 3, seed=1, missing=missing)
     X[300] *= 1e4
     model = OnlineGMM(
-        3, covariance_type=covariance_type, warm_up=100, prior=1e-3, gate=1e-6, capacity=0, seed=1
-    ).warm_start(X[:100])
+        3,
+        covariance_type=covariance_type,
+        warm_up=100,
+        prior_strength=1e-3,
+        gate=1e-6,
+        capacity=0,
+        seed=1,
+    ).fit_start(X[:100])
     start = model.start
     reference = naive.Stream(
         X[:100],
@@ -141,7 +147,7 @@ def test_the_iterate_read_out_every_few_points_has_the_parameters_of_its_statist
 def test_rank_one_factors_stay_exact_over_a_long_stream(compiled, average):
     n = 100_000 if compiled else 3_000
     X = blobs(n, 4, seed=2)
-    model = OnlineGMM(3, warm_up=500, prior=0.0, gate=0.0, average=average, seed=1)
+    model = OnlineGMM(3, warm_up=500, prior_strength=0.0, gate=0.0, average=average, seed=1)
     model.learn_many(X)
     state = model._stream.iterate_components.state()
     seen = from_kernel(model._stream.iterate_components)
@@ -199,7 +205,7 @@ def test_state_survives_pickle_and_goes_on_the_same():
 def test_k1_with_step_one_over_t_is_welford():
     X = np.random.default_rng(1).normal(3, 2, (300, 2)) @ np.array([[1, 0.4], [0, 1]])
     model = OnlineGMM(
-        1, warm_up=1, step_size=PowerDecay(1.0), average=False, prior=0.0, gate=0.0, seed=1
+        1, warm_up=1, step_size=PowerDecay(1.0), average=False, prior_strength=0.0, gate=0.0, seed=1
     )
     for i, row in enumerate(X):
         model.learn_one({"a": row[0], "b": row[1]})

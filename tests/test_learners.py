@@ -21,7 +21,7 @@ METHODS = (
     *("to_bytes", "from_bytes", "events", "centers", "labels", *ONE, *MANY),
 )
 GMM = {"n_components": 3, "warm_up": 80, "seed": 1}
-HMM = {**GMM, "capacity": 160, "n_starts": 2}
+HMM = {**GMM, "capacity": 160, "n_init": 2}
 LEARNERS = {
     **{f"GMM {kind}": (OnlineGMM, {**GMM, "covariance_type": kind}) for kind in TYPES},
     "GMM with many labels": (OnlineGMM, {**GMM, "n_components": 12}),
@@ -164,7 +164,7 @@ class TestContract:
 
     def test_many_answers_are_those_of_one(self, name, make):
         """Row by row, with parameters that stay and a belief that moves on."""
-        frozen = {"step_size": Constant(1e-300), "average": False, "prior": 0.0}
+        frozen = {"step_size": Constant(1e-300), "average": False, "prior_strength": 0.0}
         if "HMM" in name:
             frozen["stickiness"] = 0.0
         model, frame = make(**frozen), rows_of(name)
@@ -198,7 +198,9 @@ class TestContract:
                 continue
             away = row[seen] - mixture.means[:, seen]
             covariances = mixture.covariances[:, seen][:, :, seen]
-            squares = np.einsum("ki,ki->k", away, np.linalg.solve(covariances, away[..., None])[..., 0])
+            squares = np.einsum(
+                "ki,ki->k", away, np.linalg.solve(covariances, away[..., None])[..., 0]
+            )
             expected = -chi2.logsf(squares.min(), seen.sum()) / math.log(10.0)
             # far out scipy's own tail is not a number
             assert score == pytest.approx(expected, rel=1e-6) or squares.min() > 1e3
@@ -238,7 +240,7 @@ class TestContract:
         rows = frame[200:240].copy()
         rows.loc[207, "t"] = 1.0
         for method in ("learn_many", "label_then_learn_many"):
-            with pytest.raises(ValueError, match="row 7: time .* is not after"):
+            with pytest.raises(ValueError, match=r"row 7: time .* is not after"):
                 getattr(model, method)(rows)
         assert model.to_bytes() == before
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from online_gmm import GaussianMixture, HalfLife, OnlineGMM
+from online_gmm import HalfLife, MixtureParameters, OnlineGMM
 from online_gmm.em.batch import fit
 from online_gmm.em.mixture import from_kernel
 from online_gmm.em.prior import Prior
 from tests.test_kernel import TYPES, blobs
 
-TRUTH = GaussianMixture([0.5, 0.3, 0.2], [[-3.0], [0.0], [4.0]], [[[1.0]], [[0.64]], [[2.25]]])
+TRUTH = MixtureParameters([0.5, 0.3, 0.2], [[-3.0], [0.0], [4.0]], [[[1.0]], [[0.64]], [[2.25]]])
 
 
 def divergence(mixture, truth=TRUTH):
@@ -132,7 +132,7 @@ def test_models_that_have_not_started(a, b):
         ({"n_components": 2}, "differ in n_components cannot be merged: 3 and 2"),
         ({"covariance_type": "diag"}, "differ in covariance_type"),
         ({"step_size": HalfLife(100)}, "differ in step_size"),
-        ({"prior": 1.0}, "differ in prior"),
+        ({"prior_strength": 1.0}, "differ in prior"),
     ],
 )
 def test_models_that_differ(settings, message):

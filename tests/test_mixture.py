@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.integrate import quad
 
-from online_gmm import GaussianMixture
+from online_gmm import MixtureParameters
 from tests.test_kernel import random_mixture
 
 
@@ -19,9 +19,9 @@ def test_does_not_change():
 
 def test_refuses_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"weights \(K,\), means \(K, D\)"):
-        GaussianMixture([1.0], [[0.0, 1.0]], [[[1.0]]])
+        MixtureParameters([1.0], [[0.0, 1.0]], [[[1.0]]])
     with pytest.raises(ValueError, match="2 feature names were given for 1 features"):
-        GaussianMixture([1.0], [[0.0]], [[[1.0]]], ("a", "b"))
+        MixtureParameters([1.0], [[0.0]], [[[1.0]]], ("a", "b"))
 
 
 def test_density_integrates_to_one():
@@ -52,7 +52,7 @@ def test_predict_proba_sums_to_one_and_agrees_with_predict():
 
 
 def test_frames_are_read_by_name():
-    mixture = GaussianMixture([1.0], [[1.0, 2.0]], [np.eye(2)], ("a", "b"))
+    mixture = MixtureParameters([1.0], [[1.0, 2.0]], [np.eye(2)], ("a", "b"))
     frame = pd.DataFrame({"b": [2.0], "c": [9.0], "a": [1.0]})
     np.testing.assert_allclose(mixture.score_samples(frame), -np.log(2 * np.pi))
 
@@ -72,7 +72,7 @@ def test_matching_undoes_a_permutation_and_error_measures_what_is_left():
     shuffled = mixture.reordered([2, 0, 3, 1])
     assert shuffled.matched_to(mixture).error(mixture) == 0.0
     assert shuffled.error(mixture) > 0.1
-    moved = GaussianMixture(mixture.weights, mixture.means + 0.01, mixture.covariances)
+    moved = MixtureParameters(mixture.weights, mixture.means + 0.01, mixture.covariances)
     sd = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2)).min()
     assert moved.error(mixture) == pytest.approx(0.01 / sd)
     with pytest.raises(ValueError, match="4 and 3 components"):

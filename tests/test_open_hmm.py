@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import OpenHMM, Segmenter, Trailing
+from online_gmm import OpenHMM, RollingFeatures, Segmenter
 from online_gmm.data.frames import flat
 from tests import naive_open
 
@@ -35,7 +35,7 @@ def series(seed, sds=(1.0, 5.0, 1.0), dwell=1200):
 
 
 def features(x, window=WINDOW):
-    trailing = Trailing(window, ["mean", "log_sd"])
+    trailing = RollingFeatures(window, ["mean", "log_sd"])
     trailing.learn_many(x)
     return trailing.transform_many(x)
 
@@ -126,7 +126,7 @@ def test_saved_and_copied_it_goes_on_alike():
 
 
 def test_in_a_pipeline_with_segments():
-    model = Segmenter(Trailing(WINDOW, ["mean", "log_sd"]) | OpenHMM(WINDOW, floor=0.2))
+    model = Segmenter(RollingFeatures(WINDOW, ["mean", "log_sd"]) | OpenHMM(WINDOW, floor=0.2))
     changes = []
     x = series(0)
     for value in x:

@@ -21,7 +21,7 @@ few = settings(
 
 
 def learn(X, covariance_type, **more):
-    model = OnlineGMM(3, covariance_type=covariance_type, warm_up=60, n_starts=4, seed=1, **more)
+    model = OnlineGMM(3, covariance_type=covariance_type, warm_up=60, n_init=4, seed=1, **more)
     model.learn_many(X)
     return model
 

@@ -17,7 +17,7 @@ def kept(model, d):
 @pytest.mark.parametrize("warm_up", [1, 7, 100])
 def test_every_stride_th_point_is_kept(capacity, warm_up):
     X = np.arange(1.0, 701.0)[:, None] + np.random.default_rng(1).normal(0, 0.01, (700, 1))
-    model = OnlineGMM(2, warm_up=warm_up, capacity=capacity, n_starts=2, seed=1)
+    model = OnlineGMM(2, warm_up=warm_up, capacity=capacity, n_init=2, seed=1)
     for n, row in enumerate(X, start=1):
         model.learn_one({0: row[0]})
         if model.is_started:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
-from online_gmm import GaussianMixture, OnlineGMM
+from online_gmm import MixtureParameters, OnlineGMM
 from online_gmm.em.warm_start import WORTH, chosen, judge, warm_start
 from tests.test_batch import FIRST
 from tests.test_kernel import TYPES
@@ -31,7 +31,7 @@ def draw(seed):
     axes = [np.linalg.qr(rng.normal(size=(d, d)))[0] for _ in range(k)]
     covariances = [a @ np.diag(rng.uniform(0.4, 1.0, d) ** 2) @ a.T for a in axes]
     weights = rng.uniform(0.5, 1.0, k)
-    X, _ = GaussianMixture(weights / weights.sum(), means, covariances).sample(n, rng)
+    X, _ = MixtureParameters(weights / weights.sum(), means, covariances).sample(n, rng)
     return X, k
 
 

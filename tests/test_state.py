@@ -23,13 +23,8 @@ from online_gmm import (
     OnlineHMM,
     OpenHMM,
     PowerDecay,
+    RollingFeatures,
     Segmenter,
-    Trailing,
-    TrailingAutocorrelation,
-    TrailingCorrelation,
-    TrailingLogDifference,
-    TrailingLogSD,
-    TrailingMean,
 )
 from online_gmm.data import state
 from online_gmm.data.state import HEADER, VERSION, StateError
@@ -37,12 +32,14 @@ from online_gmm.learners.base import Learner
 from tests.conftest import KERNELS, PARTS
 from tests.golden import make
 
-GMM = {"n_components": 2, "warm_up": 12, "n_starts": 2, "seed": 1}
+GMM = {"n_components": 2, "warm_up": 12, "n_init": 2, "seed": 1}
 MODELS = {
     "full": lambda: OnlineGMM(**GMM),
     "tied": lambda: OnlineGMM(**GMM, covariance_type="tied", capacity=16),
     "diag": lambda: OnlineGMM(**GMM, covariance_type="diag", step_size=PowerDecay(1)),
-    "spherical": lambda: OnlineGMM(**GMM, covariance_type="spherical", capacity=0, prior=1),
+    "spherical": lambda: OnlineGMM(
+        **GMM, covariance_type="spherical", capacity=0, prior_strength=1
+    ),
     "auto": lambda: OnlineGMM(**{**GMM, "n_components": "auto"}, max_components=3),
     "recycle": lambda: OnlineGMM(**GMM, recycle=True, step_size=HalfLife(points=30)),
     "timed": lambda: OnlineGMM(**GMM, time="t", late="skip", step_size=HalfLife(seconds=30.0)),
@@ -52,15 +49,15 @@ MODELS = {
     "hmm, timed": lambda: OnlineHMM(**GMM, lag=2, time="t", late="learn", capacity=20),
     "open": lambda: OpenHMM(window=8),
     "open, few": lambda: OpenHMM(8, max_components=2, novelty=1, time="t", late="skip"),
-    "trailing": lambda: Trailing(5),
-    "trailing, lags": lambda: Trailing(
+    "trailing": lambda: RollingFeatures(5),
+    "trailing, lags": lambda: RollingFeatures(
         6, ("mean", "skewness", "rises", "log_roughness"), lag=[1, 3], features=("a", "b")
     ),
-    "mean": lambda: TrailingMean(4),
-    "log sd": lambda: TrailingLogSD(4, features=["a"]),
-    "autocorrelation": lambda: TrailingAutocorrelation(5, lag=2),
-    "log difference": lambda: TrailingLogDifference(5),
-    "correlation": lambda: TrailingCorrelation(3),
+    "mean": lambda: RollingFeatures(4, ["mean"]),
+    "log sd": lambda: RollingFeatures(4, ["log_sd"], features=["a"]),
+    "autocorrelation": lambda: RollingFeatures(5, ["autocorrelation"], lag=2),
+    "log difference": lambda: RollingFeatures(5, ["log_difference"]),
+    "correlation": lambda: RollingFeatures(3, ["correlation"]),
     "segments": lambda: Segmenter(OnlineGMM(**GMM), min_dwell=3, confirm=2),
     "segments, smoothed": lambda: Segmenter(
         OnlineHMM(**GMM, lag=2, time="t"), time="t", smoothed=True
@@ -197,8 +194,8 @@ def test_both_kernels_write_and_read_the_same(name, monkeypatch):
 def test_names_keep_their_types(names):
     rows = [dict(zip(names, x.values(), strict=False)) for x in points(30)]
     for warm_up in (10, 100):
-        model = OnlineGMM(2, warm_up=warm_up, seed=1, n_starts=2, features=names)
-        open_names = OnlineGMM(1, warm_up=warm_up, seed=1, n_starts=2)
+        model = OnlineGMM(2, warm_up=warm_up, seed=1, n_init=2, features=names)
+        open_names = OnlineGMM(1, warm_up=warm_up, seed=1, n_init=2)
         for one in (model, open_names):
             for x in rows:
                 one.learn_one(x)
@@ -214,7 +211,7 @@ def test_names_keep_their_types(names):
 
 
 def test_names_of_numpy_come_back_as_pythons():
-    model = OnlineGMM(np.int64(2), warm_up=4, n_starts=2, features=[np.str_("a"), np.int64(3)])
+    model = OnlineGMM(np.int64(2), warm_up=4, n_init=2, features=[np.str_("a"), np.int64(3)])
     for x in points(10):
         model.learn_one({"a": x["a"], 3: x["b"]})
     again = OnlineGMM.from_bytes(model.to_bytes())
@@ -282,7 +279,7 @@ def test_what_cannot_be_written_is_named():
 
 
 def small():
-    model = TrailingMean(2)
+    model = RollingFeatures(2, ["mean"])
     model.learn_one({"x": 1.0})
     return model.to_bytes()
 
@@ -327,7 +324,7 @@ def test_a_state_of_another_class():
     data = OnlineHMM(2).to_bytes()
     with pytest.raises(StateError, match=r"of an OnlineHMM; OnlineHMM.from_bytes"):
         OnlineGMM.from_bytes(data)
-    with pytest.raises(StateError, match="of a TrailingMean"):
+    with pytest.raises(StateError, match="of a RollingFeatures"):
         Learner.from_bytes(small())
     assert type(Learner.from_bytes(data)) is OnlineHMM
     assert type(state.load(bytearray(data))) is OnlineHMM
@@ -363,7 +360,7 @@ def runs_out(data):
 
 def test_sizes_without_the_bytes_take_no_memory(compiled):
     huge = 2**38
-    data = TrailingMean(4, features=["a"]).to_bytes()
+    data = RollingFeatures(4, ["mean"], features=["a"]).to_bytes()
     name, params, its = tree_of(data)
     with pytest.raises(StateError):
         state.load(sealed([name, {**params, "window": huge}, {**its, "window": huge}]))
@@ -383,7 +380,7 @@ def test_sizes_without_the_bytes_take_no_memory(compiled):
                 with contextlib.suppress(StateError):
                     state.load(sealed(broken))
     many = list(range(1, 20_001))
-    name, params, its = tree_of(Trailing(len(many) + 2, ("rises",), lag=many).to_bytes())
+    name, params, its = tree_of(RollingFeatures(len(many) + 2, ("rises",), lag=many).to_bytes())
     with pytest.raises(StateError, match="more than once"):
         state.load(sealed([name, params, {**its, "statistics": its["statistics"] * 20_000}]))
 

@@ -42,7 +42,9 @@ def test_a_step_size_of_another_kind():
 
 def single(step_size, values, t0=10, times=None):
     """Means of one component after each point, started from t0 zeros and ones."""
-    model = OnlineGMM(1, step_size=step_size, average=False, gate=0.0, prior=0.0, capacity=0)
+    model = OnlineGMM(
+        1, step_size=step_size, average=False, gate=0.0, prior_strength=0.0, capacity=0
+    )
     model.fit_start(np.arange(t0) % 2.0)
     means = []
     for i, value in enumerate(values):
@@ -71,7 +73,7 @@ def test_half_life_in_seconds_weighs_by_age():
     times = np.cumsum(rng.exponential(5.0, size=80)) * (rng.random(80) < 0.8)
     times = np.maximum.accumulate(times)
     model = OnlineGMM(
-        1, step_size=HalfLife(seconds=30.0), gate=0.0, prior=0.0, late="learn", seed=1
+        1, step_size=HalfLife(seconds=30.0), gate=0.0, prior_strength=0.0, late="learn", seed=1
     )
     for value, t in zip(values[:5], times[:5], strict=True):
         model.learn_one({"x": value}, t=t)

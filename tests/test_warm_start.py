@@ -20,7 +20,7 @@ def test_random_restarts_do_not_win_by_collapsing_onto_repeated_values(compiled)
 
 def test_start_can_be_inspected():
     X = blobs(200, 2, seed=1)
-    start = warm_start(X, 3, ("a", "b"), n_starts=6, seed=3)
+    start = warm_start(X, 3, ("a", "b"), n_init=6, seed=3)
     assert [c.method for c in start.candidates] == ["k-means++", "random"] * 3
     best = max(start.candidates, key=lambda c: c.penalised)
     assert start.method == best.method

@@ -18,32 +18,13 @@ from river import checks, compose, preprocessing
 from scipy import stats
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import OnlineGMM
-from online_gmm.features.rolling import (
-    STATISTICS,
-    Trailing,
-    TrailingAutocorrelation,
-    TrailingCorrelation,
-    TrailingLogDifference,
-    TrailingLogSD,
-    TrailingMean,
-)
+from online_gmm import OnlineGMM, RollingFeatures
+from online_gmm.features.rolling import STATISTICS
 from tests.conftest import KERNELS
 from tests.test_properties import few
 
 ALL = tuple(STATISTICS)
-MODELS = [
-    cls(**params)
-    for cls in (
-        Trailing,
-        TrailingAutocorrelation,
-        TrailingCorrelation,
-        TrailingLogDifference,
-        TrailingLogSD,
-        TrailingMean,
-    )
-    for params in cls._unit_test_params()
-]
+MODELS = [RollingFeatures(**params) for params in RollingFeatures._unit_test_params()]
 
 
 def series(n, d=2, seed=0, missing=0.0):
@@ -115,7 +96,7 @@ def assert_same(seen, expected, **tolerance):
 @pytest.mark.parametrize("lag", [1, 3])
 def test_as_pandas_rolls(lag, missing):
     frame = pd.DataFrame(series(300, 3, seed=1, missing=missing), columns=["a", "b", "c"])
-    seen = Trailing(20, ALL, lag=lag).transform_many(frame)
+    seen = RollingFeatures(20, ALL, lag=lag).transform_many(frame)
     rolling = frame.rolling(20, min_periods=1)
     pairs = frame.rolling(20 - lag, min_periods=2)
     expected = {}
@@ -154,7 +135,7 @@ def test_any_window_is_that_of_its_points(seed, d, window, lag, missing, offset,
     X[np.random.default_rng(seed).integers(80, size=2)] *= wild
     X[40:50] = X[40]
     X = (X + offset) * scale
-    model = Trailing(window, ALL, lag=lag, floor=1e-200)
+    model = RollingFeatures(window, ALL, lag=lag, floor=1e-200)
     for i, x in enumerate(points(X)):
         model.learn_one(x)
         expected = naive(X[max(0, i + 1 - window) : i + 1], lag, 1e-200, window)
@@ -166,7 +147,7 @@ def test_no_drift(compiled):
     rng = np.random.default_rng(1)
     X = 1e9 + np.cumsum(rng.normal(size=(n, 1)), axis=0)
     X[rng.integers(n, size=n // 1000)] *= 1e6
-    seen = Trailing(1000, ALL).transform_many(X)
+    seen = RollingFeatures(1000, ALL).transform_many(X)
     for i in [*rng.integers(1000, n, size=200).tolist(), n - 1]:
         W = X[i - 999 : i + 1]
         expected = list(naive(W, window=1000).values())
@@ -178,7 +159,7 @@ def test_an_outlier_leaves_no_trace():
     wild = X.copy()
     wild[20] = 1e140
     keys = naive(X[:10], window=10).keys()
-    calm, shaken = Trailing(10, ALL), Trailing(10, ALL)
+    calm, shaken = RollingFeatures(10, ALL), RollingFeatures(10, ALL)
     for i, (x, y) in enumerate(zip(points(X), points(wild), strict=True)):
         calm.learn_one(x)
         shaken.learn_one(y)
@@ -191,8 +172,8 @@ def test_an_outlier_leaves_no_trace():
 @given(seed=st.integers(0, 10_000), exponent=st.integers(-100, 100))
 def test_scale_by_a_power_of_two_is_exact(seed, exponent):
     X, scale = series(60, 2, seed), 2.0**exponent
-    one = Trailing(8, ALL, floor=1e-200).transform_many(X)
-    other = Trailing(8, ALL, floor=1e-200).transform_many(X * scale)
+    one = RollingFeatures(8, ALL, floor=1e-200).transform_many(X)
+    other = RollingFeatures(8, ALL, floor=1e-200).transform_many(X * scale)
     logs = [0.0, 0.0, exponent * math.log(2), exponent * math.log(2), 0.0, 0.0]
     logs += [exponent * math.log(2)] * 2 + [0.0] * 7
     factors = np.array([scale] * 2 + [1.0] * 13)
@@ -202,7 +183,7 @@ def test_scale_by_a_power_of_two_is_exact(seed, exponent):
 
 
 def test_constant_windows():
-    model = Trailing(5, ALL, floor=1e-6)
+    model = RollingFeatures(5, ALL, floor=1e-6)
     for _ in range(12):
         model.learn_one({"x0": 1e9 + 0.1, "x1": 0.0})
     x = {"x0": 1e9 + 0.1, "x1": 0.0}
@@ -217,7 +198,7 @@ def test_constant_windows():
 
 
 def test_what_is_there_before_the_window_is_full():
-    model = Trailing(10, ALL)
+    model = RollingFeatures(10, ALL)
     assert model.transform_one({}) == {}
     assert model.transform_one({"x0": 1.0, "x1": 4.0}) == {"x0_mean_10": 1.0, "x1_mean_10": 4.0}
     X = np.array([[1.0, 4.0], [3.0, 8.0]])
@@ -246,7 +227,7 @@ def test_kernels_agree_to_the_last_bit(missing):
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_transform_is_as_if_learnt_and_changes_nothing(missing):
-    model = Trailing(6, ALL, lag=2)
+    model = RollingFeatures(6, ALL, lag=2)
     for x in points(series(40, 2, seed=3, missing=missing)):
         before = pickle.dumps(model)
         ahead = model.transform_one(x)
@@ -257,7 +238,7 @@ def test_transform_is_as_if_learnt_and_changes_nothing(missing):
 
 
 def test_the_point_learnt_last_counts_once():
-    model = TrailingMean(3)
+    model = RollingFeatures(3, ["mean"])
     x = {"x": 3.0}
     model.learn_one({"x": 0.0})
     model.learn_one(x)
@@ -270,7 +251,7 @@ def test_the_point_learnt_last_counts_once():
 
 
 def test_features_that_come_and_go():
-    model = Trailing(4, ("mean", "log_difference", "correlation"))
+    model = RollingFeatures(4, ("mean", "log_difference", "correlation"))
     rows = [{"b": 1.0}, {"b": 2.0, "a": 5.0}, {"a": 7.0}, {"b": 4.0, "a": None}, {"c": 1.0}, {}, {}]
     X = np.array([[row.get(name) for name in "abc"] for row in rows], dtype=float)
     rename = {"a": "x0", "b": "x1", "c": "x2"}
@@ -287,14 +268,14 @@ def test_features_that_come_and_go():
 
 
 def test_named_features_only():
-    model = TrailingCorrelation(5, features=["b", "a"])
+    model = RollingFeatures(5, ["correlation"], features=["b", "a"])
     for i in range(4):
         model.learn_one({"a": i, "text": "x", "b": i * i})
     assert list(model.transform_one({"a": 9, "text": "x", "b": 9})) == ["b_a_correlation_5"]
 
 
 def test_pairs_are_named_alike_in_any_order():
-    model = TrailingCorrelation(5)
+    model = RollingFeatures(5, ["correlation"])
     for x in ({"b": 1.0, "a": 2.0}, {"a": 3.0, "b": 2.0}):
         model.learn_one(x)
     assert model.transform_one({"b": 1.0, "a": 2.0}).keys() == {"a_b_correlation_5"}
@@ -305,7 +286,7 @@ def test_pairs_are_named_alike_in_any_order():
     [("high", TypeError), (math.inf, ValueError), (-1e200, ValueError), ([], TypeError)],
 )
 def test_bad_values_change_nothing(value, error):
-    model = Trailing(5, ALL)
+    model = RollingFeatures(5, ALL)
     for bad in ({"a": 1.0, "b": value}, {"a": value}, {"a": 1.0, "b": 1.0, "c": value}):
         before = pickle.dumps(model)
         name = max(bad)
@@ -321,7 +302,7 @@ def test_bad_values_change_nothing(value, error):
 
 
 def test_names_that_would_fall_together():
-    model = TrailingCorrelation(5)
+    model = RollingFeatures(5, ["correlation"])
     with pytest.raises(ValueError, match="both be called 'a_b_c_correlation_5'"):
         model.learn_one({"a": 1.0, "b_c": 2.0, "a_b": 3.0, "c": 4.0})
     assert model.transform_one({"a": 1.0}) == {}
@@ -330,21 +311,21 @@ def test_names_that_would_fall_together():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TrailingMean(1), "window is 1"),
-        (lambda: TrailingMean(features=["a", "a"]), "once"),
-        (lambda: TrailingAutocorrelation(2), "3 points"),
-        (lambda: TrailingAutocorrelation(10, lag=9), "lag is 9"),
-        (lambda: TrailingLogDifference(10, lag=0), "lag is 0"),
-        (lambda: TrailingLogSD(10, floor=0.0), "floor is 0.0"),
-        (lambda: TrailingLogSD(10, floor=math.nan), "floor is nan"),
-        (lambda: Trailing(10, ["mean", "median"]), "median"),
-        (lambda: Trailing(10, []), "statistics are"),
-        (lambda: Trailing(10, ["mean", "mean"]), "once"),
-        (lambda: Trailing(2, ["skewness"]), "3 points for a skewness"),
-        (lambda: Trailing(10, lag=(1, 9, 2)), "lag is 9"),
-        (lambda: Trailing(10, lag=(1, 2.5)), "lag is 2.5"),
-        (lambda: Trailing(10, lag=(3, 2, 3)), "lag is 3 more than once"),
-        (lambda: Trailing(10, lag=()), "one at least"),
+        (lambda: RollingFeatures(1, ["mean"]), "window is 1"),
+        (lambda: RollingFeatures(statistics=["mean"], features=["a", "a"]), "once"),
+        (lambda: RollingFeatures(2, ["autocorrelation"]), "3 points"),
+        (lambda: RollingFeatures(10, ["autocorrelation"], lag=9), "lag is 9"),
+        (lambda: RollingFeatures(10, ["log_difference"], lag=0), "lag is 0"),
+        (lambda: RollingFeatures(10, ["log_sd"], floor=0.0), "floor is 0.0"),
+        (lambda: RollingFeatures(10, ["log_sd"], floor=math.nan), "floor is nan"),
+        (lambda: RollingFeatures(10, ["mean", "median"]), "median"),
+        (lambda: RollingFeatures(10, []), "statistics are"),
+        (lambda: RollingFeatures(10, ["mean", "mean"]), "once"),
+        (lambda: RollingFeatures(2, ["skewness"]), "3 points for a skewness"),
+        (lambda: RollingFeatures(10, lag=(1, 9, 2)), "lag is 9"),
+        (lambda: RollingFeatures(10, lag=(1, 2.5)), "lag is 2.5"),
+        (lambda: RollingFeatures(10, lag=(3, 2, 3)), "lag is 3 more than once"),
+        (lambda: RollingFeatures(10, lag=()), "at least one"),
     ],
 )
 def test_parameters_are_checked(make, message):
@@ -354,11 +335,21 @@ def test_parameters_are_checked(make, message):
 
 def test_trailing_is_the_sum_of_its_parts():
     X = points(series(50, 2, seed=2, missing=0.1))
-    one = Trailing(7, ALL, lag=2)
-    parts = [TrailingMean(7), TrailingLogSD(7), TrailingAutocorrelation(7, 2)]
-    sums = parts[0] + parts[1] + parts[2] + TrailingLogDifference(7, 2) + TrailingCorrelation(7)
+    one = RollingFeatures(7, ALL, lag=2)
+    parts = [
+        RollingFeatures(7, ["mean"]),
+        RollingFeatures(7, ["log_sd"]),
+        RollingFeatures(7, ["autocorrelation"], lag=2),
+    ]
+    sums = (
+        parts[0]
+        + parts[1]
+        + parts[2]
+        + RollingFeatures(7, ["log_difference"], lag=2)
+        + RollingFeatures(7, ["correlation"])
+    )
     for name in ("skewness", "rises", "log_roughness"):
-        sums += (name, Trailing(7, [name], lag=2))
+        sums += (name, RollingFeatures(7, [name], lag=2))
     for x in X:
         one.learn_one(x)
         sums.learn_one(x)
@@ -369,8 +360,8 @@ def test_trailing_is_the_sum_of_its_parts():
 def test_several_lags_are_each_by_itself(missing):
     X = points(series(60, 2, seed=10, missing=missing))
     lags = (4, 1, 9)
-    model = Trailing(12, ALL, lag=lags)
-    each = [Trailing(12, ALL, lag=lag) for lag in lags]
+    model = RollingFeatures(12, ALL, lag=lags)
+    each = [RollingFeatures(12, ALL, lag=lag) for lag in lags]
     for x in X:
         expected = {}
         for m in (model, *each):
@@ -381,15 +372,15 @@ def test_several_lags_are_each_by_itself(missing):
     keys = list(model.transform_many(pd.DataFrame(X)))
     assert len(keys) == 6 + 8 * len(lags) + 1
     assert [key for key in keys if "x0_rises" in key] == [f"x0_rises_{lag}_12" for lag in lags]
-    many = Trailing(12, ALL, lag=np.array(lags))
-    assert many.transform_one(X[0]) == Trailing(12, ALL, lag=list(lags)).transform_one(X[0])
+    many = RollingFeatures(12, ALL, lag=np.array(lags))
+    assert many.transform_one(X[0]) == RollingFeatures(12, ALL, lag=list(lags)).transform_one(X[0])
 
 
 @pytest.mark.parametrize("n", [3, 8, 200])
 def test_skewness_is_that_of_scipy_compressed(n):
     x = np.random.default_rng(n).exponential(size=n)
     for sign, offset in ((1.0, 0.0), (-1.0, 0.0), (1.0, 1e6)):
-        seen = Trailing(200, ["skewness"]).transform_many(sign * x[:, None] + offset)
+        seen = RollingFeatures(200, ["skewness"]).transform_many(sign * x[:, None] + offset)
         assert np.isnan(seen[:2]).all()
         expected = sign * np.log1p(stats.skew(x))
         assert seen[-1, 0] == pytest.approx(expected, rel=1e-12 if offset == 0.0 else 1e-7)
@@ -398,16 +389,16 @@ def test_skewness_is_that_of_scipy_compressed(n):
 @pytest.mark.parametrize("scale", [1e-30, 1e145])
 def test_skewness_of_the_smallest_and_the_largest(scale):
     X = 1e4 * np.random.default_rng(1).random(size=(90, 1)) ** 4
-    one = Trailing(20, ["skewness"], floor=1e-200).transform_many(X)
-    other = Trailing(20, ["skewness"], floor=1e-200).transform_many(X * scale)
+    one = RollingFeatures(20, ["skewness"], floor=1e-200).transform_many(X)
+    other = RollingFeatures(20, ["skewness"], floor=1e-200).transform_many(X * scale)
     np.testing.assert_allclose(one, other, rtol=1e-9)
-    assert abs(Trailing(20, ["skewness"], floor=1e8).transform_many(X)[2:]).max() < 1e-9
+    assert abs(RollingFeatures(20, ["skewness"], floor=1e8).transform_many(X)[2:]).max() < 1e-9
 
 
 @pytest.mark.parametrize("replicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies_go_on_the_same(replicate):
     X = points(series(60, 2, seed=4, missing=0.1))
-    model = Trailing(7, ALL)
+    model = RollingFeatures(7, ALL)
     for x in X[:40]:
         model.learn_one(x)
     other, third = replicate(model), model.clone(include_attributes=True)
@@ -420,7 +411,7 @@ def test_copies_go_on_the_same(replicate):
 
 def test_nothing_is_held_per_point(compiled):
     X = points(series(3000, 2))
-    model = Trailing(50, ALL)
+    model = RollingFeatures(50, ALL)
     for x in X[:500]:
         model.learn_one(x)
         model.transform_one(x)
@@ -448,7 +439,7 @@ def test_nothing_is_held_per_point(compiled):
 def test_rows_are_points_in_turn(missing):
     X = series(90, 2, seed=6, missing=missing)
     frame = pd.DataFrame(X, columns=["x0", "x1"], index=range(100, 190))
-    one, many = Trailing(8, ALL), Trailing(8, ALL)
+    one, many = RollingFeatures(8, ALL), RollingFeatures(8, ALL)
     for x in points(X[:30]):
         one.learn_one(x)
     many.learn_many(frame[:30])
@@ -465,7 +456,7 @@ def test_rows_are_points_in_turn(missing):
 
 
 def test_rows_learnt_last_count_once():
-    model = TrailingMean(3)
+    model = RollingFeatures(3, ["mean"])
     X = np.array([[1.0], [4.0]])
     model.learn_many(X)
     assert model.transform_many(X).ravel().tolist() == [1.0, 2.5]
@@ -479,18 +470,18 @@ def test_rows_learnt_last_count_once():
 
 def test_frames_and_arrays_come_back_as_they_are():
     X = series(20, 2, seed=7)
-    by_array = Trailing(5).transform_many(X)
-    by_polars = Trailing(5).transform_many(pl.DataFrame(X, schema=["a", "b"]))
+    by_array = RollingFeatures(5).transform_many(X)
+    by_polars = RollingFeatures(5).transform_many(pl.DataFrame(X, schema=["a", "b"]))
     assert isinstance(by_polars, pl.DataFrame)
     assert by_polars.columns[:2] == ["a_mean_5", "b_mean_5"]
     np.testing.assert_array_equal(by_polars.to_numpy(), by_array)
     with pytest.raises(ValueError, match="no correlations of 0"):
-        TrailingCorrelation(5).transform_many(X[:, :1])
-    assert Trailing(5).transform_many(X[:0]).shape == (0, 9)
+        RollingFeatures(5, ["correlation"]).transform_many(X[:, :1])
+    assert RollingFeatures(5).transform_many(X[:0]).shape == (0, 9)
 
 
 def test_batches_are_not_pickled():
-    model = TrailingMean(4)
+    model = RollingFeatures(4, ["mean"])
     model.learn_many(np.zeros((10_000, 1)))
     assert len(pickle.dumps(model)) < 2_000
 
@@ -536,13 +527,13 @@ def regimes(kind, n, seed):
 @pytest.mark.parametrize(
     ("kind", "transformer"),
     [
-        ("variance", TrailingLogSD(30)),
-        ("rhythm", TrailingAutocorrelation(30)),
-        ("rhythm", TrailingLogDifference(30)),
-        ("rhythm", Trailing(30, ("log_roughness",), lag=(1, 2))),
-        ("correlation", TrailingCorrelation(30)),
-        ("tilt", Trailing(30, ("rises",), lag=(1, 2))),
-        ("skew", Trailing(30, ("skewness",))),
+        ("variance", RollingFeatures(30, ["log_sd"])),
+        ("rhythm", RollingFeatures(30, ["autocorrelation"])),
+        ("rhythm", RollingFeatures(30, ["log_difference"])),
+        ("rhythm", RollingFeatures(30, ("log_roughness",), lag=(1, 2))),
+        ("correlation", RollingFeatures(30, ["correlation"])),
+        ("tilt", RollingFeatures(30, ("rises",), lag=(1, 2))),
+        ("skew", RollingFeatures(30, ("skewness",))),
     ],
     ids=repr,
 )
@@ -561,7 +552,9 @@ def test_regimes_become_visible(kind, transformer):
 
 def test_a_pipeline_gives_the_learner_the_window_of_each_point():
     X = variances(700, 2)[0][:, None]
-    model = (TrailingMean(20) + TrailingLogSD(20)) | preprocessing.StandardScaler()
+    model = (
+        RollingFeatures(20, ["mean"]) + RollingFeatures(20, ["log_sd"])
+    ) | preprocessing.StandardScaler()
     model |= OnlineGMM(2, warm_up=200, seed=1)
     scaler, learner = preprocessing.StandardScaler(), OnlineGMM(2, warm_up=200, seed=1)
     for i, x in enumerate(points(X)):
@@ -582,7 +575,9 @@ def test_a_pipeline_gives_the_learner_the_window_of_each_point():
 
 def test_a_scaler_before():
     X = series(60, 2, seed=8)
-    model = preprocessing.StandardScaler() | Trailing(9, ALL) | OnlineGMM(2, warm_up=20, seed=1)
+    model = (
+        preprocessing.StandardScaler() | RollingFeatures(9, ALL) | OnlineGMM(2, warm_up=20, seed=1)
+    )
     scaler = preprocessing.StandardScaler()
     rows, seen = [], []
     model["OnlineGMM"].learn_one = lambda x: seen.append(x)
@@ -596,7 +591,7 @@ def test_a_scaler_before():
 @pytest.mark.parametrize("scale", [False, True])
 def test_learning_during_predict(scale):
     X = series(60, 1, seed=9)
-    model = TrailingMean(5) | OnlineGMM(2, warm_up=20, seed=1)
+    model = RollingFeatures(5, ["mean"]) | OnlineGMM(2, warm_up=20, seed=1)
     if scale:
         model = preprocessing.StandardScaler() | model
     scaler = preprocessing.StandardScaler()
@@ -615,7 +610,9 @@ def test_learning_during_predict(scale):
 def test_batches_in_a_pipeline():
     X, z = variances(2400, 3)
     frame = pd.DataFrame({"x": X})
-    model = (TrailingMean(30) + TrailingLogSD(30)) | OnlineGMM(2, warm_up=400, seed=1)
+    model = (RollingFeatures(30, ["mean"]) + RollingFeatures(30, ["log_sd"])) | OnlineGMM(
+        2, warm_up=400, seed=1
+    )
     one = model.clone()
     labels = []
     for start in range(0, 2400, 200):
@@ -629,7 +626,7 @@ def test_batches_in_a_pipeline():
 
 
 def test_two_windows_side_by_side():
-    both = TrailingMean(2) + TrailingMean(4)
+    both = RollingFeatures(2, ["mean"]) + RollingFeatures(4, ["mean"])
     for x in (0.0, 2.0, 4.0):
         both.learn_one({"x": x})
     assert both.transform_one({"x": 6.0}) == {"x_mean_2": 5.0, "x_mean_4": 3.0}

@@ -1,9 +1,10 @@
-"""What a learner knows, as bytes: a header, a checksum and plain values.
+"""What a learner has learnt, as bytes: a header, a checksum and plain values.
 
-A state is ``OGMM``, the version of the format (two bytes, little-endian), a BLAKE2b digest of 16
-bytes over all that follows it and the version, and MessagePack: the name of the class, its
-parameters, and what it has learnt. Arrays are raw doubles, little-endian. Nothing in a state is
-ever run, and no name in it imported: there is a list of the classes it may be of.
+A state consists of ``OGMM``, the version of the format (two bytes, little-endian), a BLAKE2b digest
+of 16 bytes over the version and all that follows the digest, and MessagePack: the name of the
+class, its parameters, and what it has learnt. Arrays are raw doubles, little-endian. Nothing in a
+state is ever run. It can only be of a class that has been registered, and only public names of this
+package are imported for it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import datetime
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from functools import cache
 from importlib import import_module
 from typing import Any, Self, TypeVar, get_type_hints
@@ -20,19 +21,14 @@ from typing import Any, Self, TypeVar, get_type_hints
 import msgspec
 import numpy as np
 
-from online_gmm.em.step_size import Constant, HalfLife, PowerDecay
-
 MAGIC = b"OGMM"
-VERSION = 2
-"""Of the format."""
+VERSION = 3
+"""Of the format that is written. Version 3 has other names of parameters and classes than 2."""
 DIGEST = 16
 HEADER = len(MAGIC) + 2 + DIGEST
 
-TUPLE, INTEGER, DATE, DATETIME, STEP_SIZE = range(5)
-"""What MessagePack has no types for."""
-STEP_SIZES: dict[str, Callable[..., Any]] = {
-    kind.__name__: kind for kind in (PowerDecay, Constant, HalfLife)
-}
+TUPLE, INTEGER, DATE, DATETIME, VALUE = range(5)
+"""The types that MessagePack does not have."""
 MALFORMED = (
     ArithmeticError,
     AssertionError,
@@ -43,23 +39,23 @@ MALFORMED = (
     TypeError,
     ValueError,
 )
-"""What a state that is not one of ours may raise on its way to the kernel."""
+"""What a malformed state may raise on its way to the kernel."""
 
 
 class StateError(ValueError):
-    """These bytes are no state that can be loaded here; the message says why."""
+    """The bytes are not a state that can be loaded; the message says why."""
 
 
 class Writable:
-    """What can be written as bytes, and read again."""
+    """An object that can be written as bytes and read again."""
 
     def to_bytes(self) -> bytes:
-        """All that has been learnt, as bytes for a file or a database.
+        """Return all that has been learnt, as bytes for a file or a database.
 
-        What is read from them by `from_bytes` goes on as this would have, to the last bit; after a
-        fit that draws random starts, only with a ``seed``. Versioned and checksummed; the same on
-        every platform and on both kernels. O(memory of the model), some microseconds without points
-        kept.
+        An object that `from_bytes` has read from them continues exactly as this one would, to the
+        last bit. If random starts are still to be drawn, that needs a ``seed``. The bytes have a
+        version and a checksum, and are the same on every platform and with both kernels. Cost:
+        proportional to the memory of the object.
 
         Returns
         -------
@@ -68,9 +64,9 @@ class Writable:
         Raises
         ------
         TypeError
-            If a name, a parameter or a time is not plain: None, bool, int, float, str, bytes, date,
-            datetime, or a tuple or list of these. Numpy's numbers and strings come back as
-            Python's, named tuples as tuples, and zones of time as offsets from UTC.
+            If a name, a parameter or a time is not one of None, bool, int, float, str, bytes, date,
+            datetime, or a tuple or list of these. Numbers and strings of numpy are read back as
+            Python's, named tuples as tuples, and time zones as offsets from UTC.
 
         Examples
         --------
@@ -93,20 +89,20 @@ class Writable:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """What `to_bytes` has written.
+        """Read what `to_bytes` has written, in this release or an earlier one.
 
         Parameters
         ----------
-        data
+        data : bytes
             Bytes of any origin. They are checked before they are used: no code in them is run, and
-            no more memory taken than they have earned by their own length. Parameters are taken as
-            if they were given to the constructor; ``n_starts=10**9`` would be as slow as asked for.
+            memory is bounded by their length. The parameters in them are passed to the
+            constructor: ``n_init=10**9`` would make later fits very slow.
 
         Raises
         ------
         StateError
-            If they are damaged, cut off, no state at all, of another class, or of a version of the
-            format that is not read here.
+            If the bytes are damaged, cut off, not a state, of another class, or of a later version
+            of the format.
 
         Examples
         --------
@@ -120,16 +116,16 @@ class Writable:
 
     @classmethod
     def _written_params(cls) -> tuple[str, ...]:
-        """The parameters of the constructor that are written as they are."""
+        """Return the parameters of the constructor that are written as they are."""
         kind: Any = cls
         return _params_of(kind)
 
     def _state(self) -> dict[str, Any]:
-        """All that comes after the parameters, as plain values."""
+        """Return what has been learnt, as plain values."""
         raise NotImplementedError
 
     def _restore(self, state: dict[str, Any]) -> None:
-        """Take this up; anything may stand there."""
+        """Set what has been learnt. The values may be anything and are to be checked."""
         raise NotImplementedError
 
     @classmethod
@@ -140,43 +136,51 @@ class Writable:
 
 
 KINDS: dict[str, type[Writable]] = {}
-"""The classes of states, by name, of the modules imported so far."""
-HOLDERS = (
-    "learners.gmm",
-    "learners.hmm",
-    "learners.open_hmm",
-    "segmentation.segmenter",
-    "features.rolling",
-)
-"""The modules that have such classes."""
+"""The classes that states may be of, by name: those registered by `writable`."""
+VALUES: dict[str, type[Any]] = {}
+"""The classes that parameters may be of, by name: those registered by `storable`."""
 
 Kind = TypeVar("Kind", bound=type[Writable])
 Written = TypeVar("Written", bound=Writable)
+ValueKind = TypeVar("ValueKind", bound=type[Any])
 
 
 def writable(kind: Kind) -> Kind:
-    """Enter a class into the list of those that are read."""
+    """Register a class of which states may be."""
     KINDS[kind.__name__] = kind
     return kind
 
 
+def storable(kind: ValueKind) -> ValueKind:
+    """Register a class of plain fields of which a parameter may be."""
+    VALUES[kind.__name__] = kind
+    return kind
+
+
+def _registered(name: str, register: dict[str, Any]) -> Any:
+    """Return the registered class of this name, None if there is none."""
+    if name not in register:
+        package = import_module("online_gmm")
+        # a public name is imported when it is asked for, and registers itself then
+        if name in package.__all__:
+            getattr(package, name)
+    return register.get(name)
+
+
 def load(data: bytes) -> Any:
-    """Whatever learner, segmenter or transformer of this package these bytes are the state of.
+    """Read the learner, segmenter or transformer of this package that the bytes are the state of.
 
     Raises
     ------
     StateError
-        As of `Writable.from_bytes`.
+        As in `Writable.from_bytes`.
 
     Examples
     --------
-    >>> from online_gmm import TrailingMean
+    >>> from online_gmm import RollingFeatures
     >>> from online_gmm.data import state
-    >>> state.load(TrailingMean(window=3).to_bytes())
-    TrailingMean (
-      window=3
-      features=None
-    )
+    >>> state.load(RollingFeatures(window=3).to_bytes()).window
+    3
     """
     return _read(data, Writable)
 
@@ -184,15 +188,13 @@ def load(data: bytes) -> Any:
 def _read(data: bytes, expected: type[Written]) -> Written:
     try:
         name, params, state = _opened(data)
-        if name not in KINDS:
-            for module in HOLDERS:
-                import_module(f"online_gmm.{module}")
-        kind = KINDS.get(name, expected)
-        if kind.__name__ != name:
+        kind = _registered(name, KINDS)
+        if kind is None:
             raise StateError(f"this is the state of {_a(name)}, which is not known here")
         if not issubclass(kind, expected):
             raise StateError(f"this is the state of {_a(name)}; {name}.from_bytes reads it")
-        return kind._revived(_checked(kind, params), state)
+        result: Written = kind._revived(_checked(kind, params), state)
+        return result
     except StateError:
         raise
     except MALFORMED as error:
@@ -240,7 +242,8 @@ def _opened(data: bytes) -> Any:
         raise StateError(f"this state is damaged: there is no version {version} of the format")
     if _digest(head, body) != digest:
         raise StateError("this state is damaged or cut off: its checksum is not that of its bytes")
-    return msgspec.msgpack.decode(body, ext_hook=_from_ext)
+    tree = msgspec.msgpack.decode(body, ext_hook=_from_ext)
+    return _renamed(*tree) if version < 3 else tree
 
 
 def _digest(head: bytes, body: bytes) -> bytes:
@@ -252,6 +255,34 @@ def _digest(head: bytes, body: bytes) -> bytes:
 def _require_little_endian() -> None:
     if sys.byteorder != "little":
         raise StateError("states are little-endian, and this machine is not")
+
+
+# -- versions 1 and 2 ---------------------------------------------------------------------------
+
+PARAMETERS = {"prior": "prior_strength", "n_starts": "n_init"}
+"""Parameters that have another name since version 3."""
+CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "Trailing": ("RollingFeatures", {}),
+    "TrailingMean": ("RollingFeatures", {"statistics": ["mean"], "lag": 1, "floor": 1.0}),
+    "TrailingLogSD": ("RollingFeatures", {"statistics": ["log_sd"], "lag": 1}),
+    "TrailingAutocorrelation": (
+        "RollingFeatures",
+        {"statistics": ["autocorrelation"], "floor": 1.0},
+    ),
+    "TrailingLogDifference": ("RollingFeatures", {"statistics": ["log_difference"]}),
+    "TrailingCorrelation": (
+        "RollingFeatures",
+        {"statistics": ["correlation"], "lag": 1, "floor": 1.0},
+    ),
+}
+"""Classes that have another name since version 3, with the parameters they lacked."""
+
+
+def _renamed(name: str, params: dict[str, Any], state: Any) -> tuple[str, dict[str, Any], Any]:
+    """Return a state of version 1 or 2 with the names that it would have today."""
+    name, added = CLASSES.get(name, (name, {}))
+    renamed = {PARAMETERS.get(param, param): its for param, its in params.items()}
+    return name, {**renamed, **added}, state
 
 
 # -- plain values -------------------------------------------------------------------------------
@@ -273,8 +304,8 @@ def plain(value: Any, what: str) -> Any:
         return _ext(DATETIME, value.isoformat() + f" {value.fold}")
     if kind is datetime.date:
         return _ext(DATE, value.isoformat())
-    if kind.__name__ in STEP_SIZES:
-        return _ext(STEP_SIZE, [kind.__name__, vars(value)])
+    if VALUES.get(kind.__name__) is kind:
+        return _ext(VALUE, [kind.__name__, vars(value)])
     python = _as_python(value)
     if python is not value:
         return plain(python, what)
@@ -305,9 +336,9 @@ def _from_ext(code: int, data: memoryview) -> Any:
     if code == DATETIME:
         moment, fold = value.split()
         return datetime.datetime.fromisoformat(moment).replace(fold=int(fold))
-    if code == STEP_SIZE:
+    if code == VALUE:
         name, fields = value
-        return STEP_SIZES[name](**fields)
+        return _registered(name, VALUES)(**fields)
     raise ValueError(f"there is no type {code}")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data.frames import view
-from online_gmm.em.mixture import GaussianMixture, from_kernel, to_kernel
+from online_gmm.em.mixture import MixtureParameters, from_kernel, to_kernel
 from online_gmm.em.prior import Prior
 
 
@@ -42,11 +42,11 @@ class BatchEM:
     Examples
     --------
     >>> import numpy as np
-    >>> from online_gmm import GaussianMixture
+    >>> from online_gmm import MixtureParameters
     >>> from online_gmm.em.batch import BatchEM
     >>> from online_gmm.em.prior import Prior
     >>> X = np.array([[-1.1], [-0.9], [0.9], [1.1]])
-    >>> start = GaussianMixture([0.5, 0.5], [[-0.5], [0.5]], [[[0.1]], [[0.1]]])
+    >>> start = MixtureParameters([0.5, 0.5], [[-0.5], [0.5]], [[[0.1]], [[0.1]]])
     >>> em = BatchEM(start, Prior.of(X, n_components=2, strength=0.0))
     >>> em.accumulate(X[:3])
     >>> em.accumulate(X[3:])
@@ -55,10 +55,12 @@ class BatchEM:
     array([-1.,  1.])
     """
 
-    def __init__(self, start: GaussianMixture, prior: Prior, covariance_type: str = "full") -> None:
+    def __init__(
+        self, start: MixtureParameters, prior: Prior, covariance_type: str = "full"
+    ) -> None:
         self.prior = prior
         self.covariance_type = covariance_type
-        self._mixture: GaussianMixture | None = start
+        self._mixture: MixtureParameters | None = start
         self._features = start.features
         self._components = to_kernel(
             start, covariance_type, prior.strength, prior.variances, points=0.0
@@ -66,7 +68,7 @@ class BatchEM:
         self._clear()
 
     @property
-    def mixture(self) -> GaussianMixture:
+    def mixture(self) -> MixtureParameters:
         if self._mixture is None:
             self._mixture = from_kernel(self._components, self._features)
         return self._mixture
@@ -159,7 +161,7 @@ class BatchFit:
         Whether ``error`` came below the tolerance.
     """
 
-    mixture: GaussianMixture
+    mixture: MixtureParameters
     log_likelihood: float
     penalised: tuple[float, ...]
     error: float
@@ -172,7 +174,7 @@ class BatchFit:
 
 def fit(
     X: NDArray[np.float64],
-    start: GaussianMixture,
+    start: MixtureParameters,
     prior: Prior,
     covariance_type: str = "full",
     tol: float = 1e-8,
@@ -190,7 +192,7 @@ def fit(
     start, prior, covariance_type
         As of `BatchEM`.
     tol
-        Relative, in the sense of `GaussianMixture.error`.
+        Relative, in the sense of `MixtureParameters.error`.
     max_iter
         The most M-steps. Each costs O(n K D^2).
     """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data.frames import flat
-from online_gmm.em.mixture import GaussianMixture, from_kernel, posterior, to_kernel
+from online_gmm.em.mixture import MixtureParameters, from_kernel, posterior, to_kernel
 from online_gmm.em.prior import Prior
 
 
@@ -28,7 +28,7 @@ class IncrementalFit:
         Mean per row, in nats, without the prior.
     """
 
-    mixture: GaussianMixture
+    mixture: MixtureParameters
     free_energy: tuple[float, ...]
     log_likelihood: float
 
@@ -39,7 +39,7 @@ class IncrementalFit:
 
 def fit(
     X: NDArray[np.float64],
-    start: GaussianMixture,
+    start: MixtureParameters,
     prior: Prior,
     covariance_type: str = "full",
     n_passes: int = 60,
@@ -70,11 +70,11 @@ def fit(
     Examples
     --------
     >>> import numpy as np
-    >>> from online_gmm import GaussianMixture
+    >>> from online_gmm import MixtureParameters
     >>> from online_gmm.em import incremental
     >>> from online_gmm.em.prior import Prior
     >>> X = np.concatenate([np.linspace(-4, -2, 50), np.linspace(2, 4, 50)])[:, None]
-    >>> start = GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], [[[4.0]], [[4.0]]])
+    >>> start = MixtureParameters([0.5, 0.5], [[-1.0], [1.0]], [[[4.0]], [[4.0]]])
     >>> fitted = incremental.fit(X, start, Prior.of(X, 2, strength=0.0), n_passes=20)
     >>> fitted.mixture.means.round(3).ravel()
     array([-3.,  3.])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from online_gmm import _kernel
 from online_gmm.data.frames import Table, flat, view
 
-COVARIANCE_TYPES = {
+CovarianceType = Literal["full", "tied", "diag", "spherical"]
+"""The shapes that covariances can have."""
+COVARIANCE_TYPES: dict[str, int] = {
     "full": _kernel.FULL,
     "tied": _kernel.TIED,
     "diag": _kernel.DIAG,
@@ -26,7 +28,7 @@ def is_dense(covariance_type: str) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class GaussianMixture:
+class MixtureParameters:
     """A Gaussian mixture; it does not change.
 
     Parameters
@@ -42,8 +44,8 @@ class GaussianMixture:
 
     Examples
     --------
-    >>> from online_gmm import GaussianMixture
-    >>> mixture = GaussianMixture([0.5, 0.5], [[-2.0], [2.0]], [[[1.0]], [[1.0]]])
+    >>> from online_gmm import MixtureParameters
+    >>> mixture = MixtureParameters([0.5, 0.5], [[-2.0], [2.0]], [[[1.0]], [[1.0]]])
     >>> mixture.predict([[-1.0], [3.0]])
     array([0, 1])
     >>> mixture.score_samples([[0.0]]).round(4)
@@ -121,14 +123,14 @@ class GaussianMixture:
         factors = np.linalg.cholesky(self.covariances)
         return self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise), labels
 
-    def reordered(self, order: ArrayLike) -> GaussianMixture:
+    def reordered(self, order: ArrayLike) -> MixtureParameters:
         """The same mixture with its components in this order."""
         chosen = np.asarray(order)
-        return GaussianMixture(
+        return MixtureParameters(
             self.weights[chosen], self.means[chosen], self.covariances[chosen], self.features
         )
 
-    def bhattacharyya(self, other: GaussianMixture) -> NDArray[np.float64]:
+    def bhattacharyya(self, other: MixtureParameters) -> NDArray[np.float64]:
         """Bhattacharyya distances between the components of two mixtures, shape (K, K')."""
         result = np.empty((self.n_components, other.n_components))
         mine, theirs = (np.linalg.slogdet(m.covariances)[1] for m in (self, other))
@@ -140,7 +142,7 @@ class GaussianMixture:
             result[i] = square / 8 + (log_det - (mine[i] + theirs) / 2) / 2
         return result
 
-    def order_like(self, other: GaussianMixture) -> NDArray[np.intp]:
+    def order_like(self, other: MixtureParameters) -> NDArray[np.intp]:
         """For each of the other's components, the one of these that goes with it.
 
         Assignment on Bhattacharyya distance; both must have as many components.
@@ -159,11 +161,11 @@ class GaussianMixture:
         order: NDArray[np.intp] = linear_sum_assignment(distances)[1]
         return order
 
-    def matched_to(self, other: GaussianMixture) -> GaussianMixture:
+    def matched_to(self, other: MixtureParameters) -> MixtureParameters:
         """This mixture with its components in the order of the other's they go with."""
         return self.reordered(self.order_like(other))
 
-    def error(self, other: GaussianMixture) -> float:
+    def error(self, other: MixtureParameters) -> float:
         """The largest relative difference between the parameters of two matched mixtures.
 
         Means and covariances are taken in the other's standard deviations, weights relative to
@@ -182,7 +184,7 @@ class GaussianMixture:
 
 
 def to_kernel(
-    mixture: GaussianMixture,
+    mixture: MixtureParameters,
     covariance_type: str,
     strength: float,
     prior: NDArray[np.float64],
@@ -212,7 +214,7 @@ def to_kernel(
 
 def from_kernel(
     components: _kernel.Components, features: tuple[Hashable, ...] | None = None
-) -> GaussianMixture:
+) -> MixtureParameters:
     """The parameters as they are read out now."""
     state = components.state()
     k, d, kind = state["shape"]
@@ -224,7 +226,7 @@ def from_kernel(
     else:
         covariances = np.zeros((k, d, d))
         covariances[:, range(d), range(d)] = factor.reshape(k, d) ** -2.0
-    return GaussianMixture(
+    return MixtureParameters(
         weights / weights.sum(), np.frombuffer(state["mean"]).reshape(k, d), covariances, features
     )
 

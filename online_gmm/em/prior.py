@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm.em.mixture import GaussianMixture
+from online_gmm.em.mixture import MixtureParameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class Prior:
     def with_strength(self, strength: float) -> Prior:
         return Prior(strength, self.variances, self.scale_known)
 
-    def log_density(self, mixture: GaussianMixture, covariance_type: str) -> float:
+    def log_density(self, mixture: MixtureParameters, covariance_type: str) -> float:
         """Log prior density of a mixture's covariances, but for a constant."""
         if self.strength == 0.0:
             return 0.0

@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from online_gmm.data import state
 
+
+@state.storable
 @dataclass(frozen=True)
 class PowerDecay:
     """gamma_t = (t + t0)^-exponent, with t0 the number of warm-start points.
@@ -62,6 +65,7 @@ class PowerDecay:
         return max(math.pow(t + t0, -self.exponent), self.floor)
 
 
+@state.storable
 @dataclass(frozen=True)
 class Constant:
     """gamma_t = step: a point loses the share ``step`` of its weight with every point after it.
@@ -100,6 +104,7 @@ class Constant:
         return self.step
 
 
+@state.storable
 @dataclass(frozen=True)
 class HalfLife:
     """What is known counts half after so many points, or seconds.

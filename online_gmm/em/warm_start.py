@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data.state import doubles, instance
 from online_gmm.em import batch
-from online_gmm.em.mixture import GaussianMixture, from_kernel, n_parameters, to_kernel
+from online_gmm.em.mixture import MixtureParameters, from_kernel, n_parameters, to_kernel
 from online_gmm.em.prior import Prior
 
 FIRM = 0.1
@@ -83,7 +83,7 @@ class WarmStart:
         Every number of components tried, in order; empty if the number was given.
     """
 
-    mixture: GaussianMixture
+    mixture: MixtureParameters
     prior: Prior
     n_points: int
     method: str
@@ -124,7 +124,7 @@ def start_from_state(state: dict[str, Any], features: tuple[Hashable, ...]) -> W
     if not (variances > 0.0).all():
         raise ValueError("variances are not above 0")
     return WarmStart(
-        GaussianMixture(weights, means, covariances, features),
+        MixtureParameters(weights, means, covariances, features),
         Prior(
             _kernel.real(state["strength"], "strength"),
             variances,
@@ -157,10 +157,10 @@ def warm_start(
     features: tuple[Hashable, ...],
     covariance_type: str = "full",
     prior_strength: float = 1e-3,
-    n_starts: int = 12,
+    n_init: int = 12,
     order_by: Hashable | None = None,
     seed: int | None = None,
-    current: GaussianMixture | None = None,
+    current: MixtureParameters | None = None,
     max_components: int = 8,
 ) -> WarmStart:
     """Fit a mixture to points: the first of a stream, or those kept of it later.
@@ -177,7 +177,7 @@ def warm_start(
         chooses, see `judge`; the start is then that of the K chosen.
     features
         The names of the D features.
-    covariance_type, prior_strength, n_starts, order_by, seed
+    covariance_type, prior_strength, n_init, order_by, seed
         As of `OnlineGMM`.
     current
         What is known already: one more start, whose numbers the components keep.
@@ -186,21 +186,17 @@ def warm_start(
 
     Notes
     -----
-    O(n_starts * 20 * n K D^2), then at most 200 steps of O(n K D^2); ``auto`` costs that again for
+    O(n_init * 20 * n K D^2), then at most 200 steps of O(n K D^2); ``auto`` costs that again for
     each number tried.
     """
     criteria: tuple[Criterion, ...] = ()
     if n_components == "auto":
-        criteria = judge(
-            X, max_components, features, covariance_type, prior_strength, n_starts, seed
-        )
+        criteria = judge(X, max_components, features, covariance_type, prior_strength, n_init, seed)
         n_components = chosen(criteria)
     rng = np.random.default_rng(seed)
     prior = Prior.of(X, n_components, prior_strength)
     firm = prior.with_strength(max(FIRM, prior_strength))
-    candidates, runs = _runs(
-        X, n_components, firm, features, covariance_type, n_starts, rng, current
-    )
+    candidates, runs = _runs(X, n_components, firm, features, covariance_type, n_init, rng, current)
     best = max(range(len(runs)), key=lambda i: candidates[i].penalised)
     final = batch.BatchEM(runs[best].mixture, prior, covariance_type)
     final.climb(X, *(LONG if current is None else AGAIN))
@@ -223,7 +219,7 @@ def judge(
     features: tuple[Hashable, ...],
     covariance_type: str = "full",
     prior_strength: float = 1e-3,
-    n_starts: int = 12,
+    n_init: int = 12,
     seed: int | None = None,
 ) -> tuple[Criterion, ...]:
     """How well 1, 2, ... components fit, by the integrated completed likelihood.
@@ -240,7 +236,7 @@ def judge(
 
     Parameters
     ----------
-    X, features, covariance_type, prior_strength, n_starts, seed
+    X, features, covariance_type, prior_strength, n_init, seed
         As of `warm_start`.
     max_components
         The most components tried; never more than there are distinct rows.
@@ -278,7 +274,7 @@ def judge(
     rows = _spread(X, max_components, rng)
     criteria: list[Criterion] = []
     for k in range(1, bound + 1):
-        _, runs = _runs(rows, k, firm, features, covariance_type, n_starts, rng)
+        _, runs = _runs(rows, k, firm, features, covariance_type, n_init, rng)
         best = max(runs, key=lambda em: em.penalised)
         em = batch.BatchEM(best.mixture, firm, covariance_type)
         em.climb(rows, *COMPARED)
@@ -328,14 +324,14 @@ def _runs(
     firm: Prior,
     features: tuple[Hashable, ...],
     covariance_type: str,
-    n_starts: int,
+    n_init: int,
     rng: np.random.Generator,
-    current: GaussianMixture | None = None,
+    current: MixtureParameters | None = None,
 ) -> tuple[tuple[Candidate, ...], list[batch.BatchEM]]:
     """A short run from each start."""
     filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
-    starts: list[tuple[str, GaussianMixture]] = [] if current is None else [("current", current)]
-    for i in range(n_starts):
+    starts: list[tuple[str, MixtureParameters]] = [] if current is None else [("current", current)]
+    for i in range(n_init):
         name, make = [("k-means++", _k_means_start), ("random", _random_start)][i % 2]
         starts.append((name, make(filled, k, firm, features, rng)))
     runs = []
@@ -349,7 +345,7 @@ def _runs(
     return candidates, runs
 
 
-def in_order(mixture: GaussianMixture, order_by: Hashable | None) -> NDArray[np.intp]:
+def in_order(mixture: MixtureParameters, order_by: Hashable | None) -> NDArray[np.intp]:
     """By the mean of the first feature, or of the one asked for; ties by the others in turn."""
     first = 0 if order_by is None else mixture.features.index(order_by)
     columns = [first, *(j for j in range(mixture.n_features) if j != first)]
@@ -362,10 +358,10 @@ def _random_start(
     prior: Prior,
     features: tuple[Hashable, ...],
     rng: np.random.Generator,
-) -> GaussianMixture:
+) -> MixtureParameters:
     rows = rng.choice(len(X), size=k, replace=len(X) < k)
     covariances = np.repeat(np.diag(prior.variances)[None], k, axis=0)
-    return GaussianMixture(np.full(k, 1 / k), X[rows], covariances, features)
+    return MixtureParameters(np.full(k, 1 / k), X[rows], covariances, features)
 
 
 def _k_means_start(
@@ -374,7 +370,7 @@ def _k_means_start(
     prior: Prior,
     features: tuple[Hashable, ...],
     rng: np.random.Generator,
-) -> GaussianMixture:
+) -> MixtureParameters:
     """The M-step of the hard assignment that k-means makes of standardised features."""
     sd = X.std(axis=0)
     scaled = (X - X[0]) / np.where(sd > 0.0, sd, 1.0)
@@ -397,5 +393,5 @@ def _k_means_start(
             covariances[j] = (rows - means[j]).T @ (rows - means[j]) / len(rows)
         else:
             weights[j] = 0.5
-    start = GaussianMixture(weights / weights.sum(), means, covariances, features)
+    start = MixtureParameters(weights / weights.sum(), means, covariances, features)
     return from_kernel(to_kernel(start, "full", prior.strength, prior.variances, len(X)), features)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data import state
 from online_gmm.data.frames import Table, flat
-from online_gmm.em.mixture import COVARIANCE_TYPES, GaussianMixture
+from online_gmm.em.mixture import COVARIANCE_TYPES, CovarianceType, MixtureParameters
 from online_gmm.em.prior import Prior
 from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.em.warm_start import WarmStart, start_from_state
@@ -35,13 +35,13 @@ class EMLearner(Learner, abc.ABC):
 
     n_components: int | Literal["auto"]
     max_components: int
-    covariance_type: str
+    covariance_type: CovarianceType
     step_size: StepSize | None
     average: bool | None
-    prior: float
+    prior_strength: float
     gate: float
     capacity: int
-    n_starts: int
+    n_init: int
 
     _start: bytes | None
     _roster: Roster
@@ -56,7 +56,7 @@ class EMLearner(Learner, abc.ABC):
             )
         for name, value in (
             ("max_components", self.max_components),
-            ("n_starts", self.n_starts),
+            ("n_init", self.n_init),
             ("capacity", self.capacity + 1),
         ):
             if not value >= 1:
@@ -66,9 +66,10 @@ class EMLearner(Learner, abc.ABC):
                 f"covariance_type is {self.covariance_type!r}; "
                 f"it must be one of {', '.join(COVARIANCE_TYPES)}"
             )
-        if not 0.0 <= self.prior < math.inf:
+        if not 0.0 <= self.prior_strength < math.inf:
             raise ValueError(
-                f"prior is {self.prior!r}; it must be a number of pseudo-points, 0 or more"
+                f"prior_strength is {self.prior_strength!r}; "
+                "it must be a number of pseudo-points, 0 or more"
             )
         if not 0.0 <= self.gate < 1.0:
             raise ValueError(f"gate is {self.gate!r}; it must be a probability below 1")
@@ -295,7 +296,7 @@ class EMLearner(Learner, abc.ABC):
 
     @property
     @abc.abstractmethod
-    def mixture(self) -> GaussianMixture:
+    def mixture(self) -> MixtureParameters:
         """The mixture as learnt so far; its components are in the order of ``labels``."""
 
     @property

@@ -14,7 +14,8 @@ from online_gmm import _kernel
 from online_gmm.data.frames import Table, flat
 from online_gmm.data.state import writable
 from online_gmm.em.mixture import (
-    GaussianMixture,
+    CovarianceType,
+    MixtureParameters,
     from_kernel,
     n_parameters,
     posterior,
@@ -45,86 +46,91 @@ NEVER = 2**62
 
 @writable
 class OnlineGMM(EMLearner):
-    """Gaussian mixture learnt by incremental EM.
+    """Learn a Gaussian mixture from a stream by incremental EM.
 
-    The first ``warm_up`` points are kept and fitted by batch EM. From then on each point moves the
-    sufficient statistics by a step, and the parameters are read out of their running average
-    [1]_ [2]_, which comes as close to the truth as batch EM on all the points seen.
+    The first ``warm_up`` points are kept and fitted by batch EM. From then on each point updates
+    the sufficient statistics by a step. The parameters are those of the running average of the
+    statistics [1]_ [2]_; on a stream that does not change they come as close to the truth as batch
+    EM on all points seen.
 
     Parameters
     ----------
-    n_components
-        K, the number of components, or ``auto`` to choose it in the warm start by penalised
-        likelihood; see `online_gmm.em.warm_start.judge`. It then stays (``start.criteria`` shows
-        how the numbers tried were judged).
-    max_components
-        The most that ``auto`` tries.
-    covariance_type
-        ``full`` (each its own covariance matrix), ``tied`` (one for all), ``diag`` (variances per
-        feature) or ``spherical`` (one variance per component).
-    warm_up
-        Points fitted together at the start. They should show every regime, several times if regimes
-        last.
-    step_size
-        How fast new points replace old ones: `PowerDecay` (0.7 by default), `Constant` or
-        `HalfLife`.
-    average
-        Whether to report the average of the iterates rather than the last one. The average is
-        more precise on a stream that does not change, the last iterate follows one that does.
-        By default this depends on the step size: not if it follows, or weighs all points alike.
-    prior
-        Pseudo-points with the variance of the data that each component is born with; keeps
-        components from collapsing. See `Prior`.
-    gate
-        Tail probability beyond which a point is an outlier to a component. A point that is
-        one to all of them is counted, and learnt with a step that fades with its distance. 0
-        switches the gate off.
-    capacity
-        Points of the stream that are kept, evenly thinned, and fitted again by batch EM each time
-        the stream has doubled: the start grows from the first ``warm_up`` points to so many, and a
-        regime that came later is not missed. 0 keeps none, as do step sizes that follow.
-    recycle
+    n_components : int or "auto", default 3
+        K, the number of components. ``"auto"`` chooses it in the warm start by penalised
+        likelihood, see `online_gmm.em.warm_start.judge`; ``start.criteria`` shows how the numbers
+        tried were judged.
+    max_components : int, default 8
+        The largest number that ``"auto"`` tries.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
+        The shape of covariances: ``full`` (a matrix for each component), ``tied`` (one matrix for
+        all), ``diag`` (a variance for each feature) or ``spherical`` (one variance for each
+        component). ``full`` is best if there are enough points: about 10 (D + 1) for each.
+    warm_up : int, default 200
+        How many points are fitted together at the start. They should contain every regime; if
+        regimes last, each several times.
+    step_size : PowerDecay, Constant or HalfLife, optional
+        How fast new points replace old ones. By default ``PowerDecay(0.7)``, for streams that do
+        not change; `HalfLife` and `Constant` follow streams that do.
+    average : bool, optional
+        Whether to report the average of the iterates instead of the last one. The average is more
+        precise on a stream that does not change; the last iterate follows one that does. By default
+        this depends on the step size: no average if it follows, or gives all points equal weight.
+    prior_strength : float, default 0.001
+        How many pseudo-points with the variance of the data each component starts with. They keep
+        variances above 0. Increase it if a component shrinks to a few equal points. See `Prior`.
+    gate : float, default 1e-12
+        The tail probability beyond which a point is an outlier, from 0 to below 1. A point that is
+        an outlier to every component is counted, and learnt with a step that becomes smaller with
+        its distance. 0 switches the gate off.
+    capacity : int, default 1600
+        How many points of the stream are kept, evenly thinned. They are fitted again by batch EM
+        each time the stream has doubled, so that a regime that comes after the warm start is not
+        missed. 0 keeps none; step sizes that follow keep none either.
+    recycle : bool, default False
         Whether to retire components that have lost their support, merge two that have become one,
-        and give their places to points that none explains. Each of these is an event; numbers are
-        not used again. Off by default, because labels then may be any number.
-    n_starts
-        EM starts tried in the warm start; half are k-means++, half random.
-    features
-        The names of the features, in order. By default all that the warm start has seen, sorted.
-        Others that come later are ignored and counted.
-    order_by
-        Components are numbered by their mean of this feature; of the first by default.
-    time
-        The key of a point that holds its time, in seconds or as a datetime; it is kept out of the
-        mixture. Outside of pipelines, `learn_one` takes it as an argument too.
-    late
-        What to do with a point whose time is not after the last one's: ``raise`` an error, ``skip``
-        it (and count it) or ``learn`` it all the same.
-    seed
-        Makes the warm start repeatable; nothing after it is random.
+        and start new ones at points that none explains. Each of these is an event. Numbers are not
+        used again, so labels can be any number.
+    n_init : int, default 12
+        How many EM starts are tried in the warm start; half are k-means++, half random.
+    features : sequence of hashable, optional
+        The names of the features, in order. By default all names that the warm start has seen,
+        sorted. Other features are ignored and counted.
+    order_by : hashable, optional
+        Components are numbered in the order of their means of this feature, by default of the
+        first.
+    time : hashable, optional
+        The key of a point that holds its time, in seconds or as a datetime. It is not a feature.
+        Outside of pipelines the time can be an argument of `learn_one` instead.
+    late : {"raise", "skip", "learn"}, default "raise"
+        What to do with a point whose time is not after that of the last one: raise an error, skip
+        and count it, or learn it.
+    seed : int, optional
+        Makes the warm start and later fits repeatable; nothing else is random.
 
     Attributes
     ----------
-    start
-        The `WarmStart` that was chosen, None before.
-    n_points
+    start : WarmStart or None
+        The warm start that was chosen, None before.
+    n_points : int
         Points learnt, those of the warm start included.
-    n_outliers
-        Points since the warm start that were gated.
-    n_empty
-        Points in which no known feature had a value; nothing is learnt from them.
-    events
-        The `ComponentEvent` s so far, if components are recycled.
-    n_late
-        Points skipped because their time was not after the last one's.
-    n_unknown
+    n_outliers : int
+        Points since the warm start that were outliers.
+    n_empty : int
+        Points in which no known feature had a value. Nothing is learnt from them.
+    n_late : int
+        Points skipped because their time was not after that of the last one.
+    n_unknown : int
         Values ignored because their feature is not known.
+    events : tuple of ComponentEvent
+        What has happened to components so far, if they are recycled.
 
     Notes
     -----
+    Until the warm start is complete, the label is -1.
+
     A missing feature (absent, None or NaN) is marginalised out of the E-step and replaced by its
-    conditional moments in the M-step [3]_. An infinite value, one beyond 1e150 in magnitude or one
-    that is no real number raises an error, and the model is as it was.
+    conditional moments in the M-step [3]_. A value that is infinite, beyond 1e150 in magnitude or
+    not a real number raises an error, and the model does not change.
 
     Cost per point: O(K D^2) for ``full``, O(K D) for ``diag``; ``tied`` adds O(D^3). Memory: O(K
     D^2), and the warm-up points until it is complete.
@@ -159,15 +165,15 @@ class OnlineGMM(EMLearner):
         n_components: int | Literal["auto"] = 3,
         *,
         max_components: int = 8,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         warm_up: int = 200,
         step_size: StepSize | None = None,
         average: bool | None = None,
-        prior: float = 1e-3,
+        prior_strength: float = 1e-3,
         gate: float = 1e-12,
         capacity: int = 1600,
         recycle: bool = False,
-        n_starts: int = 12,
+        n_init: int = 12,
         features: Sequence[Hashable] | None = None,
         order_by: Hashable | None = None,
         time: Hashable | None = None,
@@ -180,11 +186,11 @@ class OnlineGMM(EMLearner):
         self.warm_up = warm_up
         self.step_size = step_size
         self.average = average
-        self.prior = prior
+        self.prior_strength = prior_strength
         self.gate = gate
         self.capacity = capacity
         self.recycle = recycle
-        self.n_starts = n_starts
+        self.n_init = n_init
         self.features = features
         self.order_by = order_by
         self.time = time
@@ -212,12 +218,18 @@ class OnlineGMM(EMLearner):
     # -- learning -------------------------------------------------------------------------------
 
     def merge(self, other: OnlineGMM) -> OnlineGMM:
-        """Take in what another model of the same settings has learnt from other points.
+        """Merge another model into this one. Both must have the same parameters.
 
-        Both are polished, and statistics added in proportion to the points behind them, which is
-        associative and commutative but for rounding. Components keep this model's numbers; unless
-        both went on from the same start, the other's are matched to them by assignment on
-        Bhattacharyya distance. The other model is unchanged. O(K^3 + K^2 D^3).
+        Both models are polished, and their statistics are added in proportion to the points behind
+        them. Apart from rounding the order of several merges does not matter. Components keep this
+        model's numbers. Unless both models have the same warm start, the other's components are
+        matched to them by assignment on Bhattacharyya distance. The other model does not change.
+        O(K^3 + K^2 D^3).
+
+        Parameters
+        ----------
+        other : OnlineGMM
+            A model that has learnt other points.
 
         Returns
         -------
@@ -227,8 +239,8 @@ class OnlineGMM(EMLearner):
         Raises
         ------
         ValueError
-            If the two differ in their settings or features, have chosen different numbers of
-            components, or components have been recycled.
+            If the models differ in parameters, features or their number of components, or if
+            components have been recycled.
 
         Examples
         --------
@@ -323,8 +335,8 @@ class OnlineGMM(EMLearner):
             self.n_components,
             names,
             self.covariance_type,
-            self.prior,
-            self.n_starts,
+            self.prior_strength,
+            self.n_init,
             self.order_by,
             self.seed,
             max_components=self.max_components,
@@ -388,7 +400,7 @@ class OnlineGMM(EMLearner):
             self._k,
             self._names,
             self.covariance_type,
-            self.prior,
+            self.prior_strength,
             REFIT_STARTS,
             seed=None if self.seed is None else self.seed + stream.n_points,
             current=known,
@@ -413,17 +425,17 @@ class OnlineGMM(EMLearner):
         return rows[~strange] if strange.mean() < FEW else rows
 
     def polish(self, X: Any = None) -> OnlineGMM:
-        """Bring what is reported closer to where batch EM would be.
+        """Bring the parameters closer to those that batch EM would find.
 
-        A stream learns each point under the parameters of that moment, and what it reports trails
-        behind where EM would come to rest on all points. The points it has kept show the way: see
-        `online_gmm.em.polish`.
+        A stream learns each point under the parameters of that moment, so what it reports lags
+        behind the fixed point of EM on all points. EM steps on the points kept correct for this:
+        see `online_gmm.em.polish`.
 
         Parameters
         ----------
         X
-            All points learnt, once more, as a frame or an array: one exact EM step on them, between
-            steps on the points kept. Without it, only the latter.
+            All points learnt, once more, as a frame or an array. One exact EM step on them is then
+            made between the steps on the points kept. By default only the latter are made.
 
         Returns
         -------
@@ -463,7 +475,11 @@ class OnlineGMM(EMLearner):
     def _statistics(self, start: WarmStart, rows: NDArray[np.float64]) -> _kernel.Components:
         """The statistics behind the warm start."""
         components = to_kernel(
-            start.mixture, self.covariance_type, self.prior, start.prior.variances, points=0.0
+            start.mixture,
+            self.covariance_type,
+            self.prior_strength,
+            start.prior.variances,
+            points=0.0,
         )
         components.clear()
         components.accumulate(flat(rows), len(rows))
@@ -519,7 +535,7 @@ class OnlineGMM(EMLearner):
     # -- what has been learnt -------------------------------------------------------------------
 
     @property
-    def mixture(self) -> GaussianMixture:
+    def mixture(self) -> MixtureParameters:
         """The mixture as learnt so far, an immutable value. O(K D^3).
 
         Raises

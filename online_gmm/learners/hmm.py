@@ -16,7 +16,13 @@ from online_gmm import _kernel
 from online_gmm.data.frames import Table, flat
 from online_gmm.data.state import instance, writable
 from online_gmm.em import baum_welch
-from online_gmm.em.mixture import GaussianMixture, from_kernel, posterior, to_kernel
+from online_gmm.em.mixture import (
+    CovarianceType,
+    MixtureParameters,
+    from_kernel,
+    posterior,
+    to_kernel,
+)
 from online_gmm.em.prior import Prior
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import in_order, warm_start
@@ -29,10 +35,20 @@ MOST = 8
 
 
 class Smoothed(NamedTuple):
-    """What is known of a point from those that came after it as well.
+    """What is known of a point, given those that came after it as well.
 
-    ``n`` is its number in the stream, from 0, ``time`` when it came (NaN without times), ``label``
-    its most probable regime, ``probability`` that one's, and ``probabilities`` those of all.
+    Parameters
+    ----------
+    n
+        The number of the point in the stream, from 0.
+    time
+        Its time, in seconds; NaN without times.
+    label
+        Its most probable regime.
+    probability
+        The probability of that regime.
+    probabilities
+        The probabilities of all regimes, by label.
     """
 
     n: int
@@ -44,55 +60,98 @@ class Smoothed(NamedTuple):
 
 @writable
 class OnlineHMM(EMLearner):
-    """Gaussian hidden Markov model learnt by online EM.
+    """Learn a Gaussian hidden Markov model from a stream by online EM.
 
-    Where a mixture judges every point by itself, this model knows that regimes last. The first
-    ``warm_up`` points are fitted by the mixture's warm start and then by Baum-Welch; from then on
-    each point moves the statistics of regimes and of changes between them by a step of Cappe's
-    exact recursion [1]_, and what is reported is their running average.
+    A mixture judges every point by itself; this model knows that regimes last. The first
+    ``warm_up`` points are fitted by the warm start of a mixture and then by Baum-Welch. From then
+    on each point updates the statistics of regimes and of changes between them by a step of Cappe's
+    exact recursion [1]_. The parameters are those of the running average of the statistics.
 
     Parameters
     ----------
-    n_components
-        K, the number of regimes, at most 8, or ``auto``; as of `OnlineGMM`.
-    max_components, covariance_type, warm_up, step_size, average, prior, gate, n_starts, features,
-    order_by, late, seed
-        As of `OnlineGMM`. The evidence of an outlier, too, fades with its distance: a glitch does
-        not change the regime.
-    stickiness
-        Points that each regime is believed to have lasted in one visit before anything is seen; the
-        weight of that belief is that of one visit. 0 for none.
-    tempering
-        Power of the densities in the filter. Features of a window of W points overlap, so that each
-        point brings about 1/W of the evidence that its density claims.
-    lag
-        Points that `smoothed` waits for.
-    capacity
-        All points of the stream are kept until there are so many, and fitted again by Baum-Welch
-        each time they have doubled: the start grows from ``warm_up`` points to so many. 0 keeps
-        none, as do step sizes that follow.
-    time
-        The key of a point that holds its time. If all points of the warm start have times, by this
-        key or as an argument of `learn_one`, regimes change in continuous time: over a gap dt with
-        probabilities exp(Q dt), where the rates Q are learnt [2]_. After a long gap every regime is
-        as probable as in the long run. From then on every point needs a time; one that comes late
-        (``late="learn"``) is taken to have come with the last one.
+    n_components : int or "auto", default 3
+        K, the number of regimes, at most 8. ``"auto"`` chooses it in the warm start by penalised
+        likelihood, see `online_gmm.em.warm_start.judge`.
+    max_components : int, default 8
+        The largest number that ``"auto"`` tries, at most 8.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
+        The shape of covariances: ``full`` (a matrix for each regime), ``tied`` (one matrix for
+        all), ``diag`` (a variance for each feature) or ``spherical`` (one variance for each
+        regime). ``full`` is best if there are enough points: about 10 (D + 1) for each.
+    warm_up : int, default 200
+        How many points are fitted together at the start. They should contain every regime; if
+        regimes last, each several times.
+    step_size : PowerDecay, Constant or HalfLife, optional
+        How fast new points replace old ones. By default ``PowerDecay(0.7)``, for streams that do
+        not change; `HalfLife` and `Constant` follow streams that do.
+    average : bool, optional
+        Whether to report the average of the iterates instead of the last one. The average is more
+        precise on a stream that does not change; the last iterate follows one that does. By default
+        this depends on the step size: no average if it follows, or gives all points equal weight.
+    prior_strength : float, default 0.001
+        How many pseudo-points with the variance of the data each regime starts with. They keep
+        variances above 0. Increase it if a regime shrinks to a few equal points. See `Prior`.
+    stickiness : float, default 10
+        How many points each regime is assumed to last before anything is seen. This assumption
+        counts as much as one observed stay. Choose the dwell that you expect, 0 for no assumption.
+    tempering : float, default 1
+        The power of the densities in the filter, above 0 and at most 1. Points that are not
+        independent given the regime contribute less evidence than their density claims: for
+        features of a window of W points choose about 1 / W.
+    gate : float, default 1e-12
+        The tail probability beyond which a point is an outlier, from 0 to below 1. A point that is
+        an outlier to every regime is counted, and learnt with a step that becomes smaller with
+        its distance. Its
+        evidence fades too: a glitch does not change the regime. 0 switches the gate off.
+    lag : int, default 0
+        How many later points `smoothed` takes into account.
+    capacity : int, default 1600
+        How many points from the beginning of the stream are kept. Until then all points are fitted
+        again by Baum-Welch each time they have doubled. 0 keeps none; step sizes that follow keep
+        none either.
+    n_init : int, default 12
+        How many EM starts are tried in the warm start; half are k-means++, half random.
+    features : sequence of hashable, optional
+        The names of the features, in order. By default all names that the warm start has seen,
+        sorted. Other features are ignored and counted.
+    order_by : hashable, optional
+        Regimes are numbered in the order of their means of this feature; by default of the first.
+    time : hashable, optional
+        The key of a point that holds its time, in seconds or as a datetime. It is not a feature.
+        Outside of pipelines the time can be an argument of `learn_one` instead. If all points of
+        the warm start have times, regimes change in continuous time: over a gap dt with
+        probabilities exp(Q dt), where the rates Q are learnt [2]_. After a long gap the regimes
+        have their stationary probabilities. From then on every point needs a time.
+    late : {"raise", "skip", "learn"}, default "raise"
+        What to do with a point whose time is not after that of the last one: raise an error, skip
+        and count it, or learn it as if it had come at the same time as the last one.
+    seed : int, optional
+        Makes the warm start and later fits repeatable; nothing else is random.
 
     Attributes
     ----------
-    start
-        The `WarmStart` of the mixture before Baum-Welch, None before.
-    n_points, n_outliers, n_empty, n_late, n_unknown
-        As of `OnlineGMM`. After the warm start a point without a value is a step of the chain all
-        the same.
+    start : WarmStart or None
+        The warm start of the mixture, before Baum-Welch; None before.
+    n_points : int
+        Points learnt, those of the warm start included.
+    n_outliers : int
+        Points since the warm start that were outliers.
+    n_empty : int
+        Points in which no known feature had a value. After the warm start such a point is a step of
+        the chain all the same.
+    n_late : int
+        Points skipped because their time was not after that of the last one.
+    n_unknown : int
+        Values ignored because their feature is not known.
 
     Notes
     -----
     Cost per point: O(K^4 + K^3 D^2) to learn, O(K^2 + K D^2) to predict. Memory: O(K^3 D^2), and
     the points kept.
 
-    The label of `predict_one` depends on nothing that comes later. `smoothed` says what later
-    points make of it, `smooth_many` and `decode_many` what a whole series does.
+    Until the warm start is complete, the label is -1. The label of `predict_one` does not depend on
+    later points. `smoothed` takes the next ``lag`` points into account, `smooth_many` and
+    `decode_many` a whole series.
 
     References
     ----------
@@ -127,17 +186,17 @@ class OnlineHMM(EMLearner):
         n_components: int | Literal["auto"] = 3,
         *,
         max_components: int = 8,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         warm_up: int = 200,
         step_size: StepSize | None = None,
         average: bool | None = None,
-        prior: float = 1e-3,
+        prior_strength: float = 1e-3,
         stickiness: float = 10.0,
         tempering: float = 1.0,
         gate: float = 1e-12,
         lag: int = 0,
         capacity: int = 1600,
-        n_starts: int = 12,
+        n_init: int = 12,
         features: Sequence[Hashable] | None = None,
         order_by: Hashable | None = None,
         time: Hashable | None = None,
@@ -150,13 +209,13 @@ class OnlineHMM(EMLearner):
         self.warm_up = warm_up
         self.step_size = step_size
         self.average = average
-        self.prior = prior
+        self.prior_strength = prior_strength
         self.stickiness = stickiness
         self.tempering = tempering
         self.gate = gate
         self.lag = lag
         self.capacity = capacity
-        self.n_starts = n_starts
+        self.n_init = n_init
         self.features = features
         self.order_by = order_by
         self.time = time
@@ -205,7 +264,7 @@ class OnlineHMM(EMLearner):
         rows: NDArray[np.float64],
         times: NDArray[np.float64],
         strange: NDArray[np.bool_] | None = None,
-        current: GaussianMixture | None = None,
+        current: MixtureParameters | None = None,
     ) -> _kernel.ChainStream:
         """A stream that goes on from these rows; fitted without those that are strange.
 
@@ -219,8 +278,8 @@ class OnlineHMM(EMLearner):
             self.n_components if current is None else current.n_components,
             self._names,
             self.covariance_type,
-            self.prior,
-            self.n_starts,
+            self.prior_strength,
+            self.n_init,
             self.order_by,
             self.seed,
             max_components=self.max_components,
@@ -252,7 +311,7 @@ class OnlineHMM(EMLearner):
 
     def _chain(
         self,
-        mixture: GaussianMixture,
+        mixture: MixtureParameters,
         transition: NDArray[np.float64],
         unit: float | None,
         prior: Prior,
@@ -261,7 +320,9 @@ class OnlineHMM(EMLearner):
         pseudo = baum_welch.pseudo_changes(mixture.n_components, self.stickiness, unit)
         return _kernel.ChainStream(
             _kernel.Chain(
-                to_kernel(mixture, self.covariance_type, self.prior, prior.variances, points=0.0),
+                to_kernel(
+                    mixture, self.covariance_type, self.prior_strength, prior.variances, points=0.0
+                ),
                 flat(transition),
                 unit is not None,
                 self.tempering,
@@ -322,12 +383,12 @@ class OnlineHMM(EMLearner):
         return (self._seconds(x, t) if self._timed else NO_TIME,)
 
     def reset_state(self) -> None:
-        """Say that the series is interrupted here: the next point may be in any regime.
+        """Declare an interruption: the next point may be in any regime.
 
-        What is learnt stays; of the regime only what holds in the long run is believed, and the
-        change across the gap is not counted. Without this the next point is taken to follow the
-        last one, with times after the time between them. Points kept for further fits, of which
-        there are at most ``capacity``, are fitted as one series. O(K^2 (K + D^2)).
+        What has been learnt stays. The belief is reset to the stationary distribution, and the
+        change across the gap is not counted. Without this call the next point is assumed to follow
+        the last one; with times, after the time between them. The points kept for further fits are
+        still fitted as one series. O(K^2 (K + D^2)).
 
         Examples
         --------
@@ -346,12 +407,15 @@ class OnlineHMM(EMLearner):
 
     @property
     def belief(self) -> dict[int, float]:
-        """The probability of every regime at the last point learnt; in a gap, of the next."""
+        """The filtered probability of each regime at the last point learnt, by label.
+
+        After `reset_state` it is that of the next point. Empty if nothing is known.
+        """
         return {} if self._stream is None else self._by_label(self._stream.belief)
 
     @property
     def smoothed(self) -> Smoothed | None:
-        """The point ``lag`` points ago, given all learnt since; None before there is one.
+        """What is known of the point ``lag`` points ago, given all later points; None before.
 
         O(lag K^2).
 
@@ -367,14 +431,19 @@ class OnlineHMM(EMLearner):
         return self.look_back(self.lag)
 
     def look_back(self, lag: int) -> Smoothed | None:
-        """The point so many points ago, given all learnt since; None before there is one.
+        """Return what is known of the point ``lag`` points ago, given all later points.
 
-        O(lag K^2).
+        None if fewer points have come. O(lag K^2).
+
+        Parameters
+        ----------
+        lag : int
+            How many points to go back, from 0 to the model's ``lag``.
 
         Raises
         ------
         ValueError
-            If that is more than the model's ``lag``.
+            If ``lag`` is larger than the model's.
         """
         if not 0 <= lag <= self.lag:
             raise ValueError(f"lag is {lag!r}; this model looks back 0 to {self.lag} points")
@@ -489,8 +558,8 @@ class OnlineHMM(EMLearner):
     # -- what has been learnt -------------------------------------------------------------------
 
     @property
-    def mixture(self) -> GaussianMixture:
-        """The regimes, weighted by the share of points in each; an immutable value. O(K D^3).
+    def mixture(self) -> MixtureParameters:
+        """The regimes as a mixture, weighted by the fraction of points in each. O(K D^3).
 
         Raises
         ------
@@ -504,8 +573,10 @@ class OnlineHMM(EMLearner):
 
     @property
     def transition(self) -> NDArray[np.float64]:
-        """Shape (K, K), from and to: probabilities of the next point's regime, or, with times,
-        rates per second with minus their sum on the diagonal.
+        """The transition matrix, shape (K, K), from row to column.
+
+        Probabilities of the next point's regime; with times, rates per second, with minus their sum
+        on the diagonal.
 
         Raises
         ------
@@ -517,7 +588,7 @@ class OnlineHMM(EMLearner):
 
     @property
     def dwell(self) -> NDArray[np.float64]:
-        """How long regimes last in the mean, shape (K,): in points, or, with times, in seconds."""
+        """The mean dwell of each regime, shape (K,): in points, or with times in seconds."""
         stay = np.diagonal(self.transition)
         with np.errstate(divide="ignore"):
             return np.asarray(1.0 / np.abs(stay) if self._timed else 1.0 / (1.0 - stay))

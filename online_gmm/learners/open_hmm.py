@@ -26,7 +26,7 @@ class OpenHMM(Intake):
     A belief over the regimes known, and over the novelty that it is none of them, is filtered as in
     `OnlineHMM`. When the novelty has lasted, a regime is born of it, as in a sticky Dirichlet
     process [1]_; one that is left and returned to at once is merged with what it was left for. No
-    history is needed: the first windows are the first regime. Put `Trailing` features of the same
+    history is needed: the first windows are the first regime. Put `RollingFeatures` of the same
     window before it.
 
     Parameters
@@ -82,10 +82,10 @@ class OpenHMM(Intake):
     Examples
     --------
     >>> import numpy as np
-    >>> from online_gmm import OpenHMM, Trailing
+    >>> from online_gmm import OpenHMM, RollingFeatures
     >>> rng = np.random.default_rng(1)
     >>> sd = np.repeat([1.0, 4.0, 1.0], 1200)
-    >>> model = Trailing(40, ["mean", "log_sd"]) | OpenHMM(window=40)
+    >>> model = RollingFeatures(40, ["mean", "log_sd"]) | OpenHMM(window=40)
     >>> labels = []
     >>> for x in rng.normal(0.0, sd):
     ...     labels.append(model.predict_one({"x": x}))

@@ -19,7 +19,7 @@ from pyspark.sql.types import NumericType
 from online_gmm import _kernel
 from online_gmm.data.frames import Table, flat
 from online_gmm.em.batch import BatchEM, BatchFit, come_to_rest
-from online_gmm.em.mixture import GaussianMixture
+from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.prior import Prior
 from online_gmm.em.warm_start import in_order, warm_start
 from online_gmm.learners.gmm import OnlineGMM
@@ -81,7 +81,7 @@ class MixtureFit(BatchFit):
         for name, its, expected in (
             ("n_components", model.n_components, (k, "auto")),
             ("covariance_type", model.covariance_type, (self.covariance_type,)),
-            ("prior", model.prior, (self.prior.strength,)),
+            ("prior_strength", model.prior_strength, (self.prior.strength,)),
             ("order_by", model.order_by, (None, *self.mixture.features)),
         ):
             if its not in expected:
@@ -118,10 +118,10 @@ def fit_mixture(
     n_components: int | Literal["auto"] = 3,
     max_components: int = 8,
     covariance_type: str = "full",
-    prior: float = 1e-3,
-    start: GaussianMixture | None = None,
+    prior_strength: float = 1e-3,
+    start: MixtureParameters | None = None,
     sample: int = 10_000,
-    n_starts: int = 12,
+    n_init: int = 12,
     order_by: Hashable | None = None,
     seed: int = 0,
     tol: float = 1e-6,
@@ -141,7 +141,7 @@ def fit_mixture(
     values
         The columns of features, numbers. Null and NaN are missing values; rows without any are left
         out.
-    n_components, max_components, covariance_type, prior, n_starts, order_by
+    n_components, max_components, covariance_type, prior_strength, n_init, order_by
         As of `OnlineGMM`.
     start
         The parameters of the first E-step, with as many components as it has. By default EM begins
@@ -195,13 +195,13 @@ def fit_mixture(
                 n_components,
                 names,
                 covariance_type,
-                prior,
-                n_starts,
+                prior_strength,
+                n_init,
                 order_by,
                 seed,
                 max_components=max_components,
             ).mixture
-        scaled = Prior.of_moments(*moments.scales, start.n_components, prior)
+        scaled = Prior.of_moments(*moments.scales, start.n_components, prior_strength)
         em, other = (BatchEM(start, scaled, covariance_type) for _ in range(2))
 
         def accumulate() -> None:
@@ -271,7 +271,7 @@ def _matrices(names: tuple[str, ...], batches: Rows) -> Iterator[NDArray[np.floa
 def _accumulated(
     names: tuple[str, ...],
     frozen: bytes,
-    start: GaussianMixture,
+    start: MixtureParameters,
     prior: Prior,
     covariance_type: str,
     batches: Rows,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import ComponentEvent, GaussianMixture, OnlineGMM
+from online_gmm import ComponentEvent, MixtureParameters, OnlineGMM
 from online_gmm.em import incremental
 from online_gmm.em.batch import BatchEM, BatchFit, fit
 from online_gmm.em.warm_start import WarmStart
@@ -126,7 +126,7 @@ class Verdict:
 
 
 def compare(
-    online: GaussianMixture,
+    online: MixtureParameters,
     batch: BatchFit,
     X: Matrix,
     passes: int,
@@ -161,7 +161,7 @@ def converge(
     """
     model = settings.learner(source.values)
     values = array("d")
-    snapshots: list[tuple[int, GaussianMixture, tuple[ComponentEvent, ...]]] = []
+    snapshots: list[tuple[int, MixtureParameters, tuple[ComponentEvent, ...]]] = []
     n = mark = 0
     for row in rows_of(progress, source, "streaming"):
         model.learn_one(row.values)

@@ -76,7 +76,7 @@ class Settings:
             "covariance_type": self.covariance,
             "warm_up": self.warm_up,
             "step_size": HalfLife(points=self.half_life) if follow else PowerDecay(self.exponent),
-            "prior": self.prior,
+            "prior_strength": self.prior,
             "seed": self.seed,
         }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from online_gmm import HalfLife, OnlineGMM, OnlineHMM, OpenHMM, Segmenter, Trailing
+from online_gmm import HalfLife, OnlineGMM, OnlineHMM, OpenHMM, RollingFeatures, Segmenter
 from online_gmm.data.state import VERSION, load
 
 HERE = Path(__file__).parent
@@ -26,9 +26,12 @@ def learners():
     yield "OnlineGMM", OnlineGMM(3, warm_up=100, seed=1)
     yield "OnlineGMM-recycle", OnlineGMM(3, step_size=HalfLife(points=200), recycle=True, seed=1)
     yield "OnlineGMM-before", OnlineGMM("auto", warm_up=N + 1, max_components=4, seed=1)
-    yield "OnlineHMM", OnlineHMM(3, warm_up=100, lag=3, capacity=600, n_starts=2, seed=1)
+    yield "OnlineHMM", OnlineHMM(3, warm_up=100, lag=3, capacity=600, n_init=2, seed=1)
     yield "OpenHMM", OpenHMM(window=20)
-    yield "Trailing", Trailing(20, ("mean", "log_sd", "correlation", "rises"), lag=(1, 3))
+    yield (
+        "RollingFeatures",
+        RollingFeatures(20, ("mean", "log_sd", "correlation", "rises"), lag=(1, 3)),
+    )
     yield "Segmenter", Segmenter(OnlineGMM(3, warm_up=100, seed=1), min_dwell=5, confirm=2)
 
 

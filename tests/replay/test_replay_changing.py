@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from online_gmm import ComponentEvent, GaussianMixture, HalfLife, OnlineGMM
+from online_gmm import ComponentEvent, HalfLife, MixtureParameters, OnlineGMM
 from replay.engine.summary import Summary
 from replay.views.tables import MOST_EVENTS, MOST_GONE, Happening, events_table, regimes_table
 
@@ -178,7 +178,7 @@ def test_tables_of_very_many_regimes_that_are_gone():
     for label in range(12):
         summary.lengths[label][label + 1] += 2
     summary.n_rows = 2 * sum(range(1, 13))
-    mixture = GaussianMixture([0.5, 0.5], [[0.0], [1.0]], [[[1.0]], [[1.0]]])
+    mixture = MixtureParameters([0.5, 0.5], [[0.0], [1.0]], [[[1.0]], [[1.0]]])
     events = [ComponentEvent("merged", 9, 500, None, "became one with component 8")]
     table = regimes_table(
         summary, SimpleNamespace(mixture=mixture, labels=(10, 3), events=tuple(events))

@@ -79,7 +79,7 @@ class Naive:
 
 def test_gaps_are_those_of_the_definitions(series, cli):
     x = overlapping(300)
-    model = OnlineGMM(2, warm_up=30, features=["level"], prior=0.0, seed=1)
+    model = OnlineGMM(2, warm_up=30, features=["level"], prior_strength=0.0, seed=1)
     model.learn_many(x[:30, None])
     rest, batch, increments = (Naive(x, model.start.mixture) for _ in range(3))
     for _ in range(3000):

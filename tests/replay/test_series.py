@@ -168,7 +168,7 @@ def test_a_key_without_values_does_not_stop_the_others():
     series = series_of()
     empty = [row._replace(values=dict.fromkeys(VALUES, math.nan)) for row in rows_of(5)]
     assert taken(series, empty) == []
-    assert [row.assignment.label for row in series.finish()] == [0] * 5
+    assert [row.assignment.label for row in series.finish()] == [-1] * 5
 
 
 @pytest.mark.parametrize("parking", [False, True])

@@ -18,7 +18,7 @@ VALUES = ["level", "load"]
 
 
 def learner():
-    return OnlineHMM(2, features=VALUES, time="t", warm_up=20, n_starts=2, capacity=100, seed=1)
+    return OnlineHMM(2, features=VALUES, time="t", warm_up=20, n_init=2, capacity=100, seed=1)
 
 
 def session(name):

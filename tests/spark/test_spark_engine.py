@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from online_gmm import OnlineGMM, OnlineHMM
 from online_gmm.em import batch
-from online_gmm.em.mixture import GaussianMixture
+from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.prior import Prior
 from online_gmm.spark import Track, fit_mixture, label_stream, read_states
 from online_gmm.spark.labels import PROVIDER
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.xdist_group("spark"),
 ]
 VALUES, SCHEMA = job.VALUES, job.SCHEMA
-GMM = {"n_components": 2, "warm_up": 20, "n_starts": 2, "seed": 1, "features": VALUES}
+GMM = {"n_components": 2, "warm_up": 20, "n_init": 2, "seed": 1, "features": VALUES}
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +318,7 @@ def test_batch_em_is_that_of_one_process(table, kind):
     values = ["a.b", "c", "constant"][: X.shape[1]]
     means = np.array([[0.0, 1e4, 7.0], [4.0, 1e4, 7.5], [2.0, 1.2e4, 8.0]])[:, : X.shape[1]]
     spread = np.diag([2.0, 9e4, 1.0][: X.shape[1]])
-    start = GaussianMixture([0.4, 0.3, 0.3], means, [spread] * 3, tuple(values))
+    start = MixtureParameters([0.4, 0.3, 0.3], means, [spread] * 3, tuple(values))
     told = {"covariance_type": kind, "tol": 1e-9}
     found = fit_mixture(rows, values=values, start=start, sample=500, max_iter=5, **told)
     prior = Prior.of(X, 3, 1e-3)
@@ -388,7 +388,7 @@ def test_what_cannot_be_fitted_is_refused(spark, table):
         fit_mixture(rows, values=[])
     with pytest.raises(TypeError, match="'n' is of type string; cast it to double"):
         fit_mixture(rows.selectExpr("cast(n as string) n"), values=["n"])
-    start = GaussianMixture([1.0], [[0.0]], [[[1.0]]], ("d",))
+    start = MixtureParameters([1.0], [[0.0]], [[[1.0]]], ("d",))
     with pytest.raises(ValueError, match="start has the features"):
         fit_mixture(rows, values=["c"], start=start)
     empty = rows.selectExpr("cast(null as double) c")

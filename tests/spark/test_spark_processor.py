@@ -24,7 +24,7 @@ from tests.spark.rows import columns, fleet, packs, plain_loop, unpacked
 
 GOLDEN = Path(__file__).parent / "golden"
 VALUES = ("level", "load")
-GMM = {"n_components": 2, "warm_up": 40, "n_starts": 2, "seed": 1, "features": VALUES}
+GMM = {"n_components": 2, "warm_up": 40, "n_init": 2, "seed": 1, "features": VALUES}
 MODELS = {
     "mixture": lambda: OnlineGMM(**GMM),
     "few points kept": lambda: OnlineGMM(**GMM, capacity=50, covariance_type="diag"),
