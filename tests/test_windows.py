@@ -321,7 +321,7 @@ def test_names_that_would_fall_together():
         (lambda: RollingFeatures(10, ["mean", "median"]), "median"),
         (lambda: RollingFeatures(10, []), "statistics are"),
         (lambda: RollingFeatures(10, ["mean", "mean"]), "once"),
-        (lambda: RollingFeatures(2, ["skewness"]), "3 points for a skewness"),
+        (lambda: RollingFeatures(2, ["skewness"]), "a skewness needs at least 3 points"),
         (lambda: RollingFeatures(10, lag=(1, 9, 2)), "lag is 9"),
         (lambda: RollingFeatures(10, lag=(1, 2.5)), "lag is 2.5"),
         (lambda: RollingFeatures(10, lag=(3, 2, 3)), "lag is 3 more than once"),

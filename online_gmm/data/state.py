@@ -188,8 +188,8 @@ def load(data: bytes) -> Any:
 def _read(data: bytes, expected: type[Written]) -> Written:
     try:
         name, params, state = _opened(data)
-        kind = _registered(name, KINDS)
-        if kind is None:
+        kind = _registered(name, KINDS) or expected
+        if kind.__name__ != name:
             raise StateError(f"this is the state of {_a(name)}, which is not known here")
         if not issubclass(kind, expected):
             raise StateError(f"this is the state of {_a(name)}; {name}.from_bytes reads it")
