@@ -520,8 +520,8 @@ def style_of(
 
 
 def columns_of(given: list[str] | None) -> tuple[str, ...]:
-    """The columns of --value."""
-    return tuple(name for names in given or () for name in names.split(",") if name)
+    """The columns of --value, as they were typed."""
+    return tuple(name for name in given or () if name)
 
 
 def of_landing(context: typer.Context) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.times import Clock
 
-LOOKED_AT = 100
+LOOKED_AT = 1000
 """Rows looked at to find out what nobody has told."""
 
 NO_VALUE = "rows with a value that is no number"
@@ -28,9 +29,11 @@ class Asked:
     Parameters
     ----------
     values
-        The columns to learn, in order. When empty, the only column of numbers there is.
+        The columns to learn, in order. When empty, all that hold numbers and vary. A name that is
+        not a column may be several with commas between.
     time, key, sequence
-        The columns that tell the time, what a row is a measurement of, and its number.
+        The columns that tell the time, what a row is a measurement of, and its number. The time may
+        be in two columns, with a comma between their names.
     timed
         Whether the time is read as well as copied.
     clock
@@ -40,6 +43,12 @@ class Asked:
         a value that is no number as missing, and skips rows that are bad in another way.
     refusals
         What is skipped, or taken as missing.
+    missing
+        What stands for a missing value, beside what always does.
+    unit
+        Units that may stand behind numbers.
+    parts
+        The columns that the time is in, if there are several.
     """
 
     values: tuple[str, ...] = ()
@@ -50,14 +59,12 @@ class Asked:
     clock: Clock = field(default_factory=Clock)
     on_bad: Literal["fail", "skip", "missing"] = "fail"
     refusals: Refusals = field(default_factory=Refusals)
+    missing: tuple[str, ...] = ()
+    unit: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
-    def of(
-        self,
-        columns: Sequence[str],
-        bad: Callable[[str, str], InputError],
-        with_numbers: Callable[[Iterable[str]], set[str]],
-    ) -> Asked:
-        """The same, of columns that there are, and with values in any case.
+    def of(self, columns: Sequence[str], bad: Callable[[str, str], InputError]) -> Asked:
+        """The same, of columns that there are.
 
         Parameters
         ----------
@@ -65,19 +72,27 @@ class Asked:
             Those that there are.
         bad
             The error that says what is wrong with a column.
-        with_numbers
-            Which of these columns hold numbers.
         """
-        options = {"--time": self.time, "--key": self.key, "--sequence": self.sequence}
-        asked = [*(("--value", name) for name in self.values), *options.items()]
-        for option, name in asked:
+        values = tuple(
+            column for name in self.values for column in _resolved(name, columns, "--value", bad)
+        )
+        time, parts = self.time, self.parts
+        if time is not None and not parts:
+            parts = _resolved(time, columns, "--time", bad)
+            time = " ".join(parts)
+        for part in parts:
+            if part not in columns:
+                raise _no_such(part, columns, "--time", bad)
+        for option, name in {"--key": self.key, "--sequence": self.sequence}.items():
             if name is not None and name not in columns:
-                close = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
-                guess = f"; did you mean {close[0]!r}?" if close else ""
-                names = ", ".join(map(repr, columns))
-                raise bad(
-                    name, f"there is no such column for {option}{guess} (the columns are {names})"
-                )
+                raise _no_such(name, columns, option, bad)
+        asked = replace(self, values=values, time=time, parts=parts if len(parts) > 1 else ())
+        asked.check()
+        return asked
+
+    def check(self) -> None:
+        """Refuse columns that are asked for twice."""
+        options = {"--time": self.time, "--key": self.key, "--sequence": self.sequence}
         for option, name in options.items():
             if name is not None and name in self.values and (option != "--time" or self.timed):
                 raise InputError(
@@ -87,23 +102,13 @@ class Asked:
         if len(set(self.values)) < len(self.values):
             twice = next(name for name in self.values if self.values.count(name) > 1)
             raise InputError(f"--value {twice!r} is given twice; once is enough")
-        if self.values:
-            return self
-        choice = [name for name in columns if name not in options.values()]
-        if len(choice) > 1:
-            seen = with_numbers(choice)
-            choice = [name for name in choice if name in seen]
-        if len(choice) > 1:
-            raise bad(
-                ", ".join(choice),
-                "these columns all hold numbers; choose with --value, once for each column wanted",
-            )
-        if not choice:
-            raise bad(
-                ", ".join(columns),
-                f"no column holds numbers in the first {LOOKED_AT} rows; name one with --value",
-            )
-        return replace(self, values=tuple(choice))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The columns that are asked for, but for the values."""
+        time = self.parts or (() if self.time is None else (self.time,))
+        named = (*time, self.key, self.sequence)
+        return tuple(name for name in named if name is not None)
 
     @property
     def is_timed(self) -> bool:
@@ -115,3 +120,75 @@ class Asked:
         if self.on_bad == "fail":
             raise error
         self.refusals.add(file, line, reason, text)
+
+
+def split_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names at their commas, where nobody knows the columns."""
+    return tuple(part for name in names for part in name.split(",") if part)
+
+
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of columns, none twice: of those with the same name, the first is ``name[1]``.
+
+    Blank names at the end are left out, and others are called by their number.
+    """
+    names = [name.strip() for name in names]
+    while names and not names[-1]:
+        names.pop()
+    counts = Counter(names)
+    passed: Counter[str] = Counter()
+    unique = []
+    for place, name in enumerate(names, 1):
+        passed[name] += 1
+        if not name:
+            unique.append(f"column {place}")
+        else:
+            unique.append(name if counts[name] == 1 else f"{name}[{passed[name]}]")
+    return tuple(unique)
+
+
+def _resolved(
+    name: str, columns: Sequence[str], option: str, bad: Callable[[str, str], InputError]
+) -> tuple[str, ...]:
+    """The columns that a name means: the one of that name, or several with commas between."""
+    if name in columns:
+        return (name,)
+    if name.strip() in columns:
+        return (name.strip(),)
+    pieces = name.split(",")
+    found: list[str] = []
+    while pieces:
+        # names may hold commas themselves: the longest that is a column
+        for n in range(len(pieces), 0, -1):
+            joined = ",".join(pieces[:n])
+            if (
+                which := next((c for c in (joined, joined.strip()) if c in columns), None)
+            ) is not None:
+                found.append(which)
+                del pieces[:n]
+                break
+        else:
+            if not pieces[0].strip() and found:
+                pieces.pop(0)
+                continue
+            wrong = pieces[0].strip() if found or option == "--value" else name
+            close = difflib.get_close_matches(name, columns, n=1, cutoff=0.8)
+            raise _no_such(name if close and "," in close[0] else wrong, columns, option, bad)
+    return tuple(found)
+
+
+def _no_such(
+    name: str, columns: Sequence[str], option: str, bad: Callable[[str, str], InputError]
+) -> InputError:
+    same = [column for column in columns if column.startswith(f"{name}[")]
+    if same:
+        return bad(
+            name,
+            f"{len(same)} columns have this name; rename all but one, or say which with "
+            + " or ".join(f"{option} {column!r}" for column in same),
+        )
+    by_case = {column.casefold(): column for column in columns}
+    close = difflib.get_close_matches(name.casefold(), by_case, n=1, cutoff=0.5)
+    guess = f"; did you mean {by_case[close[0]]!r}?" if close else ""
+    names = ", ".join(map(repr, columns))
+    return bad(name, f"there is no such column for {option}{guess} (the columns are {names})")

@@ -8,8 +8,8 @@ import io
 import math
 import re
 import zlib
-from collections import deque
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -26,20 +26,31 @@ from replay.sources.asked import (
     NO_VALUE,
     TAKEN_AS_MISSING,
     Asked,
+    unique_names,
 )
 from replay.sources.file_source import FileSource
+from replay.sources.look import chosen
+from replay.sources.numbers import (
+    Cell,
+    ContradictionError,
+    Numbers,
+    is_number,
+    kind_of,
+    split_unit,
+    study,
+)
+from replay.sources.preamble import DELIMITERS, LINES, Head, find_head
 from replay.sources.reading import Input, digest
 
 if TYPE_CHECKING:
     from replay.sources.pieces import Cut, Layout, Pieces
 
-MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
-"""What stands for a missing value, in any case."""
-DELIMITERS = (",", ";", "\t", "|")
 PLAIN_DELIMITERS = frozenset({*DELIMITERS, " "})
 """Those that are no part of a number."""
 WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 """A number with a decimal comma; or with a comma between thousands."""
+MOST_LOOKED_AT = 1 << 18
+"""Characters looked at to find out what nobody has told."""
 FIRST = 200
 """Lines by which a file is known again, with the last one that was read."""
 
@@ -65,12 +76,18 @@ class Style:
         By which bytes become text: UTF-8, or UTF-16 where its mark is.
     header
         Whether the first line names the columns; otherwise they are called 0, 1, ...
+    skip_lines
+        Lines above the header to leave out.
+    comment
+        What lines begin with that are passed over; ``#`` if the first line begins with it.
     """
 
     delimiter: str | None = None
     decimal: str | None = None
     encoding: str | None = None
     header: bool = True
+    skip_lines: int = 0
+    comment: str | None = None
 
 
 class CsvFile(FileSource):
@@ -110,18 +127,32 @@ class CsvFile(FileSource):
         self._start: dict[str, Any] | None = None
         self._is_empty = True
         self.encoding = self._find_encoding(style.encoding)
-        self._header = style.header
+        asked = asked or Asked()
         # what is known of the format while it is found out
         self.columns: tuple[str, ...] = ()
-        self.delimiter, self.decimal = style.delimiter or ",", style.decimal or "."
-        self.delimiter = style.delimiter or self._find_delimiter(style.decimal)
+        self._head = Head(style.skip_lines)
+        self._head = self._find_head(style, asked)
+        self._header = style.header and self._head.names is None
+        self._at_head = True
+        self._names: list[str] | None = None
+        self._n_repeated = 0
+        self.delimiter, self.decimal = self._head.delimiter or ",", style.decimal or "."
+        self.delimiter = self._head.delimiter or self._find_delimiter(style.decimal)
         self.columns = self._find_columns(told=style.delimiter is not None)
-        self.decimal = style.decimal or self._find_decimal()
-        asked = (asked or Asked()).of(self.columns, self._bad_column, self._with_numbers)
+        first = list(self._first_rows())
+        # cells of a row: rows may end in delimiters
+        widths = Counter(len(cells) for _, cells in first)
+        self._full = widths.most_common(1)[0][0] if widths else len(self.columns)
+        asked, said = self._chosen(asked.of(self.columns, self._bad_column), first)
+        self.numbers, more = self._find_numbers(first, asked, style.decimal)
+        self.decimal = self.numbers.decimal
+        self.said = [*self._head.said, *said, *more]
         self._hand_on(asked)
         if self.timed:
-            place = self.columns.index(asked.time or "")
-            asked.clock.look_at(cells[place] for cells in self._first_rows() if len(cells) > place)
+            self._look_at_times(asked)
+        # nothing has been handed on yet
+        self._line, self._last = 1, ""
+        self._fetched.clear()
 
     def __iter__(self) -> Iterator[Row]:
         with self._opened() as text, closing(self._records(text)) as records:
@@ -137,7 +168,9 @@ class CsvFile(FileSource):
             not _kernel.COMPILED
             or self.encoding != "utf-8-sig"
             or self.delimiter not in PLAIN_DELIMITERS
+            or self.delimiter == self.decimal
             or self.timed
+            or asked.parts
             or asked.sequence is not None
         ):
             yield from self
@@ -152,7 +185,7 @@ class CsvFile(FileSource):
                 self._begin(pieces.skip)
                 rows = self._rows(records)
                 while True:
-                    if self._line > 1 or not self._header:
+                    if not self._at_head:
                         yield from self._cut_blocks(pieces, places, at_most)
                     for row in rows:
                         yield row
@@ -167,16 +200,19 @@ class CsvFile(FileSource):
 
         others = [name for name in (self.time, self.key) if name is not None]
         wanted = list(dict.fromkeys([*self.values, *others]))
-        slots = tuple(wanted.index(name) if name in wanted else -1 for name in self.columns)
-        numbers = tuple(
-            self.values.index(name) if name in self.values else -1 for name in self.columns
-        )
+        slots = [wanted.index(name) if name in wanted else -1 for name in self.columns]
+        numbers = [self.values.index(name) if name in self.values else -1 for name in self.columns]
+        n_more = self._full - len(self.columns)
+        if n_more > 0:
+            # what no column is named for must be empty
+            slots += range(len(wanted), len(wanted) + n_more)
+            numbers += [-1] * n_more
         places = Places(
             None if self.time is None else wanted.index(self.time),
             None if self.key is None else wanted.index(self.key),
             tuple(wanted.index(name) for name in self.values),
         )
-        return Layout(self.delimiter, self.decimal, slots, numbers), places
+        return Layout(self.delimiter, self.decimal, tuple(slots), tuple(numbers)), places
 
     def _cut_blocks(self, pieces: Pieces, places: Places, at_most: int) -> Iterator[Block]:
         """The next rows that are plain, up to one that is not."""
@@ -204,8 +240,16 @@ class CsvFile(FileSource):
     def _read_rest(self, cut: Cut, places: Places) -> bool:
         """Read the cells that the kernel left; False if one is bad, and rows end before it."""
         n = len(cut)
+        n_wanted = len(dict.fromkeys(p for p in (*places.values, places.time, places.key)
+                                     if p is not None))  # fmt: skip
+        if cut.starts.shape[1] > n_wanted:
+            has_more = (cut.starts[:, n_wanted:] != cut.ends[:, n_wanted:]).any(axis=1)
+            if has_more.any():
+                n = int(has_more.argmax())
+        if self._head.comment and (at := self._comment_in(cut)) is not None:
+            n = min(n, at)
         if places.key is not None:
-            lacks_key = cut.starts[:, places.key] == cut.ends[:, places.key]
+            lacks_key = cut.starts[:n, places.key] == cut.ends[:n, places.key]
             if lacks_key.any():
                 n = int(lacks_key.argmax())
         for at in cut.unread.tolist():
@@ -215,33 +259,67 @@ class CsvFile(FileSource):
             place = places.values[j]
             text = cut.data[cut.starts[row, place] : cut.ends[row, place]].decode()
             try:
-                cut.values[row, j] = number(text, self.decimal)
+                cut.values[row, j] = self.numbers.read(text, self.values[j])
             except ValueError:
-                if text.strip().lower() not in MISSING:
-                    n = row
+                n = row
+        self.numbers.blanked(cut.values[:n])
+        if not self.numbers.is_sure:
+            self._watch(cut, n, places)
         all_good = n == len(cut)
         cut.shorten(n)
         return all_good
+
+    def _comment_in(self, cut: Cut) -> int | None:
+        """The first row that is a comment; None if there is none."""
+        mark = self._head.comment.encode()
+        at = cut.data.find(b"\n" + mark, max(cut.begin - 1, 0), cut.end)
+        if cut.data.startswith(mark, cut.begin):
+            return 0
+        return None if at < 0 else cut.data.count(b"\n", cut.begin, at + 1)
+
+    def _watch(self, cut: Cut, n: int, places: Places) -> None:
+        """Look whether the marks in numbers contradict those before."""
+        for j, (column, place) in enumerate(zip(self.values, places.values, strict=True)):
+            for row in self.numbers.is_watched(cut.values[:n], j, column).tolist():
+                text = cut.data[cut.starts[row, place] : cut.ends[row, place]].decode()
+                self._watch_cell(text, self._line + row, column)
+                if self.numbers.is_sure:
+                    return
+
+    def _watch_cell(self, text: str, line: int, column: str) -> None:
+        try:
+            self.numbers.watch(Cell(line, column, text))
+        except ContradictionError as error:
+            raise self._bad(line, column, str(error)) from None
 
     def _rows(self, records: Iterator[list[str]]) -> Iterator[Row]:
         asked, name = self._asked, self.name
         places = [self.columns.index(name) for name in self.values]
         targets = list(zip(self.values, places, strict=True))
         width = len(self.columns)
+        parts = [self.columns.index(part) for part in asked.parts]
         time, key, sequence = (
             None if name is None else self.columns.index(name)
-            for name in (self.time, self.key, asked.sequence)
+            for name in (None if parts else self.time, self.key, asked.sequence)
         )
+        moment = ""
+        numbers = self.numbers
         timed, decimal_comma = self.timed, self.decimal == ","
         seconds: float | None = None
         number_of: int | None = None
         whose = ""
         fetched = self._fetched
         n_blank = 0
-        if self._line == 1 and self._header:
-            next(records)
-            self._pass(len(fetched))
+        if self._at_head:
+            n_lines = self._head.units + self._header
+            while n_lines > 0:
+                next(records)
+                n_lines -= len(fetched)
+                self._pass(len(fetched))
+            self._at_head = False
         for cells in records:
+            if len(cells) != width:
+                cells = self._fitted(cells)
             if len(cells) != width or n_blank:
                 if not cells and self._broken is None:
                     # at the end of a file blank lines mean nothing
@@ -259,6 +337,11 @@ class CsvFile(FileSource):
                 if len(cells) != width:
                     self._refuse_line(*self._wrong(cells))
                     continue
+            if cells == self._names:
+                # tables that follow one another repeat the header
+                self._n_repeated += 1
+                self._pass(len(fetched))
+                continue
             self._is_empty = False
             line, content = self._line, fetched[0]
             if len(fetched) > 1:
@@ -277,14 +360,22 @@ class CsvFile(FileSource):
                             or "_" in cell
                             or (decimal_comma and "." in cell)
                         ):
-                            value = number(cell, self.decimal)
+                            value = numbers.read(cell, column)
+                        elif numbers.missing:
+                            value = numbers.value(value)
+                        if not numbers.is_sure:
+                            self._watch_cell(cell, line, column)
                     except ValueError:
-                        value = self._missing(cell, line, column)
+                        value = self._read(cell, line, column)
                     values[column] = value
-                if timed and time is not None:
-                    seconds = self._seconds(cells[time], line)
                 if key is not None:
                     whose = self._whose(cells[key], line)
+                if parts:
+                    moment = " ".join([cells[part] for part in parts])
+                elif time is not None:
+                    moment = cells[time]
+                if timed:
+                    seconds = self._seconds(moment, line, whose)
                 if sequence is not None:
                     number_of = self._number(cells[sequence], line)
             except _CellError as bad:
@@ -295,7 +386,7 @@ class CsvFile(FileSource):
             fetched.clear()
             yield Row(
                 line,
-                "" if time is None else cells[time],
+                moment,
                 tuple([cells[place] for place in places]),
                 values,
                 seconds,
@@ -304,7 +395,14 @@ class CsvFile(FileSource):
             )
         self._pass(len(fetched))
         if self._is_empty:
-            raise self._bad(2, self.values[0], "no row follows the header; at least one is needed")
+            raise self._no_rows(self.values[0])
+
+    def _fitted(self, cells: list[str]) -> list[str]:
+        """Cells without those at the end that no column is named for, if they are empty."""
+        width = len(self.columns)
+        if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
+            return cells[:width]
+        return cells
 
     # -- where it is ----------------------------------------------------------------------------
 
@@ -316,6 +414,7 @@ class CsvFile(FileSource):
             "lines": n,
             "first": self._digest_of_first(n),
             "last": digest(self._last.rstrip("\r\n").encode()),
+            **({"sure": True} if self.numbers.is_sure else {}),
         }
 
     def go_to(self, position: dict[str, Any]) -> None:
@@ -367,14 +466,19 @@ class CsvFile(FileSource):
         self._line, self._last, self._broken = 1, "", None
         self._fetched.clear()
         self._again.clear()
-        if start is not None and (n := start["lines"]):
+        self._at_head = start is None or not start["lines"]
+        if self._at_head:
+            self._line += skip(self._head.above)[0]
+        elif start is not None:
+            n = start["lines"]
             self._line = n + 1
+            self.numbers.is_sure |= "sure" in start
             read, self._last = skip(n)
             if read < n or digest(self._last.rstrip("\r\n").encode()) != start["last"]:
                 raise self._input.changed()
 
     def _lines(self, text: Iterable[str]) -> Iterator[str]:
-        fetched, again = self._fetched, self._again
+        fetched, again, comment = self._fetched, self._again, self._head.comment
         try:
             while True:
                 while again:
@@ -382,6 +486,9 @@ class CsvFile(FileSource):
                     yield fetched[-1]
                 for content in text:
                     fetched.append(content)
+                    if comment and len(fetched) == 1 and _is_passed(content, comment):
+                        self._pass(1)
+                        continue
                     yield content
                     if again:
                         break
@@ -407,16 +514,29 @@ class CsvFile(FileSource):
                 self._broken = str(error)
             yield []
 
-    def _first_rows(self) -> Iterator[list[str]]:
-        """Those of the first rows that have as many cells as there are columns."""
-        n = LOOKED_AT + self._header
+    def _all_rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Rows that have a cell for each column, and their lines; from the start of the table."""
         with self._opened() as text, closing(self._records(text)) as records:
-            for i, cells in enumerate(islice(records, n)):
+            n_head = self._head.units + self._header
+            for cells in records:
                 if self._broken is not None:
                     return
-                self._fetched.clear()
-                if (i or not self._header) and len(cells) == len(self.columns):
-                    yield cells
+                line = self._line
+                self._pass(len(self._fetched))
+                if n_head > 0:
+                    n_head -= self._line - line
+                    continue
+                if len(cells) >= len(self.columns) and cells != self._names:
+                    yield line, cells
+
+    def _first_rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The first rows, with all their cells, and their lines."""
+        n = 0
+        for i, (line, cells) in enumerate(self._all_rows()):
+            n += sum(map(len, cells)) + len(cells)
+            yield line, cells
+            if i + 1 >= LOOKED_AT or n > MOST_LOOKED_AT:
+                return
 
     # -- the format and the columns -------------------------------------------------------------
 
@@ -434,6 +554,25 @@ class CsvFile(FileSource):
         # skips a byte order mark
         return "utf-8-sig" if utf_8 else told
 
+    def _find_head(self, style: Style, asked: Asked) -> Head:
+        """Where the table begins."""
+        with self._text() as text:
+            lines, n = [], 0
+            try:
+                for line in islice(text, style.skip_lines + LINES):
+                    lines.append(line)
+                    n += len(line)
+                    if n > MOST_LOOKED_AT:
+                        break
+            except (EOFError, zlib.error, UnicodeError):
+                pass
+        if any("\ufffd" in line or "\0" in line for line in lines[:1]):
+            return Head(style.skip_lines, style.delimiter)
+        return find_head(
+            lines, style.delimiter, style.header, style.skip_lines, style.comment,
+            [name for name in (*asked.values, *asked.others) if name],
+        )  # fmt: skip
+
     def _find_delimiter(self, decimal: str | None) -> str:
         with self._opened() as text:
             first = re.sub(r'"[^"]*"', "", next(self._lines(text), "")).strip()
@@ -444,7 +583,7 @@ class CsvFile(FileSource):
         winners = [d for d in counts if counts[d] == best]
         if best and len(winners) > 1:
             raise self._bad(
-                1,
+                self._line,
                 None,
                 f"{' and '.join(map(repr, winners))} are equally frequent, so the delimiter is "
                 "unclear; name it with --delimiter",
@@ -463,6 +602,8 @@ class CsvFile(FileSource):
             raise self._torn(self._broken)
         if not cells:
             raise self._bad(1, None, "the line is blank; a header is expected there")
+        if self._head.names is not None:
+            return unique_names(self._head.names)
         if not self._header:
             return tuple(str(place) for place in range(len(cells)))
         names = tuple(cell.strip() for cell in cells)
@@ -471,34 +612,67 @@ class CsvFile(FileSource):
                 1, names[0], "a header is expected here, and this is a number; "
                 "if the file has no header, say --no-header"
             )  # fmt: skip
-        for name in names:
-            if names.count(name) > 1:
-                raise self._bad(
-                    1, name, f"{names.count(name)} columns have this name; rename all but one"
-                )
         others = [d for d in DELIMITERS if d in names[0]]
         if len(names) == 1 and others and told:
             raise self._bad(
                 1, names[0], f"the header is a single column when split at {self.delimiter!r}; "
                 f"it holds {others[0]!r}, so try --delimiter {others[0]!r}"
             )  # fmt: skip
-        return names
+        self._names = self._fitted_names(cells)
+        return unique_names(names)
 
-    def _find_decimal(self) -> str:
-        """A comma if numbers are written with one, and none with a point."""
-        if self.delimiter == ",":
-            return "."
-        cells = [cell for cells in self._first_rows() for cell in cells]
-        with_point = any("." in cell and is_number(cell) for cell in cells)
-        return "," if any(map(WITH_COMMA.fullmatch, cells)) and not with_point else "."
+    @staticmethod
+    def _fitted_names(cells: list[str]) -> list[str]:
+        """The cells of the header, without empty ones at the end."""
+        n = len(cells)
+        while n and not cells[n - 1].strip():
+            n -= 1
+        return cells[:n]
 
-    def _with_numbers(self, names: Iterable[str]) -> set[str]:
-        return {
-            name
-            for cells in self._first_rows()
-            for name, cell in zip(self.columns, cells, strict=True)
-            if is_number(cell, self.decimal)
-        }.intersection(names)
+    def _chosen(
+        self, asked: Asked, first: Sequence[tuple[int, list[str]]]
+    ) -> tuple[Asked, Sequence[str]]:
+        """What is asked, with values in any case, and what is said about the choice."""
+        if asked.values:
+            return asked, ()
+        taken = chosen(asked, self.columns, (cells for _, cells in first))
+        if taken is None and not first and next(self._all_rows(), None) is None:
+            raise self._no_rows(self.columns[0])
+        if taken is None:
+            raise self._bad_column(
+                ", ".join(self.columns),
+                f"no column holds numbers in the first {LOOKED_AT:,} rows; name one with --value",
+            )
+        return taken
+
+    def _find_numbers(
+        self, first: Sequence[tuple[int, list[str]]], asked: Asked, told: str | None
+    ) -> tuple[Numbers, list[str]]:
+        """How numbers are written in the columns of values."""
+        places = [(name, self.columns.index(name)) for name in asked.values]
+        cells = (Cell(line, name, row[place]) for line, row in first for name, place in places)
+        try:
+            return study(cells, told, self.delimiter, asked.unit, asked.missing)
+        except ContradictionError as error:
+            cell = error.cell
+            raise self._bad(cell.line, cell.column, str(error)) from None
+
+    def _look_at_times(self, asked: Asked) -> None:
+        """Find out how times are written."""
+        places = [self.columns.index(name) for name in asked.parts or (asked.time or "",)]
+        lines: list[int] = []
+
+        def texts() -> Iterator[str]:
+            # what has been read of a pipe is gone, but for its start
+            rows = self._first_rows() if self._input.piped else self._all_rows()
+            for line, cells in rows:
+                lines.append(line)
+                yield self._time_text(" ".join([cells[place] for place in places]))
+
+        try:
+            asked.clock.look_at(texts())
+        except ValueError as error:
+            raise self._bad(lines[0], asked.time, str(error)) from None
 
     # -- what is not as it should be ------------------------------------------------------------
 
@@ -525,7 +699,11 @@ class CsvFile(FileSource):
         return InputError(f"{self.name}, line {line}{place}: {problem}")
 
     def _bad_column(self, column: str, problem: str) -> InputError:
-        return self._bad(1, column, problem)
+        return self._bad(self._head.above + 1, column, problem)
+
+    def _no_rows(self, column: str) -> InputError:
+        line = self._head.above + self._header + 1
+        return self._bad(line, column, "no row follows the header; at least one is needed")
 
     def _blank_line(self) -> InputError:
         return self._bad(
@@ -577,13 +755,15 @@ class CsvFile(FileSource):
             f"{commas if self.delimiter == ',' else ''}"
         )  # fmt: skip
 
-    def _seconds(self, text: str, line: int) -> float:
+    def _seconds(self, text: str, line: int, key: str) -> float:
         try:
-            return self._asked.clock.seconds(
-                text.replace(",", ".") if self.decimal == "," else text
-            )
+            return self._asked.clock.seconds(self._time_text(text), key)
         except ValueError as error:
             raise _CellError(NO_TIME, self._bad(line, self.time, str(error))) from None
+
+    def _time_text(self, text: str) -> str:
+        """A time, in which a comma may be the decimal mark of a number."""
+        return text.replace(",", ".") if self.decimal == "," and text.count(",") == 1 else text
 
     def _whose(self, text: str, line: int) -> str:
         if not text:
@@ -603,29 +783,52 @@ class CsvFile(FileSource):
                 ),
             ) from None
 
-    def _missing(self, text: str, line: int, column: str) -> float:
-        """NaN if the cell says that its value is missing, or is taken so; the error otherwise."""
-        if text.strip().lower() in MISSING:
-            return math.nan
+    def _read(self, text: str, line: int, column: str) -> float:
+        """A number that is not plain, NaN if it is missing or taken so; the error otherwise."""
+        try:
+            value = self.numbers.read(text, column)
+        except ValueError:
+            pass
+        else:
+            if not self.numbers.is_sure and value == value:
+                self._watch_cell(text, line, column)
+            return value
         shown = text if len(text) <= 40 else text[:40] + "..."
         if self._asked.on_bad == "missing":
             self._asked.refusals.add(self.name, line, TAKEN_AS_MISSING, shown)
             return math.nan
-        advice = "leave the cell empty if the value is missing"
-        if WITH_COMMA.fullmatch(text) and self.decimal == ".":
-            advice = "if the comma is a decimal mark, say --decimal ,"
-        elif self.decimal == "," and "." in text:
-            advice = "the decimal mark is a comma; say --decimal . if it is a point"
-        elif is_number(text.replace("_", "")) and "_" in text:
-            advice = f"write {text.replace('_', '')}"
-        elif other := next((d for d in DELIMITERS if d in text), None):
-            advice = f"if {other!r} stands between columns, say --delimiter {other!r}"
-        what = f"{shown!r} is no number"
+        problem = f"{shown!r} {self._why(text, column)}"
+        raise _CellError(NO_VALUE, self._bad(line, column, problem))
+
+    def _why(self, text: str, column: str) -> str:
+        """Why a cell is no number, and what to do about it."""
         if re.fullmatch(r"\s*[+-]?inf(inity)?\s*", text, re.IGNORECASE):
-            what = f"{shown!r} is infinite"
-        elif is_number(text, self.decimal, math.inf):
-            what = f"{shown!r} is beyond {LARGEST:g}, the largest value that can be learnt"
-        raise _CellError(NO_VALUE, self._bad(line, column, f"{what}; {advice}"))
+            return "is infinite; leave the cell empty if the value is missing"
+        bare, unit = split_unit(text)
+        if is_number(bare, self.decimal, math.inf) and not unit:
+            return (
+                f"is beyond {LARGEST:g}, the largest value that can be learnt; leave the cell "
+                "empty if the value is missing"
+            )
+        kind = kind_of(bare)
+        if kind and unit and unit != self.numbers.units.get(column):
+            return f"has a unit that not all numbers have; say --unit {unit!r} to read it without"
+        if kind.startswith("comma"):
+            other = "--decimal . if it stands between thousands"
+            return f"is no number; say --decimal , if the comma is a decimal mark, or {other}"
+        if kind.startswith("point"):
+            return "is no number; say --decimal . if the point is a decimal mark"
+        what = "is no number; "
+        if is_number(text.replace("_", "")) and "_" in text:
+            return what + f"write {text.replace('_', '')}"
+        others = (d for d in DELIMITERS if d in text and d != self.delimiter)
+        if (other_mark := next(others, None)) and _is_between_numbers(text, other_mark):
+            return (
+                what + f"if {other_mark!r} stands between columns, say --delimiter {other_mark!r}"
+            )
+        return what + (
+            "leave the cell empty if the value is missing, or say --missing with what stands for it"
+        )
 
 
 class _CellError(Exception):
@@ -637,25 +840,13 @@ class _CellError(Exception):
         self.error = error
 
 
-def number(text: str, decimal: str = ".", limit: float = LARGEST) -> float:
-    """A finite number, written without underscores; anything else is a ValueError."""
-    if decimal == ",":
-        if "." in text:
-            raise ValueError(text)
-        text = text.replace(",", ".")
-    value = float(text)
-    if not -limit <= value <= limit or math.isinf(value) or "_" in text:
-        raise ValueError(text)
-    return value
+def _is_passed(line: str, comment: str) -> bool:
+    """Whether a line is a comment, or blank between comments."""
+    return line.startswith(comment) or not line.strip()
 
 
-def is_number(text: str, decimal: str = ".", limit: float = LARGEST) -> bool:
-    """Whether `number` takes it."""
-    try:
-        number(text, decimal, limit)
-    except ValueError:
-        return False
-    return True
+def _is_between_numbers(text: str, mark: str) -> bool:
+    return all(is_number(part) or not part.strip() for part in text.split(mark))
 
 
 def _has_decimal_commas(line: str) -> bool:

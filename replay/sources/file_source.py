@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from replay.sources.asked import Asked
@@ -18,6 +19,8 @@ class FileSource:
     """
 
     wants_acknowledgement = False
+    said: Sequence[str] = ()
+    """What was guessed, a line each."""
 
     def __init__(self, source: Input) -> None:
         self._input = source
@@ -26,7 +29,7 @@ class FileSource:
 
     def _hand_on(self, asked: Asked) -> None:
         """Note what is handed on, once that is known."""
-        self._asked = asked
+        self._asked = self.asked = asked
         self.values = asked.values
         self.time = asked.time
         self.key = asked.key

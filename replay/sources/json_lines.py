@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from replay.engine.rows import CutOffError, InputError, Row
-from replay.sources.asked import LOOKED_AT, Asked
+from replay.sources.asked import LOOKED_AT, Asked, split_names
 from replay.sources.file_source import FileSource
 from replay.sources.message import LIMIT, Messages, fields_with_numbers
 from replay.sources.reading import Input
@@ -44,6 +44,7 @@ class JsonLines(FileSource):
     def __init__(self, source: Input, asked: Asked | None = None) -> None:
         super().__init__(source)
         asked = asked or Asked()
+        asked = replace(asked, values=split_names(asked.values))
         if not asked.values:
             asked = replace(asked, values=(self._only_value(asked),))
         self._messages = Messages(asked)

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replay.engine.blocks import Block, items_of
 from replay.engine.rows import InputError, Row, Source
@@ -14,6 +14,10 @@ from replay.sinks.files import LINES, PARQUET
 from replay.sources.asked import Asked
 from replay.sources.csv_file import CsvFile, Style
 from replay.sources.reading import Input
+
+if TYPE_CHECKING:
+    from replay.sources.json_lines import JsonLines
+    from replay.sources.parquet_file import ParquetFile
 
 
 class Files:
@@ -47,7 +51,7 @@ class Files:
         self.files = tuple(source.path for source in self._inputs if not source.piped)
         self._next = self._open_now = 0
         self._source = self._opened(0)
-        self._asked = replace(self._asked, values=self._source.values)
+        self._asked = replace(self._source.asked, clock=self._asked.clock)
         self.values = self._source.values
         self.time = self._source.time
         self.key = self._source.key
@@ -74,7 +78,7 @@ class Files:
                 self._source = self._opened(place)
             yield self._source
 
-    def _opened(self, at: int) -> Source:
+    def _opened(self, at: int) -> CsvFile | JsonLines | ParquetFile:
         source, self._open_now = self._inputs[at], at
         kind = _kind(source)
         if kind == "parquet":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +15,17 @@ from pyarrow import parquet
 
 from replay.engine.blocks import Block, Rows
 from replay.engine.rows import LARGEST, CutOffError, InputError, Row
-from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
+from replay.sources.asked import (
+    LOOKED_AT,
+    NO_KEY,
+    NO_NUMBER,
+    NO_TIME,
+    NO_VALUE,
+    TAKEN_AS_MISSING,
+    Asked,
+)
 from replay.sources.file_source import FileSource
+from replay.sources.look import chosen
 from replay.sources.reading import HEAD, Input
 
 BATCH = 4096
@@ -54,7 +64,9 @@ class ParquetFile(FileSource):
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.name} is no Parquet file: {error}") from None
         self.n_rows = sum(self._groups)
-        asked = (asked or Asked()).of(self._schema.names, self._bad_column, self._numbers)
+        asked = (asked or Asked()).of(self._schema.names, self._bad_column)
+        if not asked.values:
+            asked = self._chosen(asked)
         for name in asked.values:
             if not self._numbers([name]):
                 kind = self._schema.field(name).type
@@ -100,9 +112,7 @@ class ParquetFile(FileSource):
                     yield batch[skip:]
                     skip = 0
         except (pa.ArrowException, OSError) as error:
-            raise CutOffError(
-                f"{self.name}, row {self._row + 1}: the file is damaged here ({error})"
-            ) from None
+            raise self._damaged(self._row + 1, error) from None
 
     def _rows(self, batch: Any) -> Iterator[Row]:
         asked = self._asked
@@ -178,8 +188,31 @@ class ParquetFile(FileSource):
             if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
         }
 
+    def _chosen(self, asked: Asked) -> Asked:
+        """What is asked, with values and a time chosen by the first rows."""
+        names = self._schema.names
+        try:
+            with parquet.ParquetFile(self._input.path) as file:
+                batch = next(file.iter_batches(LOOKED_AT), None)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(1, error) from None
+        columns = [] if batch is None else [_plain(column) for column in batch.columns]
+        rows = ([_cell_text(cell) for cell in cells] for cells in zip(*columns, strict=True))
+        if (taken := chosen(asked, names, rows)) is not None:
+            asked, self.said = taken
+            return asked
+        if batch is None and (numbers := [name for name in names if self._numbers([name])]):
+            return replace(asked, values=tuple(numbers))
+        raise self._bad_column(
+            ", ".join(names),
+            f"no column holds numbers in the first {LOOKED_AT:,} rows; name one with --value",
+        )
+
     def _bad(self, row: int, column: str, problem: str) -> InputError:
         return InputError(f"{self.name}, row {row}, column {column!r}: {problem}")
+
+    def _damaged(self, row: int, error: Exception) -> CutOffError:
+        return CutOffError(f"{self.name}, row {row}: the file is damaged here ({error})")
 
     def _bad_column(self, column: str, problem: str) -> InputError:
         return InputError(f"{self.name}, column {column!r}: {problem}")

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import datetime
 import math
-import zoneinfo
-from collections.abc import Callable, Iterable
-from email.utils import parsedate_to_datetime
+import re
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, NamedTuple
 
-from replay.engine.rows import InputError
+from replay.sources.dates import MERIDIEM, ORDERS, readings
+from replay.sources.zones import zone_named
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Formats of numbers, in seconds."""
-CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%d-%b-%Y")
-OTHERS = ("%d/%b/%Y:%H:%M:%S %z", "%a %b %d %H:%M:%S %Y")
-"""Of web servers, and of C."""
-KNOWN = (*(day + clock for day in DAYS for clock in CLOCKS), *OTHERS)
-"""Formats that are found out, beside numbers of seconds and those of ISO 8601 and RFC 5322."""
+NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+EXCEL = "excel"
+"""The format of days since the end of 1899, as spreadsheets count them."""
+EXCEL_EPOCH = -2_209_161_600.0
+HOUR, DAY = 3600.0, 86_400.0
+EARLIEST, LATEST = 31_536_000.0, 7_258_118_400.0
+"""1971 and 2200: a time outside of these is not taken without a question."""
+COMPACT = re.compile(r"(\d{8})(?:(\d{2})(?:(\d{2})(?:(\d{2})(\d{3})?)?)?)?")
+"""Digits alone that may be a date: 20240304, 20240304100000 and lengths between."""
+CLOCK = re.compile(r"(?<![\d:])(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6})\d*)?)?(?![\d:])")
+LOOKED_AT = 100
+MOST_LOOKED_AT = 200_000
+"""Times that are looked at to tell days from months."""
+MOST_KNOWN = 4096
+"""What stands around clocks, and is remembered."""
+
+
+class Around(NamedTuple):
+    """What a text around a clock means: the date, and which half of the day."""
+
+    midnight: int
+    half: str
 
 
 class Clock:
@@ -26,10 +44,15 @@ class Clock:
     Parameters
     ----------
     time_format
-        As strptime has it, or one of UNITS for numbers. None finds it out: a number of seconds,
-        ISO 8601, RFC 5322, or one of KNOWN.
+        As strptime has it; one of UNITS for numbers, or EXCEL; or one of ORDERS for dates in
+        numbers. None finds it out.
     time_zone
         Zone of times that name none; None is UTC.
+
+    Attributes
+    ----------
+    said
+        What was guessed, a line each.
 
     Raises
     ------
@@ -39,91 +62,369 @@ class Clock:
 
     def __init__(self, time_format: str | None = None, time_zone: str | None = None) -> None:
         self.time_format = time_format
-        self._unit = UNITS.get(time_format or "s")
-        self._zone: datetime.tzinfo = datetime.UTC
-        if time_zone is not None:
-            try:
-                self._zone = zoneinfo.ZoneInfo(time_zone)
-            except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-                raise InputError(
-                    f"--time-zone is {time_zone!r}, which is not known; it must be a name such as "
-                    "Europe/Berlin or UTC"
-                ) from None
-        # those in which the times seen so far may be written, and the one the last was written in
-        self._possible = KNOWN
-        self._last: str | None = None
+        self.time_zone = time_zone
+        self._zone = datetime.UTC if time_zone is None else zone_named(time_zone)
+        self._unit = time_format if time_format in (*UNITS, EXCEL) else None
+        self._is_compact = False
+        self._order = time_format if time_format in ORDERS else None
+        self._found: dict[str, str] = {}
+        self._skipped: tuple[int, str] = (0, "")
+        self._around: dict[tuple[str, str], Around | None] = {}
+        # of keys in an hour that comes twice, the last time
+        self._twice: dict[str, float] = {}
 
-    def seconds(self, text: str) -> float:
+    # -- what is found out ----------------------------------------------------------------------
+
+    @property
+    def said(self) -> list[str]:
+        lines = list(self._found.values())
+        n, first = self._skipped
+        if n:
+            lines.append(
+                f"{n:,} times are in an hour that {self.time_zone} skips, such as {first!r}: read "
+                "as an hour later; if the device does not change its clock, name its offset, as in "
+                "--time-zone +01:00"
+            )
+        return lines
+
+    def look_at(self, texts: Iterable[str]) -> None:
+        """Find out how times are written, of as many of the first as that takes.
+
+        Raises
+        ------
+        ValueError
+            If that is a question.
+        """
+        if self.time_format is not None:
+            return
+        rest = iter(texts)
+        first = [text.strip() for text in islice(rest, LOOKED_AT)]
+        if self._look_at_numbers(first):
+            return
+        orders: set[str] | None = None
+        example = ""
+        for i, text in enumerate(_both(first, rest)):
+            if orders is not None and len(orders) < 2:
+                break
+            if i >= (LOOKED_AT if orders is None else MOST_LOOKED_AT):
+                break
+            try:
+                found = readings(text, self._zone)
+            except ValueError:
+                continue
+            if "" in found:
+                if example:
+                    continue
+                example = text
+                date = self._with_zone(next(iter(found.values())))
+                self._say(f"times are read as they are: {text!r} is {date.isoformat(' ')}")
+                continue
+            orders = set(found) if orders is None else orders & set(found) or orders
+            if len(found) == 1:
+                example = text
+        if orders is not None and len(orders) == 1:
+            self._order = orders.pop()
+            self._say(f"dates are read as {_worded(self._order)}, which {example!r} shows")
+
+    def _look_at_numbers(self, texts: list[str]) -> bool:
+        """Find the unit of numbers, if these are some."""
+        values = [value for value in map(_number, texts) if value is not None]
+        n_texts = sum(text != "" for text in texts)
+        if not values or 2 * len(values) < n_texts:
+            return False
+        self._decide(texts, sorted(values)[len(values) // 2])
+        if self._unit is None and not self._is_compact:
+            example = next(text for text in texts if _number(text) is not None)
+            raise ValueError(_question(example, values[0]))
+        return True
+
+    def _decide(self, texts: list[str], value: float) -> None:
+        """How numbers are times, by one of them and by how they are written."""
+        written = [text for text in texts if text]
+        unit = _unit_of(value)
+        is_compact = all(map(_compact, written))
+        seconds = value if unit == "s" else 0.0
+        if is_compact and (unit is None or len(written[0]) == 12 or seconds > 1.95e9):
+            self._is_compact = True
+            self._say(f"digits are read as dates: {written[0]!r} is {_compact(written[0])}")
+        elif unit is not None:
+            self._unit = unit
+            date = datetime.datetime.fromtimestamp(value * UNITS[unit], datetime.UTC)
+            self._say(
+                f"numbers are read as {NAMES[unit]} since 1970: {written[0]!r} is about "
+                f"{date:%Y-%m-%d %H:%M}"
+            )
+
+    def _say(self, line: str) -> None:
+        self._found.setdefault(line.split(" are ")[0], line)
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def seconds(self, text: str, key: str = "") -> float:
         """A time in seconds, since 1970 if it is a date.
+
+        Parameters
+        ----------
+        text
+            As it is written.
+        key
+            Of what it is a time: of an hour that comes twice, each key has its own order.
 
         Raises
         ------
         ValueError
             If it is none, with what to do about it.
         """
-        if self._unit is not None and text[4:8:3] != "--":
-            try:
-                seconds = float(text) * self._unit
-            except ValueError:
-                seconds = math.nan
-            if math.isfinite(seconds) and "_" not in text:
+        if self._unit is not None:
+            seconds = self._of_number(text)
+            if seconds is not None:
                 return seconds
-        if self.time_format is None:
-            return self._since_1970(self._date(text.strip()))
-        if self.time_format not in UNITS:
+            if self.time_format is not None:
+                raise ValueError(
+                    f"{text!r} is no time as --time-format {self.time_format!r} has it"
+                )
+        elif self.time_format is None and (value := _number(text)) is not None:
+            return self._of_digits(text.strip(), value, key)
+        elif self._zone is datetime.UTC and text[4:5] == "-" and text[10:11] in ("T", " "):
             try:
-                return self._since_1970(datetime.datetime.strptime(text, self.time_format))
+                date = datetime.datetime.fromisoformat(text)
             except ValueError:
                 pass
-        raise ValueError(f"{text!r} is no time as --time-format {self.time_format!r} has it")
+            else:
+                return (date if date.tzinfo else date.replace(tzinfo=self._zone)).timestamp()
+        if self.time_format is not None and self._order is None:
+            return self._since_1970(self._formatted(text), text, key)
+        found = CLOCK.search(text)
+        if found is None or (self._zone is not datetime.UTC and self._twice):
+            return self._since_1970(self._date(text), text, key)
+        return self._by_what_is_around(text, found, key)
 
-    def look_at(self, texts: Iterable[str]) -> None:
-        """Find the format in which all of these can be read, if there is one."""
-        if self.time_format is not None:
-            return
-        for text in texts:
+    def _by_what_is_around(self, text: str, clock: re.Match[str], key: str) -> float:
+        """Read only the clock, where what stands around it has been read before."""
+        around = text[: clock.start()], text[clock.end() :]
+        if around not in self._around:
+            seconds = self._since_1970(self._date(text), text, key)
+            if len(self._around) >= MOST_KNOWN:
+                self._around.clear()
+            self._around[around] = self._learnt(text, clock, seconds)
+            return seconds
+        known = self._around[around]
+        hours, minutes, whole, fraction = clock.groups()
+        hour, minute, second = int(hours), int(minutes), int(whole or 0)
+        if known is None or minute > 59 or second > 59 or hour > (12 if known.half else 23):
+            return self._since_1970(self._date(text), text, key)
+        if known.half:
+            if not hour and known.half == "p":
+                return self._since_1970(self._date(text), text, key)
+            hour = hour % 12 + (12 if known.half == "p" else 0)
+        micros = 1_000_000 * (known.midnight + 3600 * hour + 60 * minute + second)
+        return (micros + int((fraction or "0").ljust(6, "0"))) / 1e6
+
+    def _learnt(self, text: str, clock: re.Match[str], seconds: float) -> Around | None:
+        """What stands around a clock; None if that does not tell the time of every clock."""
+        half = MERIDIEM.search(text)
+        known = Around(0, half[1].lower() if half else "")
+        noon = f"{text[: clock.start()]}06:00:00{text[clock.end() :]}"
+        try:
+            date = self._date(noon)
+        except ValueError:
+            return None
+        zone = date.tzinfo or self._zone
+        morning = date.replace(tzinfo=zone)
+        start, end = (morning.replace(hour=0), morning.replace(hour=0) + datetime.timedelta(days=1))
+        if start.utcoffset() != end.utcoffset():
+            return None
+        six = 18 if known.half == "p" else 6
+        midnight = int(morning.timestamp()) - 3600 * six
+        hour, minute, second = int(clock[1]), int(clock[2]), int(clock[3] or 0)
+        if known.half:
+            hour = hour % 12 + (12 if known.half == "p" else 0)
+        if math.floor(seconds) != midnight + 3600 * hour + 60 * minute + second:
+            return None
+        return known._replace(midnight=midnight)
+
+    def _of_number(self, text: str) -> float | None:
+        """A number in the unit that is known; None if it is no number."""
+        value = _number(text)
+        if value is None or self._unit is None:
+            return None
+        if self._unit == EXCEL:
+            days = datetime.timedelta(milliseconds=round(value * DAY * 1e3))
             try:
-                self._date(text.strip())
-            except ValueError:
-                continue
+                date = datetime.datetime(1899, 12, 30) + days
+            except OverflowError:
+                return None
+            return self._since_1970(date, text, "")
+        seconds = value * UNITS[self._unit]
+        if self.time_format is None and not EARLIEST <= seconds < LATEST:
+            raise ValueError(
+                f"{text!r} is no time in {NAMES[self._unit]} since 1970, as the first rows have "
+                "them; say how times are written with --time-format"
+            )
+        return seconds
+
+    def _of_digits(self, text: str, value: float, key: str) -> float:
+        """A number, when nobody has told or looked: what the first one is, all others are."""
+        if not self._is_compact:
+            self._decide([text], value)
+            if self._unit is not None:
+                return value * UNITS[self._unit]
+        if self._is_compact:
+            date = _compact(text)
+            if date is None:
+                raise ValueError(f"{text!r} is no time in digits, as the first rows have them")
+            return self._since_1970(date, text, key)
+        if value >= LATEST:
+            raise ValueError(_question(text, value))
+        self._unit = self.time_format = "s"
+        self._say(
+            f"times such as {text!r} are before 1971, and are taken as seconds that have passed; "
+            "--time-format ms, us, ns or excel says otherwise"
+        )
+        return value
+
+    def _date(self, text: str) -> datetime.datetime:
+        """A date in the order that is known; with a zone if it names one."""
+        try:
+            found = readings(text, self._zone)
+        except ValueError as error:
+            rest = str(error)
+            left = f": {rest!r} cannot be read" if rest and rest in text and rest != text else ""
+            raise ValueError(
+                f"{text!r} is no time{left}; write seconds, or 2022-03-20T11:00:00+01:00, or say "
+                "how times are written with --time-format"
+            ) from None
+        if self._order in found:
+            return found[self._order]
+        if len(found) == 1 and ("" in found or self._order is None):
+            return next(iter(found.values()))
+        if self._order is not None:
+            raise ValueError(f"{text!r} is no time with {_worded(self._order)}")
+        meant = " or ".join(f"{date:%d %B %Y}" for date in found.values())
+        options = " or ".join(f"--time-format {order} ({_worded(order)})" for order in found)
+        raise ValueError(f"{text!r} may be {meant}; say which with {options}")
+
+    def _formatted(self, text: str) -> datetime.datetime:
+        """A date as strptime reads it; 24:00 is the next day."""
+        assert self.time_format is not None
+        days = 0
+        if (found := re.search(r"(?<![\d:])24(:?)00(?:\1(?:00)(?:[.,]0+)?)?(?![\d:])", text)) and (
+            "%H" in self.time_format or "%T" in self.time_format
+        ):
+            text = f"{text[: found.start()]}00{text[found.start() + 2 :]}"
+            days = 1
+        try:
+            date = datetime.datetime.strptime(text, self.time_format)
+        except ValueError as error:
+            left = str(error).partition("unconverted data remains: ")[2]
+            rest = f": {left!r} is left over" if left else ""
+            raise ValueError(
+                f"{text!r} is no time as --time-format {self.time_format!r} has it{rest}"
+            ) from None
+        return date + datetime.timedelta(days=days)
+
+    # -- zones ----------------------------------------------------------------------------------
 
     def in_zone(self, date: datetime.datetime) -> datetime.datetime:
         """A date with the zone it is in."""
         return date if date.tzinfo else date.replace(tzinfo=self._zone)
 
-    def _since_1970(self, date: datetime.datetime) -> float:
-        return self.in_zone(date).timestamp()
+    _with_zone = in_zone
 
-    def _date(self, text: str) -> datetime.datetime:
-        try:
-            return datetime.datetime.fromisoformat(text)
-        except ValueError:
-            pass
-        if self._last is not None:
-            if (date := _read(datetime.datetime.strptime, text, self._last)) is not None:
-                return date
-        elif (date := _read(parsedate_to_datetime, text)) is not None:
-            return date
-        read = {form: _read(datetime.datetime.strptime, text, form) for form in self._possible}
-        found = {form: date for form, date in read.items() if date is not None}
-        if not found:
-            raise ValueError(
-                f"{text!r} is no time; write seconds, or 2022-03-20T11:00:00+01:00, or say how "
-                "times are written with --time-format"
-            )
-        # the days tell formats apart; fractions of a second may come and go
-        days = tuple(day for day in DAYS if any(form.startswith(day) for form in found))
-        self._possible = tuple(form for form in KNOWN if form.startswith(days)) if days else OTHERS
-        if len(set(found.values())) > 1:
-            raise ValueError(
-                f"{text!r} may be {' or '.join(map(repr, found))}; say which with --time-format"
-            )
-        self._last = next(iter(found)) if len(days) < 2 else None
-        return next(iter(found.values()))
+    def _since_1970(self, date: datetime.datetime, text: str, key: str) -> float:
+        if date.tzinfo is not None or self._zone is datetime.UTC:
+            return self.in_zone(date).timestamp()
+        local = date.replace(tzinfo=self._zone)
+        first, second = local.timestamp(), local.replace(fold=1).timestamp()
+        if first == second:
+            if self._twice:
+                self._twice.pop(key, None)
+                near = {key: last for key, last in self._twice.items() if last > first - 2 * HOUR}
+                self._twice = near
+            return first
+        if second < first:
+            n, example = self._skipped
+            self._skipped = n + 1, example or text
+            return first
+        # PEP 495: the hour that comes twice; rows in order are in order
+        last = self._twice.get(key, -math.inf)
+        self._twice[key] = seconds = first if last < first else second
+        return seconds
+
+    @property
+    def state(self) -> dict[str, float]:
+        """Keys that are in an hour that comes twice, and their last times."""
+        return dict(self._twice)
+
+    def go_to(self, state: dict[str, float]) -> None:
+        """Go on from a state."""
+        self._twice = dict(state)
 
 
-def _read(reader: Callable[..., datetime.datetime], *arguments: str) -> datetime.datetime | None:
+def _both(first: list[str], rest: Iterable[str]) -> Iterable[str]:
+    yield from first
+    for text in rest:
+        yield text.strip()
+
+
+def _number(text: str) -> float | None:
+    """A finite number, if that is what it is."""
     try:
-        return reader(*arguments)
-    except (ValueError, IndexError, TypeError):
+        value = float(text)
+    except ValueError:
         return None
+    return value if math.isfinite(value) and "_" not in text else None
+
+
+def _unit_of(value: float) -> str | None:
+    """The unit in which a number is a time between 1971 and 2200."""
+    for unit, factor in UNITS.items():
+        if EARLIEST <= value * factor < LATEST:
+            return unit
+    return None
+
+
+def _compact(text: str) -> datetime.datetime | None:
+    """Digits as a date and a clock."""
+    found = COMPACT.fullmatch(text)
+    if found is None:
+        return None
+    day, hour, minute, second, millis = found.groups()
+    try:
+        date = datetime.datetime(int(day[:4]), int(day[4:6]), int(day[6:]))
+        clock = datetime.time(
+            int(hour or 0) % 24, int(minute or 0), int(second or 0), 1000 * int(millis or 0)
+        )
+    except ValueError:
+        return None
+    if not 1971 <= date.year < 2200 or (hour == "24" and clock != datetime.time()):
+        return None
+    later = datetime.timedelta(days=hour == "24")
+    return datetime.datetime.combine(date, clock) + later
+
+
+def _question(text: str, value: float) -> str:
+    """Why a number is not taken as a time, and what to say."""
+    advice = "say what it is with --time-format s, ms, us or ns"
+    if 20_000 < value < 90_000:
+        advice = (
+            "say --time-format excel if these are a spreadsheet's day numbers, or --time-format s "
+            "if they are seconds"
+        )
+    elif value < EARLIEST:
+        advice = (
+            "say --time-format s, ms, us or ns if this is time that has passed since some start"
+        )
+    when = "before 1971" if value < EARLIEST else "after 2200, or between two units"
+    return f"{text!r} would be a time {when}; {advice}"
+
+
+def _worded(order: str) -> str:
+    """An order of ORDERS in words."""
+    names = {"d": "day", "m": "month", "y": "year"}
+    return ", ".join(names[letter] for letter in order)
+
+
+def state_of(clock: Clock) -> dict[str, Any]:
+    """What a position has to know of a clock; empty as a rule."""
+    return {"clock": clock.state} if clock.state else {}

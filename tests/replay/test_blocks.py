@@ -27,6 +27,7 @@ from replay.sources.asked import Asked
 from replay.sources.csv_file import CsvFile, Style
 from replay.sources.opening import Files
 from replay.sources.reading import Input
+from replay.sources.times import Clock
 from replay.views.plot import Picture
 
 pytestmark = pytest.mark.skipif(not _kernel.COMPILED, reason="blocks want the compiled kernel")
@@ -413,7 +414,7 @@ def test_other_encodings_and_what_rows_are_asked_for_come_one_by_one(tmp_path):
     source = CsvFile(Input(path), Asked(("level",)), Style(encoding="latin-1"))
     assert [rows_in(item) for item in source.blocks(10)] == [1, 1]
     path.write_text("when,level,load\n1,2,3\n2,2,3\n")
-    for more in ({"timed": True}, {"sequence": "load"}):
+    for more in ({"timed": True, "clock": Clock("s")}, {"sequence": "load"}):
         source = CsvFile(Input(path), Asked(("level",), "when", **more))
         assert list(source.blocks(10)) == list(source)
 

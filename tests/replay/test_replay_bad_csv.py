@@ -14,7 +14,6 @@ LEVELS = b"when,level\n" + b"".join(b"t%d,%d.5\n" % (i, i) for i in range(6))
 BAD = {
     # name: (content, arguments, what the message says beside the file)
     "empty file": (b"", [], ["line 1", "empty"]),
-    "blank first line": (b"\nlevel\n1\n", [], ["line 1", "blank"]),
     "header only": (b"level\n", [], ["line 2", "'level'", "no row follows"]),
     "short row": (
         b"when,level,load\n1,2,3\n1\n",
@@ -44,7 +43,11 @@ BAD = {
     ),
     "not utf-16": (b"\xfe\xff\xdc", ["--encoding", "utf-16"], ["line 1", "utf-16"]),
     "unknown encoding": (b"level\n1\n", ["--encoding", "utf-7000"], ["--encoding", "'utf-7000'"]),
-    "twice": (b"level,load,level\n1,2,3\n", [], ["line 1", "'level'", "2 columns", "rename"]),
+    "twice": (
+        b"level,load,level\n1,2,3\n",
+        ["--value", "level"],
+        ["line 1", "'level'", "2 columns", "rename", "--value 'level[2]'"],
+    ),
     "no header": (b"1.5,2.5\n3.5,4.5\n", [], ["line 1", "'1.5'", "--no-header"]),
     "open quote": (
         b'level,note\n1,fine\n2,"opened\n3,x\n4,y\n',
@@ -67,15 +70,10 @@ BAD = {
     "wrong delimiter": (LEVELS, ["--delimiter", ";"], ["line 1", "when,level", "--delimiter ','"]),
     "unclear delimiter": (b"a,b;c\n1,2;3\n", [], ["line 1", "--delimiter"]),
     "delimiter of two": (LEVELS, ["--delimiter", "::"], ["--delimiter", "'::'", "one character"]),
-    "decimal comma in quotes": (
-        b'when,level\n1,"2,5"\n',
-        ["--value", "level"],
-        ["line 2", "--decimal ,"],
-    ),
     "both decimal marks": (
-        b"when;level\n1.5;2,5\n",
+        b"when;level\n1;1.5\n2;2,5\n",
         ["--value", "level"],
-        ["line 2", "--decimal ,"],
+        ["line 3", "'2,5' beside '1.5' in line 2", "--decimal ,"],
     ),
     "decimal point": (
         b"when;level\n1;2.5\n",
@@ -83,7 +81,6 @@ BAD = {
         ["line 2", "'level'", "--decimal ."],
     ),
     "comma twice": (LEVELS, ["--delimiter", ",", "--decimal", ","], ["must differ"]),
-    "which column": (b"a,b,c\n1,2,x\n", [], ["line 1", "'a, b'", "--value"]),
     "no numbers": (b"a,b\nx,y\n", [], ["line 1", "'a, b'", "no column holds numbers"]),
     "all missing": (b"level\nNaN\n\nNA\n", [], ["'level'", "no row", "has a value"]),
     "damaged gzip": (b"\x1f\x8b" + b"nonsense", [], ["line 1", "gzip"]),
@@ -148,6 +145,8 @@ GOOD = {
     "decimal comma": (b"t;level\na;1,5\nb;\n", Style(decimal=","), ["t", "level"], [1.5, None]),
     "decimal comma found": (b"t;level\na;1,5\nb;2\n", Style(), ["t", "level"], [1.5, 2.0]),
     "no header, comma": (b"1,5;x\n2,5;y\n", Style(header=False), ["0", "1"], [1.5, 2.5]),
+    "decimal comma in quotes": (b't,level\na,"1,5"\n', Style(), ["t", "level"], [1.5]),
+    "blank lines above": (b"\n\r\nlevel\n1\n", Style(), ["level"], [1.0]),
     "decimal comma alone": (b"level\n1,5\n", Style(decimal=","), ["level"], [1.5]),
     "missing": (b"level\nNA\nnan\nnull\nNone\n\n1\n", Style(), ["level"], [None] * 5 + [1.0]),
     "no header": (b"1,x\n2,y\n", Style(header=False), ["0", "1"], [1.0, 2.0]),

@@ -252,7 +252,8 @@ def test_times_may_be_numbers(tmp_path, cli):
     path = tmp_path / "seconds.csv"
     path.write_text("t;level\n" + "".join(f"{i},5;{i // 20 % 2},{i % 3}\n" for i in range(200)))
     options = ["--value", "level", "--time", "t", "--regimes", 2, "--decimal", ","]
-    result = cli("run", path, *options, "--persist", "--irregular", "--warm-up", 50)
+    more = ["--persist", "--irregular", "--warm-up", 50, "--time-format", "s"]
+    result = cli("run", path, *options, *more)
     assert result.exit_code == 0, result.output
     stays = re.search(r"mean stay learnt +│ +([\d.]+) s │ +([\d.]+) s", result.stdout)
     assert 14.0 < min(map(float, stays.groups())) <= max(map(float, stays.groups())) < 28.0

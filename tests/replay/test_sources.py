@@ -47,7 +47,6 @@ BAD_ROWS = {
     "underscore": (b"x,1_000,x\n", {"rows with a value that is no number": 1}, 1),
     "infinite": (b"x,-inf,x\n", {"rows with a value that is no number": 1}, 1),
     "too large": (b"x,1e151,x\n", {"rows with a value that is no number": 1}, 1),
-    "decimal comma": (b'x,"1,5",x\n', {"rows with a value that is no number": 1}, 1),
 }
 
 
@@ -101,7 +100,7 @@ def test_cells_that_a_row_needs(name, on_bad, tmp_path):
     options, bad, why = CELLS[name]
     path = tmp_path / "rows.csv"
     path.write_bytes(b"t,level,device,n\n1,1,d,1\n" + bad + b"3,3,d,3\n")
-    wanted = asked(on_bad=on_bad, **options)
+    wanted = asked(on_bad=on_bad, clock=Clock("s"), **options)
     source = Files([str(path)], wanted)
     if on_bad == "fail":
         with pytest.raises(InputError, match=r"rows\.csv, line 3, column"):
@@ -413,7 +412,7 @@ def test_days_and_months_are_told_apart_by_the_first_rows(tmp_path):
     wanted = asked(time="when", timed=True)
     days = [datetime.fromtimestamp(row.seconds, UTC).day for row in Files([str(path)], wanted)]
     assert days == [1, 13, 14]
-    with pytest.raises(ValueError, match=r"may be '%d/%m/%Y' or '%m/%d/%Y'; say which"):
+    with pytest.raises(ValueError, match="may be 01 February 2022 or 02 January 2022; say which"):
         Clock().seconds("01/02/2022")
     with pytest.raises(InputError, match="--time-zone is 'Mars', which is not known"):
         Clock(None, "Mars")

@@ -1,0 +1,263 @@
+"""What is in the first rows: columns of numbers, of times, and of texts that tell things apart."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from replay.sources.asked import Asked
+from replay.sources.dates import readings
+from replay.sources.numbers import MISSING, kind_of, split_unit
+from replay.sources.times import EARLIEST, LATEST, UNITS
+
+FEW = 50
+"""Different texts of a column that tells things apart, at most."""
+ENOUGH = 8
+"""Rows from which on a column is said to be constant, or to count."""
+TRIED = 20
+"""Texts of a column that are tried as times."""
+TIME_NAME = re.compile(
+    r"(?:^|[\W_])(?:time|timestamp|date|datetime|datum|zeit|zeitstempel|uhrzeit|ts|when|utc|"
+    r"fecha|hora|heure|last_changed|last_updated|recorded|created)(?:$|[\W_])|^t$|time$|date$",
+    re.IGNORECASE,
+)
+ID_NAME = re.compile(
+    r"(?:^|[\W_])(?:id|index|idx|no|nr|num|serial|row|record|recnum|seq|sequence|uuid)$|^#$|"
+    r"^column 1$|Id$|ID$|^unnamed",
+    re.IGNORECASE,
+)
+CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
+
+
+@dataclass
+class Column:
+    """What the first cells of a column are.
+
+    Parameters
+    ----------
+    name
+        Of the column.
+    n, n_missing, n_numbers
+        Cells, those of them without a value, and those that are numbers.
+    texts
+        Different cells, in the order in which they came; no more than FEW + 1 unless they are
+        numbers.
+    is_counter
+        Whether the cells are whole numbers with the same step from each to the next.
+    time
+        ``date`` if they are dates, ``clock`` if they are clocks without a date, ``number`` if they
+        are numbers that rise and are times since 1970; empty if they are no times.
+    """
+
+    name: str
+    n: int = 0
+    n_missing: int = 0
+    n_numbers: int = 0
+    texts: dict[str, None] = field(default_factory=dict)
+    is_counter: bool = False
+    is_whole: bool = True
+    time: str = ""
+
+    @property
+    def n_given(self) -> int:
+        """Cells with a value."""
+        return self.n - self.n_missing
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether at least half of the cells with a value are numbers."""
+        return self.n_numbers > 0 and 2 * self.n_numbers >= self.n_given
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all cells with a value are alike, and there are enough to say so."""
+        return self.n_given >= ENOUGH and len(self.texts) == 1
+
+    @property
+    def is_identifier(self) -> bool:
+        """Whether the numbers count rows, or name things."""
+        return self.is_counter or (self.is_whole and ID_NAME.search(self.name) is not None)
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether there are a few texts that come again and again."""
+        return (
+            not self.time
+            and not self.is_constant
+            and (not self.is_numeric or (self.is_whole and ID_NAME.search(self.name) is not None))
+            and not self.is_counter
+            and 1 < len(self.texts) <= FEW
+            and 4 * len(self.texts) <= self.n_given
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is taken of a file when nobody has told.
+
+    Parameters
+    ----------
+    values
+        The columns to learn.
+    time
+        The columns that tell the time: one, or a date and a clock; empty if there is none.
+    keys
+        Columns that may tell what a row is a measurement of.
+    said
+        What was left out and why, a line each.
+    """
+
+    values: tuple[str, ...]
+    time: tuple[str, ...]
+    keys: tuple[str, ...]
+    said: tuple[str, ...]
+
+
+def columns_in(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Column]:
+    """What the cells of rows are, column by column."""
+    columns = [Column(name) for name in names]
+    cells: list[list[str]] = [[] for _ in names]
+    for row in rows:
+        for j, cell in enumerate(row[: len(names)]):
+            cells[j].append(cell.strip())
+    for column, its in zip(columns, cells, strict=True):
+        _describe(column, its)
+    return columns
+
+
+def _describe(column: Column, cells: Sequence[str]) -> None:
+    column.n = len(cells)
+    given = [cell for cell in cells if cell.lower() not in MISSING]
+    column.n_missing = column.n - len(given)
+    numbers = [bare for cell in given if kind_of(bare := split_unit(cell)[0])]
+    column.n_numbers = len(numbers)
+    column.is_whole = all(kind_of(bare) == "whole" for bare in numbers)
+    for cell in given:
+        if len(column.texts) <= FEW or column.is_numeric:
+            column.texts[cell] = None
+    if column.is_numeric:
+        _describe_numbers(column, numbers)
+    elif given:
+        column.time = _kind_of_time(given)
+
+
+def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
+    """Whether numbers count, or are times since 1970."""
+    try:
+        values = [float(text) for text in numbers]
+    except ValueError:
+        return
+    steps = {after - before for before, after in pairwise(values)}
+    if column.is_whole and len(values) >= ENOUGH and len(steps) == 1 and steps != {0.0}:
+        column.is_counter = True
+    rises = all(step >= 0 for step in steps) and steps != {0.0}
+    named = TIME_NAME.search(column.name) is not None
+    since_1970 = any(EARLIEST <= values[0] * unit < LATEST for unit in UNITS.values())
+    compact = column.is_whole and len(numbers[0]) in (8, 12, 14) and numbers[0][:2] in ("19", "20")
+    if (since_1970 or compact) and rises and (named or len(values) >= ENOUGH):
+        column.time = "number"
+
+
+def _kind_of_time(given: Sequence[str]) -> str:
+    tried = given[:TRIED]
+    if all(CLOCK.fullmatch(cell) for cell in tried):
+        return "clock"
+    good = 0
+    for cell in tried:
+        try:
+            good += bool(readings(cell, datetime.UTC)) and any(map(str.isdigit, cell))
+        except ValueError:
+            continue
+    return "date" if 10 * good >= 9 * len(tried) else ""
+
+
+def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> Choice:
+    """Which columns to learn, which tells the time, and what may be a key.
+
+    Parameters
+    ----------
+    columns
+        Those of the file.
+    taken
+        Names that are asked for as something else.
+    with_time
+        Whether the time is looked for.
+    """
+    time = _time(columns, taken) if with_time else ()
+    free = [column for column in columns if column.name not in (*taken, *time)]
+    numeric = [column for column in free if column.is_numeric and not column.time]
+    values = [column for column in numeric if not (column.is_constant or column.is_identifier)]
+    said = []
+    if not values:
+        values = [column for column in numeric if not column.is_constant] or numeric
+        if not values and with_time:
+            # times in numbers, if there is nothing else
+            values = [column for column in free if column.is_numeric]
+    for column in free:
+        if column in values or not column.is_numeric:
+            continue
+        why = "holds times"
+        if column.is_constant:
+            why = f"is {next(iter(column.texts))} in all of the first {column.n:,} rows"
+        elif column.is_identifier and not column.time:
+            why = "counts rows" if column.is_counter else "holds identifiers"
+        said.append(f"left out: {column.name!r} {why}; --value takes it in")
+    keys = tuple(column.name for column in free if column.tells_apart)
+    for key in keys:
+        n = len(next(column for column in free if column.name == key).texts)
+        said.append(
+            f"{key!r} has {n} different texts; --key {_quoted(key)} would give each a model of "
+            "its own"
+        )
+    return Choice(tuple(column.name for column in values), time, keys, tuple(said))
+
+
+def chosen(
+    asked: Asked, names: Sequence[str], rows: Iterable[Sequence[str]]
+) -> tuple[Asked, list[str]] | None:
+    """What is asked, with values and a time chosen by the first rows, and what is said about it.
+
+    None if no column holds numbers.
+    """
+    choice = choose(columns_in(names, rows), asked.others, with_time=asked.time is None)
+    free = [name for name in names if name not in asked.others]
+    if not choice.values and len(free) == 1:
+        choice = replace(choice, values=(free[0],))
+    if not choice.values:
+        return None
+    said = [f"learnt: {', '.join(choice.values)}"]
+    if choice.time:
+        said.append(f"the time is in {' and '.join(map(repr, choice.time))}")
+        parts = choice.time if len(choice.time) > 1 else ()
+        asked = replace(asked, time=" ".join(choice.time), parts=parts)
+    return replace(asked, values=choice.values), [*said, *choice.said]
+
+
+def _time(columns: Sequence[Column], taken: Sequence[str]) -> tuple[str, ...]:
+    """The column that tells the time; or two, a date and a clock."""
+    free = [c for c in columns if c.name not in taken and c.time and not _stands(c)]
+    dates = [column for column in free if column.time in ("date", "number")]
+    dates.sort(key=lambda column: (not TIME_NAME.search(column.name), column.time == "number"))
+    clocks = [column for column in free if column.time == "clock"]
+    if clocks:
+        days = [c for c in columns if c.name not in taken and c.time == "date" and _has_no_clock(c)]
+        if days:
+            return days[0].name, clocks[0].name
+    return (dates[0].name,) if dates else ()
+
+
+def _stands(column: Column) -> bool:
+    """Whether a time does not change."""
+    return column.n_given > 1 and len(column.texts) == 1
+
+
+def _has_no_clock(column: Column) -> bool:
+    return ":" not in next(iter(column.texts))
+
+
+def _quoted(name: str) -> str:
+    """A name as a shell takes it."""
+    return name if re.fullmatch(r"[\w.:/@%+-]+", name) else "'" + name.replace("'", "'\\''") + "'"

@@ -1,0 +1,306 @@
+"""What stands above the rows of a table: titles, comments, a logger's lines, the header, units."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from replay.sources.numbers import MISSING, kind_of, split_unit
+
+DELIMITERS = (",", ";", "\t", "|")
+LINES = 200
+"""Lines that are looked at."""
+SEP = re.compile(r'"?sep=(.)"?[\s;,]*', re.IGNORECASE)
+"""The line by which a spreadsheet is told the delimiter."""
+BRACKETED = re.compile(r"[(\[{].{1,20}[)\]}]")
+COMPOUND = re.compile(r"[^\W\d][\w°²³%]{0,5}[/·*^.-][\w°²³%^-]{1,6}(?:[/*][\w²³]{1,4})?")
+UNITS = frozenset(
+    {
+        *("s", "ms", "us", "µs", "ns", "h", "hr", "d", "v", "mv", "kv", "a", "ma", "ua", "µa"),
+        *("w", "kw", "mw", "gw", "wh", "kwh", "mwh", "va", "kva", "var", "kvar", "ohm", "kohm"),
+        *("pa", "kpa", "hpa", "mpa", "mbar", "bar", "psi", "inhg", "k", "c", "f", "°c", "°f"),
+        *("degc", "degf", "deg", "°", "rad", "%", "‰", "hz", "khz", "mhz", "rpm", "1/min", "j"),
+        *("m", "mm", "cm", "km", "um", "µm", "l", "ml", "kg", "g", "mg", "t", "n", "nm", "kj"),
+        *("lux", "lx", "ppm", "ppb", "db", "dba", "dbm", "ph", "pf", "cos", "ω", "m³", "m3", "m²"),
+        *("m2", "ts", "rn", "avg", "max", "min", "smp", "std", "tot", "utc", "gmt", "local"),
+        *("none", "n/a", "-", "--", "counts", "pcs", "raw"),
+    }
+)
+"""Units, in small letters, and what loggers write in their place."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a table begins.
+
+    Parameters
+    ----------
+    above
+        Lines above the header, or above the first row if there is no header.
+    delimiter
+        Between cells, if a line names it or it follows from where the table is.
+    comment
+        What lines begin with that are passed over; empty if there are none.
+    names
+        The header, if it stands in a comment.
+    units
+        Lines under the header that hold units.
+    said
+        What was found, a line each.
+    """
+
+    above: int = 0
+    delimiter: str | None = None
+    comment: str = ""
+    names: tuple[str, ...] | None = None
+    units: int = 0
+    said: tuple[str, ...] = field(default=())
+
+
+def find_head(
+    lines: Sequence[str],
+    delimiter: str | None = None,
+    has_header: bool = True,
+    skip_lines: int = 0,
+    comment: str | None = None,
+    wanted: Iterable[str] = (),
+) -> Head:
+    """Find where the table of a file begins.
+
+    Parameters
+    ----------
+    lines
+        The first lines of the file.
+    delimiter
+        Between cells, if it is told.
+    has_header
+        Whether there is a header.
+    skip_lines
+        Lines to leave out at the start.
+    comment
+        What lines begin with that are to be passed over, if it is told.
+    wanted
+        Names of columns: a line that holds all of them is the header.
+    """
+    said: list[str] = []
+    at = min(skip_lines, len(lines))
+    mark = comment or ""
+    if found := SEP.fullmatch(lines[at].strip("\r\n") if at < len(lines) else ""):
+        delimiter = delimiter or found[1]
+        said.append(f"line {at + 1} names the delimiter, {found[1]!r}")
+        at += 1
+    first = _not_blank(lines, at)
+    names = None
+    if first is not None and comment is None and lines[first].startswith("#"):
+        mark = "#"
+    if mark:
+        last: int | None = None
+        while first is not None and lines[first].startswith(mark):
+            last = first
+            first = _not_blank(lines, first + 1)
+        if last is not None and first is not None and has_header:
+            names = _in_comment(lines[last], lines[first], mark, delimiter)
+            if names is not None and len(lines) > 1:
+                said.append(f"the header is the comment in line {last + 1}")
+    if first is None:
+        return Head(at, delimiter, mark, None, 0, tuple(said))
+    begin = first
+    head = Head(begin, delimiter, mark, names)
+    if names is None and has_header:
+        head = _structure(lines, begin, head, delimiter, tuple(wanted))
+    if n := head.above - skip_lines - len(said):
+        said.append(f"{n} line{'s' if n > 1 else ''} above the table passed over")
+    if head.units:
+        where = head.above + 2
+        texts = lines[where - 1].strip()
+        said.append(f"line {where} holds units and is passed over: {texts[:60]!r}")
+    return Head(head.above, head.delimiter, mark, names, head.units, tuple(said))
+
+
+def _not_blank(lines: Sequence[str], at: int) -> int | None:
+    """The first line from there on that is not blank."""
+    return next((i for i in range(at, len(lines)) if lines[i].strip()), None)
+
+
+def _in_comment(line: str, after: str, mark: str, delimiter: str | None) -> tuple[str, ...] | None:
+    """The names in a comment, if rows of as many numbers or times follow at once."""
+    choices = (delimiter,) if delimiter else DELIMITERS
+    for choice in choices:
+        cells = _split(after, choice)
+        names = _split(line, choice)
+        if len(cells) == len(names) and all(is_typed(cell) for cell in cells if cell.strip()):
+            if len(cells) == 1 and not names[0].removeprefix(mark).strip().isidentifier():
+                continue
+            names[0] = names[0].removeprefix(mark).strip() or names[0]
+            return tuple(name.strip() for name in names)
+    return None
+
+
+def _structure(
+    lines: Sequence[str], begin: int, head: Head, delimiter: str | None, wanted: tuple[str, ...]
+) -> Head:
+    """Where the header is, by the names wanted and by how many cells lines have."""
+    choices = (delimiter,) if delimiter else DELIMITERS
+    tables = {choice: _records(lines[begin:], choice, head.comment) for choice in choices}
+    for choice, records in tables.items():
+        for number, cells in records[:100]:
+            names = [cell.strip() for cell in cells]
+            if wanted and len(names) > 1 and _holds(names, wanted):
+                above = begin + number
+                units = _units(records, number)
+                mark = choice if above > begin else delimiter
+                return Head(above, mark, head.comment, None, units)
+    best: tuple[float, int, str, int] | None = None
+    for choice, records in tables.items():
+        rows = [cells for _, cells in records]
+        if (shape := _shape(rows)) is not None and (start := _start(rows, shape)) is not None:
+            share = [len(cells) for cells in rows[start:]].count(shape[1]) / len(rows[start:])
+            key = (share, shape[1], choice, start)
+            best = key if best is None or key[:2] > best[:2] else best
+    counted = delimiter or max(DELIMITERS, key=_unquoted(lines[begin]).count)
+    records = tables[counted]
+    shape = _shape([cells for _, cells in records])
+    if best is None or best[3] == 0 or shape is None or _names(records[0][1], shape):
+        above = _under_pairs(records)
+        choice_of: str | None = delimiter
+    else:
+        assert best is not None
+        choice_of = best[2]
+        records = tables[choice_of]
+        above = best[3]
+    number = records[above][0] if above < len(records) else 0
+    units = _units(records, number)
+    return Head(begin + number, choice_of, head.comment, None, units)
+
+
+def _records(lines: Sequence[str], delimiter: str, comment: str) -> list[tuple[int, list[str]]]:
+    """Records that are not blank or comments, and the line that each begins at, from 0."""
+    found: list[tuple[int, list[str]]] = []
+    reader = csv.reader(lines, delimiter=delimiter)
+    begin = 0
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells) and not (
+                comment and lines[begin].startswith(comment)
+            ):
+                found.append((begin, cells))
+            begin = reader.line_num
+    except csv.Error:
+        pass
+    # the last line may be cut off
+    return found
+
+
+def _width(cells: Sequence[str]) -> int:
+    """How many cells there are, without empty ones at the end."""
+    n = len(cells)
+    while n and not cells[n - 1].strip():
+        n -= 1
+    return n
+
+
+def _shape(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
+    """How many cells most rows have, without and with empty ones at the end."""
+    if len(rows) < 3:
+        return None
+    lower = rows[len(rows) // 3 :]
+    full = Counter(map(len, lower)).most_common(1)[0][0]
+    filled = Counter(_width(cells) for cells in lower if len(cells) == full).most_common(1)[0][0]
+    return filled, full
+
+
+def _names(cells: Sequence[str], shape: tuple[int, int]) -> bool:
+    """Whether there are about as many cells as rows have."""
+    filled, full = shape
+    return filled <= _width(cells) <= full
+
+
+def _start(rows: Sequence[Sequence[str]], shape: tuple[int, int]) -> int | None:
+    """The first line with names for the cells of the rows that follow."""
+    if shape[0] < 2:
+        return None
+    for i in range(len(rows) - 2):
+        if _names(rows[i], shape) and all(len(cells) == shape[1] for cells in rows[i + 1 : i + 3]):
+            return i
+    return None
+
+
+def _under_pairs(records: Sequence[tuple[int, list[str]]]) -> int:
+    """The header under pairs of a name and a value that look like rows of two cells; else 0."""
+    typed = _typed_columns(records)
+    rows = [cells for _, cells in records]
+    first = next((i for i, cells in enumerate(rows) if i and _is_row(cells, typed)), 0)
+    if first < 2 or not typed:
+        return 0
+    with_values = any(is_typed(cell) for cells in rows[: first - 1] for cell in cells)
+    return first - 1 if with_values and not _are_units(rows[first - 1], typed) else 0
+
+
+def _units(records: Sequence[tuple[int, list[str]]], header: int) -> int:
+    """How many lines under the header hold units."""
+    rows = [(number, cells) for number, cells in records if number > header]
+    typed = _typed_columns(rows)
+    n = 0
+    while n < min(3, len(rows) - 1) and _are_units(rows[n][1], typed):
+        n += 1
+    if n and not _is_row(rows[n][1], typed):
+        return 0
+    return rows[n][0] - header - 1 if n else 0
+
+
+def _typed_columns(records: Sequence[tuple[int, list[str]]]) -> list[int]:
+    """The columns that hold numbers or times in most rows of the lower half."""
+    rows = [cells for _, cells in records[len(records) // 2 :]]
+    width = max(map(len, rows), default=0)
+    typed = []
+    for j in range(width):
+        cells = [row[j] for row in rows if j < len(row) and row[j].strip().lower() not in MISSING]
+        if cells and 2 * sum(map(is_typed, cells)) > len(cells):
+            typed.append(j)
+    return typed
+
+
+def _is_row(cells: Sequence[str], typed: Sequence[int]) -> bool:
+    """Whether cells have numbers and times where rows have them, or nothing."""
+    here = [cells[j] for j in typed if j < len(cells)]
+    return bool(here) and all(is_typed(c) or c.strip().lower() in MISSING for c in here)
+
+
+def _are_units(cells: Sequence[str], typed: Sequence[int]) -> bool:
+    """Whether all cells where rows have numbers and times hold units, or nothing."""
+    here = [cells[j].strip() for j in typed if j < len(cells)]
+    texts = [cell for cell in here if cell]
+    if not texts or any(is_typed(cell) or cell.lower() in MISSING - {"-", "--"} for cell in texts):
+        return False
+    known = sum(
+        cell.lower() in UNITS or bool(BRACKETED.fullmatch(cell) or COMPOUND.fullmatch(cell))
+        for cell in texts
+    )
+    return 2 * known >= len(texts)
+
+
+def is_typed(text: str) -> bool:
+    """Whether a cell looks like a number or a time."""
+    text = text.strip()
+    if kind_of(split_unit(text)[0]):
+        return True
+    digits = sum(map(str.isdigit, text))
+    return digits >= 4 and (text[:1].isdigit() or re.search(r"\d:\d\d", text) is not None)
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
+
+
+def _holds(names: Sequence[str], wanted: Iterable[str]) -> bool:
+    """Whether every name wanted is there, or its parts between commas are."""
+    return all(
+        name in names or all(part.strip() in names for part in name.split(",")) for name in wanted
+    )
+
+
+def _unquoted(line: str) -> str:
+    return re.sub(r'"[^"]*"', "", line)
