@@ -66,7 +66,11 @@ def write_rows(path: Path, n: int, seed: int = 1) -> None:
 def arguments(rows: Path, folder: Path, name: str) -> list[str]:
     labels, more = OPTIONS[name]
     # rows that come in blocks are of one series, and their times are not read
-    keyed = [] if name.startswith("blocks") else ["--key", "device", "--late", "skip"]
+    keyed = (
+        []
+        if name.startswith("blocks")
+        else ["--key", "device", "--late", "skip", "--time-format", "s"]
+    )
     return [
         *("run", str(rows), "--value", "level", "--time", "t", *keyed),
         *("--on-bad", "skip", "--refused", str(folder / "refused.csv")),

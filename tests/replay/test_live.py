@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-OPTIONS = ["--value", "level", "--time", "t", "--regimes", "2", "--warm-up", "60"]
+OPTIONS = [
+    *("--value", "level", "--time", "t", "--time-format", "s"),
+    *("--regimes", "2", "--warm-up", "60"),
+]
 
 
 def message(i):

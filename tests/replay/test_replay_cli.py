@@ -73,7 +73,7 @@ def test_bad_file_in_its_own_process(tmp_path):
     assert result.stdout == ""
     assert result.stderr == (
         f"error: {path}, line 3, column 'level': 'abc' is no number; "
-        "leave the cell empty if the value is missing\n"
+        "leave the cell empty if the value is missing, or say --missing with what stands for it\n"
     )
 
 
