@@ -15,6 +15,7 @@ cdef class Components(Statistics):
     cdef double stale
     cdef double strength
     cdef double *prior
+    cdef double *floor
     cdef double temper
     cdef double *point
     cdef double *resp

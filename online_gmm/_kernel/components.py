@@ -78,6 +78,7 @@ class Components(Statistics):
     # prior
     strength: cython.double
     prior: cython.p_double  # C
+    floor: cython.p_double  # the least variance of each feature
     temper: cython.double  # power of the Gaussian densities in the E-step
     # of the point last seen
     point: cython.p_double
@@ -106,9 +107,10 @@ class Components(Statistics):
         """With ``beside``, components of the same shape, they work in the same space in turn."""
         k: int = n_components
         d: int = n_features
+        j: cython.Py_ssize_t
         size: int = width(d, kind)
         n_inverse: int = k * d if kind in (FULL, TIED) else 1
-        Statistics.__init__(self, k, d, kind, k * d + k * size + n_inverse + 2 * k + size)
+        Statistics.__init__(self, k, d, kind, k * d + k * size + n_inverse + 2 * k + size + d)
         self.pooled = kind == TIED or kind == SPHERICAL
         self.mean = self.piece(k * d)
         self.factor = self.piece(k * size)
@@ -117,6 +119,9 @@ class Components(Statistics):
         self.log_coef = self.piece(k)
         self.prior = self.piece(size)
         unpack(prior, self.prior, size)
+        self.floor = self.piece(d)
+        for j in range(d):
+            self.floor[j] = 1e-12 * self.prior[j * d + j if self.dense else j]
         self.strength = strength
         self.temper = 1.0
         self.stale = 0.0
@@ -646,8 +651,8 @@ class Components(Statistics):
     def factorise(self, k: cython.Py_ssize_t, total: cython.double) -> cython.int:
         """Factor of matrix / total, or of the prior where total is nothing.
 
-        No pivot falls below 1e-12 of the prior's variance of its feature: the floor that keeps
-        components finite whatever they were fed.
+        No pivot falls below the floor of its feature, which keeps components finite whatever they
+        were fed.
         """
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
@@ -657,7 +662,6 @@ class Components(Statistics):
         start: cython.Py_ssize_t = k * self.size
         column: cython.Py_ssize_t = 0
         value: cython.double
-        floor: cython.double
         product: cython.double = 1.0
         log_det: cython.double = 0.0
         if not (total > 1e-300):
@@ -674,11 +678,9 @@ class Components(Statistics):
                     for i in range(j, d):
                         self.factor[column + i] -= self.factor[start + m * d + i] * value
                 value = self.factor[column + j]
-                floor = 1e-12 * self.prior[j * d + j]
             else:
                 value = self.matrix[j] / total
-                floor = 1e-12 * self.prior[j]
-            value = sqrt(value if value > floor else floor)
+            value = sqrt(value if value > self.floor[j] else self.floor[j])
             if self.dense:
                 self.factor[column + j] = value
                 self.inverse[base + j] = 1.0 / value
@@ -702,6 +704,8 @@ class Components(Statistics):
         if points > 0.0:
             for j in range(self.size):
                 self.prior[j] += other.points / points * (other.prior[j] - self.prior[j])
+            for j in range(self.n_features):
+                self.floor[j] = max(self.floor[j], other.floor[j])
         self.add(other)
 
     def reorder(self, order: list[int]) -> None:
@@ -730,8 +734,18 @@ class Components(Statistics):
             doubles(packed(self.prior, self.size)),
             self,
         )
+        result.hold_above(doubles(self.floors))
         result.take_from(self if other is None else other)
         return result
+
+    @property
+    def floors(self) -> bytes:
+        """The least variance of each feature; doubles."""
+        return packed(self.floor, self.n_features)
+
+    def hold_above(self, floors: array[float]) -> None:
+        """Let no variance fall below these, by feature, from the next read-out on."""
+        unpack(floors, self.floor, self.n_features)
 
     def take_from(self, other: Statistics) -> None:
         """The other's statistics, and the parameters that they make here."""
@@ -928,6 +942,7 @@ class Components(Statistics):
             "strength": float(self.strength),
             "stale": float(self.stale),
             "prior": packed(self.prior, self.size),
+            "floors": self.floors,
             "mean": packed(self.mean, n * d),
             "factor": bytes(self.transposed(doubles(packed(self.factor, n * self.size)))),
             "inverse": packed(self.inverse, n * d if self.dense else 1),
@@ -941,6 +956,7 @@ class Components(Statistics):
             **Statistics.state(self),
             "strength": float(self.strength),
             "prior": packed(self.prior, self.size),
+            "floors": self.floors,
         }
 
     def __reduce__(self) -> Any:
@@ -955,6 +971,8 @@ def components_from_state(state: dict[str, Any], beside: Components | None = Non
     weight, center, scatter, points = statistics_of(state)
     strength = real(state["strength"], "strength")
     result: Components = Components(k, d, kind, strength, block(state, "prior", size), beside)
+    if "floors" in state:
+        result.hold_above(block(state, "floors", d))
     result.load(weight, center, scatter, points)
     if "mean" in state:
         result.stale = real(state["stale"], "stale")

@@ -63,7 +63,7 @@ class BatchEM:
         self._mixture: MixtureParameters | None = start
         self._features = start.features
         self._components = to_kernel(
-            start, covariance_type, prior.strength, prior.variances, points=0.0
+            start, covariance_type, prior.strength, prior.covariance, 0.0, prior.floors
         )
         self._clear()
 

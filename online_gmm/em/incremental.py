@@ -86,7 +86,9 @@ def fit(
         )
     n = len(X)
     rows = flat(X)
-    components = to_kernel(start, covariance_type, prior.strength, prior.variances, points=0.0)
+    components = to_kernel(
+        start, covariance_type, prior.strength, prior.covariance, 0.0, prior.floors
+    )
     shares = flat(posterior(components, X)[0])
     history: list[float] = []
     while True:

@@ -189,20 +189,28 @@ def to_kernel(
     strength: float,
     prior: NDArray[np.float64],
     points: float,
+    floors: NDArray[np.float64] | None = None,
 ) -> _kernel.Components:
     """A mixture as the statistics of so many points; with none its parameters stand unshrunk.
 
-    ``prior`` holds the variances of the prior's covariance, shape (D,).
+    ``prior`` is the prior's covariance, shape (D, D), or its diagonal. ``floors`` are the least
+    variances of the features, shape (D,); 1e-12 of the prior's by default.
     """
     dense = is_dense(covariance_type)
     covariances = mixture.covariances
+    if prior.ndim == 2 and not dense:
+        prior = np.diagonal(prior)
+    elif prior.ndim == 1 and dense:
+        prior = np.diag(prior)
     components = _kernel.Components(
         mixture.n_components,
         mixture.n_features,
         COVARIANCE_TYPES[covariance_type],
         strength,
-        flat(np.diag(prior) if dense else prior),
+        flat(prior),
     )
+    if floors is not None:
+        components.hold_above(flat(floors))
     components.load(
         flat(mixture.weights),
         flat(mixture.means),

@@ -9,34 +9,56 @@ from numpy.typing import NDArray
 
 from online_gmm.em.mixture import MixtureParameters
 
+REDUNDANT = 0.02
+"""Eigenvalue of the correlation matrix below which a direction repeats what others say."""
+LEAST = 1e-12
+"""No floor of a variance is less than this, relative to the variance of the feature."""
+UNMOVED = 0.01
+"""Resolution of a feature that has never moved, relative to its value."""
+JOINT = 10
+"""Rows in which two features must both have values before their correlation is taken."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """Each component is born with a few pseudo-points that have the data's own variance.
+    """Each component is born with a few pseudo-points that have the scale of the data.
 
     The covariance of a component with n_k points of scatter S is read out as
     ``(n_k S + strength C) / (n_k + strength)``, the maximum a posteriori under a prior density
-    proportional to ``|Sigma|^(-strength/2) exp(-strength tr(C Sigma^-1) / 2)``. C is diagonal, with
-    the variances of the features over K^(2/D) (Fraley & Raftery 2007, section 3), so that data in
-    other units get the same answer in those units.
+    proportional to ``|Sigma|^(-strength/2) exp(-strength tr(C Sigma^-1) / 2)``. The diagonal of C
+    has the variances of the features over K^(2/D) (Fraley & Raftery 2007, section 3), so that data
+    in other units get the same answer in those units. C is diagonal unless some features say the
+    same as others: in such a direction C is as flat as the data. A C that is wide there would
+    reward one component for taking all points, because its variance in the flat direction is
+    ``strength C / n_k``.
 
     Parameters
     ----------
     strength
         Pseudo-points per component.
-    variances
-        The diagonal of C, shape (D,), positive.
+    covariance
+        C, shape (D, D), positive definite.
+    floors
+        Shape (D,), positive: the least variance that a component may have in each feature. It is
+        that of levels 6 standard deviations apart, where a level is the smallest step between two
+        values that were seen, and never below 1e-12 of the variance of the feature.
     scale_known
-        False if a feature never varied, so that its scale is a guess.
+        False if a feature never varied. Its resolution is then taken as 1 % of its value.
     """
 
     strength: float
-    variances: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    floors: NDArray[np.float64]
     scale_known: bool = True
+
+    @property
+    def variances(self) -> NDArray[np.float64]:
+        """The diagonal of C."""
+        return np.diagonal(self.covariance)
 
     @classmethod
     def of(cls, X: NDArray[np.float64], n_components: int, strength: float) -> Prior:
-        """The prior for data of shape (n, D); NaN stands for a missing value. O(n D)."""
+        """The prior for data of shape (n, D); NaN stands for a missing value. O(n D^2)."""
         variances, values = np.zeros(X.shape[1]), np.zeros(X.shape[1])
         for j, column in enumerate(X.T):
             observed = column[~np.isnan(column)]
@@ -44,7 +66,7 @@ class Prior:
                 # against the first value a constant column has variance 0 exactly
                 values[j] = observed[0]
                 variances[j] = np.var(observed - observed[0])
-        return cls.of_moments(variances, values, n_components, strength)
+        return cls.of_moments(variances, values, n_components, strength, X)
 
     @classmethod
     def of_moments(
@@ -53,18 +75,25 @@ class Prior:
         values: NDArray[np.float64],
         n_components: int,
         strength: float,
+        X: NDArray[np.float64],
     ) -> Prior:
         """The prior for data with these variances, shape (D,); see `of`.
 
-        ``values`` are any of the data, 0 where a feature was never seen: the scale of one that does
-        not vary is guessed from its value.
+        ``values`` are any of the data, 0 where a feature was never seen. ``X`` are rows of the
+        data, or of a sample, that tell resolutions and correlations.
         """
-        varies, squares = variances > 0.0, values**2
-        scales = np.where(varies, variances, np.where(squares > 0.0, squares, 1.0))
-        return cls(strength, scales * n_components ** (-2.0 / len(scales)), bool(varies.all()))
+        unmoved = UNMOVED * np.where(values != 0.0, np.abs(values), 1.0)
+        steps = np.array([resolution(column) for column in X.T])
+        least = (np.where(variances > 0.0, steps, unmoved) / 6.0) ** 2
+        floors = np.maximum(least, LEAST * variances)
+        floors = np.where(floors > 0.0, floors, LEAST)
+        scales = np.where(variances > 0.0, variances, floors)
+        sd = np.sqrt(scales * n_components ** (-2.0 / len(scales)))
+        covariance = sd[:, None] * _flattened(correlations(X)) * sd
+        return cls(strength, covariance, floors, bool((variances > 0.0).all()))
 
     def with_strength(self, strength: float) -> Prior:
-        return Prior(strength, self.variances, self.scale_known)
+        return Prior(strength, self.covariance, self.floors, self.scale_known)
 
     def log_density(self, mixture: MixtureParameters, covariance_type: str) -> float:
         """Log prior density of a mixture's covariances, but for a constant."""
@@ -73,5 +102,47 @@ class Prior:
         covariances = mixture.covariances[:1] if covariance_type == "tied" else mixture.covariances
         factors = np.linalg.cholesky(covariances)
         log_det = 2.0 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum()
-        whitened = np.linalg.solve(factors, np.diag(np.sqrt(self.variances))[None])
+        root = np.linalg.cholesky(self.covariance)
+        whitened = np.linalg.solve(factors, root[None])
         return float(-self.strength / 2 * (log_det + np.square(whitened).sum()))
+
+
+def resolution(values: NDArray[np.float64]) -> float:
+    """The smallest step between two different values; 0 if there is none."""
+    steps = np.diff(np.unique(values[~np.isnan(values)]))
+    return float(steps.min()) if len(steps) else 0.0
+
+
+def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlations of the features, each from the rows that have both; shape (D, D). O(n D^2).
+
+    0 where there are too few such rows, or a feature does not vary.
+    """
+    seen = ~np.isnan(X)
+    n = seen.sum(axis=0)
+    first = np.array(
+        [column[ok][0] if ok.any() else 0.0 for column, ok in zip(X.T, seen.T, strict=True)]
+    )
+    with np.errstate(invalid="ignore", over="ignore"):
+        centred = np.where(seen, X - first, 0.0)
+        centred = np.where(seen, centred - centred.sum(axis=0) / np.maximum(n, 1), 0.0)
+        scale = np.abs(centred).max(axis=0, initial=0.0)
+        centred /= np.where(scale > 0.0, scale, 1.0)
+    joint = seen.T.astype(np.float64) @ seen
+    products, squares = centred.T @ centred, (centred**2).T @ seen
+    spread = np.sqrt(squares * squares.T)
+    known = (joint >= JOINT) & (spread > 0.0)
+    result = np.where(known, products / np.where(spread > 0.0, spread, 1.0), 0.0)
+    np.fill_diagonal(result, 1.0)
+    return np.clip(result, -1.0, 1.0)
+
+
+def _flattened(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The identity, but flat where features repeat each other. O(D^3)."""
+    eigenvalues, vectors = np.linalg.eigh(correlation)
+    redundant = eigenvalues < REDUNDANT
+    if not redundant.any():
+        return np.eye(len(correlation))
+    flat = np.maximum(eigenvalues[redundant], LEAST) / REDUNDANT
+    away = vectors[:, redundant]
+    return np.asarray(np.eye(len(correlation)) - (away * (1.0 - flat)) @ away.T)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from online_gmm import _kernel
 from online_gmm.data.state import doubles, instance
 from online_gmm.em import batch
 from online_gmm.em.mixture import MixtureParameters, from_kernel, n_parameters, to_kernel
-from online_gmm.em.prior import Prior
+from online_gmm.em.prior import LEAST, Prior, resolution
 
 FIRM = 0.1
 """Pseudo-points of the prior under which starts are compared.
@@ -33,6 +33,14 @@ COMPARED = 200, 1e-6
 """The same before numbers of components are compared."""
 WORTH = 4.0
 """Nats by which each component more must raise the criterion."""
+WORK = 2e9
+"""Multiplications that the starts together, and the long run after them, may take.
+
+Of rows with missing values each takes O(K D^3) of them. Fewer starts and steps are made where they
+would take more.
+"""
+REPEATED = 0.005
+"""Share of its variance below which what others do not say of a feature is not looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +107,8 @@ class WarmStart:
             "means": mixture.means.tobytes(),
             "covariances": mixture.covariances.tobytes(),
             "strength": float(prior.strength),
-            "variances": prior.variances.tobytes(),
+            "covariance": prior.covariance.tobytes(),
+            "floors": prior.floors.tobytes(),
             "scale_known": bool(prior.scale_known),
             "n_points": self.n_points,
             "method": self.method,
@@ -120,14 +129,13 @@ def start_from_state(state: dict[str, Any], features: tuple[Hashable, ...]) -> W
     covariances = doubles(state["covariances"], (len(weights), d, d), "covariances")
     if not (len(weights) and d and (weights >= 0.0).all() and weights.any()):
         raise ValueError("weights are not those of a mixture")
-    variances = doubles(state["variances"], (d,), "variances")
-    if not (variances > 0.0).all():
-        raise ValueError("variances are not above 0")
+    covariance, floors = _scales(state, d)
     return WarmStart(
         MixtureParameters(weights, means, covariances, features),
         Prior(
             _kernel.real(state["strength"], "strength"),
-            variances,
+            covariance,
+            floors,
             instance(state["scale_known"], bool, "scale_known"),
         ),
         _kernel.whole(state["n_points"], "n_points", 1),
@@ -151,6 +159,19 @@ def start_from_state(state: dict[str, Any], features: tuple[Hashable, ...]) -> W
     )
 
 
+def _scales(state: dict[str, Any], d: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The prior's covariance and floors; up to version 2 of the format there were variances."""
+    if "variances" in state:
+        variances = doubles(state["variances"], (d,), "variances")
+        covariance, floors = np.diag(variances), LEAST * variances
+    else:
+        covariance = doubles(state["covariance"], (d, d), "covariance")
+        floors = doubles(state["floors"], (d,), "floors")
+    if not (np.diagonal(covariance) > 0.0).all() or not (floors > 0.0).all():
+        raise ValueError("variances are not above 0")
+    return covariance, floors
+
+
 def warm_start(
     X: NDArray[np.float64],
     n_components: int | Literal["auto"],
@@ -162,6 +183,7 @@ def warm_start(
     seed: int | None = None,
     current: MixtureParameters | None = None,
     max_components: int = 8,
+    at_most: bool = False,
 ) -> WarmStart:
     """Fit a mixture to points: the first of a stream, or those kept of it later.
 
@@ -183,6 +205,8 @@ def warm_start(
         What is known already: one more start, whose numbers the components keep.
     max_components
         The most that ``auto`` tries.
+    at_most
+        Whether fewer than K components will do where the rows cannot tell so many; see `told`.
 
     Notes
     -----
@@ -193,6 +217,12 @@ def warm_start(
     if n_components == "auto":
         criteria = judge(X, max_components, features, covariance_type, prior_strength, n_init, seed)
         n_components = chosen(criteria)
+    elif at_most and n_components > 1:
+        some, criteria = told(
+            X, n_components, features, covariance_type, prior_strength, n_init, seed
+        )
+        if some.n_components < n_components:
+            n_components, current = some.n_components, some
     rng = np.random.default_rng(seed)
     prior = Prior.of(X, n_components, prior_strength)
     firm = prior.with_strength(max(FIRM, prior_strength))
@@ -262,13 +292,9 @@ def judge(
     ([1, 2, 3, 4, 5, 6, 7, 8], 2)
     """
     rng = np.random.default_rng(seed)
-    from scipy.special import entr
-
-    # a constant says nothing of the number, and would put a price on it
-    varies = np.nanmax(X, axis=0) > np.nanmin(X, axis=0)
-    if varies.any():
-        X, features = X[:, varies], tuple(itertools.compress(features, varies))
-        X = X[~np.isnan(X).all(axis=1)]
+    kept = informative(X)
+    X, features = X[:, kept], tuple(features[j] for j in kept)
+    X = X[~np.isnan(X).all(axis=1)]
     firm = Prior.of(X, max_components, max(FIRM, prior_strength))
     bound = min(max_components, len(np.unique(X, axis=0)))
     rows = _spread(X, max_components, rng)
@@ -278,12 +304,168 @@ def judge(
         best = max(runs, key=lambda em: em.penalised)
         em = batch.BatchEM(best.mixture, firm, covariance_type)
         em.climb(rows, *COMPARED)
-        log_likelihood = em.log_likelihood * len(rows)
-        free = n_parameters(k, rows.shape[1], covariance_type)
-        bic = log_likelihood - free / 2 * np.log(len(rows))
-        entropy = entr(em.mixture.predict_proba(rows)).sum()
-        criteria.append(Criterion(k, log_likelihood, float(bic), float(bic - entropy)))
+        criteria.append(_criterion(em, rows, covariance_type))
     return tuple(criteria)
+
+
+def independent(X: NDArray[np.float64]) -> list[int]:
+    """The features that say something which those before them do not.
+
+    A feature repeats others if linear regression on them leaves less than 0.5 % of its variance,
+    and what is left has no regimes of its own. Parameters of such features would be paid for
+    without need when numbers of components are compared. O(n D^3).
+    """
+    kept: list[int] = []
+    for j in range(X.shape[1]):
+        left = _left_over(X, kept, j) if kept else None
+        if left is None or (
+            left.var() > LEAST and chosen(judge(left[:, None], 2, (j,), n_init=4, seed=0)) > 1
+        ):
+            kept.append(j)
+    return kept
+
+
+def _left_over(X: NDArray[np.float64], kept: list[int], j: int) -> NDArray[np.float64] | None:
+    """The residuals of feature j given those kept; None if they are not small."""
+    rows = X[~np.isnan(X[:, [*kept, j]]).any(axis=1)]
+    if len(rows) < 10 * (len(kept) + 1):
+        return None
+    centred = rows[:, [*kept, j]] - rows[:, [*kept, j]].mean(axis=0)
+    centred /= np.maximum(centred.std(axis=0), 1e-300)
+    weights = np.linalg.lstsq(centred[:, :-1], centred[:, -1], rcond=None)[0]
+    left: NDArray[np.float64] = centred[:, -1] - centred[:, :-1] @ weights
+    return left if left.var() < REPEATED else None
+
+
+def descent(
+    X: NDArray[np.float64],
+    n_components: int,
+    features: tuple[Hashable, ...],
+    covariance_type: str,
+    prior_strength: float,
+    n_init: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[MixtureParameters, Criterion]]:
+    """Fits of K, K - 1, ... 1 components, each from the one before with two components merged.
+
+    They are fitted to the features that say something of their own, and written out for all of
+    them. The first fit is the best of ``n_init``.
+    """
+    kept = informative(X)
+    rows = X[:, kept]
+    seen = ~np.isnan(rows).all(axis=1)
+    rows = _spread(rows[seen], n_components, rng)
+    some = tuple(features[j] for j in kept)
+    k = min(n_components, len(np.unique(rows, axis=0)))
+    firm = Prior.of(rows, n_components, max(FIRM, prior_strength))
+    _, runs = _runs(rows, k, firm, some, covariance_type, n_init, rng)
+    mixture = max(runs, key=lambda em: em.penalised).mixture
+    while True:
+        em = batch.BatchEM(mixture, firm, covariance_type)
+        em.climb(rows, *COMPARED)
+        criterion = _criterion(em, rows, covariance_type)
+        whole = em.mixture if len(kept) == len(features) else _whole(em.mixture, X, kept, features)
+        yield whole, criterion
+        if em.mixture.n_components == 1:
+            return
+        mixture = merged(em.mixture, *_cheapest(em.mixture))
+
+
+def told(
+    X: NDArray[np.float64],
+    n_components: int,
+    features: tuple[Hashable, ...],
+    covariance_type: str = "full",
+    prior_strength: float = 1e-3,
+    n_init: int = 12,
+    seed: int | None = None,
+) -> tuple[MixtureParameters, tuple[Criterion, ...]]:
+    """As many components as the rows can tell, at most K, and how the numbers were judged.
+
+    The first rows of a stream may show fewer regimes than will come; K components would then cut
+    one of them in pieces. A component must raise the Bayesian information criterion. Here that is
+    preferred to ICL: who gives a number expects as many regimes, and these may overlap.
+    """
+    rng = np.random.default_rng(seed)
+    best: tuple[MixtureParameters, Criterion] | None = None
+    criteria = []
+    for mixture, criterion in descent(
+        X, n_components, features, covariance_type, prior_strength, n_init, rng
+    ):
+        criteria.append(criterion)
+        if best is not None and criterion.bic + WORTH < best[1].bic:
+            break
+        best = mixture, criterion
+    assert best is not None
+    return best[0], tuple(reversed(criteria))
+
+
+def informative(X: NDArray[np.float64]) -> list[int]:
+    """The features that vary, without those that repeat others; at least one."""
+    varies = [j for j, column in enumerate(X.T) if resolution(column) > 0.0]
+    kept = independent(X[:, varies]) if len(varies) > 1 else range(len(varies))
+    return [varies[j] for j in kept] or [0]
+
+
+def merged(mixture: MixtureParameters, i: int, j: int) -> MixtureParameters:
+    """The mixture with component j taken into component i; moments are kept."""
+    weights, means, covariances = (
+        np.array(part) for part in (mixture.weights, mixture.means, mixture.covariances)
+    )
+    share = weights[j] / (weights[i] + weights[j])
+    gap = means[j] - means[i]
+    covariances[i] += share * (covariances[j] - covariances[i])
+    covariances[i] += share * (1.0 - share) * np.outer(gap, gap)
+    means[i] += share * gap
+    weights[i] += weights[j]
+    others = [k for k in range(len(weights)) if k != j]
+    return MixtureParameters(weights, means, covariances, mixture.features).reordered(others)
+
+
+def _cheapest(mixture: MixtureParameters) -> tuple[int, int]:
+    """The two components of which the merger costs the least likelihood of rows assigned to one."""
+    best, pair = np.inf, (0, 1)
+    log_dets = np.linalg.slogdet(mixture.covariances)[1]
+    weights = mixture.weights
+    for i, j in itertools.combinations(range(mixture.n_components), 2):
+        both = merged(mixture.reordered([i, j]), 0, 1)
+        weight = weights[i] + weights[j]
+        cost = weight * (np.linalg.slogdet(both.covariances)[1][0] / 2 - np.log(weight))
+        for k in (i, j):
+            cost -= weights[k] * (log_dets[k] / 2 - np.log(max(weights[k], 1e-300)))
+        if cost < best:
+            best, pair = float(cost), (i, j)
+    return pair
+
+
+def _whole(
+    mixture: MixtureParameters,
+    X: NDArray[np.float64],
+    kept: list[int],
+    features: tuple[Hashable, ...],
+) -> MixtureParameters:
+    """A mixture of some features written out for all: moments of the rows by responsibility."""
+    shares = mixture.predict_proba(X[:, kept])
+    filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
+    weights = shares.sum(axis=0)
+    means = shares.T @ filled / weights[:, None]
+    covariances = np.empty((len(weights), X.shape[1], X.shape[1]))
+    for k in range(len(weights)):
+        away = filled - means[k]
+        covariances[k] = (shares[:, k, None] * away).T @ away / weights[k]
+    prior = Prior.of(X, len(weights), 1.0)
+    covariances += (prior.covariance / weights.max())[None] * 1e-3 + np.diag(prior.floors)
+    return MixtureParameters(weights / weights.sum(), means, covariances, features)
+
+
+def _criterion(em: batch.BatchEM, rows: NDArray[np.float64], covariance_type: str) -> Criterion:
+    from scipy.special import entr
+
+    k = em.mixture.n_components
+    log_likelihood = em.log_likelihood * len(rows)
+    bic = log_likelihood - n_parameters(k, rows.shape[1], covariance_type) / 2 * np.log(len(rows))
+    entropy = entr(em.mixture.predict_proba(rows)).sum()
+    return Criterion(k, log_likelihood, float(bic), float(bic - entropy))
 
 
 def chosen(criteria: Sequence[Criterion]) -> int:
@@ -360,7 +542,7 @@ def _random_start(
     rng: np.random.Generator,
 ) -> MixtureParameters:
     rows = rng.choice(len(X), size=k, replace=len(X) < k)
-    covariances = np.repeat(np.diag(prior.variances)[None], k, axis=0)
+    covariances = np.repeat(prior.covariance[None], k, axis=0)
     return MixtureParameters(np.full(k, 1 / k), X[rows], covariances, features)
 
 
@@ -385,7 +567,7 @@ def _k_means_start(
             return _random_start(X, k, prior, features, rng)
     weights = np.bincount(labels.ravel(), minlength=k).astype(np.float64)
     means = X[rng.choice(len(X), size=k)]
-    covariances = np.repeat(np.diag(prior.variances)[None], k, axis=0)
+    covariances = np.repeat(prior.covariance[None], k, axis=0)
     for j in range(k):
         if weights[j] > 0:
             rows = X[labels.ravel() == j]
@@ -394,4 +576,6 @@ def _k_means_start(
         else:
             weights[j] = 0.5
     start = MixtureParameters(weights / weights.sum(), means, covariances, features)
-    return from_kernel(to_kernel(start, "full", prior.strength, prior.variances, len(X)), features)
+    return from_kernel(
+        to_kernel(start, "full", prior.strength, prior.covariance, len(X), prior.floors), features
+    )

@@ -152,7 +152,7 @@ class EMLearner(Learner, abc.ABC):
 
     def _gates(self, prior: Prior, n_features: int) -> NDArray[np.float64]:
         """Squared distance of an outlier, by the number of features observed."""
-        if self.gate > 0.0 and prior.scale_known:
+        if self.gate > 0.0:
             return distances_beyond(self.gate, n_features)
         return np.full(n_features + 1, np.inf)
 

@@ -478,8 +478,9 @@ class OnlineGMM(EMLearner):
             start.mixture,
             self.covariance_type,
             self.prior_strength,
-            start.prior.variances,
-            points=0.0,
+            start.prior.covariance,
+            0.0,
+            start.prior.floors,
         )
         components.clear()
         components.accumulate(flat(rows), len(rows))

@@ -321,7 +321,12 @@ class OnlineHMM(EMLearner):
         return _kernel.ChainStream(
             _kernel.Chain(
                 to_kernel(
-                    mixture, self.covariance_type, self.prior_strength, prior.variances, points=0.0
+                    mixture,
+                    self.covariance_type,
+                    self.prior_strength,
+                    prior.covariance,
+                    0.0,
+                    prior.floors,
                 ),
                 flat(transition),
                 unit is not None,

@@ -201,7 +201,7 @@ def fit_mixture(
                 seed,
                 max_components=max_components,
             ).mixture
-        scaled = Prior.of_moments(*moments.scales, start.n_components, prior_strength)
+        scaled = Prior.of_moments(*moments.scales, start.n_components, prior_strength, drawn)
         em, other = (BatchEM(start, scaled, covariance_type) for _ in range(2))
 
         def accumulate() -> None:
