@@ -256,8 +256,6 @@ class EMLearner(Learner, abc.ABC):
         """Return -log10 of the tail probability of each row."""
         start = self.start
         assert start is not None
-        if not start.prior.scale_known:
-            return np.full(len(rows), math.nan)
         return strangeness(self._distances(rows), np.count_nonzero(~np.isnan(rows), axis=1))
 
     # -- labels ---------------------------------------------------------------------------------
