@@ -15,6 +15,7 @@ from replay.cli.options import (
     OUTPUT,
     Bad,
     Checkpoint,
+    Comment,
     Confirm,
     Covariance,
     CovarianceType,
@@ -39,6 +40,7 @@ from replay.cli.options import (
     LateRows,
     MaxGap,
     MinDwell,
+    Missing,
     NoHeader,
     OnBad,
     OnGap,
@@ -52,10 +54,12 @@ from replay.cli.options import (
     Seed,
     Segments,
     Sequence_,
+    SkipLines,
     Stickiness,
     Time,
     TimeFormat,
     TimeZone,
+    Unit,
     Value,
     WarmUp,
     columns_of,
@@ -116,6 +120,10 @@ def run(
     decimal: Decimal = None,
     encoding: Encoding = None,
     no_header: NoHeader = False,
+    skip_lines: SkipLines = 0,
+    comment: Comment = None,
+    missing: Missing = None,
+    unit: Unit = None,
     time_format: TimeFormat = None,
     time_zone: TimeZone = None,
     on_bad: Bad = OnBad.fail,
@@ -188,8 +196,12 @@ def run(
     any value do not count for the warm-up, but no more than 10 times its rows are held: then it
     makes do with those that have one. The labels have the time, the key and the values as they
     were, the `label`, its `probability`, `outlier` (1 for a row far from every regime) and `change`
-    (1 where a change of regime is reported). An empty cell, NaN, NA, null or None is a missing
-    value.
+    (1 where a change of regime is reported).
+
+    How the file is written is found out and said: delimiter, decimal mark, what stands above the
+    header, how times are written, and without --value which columns are learnt. What can be read
+    in two ways is a question that names the option which answers it. **replay look FILE** shows
+    what a file holds.
 
     The segments have `start` and `end` (times, or numbers of rows from 1), `label`, `n`, the
     mean `probability` of the label, and mean and standard deviation of each column. Its segments
@@ -223,7 +235,7 @@ def run(
             regimes, warm_up, seed, covariance, prior, exponent, half_life, recycle
         )
         settings = persistent(settings, persist, stickiness, lag, smooth, irregular)
-        style = style_of(delimiter, decimal, encoding, no_header)
+        style = style_of(delimiter, decimal, encoding, no_header, skip_lines, comment)
         pace = at_speed(speed)
         if files:
             asking = {"--irregular": irregular, "--max-gap": max_gap, "--late": late}
@@ -253,7 +265,7 @@ def run(
         refusals = Refusals(refused, checkpoint is not None)
         source = _opened(
             files, value, time, style, key, sequence, reads_times, on_bad, refusals,
-            time_format, time_zone,
+            time_format, time_zone, missing, unit,
         )  # fmt: skip
         if pace is not None:
             source = Paced(source, pace)
@@ -340,6 +352,10 @@ def check(
     decimal: Decimal = None,
     encoding: Encoding = None,
     no_header: NoHeader = False,
+    skip_lines: SkipLines = 0,
+    comment: Comment = None,
+    missing: Missing = None,
+    unit: Unit = None,
 ) -> None:
     """Compare the learner with batch EM on the same rows: same start, same prior.
 
@@ -381,7 +397,7 @@ def check(
                         "give one of them"
                     )
         settings = settings_of(regimes, warm_up, seed, covariance, prior, exponent, recycle=recycle)
-        style = style_of(delimiter, decimal, encoding, no_header)
+        style = style_of(delimiter, decimal, encoding, no_header, skip_lines, comment)
         tolerances = _tolerances(max_gap, min_agreement, max_error if exact else None)
         if not files:
             _only_with_a_file(
@@ -389,7 +405,7 @@ def check(
             )
             tasks = _bundled(settings)
         else:
-            source = _opened(files, value, time, style)
+            source = _opened(files, value, time, style, missing=missing, unit=unit)
             tasks = iter([Task(Path(files[0]).name.split(".")[0] or "series", source, settings)])
         all_passed = True
         for name, source, chosen in tasks:
@@ -418,6 +434,8 @@ def live(
     time: Time = None,
     key: Key = None,
     sequence: Sequence_ = None,
+    missing: Missing = None,
+    unit: Unit = None,
     time_format: TimeFormat = None,
     time_zone: TimeZone = None,
     on_bad: Bad = OnBad.skip,
@@ -544,7 +562,7 @@ def live(
         from replay.cli.running import Outputs, replay_source
         from replay.engine.series import Manner
         from replay.sinks.refusals import Refusals
-        from replay.sources.asked import Asked
+        from replay.sources.asked import Asked, split_names
         from replay.sources.times import Clock
 
         settings = settings_of(
@@ -554,8 +572,9 @@ def live(
         _needs_time(time, {"--irregular": irregular, "--max-gap": max_gap, "--late": late})
         refusals = Refusals(refused, checkpoint is not None or land is not None)
         asked = Asked(
-            columns_of(value), time, key, sequence, time is not None, Clock(time_format, time_zone),
-            on_bad.value, refusals,
+            split_names(columns_of(value)), time, key, sequence, time is not None,
+            Clock(time_format, time_zone), on_bad.value, refusals,
+            tuple(missing or ()), tuple(unit or ()),
         )  # fmt: skip
         if land is not None:
             from replay.cli.landing import at_most_for, land_source
@@ -622,14 +641,17 @@ def _opened(
     refusals: Refusals | None = None,
     time_format: str | None = None,
     time_zone: str | None = None,
+    missing: list[str] | None = None,
+    unit: list[str] | None = None,
 ) -> Source:
     from replay.sources.asked import Asked
     from replay.sources.opening import Files as Opened
     from replay.sources.times import Clock
 
     asked = Asked(
-        columns_of(value), time, key, sequence, timed, Clock(time_format, time_zone), on_bad.value
-    )
+        columns_of(value), time, key, sequence, timed, Clock(time_format, time_zone), on_bad.value,
+        missing=tuple(missing or ()), unit=tuple(unit or ()),
+    )  # fmt: skip
     return Opened(files, asked if refusals is None else replace(asked, refusals=refusals), style)
 
 

@@ -159,5 +159,7 @@ def land_source(source: Source, path: Path, rows: int, seconds: float, refusals:
         else "no row has come",
         soft_wrap=True,
     )
-    for line in left_out({}, refusals):
+    for line in (*source.said, *left_out({}, refusals)):
         console.print(line, soft_wrap=True)
+    if not landing.n_rows and refusals.first is not None:
+        raise InputError(f"all rows were refused, the first one for this: {refusals.first}")

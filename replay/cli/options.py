@@ -21,6 +21,7 @@ LANDING = "Rows for an engine"
 LANDED = {
     *("address", "client", "credentials", "ca"),
     *("value", "time", "key", "sequence", "time_format", "time_zone", "on_bad", "refused"),
+    *("missing", "unit"),
     *("land", "land_rows", "land_seconds"),
 }
 """What can be told of rows that land, by the names of the parameters."""
@@ -72,8 +73,8 @@ Value = Annotated[
         "--value",
         "--values",
         metavar="COL",
-        help="Column to learn; repeat it for more, or put commas between. May be left out if only "
-        "one column has numbers.",
+        help="Column to learn; repeat it for more, or put commas between. [default: all that hold "
+        "numbers and vary, but for those that count rows]",
         show_default=False,
         rich_help_panel=INPUT,
     ),
@@ -82,7 +83,8 @@ Time = Annotated[
     str | None,
     typer.Option(
         metavar="COL",
-        help="Column that tells the time; copied as it is.",
+        help="Column that tells the time; copied as it is. A date and a clock in two columns are "
+        "given as Date,Time. [default: found if --value is not given]",
         show_default=False,
         rich_help_panel=INPUT,
     ),
@@ -219,7 +221,8 @@ Decimal = Annotated[
     str | None,
     typer.Option(
         metavar=".|,",
-        help="Decimal mark. [default: as the first rows have it]",
+        help="Decimal mark; the other one of point and comma may then stand between thousands. "
+        "[default: as the first rows have it]",
         show_default=False,
         rich_help_panel=INPUT,
     ),
@@ -241,12 +244,57 @@ NoHeader = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+SkipLines = Annotated[
+    int,
+    typer.Option(
+        "--skip-lines",
+        metavar="N",
+        min=0,
+        help="Lines at the start of a CSV file to leave out. What stands above the header is found "
+        "as a rule.",
+        rich_help_panel=INPUT,
+    ),
+]
+Comment = Annotated[
+    str | None,
+    typer.Option(
+        "--comment",
+        metavar="TEXT",
+        help="Lines of CSV that begin with this are passed over. [default: # if the first line "
+        "begins with it]",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--missing",
+        metavar="TEXT",
+        help="What stands for a missing value, such as -9999; repeat it for more. Empty cells, "
+        "NaN, NA, null, unavailable, unknown, -, ? and the like always do.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
+Unit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--unit",
+        metavar="TEXT",
+        help="Unit that may stand behind numbers, such as kW; repeat it for more. One that all "
+        "numbers of a column have is found.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
 TimeFormat = Annotated[
     str | None,
     typer.Option(
         metavar="FORMAT",
-        help="How times are written, as strptime has it ('%d.%m.%Y %H:%M'), or s, ms, us or ns for "
-        "numbers since 1970. [default: as the first rows have it]",
+        help="How times are written: as strptime has it ('%d.%m.%Y %H:%M'); dmy, mdy or ymd for "
+        "the order of day, month and year; s, ms, us or ns for numbers since 1970 or some other "
+        "start; excel for a spreadsheet's day numbers. [default: as the first rows have it]",
         show_default=False,
         rich_help_panel=INPUT,
     ),
@@ -255,7 +303,8 @@ TimeZone = Annotated[
     str | None,
     typer.Option(
         metavar="ZONE",
-        help="Zone of times that name none, such as Europe/Berlin. [default: UTC]",
+        help="Zone of times that name none, such as Europe/Berlin or +01:00. Of an hour that comes "
+        "twice, rows in order are in order. [default: UTC]",
         show_default=False,
         rich_help_panel=INPUT,
     ),
@@ -501,7 +550,12 @@ def persistent(
 
 
 def style_of(
-    delimiter: str | None, decimal: str | None, encoding: str | None, no_header: bool
+    delimiter: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    no_header: bool,
+    skip_lines: int = 0,
+    comment: str | None = None,
 ) -> Style:
     """How the files are written."""
     from replay.sources.csv_file import Style
@@ -516,7 +570,9 @@ def style_of(
         raise InputError(f"--decimal is {decimal!r}; it must be . or ,")
     if delimiter is not None and delimiter == decimal:
         raise InputError(f"--delimiter and --decimal are both {delimiter!r}; they must differ")
-    return Style(delimiter, decimal, encoding, not no_header)
+    if comment == "":
+        raise InputError("--comment is empty; it must be what comments begin with, such as #")
+    return Style(delimiter, decimal, encoding, not no_header, skip_lines, comment)
 
 
 def columns_of(given: list[str] | None) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ LEFT_OUT = {
     "n_late": "rows that came late, dropped",
     "n_lost": "sequence numbers that never came",
     "n_gaps": "gaps in time",
+    "n_steps_back": "steps back by exactly an hour, as clocks that are set back for winter do; "
+    "name the zone with --time-zone",
 }
 """What a series counts beside the rows it labels."""
 
@@ -177,6 +179,10 @@ def replay_source(
         raise typer.Exit(0 if live else 128 + loop.stopped_by)
     if not totals_of.n_series:
         console.print("no row has come")
+        for line in (*source.said, *left_out({}, refusals)):
+            console.print(line, soft_wrap=True)
+        if refusals.first is not None:
+            raise InputError(f"all rows were refused, the first one for this: {refusals.first}")
         return
     _print(console, source, settings, totals_of, refusals, smooth, loop)
     for what in ("labels", "segments", "report"):

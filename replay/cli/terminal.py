@@ -80,6 +80,8 @@ def heading(
         f"{', regimes recycled' if settings.recycle else ''}",
         soft_wrap=True,
     )
+    for line in source.said:
+        console.print(line, soft_wrap=True)
 
 
 def parent(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -74,6 +74,8 @@ class Source(Protocol):
     position
         Where the row handed on last ends, in plain values: what `go_to` takes. Plain means None,
         bool, int, float, str, bytes and lists and dicts (of string keys) of these.
+    said
+        What was guessed about how the rows are written, a line each, for people.
     done, size
         How far the iteration is, and of how much, in bytes; ``size`` is None if nobody can tell.
     """
@@ -86,6 +88,9 @@ class Source(Protocol):
 
     @property
     def values(self) -> tuple[str, ...]: ...
+
+    @property
+    def said(self) -> Sequence[str]: ...
 
     @property
     def time(self) -> str | None: ...

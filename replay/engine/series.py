@@ -23,9 +23,11 @@ MOST_HELD = 10
 """Rows held for the warm start, as a multiple of those it wants."""
 COUNTS = (
     *("n_duplicates", "n_late", "n_lost", "n_gaps"),
-    *("n_segments", "n_changes", "_n_rows"),
+    *("n_steps_back", "n_segments", "n_changes", "_n_rows"),
 )
 """What a series counts."""
+HOUR = 3600.0
+"""By which clocks are set back for winter."""
 
 
 @dataclass(frozen=True)
@@ -150,15 +152,16 @@ class Series:
         The segment in which the series ended; None before.
     n_duplicates, n_late
         Rows left out, as their sequence number, or time, had been there or was passed.
-    n_lost, n_gaps
-        Sequence numbers that never came, and gaps in time.
+    n_lost, n_gaps, n_steps_back
+        Sequence numbers that never came, gaps in time, and places where the time steps back by
+        exactly an hour from where the next row was due.
     """
 
     def __init__(self, model: Model, manner: Manner = Manner()) -> None:
         self.manner = manner
         self.segmenter = Segmenter(model, min_dwell=manner.min_dwell, confirm=manner.confirm)
         self.summary = Summary()
-        self.n_duplicates = self.n_late = self.n_lost = self.n_gaps = 0
+        self.n_duplicates = self.n_late = self.n_lost = self.n_gaps = self.n_steps_back = 0
         self.n_segments = self.n_changes = 0
         self.last_segment: Segment | None = None
         self.model = model
@@ -167,6 +170,8 @@ class Series:
         self._n_rows = 0
         self._sequence: int | None = None
         self._last: tuple[float, str, int] = (-math.inf, "", 0)
+        self._step = math.nan
+        self._said: tuple[int, float] | None = None
         self._cut = 0.0
         self._closed: Segment | None = None
         self._lag = model.lag if isinstance(model, OnlineHMM) else 0
@@ -220,6 +225,7 @@ class Series:
         labels, probabilities, log_densities, outliers = self.model.label_then_learn_many(
             block.values
         )
+        labels, probabilities = self._carried_on(block.values, labels, probabilities)
         segmentation = self.segmenter.segment_many(
             block.values, block.names, labels, probabilities, _Moments(block, self._n_rows)
         )
@@ -256,8 +262,31 @@ class Series:
             first = self._waiting.popleft()
             yield self.label(*self._looked_back(first, len(self._waiting)))
 
+    def _carried_on(
+        self,
+        values: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        probabilities: NDArray[np.float64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Labels and their probabilities; a row that measured nothing has those of the row before.
+
+        Such a row says nothing about the regime: it is no change of it.
+        """
+        measured = ~np.isnan(values).all(axis=1)
+        if not measured.all():
+            before = np.maximum.accumulate(np.where(measured, np.arange(len(values)), -1))
+            label, probability = self._said or (labels[0], probabilities[0])
+            labels = np.where(before < 0, label, labels[before])
+            probabilities = np.where(before < 0, probability, probabilities[before])
+        self._said = int(labels[-1]), float(probabilities[-1])
+        return labels, probabilities
+
     def label(self, row: Row, assignment: Assignment) -> LabelledRow:
         """Take a row whose label is known into the segments and the summary."""
+        if self._said is not None and all(value != value for value in row.values.values()):
+            label, probability = self._said
+            assignment = assignment._replace(label=label, probability=probability)
+        self._said = assignment.label, assignment.probability
         self._n_rows += 1
         segmenter = self.segmenter
         segmenter.segment_one(
@@ -294,6 +323,8 @@ class Series:
         assert row.seconds is not None
         if row.seconds > seconds:
             return False
+        is_step_back = abs(seconds + self._step - HOUR - row.seconds) < 1e-3
+        self.n_steps_back += is_step_back
         if self.manner.late == "learn":
             return False
         if self.manner.late == "skip":
@@ -301,9 +332,14 @@ class Series:
             self.n_late += row.seconds < seconds
             return True
         of = f" of {row.key!r}" if row.key else ""
+        advice = "sort the rows, or say --late skip or --late learn"
+        if is_step_back:
+            advice = (
+                "it steps back by exactly an hour, as clocks that are set back for winter do: name "
+                "the zone, as in --time-zone Europe/Berlin"
+            )
         raise InputError(
-            f"line {row.line}: time {row.time!r}{of} is not after {text!r} in line {line}; sort "
-            "the rows, or say --late skip or --late learn"
+            f"line {row.line}: time {row.time!r}{of} is not after {text!r} in line {line}; {advice}"
         )
 
     def _mind_the_gap(self, row: Row) -> Iterator[LabelledRow]:
@@ -312,6 +348,7 @@ class Series:
         if seconds <= last:
             return
         self._last = (seconds, row.time, row.line)
+        self._step = seconds - last
         longest = self.manner.max_gap
         if longest is None or seconds - last <= longest or last == -math.inf:
             return
@@ -322,6 +359,7 @@ class Series:
         yield from self._let_go()
         if not self.model.is_started:
             return
+        self._said = None
         # the next labelled row hands it on
         self._closed = self.segmenter.finish()
         self.model.reset_state()
@@ -343,6 +381,8 @@ class Series:
                 "counts": [getattr(self, name) for name in COUNTS],
                 "sequence": self._sequence,
                 "last": self._last,
+                "step": self._step,
+                "said": self._said,
                 "cut": self._cut,
                 "closed": self._closed,
             }
@@ -368,6 +408,8 @@ class Series:
         series._sequence = state["sequence"]
         seconds, text, line = state["last"]
         series._last = (seconds, text, line)
+        series._step = state["step"]
+        series._said = None if state["said"] is None else tuple(state["said"])
         series._cut = state["cut"]
         if (closed := state["closed"]) is not None:
             start, end = tuple(closed.pop("start")), tuple(closed.pop("end"))

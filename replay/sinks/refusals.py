@@ -30,10 +30,13 @@ class Refusals:
         That of the file.
     counts
         How many there were, by reason.
+    first
+        What was wrong with the first one; None if there was none.
     """
 
     def __init__(self, path: Path | None = None, lasting: bool = False) -> None:
         self.counts: Counter[str] = Counter()
+        self.first: str | None = None
         self.path = path
         self._lasting = lasting
         self._table: Csv | None = None

@@ -119,6 +119,7 @@ class Asked:
         """Count what is bad, or raise the error that says what is wrong with it."""
         if self.on_bad == "fail":
             raise error
+        self.refusals.first = self.refusals.first or str(error)
         self.refusals.add(file, line, reason, text)
 
 

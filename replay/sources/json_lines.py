@@ -6,7 +6,7 @@ import os
 import select
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any, BinaryIO
 from replay.engine.rows import CutOffError, InputError, Row
 from replay.sources.asked import LOOKED_AT, Asked, split_names
 from replay.sources.file_source import FileSource
-from replay.sources.message import LIMIT, Messages, fields_with_numbers
+from replay.sources.look import chosen
+from replay.sources.message import LIMIT, Messages, as_object, fields_of
 from replay.sources.reading import Input
+from replay.sources.times import state_of
 
 IDLE = 0.1
 """Seconds after which a pipe without news is said to be idle."""
@@ -43,10 +45,7 @@ class JsonLines(FileSource):
 
     def __init__(self, source: Input, asked: Asked | None = None) -> None:
         super().__init__(source)
-        asked = asked or Asked()
-        asked = replace(asked, values=split_names(asked.values))
-        if not asked.values:
-            asked = replace(asked, values=(self._only_value(asked),))
+        asked = self._found(asked or Asked())
         self._messages = Messages(asked)
         self._hand_on(asked)
         self._line = self._place = 0
@@ -85,16 +84,27 @@ class JsonLines(FileSource):
         if left:
             raise self._input.changed()
 
-    def _only_value(self, asked: Asked) -> str:
-        """The only field with numbers in the first lines."""
+    def _found(self, asked: Asked) -> Asked:
+        """What is asked, with values in any case, and times that can be read."""
         with self._input.open() as stream:
             lines = list(islice(iter(lambda: stream.readline(LIMIT), b""), LOOKED_AT))
-        fields = fields_with_numbers(lines, asked)
-        if len(fields) == 1:
-            return fields[0]
-        what = "these fields all hold numbers" if fields else "no field holds numbers"
-        which = f", field {', '.join(map(repr, fields))}" if fields else ""
-        raise InputError(f"{self.name}{which}: {what}; choose with --value")
+        messages = [message for line in lines if (message := as_object(line)) is not None]
+        names, rows = fields_of(messages)
+        if asked.values:
+            values = [(name,) if name in names else split_names([name]) for name in asked.values]
+            asked = replace(asked, values=tuple(name for which in values for name in which))
+        elif (taken := chosen(asked, names, rows)) is not None:
+            asked, self.said = taken
+        else:
+            raise InputError(f"{self.name}: no field holds numbers; choose with --value")
+        if asked.is_timed:
+            parts = asked.parts or (asked.time or "",)
+            places = [names.index(part) for part in parts if part in names]
+            try:
+                asked.clock.look_at(" ".join(row[place] for place in places) for row in rows)
+            except ValueError as error:
+                raise InputError(f"{self.name}, message 1, field {asked.time!r}: {error}") from None
+        return asked
 
     @property
     def position(self) -> dict[str, Any]:
@@ -149,10 +159,15 @@ class LiveLines:
     @property
     def position(self) -> dict[str, Any]:
         """Lines that have gone by."""
-        return {"lines": self._line}
+        return {"lines": self._line, **state_of(self._messages.clock)}
 
     def go_to(self, position: dict[str, Any]) -> None:
         self._line = position["lines"]
+        self._messages.clock.go_to(position.get("clock", {}))
+
+    @property
+    def said(self) -> Sequence[str]:
+        return self._messages.said
 
     def acknowledge(self) -> None:
         """Nothing: nobody keeps the lines."""

@@ -228,7 +228,9 @@ def chosen(
         choice = replace(choice, values=(free[0],))
     if not choice.values:
         return None
-    said = [f"learnt: {', '.join(choice.values)}"]
+    said = []
+    if len(free) > 1:
+        said.append(f"--value is not given: learnt is {', '.join(map(repr, choice.values))}")
     if choice.time:
         said.append(f"the time is in {' and '.join(map(repr, choice.time))}")
         parts = choice.time if len(choice.time) > 1 else ()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
+from replay.sources.numbers import Numbers
 
 LIMIT = 1 << 16
 """Bytes of the longest message that is read."""
@@ -41,7 +42,8 @@ class Messages:
     """Makes rows of JSON objects.
 
     A field ``a.b`` is b of the object a, unless there is a field of that very name. Missing and
-    null are missing values; at least one value must have its field.
+    null are missing values; at least one value must have its field. A text that is a number is one,
+    and true and false are 1 and 0. Where one value is wanted, a message may be that alone.
 
     Parameters
     ----------
@@ -52,6 +54,9 @@ class Messages:
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
+        self.clock = asked.clock
+        self._numbers = Numbers(unit=asked.unit, missing=asked.missing)
+        self._parts = asked.parts or (asked.time or "").split(",")
         self._decode = msgspec.json.Decoder().decode
         self._level: int | None = None
         if asked.key is not None and asked.key.startswith(TOPIC + ":"):
@@ -59,6 +64,11 @@ class Messages:
             if not (level.isdecimal() and int(level) >= 1):
                 raise InputError(f"--key is {asked.key!r}; levels of a topic count from 1")
             self._level = int(level)
+
+    @property
+    def said(self) -> list[str]:
+        """What was guessed, a line each."""
+        return self._asked.clock.said if self._asked.is_timed else []
 
     def taken(self, name: str, number: int, data: bytes, topic: str | None = None) -> Row | None:
         """A message as a row; None if it is refused, and that is not to fail.
@@ -96,7 +106,11 @@ class Messages:
         try:
             message = self._decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadMessageError(NO_JSON, f"it is no JSON ({error})") from None
+            message = self._bare(data)
+            if message is None:
+                raise BadMessageError(NO_JSON, f"it is no JSON ({error})") from None
+        if len(asked.values) == 1 and isinstance(message, bool | int | float | str):
+            message = {asked.values[0]: message}
         if not isinstance(message, dict):
             raise BadMessageError(
                 NO_OBJECT, f"it is {_shown(message)}, and a JSON object is needed"
@@ -111,14 +125,14 @@ class Messages:
                 is_empty = False
                 value = self._number(name, number, field, found)
             values[field] = value
-            texts.append("" if value != value else str(found))
+            texts.append("" if value != value else _as_text(found))
         if is_empty and not any(_has(message, field) for field in asked.values):
             fields = ", ".join(map(repr, asked.values))
             raise BadMessageError(NO_VALUES, f"it has none of the fields {fields}")
+        key = "" if asked.key is None else self._key(asked.key, message, topic)
         time, seconds = "", None
         if asked.time is not None:
-            time, seconds = self._time(asked.time, _of(message, asked.time))
-        key = "" if asked.key is None else self._key(asked.key, message, topic)
+            time, seconds = self._time(asked.time, self._moment(message), key)
         sequence = None
         if asked.sequence is not None:
             sequence = _of(message, asked.sequence)
@@ -131,9 +145,16 @@ class Messages:
         return Row(number, time, tuple(texts), values, seconds, key, sequence)
 
     def _number(self, name: str, number: int, field: str, found: Any) -> float:
-        if isinstance(found, int | float) and not isinstance(found, bool):
+        if isinstance(found, bool):
+            return float(found)
+        if isinstance(found, str):
+            try:
+                return self._numbers.read(found, field)
+            except ValueError:
+                pass
+        if isinstance(found, int | float):
             if -LARGEST <= found <= LARGEST:
-                return float(found)
+                return self._numbers.value(float(found))
             problem = f"is beyond {LARGEST:g}, the largest value that can be learnt"
         else:
             problem = f"is {_shown(found)}, and a number is needed; null if it is missing"
@@ -142,7 +163,24 @@ class Messages:
             return math.nan
         raise BadMessageError(NO_VALUE, f"field {field!r} {problem}")
 
-    def _time(self, field: str, found: Any) -> tuple[str, float | None]:
+    def _bare(self, data: bytes) -> str | None:
+        """A number or a word for a missing value, without quotes; None if it is none."""
+        try:
+            text = data.decode().strip()
+            self._numbers.read(text, "")
+        except ValueError:
+            return None
+        return text or None
+
+    def _moment(self, message: dict[str, Any]) -> Any:
+        """What is in the field of the time, or in both if it is in two."""
+        found = None if self._asked.time is None else _of(message, self._asked.time)
+        if found is None and len(self._parts) > 1:
+            parts = [_of(message, part) for part in self._parts]
+            return " ".join(map(str, parts)) if None not in parts else None
+        return found
+
+    def _time(self, field: str, found: Any, key: str) -> tuple[str, float | None]:
         is_number = isinstance(found, int | float) and not isinstance(found, bool)
         if not is_number and not isinstance(found, str):
             if not self._asked.timed and found is None:
@@ -154,7 +192,7 @@ class Messages:
         if not self._asked.timed:
             return text, None
         try:
-            return text, self._asked.clock.seconds(text)
+            return text, self._asked.clock.seconds(text, key)
         except ValueError as error:
             raise BadMessageError(NO_TIME, f"field {field!r}: {error}") from None
 
@@ -178,22 +216,32 @@ class Messages:
         )  # fmt: skip
 
 
-def fields_with_numbers(lines: Iterable[bytes], asked: Asked) -> list[str]:
-    """The fields that hold numbers in some of these messages, but for those asked for already."""
-    fields: dict[str, None] = {}
-    for line in lines:
-        try:
-            message = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
-        if isinstance(message, dict):
-            fields |= {
-                field: None
-                for field, found in message.items()
-                if type(found) in (int, float)
-                and field not in (asked.time, asked.key, asked.sequence)
-            }
-    return list(fields)
+def as_object(line: bytes) -> dict[str, Any] | None:
+    """A message as a JSON object; None if it is none."""
+    try:
+        message = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def fields_of(messages: Iterable[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """All fields of messages, and the texts that each message has in them; empty if it has none."""
+    told = [dict(_flat(message)) for message in messages]
+    names = list(dict.fromkeys(name for fields in told for name in fields))
+    return names, [[fields.get(name, "") for name in names] for fields in told]
+
+
+def _flat(message: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    for field, found in message.items():
+        if isinstance(found, dict):
+            yield from _flat(found, f"{before}{field}.")
+        elif isinstance(found, int | float | str):
+            yield before + field, _as_text(found)
+
+
+def _as_text(found: Any) -> str:
+    return str(found).lower() if isinstance(found, bool) else str(found)
 
 
 def _of(message: dict[str, Any], field: str) -> Any:

@@ -23,6 +23,7 @@ from replay.engine.rows import InputError, Row
 from replay.sources.asked import Asked
 from replay.sources.message import LIMIT, Messages
 from replay.sources.mqtt_broker import PATIENCE, Broker
+from replay.sources.times import state_of
 
 AT_MOST = 1000
 """Messages that the broker sends without an acknowledgement: so many are held here at most."""
@@ -186,11 +187,17 @@ class MqttSource:
     @property
     def position(self) -> dict[str, Any]:
         """Messages that have been handed on."""
-        return {"messages": self._n}
+        return {"messages": self._n, **state_of(self._messages.clock)}
+
+    @property
+    def said(self) -> list[str]:
+        """What was guessed, a line each."""
+        return self._messages.said
 
     def go_to(self, position: dict[str, Any]) -> None:
         """Go on counting: where it is, the broker knows."""
         self._n = position["messages"]
+        self._messages.clock.go_to(position.get("clock", {}))
 
     @property
     def wants_acknowledgement(self) -> bool:

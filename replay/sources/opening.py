@@ -12,8 +12,10 @@ from replay.engine.blocks import Block, items_of
 from replay.engine.rows import InputError, Row, Source
 from replay.sinks.files import LINES, PARQUET
 from replay.sources.asked import Asked
+from replay.sources.constants import Constants
 from replay.sources.csv_file import CsvFile, Style
 from replay.sources.reading import Input
+from replay.sources.times import state_of
 
 if TYPE_CHECKING:
     from replay.sources.json_lines import JsonLines
@@ -50,12 +52,15 @@ class Files:
         self._style = style or Style()
         self.files = tuple(source.path for source in self._inputs if not source.piped)
         self._next = self._open_now = 0
+        self._clock: dict[str, float] = {}
         self._source = self._opened(0)
         self._asked = replace(self._source.asked, clock=self._asked.clock)
         self.values = self._source.values
         self.time = self._source.time
         self.key = self._source.key
         self.timed = self._source.timed
+        self._found = tuple(self._source.said)
+        self._constants = Constants(self.values)
 
     @property
     def name(self) -> str:
@@ -63,16 +68,33 @@ class Files:
 
     def __iter__(self) -> Iterator[Row | None]:
         for source in self._sources():
-            yield from source
+            for row in source:
+                if row is not None:
+                    self._constants.add_row(tuple(row.values.values()))
+                yield row
 
     def blocks(self, at_most: int) -> Iterator[Block | Row | None]:
         """The same rows, in blocks of so many at most where a file can."""
         for source in self._sources():
-            yield from items_of(source, at_most)
+            for item in items_of(source, at_most):
+                if isinstance(item, Block):
+                    self._constants.add(item.values)
+                elif item is not None:
+                    self._constants.add_row(tuple(item.values.values()))
+                yield item
+
+    @property
+    def said(self) -> list[str]:
+        """What was guessed of the first file, and what struck in the rows that have come."""
+        clock = self._asked.clock.said if self.timed else []
+        return [*self._found, *clock, *self._constants.said]
 
     def _sources(self) -> Iterator[Source]:
         # begins where `go_to` has put it on, and at the first file the next time
         at, self._next = self._next, 0
+        self._constants = Constants(self.values)
+        self._asked.clock.go_to(self._clock)
+        self._clock = {}
         for place in range(at, len(self._inputs)):
             if place != self._open_now:
                 self._source = self._opened(place)
@@ -97,7 +119,8 @@ class Files:
     def position(self) -> dict[str, Any]:
         """Which file it is at, those before, and where in it."""
         names = [source.name for source in self._inputs[: self._open_now + 1]]
-        return {"files": names, "within": self._source.position}
+        within = self._source.position
+        return {"files": names, "within": within, **state_of(self._asked.clock)}
 
     def go_to(self, position: dict[str, Any]) -> None:
         names = position["files"]
@@ -109,6 +132,7 @@ class Files:
                     "was made; put it back, or start afresh without --resume"
                 )
         self._next = len(names) - 1
+        self._clock = position.get("clock", {})
         self._source = self._opened(self._next)
         self._source.go_to(position["within"])
 

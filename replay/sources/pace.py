@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from replay.engine.rows import InputError, Row, Source
@@ -77,6 +77,10 @@ class Paced:
 
     def close(self) -> None:
         self._source.close()
+
+    @property
+    def said(self) -> Sequence[str]:
+        return self._source.said
 
     @property
     def done(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,7 @@ from replay.sources.asked import (
 )
 from replay.sources.file_source import FileSource
 from replay.sources.look import chosen
+from replay.sources.numbers import Cell, ContradictionError, Numbers, study
 from replay.sources.reading import HEAD, Input
 
 BATCH = 4096
@@ -68,10 +69,14 @@ class ParquetFile(FileSource):
         if not asked.values:
             asked = self._chosen(asked)
         for name in asked.values:
-            if not self._numbers([name]):
-                kind = self._schema.field(name).type
+            kind = self._schema.field(name).type
+            if not self._numbers([name]) and not _is_text(kind):
                 raise self._bad_column(name, f"it holds {kind} and no numbers")
+        self._texts = {name for name in asked.values if _is_text(self._schema.field(name).type)}
+        self.numbers = self._find_numbers(asked)
         self._hand_on(asked)
+        if self.timed:
+            self._look_at_times(asked)
         self._row = self._start = 0
 
     def __iter__(self) -> Iterator[Row]:
@@ -80,11 +85,18 @@ class ParquetFile(FileSource):
 
     def blocks(self, at_most: int) -> Iterator[Block | Row]:
         """The same rows, many at a time unless more than values is asked for."""
-        if self.timed or self.key is not None or self._asked.sequence is not None:
+        if (
+            self.timed
+            or self.key is not None
+            or self._texts
+            or self._asked.parts
+            or self._asked.sequence is not None
+        ):
             yield from self
             return
         for batch in self._batches(at_most):
             values = np.column_stack([_numbers(batch.column(name)) for name in self.values])
+            self.numbers.blanked(values)
             if (np.abs(values) > LARGEST).any():
                 yield from self._rows(batch)
                 continue
@@ -94,8 +106,7 @@ class ParquetFile(FileSource):
 
     def _batches(self, at_most: int) -> Iterator[Any]:
         """Record batches of what is asked for, from where it is to be read."""
-        wanted = [self.time, self.key, self._asked.sequence, *self.values]
-        names = list(dict.fromkeys(name for name in wanted if name is not None))
+        names = list(dict.fromkeys([*self._asked.others, *self.values]))
         self._row, skipped = self._start, 0
         groups = list(range(len(self._groups)))
         while groups and skipped + self._groups[groups[0]] <= self._row:
@@ -118,7 +129,12 @@ class ParquetFile(FileSource):
         asked = self._asked
         columns = {name: _plain(batch.column(name)) for name in batch.schema.names}
         nothing = [None] * len(batch)
-        times = columns[self.time] if self.time is not None else nothing
+        times: list[Any] = nothing
+        if parts := self._asked.parts:
+            told_times = zip(*(columns[part] for part in parts), strict=True)
+            times = [" ".join(map(_time_text, moments)) for moments in told_times]
+        elif self.time is not None:
+            times = columns[self.time]
         keys = columns[self.key] if self.key is not None else nothing
         numbers = columns[asked.sequence] if asked.sequence is not None else nothing
         told = zip(*(columns[name] for name in self.values), strict=True)
@@ -126,12 +142,23 @@ class ParquetFile(FileSource):
         for moment, key, number, cells in zip(times, keys, numbers, told, strict=True):
             row = self._row + 1
             time = _time_text(moment)
-            values: dict[Hashable, float] = {
-                name: math.nan if cell is None else float(cell)
-                for name, cell in zip(self.values, cells, strict=True)
-            }
             bad: tuple[str, object, str] | None = None
-            for name, value in values.items():
+            values: dict[Hashable, float] = {}
+            for name, cell in zip(self.values, cells, strict=True):
+                if cell is None:
+                    values[name] = math.nan
+                elif not isinstance(cell, str):
+                    values[name] = self.numbers.value(float(cell))
+                else:
+                    try:
+                        values[name] = self.numbers.read(cell, name)
+                    except ValueError:
+                        values[name] = math.nan
+                        if asked.on_bad == "missing":
+                            asked.refusals.add(self.name, row, TAKEN_AS_MISSING, cell[:40])
+                        else:
+                            bad = NO_VALUE, name, f"{cell[:40]!r} is no number"
+            for name, value in list(zip(self.values, values.values(), strict=True)):
                 if not -LARGEST <= value <= LARGEST and value == value:
                     if asked.on_bad == "missing":
                         asked.refusals.add(self.name, row, TAKEN_AS_MISSING, str(value))
@@ -141,7 +168,7 @@ class ParquetFile(FileSource):
                         bad = NO_VALUE, name, what
             if self.timed:
                 try:
-                    seconds = asked.clock.seconds(time)
+                    seconds = asked.clock.seconds(time, "" if key is None else _text(key))
                 except ValueError as error:
                     bad = NO_TIME, self.time, str(error)
             if self.key is not None and key in (None, ""):
@@ -185,28 +212,61 @@ class ParquetFile(FileSource):
         return {
             name
             for name, kind in kinds.items()
-            if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+            if pa.types.is_integer(kind)
+            or pa.types.is_floating(kind)
+            or pa.types.is_decimal(kind)
+            or pa.types.is_boolean(kind)
         }
 
     def _chosen(self, asked: Asked) -> Asked:
         """What is asked, with values and a time chosen by the first rows."""
         names = self._schema.names
-        try:
-            with parquet.ParquetFile(self._input.path) as file:
-                batch = next(file.iter_batches(LOOKED_AT), None)
-        except (pa.ArrowException, OSError) as error:
-            raise self._damaged(1, error) from None
-        columns = [] if batch is None else [_plain(column) for column in batch.columns]
-        rows = ([_cell_text(cell) for cell in cells] for cells in zip(*columns, strict=True))
+        rows = self._first_rows(names)
         if (taken := chosen(asked, names, rows)) is not None:
             asked, self.said = taken
             return asked
-        if batch is None and (numbers := [name for name in names if self._numbers([name])]):
+        if not rows and (numbers := [name for name in names if self._numbers([name])]):
             return replace(asked, values=tuple(numbers))
         raise self._bad_column(
             ", ".join(names),
             f"no column holds numbers in the first {LOOKED_AT:,} rows; name one with --value",
         )
+
+    def _first_rows(self, names: Sequence[str]) -> list[list[str]]:
+        """Some columns of the first rows, as texts."""
+        try:
+            with parquet.ParquetFile(self._input.path) as file:
+                batch = next(file.iter_batches(LOOKED_AT, None, list(names)), None)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(1, error) from None
+        if batch is None:
+            return []
+        columns = [_plain(batch.column(name)) for name in names]
+        return [list(map(_first_text, cells)) for cells in zip(*columns, strict=True)]
+
+    def _find_numbers(self, asked: Asked) -> Numbers:
+        """How numbers are written in columns of texts."""
+        names = sorted(self._texts)
+        rows = self._first_rows(names) if names else []
+        cells = (
+            Cell(i, name, text)
+            for i, row in enumerate(rows, 1)
+            for name, text in zip(names, row, strict=True)
+        )
+        try:
+            numbers, said = study(cells, None, "", asked.unit, asked.missing)
+        except ContradictionError as error:
+            raise self._bad(error.cell.line, error.cell.column, str(error)) from None
+        self.said = [*self.said, *said]
+        return numbers
+
+    def _look_at_times(self, asked: Asked) -> None:
+        """Find out how times are written."""
+        rows = self._first_rows(asked.parts or (asked.time or "",))
+        try:
+            asked.clock.look_at(" ".join(row) for row in rows)
+        except ValueError as error:
+            raise self._bad(1, str(asked.time), str(error)) from None
 
     def _bad(self, row: int, column: str, problem: str) -> InputError:
         return InputError(f"{self.name}, row {row}, column {column!r}: {problem}")
@@ -251,10 +311,18 @@ class _BatchTexts:
         return [tuple(map(_cell_text, cells)) for cells in zip(*columns, strict=True)]
 
 
+def _is_text(kind: Any) -> bool:
+    """Whether a type is of texts, which may be numbers."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
 def _numbers(column: Any) -> NDArray[np.float64]:
     """Numbers as doubles, NaN where there is none."""
     if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
         return np.array([np.nan if cell is None else float(cell) for cell in column.to_pylist()])
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
     values: NDArray[np.float64] = column.fill_null(0).to_numpy(zero_copy_only=False)
     values = values.astype(np.float64)
     if column.null_count:
@@ -264,6 +332,13 @@ def _numbers(column: Any) -> NDArray[np.float64]:
 
 def _time_text(moment: Any) -> str:
     return "" if moment is None else _text(moment)
+
+
+def _first_text(cell: Any) -> str:
+    """A cell as text, to find out what it is: true and false are numbers."""
+    if isinstance(cell, bool):
+        return str(int(cell))
+    return "" if cell is None or cell != cell else _text(cell)
 
 
 def _cell_text(cell: Any) -> str:

@@ -59,6 +59,7 @@ class Sender:
         self.window = window
         self.acknowledged = []
         self.on_acknowledge = lambda rows: None
+        self.said = ["numbers are read as seconds"]
 
     def __iter__(self):
         self.sent = 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
-from replay.sources.message import LIMIT, BadMessageError, Messages, fields_with_numbers
+from replay.sources.message import LIMIT, BadMessageError, Messages, as_object, fields_of
 
 ASKED = Asked(("level", "motor.load"), "t", "device", "n", timed=True)
 GOOD = {"level": 1.5, "motor": {"load": 2}, "t": "2022-03-20T11:00:00Z", "device": "p7", "n": 3}
@@ -64,8 +64,9 @@ BAD = {
         {"t": 1, "device": "p", "n": 1},
         "none of the fields 'level', 'motor.load'",
     ),
-    "bool": ({**GOOD, "level": True}, "'level' is true, and a number is needed"),
-    "text": ({**GOOD, "level": "1.5"}, "'level' is \"1.5\", and a number is needed"),
+    "text": ({**GOOD, "level": "high"}, "'level' is \"high\", and a number is needed"),
+    "decimal comma": ({**GOOD, "level": "1,5"}, "'level' is \"1,5\", and a number is needed"),
+    "two units": ({**GOOD, "level": "5 kW"}, "'level' is \"5 kW\", and a number is needed"),
     "nested": ({**GOOD, "level": {"x": 1}}, "'level' is {\"x\":1}, and a number"),
     "a list": ({**GOOD, "motor": {"load": [1]}}, r"'motor.load' is \[1\], and a number"),
     "too large": ({**GOOD, "level": 1e151}, "beyond 1e\\+150"),
@@ -116,9 +117,51 @@ def test_bad_values_may_be_taken_as_missing():
     assert Messages(asked).taken("here", 2, b"x") is None
 
 
-def test_fields_with_numbers():
-    lines = [b'{"t": 1, "a": 1, "b": "x"}', b"nonsense", b'{"c": 2.5, "a": null, "d": true}']
-    assert fields_with_numbers(lines, Asked(time="t")) == ["a", "c"]
+@pytest.mark.parametrize(
+    ("found", "value"),
+    [("1.5", 1.5), (" 34.9 ", 34.9), (True, 1.0), (False, 0.0), ("1e3", 1000.0), ("'-2", -2.0)],
+)
+def test_texts_and_truths_that_are_numbers(found, value):
+    assert row_of({**GOOD, "level": found}).values["level"] == value
+
+
+@pytest.mark.parametrize("found", ["", "unavailable", "Unknown", "-", "n/a", "-9999", -9999, "off"])
+def test_what_is_missing(found):
+    asked = Asked(("level", "motor.load"), missing=("-9999", "off"))
+    row = row_of({**GOOD, "level": found}, asked)
+    assert math.isnan(row.values["level"])
+    assert row.texts == ("", "2")
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [(b"23.5", 23.5), (b'"34.9"', 34.9), (b"true", 1.0), (b" 23.4370\n", 23.437), (b"+.5", 0.5)],
+)
+def test_a_message_may_be_a_number_alone(data, value):
+    row = Messages(Asked(("value",), key="topic:2")).row("here", 1, data, "plant/p7")
+    assert (row.values, row.key) == ({"value": value}, "p7")
+    with pytest.raises(BadMessageError):
+        Messages(Asked(("value", "other"))).row("here", 1, data)
+
+
+@pytest.mark.parametrize("data", [b"unavailable", b"NaN", b'"unknown"'])
+def test_a_message_may_say_that_its_value_is_missing(data):
+    assert math.isnan(Messages(Asked(("value",))).row("here", 1, data).values["value"])
+
+
+def test_a_time_in_two_fields():
+    asked = Asked(("level",), "day,clock", timed=True)
+    row = row_of({"level": 1, "day": "2022-03-20", "clock": "11:00 AM"}, asked)
+    assert (row.time, row.seconds) == ("2022-03-20 11:00 AM", 1647774000.0)
+
+
+def test_fields():
+    messages = [{"t": 1, "a": {"x": 1, "y": None}, "b": "x"}, {"c": 2.5, "d": True}]
+    names, rows = fields_of(messages)
+    assert names == ["t", "a.x", "b", "c", "d"]
+    assert rows == [["1", "1", "x", "", ""], ["", "", "", "2.5", "true"]]
+    assert as_object(b"nonsense") is None
+    assert as_object(b"[1]") is None
 
 
 FIELDS = st.sampled_from(["level", "t", "n", "x"])

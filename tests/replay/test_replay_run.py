@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import tracemalloc
 
 import pytest
@@ -29,10 +30,14 @@ def by_hand(path, warm_up=60, **parameters):
 
     def put(record, point):
         label, probability, _, outlier = model.assign_one(point)
+        told = [str(label), f"{probability:.6g}"]
+        if len(out) > 1 and all(map(math.isnan, point.values())):
+            # what measured nothing is no change of regime
+            told = out[-1][3:5]
         out.append(
             [record[name] for name in ("when", "load", "level")]
-            + [str(label), f"{probability:.6g}", str(int(outlier))]
-            + [str(int(len(out) > 1 and out[-1][3] != str(label)))]
+            + [*told, str(int(outlier))]
+            + [str(int(len(out) > 1 and out[-1][3] != told[0]))]
         )
 
     waiting = []

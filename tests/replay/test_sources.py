@@ -297,7 +297,7 @@ def test_parquet_columns(tmp_path, monkeypatch):
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
     wanted = asked(("level", "price"), time="when", key="device", timed=True)
     rows = list(Files([str(path)], wanted))
-    assert asked_for == [["when", "device", "level", "price"]]
+    assert asked_for == [["when"], ["when", "device", "level", "price"]]
     assert told(rows) == [
         (1, "2022-03-20T11:00:00+00:00", "7", "1", "1.50"),
         (2, "2022-03-20T12:00:00+00:00", "8", "", "1.50"),
@@ -312,8 +312,8 @@ def test_bad_parquet(tmp_path):
     path.write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match="is no Parquet file"):
         Files([str(path)])
-    pq.write_table(pa.table({"name": ["a"], "level": [1.0]}), path)
-    with pytest.raises(InputError, match="column 'name': it holds string and no numbers"):
+    pq.write_table(pa.table({"name": [["a"]], "level": [1.0]}), path)
+    with pytest.raises(InputError, match=r"column 'name': it holds list<.*> and no numbers"):
         Files([str(path)], asked(("name",)))
     assert Files([str(path)]).values == ("level",)
     pq.write_table(pa.table({"level": pa.array([], pa.float64())}), path)
@@ -368,8 +368,10 @@ def test_lines_of_json(tmp_path):
         "messages that are too long": 1,
         "messages without any of the values": 1,
     }
+    assert Files([str(path)]).values == ("a.x",)
+    path.write_bytes(gzip.compress(b'{"a": "x"}'))
     with pytest.raises(InputError, match="no field holds numbers; choose with --value"):
-        Files([str(path)])
+        Files([str(path)], Asked(key="a"))
 
 
 # -- times ----------------------------------------------------------------------------------------

@@ -1,0 +1,91 @@
+"""Values far outside that come again and again: a number that may stand for a missing value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST_SHARE, MOST_SHARE = 0.01, 0.5
+"""Of the rows: what is rarer is an outlier, and what is more frequent is what a column is like."""
+FAR = 10.0
+"""Standard deviations of the other values, from their mean."""
+SAMPLE = 512
+"""Rows of the sample that tells where the other values are."""
+HELD = 256
+"""Single rows that are held to be looked at together."""
+
+
+class Constants:
+    """Looks for the least and the greatest value of each column that come many times.
+
+    Memory does not grow with the rows.
+
+    Parameters
+    ----------
+    names
+        Of the columns.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._n = 0
+        self._ends = np.full((2, len(names)), np.nan)
+        self._counts = np.zeros((2, len(names)), dtype=np.int64)
+        self._given = np.zeros(len(names), dtype=np.int64)
+        self._sample: list[NDArray[np.float64]] = []
+        self._every = 1
+        self._held: list[Sequence[float]] = []
+
+    def add_row(self, values: Sequence[float]) -> None:
+        """Take in a row."""
+        self._held.append(values)
+        if len(self._held) == HELD:
+            self._let_go()
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Take in rows, shape (n, D)."""
+        self._given += len(values) - np.isnan(values).sum(axis=0)
+        for which, ufunc in enumerate((np.fmin, np.fmax)):
+            end = ufunc.reduce(values, axis=0)
+            counts = (values == end).sum(axis=0)
+            now = self._ends[which]
+            both = ufunc(now, end)
+            kept = np.where(both == now, self._counts[which], 0)
+            self._counts[which] = kept + np.where(both == end, counts, 0)
+            self._ends[which] = both
+        first = -self._n % self._every
+        self._sample.extend(values[first :: self._every].copy())
+        self._n += len(values)
+        while len(self._sample) > SAMPLE:
+            self._sample = self._sample[::2]
+            self._every *= 2
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            self.add(np.array(held, dtype=np.float64).reshape(len(held), -1))
+
+    @property
+    def said(self) -> list[str]:
+        """What was found, a line each."""
+        self._let_go()
+        lines = []
+        sample = np.array(self._sample).reshape(len(self._sample), len(self._names))
+        for j, name in enumerate(self._names):
+            column = sample[:, j]
+            rest = column[~np.isnan(column) & ~np.isin(column, self._ends[:, j])]
+            if len(rest) < 10:
+                continue
+            middle, spread = float(rest.mean()), float(rest.std())
+            for value, count in zip(self._ends[:, j], self._counts[:, j], strict=True):
+                share = count / max(int(self._given[j]), 1)
+                is_far = abs(value - middle) > FAR * spread
+                if LEAST_SHARE < share < MOST_SHARE and is_far and count > 2:
+                    lines.append(
+                        f"{name!r} is exactly {value:.10g} in {count:,} of {self._given[j]:,} "
+                        "rows, far from all others; if it stands for a missing value, say "
+                        f"--missing {value:.10g}"
+                    )
+        return lines
