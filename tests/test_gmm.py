@@ -23,7 +23,7 @@ def dicts(X, names="abcdefgh"):
 
 def started(n=300, d=2, **settings):
     X = blobs(n, d, seed=1)
-    model = OnlineGMM(3, warm_up=100, seed=1, **settings)
+    model = OnlineGMM(3, warm_up=100, seed=1, features=list("abcdefgh"[:d]), **settings)
     for x in dicts(X):
         model.learn_one(x)
     return model, X

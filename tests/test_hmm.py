@@ -30,7 +30,7 @@ def series(n, mixture=PLANE, stay=0.95, seed=1, **more):
 
 def started(n=160, **more):
     X = series(n)
-    more = {"warm_up": 60, "n_init": 4, "seed": 1, "capacity": 0} | more
+    more = {"warm_up": 60, "n_init": 4, "seed": 1, "capacity": 0, "features": ["a", "b"]} | more
     model = OnlineHMM(3, **more)
     for x in dicts(X):
         model.learn_one(x)

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from scipy.stats import chi2
 
@@ -18,7 +19,7 @@ ONE = ("predict_one", "predict_proba_one", "assign_one", "log_density_one", "sco
 MANY = ("predict_many", "predict_proba_many", "assign_many", "log_density_many", "score_many")
 METHODS = (
     *("learn_one", "learn_many", "label_then_learn_many", "fit_start", "reset_state"),
-    *("to_bytes", "from_bytes", "events", "centers", "labels", *ONE, *MANY),
+    *("to_bytes", "from_bytes", "events", "centers", "labels", "names", "rename", *ONE, *MANY),
 )
 GMM = {"n_components": 3, "warm_up": 80, "seed": 1}
 HMM = {**GMM, "capacity": 160, "n_init": 2}
@@ -289,6 +290,75 @@ class TestContract:
         assert tuple(started.centers) == started.labels
         means = [list(center.values()) for center in started.centers.values()]
         np.testing.assert_array_equal(means, started.mixture.means)
+
+    def test_names_stay_with_their_labels(self, name, make):
+        model, frame = make(late="learn"), rows_of(name)
+        with pytest.raises(ValueError, match="no label 0; the labels are none yet"):
+            model.rename(0, "idle")
+        model.learn_many(frame[:200])
+        last = model.labels[-1]
+        model.rename(last, "run")
+        model.rename(0, "off")
+        model.rename(0, "idle")
+        model.rename(last, None) if last else None
+        assert model.names == {0: "idle"}
+        with pytest.raises(ValueError, match="no label 99"):
+            model.rename(99, "fault")
+        for bad in ("", " ", 7):
+            with pytest.raises(ValueError, match="text is expected"):
+                model.rename(0, bad)
+        again = type(model).from_bytes(model.to_bytes())
+        assert pickle.loads(pickle.dumps(model)).names == again.names == {0: "idle"}
+        # past a point where all is fitted again
+        again.learn_many(frame[200:])
+        assert again.names == {0: "idle"}
+        named = {event.name for event in again.events if event.number == 0}
+        assert named <= {"idle"}
+
+    def test_an_array_is_refused_where_features_have_names(self, name, make):
+        model, frame = make(late="learn"), rows_of(name)
+        t = frame["t"].to_numpy() if "t" in frame else None
+        values = frame[list("abc")].to_numpy()
+        for x in points_of(frame)[:30]:
+            model.learn_one(x)
+        before = model.to_bytes()
+        for method in ("learn_many", "fit_start", "label_then_learn_many", *MANY):
+            with pytest.raises(ValueError, match="an array has no names of features"):
+                getattr(model, method)(values, t)
+        assert model.to_bytes() == before
+        model.learn_many(frame[30:200])
+        with pytest.raises(ValueError, match="an array has no names of features"):
+            model.learn_many(values[200:], None if t is None else t[200:])
+        named, unnamed = make(features=list("abc"), late="learn"), make(late="learn")
+        named.learn_many(values[:200], None if t is None else t[:200])
+        assert named.mixture.features == ("a", "b", "c")
+        unnamed.learn_many(values[:200], None if t is None else t[:200])
+        assert unnamed.mixture.features == (0, 1, 2)
+        np.testing.assert_array_equal(unnamed.mixture.means, named.mixture.means)
+
+    def test_masked_values_are_missing(self, name, make):
+        frame = rows_of(name)
+        masked = np.ma.masked_invalid(frame[list("abc")].to_numpy())
+        masked.data[masked.mask] = -9999.0
+        t = frame["t"].to_numpy() if "t" in frame else None
+        one, many, labelled, expected = (make(features=list("abc"), late="learn") for _ in range(4))
+        expected.learn_many(frame)
+        many.learn_many(masked, t)
+        labelled.label_then_learn_many(masked, t)
+        for i, row in enumerate(masked):
+            one.learn_one(dict(zip("abc", row, strict=True)), None if t is None else t[i])
+        assert one.to_bytes() == many.to_bytes() == labelled.to_bytes() == expected.to_bytes()
+
+    def test_an_arrow_table_is_a_frame(self, name, make):
+        frame = rows_of(name)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        one, other = make(), make()
+        assert repr(one.label_then_learn_many(table)) == repr(other.label_then_learn_many(frame))
+        assert one.to_bytes() == other.to_bytes()
+        ahead = pa.Table.from_pandas(at(frame, 0), preserve_index=False)
+        for method in MANY:
+            answer, expected = getattr(one, method)(ahead), getattr(one, method)(at(frame, 0))
+            np.testing.assert_array_equal(answer.to_pandas(), expected)
 
     def test_an_interruption_keeps_what_is_learnt(self, name, started):
         mixture = started.mixture

@@ -147,3 +147,17 @@ def test_models_of_different_features():
         ValueError, match="know different features cannot be merged: 0, 1 and 0, 1, 2"
     ):
         one.merge(other)
+
+
+def test_names_are_those_of_the_components_that_became_one():
+    rng = np.random.default_rng(5)
+    X = rng.normal(rng.choice([0.0, 9.0, 30.0], size=3000), 1.0)
+    one, other = OnlineGMM(3, seed=1), OnlineGMM(3, seed=2)
+    one.learn_many(X[:1500])
+    other.learn_many(X[1500:])
+    one.rename(0, "idle")
+    other.rename(0, "off")
+    other.rename(2, "run")
+    assert one.merge(other).names == {0: "idle", 2: "run"}
+    before = OnlineGMM(3, warm_up=5000, seed=1)
+    assert before.merge(other).names == {0: "off", 2: "run"}

@@ -96,7 +96,8 @@ def flag(value: Any, name: str) -> bool:
 def number(name: Any, value: Any) -> cython.double:
     """A feature's value as a double, NaN when it is missing; refuses what is not a real number."""
     result: cython.double
-    if value is None or type(value).__name__ == "NAType":
+    # pandas' missing value, and a masked value of numpy
+    if value is None or type(value).__name__ in ("NAType", "MaskedConstant"):
         return float("nan")
     if isinstance(value, (str, bytes, bytearray)):
         raise TypeError(

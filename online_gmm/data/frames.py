@@ -1,4 +1,4 @@
-"""Where data frames and arrays become matrices, and answers become what came in."""
+"""Data frames and arrays become matrices, and answers become frames or arrays again."""
 
 from __future__ import annotations
 
@@ -21,31 +21,43 @@ Matrix = NDArray[np.float64]
 
 
 def flat(values: Matrix) -> array[float]:
-    """The buffer that the kernel keeps: a copy of the values, row by row."""
+    """Return a copy of the values, row by row, for the kernel to keep."""
     buffer = array("d")
     buffer.frombytes(np.ascontiguousarray(values, dtype=np.float64).tobytes())
     return buffer
 
 
 def view(values: NDArray[Any]) -> memoryview:
-    """The buffer that the kernel passes over: the values themselves if that can be, row by row."""
+    """Return the values, row by row, for the kernel to read or write; a copy only if needed."""
     values = np.ascontiguousarray(values).reshape(-1)
     # the kernel's views are of what can be written
     return (values if values.flags.writeable else values.copy()).data
 
 
+def unmasked(values: Any) -> NDArray[Any]:
+    """Return an array in which masked values are missing: NaN, NaT or None."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values)
+    if values.dtype.kind == "M":
+        return np.asarray(values.filled(np.datetime64("NaT")))
+    if values.dtype.kind in "fiub":
+        return np.asarray(values.astype(np.float64).filled(np.nan))
+    return np.asarray(values.astype(object).filled(None))
+
+
 class Table:
-    """Rows of named features, from a pandas, polars or other eager frame, or an array.
+    """Rows of named features, from a data frame or an array.
 
     Parameters
     ----------
     X
-        A data frame, or an array of shape (n, D) or (n,).
+        A data frame (pandas, polars, pyarrow, ...), or an array of shape (n, D) or (n,). Masked
+        values of an array are missing.
     features
-        What the columns of an array are, by position; 0 .. D-1 by default.
+        The names of the columns of an array, by position; 0 .. D-1 by default.
     time
-        The name of the column that holds the time of each row, if any. It is kept apart, as
-        ``times`` in seconds.
+        The name of the column that holds the time of each row, if any. It is not among the
+        features; the times are in ``times``, in seconds.
 
     Raises
     ------
@@ -65,11 +77,11 @@ class Table:
         self._frame: nw.DataFrame[Any] | None = None
         # narwhals takes a quarter of a millisecond, so pandas is spoken to directly
         self._pandas: pd.DataFrame | None = None
-        self.names: tuple[Hashable, ...]
+        self.names: tuple[Hashable, ...] = ()
         self.values: Matrix
         self.times: Matrix | None = None
         if t is not None:
-            self.times = seconds_of_column(np.asarray(t).reshape(-1), "t")
+            self.times = seconds_of_column(unmasked(t).reshape(-1), "t")
         self._read(X, features, time)
         if self.times is not None and len(self.times) != len(self.values):
             raise ValueError(f"there are {len(self.values)} rows and {len(self.times)} times")
@@ -77,6 +89,7 @@ class Table:
     def _read(self, X: Any, features: Sequence[Hashable] | None, time: Hashable | None) -> None:
         columns: Sequence[NDArray[Any]]
         if isinstance(X, np.ndarray):
+            X = unmasked(X)
             if X.ndim not in (1, 2):
                 raise ValueError(f"an array of shape (n, D) is expected; this one is {X.shape}")
             n_columns = X.shape[1] if X.ndim == 2 else 1
@@ -103,7 +116,8 @@ class Table:
             from river.utils.dataframe import into_frame
 
             # other pandas-like frames allow column names of any kind, narwhals strings only
-            self.names = _unique(tuple(getattr(X, "columns", ())))
+            if not hasattr(X, "column_names"):
+                self.names = _unique(tuple(getattr(X, "columns", ())))
             try:
                 self._frame = into_frame(X)
             except TypeError:

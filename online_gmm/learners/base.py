@@ -136,10 +136,6 @@ class Learner(Intake, abc.ABC):
     # -- many points ----------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def _knows(self, table: Table) -> bool:
-        """Return whether anything is known of rows; warn if all their features are unknown."""
-
-    @abc.abstractmethod
     def _probabilities(self, table: Table) -> NDArray[np.float64]:
         """Return the probability of each label for each row, shape (n, len(labels))."""
 
@@ -285,6 +281,7 @@ class Learner(Intake, abc.ABC):
         array([-1, -1, -1])
         """
         table = self._table(X, t)
+        known = self._stream is None or self._knows(table)
         keep = self._in_time(table)
         n, done = len(table), 0
         answers = Assignments.unknown(n)
@@ -304,11 +301,11 @@ class Learner(Intake, abc.ABC):
             self._label_then_learn(values, done, i, times, answers)
             if i < n:
                 x = dict(zip(self._names, rows[i].tolist(), strict=True))
-                known = self.assign_one(x, None if table.times is None else float(table.times[i]))
-                for column, value in zip(answers, known, strict=True):
+                late_one = self.assign_one(x, None if table.times is None else float(table.times[i]))
+                for column, value in zip(answers, late_one, strict=True):
                     column[i] = value
             done = i + 1
-        return answers if self._knows(table) else Assignments.unknown(n)
+        return answers if known else Assignments.unknown(n)
 
     def _label_then_learn(
         self,
@@ -345,6 +342,24 @@ class Learner(Intake, abc.ABC):
     @abc.abstractmethod
     def events(self) -> tuple[Any, ...]:
         """What has happened to components so far: born, retired, merged."""
+
+    @abc.abstractmethod
+    def rename(self, label: int, name: str | None) -> None:
+        """Give a label a name, such as "idle"; None takes the name away.
+
+        The name stays with the label through refits, in the bytes of the model, and when models are
+        merged. It is in `names`, in `events` and in the segments of a `Segmenter`.
+
+        Raises
+        ------
+        ValueError
+            If there has never been such a label.
+        """
+
+    @property
+    @abc.abstractmethod
+    def names(self) -> dict[int, str]:
+        """The names of labels, of those that have one."""
 
     @property
     @abc.abstractmethod

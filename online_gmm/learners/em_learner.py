@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import math
-import warnings
 from collections.abc import Hashable, Mapping
 from numbers import Integral
 from typing import Any, Literal
@@ -78,6 +78,7 @@ class EMLearner(Learner, abc.ABC):
                 f"step_size is {self.step_size!r}; a PowerDecay, Constant or HalfLife is expected"
             )
         self._start = None
+        self._label_names: dict[int, str] = {}
         needs_time |= isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         super()._prepare(needs_time)
 
@@ -133,7 +134,11 @@ class EMLearner(Learner, abc.ABC):
 
     def _state(self) -> dict[str, Any]:
         start = self._start
-        return {**super()._state(), "start": None if start is None else msgspec.Raw(start)}
+        return {
+            **super()._state(),
+            "start": None if start is None else msgspec.Raw(start),
+            "label_names": [[label, name] for label, name in self.names.items()],
+        }
 
     def _restore(self, its: dict[str, Any]) -> None:
         if (its["start"] is None) != (its["stream"] is None):
@@ -144,6 +149,9 @@ class EMLearner(Learner, abc.ABC):
             if self.n_components not in ("auto", start.mixture.n_components):
                 raise ValueError("the warm start has not n_components components")
         super()._restore(its)
+        # versions 1 and 2 have none
+        for label, name in its.get("label_names", ()):
+            self._label_names[_kernel.whole(label, "label")] = state.instance(name, str, "name")
 
     @property
     def _shape(self) -> tuple[int, int, int]:
@@ -176,14 +184,6 @@ class EMLearner(Learner, abc.ABC):
             return True
         self._warn_unknown(x)
         return False
-
-    def _warn_unknown(self, names: Any) -> None:
-        warnings.warn(
-            f"the model knows none of the features {', '.join(map(repr, names))}; it knows "
-            f"{', '.join(map(repr, self._names))}. The label is {UNKNOWN}",
-            UserWarning,
-            stacklevel=4,
-        )
 
     def _label(self, x: Mapping[Any, Any], t: Time | None) -> int:
         if not self._is_known(x):
@@ -227,28 +227,20 @@ class EMLearner(Learner, abc.ABC):
     def _distances(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the squared distance of each row to the nearest component."""
 
-    def _knows(self, table: Table) -> bool:
-        if self._stream is None:
-            return False
-        if not table.names or not set(table.names).isdisjoint(self._names):
-            return True
-        self._warn_unknown(table.names)
-        return False
-
     def _probabilities(self, table: Table) -> NDArray[np.float64]:
-        if not self._knows(table):
+        if self._stream is None or not self._knows(table):
             return np.full((len(table), len(self.labels)), math.nan)
         return self._posterior(table)[0][:, self._places]
 
     def _assignments(self, table: Table) -> Assignments:
-        if not self._knows(table):
+        if self._stream is None or not self._knows(table):
             return Assignments.unknown(len(table))
         probabilities, log_density, outlier = self._posterior(table)
         place = probabilities.argmax(axis=1)
         return Assignments(self._by_place[place], probabilities.max(axis=1), log_density, outlier)
 
     def _scores(self, table: Table) -> NDArray[np.float64]:
-        if not self._knows(table):
+        if self._stream is None or not self._knows(table):
             return np.full(len(table), math.nan)
         return self._strangeness(table.select(self._names))
 
@@ -290,7 +282,25 @@ class EMLearner(Learner, abc.ABC):
 
     @property
     def events(self) -> tuple[ComponentEvent, ...]:
-        return tuple(self._roster.events)
+        names = self._label_names
+        return tuple(
+            dataclasses.replace(event, name=names.get(event.number)) if names else event
+            for event in self._roster.events
+        )
+
+    def rename(self, label: int, name: str | None) -> None:
+        if label not in self.labels and all(e.number != label for e in self._roster.events):
+            known = ", ".join(map(str, self.labels)) or "none yet"
+            raise ValueError(f"there is no label {label!r}; the labels are {known}")
+        if name is not None and not (isinstance(name, str) and name.strip()):
+            raise ValueError(f"the name of label {label} is {name!r}; text is expected")
+        self._label_names.pop(int(label), None)
+        if name is not None:
+            self._label_names[int(label)] = name
+
+    @property
+    def names(self) -> dict[int, str]:
+        return dict(sorted(self._label_names.items()))
 
     @property
     @abc.abstractmethod

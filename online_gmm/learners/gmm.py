@@ -266,6 +266,7 @@ class OnlineGMM(EMLearner):
                 "models whose components have come and gone cannot be merged: "
                 "there is no telling which is which"
             )
+        names = other.names
         if other._stream is None:
             self._learn_kept(other._buffer, other._last)
         elif self._stream is None:
@@ -297,13 +298,17 @@ class OnlineGMM(EMLearner):
                 self._polish(self._stream, start)
                 self._polish(stream, its_start)
             if self._start != other._start:
-                stream.reorder(other.mixture.order_like(self.mixture).tolist())
+                order = other.mixture.order_like(self.mixture).tolist()
+                stream.reorder(order)
+                # component k is what order[k] was
+                names = {k: names[place] for k, place in enumerate(order) if place in names}
             points, stride = self._pool(self._stream, stream)
             self._stream.merge(stream)
             self._stream.hold(points, stride)
             while self._refit_at <= self._stream.n_points:
                 self._refit_at *= 2
             self._wait()
+        self._label_names = {**names, **self._label_names}
         self._n_empty += other._n_empty
         self.n_late += other.n_late
         self.n_unknown += other.n_unknown

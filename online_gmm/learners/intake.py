@@ -6,6 +6,7 @@ import abc
 import datetime
 import itertools
 import math
+import warnings
 from array import array
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal, Self
@@ -82,6 +83,22 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
     def _attend(self) -> None:
         """Do the work that is due, when the kernel says so."""
 
+    def _knows(self, table: Table) -> bool:
+        """Return whether any feature of the rows is known; warn if none is."""
+        if not table.names or not set(table.names).isdisjoint(self._names):
+            return True
+        self._warn_unknown(table.names)
+        return False
+
+    def _warn_unknown(self, names: Any) -> None:
+        warnings.warn(
+            f"the model knows none of the features {', '.join(map(repr, names))}; it knows "
+            f"{', '.join(map(repr, self._names))}. Nothing is learnt from such points, and their "
+            "label is -1",
+            UserWarning,
+            stacklevel=4,
+        )
+
     @abc.abstractmethod
     def _streaming(self, its: dict[str, Any]) -> Any:
         """Return the kernel of this state, if it fits the parameters."""
@@ -151,6 +168,8 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             As in `learn_one`; the message names the row too. No row is learnt then.
         """
         table = self._table(X, t)
+        if self._stream is not None:
+            self._knows(table)
         keep = self._in_time(table)
         values = table.values if keep is None else table.values[keep]
         times = table.times if keep is None or table.times is None else table.times[keep]
@@ -174,8 +193,20 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
                 self._attend()
 
     def _table(self, X: Any, t: Any = None) -> Table:
+        if self.features is None and isinstance(X, np.ndarray):
+            self._refuse_positions()
         known = self.features if self._stream is None else self._names
         return Table(X, known, self.time, t)
+
+    def _refuse_positions(self) -> None:
+        """Refuse an array if features have names of which nobody has given the order."""
+        names = self._names or tuple(dict.fromkeys(name for row in self._buffer for name in row))
+        if any(name not in range(len(names)) for name in names):
+            raise ValueError(
+                "an array has no names of features, and this model knows its features by name: "
+                f"{', '.join(map(repr, names))}. Give a data frame, or name the columns in their "
+                "order when the model is made: features=[...]"
+            )
 
     def _in_time(self, table: Table) -> NDArray[np.bool_] | None:
         """Return which rows are not late, and count the others; None if all are to be learnt."""

@@ -43,6 +43,8 @@ class ComponentEvent:
         Of the last of them, in seconds; None if points have no time.
     cause
         Why, in words.
+    name
+        The name of the component, if it has been given one.
     """
 
     kind: Happening
@@ -50,6 +52,7 @@ class ComponentEvent:
     n_points: int
     time: float | None
     cause: str
+    name: str | None = None
 
 
 class Roster:
