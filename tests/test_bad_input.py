@@ -18,9 +18,7 @@ from tests.test_kernel import TYPES, blobs
 
 
 def model_of(n, covariance_type="full"):
-    model = OnlineGMM(
-        3, warm_up=100, covariance_type=covariance_type, features=["a", "b"], seed=1
-    )
+    model = OnlineGMM(3, warm_up=100, covariance_type=covariance_type, features=["a", "b"], seed=1)
     for x in dicts(blobs(n, 2, seed=1)):
         model.learn_one(x)
     return model

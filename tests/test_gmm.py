@@ -30,7 +30,8 @@ def started(n=300, d=2, **settings):
 
 
 def test_public_names():
-    assert set(online_gmm.__all__) == {
+    packages = {"data", "em", "features", "learners", "segmentation"}
+    assert set(online_gmm.__all__) - packages == {
         "Assignment",
         "Assignments",
         "ComponentEvent",

@@ -301,7 +301,9 @@ class Learner(Intake, abc.ABC):
             self._label_then_learn(values, done, i, times, answers)
             if i < n:
                 x = dict(zip(self._names, rows[i].tolist(), strict=True))
-                late_one = self.assign_one(x, None if table.times is None else float(table.times[i]))
+                late_one = self.assign_one(
+                    x, None if table.times is None else float(table.times[i])
+                )
                 for column, value in zip(answers, late_one, strict=True):
                     column[i] = value
             done = i + 1

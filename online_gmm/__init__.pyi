@@ -1,0 +1,25 @@
+# The public names: `lazy_loader` reads here where each is, and imports it when it is asked for.
+
+from . import data as data
+from . import em as em
+from . import features as features
+from . import learners as learners
+from . import segmentation as segmentation
+from .em.mixture import MixtureParameters as MixtureParameters
+from .em.step_size import Constant as Constant
+from .em.step_size import HalfLife as HalfLife
+from .em.step_size import PowerDecay as PowerDecay
+from .features.rolling import RollingFeatures as RollingFeatures
+from .learners.base import Assignment as Assignment
+from .learners.base import Assignments as Assignments
+from .learners.gmm import OnlineGMM as OnlineGMM
+from .learners.hmm import OnlineHMM as OnlineHMM
+from .learners.hmm import Smoothed as Smoothed
+from .learners.open_hmm import OpenHMM as OpenHMM
+from .learners.recycle import ComponentEvent as ComponentEvent
+from .segmentation.segmenter import RegimeChange as RegimeChange
+from .segmentation.segmenter import Segment as Segment
+from .segmentation.segmenter import Segmenter as Segmenter
+
+__all__: list[str]
+__version__: str
