@@ -596,3 +596,19 @@ def test_segment_many_is_segment_one_of_each_in_turn(min_dwell, confirm, timed, 
         assert many.to_bytes() == one.to_bytes()
         if end in ends:
             assert repr(many.finish()) == repr(one.finish())
+
+
+def test_points_of_which_nothing_is_known_are_in_no_segment():
+    labels = [-1, -1, 0, 0, -1, 0, 1, 1, -1, 1]
+    X, sure = np.arange(10.0)[:, None], np.full(10, 0.5)
+    one, many = Segmenter(OnlineGMM(2)), Segmenter(OnlineGMM(2))
+    for i, label in enumerate(labels):
+        one.segment_one({"x": float(i)}, label, 0.5)
+        assert one.drift_detected == (i == 6)
+    found = many.segment_many(X, ["x"], np.array(labels), sure)
+    (first,), last = found.closed(), many.finish()
+    assert np.flatnonzero(found.changes).tolist() == [6]
+    assert (first.label, first.start, first.end, first.n) == (0, 2, 5, 3)
+    assert first.mean == {"x": pytest.approx(10 / 3)}
+    assert (last.label, last.start, last.end, last.n) == (1, 6, 9, 3)
+    assert one.finish() == last

@@ -39,10 +39,10 @@ def unmasked(values: Any) -> NDArray[Any]:
     if not isinstance(values, np.ma.MaskedArray):
         return np.asarray(values)
     if values.dtype.kind == "M":
-        return np.asarray(values.filled(np.datetime64("NaT")))
+        return np.asarray(np.ma.filled(values, np.datetime64("NaT")))
     if values.dtype.kind in "fiub":
-        return np.asarray(values.astype(np.float64).filled(np.nan))
-    return np.asarray(values.astype(object).filled(None))
+        return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
+    return np.asarray(np.ma.filled(values.astype(object), None))
 
 
 class Table:

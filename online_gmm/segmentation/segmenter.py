@@ -17,6 +17,7 @@ from river import base
 from online_gmm import _kernel
 from online_gmm.data.frames import view
 from online_gmm.data.state import KINDS, Writable, instance, load, plain, writable
+from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.gmm import OnlineGMM
 from online_gmm.learners.intake import Intake
 
@@ -144,9 +145,9 @@ class Segmenter(base.Clusterer, Writable):
 
     Notes
     -----
-    Points from before the model has a label to give - the warm start of a learner of this package -
-    belong to no segment; they are counted all the same. From then on every point belongs to
-    exactly one. If the model refuses a point, the segmenter is as it was.
+    Points of which nothing is known (label -1, such as those of the warm start) belong to no
+    segment; they are counted all the same. Every other point belongs to exactly
+    one. If the model refuses a point, the segmenter is as it was.
 
     Segments are handed on, not kept: memory is O(D + K) whatever the options are, with ``smoothed``
     O(D) for each point of the lag more. Cost per point: that of the model to predict, to give
@@ -242,7 +243,7 @@ class Segmenter(base.Clusterer, Writable):
             point, known = self._awaiting.popleft(), self._learner.smoothed
             if known is not None:
                 label, probability = known.label, known.probability
-        if label is not None:
+        if label not in (None, UNKNOWN):
             self._take(point, label, probability)
 
     def segment_one(
@@ -255,7 +256,7 @@ class Segmenter(base.Clusterer, Writable):
         x
             The point.
         label
-            Its label.
+            Its label; -1 if nothing is known of it.
         probability
             That of the label.
         t
@@ -263,7 +264,8 @@ class Segmenter(base.Clusterer, Writable):
         """
         point = self._point(x, t)
         self._begin_point()
-        self._take(point, label, probability)
+        if label != UNKNOWN:
+            self._take(point, label, probability)
 
     def segment_many(
         self,
@@ -312,7 +314,7 @@ class Segmenter(base.Clusterer, Writable):
         n = len(X)
         changes = np.zeros(n, dtype=bool)
         rows: list[Segment] = []
-        at_once = self.min_dwell == self.confirm == 1
+        at_once = self.min_dwell == self.confirm == 1 and not (labels == UNKNOWN).any()
         done = 0
         while done < n and not (at_once and self._goes_on_by_runs):
             x = dict(zip(names, X[done].tolist(), strict=True))

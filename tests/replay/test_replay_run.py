@@ -66,7 +66,10 @@ def read(path):
     [
         ([], {}),
         (["--exponent", 1], {"step_size": PowerDecay(1.0)}),
-        (["--covariance", "diag", "--prior", 2], {"covariance_type": "diag", "prior": 2.0}),
+        (
+            ["--covariance", "diag", "--prior", 2],
+            {"covariance_type": "diag", "prior_strength": 2.0},
+        ),
     ],
 )
 def test_labels_are_the_learners(arguments, parameters, two_levels, cli, tmp_path):
@@ -134,8 +137,8 @@ def labels_of(path, cli, *options):
 def test_very_many_rows_without_values_first(cli, tmp_path):
     rows = labels_of(empty_rows(tmp_path / "late.csv", (250, False), (40, True)), cli)
     # 101 and 101 again could not be held any longer; then 48 and the warm-up
-    assert {tuple(row[2:]) for row in rows[:202]} == {("0", "0.5", "0", "0")}
-    assert rows[202][3] != "0.5"
+    assert {tuple(row[2:]) for row in rows[:202]} == {("-1", "nan", "0", "0")}
+    assert rows[202][3] != "nan"
     assert {row[2] for row in rows[250:]} == {"0", "1"}
     held = labels_of(empty_rows(tmp_path / "held.csv", (48, False), (40, True)), cli)
     assert [row[2:] for row in rows[202:]] == [row[2:] for row in held]
