@@ -63,7 +63,7 @@ def test_before_the_warm_start_answers_are_defined():
     assert model.centers == {}
     assert model.n_points == 3
     assert not model.is_started
-    np.testing.assert_array_equal(model.predict_many(np.zeros((2, 1))), [-1, -1])
+    assert model.predict_many(pd.DataFrame({"a": [0.0, 0.0]})).tolist() == [-1, -1]
     with pytest.raises(ValueError, match="3 of 10 warm-up points"):
         _ = model.mixture
 
