@@ -17,27 +17,28 @@ from online_gmm.em.prior import Prior
 
 
 class BatchEM:
-    """EM steps made of chunks, in any order, in O(K D^2) memory.
+    """Make EM steps from chunks of rows, in any order, in O(K D^2) memory.
 
-    ``accumulate`` adds the statistics of rows under frozen parameters, ``maximise`` ends the pass
-    (Dempster, Laird & Rubin 1977). The outcome does not depend on the order of the rows, the chunks
-    or the merging of shards, but for rounding.
+    ``accumulate`` adds the statistics of rows under frozen parameters (E-step). ``maximise`` makes
+    the M-step and begins a new pass (Dempster, Laird & Rubin 1977). Apart from rounding the result
+    does not depend on the order of rows, on chunks, or on how shards are merged.
 
     Parameters
     ----------
-    start
-        The parameters of the first E-step, taken as they are.
-    prior
+    start : MixtureParameters
+        The parameters of the first E-step.
+    prior : Prior
         The prior of every M-step.
-    covariance_type
-        ``full``, ``tied``, ``diag`` or ``spherical``.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
+        The shape of covariances: a matrix for each component, one matrix for all, a variance for
+        each feature, or one variance for each component.
 
     Attributes
     ----------
-    mixture
+    mixture : MixtureParameters
         The parameters in use: the start's, or those of the last M-step.
-    n_points
-        Rows accumulated in this pass.
+    n_points : int
+        Rows with a value that have been accumulated in this pass.
 
     Examples
     --------
@@ -79,7 +80,7 @@ class BatchEM:
         self.n_points = 0
 
     def accumulate(self, X: NDArray[np.float64]) -> None:
-        """Add rows, shape (n, D), with NaN for what is missing. O(n K D^2)."""
+        """Add rows, shape (n, D), NaN for missing values. O(n K D^2)."""
         self._log_likelihood += self._components.accumulate(view(X), len(X))
         self.n_points += int(np.count_nonzero(~np.isnan(X).all(axis=1)))
 
@@ -90,23 +91,23 @@ class BatchEM:
         self.n_points += other.n_points
 
     def statistics(self) -> bytes:
-        """What has been accumulated and under which parameters, for another process.
+        """Return what has been accumulated, with the parameters, for another process.
 
-        It is not checked where it is read: keep no bytes of others, `to_bytes` of a learner is for
-        that.
+        `take` does not check these bytes, so read only your own. For files use `to_bytes` of a
+        learner.
         """
         return msgspec.msgpack.encode(
             [self._components.state(), self._log_likelihood, self.n_points]
         )
 
     def components(self) -> _kernel.Components:
-        """The statistics accumulated, and the parameters that they ask for: a copy."""
+        """Return a copy of the statistics accumulated, with the parameters of their M-step."""
         components = _kernel.components_from_state(self._components.state())
         components.maximise()
         return components
 
     def take(self, statistics: bytes) -> None:
-        """Go on from what another has accumulated, and its parameters."""
+        """Replace statistics and parameters by what `statistics` has written."""
         state, self._log_likelihood, self.n_points = msgspec.msgpack.decode(statistics)
         self._components = _kernel.components_from_state(state)
         self._mixture = None
@@ -118,7 +119,7 @@ class BatchEM:
 
     @property
     def penalised(self) -> float:
-        """The same with the log prior density added: what EM never lowers."""
+        """The mean log-likelihood plus the log prior density; EM never lowers it."""
         penalty = self.prior.log_density(self.mixture, self.covariance_type)
         return self.log_likelihood + penalty / max(self.n_points, 1)
 
@@ -145,20 +146,20 @@ class BatchEM:
 
 @dataclass(frozen=True, eq=False)
 class BatchFit:
-    """Where batch EM came to rest.
+    """The result of batch EM.
 
     Parameters
     ----------
-    mixture
-        The parameters.
-    log_likelihood
-        Mean over the rows, in nats, without the prior.
-    penalised
-        The mean penalised log-likelihood before each M-step and at the end; never falls.
-    error
-        Estimated relative distance of the parameters to the fixed point.
-    converged
-        Whether ``error`` came below the tolerance.
+    mixture : MixtureParameters
+        The parameters at the end.
+    log_likelihood : float
+        The mean log-likelihood of a row, in nats, without the prior.
+    penalised : tuple of float
+        The mean penalised log-likelihood before each M-step and at the end; it never falls.
+    error : float
+        The estimated relative distance of the parameters to the fixed point.
+    converged : bool
+        Whether ``error`` is below the tolerance.
     """
 
     mixture: MixtureParameters
@@ -180,21 +181,30 @@ def fit(
     tol: float = 1e-8,
     max_iter: int = 10_000,
 ) -> BatchFit:
-    """EM until the parameters are within ``tol`` of the fixed point, relatively.
+    """Run EM until the parameters are within a relative distance ``tol`` of the fixed point.
 
-    EM converges linearly: when a step is ``rate`` times the step before, what is still to go is
-    about ``step * rate / (1 - rate)``. That estimate has to come below ``tol``.
+    EM converges linearly: if a step is ``rate`` times as long as the one before, the remaining
+    distance is about ``step * rate / (1 - rate)``. EM stops when this estimate is below ``tol``.
 
     Parameters
     ----------
-    X
-        Rows, shape (n, D), NaN for what is missing.
-    start, prior, covariance_type
-        As of `BatchEM`.
-    tol
-        Relative, in the sense of `MixtureParameters.error`.
-    max_iter
-        The most M-steps. Each costs O(n K D^2).
+    X : array of shape (n, D)
+        Rows, NaN for missing values.
+    start : MixtureParameters
+        The parameters of the first E-step.
+    prior : Prior
+        The prior of every M-step.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
+        The shape of covariances: a matrix for each component, one matrix for all, a variance for
+        each feature, or one variance for each component.
+    tol : float, default 1e-8
+        The tolerance, relative as in `MixtureParameters.error`.
+    max_iter : int, default 10,000
+        The largest number of M-steps. Each costs O(n K D^2).
+
+    Returns
+    -------
+    BatchFit
     """
     em = BatchEM(start, prior, covariance_type)
     return come_to_rest(em, lambda: em.accumulate(X), tol, max_iter)
@@ -203,9 +213,9 @@ def fit(
 def come_to_rest(
     em: BatchEM, accumulate: Callable[[], None], tol: float, max_iter: int
 ) -> BatchFit:
-    """EM as of `fit`, of rows that are wherever ``accumulate`` finds them, once a step.
+    """Run EM as `fit` does, where ``accumulate`` adds all rows to ``em``, once a step.
 
-    Those of the last pass are left accumulated.
+    The statistics of the last pass stay in ``em``.
     """
     history: list[float] = []
     step = error = math.inf

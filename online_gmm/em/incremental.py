@@ -1,4 +1,4 @@
-"""Incremental EM over a finite series: each point's share is replaced when it is revisited."""
+"""Incremental EM over a finite series: a point's statistics are replaced when it is revisited."""
 
 from __future__ import annotations
 
@@ -45,22 +45,32 @@ def fit(
     n_passes: int = 60,
     tol: float = 0.0,
 ) -> IncrementalFit:
-    """Neal & Hinton's incremental EM: the fixed points of batch EM in about half the passes.
+    """Run Neal & Hinton's incremental EM.
 
-    Every point's E-step is followed by an M-step at once. Both raise the free energy
-    F(R, theta) = sum r (log w N(x) - log r) + log prior, which is the penalised log-likelihood
-    where the responsibilities R are those of theta.
+    It has the fixed points of batch EM and needs about half the passes. The E-step of each point is
+    followed by an M-step at once. Both raise the free energy
+    F(R, theta) = sum r (log w N(x) - log r) + log prior. If the responsibilities R are those of
+    theta, it is the penalised log-likelihood.
 
     Parameters
     ----------
-    X
-        Rows, shape (n, D), without missing values.
-    start, prior, covariance_type
-        As of `online_gmm.em.batch.BatchEM`.
-    n_passes
-        The most passes. Each costs O(n K D^3); memory is O(n K).
-    tol
-        Stop when a pass raises the free energy by less.
+    X : array of shape (n, D)
+        Rows without missing values.
+    start : MixtureParameters
+        The parameters of the first E-step.
+    prior : Prior
+        The prior of every M-step.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
+        The shape of covariances: a matrix for each component, one matrix for all, a variance for
+        each feature, or one variance for each component.
+    n_passes : int, default 60
+        The largest number of passes. Each costs O(n K D^3); memory is O(n K).
+    tol : float, default 0
+        EM stops when a pass raises the free energy by less than this, in nats.
+
+    Returns
+    -------
+    IncrementalFit
 
     References
     ----------

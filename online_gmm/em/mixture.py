@@ -1,4 +1,4 @@
-"""The Gaussian mixture as a value: weights, means, covariances, and what follows from them."""
+"""The parameters of a Gaussian mixture as a value, and what follows from them."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def is_dense(covariance_type: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class MixtureParameters:
-    """A Gaussian mixture; it does not change.
+    """The parameters of a Gaussian mixture: weights, means and covariances. Immutable.
 
     Parameters
     ----------
-    weights
-        Shape (K,), positive, summing to 1.
-    means
-        Shape (K, D), in the units of the features.
-    covariances
-        Shape (K, D, D), in squared units; of every covariance type, written out.
-    features
-        The D names of the features; 0 .. D-1 unless given.
+    weights : array of shape (K,)
+        Positive, summing to 1.
+    means : array of shape (K, D)
+        In the units of the features.
+    covariances : array of shape (K, D, D)
+        In squared units; complete matrices, whatever the covariance type.
+    features : tuple of hashable, optional
+        The D names of the features; by default 0 .. D-1.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""How fast what is new replaces what is known: the step size gamma_t.
+"""Step sizes gamma_t: how fast new points replace old ones.
 
-`PowerDecay` converges on a stream that does not change. The others never stop learning, and follow
-one that does; with them a learner reports its last iterate and not an average.
+With `PowerDecay` a learner converges on a stream that does not change. With the others it never
+stops learning and follows a stream that changes; it then reports its last iterate, not an average.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from online_gmm.data import state
 @state.storable
 @dataclass(frozen=True)
 class PowerDecay:
-    """gamma_t = (t + t0)^-exponent, with t0 the number of warm-start points.
+    """Let steps decrease: gamma_t = (t + t0)^-exponent, with t0 the number of warm-start points.
 
     The warm start counts as points already learnt, so the first steps do not wipe it out (Cappe &
     Moulines 2009, section 3; Liang & Klein 2009). Every exponent in (0.5, 1] converges; averaging
@@ -23,11 +23,12 @@ class PowerDecay:
 
     Parameters
     ----------
-    exponent
-        In (0.5, 1]; 1 weighs every point alike.
-    floor
-        The least step size, in [0, 1); above 0 the learner goes on following: gamma_t =
-        max((t + t0)^-exponent, floor).
+    exponent : float, default 0.7
+        Above 0.5 and at most 1. 1 gives every point the same weight; smaller values forget the
+        first points sooner.
+    floor : float, default 0
+        The smallest step size, from 0 to below 1. Above 0 the learner follows a stream that
+        changes: gamma_t = max((t + t0)^-exponent, floor).
 
     Examples
     --------
@@ -44,7 +45,7 @@ class PowerDecay:
     def __post_init__(self) -> None:
         if not 0.5 < self.exponent <= 1.0:
             raise ValueError(
-                f"exponent is {self.exponent!r}; it must be above 0.5 (or steps do not settle) "
+                f"exponent is {self.exponent!r}; it must be above 0.5 (or steps do not converge) "
                 "and at most 1 (or they die out too soon)"
             )
         if not 0.0 <= self.floor < 1.0:
@@ -52,7 +53,7 @@ class PowerDecay:
 
     @property
     def follows(self) -> bool:
-        """Whether steps stay above nothing, so that the learner follows drift."""
+        """Whether steps stay above 0, so that the learner follows drift."""
         return self.floor > 0.0
 
     @property
@@ -61,20 +62,21 @@ class PowerDecay:
         return self.exponent == 1.0
 
     def __call__(self, t: int, t0: int) -> float:
-        """The step size of the t-th point after a warm start of t0 points."""
+        """Return the step size of the t-th point after a warm start of t0 points."""
         return max(math.pow(t + t0, -self.exponent), self.floor)
 
 
 @state.storable
 @dataclass(frozen=True)
 class Constant:
-    """gamma_t = step: a point loses the share ``step`` of its weight with every point after it.
+    """Keep steps constant: each new point takes the fraction ``step`` of all weight.
 
     Parameters
     ----------
-    step
-        In (0, 1). Regimes should last several times 1 / step points on average, or less than a
-        tenth of that; in between, components chase the regime of the moment.
+    step : float
+        Between 0 and 1. Choose it so that regimes last either several times 1 / step points on
+        average, or less than a tenth of that. In between, components follow the current regime
+        instead of learning all of them.
 
     Examples
     --------
@@ -91,7 +93,7 @@ class Constant:
 
     @property
     def follows(self) -> bool:
-        """Whether steps stay above nothing, so that the learner follows drift."""
+        """Whether steps stay above 0, so that the learner follows drift."""
         return True
 
     @property
@@ -100,25 +102,26 @@ class Constant:
         return False
 
     def __call__(self, t: int, t0: int) -> float:
-        """The step size of the t-th point after a warm start of t0 points."""
+        """Return the step size of the t-th point after a warm start of t0 points."""
         return self.step
 
 
 @state.storable
 @dataclass(frozen=True)
 class HalfLife:
-    """What is known counts half after so many points, or seconds.
+    """Halve the weight of old points after so many points, or seconds.
 
-    With the weight W of all that is known, t0 at first, a point makes it W 2^(-elapsed / half-life)
-    + 1, and its step is 1 / W: an exponentially weighted mean that is right for points at any
-    distance in time, equal times included. While little has been seen this is 1 / t.
+    A point changes the total weight W, which is t0 at first, to W 2^(-elapsed / half-life) + 1, and
+    its step is 1 / W. This is an exponentially weighted mean. It is exact for points at any
+    distance in time, equal times included. At the beginning the step is about 1 / t.
 
     Parameters
     ----------
-    points
-        Half-life in points. The step tends to 1 - 2^(-1 / points).
-    seconds
-        Half-life in seconds; needs the time of every point. One of the two must be given.
+    points : float, optional
+        Half-life in points. The step tends to 1 - 2^(-1 / points). Choose several times the dwell
+        of a regime.
+    seconds : float, optional
+        Half-life in seconds; every point then needs a time. Give one of the two.
 
     Examples
     --------
@@ -139,7 +142,7 @@ class HalfLife:
 
     @property
     def follows(self) -> bool:
-        """Whether steps stay above nothing, so that the learner follows drift."""
+        """Whether steps stay above 0, so that the learner follows drift."""
         return True
 
     @property
@@ -148,7 +151,7 @@ class HalfLife:
         return False
 
     def __call__(self, t: int, t0: int) -> float:
-        """The step size of the t-th point after a warm start of t0 points, a second apart."""
+        """Return the step size of the t-th point, a second after the last, for t0 points before."""
         keep = math.pow(2.0, -1.0 / (self.points or self.seconds or 1.0))
         faded = math.pow(keep, t)
         return 1.0 / (t0 * faded + (1.0 - faded) / (1.0 - keep))

@@ -199,8 +199,17 @@ def warm_start(
         chooses, see `judge`; the start is then that of the K chosen.
     features
         The names of the D features.
-    covariance_type, prior_strength, n_init, order_by, seed
-        As of `OnlineGMM`.
+    covariance_type
+        The shape of covariances: ``full``, ``tied``, ``diag`` or ``spherical``.
+    prior_strength
+        Pseudo-points of the prior for each component.
+    n_init
+        How many starts are tried; half are k-means++, half random.
+    order_by
+        Components are numbered in the order of their means of this feature, by default of the
+        first.
+    seed
+        Makes the starts repeatable.
     current
         What is known already: one more start, whose numbers the components keep.
     max_components
@@ -267,7 +276,7 @@ def judge(
     Parameters
     ----------
     X, features, covariance_type, prior_strength, n_init, seed
-        As of `warm_start`.
+        The same as for `warm_start`.
     max_components
         The most components tried; never more than there are distinct rows.
 

@@ -87,6 +87,9 @@ NOTHING_KNOWN = Assignment(UNKNOWN, math.nan, math.nan, False)
 class Learner(Intake, abc.ABC):
     """What every learner answers."""
 
+    lag: int = 0
+    """How many later points a learner can take into account; see `OnlineHMM.smoothed`."""
+
     # -- one point ------------------------------------------------------------------------------
 
     @abc.abstractmethod
@@ -127,9 +130,9 @@ class Learner(Intake, abc.ABC):
     def score_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
         """Return how strange a point is: the higher, the stranger.
 
-        The score is -log10(p), where p is the tail probability of the point: the share of points of
-        its nearest component that lie farther from the component's mean (Mahalanobis distance). A
-        score of 3 means one point in a thousand. The point is an outlier if the score is above
+        The score is -log10(p), where p is the tail probability of the point: the fraction of points
+        of its nearest component that lie farther from the mean (Mahalanobis distance). A score
+        of 3 means one point in a thousand. The point is an outlier if the score is above
         -log10(``gate``). NaN if nothing is known. Parameters as in `predict_proba_one`.
         """
 
@@ -345,7 +348,6 @@ class Learner(Intake, abc.ABC):
     def events(self) -> tuple[Any, ...]:
         """What has happened to components so far: born, retired, merged."""
 
-    @abc.abstractmethod
     def rename(self, label: int, name: str | None) -> None:
         """Give a label a name, such as "idle"; None takes the name away.
 
@@ -355,13 +357,25 @@ class Learner(Intake, abc.ABC):
         Raises
         ------
         ValueError
-            If there has never been such a label.
+            If there has never been such a label, or the name is empty.
         """
+        if not self._has_been(label):
+            known = ", ".join(map(str, self.labels)) or "none yet"
+            raise ValueError(f"there is no label {label!r}; the labels are {known}")
+        if name is not None and not (isinstance(name, str) and name.strip()):
+            raise ValueError(f"the name of label {label} is {name!r}; text is expected")
+        self._label_names.pop(int(label), None)
+        if name is not None:
+            self._label_names[int(label)] = name
+
+    def _has_been(self, label: int) -> bool:
+        """Return whether there is or was such a label."""
+        return label in self.labels
 
     @property
-    @abc.abstractmethod
     def names(self) -> dict[int, str]:
         """The names of labels, of those that have one."""
+        return dict(sorted(self._label_names.items()))
 
     @property
     @abc.abstractmethod

@@ -22,12 +22,12 @@ from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.em.warm_start import WarmStart, start_from_state
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
 from online_gmm.learners.intake import Time
-from online_gmm.learners.recycle import ComponentEvent, Roster, settled_roster
+from online_gmm.learners.recycle import ComponentEvent, Roster, fixed_roster
 
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
 FEW = 0.1
-"""Below this share outliers are left out when the points kept are fitted again."""
+"""Below this fraction outliers are left out when the points kept are fitted again."""
 
 
 class EMLearner(Learner, abc.ABC):
@@ -78,13 +78,12 @@ class EMLearner(Learner, abc.ABC):
                 f"step_size is {self.step_size!r}; a PowerDecay, Constant or HalfLife is expected"
             )
         self._start = None
-        self._label_names: dict[int, str] = {}
         needs_time |= isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         super()._prepare(needs_time)
 
     def _new_roster(self) -> Roster:
         """Return which label each place in the kernel has, at the start."""
-        return settled_roster(self._k)
+        return fixed_roster(self._k)
 
     @property
     def start(self) -> WarmStart | None:
@@ -94,7 +93,7 @@ class EMLearner(Learner, abc.ABC):
         return start_from_state(msgspec.msgpack.decode(self._start), self._names)
 
     def _started_by(self, start: WarmStart) -> None:
-        # as bytes it takes a tenth of the memory, and it is seldom asked for
+        # as bytes it takes a tenth of the memory, and it is seldom read
         self._start = msgspec.msgpack.encode(start.state())
 
     @property
@@ -137,7 +136,6 @@ class EMLearner(Learner, abc.ABC):
         return {
             **super()._state(),
             "start": None if start is None else msgspec.Raw(start),
-            "label_names": [[label, name] for label, name in self.names.items()],
         }
 
     def _restore(self, its: dict[str, Any]) -> None:
@@ -149,9 +147,6 @@ class EMLearner(Learner, abc.ABC):
             if self.n_components not in ("auto", start.mixture.n_components):
                 raise ValueError("the warm start has not n_components components")
         super()._restore(its)
-        # versions 1 and 2 have none
-        for label, name in its.get("label_names", ()):
-            self._label_names[_kernel.whole(label, "label")] = state.instance(name, str, "name")
 
     @property
     def _shape(self) -> tuple[int, int, int]:
@@ -173,7 +168,7 @@ class EMLearner(Learner, abc.ABC):
     # -- answers about one point ----------------------------------------------------------------
 
     def _when(self, x: Mapping[Any, Any], t: Time | None) -> tuple[float, ...]:
-        """Return what the kernel must be told of a point's time."""
+        """Return the arguments for the kernel that give the time of a point."""
         return ()
 
     def _is_known(self, x: Mapping[Any, Any]) -> bool:
@@ -288,19 +283,8 @@ class EMLearner(Learner, abc.ABC):
             for event in self._roster.events
         )
 
-    def rename(self, label: int, name: str | None) -> None:
-        if label not in self.labels and all(e.number != label for e in self._roster.events):
-            known = ", ".join(map(str, self.labels)) or "none yet"
-            raise ValueError(f"there is no label {label!r}; the labels are {known}")
-        if name is not None and not (isinstance(name, str) and name.strip()):
-            raise ValueError(f"the name of label {label} is {name!r}; text is expected")
-        self._label_names.pop(int(label), None)
-        if name is not None:
-            self._label_names[int(label)] = name
-
-    @property
-    def names(self) -> dict[int, str]:
-        return dict(sorted(self._label_names.items()))
+    def _has_been(self, label: int) -> bool:
+        return label in self.labels or any(e.number == label for e in self._roster.events)
 
     @property
     @abc.abstractmethod

@@ -27,10 +27,10 @@ from online_gmm.em.warm_start import WarmStart, warm_start
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond, distances_beyond
 from online_gmm.learners.intake import Late
 from online_gmm.learners.recycle import (
-    STRAY,
+    UNEXPLAINED,
     Roster,
+    fixed_roster,
     roster_from_state,
-    settled_roster,
 )
 
 REFIT_STARTS = 2
@@ -39,7 +39,7 @@ CHANCE = 1e-4
 """How unlikely the stream's fit must be, beside one of a few points, to be given up for it."""
 REVIEW_EVERY = 64
 """Points between two looks at the components, if they are recycled."""
-STRAYS_KEPT = 64
+UNEXPLAINED_KEPT = 64
 """The last badly explained points, of which components are born."""
 NEVER = 2**62
 
@@ -213,7 +213,7 @@ class OnlineGMM(EMLearner):
 
     def _new_roster(self) -> Roster:
         # a roster that changes is the model's own
-        return Roster(self._k) if self.recycle else settled_roster(self._k)
+        return Roster(self._k) if self.recycle else fixed_roster(self._k)
 
     # -- learning -------------------------------------------------------------------------------
 
@@ -360,7 +360,7 @@ class OnlineGMM(EMLearner):
         )
         self._stream.keep_many(flat(rows), len(rows))
         if self.recycle:
-            self._stream.watch(STRAYS_KEPT, flat(distances_beyond(STRAY, len(names))))
+            self._stream.watch(UNEXPLAINED_KEPT, flat(distances_beyond(UNEXPLAINED, len(names))))
         self._refit_at = 2 * len(rows)
         self._wait()
 
@@ -519,7 +519,7 @@ class OnlineGMM(EMLearner):
             raise ValueError("the components are not those of the parameters")
         if its["capacity"] != (self.capacity - self.capacity % 2 if self._keeps_points else 0):
             raise ValueError("capacity is not that of the parameters")
-        if its["room"] != (STRAYS_KEPT if self.recycle else 0):
+        if its["room"] != (UNEXPLAINED_KEPT if self.recycle else 0):
             raise ValueError("room is not that of the parameters")
         if its["capacity"] and not its["buffer"]:
             raise ValueError("there are no points kept")

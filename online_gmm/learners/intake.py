@@ -36,6 +36,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
     """
 
     warm_up: int
+    seed: int | None
     features: Sequence[Hashable] | None
     order_by: Hashable | None
     time: Hashable | None
@@ -60,6 +61,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         self._buffer: list[dict[Hashable, float]] = []
         self._times: list[float] = []
         self._n_empty = 0
+        self._label_names: dict[int, str] = {}
         self._names = ()
         self._stream = None
 
@@ -342,6 +344,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
                 for names, rows in itertools.groupby(self._buffer, tuple)
             ],
             "times": array("d", self._times).tobytes(),
+            "label_names": sorted(self._label_names.items()),
             "stream": None if stream is None else stream.state(),
         }
 
@@ -351,6 +354,9 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         self._clocked = state.instance(its["clocked"], bool, "clocked")
         self._last = _kernel.real(its["last"], "last", -math.inf)
         self._n_empty = _kernel.whole(its["n_empty"], "n_empty")
+        # versions 1 and 2 have no names of labels
+        for label, name in its.get("label_names", ()):
+            self._label_names[_kernel.whole(label, "label")] = state.instance(name, str, "name")
         self._names = state.names_of(its["names"])
         for names, values in its["points"]:
             names = state.names_of(names)

@@ -57,12 +57,12 @@ class OpenHMM(Intake):
     strength
         Windows' worth of pooled variance in the variances of each regime.
     features, time, late
-        As of `OnlineGMM`.
+        The same as for `OnlineGMM`.
 
     Attributes
     ----------
     n_points, n_empty, n_late, n_unknown
-        As of `OnlineGMM`.
+        The same as for `OnlineGMM`.
 
     Notes
     -----
@@ -95,6 +95,7 @@ class OpenHMM(Intake):
     """
 
     order_by = None
+    seed = None
 
     def __init__(
         self,

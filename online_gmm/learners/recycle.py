@@ -1,4 +1,4 @@
-"""Components that come and go: the dead are retired, twins merged, and strays given a component."""
+"""Components that are retired, merged and born as a stream changes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from online_gmm.em.mixture import from_kernel
 
 TWINS = 0.05
 """Bhattacharyya distance below which two components are one."""
-STRAY = 1e-4
-"""Tail probability beyond which a point is badly explained."""
+UNEXPLAINED = 1e-4
+"""Tail probability beyond which a point is unexplained."""
 RECENT = 512
-"""Points among which strays must have come to be more than chance."""
+"""The last points, among which unexplained ones must be numerous for a birth."""
 CROWD = 12
-"""The least number of them, or 3 (D + 1) if that is more."""
+"""The smallest number of unexplained points for a birth, or 3 (D + 1) if that is more."""
 
 
 Happening = Literal["born", "retired", "merged"]
@@ -56,7 +56,7 @@ class ComponentEvent:
 
 
 class Roster:
-    """Which number each of the K places of a mixture has; None for a place that is free."""
+    """The number of each of the K places of a mixture; None for a place that is free."""
 
     __slots__ = ("events", "next", "numbers")
 
@@ -73,7 +73,7 @@ class Roster:
         }
 
     def review(self, stream: _kernel.Stream) -> None:
-        """Look after the components of a stream. O(K^2 D^3)."""
+        """Retire, merge and start components of a stream where it is due. O(K^2 D^3)."""
         n, last = stream.n_points, stream.last_time
         time = last if np.isfinite(last) else None
         parts = stream.parts
@@ -97,13 +97,17 @@ class Roster:
                 _merge(part, kept, gone)
             self.numbers[gone] = None
 
-        strays = np.frombuffer(stream.last_strays(n - RECENT)).reshape(-1, d)
-        strays = strays[~np.isnan(strays).any(axis=1)]
-        if None in self.numbers and len(strays) >= max(CROWD, 3 * (d + 1)):
+        unexplained = np.frombuffer(stream.last_strays(n - RECENT)).reshape(-1, d)
+        unexplained = unexplained[~np.isnan(unexplained).any(axis=1)]
+        if None in self.numbers and len(unexplained) >= max(CROWD, 3 * (d + 1)):
             place = self.numbers.index(None)
-            note("born", self.next, f"{len(strays)} of the last {RECENT} points were unexplained")
+            note(
+                "born",
+                self.next,
+                f"{len(unexplained)} of the last {RECENT} points were unexplained",
+            )
             for part in parts:
-                _bear(part, place, strays, len(strays) / RECENT)
+                _start_component(part, place, unexplained, len(unexplained) / RECENT)
             self.numbers[place] = self.next
             self.next += 1
             stream.forget_strays()
@@ -124,7 +128,7 @@ class Roster:
             _load(part, weight, center, scatter)
 
     def _twins(self, components: _kernel.Components) -> tuple[int, int] | None:
-        """The two components that are nearest to each other, if they are one."""
+        """Return the two nearest components, if they are so close that they are one."""
         places = [place for place, number in enumerate(self.numbers) if number is not None]
         alive = from_kernel(components).reordered(places)
         distance = alive.bhattacharyya(alive)
@@ -137,13 +141,13 @@ class Roster:
 
 
 @cache
-def settled_roster(n_components: int) -> Roster:
-    """One that never changes, for all whose components are not recycled."""
+def fixed_roster(n_components: int) -> Roster:
+    """Return a roster that never changes, for models whose components are not recycled."""
     return Roster(n_components)
 
 
 def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
-    """A roster of so many places."""
+    """Read the roster of so many places."""
     whole = _kernel.whole
     result = Roster(n_components)
     result.next = whole(state["next"], "next")
@@ -195,22 +199,24 @@ def _load(
 def _merge(components: _kernel.Statistics, kept: int, gone: int) -> None:
     weight, center, scatter = _statistics(components)
     total = weight[kept] + weight[gone]
-    share = weight[gone] / total if total > 0.0 else 0.0
+    fraction = weight[gone] / total if total > 0.0 else 0.0
     gap = center[gone] - center[kept]
     dense = scatter.shape[1] > len(gap)
     between = np.outer(gap, gap).ravel() if dense else gap**2
-    scatter[kept] += share * (scatter[gone] - scatter[kept]) + share * (1.0 - share) * between
-    center[kept] += share * gap
+    scatter[kept] += (
+        fraction * (scatter[gone] - scatter[kept]) + fraction * (1.0 - fraction) * between
+    )
+    center[kept] += fraction * gap
     weight[kept], weight[gone] = total, 0.0
     _load(components, weight, center, scatter)
 
 
-def _bear(
-    components: _kernel.Statistics, place: int, points: NDArray[np.float64], share: float
+def _start_component(
+    components: _kernel.Statistics, place: int, points: NDArray[np.float64], fraction: float
 ) -> None:
     weight, center, scatter = _statistics(components)
-    weight *= 1.0 - share
-    weight[place] = share
+    weight *= 1.0 - fraction
+    weight[place] = fraction
     center[place] = points.mean(axis=0)
     away = points - center[place]
     dense = scatter.shape[1] > points.shape[1]

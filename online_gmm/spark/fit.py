@@ -30,20 +30,28 @@ Rows = Iterable[pa.RecordBatch]
 
 @dataclass(frozen=True, eq=False)
 class MixtureFit(BatchFit):
-    """Where batch EM came to rest on rows that are spread over machines.
+    """The result of batch EM on rows that are spread over machines.
 
     Parameters
     ----------
-    mixture, log_likelihood, penalised, error, converged
-        As of `BatchFit`.
-    covariance_type
-        As of `OnlineGMM`.
-    prior
+    mixture : MixtureParameters
+        The parameters at the end.
+    log_likelihood : float
+        The mean log-likelihood of a row, in nats, without the prior.
+    penalised : tuple of float
+        The mean penalised log-likelihood before each M-step and at the end.
+    error : float
+        The estimated relative distance of the parameters to the fixed point.
+    converged : bool
+        Whether ``error`` is below the tolerance.
+    covariance_type : str
+        ``full``, ``tied``, ``diag`` or ``spherical``.
+    prior : Prior
         The prior, scaled to the data.
-    n_points
-        Rows with a value.
-    sample
-        Rows drawn at random, shape (n, D), NaN for what is missing.
+    n_points : int
+        How many rows had a value.
+    sample : array of shape (m, D)
+        Rows drawn at random, NaN for missing values.
     """
 
     covariance_type: str
@@ -141,8 +149,19 @@ def fit_mixture(
     values
         The columns of features, numbers. Null and NaN are missing values; rows without any are left
         out.
-    n_components, max_components, covariance_type, prior_strength, n_init, order_by
-        As of `OnlineGMM`.
+    n_components
+        K, the number of components. ``"auto"`` chooses it on the sample, by penalised likelihood.
+    max_components
+        The largest number that ``"auto"`` tries.
+    covariance_type
+        The shape of covariances: ``full``, ``tied``, ``diag`` or ``spherical``.
+    prior_strength
+        Pseudo-points with the variance of the data that each component starts with.
+    n_init
+        How many EM starts are tried on the sample; half are k-means++, half random.
+    order_by
+        Components are numbered in the order of their means of this feature, by default of the
+        first.
     start
         The parameters of the first E-step, with as many components as it has. By default EM begins
         with the warm start of a sample, see `online_gmm.em.warm_start.warm_start`.
@@ -151,8 +170,8 @@ def fit_mixture(
     seed
         Makes the sample and the warm start repeatable, if the table has the same partitions.
     tol, max_iter
-        As of `online_gmm.em.batch.fit`. EM that has not come to rest after ``max_iter`` M-steps
-        ends, and the fit says so (``converged``).
+        EM stops when the parameters are within a relative distance ``tol`` of the fixed point, or
+        after ``max_iter`` M-steps; ``converged`` says which.
 
     Returns
     -------

@@ -15,11 +15,11 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from online_gmm.learners.hmm import OnlineHMM
+from online_gmm.learners.base import Learner
 from online_gmm.spark.names import quoted
 from online_gmm.spark.packing import packed
 from online_gmm.spark.processor import STATE, LabelProcessor
-from online_gmm.spark.track import Manner, Model
+from online_gmm.spark.track import Manner
 
 PROVIDER = "spark.sql.streaming.stateStore.providerClass"
 ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
@@ -35,7 +35,7 @@ def label_stream(
     key: str,
     time: str,
     values: Sequence[str],
-    model: Model,
+    model: Learner,
     sequence: str | None = None,
     initial: DataFrame | None = None,
     late: str = "skip",
@@ -190,7 +190,7 @@ def _checked(
     key: str,
     time: str,
     values: Sequence[str],
-    model: Model,
+    model: Learner,
     sequence: str | None,
     late: str,
     hold: bool,
@@ -231,15 +231,15 @@ def _checked(
     return Manner(tuple(values), unit, late, hold), "bigint" if integral else "double"
 
 
-def _check_model(model: Model, values: Sequence[str], late: str) -> None:
-    if not isinstance(model, Model):
-        raise TypeError(f"model is {model!r}; an OnlineGMM or OnlineHMM is expected")
+def _check_model(model: Learner, values: Sequence[str], late: str) -> None:
+    if not isinstance(model, Learner):
+        raise TypeError(f"model is {model!r}; a learner such as OnlineGMM is expected")
     if model.seed is None:
         raise ValueError(
             "the model has no seed: a batch that is done again after a failure would be labelled "
             "otherwise; give it one"
         )
-    if isinstance(model, OnlineHMM) and model.lag:
+    if model.lag:
         raise ValueError(
             f"the model's lag is {model.lag!r}; label_stream labels rows by what came before, lag=0"
         )

@@ -15,8 +15,9 @@ from pyspark.sql.streaming.stateful_processor import (
 from pyspark.sql.types import BinaryType, StructField, StructType
 
 from online_gmm.data.state import StateError
+from online_gmm.learners.base import Learner
 from online_gmm.spark.packing import STAMPS, as_arrays, unpacked
-from online_gmm.spark.track import Manner, Model, Track
+from online_gmm.spark.track import Manner, Track
 
 STATE = "m"
 """The name of the state of a key. Its schema is bytes once and for all: they have a version."""
@@ -67,7 +68,7 @@ class LabelProcessor(StatefulProcessor):
 
     def __init__(
         self,
-        model: Model,
+        model: Learner,
         manner: Manner,
         stamp: str = "double",
         sequence: bool = False,

@@ -12,17 +12,13 @@ import numpy as np
 
 from online_gmm.data import state
 from online_gmm.data.state import StateError
-from online_gmm.learners.base import UNKNOWN
-from online_gmm.learners.gmm import OnlineGMM
-from online_gmm.learners.hmm import OnlineHMM
+from online_gmm.learners.base import UNKNOWN, Learner
 
 VERSION = 1
 """Of what `Track.to_bytes` writes."""
 HEADER = 2
 MOST_HELD = 10
 """Rows held for the warm start, as a multiple of those it wants."""
-
-Model = OnlineGMM | OnlineHMM
 
 
 class Sighting(NamedTuple):
@@ -97,24 +93,26 @@ class Track:
     ([], 5, 1)
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Learner) -> None:
         self.model = model
         self.n_duplicates = self.n_late = self.n_refused = 0
         self.seen = 0
         self._last = -math.inf
         self._sequence: int | None = None
         self._label: int | None = None
+        self._probability = math.nan
         self._held: list[Sighting] = []
 
     # -- rows -----------------------------------------------------------------------------------
 
     def take(self, rows: Iterable[Sighting], manner: Manner) -> Iterator[Labelled]:
-        """Label each row and then learn it; the rows that have their label now.
+        """Label each row and then learn it; yield the rows that have their label now.
 
-        Before the warm start the label is -1 and its probability NaN, unless rows are held; then
-        they wait in here, and come out together with the row that completes the warm-up, labelled
-        by what is known then. If more than MOST_HELD times as many wait as the warm start wants, it
-        makes do with those that have a value.
+        Before the warm start the label is -1 and its probability NaN. If rows are held, they wait
+        until the warm-up is complete, and are labelled by what is known then. If more than
+        MOST_HELD times as many rows wait as the warm start needs, it is made of those that have a
+        value. A row without any value says nothing of the regime: it has the label and the
+        probability of the row before.
         """
         model, unit, names = self.model, manner.unit, manner.values
         timed = model._clocked
@@ -143,14 +141,14 @@ class Track:
                 yield from self._release(manner)
 
     def finish(self, manner: Manner) -> Iterator[Labelled]:
-        """The rows that still wait, labelled by what there is."""
+        """Yield the rows that still wait, labelled by what is known."""
         if self._held:
             if self.model.n_points:
                 self.model.fit_start()
             yield from self._release(manner)
 
     def _is_next(self, sequence: int | None, seconds: float, takes_late: bool) -> bool:
-        """Whether a row goes on where the series stands; counts it if not."""
+        """Return whether a row continues the series; count it if not."""
         later = seconds > self._last
         if sequence is not None:
             # at a later time the device has begun to count anew
@@ -166,8 +164,10 @@ class Track:
         return later or takes_late
 
     def _labelled(self, row: Sighting, label: int, probability: float) -> Labelled:
-        change = self._label is not None and label != self._label
-        self._label = label
+        if self._label is not None and all(map(math.isnan, row.values)):
+            label, probability = self._label, self._probability
+        change = self._label not in (None, UNKNOWN) and label != self._label
+        self._label, self._probability = label, probability
         return Labelled(row.stamp, row.sequence, label, probability, change)
 
     def _release(self, manner: Manner) -> Iterator[Labelled]:
@@ -206,6 +206,7 @@ class Track:
             self._held,
             (self.n_duplicates, self.n_late, self.n_refused),
             self.seen,
+            self._probability,
         )
         return VERSION.to_bytes(HEADER, "little") + msgspec.msgpack.encode(its)
 
@@ -237,6 +238,7 @@ class Track:
         track._held = its.held
         track.n_duplicates, track.n_late, track.n_refused = its.counts
         track.seen = its.seen
+        track._probability = its.probability
         return track
 
 
@@ -250,12 +252,13 @@ class _Written(msgspec.Struct, array_like=True):
     held: list[Sighting]
     counts: tuple[int, int, int]
     seen: int
+    probability: float = math.nan
 
 
-def _model(data: bytes) -> Model:
+def _model(data: bytes) -> Learner:
     model = state.load(data)
-    if not isinstance(model, Model):
+    if not isinstance(model, Learner):
         raise StateError(
-            f"this is the state of a {type(model).__name__}; an OnlineGMM or OnlineHMM is expected"
+            f"this is the state of a {type(model).__name__}; that of a learner is expected"
         )
     return model

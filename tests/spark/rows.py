@@ -44,10 +44,13 @@ def plain_loop(rows, make, timed=False):
         started = model.is_started
         label, probability, *_ = model.assign_one(x, at)
         model.learn_one(x, at)
+        if device in last and math.isnan(level) and math.isnan(load):
+            # it has measured nothing
+            label, probability = last[device]
         known = None if math.isnan(probability) else probability
-        told.append((device, t, label, known, last.get(device, label) != label))
+        told.append((device, t, label, known, last.get(device, (label,))[0] != label))
         if started:
-            last[device] = label
+            last[device] = label, probability
     return told
 
 

@@ -290,7 +290,7 @@ def test_a_learner_that_has_started_is_where_every_key_begins():
         (lambda data: b"", "0 bytes are no state of a key"),
         (lambda data: data[:-3], "damaged"),
         (lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], "checksum"),
-        (lambda data: OpenHMM(window=8).to_bytes(), "of a OpenHMM; an OnlineGMM or OnlineHMM"),
+        (lambda data: OpenHMM(window=8).to_bytes(), "of a OpenHMM; that of a learner"),
     ],
 )
 def test_states_that_cannot_be_read_are_refused(spoilt, said):
@@ -312,8 +312,15 @@ def test_states_that_a_release_has_written_are_read(name):
     rows = fleet(1, 200)
     found = unpacked(engine.test("d0", packs(rows)["d0"]))
     assert len(found) == len(its["told"]) == 200 - (100 if name == "started" else 0)
-    for row, (t, label, probability, change) in zip(found, its["told"], strict=True):
-        assert row == ("d0", t, label, pytest.approx(probability, abs=1e-9), change)
+    # since then rows without a value carry the label of the row before
+    empty = rows[list(VALUES)].isna().all(axis=1).to_numpy()[-len(found) :]
+    after = np.append(False, empty[:-1])
+    for i, (row, (t, label, probability, change)) in enumerate(
+        zip(found, its["told"], strict=True)
+    ):
+        if not empty[i]:
+            assert row[:4] == ("d0", t, label, pytest.approx(probability, abs=1e-9))
+            assert row[4] == change or after[i]
     track = track_of(engine, "d0")
     assert [track.n_duplicates, track.n_late, track.n_refused] == its["counts"]
 
