@@ -146,6 +146,12 @@ class Learner(Intake, abc.ABC):
     def _assignments(self, table: Table) -> Assignments:
         """Return what `assign_one` says of rows that follow each other."""
 
+    def _labels_of(self, table: Table) -> NDArray[np.int64]:
+        return self._assignments(table).labels
+
+    def _log_densities(self, table: Table) -> NDArray[np.float64]:
+        return self._assignments(table).log_densities
+
     @abc.abstractmethod
     def _scores(self, table: Table) -> NDArray[np.float64]:
         """Return what `score_one` says of rows that follow each other."""
@@ -167,7 +173,7 @@ class Learner(Intake, abc.ABC):
             A series of the kind that goes with the frame, or an array of shape (n,).
         """
         table = self._table(X, t)
-        return table.series(self._assignments(table).labels, "label")
+        return table.series(self._labels_of(table), "label")
 
     def predict_proba_many(self, X: Any, t: Any = None) -> Any:
         """Return the probability of each label for rows, as `predict_proba_one`.
@@ -188,7 +194,7 @@ class Learner(Intake, abc.ABC):
         Parameters and what is returned as in `predict_many`.
         """
         table = self._table(X, t)
-        return table.series(self._assignments(table).log_densities, "log_density")
+        return table.series(self._log_densities(table), "log_density")
 
     def score_many(self, X: Any, t: Any = None) -> Any:
         """Return how strange rows are, as `score_one`.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data.frames import Table, flat
+from online_gmm.data.frames import Table, flat, view
 from online_gmm.data.state import writable
 from online_gmm.em.mixture import (
     CovarianceType,
@@ -24,6 +24,7 @@ from online_gmm.em.mixture import (
 from online_gmm.em.polish import polish
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, warm_start
+from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond, distances_beyond
 from online_gmm.learners.intake import Late
 from online_gmm.learners.recycle import (
@@ -534,6 +535,19 @@ class OnlineGMM(EMLearner):
         responsibilities, log_density, distance = posterior(self._stream, rows)
         gates = np.frombuffer(self._stream.outlier_gates)
         return responsibilities, log_density, beyond(gates, distance, rows)
+
+    def _labels_of(self, table: Table) -> NDArray[np.int64]:
+        if self._stream is None or not self._knows(table):
+            return np.full(len(table), UNKNOWN, dtype=np.int64)
+        places = np.zeros(len(table), dtype=np.int64)
+        self._stream.label(view(table.select(self._names)), len(table), view(places))
+        return self._by_place[places] if self.recycle else places
+
+    def _log_densities(self, table: Table) -> NDArray[np.float64]:
+        log_density = np.full(len(table), np.nan)
+        if self._stream is not None and self._knows(table):
+            self._stream.score(view(table.select(self._names)), len(table), view(log_density))
+        return log_density
 
     def _distances(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         return posterior(self._stream, rows)[2]
