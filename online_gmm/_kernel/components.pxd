@@ -47,3 +47,4 @@ cdef class Components(Statistics):
     cdef int read_out_one(self, Py_ssize_t k, double share) noexcept nogil
     cdef int read_out_location(self, Py_ssize_t k) noexcept nogil
     cdef int factorise(self, Py_ssize_t k, double total) noexcept nogil
+    cdef int factorise_diagonal(self, Py_ssize_t k, double total) noexcept nogil

@@ -389,6 +389,13 @@ class Components(Statistics):
                     value = self.mean[base + self.order[i]]
                     for j in range(observed):
                         value += self.matrix[i * d + j] * self.residual[j]
+                    if value > 1e150:
+                        value = 1e150
+                    elif value < -1e150:
+                        value = -1e150
+                    elif value != value:
+                        # what is left when two overflows meet
+                        value = self.mean[base + self.order[i]]
                     self.filled[base + self.order[i]] = value
                 for i in range(d):
                     for j in range(i + 1):
@@ -486,6 +493,9 @@ class Components(Statistics):
                     (1.0 - g) * (n_old + share) / (n_new + share),
                 )
                 self.log_coef[k] = log(n_new) + self.log_norm[k]
+                if self.log_norm[k] - self.log_norm[k] != 0.0:
+                    # the update has overflowed
+                    self.read_out_one(k, self.strength / self.points)
             else:
                 self.read_out_one(k, self.strength / self.points)
         if all_anew:
@@ -664,6 +674,7 @@ class Components(Statistics):
         value: cython.double
         product: cython.double = 1.0
         log_det: cython.double = 0.0
+        overflow: cython.bint = False
         if not (total > 1e-300):
             total = 1.0
             for j in range(self.size):
@@ -678,6 +689,8 @@ class Components(Statistics):
                     for i in range(j, d):
                         self.factor[column + i] -= self.factor[start + m * d + i] * value
                 value = self.factor[column + j]
+                if not (value > -1e305):
+                    overflow = True
             else:
                 value = self.matrix[j] / total
             value = sqrt(value if value > self.floor[j] else self.floor[j])
@@ -693,6 +706,34 @@ class Components(Statistics):
                 log_det += log(product)
                 product = 1.0
         self.log_norm[k] = -0.5 * d * 1.8378770664093453 - log_det - log(product)
+        if overflow:
+            self.factorise_diagonal(k, total)
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def factorise_diagonal(self, k: cython.Py_ssize_t, total: cython.double) -> cython.int:
+        """Factor of the diagonal of matrix / total, when that of the matrix has overflowed.
+
+        So many orders of magnitude apart, features have no correlation that doubles can hold.
+        """
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        column: cython.Py_ssize_t
+        value: cython.double
+        log_det: cython.double = 0.0
+        for j in range(d):
+            column = (k * d + j) * d
+            for i in range(d):
+                self.factor[column + i] = 0.0
+            value = self.matrix[j * d + j] / total
+            value = sqrt(value if value > self.floor[j] else self.floor[j])
+            self.factor[column + j] = value
+            self.inverse[k * d + j] = 1.0 / value
+            log_det += log(value)
+        self.log_norm[k] = -0.5 * d * 1.8378770664093453 - log_det
         return 0
 
     # -- whole statistics -----------------------------------------------------------------------

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 EPOCH = np.datetime64(0, "s")
+LATEST = 1e150
+"""Times are within this of 0, so that differences and their products are doubles."""
 
 
 def seconds(value: Any, name: Hashable = "t") -> float:
@@ -21,7 +23,7 @@ def seconds(value: Any, name: Hashable = "t") -> float:
     TypeError
         If it is no number or date; text has to be parsed before it gets here.
     ValueError
-        If it is missing or not finite.
+        If it is missing, not finite, or beyond 1e150 in magnitude.
     """
     result: float
     if isinstance(value, datetime.datetime) and value == value:
@@ -40,12 +42,16 @@ def seconds(value: Any, name: Hashable = "t") -> float:
     else:
         try:
             result = float(value)
+        except OverflowError:
+            result = math.inf
         except (TypeError, ValueError):
             raise TypeError(
                 f"time {name!r} is {value!r}; seconds as a number, or a datetime, are expected"
             ) from None
     if not math.isfinite(result):
         raise ValueError(f"time {name!r} is {value!r}; every point needs a finite time")
+    if not abs(result) <= LATEST:
+        raise ValueError(f"time {name!r} is {value!r}, beyond {LATEST:g} in magnitude; rescale it")
     return result
 
 

@@ -237,6 +237,12 @@ def _real(name: Hashable, column: NDArray[Any]) -> NDArray[np.float64]:
     return values
 
 
+def column_means(X: Matrix) -> Matrix:
+    """The mean of what is observed in each column, shape (D,); 0 where nothing is."""
+    seen = np.where(np.isnan(X).all(axis=0), 0.0, X)
+    return np.asarray(np.nanmean(seen, axis=0), dtype=np.float64)
+
+
 def sorted_names(names: dict[Hashable, None]) -> tuple[Hashable, ...]:
     """Feature names in an order that does not depend on that of the mappings they came in."""
     return tuple(sorted(names, key=lambda name: (type(name).__name__, name)))

@@ -27,6 +27,10 @@ def is_dense(covariance_type: str) -> bool:
     return covariance_type in ("full", "tied")
 
 
+FARTHEST = 1e300
+"""No two components are farther apart."""
+
+
 @dataclass(frozen=True, eq=False)
 class MixtureParameters:
     """The parameters of a Gaussian mixture: weights, means and covariances. Immutable.
@@ -131,16 +135,20 @@ class MixtureParameters:
         )
 
     def bhattacharyya(self, other: MixtureParameters) -> NDArray[np.float64]:
-        """Bhattacharyya distances between the components of two mixtures, shape (K, K')."""
+        """Bhattacharyya distances between the components of two mixtures, shape (K, K').
+
+        At most `FARTHEST`, which also stands for those that are beyond what doubles can hold.
+        """
         result = np.empty((self.n_components, other.n_components))
         mine, theirs = (np.linalg.slogdet(m.covariances)[1] for m in (self, other))
         for i in range(self.n_components):
             between = (self.covariances[i] + other.covariances) / 2
             gap = self.means[i] - other.means
-            square = (gap * np.linalg.solve(between, gap[:, :, None])[:, :, 0]).sum(axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                square = (gap * np.linalg.solve(between, gap[:, :, None])[:, :, 0]).sum(axis=1)
             log_det = np.linalg.slogdet(between)[1]
             result[i] = square / 8 + (log_det - (mine[i] + theirs) / 2) / 2
-        return result
+        return np.where(result < FARTHEST, result, FARTHEST)
 
     def order_like(self, other: MixtureParameters) -> NDArray[np.intp]:
         """For each of the other's components, the one of these that goes with it.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data.frames import flat, view
+from online_gmm.data.frames import column_means, flat, view
 
 STEPS = 10
 """Shifted steps; the slopes are not alike enough for many more."""
@@ -128,7 +128,7 @@ def polish(
     -----
     O(K D^2) for each of ten times the points kept, twice that and one pass with ``every``.
     """
-    m = EMMap(_kernel.components_from_state(reported.state()), np.nanmean(few, axis=0), n_points)
+    m = EMMap(_kernel.components_from_state(reported.state()), column_means(few), n_points)
     s = m.raw(reported)
     image = m(m.raw(average), few)
     if image is not None:

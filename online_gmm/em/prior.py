@@ -17,6 +17,13 @@ UNMOVED = 0.01
 """Resolution of a feature that has never moved, relative to its value."""
 JOINT = 10
 """Rows in which two features must both have values before their correlation is taken."""
+LEAST_VARIANCE = 1e-280
+"""A feature of less variance does not vary as far as doubles can tell: a tenth of its standard
+deviation has no square, and a millionth no inverse square."""
+LEAST_VALUE = 1e-130
+"""What is nearer to 0 is as good as 0 where a scale is guessed from a value."""
+STRONGEST = 1e6
+"""Pseudo-points at most: times the largest variance, they are still a double."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +89,17 @@ class Prior:
         ``values`` are any of the data, 0 where a feature was never seen. ``X`` are rows of the
         data, or of a sample, that tell resolutions and correlations.
         """
-        unmoved = UNMOVED * np.where(values != 0.0, np.abs(values), 1.0)
+        # what doubles can tell from 0
+        varies, known = variances > LEAST_VARIANCE, np.abs(values) > LEAST_VALUE
+        unmoved = UNMOVED * np.where(known, np.abs(values), 1.0)
         steps = np.array([resolution(column) for column in X.T])
-        least = (np.where(variances > 0.0, steps, unmoved) / 6.0) ** 2
+        least = (np.where(varies, steps, unmoved) / 6.0) ** 2
         floors = np.maximum(least, LEAST * variances)
-        floors = np.where(floors > 0.0, floors, LEAST)
-        scales = np.where(variances > 0.0, variances, floors)
+        floors = np.where(floors > LEAST * LEAST_VARIANCE, floors, LEAST)
+        scales = np.where(varies, variances, floors)
         sd = np.sqrt(scales * n_components ** (-2.0 / len(scales)))
         covariance = sd[:, None] * _flattened(correlations(X)) * sd
-        return cls(strength, covariance, floors, bool((variances > 0.0).all()))
+        return cls(strength, covariance, floors, bool(varies.all()))
 
     def with_strength(self, strength: float) -> Prior:
         return Prior(strength, self.covariance, self.floors, self.scale_known)

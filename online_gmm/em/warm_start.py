@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm.data.frames import column_means
 from online_gmm.data.state import doubles, instance
 from online_gmm.em import batch
 from online_gmm.em.mixture import MixtureParameters, from_kernel, n_parameters, to_kernel
-from online_gmm.em.prior import LEAST, Prior, resolution
+from online_gmm.em.prior import LEAST, LEAST_VARIANCE, Prior, resolution
 
 FIRM = 0.1
 """Pseudo-points of the prior under which starts are compared.
@@ -520,7 +522,7 @@ def _runs(
     current: MixtureParameters | None = None,
 ) -> tuple[tuple[Candidate, ...], list[batch.BatchEM]]:
     """A short run from each start."""
-    filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
+    filled = np.where(np.isnan(X), column_means(X), X)
     starts: list[tuple[str, MixtureParameters]] = [] if current is None else [("current", current)]
     for i in range(n_init):
         name, make = [("k-means++", _k_means_start), ("random", _random_start)][i % 2]
@@ -564,7 +566,11 @@ def _k_means_start(
 ) -> MixtureParameters:
     """The M-step of the hard assignment that k-means makes of standardised features."""
     sd = X.std(axis=0)
-    scaled = (X - X[0]) / np.where(sd > 0.0, sd, 1.0)
+    varies = sd > math.sqrt(LEAST_VARIANCE)
+    scaled = np.where(varies, X - X[0], 0.0) / np.where(varies, sd, 1.0)
+    # less has no square, and k-means could not tell it from 0
+    scaled[np.abs(scaled) < 1e-140] = 0.0
+    labels: Any
     distinct, labels = np.unique(scaled, axis=0, return_inverse=True)
     if len(distinct) > k:
         # takes longer to import than this package

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.data.frames import Table, view
-from online_gmm.learners.intake import Intake, Time
+from online_gmm.learners.intake import Intake, Time, unchanged_if_refused
 
 UNKNOWN = -1
 """The label of a point of which nothing is known (yet)."""
@@ -239,6 +239,7 @@ class Learner(Intake, abc.ABC):
         """
         return self.predict_proba_many(X, t)
 
+    @unchanged_if_refused
     def label_then_learn_many(self, X: Any, t: Any = None) -> Assignments:
         """Label each row, learn it, and go on to the next: `assign_one`, then `learn_one`.
 

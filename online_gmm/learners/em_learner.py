@@ -17,7 +17,7 @@ from online_gmm import _kernel
 from online_gmm.data import state
 from online_gmm.data.frames import Table, flat
 from online_gmm.em.mixture import COVARIANCE_TYPES, CovarianceType, MixtureParameters
-from online_gmm.em.prior import Prior
+from online_gmm.em.prior import STRONGEST, Prior
 from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.em.warm_start import WarmStart, start_from_state
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
@@ -66,10 +66,10 @@ class EMLearner(Learner, abc.ABC):
                 f"covariance_type is {self.covariance_type!r}; "
                 f"it must be one of {', '.join(COVARIANCE_TYPES)}"
             )
-        if not 0.0 <= self.prior_strength < math.inf:
+        if not 0.0 <= self.prior_strength <= STRONGEST:
             raise ValueError(
                 f"prior_strength is {self.prior_strength!r}; "
-                "it must be a number of pseudo-points, 0 or more"
+                f"it must be a number of pseudo-points from 0 to {STRONGEST:g}"
             )
         if not 0.0 <= self.gate < 1.0:
             raise ValueError(f"gate is {self.gate!r}; it must be a probability below 1")

@@ -26,7 +26,7 @@ from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, warm_start
 from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond, distances_beyond
-from online_gmm.learners.intake import Late
+from online_gmm.learners.intake import Late, unchanged_if_refused
 from online_gmm.learners.recycle import (
     UNEXPLAINED,
     Roster,
@@ -218,6 +218,7 @@ class OnlineGMM(EMLearner):
 
     # -- learning -------------------------------------------------------------------------------
 
+    @unchanged_if_refused
     def merge(self, other: OnlineGMM) -> OnlineGMM:
         """Merge another model into this one. Both must have the same parameters.
 
@@ -268,6 +269,7 @@ class OnlineGMM(EMLearner):
                 "there is no telling which is which"
             )
         names = other.names
+        self._stream = copy.deepcopy(self._stream)
         if other._stream is None:
             self._learn_kept(other._buffer, other._last)
         elif self._stream is None:

@@ -8,8 +8,9 @@ import itertools
 import math
 import warnings
 from array import array
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import wraps
+from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,32 @@ Time = float | datetime.datetime
 """A time as a caller may give it: seconds, or a datetime."""
 Late = Literal["raise", "skip", "learn"]
 """What to do with a point whose time is not after that of the last one."""
+
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def unchanged_if_refused(method: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Make a method leave the learner as it was if it raises.
+
+    Attributes are set back, and points kept for the warm start taken out again. A kernel is not:
+    the method must replace a kernel, or raise before it changes one. O(1).
+    """
+
+    @wraps(method)
+    def guarded(*given: Given.args, **named: Given.kwargs) -> Result:
+        learner: Any = given[0]
+        its, n_kept = learner.__getstate__(), len(learner._buffer)
+        try:
+            return method(*given, **named)
+        except BaseException:
+            learner.__dict__.clear()
+            learner.__setstate__(its)
+            del learner._buffer[n_kept:], learner._times[n_kept:]
+            raise
+
+    return guarded
 
 
 class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
@@ -153,6 +180,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
 
     # -- many points ----------------------------------------------------------------------------
 
+    @unchanged_if_refused
     def learn_many(self, X: Any, t: Any = None) -> None:
         """Learn the rows of a frame or an array: the same as `learn_one` of each in turn.
 
@@ -234,6 +262,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
 
     # -- the warm start -------------------------------------------------------------------------
 
+    @unchanged_if_refused
     def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
         """Keep a point for the warm start, and start when there are enough."""
         names = tuple(x) if self.features is None else tuple(self.features)
@@ -251,6 +280,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         if len(self._buffer) >= self.warm_up:
             self.fit_start()
 
+    @unchanged_if_refused
     def fit_start(self, X: Any = None, t: Any = None) -> Self:
         """Fit the first points by batch EM. The stream continues from there.
 
@@ -317,6 +347,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
 
     def _learn_kept(self, rows: list[dict[Hashable, float]], last: float) -> None:
         """Learn the points that another model has kept for its warm start."""
+        last = last if math.isfinite(last) else NO_TIME
         for row in rows:
             if self._stream is None:
                 self._keep(row, last)
