@@ -19,6 +19,7 @@ from online_gmm._kernel.components import (
 )
 from online_gmm._kernel.entry import Entry
 from online_gmm._kernel.open_chain import OpenChain, open_chain_from_state
+from online_gmm._kernel.partition import Partition
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, real, whole
 from online_gmm._kernel.runs import sum_up
 from online_gmm._kernel.statistics import Statistics
@@ -59,6 +60,7 @@ __all__ = [
     "Components",
     "Entry",
     "OpenChain",
+    "Partition",
     "Statistics",
     "Stream",
     "Windows",

@@ -46,6 +46,16 @@ def block(state: dict[str, Any], name: str, size: int, finite: bool = True) -> a
     return values
 
 
+def places(state: dict[str, Any], name: str, size: int) -> array[int]:
+    """Indices of a state, which must be so many."""
+    data = state[name]
+    if type(data) is not bytes or len(data) != 8 * size:
+        raise ValueError(f"{name} are not {size} indices")
+    values = array("q")
+    values.frombytes(data)
+    return values
+
+
 def check_points(values: cython.double[::1], name: str) -> None:
     """Refuse what `fill` would not have let in."""
     if first_refused(values) >= 0:

@@ -1,0 +1,299 @@
+"""Statistics of a trailing window, as the sums of its blocks: nothing is ever taken away.
+
+A window of ``length`` blocks of ``stride`` points is looked at when a block is complete. Each block
+has centred moments of every channel, products of every pair of channels, and for every lag the
+size of the differences and how many of them rise. A look merges the blocks of the window (Chan,
+Golub & LeVeque 1983), so a point costs O(1) for each statistic, whatever the window, and a point
+that leaves takes its rounding error with it.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+if cython.compiled:
+    from cython.cimports.libc.math import log, log1p, sqrt
+else:
+    from math import log, log1p, sqrt
+from array import array
+from typing import Any
+
+from online_gmm._kernel.points import block, whole, zeros
+
+RING = 32
+"""Rows that are kept for differences; more than the largest lag."""
+LAGS = (1, 2, 4, 8, 16)
+MOST_FEATURES = 100
+MOST_PAIRED = 8
+"""Pairs of channels are compared up to so many channels."""
+SOFT = 0.1
+"""Standard deviations are no smaller than this share of a channel's usual one."""
+
+
+def lags_of(n_channels: int, window: int) -> tuple[int, ...]:
+    """The lags of a window: below half of it, and no more than there is room for features."""
+    fitting = [lag for lag in LAGS if 2 * lag < window]
+    pairs = n_channels * (n_channels - 1) // 2 if n_channels <= MOST_PAIRED else 0
+    room = max(0, (MOST_FEATURES - pairs - 3 * n_channels) // (2 * n_channels))
+    if room < len(fitting):
+        fitting = {0: [], 1: [1], 2: [1, 4], 3: [1, 4, 16], 4: [1, 2, 4, 16]}[room]
+        fitting = [lag for lag in fitting if 2 * lag < window]
+    return tuple(fitting)
+
+
+@cython.final
+@cython.cclass
+class Blocks:
+    """The window of one length over rows of channels in their usual units."""
+
+    n_channels: cython.Py_ssize_t
+    stride: cython.Py_ssize_t
+    length: cython.Py_ssize_t
+    n_features: cython.Py_ssize_t
+    n_lags: cython.Py_ssize_t
+    lags: cython.Py_ssize_t[::1]
+    n_pairs: cython.Py_ssize_t
+    size: cython.Py_ssize_t  # of a block
+    sums: cython.double[::1]  # a ring of blocks, and the current one behind them
+    merged: cython.double[::1]  # n, mean and squared deviations of the channels at the last look
+    features: cython.double[::1]  # of the last look
+    filled: cython.Py_ssize_t  # points of the current block
+    newest: cython.Py_ssize_t
+    ring: cython.Py_ssize_t
+    n_blocks: cython.Py_ssize_t  # complete ones since the window was empty
+
+    def __init__(self, n_channels: int, stride: int, length: int) -> None:
+        d = n_channels
+        lags = lags_of(d, stride * length)
+        self.n_channels = d
+        self.stride = stride
+        self.length = length
+        self.n_lags = len(lags)
+        self.lags = array("q", lags or (0,))
+        self.n_pairs = d * (d - 1) // 2 if d <= MOST_PAIRED else 0
+        self.size = 4 * d + 3 * d * len(lags) + 4 * self.n_pairs
+        self.n_features = 3 * d + 2 * d * len(lags) + self.n_pairs
+        self.sums = zeros((length + 1) * self.size)
+        self.merged = zeros(4 * d)
+        self.features = zeros(self.n_features)
+        self.filled = 0
+        self.newest = length - 1
+        self.n_blocks = 0
+        self.ring = RING
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def add(
+        self,
+        rows: cython.double[::1],
+        now: cython.Py_ssize_t,
+        n_rows: cython.Py_ssize_t,
+    ) -> cython.bint:
+        """Take in row ``now`` of a ring that has n_rows; whether there is something to look at."""
+        d: cython.Py_ssize_t = self.n_channels
+        base: cython.Py_ssize_t = self.length * self.size
+        at: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        then: cython.Py_ssize_t
+        n: cython.double
+        x: cython.double
+        y: cython.double
+        gap: cython.double
+        step: cython.double
+        s: cython.double[::1] = self.sums
+        for j in range(d):
+            x = rows[now * d + j]
+            if x == x:
+                at = base + 4 * j
+                n = s[at] + 1.0
+                gap = x - s[at + 1]
+                step = gap / n
+                s[at + 3] += (
+                    gap * step * (n - 1.0) * step * (n - 2.0) - 3.0 * step * s[at + 2]
+                )
+                s[at + 2] += gap * step * (n - 1.0)
+                s[at + 1] += step
+                s[at] = n
+        for i in range(self.n_lags):
+            if n_rows <= self.lags[i]:
+                continue
+            then = now - self.lags[i]
+            if then < 0:
+                then += self.ring
+            for j in range(d):
+                x = rows[now * d + j] - rows[then * d + j]
+                if x == x:
+                    at = base + 4 * d + 3 * (i * d + j)
+                    s[at] += 1.0
+                    if x > 0.0:
+                        s[at + 1] += x
+                        s[at + 2] += 1.0
+                    elif x < 0.0:
+                        s[at + 1] -= x
+                    else:
+                        s[at + 2] += 0.5
+        if self.n_pairs > 0:
+            at = base + 4 * d + 3 * d * self.n_lags
+            for j in range(d):
+                for k in range(j + 1, d):
+                    x = rows[now * d + j]
+                    y = rows[now * d + k]
+                    if x == x and y == y:
+                        s[at] += 1.0
+                        gap = x - s[at + 1]
+                        s[at + 1] += gap / s[at]
+                        s[at + 2] += (y - s[at + 2]) / s[at]
+                        s[at + 3] += gap * (y - s[at + 2])
+                    at += 4
+        self.filled += 1
+        if self.filled < self.stride:
+            return False
+        self.newest = self.newest + 1 if self.newest + 1 < self.length else 0
+        at = self.newest * self.size
+        for i in range(self.size):
+            s[at + i] = s[base + i]
+            s[base + i] = 0.0
+        self.filled = 0
+        self.n_blocks += 1
+        return self.n_blocks >= self.length
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def clear(self) -> cython.int:
+        """Forget the window, as after a gap: the next look comes when it is full again."""
+        i: cython.Py_ssize_t
+        for i in range((self.length + 1) * self.size):
+            self.sums[i] = 0.0
+        self.filled = 0
+        self.n_blocks = 0
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def look(self) -> cython.int:
+        """Write the statistics of the window to ``features``; what is not defined stays."""
+        d: cython.Py_ssize_t = self.n_channels
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        b: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        out: cython.Py_ssize_t
+        first: cython.Py_ssize_t
+        n: cython.double
+        m: cython.double
+        gap: cython.double
+        mean: cython.double
+        other: cython.double
+        second: cython.double
+        third: cython.double
+        r: cython.double
+        s: cython.double[::1] = self.sums
+        least: cython.double = 0.5 * self.stride * self.length
+        if least < 2.0:
+            least = 2.0
+        for j in range(d):
+            n = 0.0
+            mean = 0.0
+            second = 0.0
+            third = 0.0
+            for b in range(self.length):
+                at = self.place(b) + 4 * j
+                m = s[at]
+                if m == 0.0:
+                    continue
+                gap = s[at + 1] - mean
+                r = n + m
+                third += s[at + 3] + gap * gap * gap * (n * m / r * ((n - m) / r))
+                third += 3.0 * gap * ((n * s[at + 2] - m * second) / r)
+                second += s[at + 2] + gap * gap * (n * m / r)
+                mean += gap * (m / r)
+                n = r
+            self.merged[4 * j] = n
+            self.merged[4 * j + 1] = mean
+            self.merged[4 * j + 2] = second
+            if n < least:
+                continue
+            self.features[j] = mean
+            r = second / (n - 1.0)
+            self.features[d + j] = 0.5 * log(r + SOFT * SOFT)
+            r = sqrt(second / n) if second > 0.0 else 0.0
+            if r < SOFT:
+                r = SOFT
+            r = third / n / r / r / r
+            self.features[2 * d + j] = log1p(r) if r > 0.0 else -log1p(-r)
+        out = 3 * d
+        for i in range(self.n_lags):
+            # pairs that reach back before the window are left out
+            first = (self.lags[i] + self.stride - 1) // self.stride
+            for j in range(d):
+                n = 0.0
+                mean = 0.0
+                second = 0.0
+                for b in range(first, self.length):
+                    at = self.place(b) + 4 * d + 3 * (i * d + j)
+                    n += s[at]
+                    mean += s[at + 1]
+                    second += s[at + 2]
+                if n > 0.0 and self.merged[4 * j] >= least:
+                    mean /= n
+                    r = 0.5 * log(mean * mean + SOFT * SOFT)
+                    self.features[out + j] = r - self.features[d + j]
+                    self.features[out + d + j] = second / n
+            out += 2 * d
+        if self.n_pairs > 0:
+            i = 4 * d + 3 * d * self.n_lags
+            for j in range(d):
+                for k in range(j + 1, d):
+                    n = 0.0
+                    mean = 0.0
+                    other = 0.0
+                    second = 0.0
+                    for b in range(self.length):
+                        at = self.place(b) + i
+                        m = s[at]
+                        if m == 0.0:
+                            continue
+                        r = n + m
+                        gap = s[at + 1] - mean
+                        second += s[at + 3] + gap * (s[at + 2] - other) * (n * m / r)
+                        mean += gap * (m / r)
+                        other += (s[at + 2] - other) * (m / r)
+                        n = r
+                    r = self.merged[4 * j + 2] * self.merged[4 * k + 2]
+                    if n >= least and r >= 0.0:
+                        r = sqrt(r)
+                        # of channels that hardly move nothing is said
+                        r = second / r if r > 1e-6 * n else 0.0
+                        self.features[out] = -1.0 if r < -1.0 else 1.0 if r > 1.0 else r
+                    out += 1
+                    i += 4
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def place(self, b: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Where block b of the window stands, the oldest first."""
+        b += self.newest + 1
+        return (b if b < self.length else b - self.length) * self.size
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "sums": bytes(self.sums),
+            "features": bytes(self.features),
+            "filled": self.filled,
+            "newest": self.newest,
+            "n_blocks": self.n_blocks,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.sums = block(state, "sums", len(self.sums))
+        self.features = block(state, "features", len(self.features))
+        self.filled = whole(state["filled"], "filled", 0, self.stride - 1)
+        self.newest = whole(state["newest"], "newest", 0, self.length - 1)
+        self.n_blocks = whole(state["n_blocks"], "n_blocks")

@@ -1,0 +1,301 @@
+"""Distances in units of what a window varies by within a regime.
+
+Two windows that do not overlap and lie in one regime differ by twice the covariance within it. Of
+the differences f(t + W) - f(t) the largest fifth are left out as changes of regime, and the rest
+are summed up as they come. Their covariance, shrunk towards a multiple of the identity in units of
+the whole variance (more so while little has been seen), whitens the features, so that distances
+have the same unit everywhere. How much each whitened feature varies at present, beyond what is
+usual, is followed by medians.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+if cython.compiled:
+    from cython.cimports.libc.math import fabs, log, sqrt
+else:
+    from math import fabs, log, sqrt
+from array import array
+from typing import Any
+
+from online_gmm._kernel.points import block, real, whole, zeros
+
+SHRINK = 0.1
+SHRINK_EARLY = 0.3
+KEPT = 0.8
+"""The share of differences that are taken to lie within a regime."""
+HALF = 0.7071067811865476
+MEDIAN = 0.6744897501960817
+"""Of the magnitude of a standard normal variable."""
+FOLLOW = 0.2
+
+
+@cython.final
+@cython.cclass
+class Metric:
+    """Whitening of p features that are looked at ``length`` times a window."""
+
+    n_features: cython.Py_ssize_t
+    length: cython.Py_ssize_t
+    ring: cython.double[::1]  # features of the last looks
+    white_ring: cython.double[::1]
+    n_looks: cython.Py_ssize_t
+    n_white: cython.Py_ssize_t
+    mean: cython.double[::1]
+    variance: cython.double[::1]
+    scatter: cython.double[::1]  # of differences, lower triangle
+    n_kept: cython.double
+    quantile: cython.double  # of the logarithm of their size
+    n_sizes: cython.Py_ssize_t
+    factor: cython.double[::1]  # whitens: lower triangle
+    last_factor: cython.double[::1]
+    freedom: cython.double  # effective degrees of freedom
+    median: cython.double[::1]
+    excess: cython.double[::1]  # variance at present, at least 1
+    difference: cython.double[::1]
+    work: cython.double[::1]
+
+    def __init__(self, n_features: int, length: int) -> None:
+        p = n_features
+        self.n_features = p
+        self.length = length
+        self.ring = zeros(p * length)
+        self.white_ring = zeros(p * length)
+        self.n_looks = 0
+        self.n_white = 0
+        self.mean = zeros(p)
+        self.variance = zeros(p)
+        self.scatter = zeros(p * p)
+        self.n_kept = 0.0
+        self.quantile = 0.0
+        self.n_sizes = 0
+        self.factor = zeros(p * p)
+        self.last_factor = zeros(p * p)
+        self.freedom = 1.0
+        self.median = array("d", [MEDIAN] * p)
+        self.excess = array("d", [1.0] * p)
+        self.difference = zeros(p)
+        self.work = zeros(p * p)
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def learn(self, f: cython.double[::1]) -> cython.int:
+        """Take in the features of a look."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        d: cython.double
+        step: cython.double
+        at: cython.Py_ssize_t = self.n_looks % self.length * p
+        size: cython.double = 0.0
+        share: cython.double = 1.0 / (self.n_looks + 1.0)
+        for i in range(p):
+            d = f[i] - self.mean[i]
+            self.mean[i] += share * d
+            self.variance[i] = (1.0 - share) * (self.variance[i] + share * d * d)
+        if self.n_looks >= self.length:
+            for i in range(p):
+                d = (f[i] - self.ring[at + i]) * HALF
+                self.difference[i] = d
+                if self.variance[i] > 1e-18:
+                    size += d * d / self.variance[i]
+            size = log(size + 1e-12)
+            self.n_sizes += 1
+            if self.n_sizes == 1:
+                self.quantile = size
+            step = 4.0 / self.n_sizes
+            if step < 0.02:
+                step = 0.02
+            if size <= self.quantile or self.n_sizes <= self.length:
+                self.n_kept += 1.0
+                for i in range(p):
+                    for j in range(i + 1):
+                        self.scatter[i * p + j] += self.difference[i] * self.difference[j]
+            self.quantile += step * KEPT if size > self.quantile else step * (KEPT - 1.0)
+        for i in range(p):
+            self.ring[at + i] = f[i]
+        self.n_looks += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def fit(self) -> cython.int:
+        """Make the whitening of what has been learnt: the inverse of a Cholesky factor."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        v: cython.double
+        trace: cython.double = 0.0
+        shrink: cython.double
+        share: cython.double
+        a: cython.double[::1] = self.work
+        t: cython.double[::1] = self.factor
+        s: cython.double[::1] = self.difference
+        n: cython.double = self.n_kept if self.n_kept > 1.0 else 1.0
+        for i in range(p * p):
+            self.last_factor[i] = t[i]
+        for i in range(p):
+            # between what varies within regimes and what varies at all
+            v = sqrt(sqrt(self.scatter[i * p + i] / n) * sqrt(self.variance[i]))
+            s[i] = v + 1e-6 if v > 1e-9 else 1e30
+        for i in range(p):
+            for j in range(i + 1):
+                a[i * p + j] = self.scatter[i * p + j] / n / (s[i] * s[j])
+            trace += a[i * p + i]
+        share = p * self.length / n
+        if share > 1.0:
+            share = 1.0
+        shrink = (SHRINK + SHRINK_EARLY * share) * trace / p + 1e-9
+        for i in range(p):
+            a[i * p + i] += shrink
+        for i in range(p):
+            for j in range(i + 1):
+                v = a[i * p + j]
+                for k in range(j):
+                    v -= a[i * p + k] * a[j * p + k]
+                if i == j:
+                    a[i * p + i] = sqrt(v) if v > 1e-12 else 1e-6
+                else:
+                    a[i * p + j] = v / a[j * p + j]
+        # rows of the inverse: t_i = (e_i - sum_k<i a_ik t_k) / a_ii
+        v = 0.0
+        for i in range(p):
+            for j in range(i):
+                t[i * p + j] = 0.0
+            for k in range(i):
+                share = a[i * p + k]
+                for j in range(k + 1):
+                    t[i * p + j] -= share * t[k * p + j]
+            share = 1.0 / a[i * p + i]
+            for j in range(i):
+                t[i * p + j] *= share
+                v += t[i * p + j] * t[i * p + j]
+            t[i * p + i] = share
+            v += share * share
+        self.freedom = p - shrink * v
+        if self.freedom < 0.5:
+            self.freedom = 0.5
+        for i in range(p):
+            for j in range(i + 1):
+                t[i * p + j] /= s[j]
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def whiten(self, f: cython.double[::1], out: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+        """Write the whitened features to out[at:]."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        v: cython.double
+        for i in range(p):
+            v = 0.0
+            for j in range(i + 1):
+                v += self.factor[i * p + j] * f[j]
+            out[at + i] = v
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def renew(self, z: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+        """What the last whitening has made of features becomes what this one makes of them."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        v: cython.double
+        f: cython.double[::1] = self.difference
+        for i in range(p):
+            v = z[at + i]
+            for j in range(i):
+                v -= self.last_factor[i * p + j] * f[j]
+            f[i] = v / self.last_factor[i * p + i]
+        return self.whiten(f, z, at)
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def follow(self, z: cython.double[::1]) -> cython.int:
+        """Follow how much whitened features vary at present from one window to the next."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        v: cython.double
+        at: cython.Py_ssize_t = self.n_white % self.length * p
+        step: cython.double = 1.0 + FOLLOW / self.length
+        if self.n_white >= self.length:
+            for i in range(p):
+                v = self.median[i]
+                if fabs(z[i] - self.white_ring[at + i]) * HALF > v:
+                    v *= step
+                else:
+                    v /= step
+                if v < 0.5 * MEDIAN:
+                    v = 0.5 * MEDIAN
+                self.median[i] = v
+                v /= MEDIAN
+                self.excess[i] = v * v if v > 1.0 else 1.0
+        for i in range(p):
+            self.white_ring[at + i] = z[i]
+        self.n_white += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def distance(self, f: cython.double[::1], g: cython.double[::1], at: cython.Py_ssize_t) -> cython.double:
+        """The squared distance of features f from g[at:]."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        v: cython.double
+        total: cython.double = 0.0
+        for i in range(p):
+            v = 0.0
+            for j in range(i + 1):
+                v += self.factor[i * p + j] * (f[j] - g[at + j])
+            total += v * v / self.excess[i]
+        return total
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def spread(self, i: cython.Py_ssize_t) -> cython.double:
+        """The standard deviation of feature i within a regime."""
+        n: cython.double = self.n_kept if self.n_kept > 1.0 else 1.0
+        return sqrt(self.scatter[i * self.n_features + i] / n)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "ring": bytes(self.ring),
+            "white_ring": bytes(self.white_ring),
+            "mean": bytes(self.mean),
+            "variance": bytes(self.variance),
+            "scatter": bytes(self.scatter),
+            "factor": bytes(self.factor),
+            "median": bytes(self.median),
+            "excess": bytes(self.excess),
+            "n_looks": self.n_looks,
+            "n_white": self.n_white,
+            "n_kept": self.n_kept,
+            "quantile": self.quantile,
+            "n_sizes": self.n_sizes,
+            "freedom": self.freedom,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        p = self.n_features
+        self.ring = block(state, "ring", p * self.length)
+        self.white_ring = block(state, "white_ring", p * self.length)
+        self.mean = block(state, "mean", p)
+        self.variance = block(state, "variance", p)
+        self.scatter = block(state, "scatter", p * p)
+        self.factor = block(state, "factor", p * p)
+        self.median = block(state, "median", p)
+        self.excess = block(state, "excess", p)
+        self.n_looks = whole(state["n_looks"], "n_looks")
+        self.n_white = whole(state["n_white"], "n_white")
+        self.n_kept = real(state["n_kept"], "n_kept")
+        self.quantile = real(state["quantile"], "quantile", -1e300)
+        self.n_sizes = whole(state["n_sizes"], "n_sizes")
+        self.freedom = real(state["freedom"], "freedom")

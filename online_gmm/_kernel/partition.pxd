@@ -1,0 +1,54 @@
+cimport cython
+from online_gmm._kernel.scale cimport Scale
+
+
+@cython.final
+cdef class Partition:
+    cdef readonly Py_ssize_t n_channels
+    cdef Py_ssize_t fixed_window
+    cdef Py_ssize_t max_regimes
+    cdef readonly list scales
+    cdef Py_ssize_t[::1] fed
+    cdef readonly Py_ssize_t n
+    cdef double[::1] ring
+    cdef double[::1] buffer
+    cdef Py_ssize_t n_buffered
+    cdef double[::1] origin
+    cdef double[::1] unit
+    cdef double[::1] last
+    cdef double[::1] n_read
+    cdef double[::1] step
+    cdef readonly Py_ssize_t period
+    cdef readonly double rhythm
+    cdef Py_ssize_t n_scales
+    cdef readonly Py_ssize_t chosen
+    cdef double[::1] worth
+    cdef Py_ssize_t turn
+    cdef Py_ssize_t every
+    cdef Py_ssize_t n_snapshots
+    cdef Py_ssize_t[::1] snapshot_row
+    cdef Py_ssize_t[::1] snapshot_label
+    cdef Py_ssize_t[::1] snapshot_state
+    cdef list snapshots
+    cdef Py_ssize_t[::1] number
+    cdef list history
+    cdef Py_ssize_t n_numbers
+    cdef readonly Py_ssize_t label
+    cdef readonly Py_ssize_t since
+    cdef list told
+
+    cdef int take(self, double[::1] x, Py_ssize_t at) except? -2
+    cdef double cleaned(self, Py_ssize_t j, double v) noexcept
+    cdef double standard(self, Py_ssize_t j, double v) noexcept
+    cdef int settle(self) noexcept
+    cdef int find_period(self) noexcept
+    cdef object found(self, bint later)
+    cdef int feed(self, Py_ssize_t k) except? -2
+    cdef int hear(self, Py_ssize_t k) except? -2
+    cdef object merge(self, Py_ssize_t k, Py_ssize_t gone, Py_ssize_t kept)
+    cdef Py_ssize_t named(self, Py_ssize_t k, Py_ssize_t state) except? -2
+    cdef object tell(self, Py_ssize_t k, Py_ssize_t place, Py_ssize_t state, double certainty)
+    cdef int snapshot(self) except? -2
+    cdef int weigh(self, Py_ssize_t k) noexcept
+    cdef int choose(self) except? -2
+    cdef object change_over(self, Py_ssize_t k)

@@ -1,0 +1,759 @@
+"""The segmenter's core: several window lengths at once, and one answer.
+
+Every row is cleaned of single wild readings, brought to the usual units of its channels and given
+to scales of different window lengths. Each of them finds its own change points and states. Which
+one answers is decided by how well its states explain the windows of all scales, seen at a bounded
+number of snapshots of the past: the logarithm of whole over remaining variance, less something for
+every state and for segments that are short for their windows. Numbers that are told keep their
+meaning when another scale takes over: its states get the numbers they overlap with.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+if cython.compiled:
+    from cython.cimports.libc.math import log
+    from cython.cimports.online_gmm._kernel.scale import Scale
+else:
+    from math import log
+
+    from online_gmm._kernel.scale import Scale
+from array import array
+from typing import Any
+
+from online_gmm._kernel.blocks import RING
+from online_gmm._kernel.points import block, places, real, whole, zeros
+from online_gmm._kernel.scale import MOST_STATES
+
+WINDOWS = (4, 8, 16, 24, 48, 96, 192, 384)
+IMMEDIATE = 2
+"""The first so many do not wait for the period."""
+FIRST_ROWS = 48
+PERIOD_ROWS = 300
+BUFFER = 768
+FEED = 4
+LONGEST_PERIOD = 150
+RHYTHM = 0.67
+"""Above this autocorrelation no window is shorter than the period."""
+WILD = 8.0
+N_SNAPSHOTS = 256
+STATE_COST = 0.07
+SHORT_COST = 0.045
+STAY = 0.05
+HISTORY = 16
+FIRST_CHOICE = 64
+LEAST_SNAPSHOTS = 12
+BLUR = 0.5
+"""Variances are compared beyond so much of what varies within a regime."""
+BEST = 3
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def state_of(scale: Scale) -> cython.Py_ssize_t:
+    """The state a scale is in, the first one while it has looks only, -1 before."""
+    if scale.now >= 0:
+        return scale.now
+    return 0 if scale.metric.n_looks > 0 else -1
+
+
+@cython.final
+@cython.cclass
+class Partition:
+    """Regimes of a stream of rows with ``n_channels`` numbers; NaN stands for a missing one.
+
+    Parameters
+    ----------
+    n_channels
+        Numbers in a row.
+    window
+        Points of a window; 0 lets the data choose.
+    max_regimes
+        Regimes there may be at once, at most 64.
+    """
+
+    n_channels: cython.Py_ssize_t
+    fixed_window: cython.Py_ssize_t
+    max_regimes: cython.Py_ssize_t
+    scales: list[Scale]
+    fed: cython.Py_ssize_t[::1]  # rows that each scale has been given
+    n: cython.Py_ssize_t  # rows learnt
+    ring: cython.double[::1]
+    buffer: cython.double[::1]  # the first rows
+    n_buffered: cython.Py_ssize_t
+    origin: cython.double[::1]
+    unit: cython.double[::1]
+    last: cython.double[::1]  # the last two readings of each channel
+    n_read: cython.double[::1]
+    step: cython.double[::1]  # usual difference of two readings
+    period: cython.Py_ssize_t
+    rhythm: cython.double
+    n_scales: cython.Py_ssize_t
+    chosen: cython.Py_ssize_t
+    worth: cython.double[::1]
+    turn: cython.Py_ssize_t
+    # snapshots
+    every: cython.Py_ssize_t
+    n_snapshots: cython.Py_ssize_t
+    snapshot_row: cython.Py_ssize_t[::1]
+    snapshot_label: cython.Py_ssize_t[::1]  # as told
+    snapshot_state: cython.Py_ssize_t[::1]  # of each scale, -1 while it has no look
+    snapshots: list[Any]  # features of each scale
+    number: cython.Py_ssize_t[::1]  # told for a state of a scale, -1 none yet
+    history: list[Any]  # last changes of each scale
+    n_numbers: cython.Py_ssize_t
+    label: cython.Py_ssize_t
+    since: cython.Py_ssize_t
+    told: list[Any]
+
+    def __init__(self, n_channels: int, window: int = 0, max_regimes: int = MOST_STATES) -> None:
+        d = n_channels
+        self.n_channels = d
+        self.fixed_window = window
+        self.max_regimes = max_regimes
+        self.scales = []
+        self.n_scales = 1 if window else len(WINDOWS)
+        self.fed = array("q", bytes(8 * self.n_scales))
+        self.n = 0
+        self.ring = zeros(RING * d)
+        self.buffer = zeros(BUFFER * d)
+        self.n_buffered = 0
+        self.origin = zeros(d)
+        self.unit = zeros(d)
+        self.last = zeros(2 * d)
+        self.n_read = zeros(d)
+        self.step = zeros(d)
+        self.period = 0
+        self.rhythm = 0.0
+        self.chosen = -1
+        self.worth = zeros(self.n_scales)
+        self.turn = 0
+        self.every = 1
+        self.n_snapshots = 0
+        self.snapshot_row = array("q", bytes(8 * N_SNAPSHOTS))
+        self.snapshot_label = array("q", bytes(8 * N_SNAPSHOTS))
+        self.snapshot_state = array("q", bytes(8 * N_SNAPSHOTS * self.n_scales))
+        self.snapshots = []
+        self.number = array("q", [-1] * (self.n_scales * MOST_STATES))
+        self.history = []
+        self.n_numbers = 0
+        self.label = -1
+        self.since = 0
+        self.told = []
+
+    def learn(
+        self, x: cython.double[::1], n: cython.Py_ssize_t, labels: cython.Py_ssize_t[::1] | None = None
+    ) -> int:
+        """Learn n rows; ``labels`` takes the label after each."""
+        i: cython.Py_ssize_t
+        for i in range(n):
+            self.take(x, i * self.n_channels)
+            if labels is not None:
+                labels[i] = self.label
+        return n
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def take(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+        """Learn the row that stands at a place."""
+        d: cython.Py_ssize_t = self.n_channels
+        j: cython.Py_ssize_t
+        now: cython.Py_ssize_t = self.n % RING
+        v: cython.double
+        for j in range(d):
+            v = x[at + j]
+            if v == v:
+                v = self.cleaned(j, v)
+            if self.n < BUFFER:
+                self.buffer[self.n * d + j] = v
+            else:
+                self.ring[now * d + j] = self.standard(j, v)
+        if self.n < BUFFER:
+            self.n_buffered = self.n + 1
+            if self.n + 1 >= FIRST_ROWS:
+                if self.n + 1 == FIRST_ROWS:
+                    self.settle()
+                else:
+                    for j in range(d):
+                        self.buffer[self.n * d + j] = self.standard(j, self.buffer[self.n * d + j])
+                for j in range(d):
+                    self.ring[now * d + j] = self.buffer[self.n * d + j]
+        self.n += 1
+        if self.n < FIRST_ROWS:
+            return 0
+        if self.n == FIRST_ROWS:
+            self.found(0)
+        if self.n == PERIOD_ROWS:
+            self.find_period()
+            self.found(1)
+        for j in range(len(self.scales)):
+            self.feed(j)
+        if self.n % self.every == 0:
+            self.snapshot()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def cleaned(self, j: cython.Py_ssize_t, v: cython.double) -> cython.double:
+        """A reading; if it lies far from both before it, the middle one of the three."""
+        a: cython.double = self.last[2 * j]
+        b: cython.double = self.last[2 * j + 1]
+        middle: cython.double = v
+        usual: cython.double = self.step[j]
+        gap: cython.double
+        gain: cython.double
+        n: cython.double = self.n_read[j]
+        if n >= 2.0:
+            if (a <= b and v > b) or (a > b and v < b):
+                middle = b
+            elif (a <= b and v < a) or (a > b and v > a):
+                middle = a
+            gap = v - middle if v > middle else middle - v
+            if n <= 20.0 or usual == 0.0 or gap <= WILD * usual:
+                middle = v
+            gap = v - b if v > b else b - v
+            if n > 20.0 and gap > 4.0 * usual:
+                gap = 4.0 * usual
+            gain = 1.0 / (n - 1.0)
+            if gain < 0.005:
+                gain = 0.005
+            self.step[j] += gain * (gap - usual)
+        self.last[2 * j] = b
+        self.last[2 * j + 1] = v
+        self.n_read[j] = n + 1.0
+        return middle
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def standard(self, j: cython.Py_ssize_t, v: cython.double) -> cython.double:
+        """A reading in the channel's units."""
+        if v != v:
+            return v
+        if self.unit[j] < 0.0:  # nothing was read so far
+            self.origin[j] = v
+            self.unit[j] = 0.0
+        v -= self.origin[j]
+        if self.unit[j] == 0.0:
+            if v == 0.0:
+                return 0.0
+            # it has not moved so far: the first step is the unit
+            self.unit[j] = v if v > 0.0 else -v
+        v /= self.unit[j]
+        return 1e30 if v > 1e30 else -1e30 if v < -1e30 else v
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def settle(self) -> cython.int:
+        """Find the units of the channels from the first rows."""
+        d: cython.Py_ssize_t = self.n_channels
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        n: cython.double
+        v: cython.double
+        mean: cython.double
+        second: cython.double
+        for j in range(d):
+            n = 0.0
+            mean = 0.0
+            second = 0.0
+            for i in range(self.n_buffered):
+                v = self.buffer[i * d + j]
+                if v == v:
+                    n += 1.0
+                    v -= mean
+                    mean += v / n
+                    second += v * v * ((n - 1.0) / n)
+            self.origin[j] = mean
+            self.unit[j] = (second / n) ** 0.5 if n > 0.0 else -1.0
+            if n > 0.0:
+                v = mean if mean > 0.0 else -mean
+                if self.unit[j] <= 1e-12 * v:
+                    # rounding of the mean is no movement
+                    for i in range(self.n_buffered):
+                        if self.buffer[i * d + j] == self.buffer[i * d + j]:
+                            self.origin[j] = self.buffer[i * d + j]
+                            break
+                    self.unit[j] = 0.0
+            for i in range(self.n_buffered):
+                self.buffer[i * d + j] = self.standard(j, self.buffer[i * d + j])
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def find_period(self) -> cython.int:
+        """The first high peak of the autocorrelation of the first rows, of the channel where it is highest."""
+        d: cython.Py_ssize_t = self.n_channels
+        n: cython.Py_ssize_t = PERIOD_ROWS
+        most: cython.Py_ssize_t = LONGEST_PERIOD
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        lag: cython.Py_ssize_t
+        begin: cython.Py_ssize_t
+        m: cython.double
+        v: cython.double
+        mean: cython.double
+        high: cython.double
+        x: cython.double[::1] = zeros(n)
+        r: cython.double[::1] = zeros(most)
+        self.period = 4
+        self.rhythm = -1.0
+        for j in range(d if d < 8 else 8):
+            mean = 0.0
+            m = 0.0
+            for i in range(n):
+                v = self.buffer[i * d + j]
+                if v == v:
+                    mean += v
+                    m += 1.0
+            mean = mean / m if m > 0.0 else 0.0
+            for i in range(n):
+                v = self.buffer[i * d + j]
+                x[i] = v - mean if v == v else 0.0
+            for lag in range(most):
+                v = 0.0
+                for i in range(n - lag):
+                    v += x[i] * x[i + lag]
+                r[lag] = v / (n - lag)
+            if not r[0] > 0.0:
+                continue
+            begin = 1
+            while begin < most and r[begin] >= 0.0:
+                begin += 1
+            if begin == most:
+                begin = 4
+            if begin < 4:
+                begin = 4
+            high = r[begin]
+            for lag in range(begin, most):
+                if r[lag] > high:
+                    high = r[lag]
+            i = -1
+            for lag in range(begin + 1, most - 1):
+                if r[lag] >= r[lag - 1] and r[lag] >= r[lag + 1] and r[lag] >= 0.8 * high:
+                    i = lag
+                    break
+            if i < 0:
+                i = begin
+                for lag in range(begin, most):
+                    if r[lag] > r[i]:
+                        i = lag
+            if r[i] / r[0] > self.rhythm:
+                self.rhythm = r[i] / r[0]
+                self.period = i
+        return 0
+
+    @cython.cfunc
+    def found(self, later: cython.bint) -> Any:
+        """Make the scales that can be made now."""
+        if self.fixed_window:
+            if not later:
+                self.add_scale(self.fixed_window)
+            return
+        for i, window in enumerate(WINDOWS):
+            if (i >= IMMEDIATE) == later:
+                if later and self.period <= 2 * window:
+                    window = self.period * -(-window // self.period)
+                self.add_scale(window)
+
+    def add_scale(self, window: int) -> None:
+        stride = max(1, window // 8)
+        self.add_blocks(stride, max(1, round(window / stride)))
+
+    def add_blocks(self, stride: int, length: int) -> None:
+        scale = Scale(self.n_channels, stride, length)
+        scale.room = self.max_regimes
+        self.scales.append(scale)
+        self.snapshots.append(zeros(N_SNAPSHOTS * scale.n_features))
+        self.history.append([])
+        k = len(self.scales) - 1
+        for i in range(N_SNAPSHOTS):
+            self.snapshot_state[k * N_SNAPSHOTS + i] = -1
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def feed(self, k: cython.Py_ssize_t) -> cython.int:
+        """Give a scale what it has not had; what it tells, if it is the one that answers, is told."""
+        scale: Scale = cython.cast(Scale, self.scales[k])
+        i: cython.Py_ssize_t
+        row: cython.Py_ssize_t
+        for i in range(FEED):
+            row = self.fed[k]
+            if row == self.n:
+                break
+            if row < self.n_buffered:
+                scale.learn(self.buffer, row, row + 1, row)
+            else:
+                scale.learn(self.ring, row % RING, row + 1, row)
+            self.fed[k] += 1
+            if len(scale.told) > 0:
+                self.hear(k)
+        if self.label < 0 and scale.fitted:
+            self.label = 0
+            self.n_numbers = 1
+            self.told.append(("born", self.n - 1, 0))
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def hear(self, k: cython.Py_ssize_t) -> cython.int:
+        """Take note of what a scale tells."""
+        i: cython.Py_ssize_t
+        at: cython.Py_ssize_t = k * N_SNAPSHOTS
+        scale: Scale = cython.cast(Scale, self.scales[k])
+        for event in scale.told:
+            if event[0] == "change":
+                place, after = event[1], event[4]
+                for i in range(self.n_snapshots):
+                    if self.snapshot_row[i] >= place and self.snapshot_state[at + i] >= 0:
+                        self.snapshot_state[at + i] = after
+                self.history[k].append((place, after, event[5]))
+                if len(self.history[k]) > HISTORY:
+                    self.history[k].pop(0)
+                if k == self.chosen:
+                    self.tell(k, place, after, event[5])
+            elif event[0] == "final":
+                self.told.append(event)
+            else:
+                gone, kept = event[2], event[3]
+                for i in range(self.n_snapshots):
+                    if self.snapshot_state[at + i] == gone:
+                        self.snapshot_state[at + i] = kept
+                self.history[k] = [
+                    (place, kept if state == gone else state, certainty)
+                    for place, state, certainty in self.history[k]
+                ]
+                if k == self.chosen:
+                    self.merge(k, gone, kept)
+                self.number[k * MOST_STATES + gone] = -1
+        scale.told.clear()
+        return 0
+
+    @cython.cfunc
+    def merge(self, k: cython.Py_ssize_t, gone: cython.Py_ssize_t, kept: cython.Py_ssize_t) -> Any:
+        """Tell that two states are one."""
+        i: cython.Py_ssize_t
+        old: cython.Py_ssize_t = self.number[k * MOST_STATES + gone]
+        new: cython.Py_ssize_t = self.named(k, kept)
+        if old < 0 or old == new:
+            return
+        self.told.append(("merged", self.n - 1, old, new))
+        if self.label == old:
+            self.label = new
+        for i in range(self.n_snapshots):
+            if self.snapshot_label[i] == old:
+                self.snapshot_label[i] = new
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def named(self, k: cython.Py_ssize_t, state: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """The number told for a state of a scale; a new one if it has none."""
+        at: cython.Py_ssize_t = k * MOST_STATES + state
+        if self.number[at] < 0:
+            self.number[at] = self.n_numbers
+            self.told.append(("born", self.n - 1, self.n_numbers))
+            self.n_numbers += 1
+        return self.number[at]
+
+    @cython.cfunc
+    def tell(
+        self,
+        k: cython.Py_ssize_t,
+        place: cython.Py_ssize_t,
+        state: cython.Py_ssize_t,
+        certainty: cython.double,
+    ) -> Any:
+        """Tell a change, if it is one."""
+        i: cython.Py_ssize_t
+        label: cython.Py_ssize_t = self.named(k, state)
+        if label == self.label:
+            return
+        if place <= self.since:
+            place = self.since + 1
+        self.told.append(("change", place, self.n - 1, self.label, label, certainty))
+        self.label = label
+        self.since = place
+        for i in range(self.n_snapshots):
+            if self.snapshot_row[i] >= place:
+                self.snapshot_label[i] = label
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def snapshot(self) -> cython.int:
+        """Keep the features of all scales, and see what one of the scales is worth."""
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        n: cython.Py_ssize_t
+        scale: Scale
+        values: cython.double[::1]
+        if self.n_snapshots == N_SNAPSHOTS:
+            n = N_SNAPSHOTS // 2
+            for i in range(n):
+                self.snapshot_row[i] = self.snapshot_row[2 * i + 1]
+                self.snapshot_label[i] = self.snapshot_label[2 * i + 1]
+            for k in range(len(self.scales)):
+                scale = cython.cast(Scale, self.scales[k])
+                values = self.snapshots[k]
+                for i in range(n):
+                    j = k * N_SNAPSHOTS
+                    self.snapshot_state[j + i] = self.snapshot_state[j + 2 * i + 1]
+                    for j in range(scale.n_features):
+                        values[i * scale.n_features + j] = values[(2 * i + 1) * scale.n_features + j]
+            self.n_snapshots = n
+            self.every *= 2
+            if self.n % self.every != 0:
+                return 0
+        i = self.n_snapshots
+        self.snapshot_row[i] = self.n - 1
+        self.snapshot_label[i] = self.label
+        for k in range(len(self.scales)):
+            scale = cython.cast(Scale, self.scales[k])
+            values = self.snapshots[k]
+            self.snapshot_state[k * N_SNAPSHOTS + i] = state_of(scale)
+            for j in range(scale.n_features):
+                values[i * scale.n_features + j] = scale.blocks.features[j]
+        self.n_snapshots += 1
+        if len(self.scales) > 1 and self.n >= FIRST_CHOICE:
+            self.weigh(self.turn)
+            self.turn += 1
+            if self.turn >= len(self.scales):
+                self.turn = 0
+                self.choose()
+        elif self.fixed_window:
+            self.chosen = 0
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def weigh(self, k: cython.Py_ssize_t) -> cython.int:
+        """What the states of a scale are worth: how well they explain the windows of all."""
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        s: cython.Py_ssize_t
+        p: cython.Py_ssize_t
+        q: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        n: cython.double
+        v: cython.double
+        whole_: cython.double
+        rest: cython.double
+        total: cython.double
+        n_states: cython.double = 0.0
+        values: cython.double[::1]
+        means: cython.double[::1]
+        count: cython.double[::1] = zeros(MOST_STATES)
+        best: cython.double[::1] = zeros(BEST + 1)
+        scale: Scale = cython.cast(Scale, self.scales[k])
+        mine: cython.Py_ssize_t = k * N_SNAPSHOTS
+        for i in range(self.n_snapshots):
+            s = self.snapshot_state[mine + i]
+            if s >= 0:
+                if count[s] == 0.0:
+                    n_states += 1.0
+                count[s] += 1.0
+        self.worth[k] = 0.0
+        if n_states < 2.0:
+            return 0
+        for j in range(len(self.scales)):
+            other: Scale = cython.cast(Scale, self.scales[j])
+            p = other.n_features
+            values = self.snapshots[j]
+            at = j * N_SNAPSHOTS
+            n = 0.0
+            for s in range(MOST_STATES):
+                count[s] = 0.0
+            for i in range(self.n_snapshots):
+                if self.snapshot_state[at + i] >= 0 and self.snapshot_state[mine + i] >= 0:
+                    count[self.snapshot_state[mine + i]] += 1.0
+                    n += 1.0
+            if n < LEAST_SNAPSHOTS:
+                continue
+            means = zeros(MOST_STATES)
+            total = 0.0
+            for q in range(p):
+                for s in range(scale.n_states):
+                    means[s] = 0.0
+                v = 0.0
+                for i in range(self.n_snapshots):
+                    s = self.snapshot_state[mine + i]
+                    if s >= 0 and self.snapshot_state[at + i] >= 0:
+                        means[s] += values[i * p + q] / count[s]
+                        v += values[i * p + q] / n
+                whole_ = 0.0
+                rest = 0.0
+                for i in range(self.n_snapshots):
+                    s = self.snapshot_state[mine + i]
+                    if s >= 0 and self.snapshot_state[at + i] >= 0:
+                        whole_ += (values[i * p + q] - v) * (values[i * p + q] - v)
+                        rest += (values[i * p + q] - means[s]) * (values[i * p + q] - means[s])
+                v = other.metric.spread(q)
+                if v < 1e-3:
+                    v = 1e-3
+                v = BLUR * n * v * v
+                total += log((whole_ + v) / (rest + v))
+            best[BEST] = total / p
+            for i in range(BEST, 0, -1):
+                if best[i] > best[i - 1]:
+                    v = best[i]
+                    best[i] = best[i - 1]
+                    best[i - 1] = v
+        v = 0.0
+        for i in range(BEST):
+            v += best[i] / BEST
+        n = 6.0 * scale.window * (scale.n_changes + 1.0) / self.n
+        self.worth[k] = v - STATE_COST * (n_states - 1.0) - SHORT_COST * (n if n < 3.0 else 3.0)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def choose(self) -> cython.int:
+        """Let the scale answer that is worth most."""
+        k: cython.Py_ssize_t
+        best: cython.Py_ssize_t = -1
+        value: cython.double = 0.0
+        for k in range(len(self.scales)):
+            scale: Scale = cython.cast(Scale, self.scales[k])
+            if self.rhythm > RHYTHM and scale.window < 0.9 * self.period:
+                continue
+            if self.worth[k] > value:
+                value = self.worth[k]
+                best = k
+        if best < 0 or best == self.chosen:
+            return 0
+        if self.chosen >= 0 and value <= self.worth[self.chosen] + STAY:
+            return 0
+        self.change_over(best)
+        return 0
+
+    @cython.cfunc
+    def change_over(self, k: cython.Py_ssize_t) -> Any:
+        """Another scale takes over; its states get the numbers that they overlap with most."""
+        i: cython.Py_ssize_t
+        s: cython.Py_ssize_t
+        number: cython.Py_ssize_t
+        at: cython.Py_ssize_t = k * MOST_STATES
+        overlap: dict[Any, Any] = {}
+        for i in range(self.n_snapshots):
+            s = self.snapshot_state[k * N_SNAPSHOTS + i]
+            if s >= 0 and self.snapshot_label[i] >= 0:
+                pair = (s, self.snapshot_label[i])
+                overlap[pair] = overlap.get(pair, 0) + 1
+        for s in range(MOST_STATES):
+            self.number[at + s] = -1
+        taken = set()
+        for (s, number), _ in sorted(overlap.items(), key=order):
+            if self.number[at + s] < 0 and number not in taken:
+                self.number[at + s] = number
+                taken.add(number)
+        self.chosen = k
+        for place, state, certainty in self.history[k]:
+            if place > self.since:
+                self.tell(k, place, state, certainty)
+        scale: Scale = cython.cast(Scale, self.scales[k])
+        self.tell(k, scale.base_row, scale.now, 0.5)
+
+    def state(self) -> dict[str, Any]:
+        """All that learning goes on from, as plain values."""
+        return {
+            "n_channels": self.n_channels,
+            "window": self.fixed_window,
+            "max_regimes": self.max_regimes,
+            "windows": [scale.shape() for scale in self.scales],
+            "scales": [scale.state() for scale in self.scales],
+            "snapshots": [bytes(values) for values in self.snapshots],
+            "history": [list(changes) for changes in self.history],
+            "told": list(self.told),
+            "rhythm": self.rhythm,
+            "ring": bytes(self.ring),
+            "buffer": bytes(self.buffer),
+            "origin": bytes(self.origin),
+            "unit": bytes(self.unit),
+            "last": bytes(self.last),
+            "n_read": bytes(self.n_read),
+            "step": bytes(self.step),
+            "worth": bytes(self.worth),
+            "fed": bytes(self.fed),
+            "snapshot_row": bytes(self.snapshot_row),
+            "snapshot_label": bytes(self.snapshot_label),
+            "snapshot_state": bytes(self.snapshot_state),
+            "number": bytes(self.number),
+            "n": self.n,
+            "n_buffered": self.n_buffered,
+            "period": self.period,
+            "chosen": self.chosen,
+            "turn": self.turn,
+            "every": self.every,
+            "n_snapshots": self.n_snapshots,
+            "n_numbers": self.n_numbers,
+            "label": self.label,
+            "since": self.since,
+        }
+
+    @staticmethod
+    def from_state(state: dict[str, Any]) -> Partition:
+        """The core whose state this is."""
+        core = Partition(
+            whole(state["n_channels"], "n_channels", 1),
+            whole(state["window"], "window"),
+            whole(state["max_regimes"], "max_regimes", 1, MOST_STATES),
+        )
+        core.load(state)
+        return core
+
+    def load(self, state: dict[str, Any]) -> None:
+        for stride, length in state["windows"]:
+            self.add_blocks(whole(stride, "stride", 1), whole(length, "length", 1))
+        for scale, one in zip(self.scales, state["scales"], strict=True):
+            scale.load(one)
+        self.snapshots = [
+            block({"snapshots": values}, "snapshots", len(size))
+            for values, size in zip(state["snapshots"], self.snapshots, strict=True)
+        ]
+        self.history = [[tuple(one) for one in changes] for changes in state["history"]]
+        self.told = [tuple(one) for one in state["told"]]
+        self.rhythm = real(state["rhythm"], "rhythm", -1e300)
+        self.ring = block(state, "ring", len(self.ring), False)
+        self.buffer = block(state, "buffer", len(self.buffer), False)
+        self.origin = block(state, "origin", len(self.origin), False)
+        self.unit = block(state, "unit", len(self.unit), False)
+        self.last = block(state, "last", len(self.last), False)
+        self.n_read = block(state, "n_read", len(self.n_read), False)
+        self.step = block(state, "step", len(self.step), False)
+        self.worth = block(state, "worth", len(self.worth), False)
+        self.fed = places(state, "fed", len(self.fed))
+        self.snapshot_row = places(state, "snapshot_row", len(self.snapshot_row))
+        self.snapshot_label = places(state, "snapshot_label", len(self.snapshot_label))
+        self.snapshot_state = places(state, "snapshot_state", len(self.snapshot_state))
+        self.number = places(state, "number", len(self.number))
+        self.n = whole(state["n"], "n")
+        self.n_buffered = whole(state["n_buffered"], "n_buffered")
+        self.period = whole(state["period"], "period")
+        self.chosen = whole(state["chosen"], "chosen", -1)
+        self.turn = whole(state["turn"], "turn")
+        self.every = whole(state["every"], "every")
+        self.n_snapshots = whole(state["n_snapshots"], "n_snapshots")
+        self.n_numbers = whole(state["n_numbers"], "n_numbers")
+        self.label = whole(state["label"], "label", -1)
+        self.since = whole(state["since"], "since")
+
+    def __reduce__(self) -> Any:
+        return partition_from_state, (self.state(),)
+
+    def drain(self) -> list[tuple[Any, ...]]:
+        """What there is to tell since the last time, oldest first."""
+        result = list(self.told)
+        self.told.clear()
+        return result
+
+
+def order(item: Any) -> Any:
+    """Greatest overlap first, then the smaller numbers."""
+    return -item[1], item[0]
+
+
+def partition_from_state(state: dict[str, Any]) -> Partition:
+    return Partition.from_state(state)

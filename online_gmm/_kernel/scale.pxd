@@ -1,0 +1,75 @@
+cimport cython
+from online_gmm._kernel.blocks cimport Blocks
+from online_gmm._kernel.metric cimport Metric
+
+
+@cython.final
+cdef class Scale:
+    cdef Blocks blocks
+    cdef Metric metric
+    cdef readonly Py_ssize_t window
+    cdef readonly Py_ssize_t n_features
+    cdef Py_ssize_t length
+    cdef Py_ssize_t dead
+    cdef Py_ssize_t least
+    cdef Py_ssize_t hold
+    cdef double drift
+    cdef readonly bint fitted
+    cdef Py_ssize_t refit
+    cdef double[::1] pending
+    cdef Py_ssize_t[::1] pending_rows
+    cdef Py_ssize_t n_pending
+    cdef Py_ssize_t look
+    cdef Py_ssize_t base
+    cdef readonly Py_ssize_t base_row
+    cdef double[::1] total
+    cdef double[::1] z
+    cdef Py_ssize_t n_candidates
+    cdef Py_ssize_t[::1] start
+    cdef Py_ssize_t[::1] start_row
+    cdef Py_ssize_t[::1] path
+    cdef Py_ssize_t[::1] n_path
+    cdef double[::1] count
+    cdef double[::1] cost
+    cdef double[::1] before
+    cdef double[::1] center
+    cdef double[::1] opened
+    cdef double[::1] sums
+    cdef Py_ssize_t last_change
+    cdef Py_ssize_t streak
+    cdef readonly Py_ssize_t n_states
+    cdef Py_ssize_t[::1] alive
+    cdef Py_ssize_t[::1] visits
+    cdef double[::1] weight
+    cdef double[::1] means
+    cdef double[::1] lasts
+    cdef readonly Py_ssize_t now
+    cdef bint fresh
+    cdef double[::1] segment_mean
+    cdef double[::1] new_mean
+    cdef double[::1] last_mean
+    cdef double[::1] f
+    cdef bint waiting
+    cdef Py_ssize_t place
+    cdef double first
+    cdef double second
+    cdef double jump
+    cdef readonly Py_ssize_t n_changes
+    cdef Py_ssize_t room
+    cdef readonly list told
+    cdef double ahead
+
+    cdef int learn(self, double[::1] rows, Py_ssize_t now, Py_ssize_t n_rows, Py_ssize_t row) except? -2
+    cdef int step(self, Py_ssize_t at) except? -2
+    cdef int open(self, Py_ssize_t look, Py_ssize_t row, double before, Py_ssize_t parent) noexcept
+    cdef int copy(self, Py_ssize_t c, Py_ssize_t k) noexcept
+    cdef int prune(self, double most) noexcept
+    cdef int decide(self, Py_ssize_t best, Py_ssize_t row) except? -2
+    cdef int finish(self, Py_ssize_t change, Py_ssize_t here, Py_ssize_t row) except? -2
+    cdef int improve(self, Py_ssize_t k, double windows) noexcept
+    cdef Py_ssize_t birth(self, double[::1] mean) noexcept
+    cdef bint has_room(self) noexcept
+    cdef Py_ssize_t nearest(self, double[::1] mean, double windows, double jump, Py_ssize_t but) noexcept
+    cdef int begin(self, Py_ssize_t place) noexcept
+    cdef int settle(self, Py_ssize_t row) except? -2
+    cdef int tell(self, double[::1] mean, double windows, Py_ssize_t row, bint at_once) except? -2

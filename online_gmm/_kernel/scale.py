@@ -1,0 +1,717 @@
+"""Change points and states of a stream, as the windows of one length see them.
+
+Optimal partitioning from the last decision on: each place where the segment that is going on may
+have begun is a candidate with a running mean of whitened features and a cost. A window's worth of
+looks adds a window's worth of evidence. Windows that straddle the beginning of a segment count as
+usual, whatever they show. A change is decided when the best partition has had the same last change
+for some looks; its first change is then told, and what does not follow it is dropped.
+
+A segment is in the nearest state if that is as near as sampling allows, or if the difference is
+small beside the jump that led to the segment; else a state is born.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+if cython.compiled:
+    from cython.cimports.libc.math import exp, log, sqrt
+    from cython.cimports.online_gmm._kernel.blocks import Blocks
+    from cython.cimports.online_gmm._kernel.metric import Metric
+else:
+    from math import exp, log, sqrt
+
+    from online_gmm._kernel.blocks import Blocks
+    from online_gmm._kernel.metric import Metric
+from array import array
+from typing import Any
+
+from online_gmm._kernel.points import block, flag, places, real, whole, zeros
+
+BETA = 2.5
+"""What a change costs, for each degree of freedom and the logarithm of the looks."""
+DEAD_COST = 1.3
+MEMORY = 4000.0
+"""Points after which a regime's mean has followed it."""
+CAP = 3.0
+"""A look adds at most logarithmically beyond so many times what is usual."""
+NEAR = 3.0
+LEAST_NEAR = 2.0
+JUMP = 0.1
+JUMP_CAP = 3.0
+GROWTH = 1.3
+SLACK = 3.0
+DEBUG = False
+WAIT = 2.0
+"""Windows after which a change is told, even if its state is not clear."""
+CLEAR = 1.5
+FIRST_WINDOWS = 3
+FIRST_ROWS = 96
+LATEST_ROWS = 300
+CATCH_UP = 8
+MOST_CANDIDATES = 64
+MOST_STATES = 64
+DEPTH = 4
+"""Changes that a candidate remembers of the partition before it."""
+
+
+@cython.final
+@cython.cclass
+class Scale:
+    """The partition of a stream by windows of ``length`` blocks of ``stride`` points."""
+
+    blocks: Blocks
+    metric: Metric
+    window: cython.Py_ssize_t
+    n_features: cython.Py_ssize_t
+    length: cython.Py_ssize_t
+    dead: cython.Py_ssize_t  # looks that straddle a beginning
+    least: cython.Py_ssize_t  # looks of a segment
+    hold: cython.Py_ssize_t
+    drift: cython.double
+    fitted: cython.bint
+    refit: cython.Py_ssize_t
+    # looks that are not partitioned yet
+    pending: cython.double[::1]
+    pending_rows: cython.Py_ssize_t[::1]
+    n_pending: cython.Py_ssize_t
+    look: cython.Py_ssize_t  # looks partitioned
+    base: cython.Py_ssize_t  # look at which the segment that is going on begins
+    base_row: cython.Py_ssize_t
+    total: cython.double[::1]  # of features since then
+    z: cython.double[::1]
+    # candidates, the segment that is going on first
+    n_candidates: cython.Py_ssize_t
+    start: cython.Py_ssize_t[::1]
+    start_row: cython.Py_ssize_t[::1]
+    path: cython.Py_ssize_t[::1]
+    n_path: cython.Py_ssize_t[::1]
+    count: cython.double[::1]
+    cost: cython.double[::1]
+    before: cython.double[::1]  # the best partition up to the candidate
+    center: cython.double[::1]
+    opened: cython.double[::1]  # total when the candidate was opened
+    sums: cython.double[::1]  # and when it had its first look that counts
+    last_change: cython.Py_ssize_t
+    streak: cython.Py_ssize_t
+    # states
+    n_states: cython.Py_ssize_t
+    alive: cython.Py_ssize_t[::1]
+    visits: cython.Py_ssize_t[::1]
+    weight: cython.double[::1]  # windows
+    means: cython.double[::1]
+    lasts: cython.double[::1]  # of the last visit
+    now: cython.Py_ssize_t  # state of the segment that is going on, -1 if not known
+    fresh: cython.bint  # whether it was born with this segment
+    segment_mean: cython.double[::1]
+    new_mean: cython.double[::1]
+    last_mean: cython.double[::1]
+    f: cython.double[::1]
+    waiting: cython.bint  # whether the last change is not told yet
+    place: cython.Py_ssize_t
+    first: cython.double  # how far the nearest state and the next one are, 1 is as sampling allows
+    second: cython.double
+    jump: cython.double  # squared distance from the segment before
+    n_changes: cython.Py_ssize_t
+    room: cython.Py_ssize_t  # states there may be
+    told: list[Any]
+    ahead: cython.double  # by how much the decision was better than none
+
+    def __init__(self, n_channels: int, stride: int, length: int) -> None:
+        self.blocks = Blocks(n_channels, stride, length)
+        p = self.blocks.n_features
+        self.metric = Metric(p, length)
+        self.window = stride * length
+        self.n_features = p
+        self.length = length
+        self.dead = length - 1
+        self.least = self.dead + max(1, int(0.35 * length))
+        self.hold = max(4, int(0.5 * length + 0.5))
+        self.drift = self.window / MEMORY
+        self.fitted = False
+        first = max(FIRST_WINDOWS * length, FIRST_ROWS // stride, p * length // 2)
+        self.refit = min(first, max(FIRST_WINDOWS * length, LATEST_ROWS // stride))
+        self.pending = zeros((self.refit + 1) * p)
+        self.pending_rows = array("q", bytes(8 * (self.refit + 1)))
+        self.n_pending = 0
+        self.look = 0
+        self.base = 0
+        self.base_row = 0
+        self.total = zeros(p)
+        self.z = zeros(p)
+        room = MOST_CANDIDATES + 2 * length + 4
+        self.n_candidates = 0
+        self.start = array("q", bytes(8 * room))
+        self.start_row = array("q", bytes(8 * room))
+        self.path = array("q", bytes(8 * room * DEPTH))
+        self.n_path = array("q", bytes(8 * room))
+        self.count = zeros(room)
+        self.cost = zeros(room)
+        self.before = zeros(room)
+        self.center = zeros(room * p)
+        self.opened = zeros(room * p)
+        self.sums = zeros(room * p)
+        self.last_change = 0
+        self.streak = 0
+        self.n_states = 0
+        self.alive = array("q", bytes(8 * MOST_STATES))
+        self.visits = array("q", bytes(8 * MOST_STATES))
+        self.weight = zeros(MOST_STATES)
+        self.means = zeros(MOST_STATES * p)
+        self.lasts = zeros(MOST_STATES * p)
+        self.now = -1
+        self.fresh = False
+        self.segment_mean = zeros(p)
+        self.new_mean = zeros(p)
+        self.last_mean = zeros(p)
+        self.f = zeros(p)
+        self.waiting = False
+        self.place = 0
+        self.first = 0.0
+        self.second = 0.0
+        self.jump = 0.0
+        self.n_changes = 0
+        self.room = MOST_STATES
+        self.told = []
+        self.ahead = 0.0
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def learn(
+        self,
+        rows: cython.double[::1],
+        now: cython.Py_ssize_t,
+        n_rows: cython.Py_ssize_t,
+        row: cython.Py_ssize_t,
+    ) -> cython.int:
+        """Take in a row; 1 if there was a look."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        done: cython.Py_ssize_t
+        if not self.blocks.add(rows, now, n_rows):
+            return 0
+        self.blocks.look()
+        self.metric.learn(self.blocks.features)
+        at: cython.Py_ssize_t = self.n_pending
+        for i in range(p):
+            self.pending[at * p + i] = self.blocks.features[i]
+        self.pending_rows[at] = row
+        self.n_pending += 1
+        if self.metric.n_looks >= self.refit:
+            self.metric.fit()
+            self.refit = int(self.metric.n_looks * GROWTH) + 1
+            for k in range(self.n_candidates):
+                self.metric.renew(self.center, k * p)
+            if not self.fitted:
+                self.now = self.birth(self.metric.mean)
+                self.fresh = True
+            self.fitted = True
+        if not self.fitted:
+            return 1
+        done = self.n_pending if self.n_pending < CATCH_UP else CATCH_UP
+        for k in range(done):
+            self.step(k)
+        self.n_pending -= done
+        for k in range(self.n_pending):
+            self.pending_rows[k] = self.pending_rows[k + done]
+        for i in range(self.n_pending * p):
+            self.pending[i] = self.pending[i + done * p]
+        return 1
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def step(self, at: cython.Py_ssize_t) -> cython.int:
+        """Partition one look more."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        c: cython.Py_ssize_t
+        best: cython.Py_ssize_t = -1
+        t: cython.Py_ssize_t = self.look
+        gain: cython.double
+        move: cython.double
+        d: cython.double
+        v: cython.double
+        far: cython.double
+        value: cython.double = 1e300
+        z: cython.double[::1] = self.z
+        df: cython.double = self.metric.freedom
+        penalty: cython.double = BETA * (df + log(t if t > 2 else 2.0))
+        cap: cython.double = CAP * df
+        drift: cython.double = self.drift / self.length
+        for i in range(p):
+            self.f[i] = self.pending[at * p + i]
+        self.metric.whiten(self.f, z, 0)
+        self.metric.follow(z)
+        if self.n_candidates == 0:
+            self.open(t, self.pending_rows[at] - self.window + 1, -penalty, -1)
+        for c in range(self.n_candidates):
+            if t - self.start[c] < self.dead and self.start[c] > 0:
+                self.cost[c] += DEAD_COST * df / self.length
+                continue
+            if self.count[c] == 0.0:
+                for i in range(p):
+                    self.sums[c * p + i] = self.total[i]
+            gain = 1.0 / (self.count[c] + 1.0)
+            if self.count[c] > 0.0 and drift > gain:
+                gain = drift
+            d = 0.0
+            for i in range(p):
+                v = z[i] - self.center[c * p + i]
+                d += v * v / self.metric.excess[i]
+            far = d / cap if d > cap else 1.0
+            move = gain if self.count[c] == 0.0 else gain / sqrt(far)
+            for i in range(p):
+                self.center[c * p + i] += move * (z[i] - self.center[c * p + i])
+            if d > cap:
+                d = cap * (1.0 + log(far))
+            self.cost[c] += d * (1.0 - gain) / self.length
+            self.count[c] += 1.0
+            if c == 0 or t + 1 - self.start[c] >= self.least:
+                v = self.before[c] + self.cost[c] + penalty
+                if v < value:
+                    value = v
+                    best = c
+        for i in range(p):
+            self.total[i] += self.f[i]
+        self.look += 1
+        if self.waiting:
+            self.settle(self.pending_rows[at])
+        if best < 0 or t + 1 - self.base < self.least:
+            return 0
+        if best == 0:
+            self.streak = 0
+        else:
+            gain = self.start[best] - self.last_change
+            self.streak = self.streak + 1 if -2.0 <= gain <= 2.0 else 1
+            self.last_change = self.start[best]
+            if self.streak >= self.hold:
+                self.ahead = self.before[0] + self.cost[0] + penalty - value
+                self.decide(best, self.pending_rows[at])
+                return 0
+        self.prune(value - penalty + SLACK * df)
+        self.open(t + 1, self.pending_rows[at] + 1, value, best)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def open(
+        self,
+        look: cython.Py_ssize_t,
+        row: cython.Py_ssize_t,
+        before: cython.double,
+        parent: cython.Py_ssize_t,
+    ) -> cython.int:
+        """Let a segment begin at a look, after the best partition up to there."""
+        p: cython.Py_ssize_t = self.n_features
+        c: cython.Py_ssize_t = self.n_candidates
+        i: cython.Py_ssize_t
+        n: cython.Py_ssize_t = 0
+        if parent > 0:
+            n = self.n_path[parent]
+            for i in range(n):
+                self.path[c * DEPTH + i] = self.path[parent * DEPTH + i]
+            if n < DEPTH:
+                self.path[c * DEPTH + n] = self.start[parent]
+                n += 1
+        self.n_path[c] = n
+        self.start[c] = look
+        self.start_row[c] = row
+        self.count[c] = 0.0
+        self.cost[c] = 0.0
+        self.before[c] = before
+        for i in range(p):
+            self.center[c * p + i] = 0.0
+            self.opened[c * p + i] = self.total[i]
+        self.n_candidates += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def copy(self, c: cython.Py_ssize_t, k: cython.Py_ssize_t) -> cython.int:
+        """Candidate c takes place k as well."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        if c == k:
+            return 0
+        self.start[k] = self.start[c]
+        self.start_row[k] = self.start_row[c]
+        self.n_path[k] = self.n_path[c]
+        for i in range(DEPTH):
+            self.path[k * DEPTH + i] = self.path[c * DEPTH + i]
+        self.count[k] = self.count[c]
+        self.cost[k] = self.cost[c]
+        self.before[k] = self.before[c]
+        for i in range(p):
+            self.center[k * p + i] = self.center[c * p + i]
+            self.opened[k * p + i] = self.opened[c * p + i]
+            self.sums[k * p + i] = self.sums[c * p + i]
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def prune(self, most: cython.double) -> cython.int:
+        """Drop candidates that are worse; of too many, one of two that are close for their age."""
+        k: cython.Py_ssize_t = 1
+        c: cython.Py_ssize_t
+        t: cython.Py_ssize_t = self.look
+        worst: cython.Py_ssize_t = 1
+        share: cython.double
+        least: cython.double = 1e300
+        for c in range(1, self.n_candidates):
+            if t - self.start[c] < self.least or self.before[c] + self.cost[c] <= most:
+                self.copy(c, k)
+                k += 1
+        self.n_candidates = k
+        if k < MOST_CANDIDATES:
+            return 0
+        for c in range(1, k - 1):
+            if t - self.start[c + 1] < self.least:
+                break
+            share = (self.start[c + 1] - self.start[c]) / (1.0 * (t - self.start[c]))
+            if share < least:
+                least = share
+                worst = c
+                if self.before[c] + self.cost[c] <= self.before[c + 1] + self.cost[c + 1]:
+                    worst = c + 1
+        for c in range(worst + 1, k):
+            self.copy(c, c - 1)
+        self.n_candidates = k - 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def decide(self, best: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.int:
+        """Tell the first change of the partition that ends with this candidate."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        c: cython.Py_ssize_t
+        k: cython.Py_ssize_t = 1
+        place: cython.Py_ssize_t
+        change: cython.Py_ssize_t = self.path[best * DEPTH] if self.n_path[best] > 0 else self.start[best]
+        here: cython.Py_ssize_t = 0
+        for c in range(1, self.n_candidates):
+            if self.start[c] == change and self.n_path[c] == 0:
+                here = c
+                break
+        if here == 0:
+            # it was dropped meanwhile: the change is at the candidate itself
+            here = best
+            change = self.start[best]
+        self.finish(change, here, row)
+        place = self.start_row[here]
+        # what follows the change remains
+        for c in range(1, self.n_candidates):
+            if c == here:
+                self.copy(c, 0)
+            elif c > here and self.n_path[c] > 0 and self.path[c * DEPTH] == change:
+                self.copy(c, k)
+                self.n_path[k] -= 1
+                for i in range(self.n_path[k]):
+                    self.path[k * DEPTH + i] = self.path[k * DEPTH + i + 1]
+                k += 1
+        self.n_path[0] = 0
+        self.n_candidates = k
+        self.base = change
+        self.base_row = place
+        self.streak = 0
+        self.n_changes += 1
+        self.begin(place)
+        self.settle(row)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def finish(
+        self, change: cython.Py_ssize_t, here: cython.Py_ssize_t, row: cython.Py_ssize_t
+    ) -> cython.int:
+        """The segment that ends with a change is over: its state learns it."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        windows: cython.double
+        looks: cython.double = 1.0 * (change - self.base)
+        if self.base > 0:
+            looks -= self.dead
+        if looks < 1.0:
+            looks = 1.0
+        windows = looks / self.length
+        for i in range(p):
+            self.segment_mean[i] = (self.opened[here * p + i] - self.sums[i]) / looks
+        if self.waiting:
+            self.tell(self.segment_mean, windows, row, True)
+        k = self.nearest(self.segment_mean, windows, self.jump, self.now if self.fresh else -1)
+        if self.fresh:
+            if k >= 0:
+                self.alive[self.now] = 0
+                self.told.append(("merged", row, self.now, k))
+                self.now = k
+            else:
+                k = self.now
+                self.weight[k] = 0.0
+        elif k < 0 and self.has_room():
+            k = self.birth(self.segment_mean)
+        if DEBUG:
+            self.told.append(("final", self.base_row, k))
+        if k >= 0:
+            self.improve(k, windows)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def improve(self, k: cython.Py_ssize_t, windows: cython.double) -> cython.int:
+        """State k learns the segment that is over."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        share: cython.double
+        most: cython.double = 1.0 / self.drift
+        had: cython.double = self.weight[k] if self.weight[k] < most else most
+        share = windows / (had + windows)
+        for i in range(p):
+            self.means[k * p + i] += share * (self.segment_mean[i] - self.means[k * p + i])
+            self.lasts[k * p + i] = self.segment_mean[i]
+        self.weight[k] += windows
+        self.visits[k] += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def birth(self, mean: cython.double[::1]) -> cython.Py_ssize_t:
+        """A new state."""
+        p: cython.Py_ssize_t = self.n_features
+        k: cython.Py_ssize_t = 0
+        i: cython.Py_ssize_t
+        while k < self.n_states and self.alive[k] != 0:
+            k += 1
+        for i in range(p):
+            self.means[k * p + i] = mean[i]
+            self.lasts[k * p + i] = mean[i]
+        self.alive[k] = 1
+        self.visits[k] = 0
+        self.weight[k] = 0.0
+        if k == self.n_states:
+            self.n_states += 1
+        return k
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def has_room(self) -> cython.bint:
+        """Whether there may be one more state."""
+        k: cython.Py_ssize_t
+        n: cython.Py_ssize_t = 0
+        for k in range(self.n_states):
+            n += self.alive[k]
+        return n < self.room
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def nearest(
+        self,
+        mean: cython.double[::1],
+        windows: cython.double,
+        jump: cython.double,
+        but: cython.Py_ssize_t,
+    ) -> cython.Py_ssize_t:
+        """The state that a segment of this mean is in, -1 if there is none as near."""
+        p: cython.Py_ssize_t = self.n_features
+        s: cython.Py_ssize_t
+        k: cython.Py_ssize_t = -1
+        closest: cython.Py_ssize_t = -1
+        d: cython.double
+        v: cython.double
+        least: cython.double = 1e300
+        df: cython.double = self.metric.freedom
+        spread: cython.double = df * (1.0 + NEAR * sqrt(2.0 / df))
+        most: cython.double = 1.0 / self.drift
+        had: cython.double
+        near: cython.double = JUMP * jump
+        if near > JUMP_CAP * spread:
+            near = JUMP_CAP * spread
+        if near < LEAST_NEAR:
+            near = LEAST_NEAR
+        self.second = 1e300
+        if windows > most:
+            windows = most
+        for s in range(self.n_states):
+            if self.alive[s] == 0 or s == but or self.weight[s] == 0.0:
+                continue
+            d = self.metric.distance(mean, self.means, s * p)
+            v = self.metric.distance(mean, self.lasts, s * p)
+            if v < d:
+                d = v
+            had = self.weight[s] if self.weight[s] < most else most
+            v = spread * (1.0 / windows + 1.0 / had)
+            if v < near:
+                v = near
+            d /= v
+            if d < least:
+                self.second = least
+                least = d
+                closest = s
+            elif d < self.second:
+                self.second = d
+        self.first = least
+        if least < 1.0:
+            k = closest
+        elif but < 0 and not self.has_room():
+            k = closest
+        return k
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def begin(self, place: cython.Py_ssize_t) -> cython.int:
+        """A segment has begun at a place; its state is not known yet."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        self.waiting = True
+        self.place = place
+        for i in range(p):
+            self.last_mean[i] = self.segment_mean[i]
+            # sums start anew, so that no digits are lost
+            self.f[i] = self.sums[i]
+        for i in range(p):
+            self.total[i] -= self.f[i]
+            for k in range(self.n_candidates):
+                self.opened[k * p + i] -= self.f[i]
+                self.sums[k * p + i] -= self.f[i]
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def settle(self, row: cython.Py_ssize_t) -> cython.int:
+        """Tell the change that led to the segment once its state is clear, or after some windows."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        looks: cython.double = 1.0 * (self.look - self.base - self.dead)
+        if looks < 1.0:
+            looks = 1.0
+        for i in range(p):
+            self.new_mean[i] = (self.total[i] - self.sums[i]) / looks
+        self.tell(self.new_mean, looks / self.length, row, looks >= WAIT * self.length)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def tell(
+        self,
+        mean: cython.double[::1],
+        windows: cython.double,
+        row: cython.Py_ssize_t,
+        at_once: cython.bint,
+    ) -> cython.int:
+        k: cython.Py_ssize_t
+        before: cython.Py_ssize_t = self.now
+        self.jump = self.metric.distance(mean, self.last_mean, 0)
+        k = self.nearest(mean, windows, self.jump, -1)
+        if not at_once:
+            if k >= 0 and self.second < CLEAR:
+                return 0
+            if k < 0 and self.first < CLEAR:
+                return 0
+        if k < 0 and not self.has_room():
+            k = before
+        self.fresh = k < 0
+        if k < 0:
+            k = self.birth(mean)
+        self.now = k
+        self.waiting = False
+        self.told.append(
+            ("change", self.place, row, before, k, 1.0 / (1.0 + exp(-0.5 * self.ahead)))
+        )
+        return 0
+
+    def shape(self) -> tuple[int, int]:
+        """Points of a block, and blocks of a window."""
+        return self.blocks.stride, self.length
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "blocks": self.blocks.state(),
+            "metric": self.metric.state(),
+            "pending": bytes(self.pending),
+            "total": bytes(self.total),
+            "count": bytes(self.count),
+            "cost": bytes(self.cost),
+            "before": bytes(self.before),
+            "center": bytes(self.center),
+            "opened": bytes(self.opened),
+            "sums": bytes(self.sums),
+            "weight": bytes(self.weight),
+            "means": bytes(self.means),
+            "lasts": bytes(self.lasts),
+            "segment_mean": bytes(self.segment_mean),
+            "last_mean": bytes(self.last_mean),
+            "waiting": bool(self.waiting),
+            "place": self.place,
+            "ahead": self.ahead,
+            "new_mean": bytes(self.new_mean),
+            "pending_rows": bytes(self.pending_rows),
+            "start": bytes(self.start),
+            "start_row": bytes(self.start_row),
+            "path": bytes(self.path),
+            "n_path": bytes(self.n_path),
+            "alive": bytes(self.alive),
+            "visits": bytes(self.visits),
+            "refit": self.refit,
+            "n_pending": self.n_pending,
+            "look": self.look,
+            "base": self.base,
+            "base_row": self.base_row,
+            "n_candidates": self.n_candidates,
+            "last_change": self.last_change,
+            "streak": self.streak,
+            "n_states": self.n_states,
+            "now": self.now,
+            "n_changes": self.n_changes,
+            "fitted": bool(self.fitted),
+            "fresh": bool(self.fresh),
+            "jump": self.jump,
+            "told": list(self.told),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.blocks.load(state["blocks"])
+        self.metric.load(state["metric"])
+        self.pending = block(state, "pending", len(self.pending))
+        self.total = block(state, "total", len(self.total))
+        self.count = block(state, "count", len(self.count))
+        self.cost = block(state, "cost", len(self.cost))
+        self.before = block(state, "before", len(self.before))
+        self.center = block(state, "center", len(self.center))
+        self.opened = block(state, "opened", len(self.opened))
+        self.sums = block(state, "sums", len(self.sums))
+        self.weight = block(state, "weight", len(self.weight))
+        self.means = block(state, "means", len(self.means))
+        self.lasts = block(state, "lasts", len(self.lasts))
+        self.segment_mean = block(state, "segment_mean", len(self.segment_mean))
+        self.last_mean = block(state, "last_mean", len(self.last_mean))
+        self.waiting = flag(state["waiting"], "waiting")
+        self.place = whole(state["place"], "place")
+        self.ahead = real(state["ahead"], "ahead", -1e300)
+        self.new_mean = block(state, "new_mean", len(self.new_mean))
+        self.pending_rows = places(state, "pending_rows", len(self.pending_rows))
+        self.start = places(state, "start", len(self.start))
+        self.start_row = places(state, "start_row", len(self.start_row))
+        self.path = places(state, "path", len(self.path))
+        self.n_path = places(state, "n_path", len(self.n_path))
+        self.alive = places(state, "alive", len(self.alive))
+        self.visits = places(state, "visits", len(self.visits))
+        self.refit = whole(state["refit"], "refit")
+        self.n_pending = whole(state["n_pending"], "n_pending")
+        self.look = whole(state["look"], "look")
+        self.base = whole(state["base"], "base")
+        self.base_row = whole(state["base_row"], "base_row")
+        self.n_candidates = whole(state["n_candidates"], "n_candidates")
+        self.last_change = whole(state["last_change"], "last_change")
+        self.streak = whole(state["streak"], "streak")
+        self.n_states = whole(state["n_states"], "n_states")
+        self.now = whole(state["now"], "now", -1)
+        self.n_changes = whole(state["n_changes"], "n_changes")
+        self.fitted = flag(state["fitted"], "fitted")
+        self.fresh = flag(state["fresh"], "fresh")
+        self.jump = real(state["jump"], "jump")
+        self.told = [tuple(one) for one in state["told"]]

@@ -1,0 +1,97 @@
+"""The segmenter's core: both kernels, its state, and what it makes of nasty input."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import random
+from array import array
+
+import pytest
+
+
+def stream(seed, n, d=2, missing=0.0):
+    """Rows of two regimes of level and spread, with stays of about 150 rows."""
+    rng = random.Random(seed)
+    state, left, rows = 0, 150, array("d")
+    for _ in range(n):
+        if left == 0:
+            state, left = 1 - state, rng.randint(100, 200)
+        left -= 1
+        for j in range(d):
+            value = rng.gauss(8.0 * state, 1.0 + state * j)
+            rows.append(math.nan if rng.random() < missing else value)
+    return rows
+
+
+def told(core, rows, d, cuts=()):
+    """Labels after every row and all events, learnt in pieces."""
+    n = len(rows) // d
+    labels = array("q", bytes(8 * n))
+    events = []
+    for begin, end in zip((0, *cuts), (*cuts, n), strict=True):
+        piece = array("q", bytes(8 * (end - begin)))
+        core.learn(rows[begin * d : end * d], end - begin, piece)
+        labels[begin:end] = piece
+        events += core.drain()
+    return labels, events
+
+
+def test_regimes_of_level_are_found(kernel):
+    n = 3000 if kernel.COMPILED else 900
+    core = kernel.Partition(2)
+    labels, events = told(core, stream(1, n), 2)
+    changes = [event for event in events if event[0] == "change"]
+    assert n / 150 - 4 <= len(changes) <= n / 150 + 4
+    assert {event[4] for event in changes} <= {0, 1, 2}
+    assert all(event[1] <= event[2] for event in changes)
+
+
+def test_pieces_make_no_difference(kernel):
+    n = 700
+    rows = stream(2, n, missing=0.05)
+    whole = told(kernel.Partition(2), rows, 2)
+    assert told(kernel.Partition(2), rows, 2, (1, 47, 48, 49, 300, 301, 555)) == whole
+
+
+@pytest.mark.parametrize("at", [0, 20, 48, 150, 301, 420, 650])
+def test_state_is_exact(kernel, at):
+    n = 800
+    rows = stream(3, n, missing=0.02)
+    core = kernel.Partition(2)
+    core.learn(rows, at)
+    again = type(core).from_state(core.state())
+    assert again.state() == core.state()
+    copy = pickle.loads(pickle.dumps(core))
+    rest = rows[2 * at :]
+    results = [told(one, rest, 2) for one in (core, again, copy)]
+    assert results[0] == results[1] == results[2]
+    assert core.state() == again.state() == copy.state()
+
+
+def nasty(n):
+    rng = random.Random(5)
+    yield "constant", [3.0] * n
+    yield "zero", [0.0] * n
+    yield "missing", [math.nan] * n
+    yield "late", [math.nan] * 120 + [rng.gauss(0, 1) for _ in range(n - 120)]
+    yield "runs", [math.nan if i // 50 % 3 == 1 else rng.gauss(0, 1) for i in range(n)]
+    yield "offset", [1e9 + rng.gauss(0, 1) for _ in range(n)]
+    yield "tiny", [rng.gauss(0, 1e-6) for _ in range(n)]
+    yield "huge", [rng.gauss(0, 1e6) for _ in range(n)]
+    yield "largest", [rng.choice((-1e150, 1e150, 0.0, 1.0)) for _ in range(n)]
+    yield "frozen", [rng.gauss(0, 1) if i < 100 else 0.5 for i in range(n)]
+
+
+@pytest.mark.parametrize("name, values", list(nasty(450)), ids=[name for name, _ in nasty(1)])
+def test_numbers_stay_finite(kernel, name, values):
+    core = kernel.Partition(1)
+    core.learn(array("d", values), len(values))
+    type(core).from_state(core.state())  # which refuses what is not finite
+
+
+def test_units_and_offsets_make_no_difference(kernel):
+    rows = stream(7, 900, d=1)
+    plain = told(kernel.Partition(1), rows, 1)[1]
+    scaled = told(kernel.Partition(1), array("d", [2.0**20 * v for v in rows]), 1)[1]
+    assert scaled == plain
