@@ -40,7 +40,7 @@ def told(core, rows, d, cuts=()):
 def test_regimes_of_level_are_found(kernel):
     n = 3000 if kernel.COMPILED else 900
     core = kernel.Partition(2)
-    labels, events = told(core, stream(1, n), 2)
+    _labels, events = told(core, stream(1, n), 2)
     changes = [event for event in events if event[0] == "change"]
     assert n / 150 - 4 <= len(changes) <= n / 150 + 4
     assert {event[4] for event in changes} <= {0, 1, 2}
@@ -83,7 +83,7 @@ def nasty(n):
     yield "frozen", [rng.gauss(0, 1) if i < 100 else 0.5 for i in range(n)]
 
 
-@pytest.mark.parametrize("name, values", list(nasty(450)), ids=[name for name, _ in nasty(1)])
+@pytest.mark.parametrize(("name", "values"), list(nasty(450)), ids=[name for name, _ in nasty(1)])
 def test_numbers_stay_finite(kernel, name, values):
     core = kernel.Partition(1)
     core.learn(array("d", values), len(values))

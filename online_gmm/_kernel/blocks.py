@@ -113,9 +113,7 @@ class Blocks:
                 n = s[at] + 1.0
                 gap = x - s[at + 1]
                 step = gap / n
-                s[at + 3] += (
-                    gap * step * (n - 1.0) * step * (n - 2.0) - 3.0 * step * s[at + 2]
-                )
+                s[at + 3] += gap * step * (n - 1.0) * step * (n - 2.0) - 3.0 * step * s[at + 2]
                 s[at + 2] += gap * step * (n - 1.0)
                 s[at + 1] += step
                 s[at] = n

@@ -187,7 +187,9 @@ class Metric:
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def whiten(self, f: cython.double[::1], out: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+    def whiten(
+        self, f: cython.double[::1], out: cython.double[::1], at: cython.Py_ssize_t
+    ) -> cython.int:
         """Write the whitened features to out[at:]."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
@@ -244,7 +246,9 @@ class Metric:
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def distance(self, f: cython.double[::1], g: cython.double[::1], at: cython.Py_ssize_t) -> cython.double:
+    def distance(
+        self, f: cython.double[::1], g: cython.double[::1], at: cython.Py_ssize_t
+    ) -> cython.double:
         """The squared distance of features f from g[at:]."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t

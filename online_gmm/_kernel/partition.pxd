@@ -35,6 +35,7 @@ cdef class Partition:
     cdef Py_ssize_t n_numbers
     cdef readonly Py_ssize_t label
     cdef readonly Py_ssize_t since
+    cdef Py_ssize_t final
     cdef list told
 
     cdef int take(self, double[::1] x, Py_ssize_t at) except? -2

@@ -108,6 +108,7 @@ class Partition:
     n_numbers: cython.Py_ssize_t
     label: cython.Py_ssize_t
     since: cython.Py_ssize_t
+    final: cython.Py_ssize_t  # what the segment was that is over, -1 if that is as told
     told: list[Any]
 
     def __init__(self, n_channels: int, window: int = 0, max_regimes: int = MOST_STATES) -> None:
@@ -143,10 +144,14 @@ class Partition:
         self.n_numbers = 0
         self.label = -1
         self.since = 0
+        self.final = -1
         self.told = []
 
     def learn(
-        self, x: cython.double[::1], n: cython.Py_ssize_t, labels: cython.Py_ssize_t[::1] | None = None
+        self,
+        x: cython.double[::1],
+        n: cython.Py_ssize_t,
+        labels: cython.Py_ssize_t[::1] | None = None,
     ) -> int:
         """Learn n rows; ``labels`` takes the label after each."""
         i: cython.Py_ssize_t
@@ -285,7 +290,7 @@ class Partition:
     @cython.cfunc
     @cython.exceptval(check=False)
     def find_period(self) -> cython.int:
-        """The first high peak of the autocorrelation of the first rows, of the channel where it is highest."""
+        """The first high peak of the autocorrelation of the first rows, over all channels."""
         d: cython.Py_ssize_t = self.n_channels
         n: cython.Py_ssize_t = PERIOD_ROWS
         most: cython.Py_ssize_t = LONGEST_PERIOD
@@ -376,11 +381,10 @@ class Partition:
     @cython.cfunc
     @cython.exceptval(-2)
     def feed(self, k: cython.Py_ssize_t) -> cython.int:
-        """Give a scale what it has not had; what it tells, if it is the one that answers, is told."""
+        """Give a scale the rows that it has not had."""
         scale: Scale = cython.cast(Scale, self.scales[k])
-        i: cython.Py_ssize_t
         row: cython.Py_ssize_t
-        for i in range(FEED):
+        for _i in range(FEED):
             row = self.fed[k]
             if row == self.n:
                 break
@@ -392,9 +396,9 @@ class Partition:
             if len(scale.told) > 0:
                 self.hear(k)
         if self.label < 0 and scale.fitted:
-            self.label = 0
-            self.n_numbers = 1
-            self.told.append(("born", self.n - 1, 0))
+            if self.fixed_window:
+                self.chosen = k
+            self.label = self.named(k, scale.now)
         return 0
 
     @cython.cfunc
@@ -415,8 +419,17 @@ class Partition:
                     self.history[k].pop(0)
                 if k == self.chosen:
                     self.tell(k, place, after, event[5])
-            elif event[0] == "final":
-                self.told.append(event)
+            elif event[0] == "over":
+                # what the segment that is over was, told with the change that ended it
+                place = 0
+                if self.history[k]:
+                    place, _, certainty = self.history[k].pop()
+                    self.history[k].append((place, event[2], certainty))
+                for i in range(self.n_snapshots):
+                    if self.snapshot_row[i] >= place and self.snapshot_state[at + i] >= 0:
+                        self.snapshot_state[at + i] = event[2]
+                if k == self.chosen:
+                    self.final = self.named(k, event[2])
             else:
                 gone, kept = event[2], event[3]
                 for i in range(self.n_snapshots):
@@ -443,6 +456,8 @@ class Partition:
         self.told.append(("merged", self.n - 1, old, new))
         if self.label == old:
             self.label = new
+        if self.final == old:
+            self.final = new
         for i in range(self.n_snapshots):
             if self.snapshot_label[i] == old:
                 self.snapshot_label[i] = new
@@ -471,9 +486,12 @@ class Partition:
         label: cython.Py_ssize_t = self.named(k, state)
         if label == self.label:
             return
+        before: cython.Py_ssize_t = self.final if self.final >= 0 else self.label
+        self.final = -1
         if place <= self.since:
             place = self.since + 1
-        self.told.append(("change", place, self.n - 1, self.label, label, certainty))
+        self.told.append(("segment", self.since, place, before))
+        self.told.append(("change", place, self.n - 1, before, label, certainty))
         self.label = label
         self.since = place
         for i in range(self.n_snapshots):
@@ -502,7 +520,9 @@ class Partition:
                     j = k * N_SNAPSHOTS
                     self.snapshot_state[j + i] = self.snapshot_state[j + 2 * i + 1]
                     for j in range(scale.n_features):
-                        values[i * scale.n_features + j] = values[(2 * i + 1) * scale.n_features + j]
+                        values[i * scale.n_features + j] = values[
+                            (2 * i + 1) * scale.n_features + j
+                        ]
             self.n_snapshots = n
             self.every *= 2
             if self.n % self.every != 0:
@@ -523,8 +543,6 @@ class Partition:
             if self.turn >= len(self.scales):
                 self.turn = 0
                 self.choose()
-        elif self.fixed_window:
-            self.chosen = 0
         return 0
 
     @cython.cfunc
@@ -650,6 +668,7 @@ class Partition:
                 self.number[at + s] = number
                 taken.add(number)
         self.chosen = k
+        self.final = -1
         for place, state, certainty in self.history[k]:
             if place > self.since:
                 self.tell(k, place, state, certainty)
@@ -691,6 +710,7 @@ class Partition:
             "n_numbers": self.n_numbers,
             "label": self.label,
             "since": self.since,
+            "final": self.final,
         }
 
     @staticmethod
@@ -739,6 +759,7 @@ class Partition:
         self.n_numbers = whole(state["n_numbers"], "n_numbers")
         self.label = whole(state["label"], "label", -1)
         self.since = whole(state["since"], "since")
+        self.final = whole(state["final"], "final", -1)
 
     def __reduce__(self) -> Any:
         return partition_from_state, (self.state(),)

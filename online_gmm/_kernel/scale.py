@@ -39,12 +39,13 @@ MEMORY = 4000.0
 CAP = 3.0
 """A look adds at most logarithmically beyond so many times what is usual."""
 NEAR = 3.0
+NEAR_NOW = 1.0
+"""The same of a segment that has only begun."""
 LEAST_NEAR = 2.0
 JUMP = 0.1
 JUMP_CAP = 3.0
 GROWTH = 1.3
 SLACK = 3.0
-DEBUG = False
 WAIT = 2.0
 """Windows after which a change is told, even if its state is not clear."""
 CLEAR = 1.5
@@ -386,12 +387,13 @@ class Scale:
     @cython.exceptval(-2)
     def decide(self, best: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.int:
         """Tell the first change of the partition that ends with this candidate."""
-        p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         c: cython.Py_ssize_t
         k: cython.Py_ssize_t = 1
         place: cython.Py_ssize_t
-        change: cython.Py_ssize_t = self.path[best * DEPTH] if self.n_path[best] > 0 else self.start[best]
+        change: cython.Py_ssize_t = (
+            self.path[best * DEPTH] if self.n_path[best] > 0 else self.start[best]
+        )
         here: cython.Py_ssize_t = 0
         for c in range(1, self.n_candidates):
             if self.start[c] == change and self.n_path[c] == 0:
@@ -454,8 +456,7 @@ class Scale:
                 self.weight[k] = 0.0
         elif k < 0 and self.has_room():
             k = self.birth(self.segment_mean)
-        if DEBUG:
-            self.told.append(("final", self.base_row, k))
+        self.told.append(("over", row, k if k >= 0 else self.now))
         if k >= 0:
             self.improve(k, windows)
         return 0
@@ -554,9 +555,7 @@ class Scale:
             elif d < self.second:
                 self.second = d
         self.first = least
-        if least < 1.0:
-            k = closest
-        elif but < 0 and not self.has_room():
+        if least < 1.0 or (but < 0 and not self.has_room()):
             k = closest
         return k
 
@@ -583,7 +582,7 @@ class Scale:
     @cython.cfunc
     @cython.exceptval(-2)
     def settle(self, row: cython.Py_ssize_t) -> cython.int:
-        """Tell the change that led to the segment once its state is clear, or after some windows."""
+        """Tell the last change once the state it led to is clear, or after some windows."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         looks: cython.double = 1.0 * (self.look - self.base - self.dead)
@@ -604,14 +603,16 @@ class Scale:
         at_once: cython.bint,
     ) -> cython.int:
         k: cython.Py_ssize_t
+        spread: cython.double
         before: cython.Py_ssize_t = self.now
         self.jump = self.metric.distance(mean, self.last_mean, 0)
         k = self.nearest(mean, windows, self.jump, -1)
-        if not at_once:
-            if k >= 0 and self.second < CLEAR:
-                return 0
-            if k < 0 and self.first < CLEAR:
-                return 0
+        if not at_once and (self.second if k >= 0 else self.first) < CLEAR:
+            return 0
+        # where in doubt a state is born: it can still be merged, but what is told is not taken back
+        spread = sqrt(2.0 / self.metric.freedom)
+        if k >= 0 and self.first > (1.0 + NEAR_NOW * spread) / (1.0 + NEAR * spread):
+            k = -1
         if k < 0 and not self.has_room():
             k = before
         self.fresh = k < 0
