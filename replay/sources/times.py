@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, NamedTuple
 
+from replay.engine.rows import LARGEST
 from replay.sources.dates import MERIDIEM, ORDERS, readings
 from replay.sources.zones import zone_named
 
@@ -373,7 +374,7 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and "_" not in text else None
+    return value if -LARGEST <= value <= LARGEST and "_" not in text else None
 
 
 def _unit_of(value: float) -> str | None:
