@@ -139,6 +139,11 @@ def test_very_many_rows_without_values_first(cli, tmp_path):
     # 101 and 101 again could not be held any longer; then 48 and the warm-up
     assert {tuple(row[2:]) for row in rows[:202]} == {("-1", "nan", "0", "0")}
     assert {row[2] for row in rows[250:]} == {"0", "1"}
+    # no regime -1 in the table
+    options = ["--value", "level", "--time", "when", "--regimes", 2, "--warm-up", 10]
+    result = cli("run", tmp_path / "late.csv", *options)
+    assert "gone" not in result.stdout
+    assert "290 rows" in result.stdout
     held = labels_of(empty_rows(tmp_path / "held.csv", (48, False), (40, True)), cli)
     assert [row[2:] for row in rows[250:]] == [row[2:] for row in held[48:]]
 
