@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ADDED = ("label", "probability", "outlier", "change")
 """The columns that the labels have beyond those of the input."""
 PARQUET = (".parquet", ".pq")
+SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 LINES = (".ndjson", ".jsonl")
 GROUP = 65_536
 """Rows of a row group of Parquet."""

@@ -29,7 +29,7 @@ from replay.sources.asked import (
     unique_names,
 )
 from replay.sources.file_source import FileSource
-from replay.sources.look import chosen
+from replay.sources.look import Column, chosen, columns_in
 from replay.sources.numbers import (
     Cell,
     ContradictionError,
@@ -629,6 +629,10 @@ class CsvFile(FileSource):
             n -= 1
         return cells[:n]
 
+    def first_columns(self) -> list[Column]:
+        """What the first cells of each column are."""
+        return columns_in(self.columns, (cells for _, cells in self._first_rows()))
+
     def _chosen(
         self, asked: Asked, first: Sequence[tuple[int, list[str]]]
     ) -> tuple[Asked, Sequence[str]]:
@@ -677,9 +681,10 @@ class CsvFile(FileSource):
     # -- what is not as it should be ------------------------------------------------------------
 
     def _cut_off(self, error: Exception) -> CutOffError:
+        line, packing = self._line + len(self._fetched), self._input.packing
         return CutOffError(
-            f"{self.name}, line {self._line + len(self._fetched)}: the gzip data is damaged or cut "
-            f"off here ({error}); fetch it again"
+            f"{self.name}, line {line}: the {packing} data is damaged or cut off here ({error}); "
+            "fetch it again"
         )
 
     def _refuse_line(self, reason: str, error: InputError) -> None:

@@ -123,7 +123,10 @@ class Clock:
             orders = set(found) if orders is None else orders & set(found) or orders
             if len(found) == 1:
                 example = text
-        if orders is not None and len(orders) == 1:
+        if orders is not None and len(orders) > 1:
+            # nothing has told them apart
+            self._date(next(text for text in first if len(_readings(text, self._zone)) > 1))
+        elif orders is not None:
             self._order = orders.pop()
             self._say(f"dates are read as {_worded(self._order)}, which {example!r} shows")
 
@@ -360,6 +363,14 @@ class Clock:
     def go_to(self, state: dict[str, float]) -> None:
         """Go on from a state."""
         self._twice = dict(state)
+
+
+def _readings(text: str, zone: datetime.tzinfo) -> dict[str, datetime.datetime]:
+    """The same as `readings`, nothing if it is no time."""
+    try:
+        return readings(text, zone)
+    except ValueError:
+        return {}
 
 
 def _both(first: list[str], rest: Iterable[str]) -> Iterable[str]:

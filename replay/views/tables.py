@@ -19,6 +19,8 @@ from replay.sinks.refusals import Refusals
 
 MOST_GONE = 6
 """Regimes that are gone and have a column of their own; those before share one."""
+MOST_SHOWN = 12
+"""Regimes that are shown, those with most rows."""
 MOST_EVENTS = 50
 """Events that are listed, the last ones."""
 
@@ -41,11 +43,15 @@ def regimes_table(summary: Summary, model: Model) -> Table:
     labels = [labels for _, labels in columns]
     table = Table(title="Regimes", title_justify="left")
     table.add_column("regime")
-    for head, _ in columns:
-        table.add_column(Text(head), justify="right")
+    shown = sorted(range(len(columns)), key=lambda i: -summary.n_labelled(*labels[i]))
+    shown = sorted(shown[:MOST_SHOWN])
+    for i in shown:
+        table.add_column(Text(columns[i][0]), justify="right")
+    if len(shown) < len(columns):
+        table.caption = f"the {MOST_SHOWN} of {len(columns):,} with most rows"
 
     def line(name: str, cells: Sequence[str]) -> None:
-        table.add_row(name, *cells, *["-"] * (len(columns) - len(cells)))
+        table.add_row(name, *[cells[i] if i < len(cells) else "-" for i in shown])
 
     line("rows", [f"{summary.n_labelled(*k):,}" for k in labels])
     line("share of rows", [f"{summary.n_labelled(*k) / summary.n_rows:.1%}" for k in labels])
