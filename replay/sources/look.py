@@ -263,7 +263,7 @@ def _time(columns: Sequence[Column], taken: Sequence[str]) -> tuple[str, ...]:
     free = [c for c in columns if c.name not in taken and c.time and not _stands(c)]
     dates = [column for column in free if column.time in ("date", "number")]
     dates.sort(key=lambda column: (not TIME_NAME.search(column.name), column.time == "number"))
-    clocks = [column for column in free if column.time == "clock"]
+    clocks = [c for c in columns if c.name not in taken and c.time == "clock"]
     if clocks:
         days = [c for c in columns if c.name not in taken and c.time == "date" and _has_no_clock(c)]
         if days:
