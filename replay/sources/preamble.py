@@ -176,7 +176,7 @@ def _structure(
         assert best is not None
         choice_of = best[2]
         records = tables[choice_of]
-        above = best[3]
+        above = best[3] + _under_pairs(records[best[3] :])
     number = records[above][0] if above < len(records) else 0
     units = _units(records, number)
     return Head(begin + number, choice_of, head.comment, None, units)
@@ -226,7 +226,9 @@ def _names(cells: Sequence[str], shape: tuple[int, int]) -> bool:
     # names may be blank, but not most of them
     names = [cell for cell in cells if cell.strip()]
     return (
-        filled <= len(cells) <= full and 2 * len(names) >= filled and not any(map(is_typed, names))
+        filled <= len(cells) <= full
+        and 2 * len(names) >= max(filled, 4)
+        and not any(map(is_typed, names))
     )
 
 
