@@ -286,7 +286,8 @@ class Series:
         if self._said is not None and all(value != value for value in row.values.values()):
             label, probability = self._said
             assignment = assignment._replace(label=label, probability=probability)
-        self._said = assignment.label, assignment.probability
+        if assignment.label >= 0:
+            self._said = assignment.label, assignment.probability
         self._n_rows += 1
         segmenter = self.segmenter
         segmenter.segment_one(

@@ -229,7 +229,7 @@ def test_column_that_would_stand_twice_in_the_labels(cli, tmp_path):
 def test_labels_into_a_folder_that_is_not_there(two_levels, cli, tmp_path):
     result = cli("run", two_levels, *OPTIONS, "--labels", tmp_path / "no" / "labels.csv")
     assert result.exit_code == 2
-    assert "labels.csv cannot be written: No such file" in result.stderr
+    assert "labels.csv: there is no folder" in result.stderr
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path, write_levels):
