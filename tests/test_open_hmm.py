@@ -134,7 +134,7 @@ def test_in_a_pipeline_with_segments():
         if model.drift_detected:
             changes.append(model.change)
     assert changes[0].after == 1
-    assert abs(changes[0].t - 1200) < WINDOW
+    assert abs(changes[0].at - 1200) < WINDOW
     assert (
         adjusted_rand_score(
             np.repeat([0, 1, 0], 1200), OpenHMM(WINDOW, floor=0.2).label_many(features(x))

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from online_gmm.segmentation.segmenter import Segment, Segmentation
+from online_gmm.segmentation.segments import Segment, Segmentation
 from replay.engine.blocks import Block
 from replay.engine.rows import InputError, OutputError
 from replay.engine.series import LabelledBlock, Series

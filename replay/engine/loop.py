@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.engine.blocks import BLOCK, Block, Item, items_of
 from replay.engine.checkpoint import Checkpoints, Standing
 from replay.engine.fleet import Fleet

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import Assignment, OnlineGMM, OnlineHMM
-from online_gmm.segmentation.segmenter import Segment, Segmentation, Segmenter
+from online_gmm.segmentation.segmenter import Segmenter
+from online_gmm.segmentation.segments import Segment, Segmentation
 from replay.engine.blocks import Block
 from replay.engine.rows import InputError, Row
 from replay.engine.settings import Model

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 import msgspec
 import numpy as np
 
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.engine.disk import Buffer, DiskFile, HeldError, locked, rename
 from replay.engine.printable import printable
 from replay.engine.rows import InputError, OutputError, Source
