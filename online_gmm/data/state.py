@@ -266,7 +266,7 @@ CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
         "Segmenter",
         {
             "window": None,
-            "max_regimes": 32,
+            "max_regimes": 64,
             "features": None,
             "max_gap": None,
             "late": "raise",

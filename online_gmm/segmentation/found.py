@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,13 @@ from online_gmm.em.mixture import MixtureParameters, posterior, to_kernel
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
 from online_gmm.learners.em_learner import distances_beyond, strangeness
 from online_gmm.learners.intake import NO_TIME, Late, Time
-from online_gmm.segmentation.placed import Event, PlacedSegments
-from online_gmm.segmentation.regimes import RegimeCard
+from online_gmm.segmentation.placed import Decision, Event, PlacedSegments
+from online_gmm.segmentation.regimes import Regime, RegimeCard
 from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment
 
 FIRST = 16
 """Points whose features make the channels, unless features are given."""
-MAX_REGIMES = 32
+MAX_REGIMES = 64
 """Regimes at most, unless it is said otherwise."""
 GATE = 1e-12
 """Tail probability beyond which a point is an outlier."""
@@ -90,8 +91,8 @@ class FoundRegimes(Learner):
         self._prepare(needs_time=max_gap is not None)
         if window is not None and not window >= 4:
             raise ValueError(f"window is {window!r}; it must be a number of points, at least 4")
-        if not max_regimes >= 1:
-            raise ValueError(f"max_regimes is {max_regimes!r}; it must be at least 1")
+        if not 1 <= max_regimes <= MAX_REGIMES:
+            raise ValueError(f"max_regimes is {max_regimes!r}; it must be from 1 to {MAX_REGIMES}")
         if not 0.0 < confirm < math.inf:
             raise ValueError(f"confirm is {confirm!r}; it must be a positive number")
         if max_gap is not None and not 0.0 < max_gap < math.inf:
@@ -130,10 +131,13 @@ class FoundRegimes(Learner):
         table = self._table(X, t)
         self._learn_table(table, self._stamps_of(X, t, table), None)
 
-    def label_then_learn_many(self, X: Any, t: Any = None) -> Assignments:
+    def label_then_learn_many(
+        self, X: Any, t: Any = None, stamps: Sequence[Any] | None = None
+    ) -> Assignments:
         table = self._table(X, t)
         answers = Assignments.unknown(len(table))
-        self._learn_table(table, self._stamps_of(X, t, table), answers)
+        stamps = self._stamps_of(X, t, table) if stamps is None else stamps
+        self._learn_table(table, stamps, answers)
         return answers if self._knows(table) else Assignments.unknown(len(table))
 
     def _learn_table(
@@ -198,28 +202,45 @@ class FoundRegimes(Learner):
         answers: Assignments | None = None,
     ) -> None:
         """Learn n rows from a buffer, cut segments where the kernel decides."""
-        placed, core, d = self._placed, self._stream, len(self._names)
+        placed, core = self._placed, self._stream
         assert placed is not None
+        its = _Rows(rows, len(self._names), times, stamps if placed.rows.timed else None)
         done = 0
         while done < n:
             if self._is_gap(times[done]):
                 self._interrupt()
-            stop = self._until_gap(times, done, min(n, done + placed.until_snapshot))
-            end = core.learn(rows, done, stop, times if placed.rows.timed else None)
+            stop = self._until_gap(times, done, n)
+            first = placed.rows.end - done
+            core.learn(its.part(done, stop)[0], stop - done)
+            for row, decisions in itertools.groupby(core.drain(), _told_at):
+                self._extend(its, done, row + 1 - first, answers)
+                done = row + 1 - first
+                self.news += placed.decide(decisions)
+                self._take_snapshot()
+            self._extend(its, done, stop, answers)
+            done = stop
+        if self._clocked:
+            self._last = times[n - 1]
+
+    def _extend(self, its: _Rows, done: int, stop: int, answers: Assignments | None) -> None:
+        """Add rows between two decisions to the segment going on, and say what is known of them."""
+        placed = self._placed
+        assert placed is not None
+        while done < stop:
+            end = min(stop, done + placed.until_snapshot)
             if answers is not None:
-                part = np.asarray(rows[done * d : end * d]).reshape(-1, d)
-                for column, values in zip(answers, self._assignments_of(part), strict=True):
+                known = self._assignments_of(its.matrix[done:end])
+                for column, values in zip(answers, known, strict=True):
                     column[done:end] = values
-            its = stamps[done:end] if placed.rows.timed and stamps is not None else ()
-            placed.extend(rows[done * d : end * d], its)
-            if placed.rows.timed:
-                self._last = times[end - 1]
-            decisions = core.drain()
-            if decisions or placed.label != core.label or placed.until_snapshot == 0:
-                self.news += placed.decide(decisions, core.label)
-                placed.take_snapshot()
-                self._densities = None
+            placed.extend(*its.part(done, end))
+            if placed.until_snapshot == 0:
+                self._take_snapshot()
             done = end
+
+    def _take_snapshot(self) -> None:
+        assert self._placed is not None
+        self._placed.take_snapshot()
+        self._densities = None
 
     def _is_gap(self, seconds: float) -> bool:
         return self.max_gap is not None and seconds - self._last > self.max_gap
@@ -234,15 +255,16 @@ class FoundRegimes(Learner):
 
     def _interrupt(self) -> None:
         assert self._placed is not None
-        self._stream.interrupt()
         closed = self._placed.finish()
         if closed is not None:
             self.news.append(closed)
+        self._placed.label = self._stream.label
 
     def reset_state(self) -> None:
         """Declare an interruption: the segment ends here, and the next point begins a new one.
 
-        What has been learnt stays. The regime of the new segment is -1 until it is known.
+        What has been learnt stays. The new segment is taken to be in the last regime until its own
+        is known; then a change may be told that took place at its first point.
         """
         self.news = []
         if self._stream is not None:
@@ -256,8 +278,9 @@ class FoundRegimes(Learner):
         self.news = []
         if self._placed is None:
             return None
-        self._stream.interrupt()
-        return self._placed.finish()
+        last = self._placed.finish()
+        self._placed.label = self._stream.label
+        return last
 
     # -- the first points -----------------------------------------------------------------------
 
@@ -306,9 +329,10 @@ class FoundRegimes(Learner):
         # rows without a value are rows all the same: they count in the places of changes
         rows = np.array([[row.get(name, math.nan) for name in names] for row in self._buffer])
         times = np.array(self._times)
-        timed = not bool(np.isnan(times).any())
+        clocked = not bool(np.isnan(times).any())
+        timed = clocked or all(stamp is not None for stamp in self._stamps)
         self._names = names
-        self._clocked = self._clocked or timed
+        self._clocked = self._clocked or clocked
         self._stream = self._new_core(len(names))
         self._placed = PlacedSegments(names, timed)
         stamps = (
@@ -324,7 +348,7 @@ class FoundRegimes(Learner):
         self._learn_stamped(view(rows), len(rows), view(times), stamps)
 
     def _new_core(self, n_channels: int) -> Any:
-        return _kernel.Partition(n_channels, self.window or 0, self.max_regimes, self.confirm)
+        return _kernel.Partition(n_channels, self.window or 0, self.max_regimes)
 
     def _attend(self) -> None:
         """Nothing is due: decisions are drained as they come."""
@@ -360,7 +384,7 @@ class FoundRegimes(Learner):
             self._placed = PlacedSegments.from_state(its["placed"], self._names)
 
     def _streaming(self, its: dict[str, Any]) -> Any:
-        return _kernel.partition_from_state(its)
+        return _kernel.Partition.from_state(its)
 
     # -- answers --------------------------------------------------------------------------------
 
@@ -371,6 +395,11 @@ class FoundRegimes(Learner):
         return len(self._buffer) if placed is None else placed.rows.end
 
     @property
+    def n_changes(self) -> int:
+        """Changes of regime that were told."""
+        return 0 if self._placed is None else self._placed.n_changes
+
+    @property
     def is_started(self) -> bool:
         """Whether the channels are known."""
         return self._stream is not None
@@ -379,6 +408,15 @@ class FoundRegimes(Learner):
     def regimes(self) -> dict[int, RegimeCard]:
         """A card for each regime, by its number."""
         return {} if self._placed is None else self._placed.cards()
+
+    @property
+    def channels(self) -> tuple[Hashable, ...]:
+        """The names of the channels; none before they are known."""
+        return self._names
+
+    def all_regimes(self) -> dict[int, Regime]:
+        """Return the statistics of each regime, the segment going on included. O(K D^2)."""
+        return {} if self._placed is None else self._placed.all_regimes()
 
     @property
     def current(self) -> Segment | None:
@@ -492,6 +530,30 @@ class FoundRegimes(Learner):
         if self._placed is None:
             return {}
         return {label: card.mean for label, card in self._placed.cards().items()}
+
+
+class _Rows(NamedTuple):
+    """Rows in a buffer, and their times as they were given, if they have times."""
+
+    buffer: memoryview
+    n_channels: int
+    seconds: memoryview
+    stamps: Sequence[Any] | None
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        return np.asarray(self.buffer).reshape(-1, self.n_channels)
+
+    def part(self, begin: int, end: int) -> tuple[memoryview, Sequence[Any]]:
+        """Some of the rows, and their times."""
+        times = () if self.stamps is None else self.stamps[begin:end]
+        return self.buffer[begin * self.n_channels : end * self.n_channels], times
+
+
+def _told_at(decision: Decision) -> int:
+    """The row at which a decision was told."""
+    row: int = decision[2] if decision[0] == "change" else decision[1]
+    return row
 
 
 def _stamp(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from online_gmm.data.state import instance
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.learners.base import UNKNOWN
-from online_gmm.segmentation.explanation import explain
+from online_gmm.segmentation.explanation import NOTHING, explain
 from online_gmm.segmentation.recent_rows import RecentRows
 from online_gmm.segmentation.regimes import Regime, RegimeCard, as_mixture, by_name
 from online_gmm.segmentation.row_statistics import RowStatistics
@@ -50,7 +50,7 @@ class PlacedSegments:
     label
         The number of its regime; -1 until that is known.
     probability
-        Of that regime, when the change to it was told; NaN for the first one.
+        Of that regime, when the change to it was told; 1 for the first one, which is new.
     regimes
         Finished segments by regime.
     """
@@ -59,7 +59,7 @@ class PlacedSegments:
         self.names = names
         self.rows = RecentRows(len(names), 0, timed)
         self.label = UNKNOWN
-        self.probability = math.nan
+        self.probability = 1.0
         self.regimes: dict[int, Regime] = {}
         self.events: deque[RegimeChange | RegimeEvent] = deque(maxlen=MOST_EVENTS)
         self.n_changes = 0
@@ -80,10 +80,10 @@ class PlacedSegments:
         """Add rows that the kernel has learnt."""
         self.rows.extend(rows, times)
 
-    def decide(self, decisions: Iterable[Decision], label: int) -> list[Event]:
+    def decide(self, decisions: Iterable[Decision]) -> list[Event]:
         """Turn decisions into segments and events, oldest first.
 
-        ``label`` is the kernel's label after them. A segment comes before the change that ends it.
+        A segment comes before the change that ends it.
         """
         told: list[Event] = []
         for kind, *values in decisions:
@@ -92,6 +92,8 @@ class PlacedSegments:
             elif kind == "born":
                 row, state = values
                 self.regimes.setdefault(state, Regime(len(self.names)))
+                if self.label == UNKNOWN:
+                    self.label = state
                 told.append(RegimeEvent("born", state, self._time_of(row)))
             else:
                 row, gone, kept = values
@@ -101,32 +103,38 @@ class PlacedSegments:
                     self.regimes.setdefault(kept, Regime(len(self.names))).absorb(regime)
                 if self.label == gone:
                     self.label = kept
-        if self.label == UNKNOWN:
-            self.label = label
         self.events.extend(event for event in told if not isinstance(event, Segment))
         return told
 
     def _change(
         self, at: int, known_at: int, before: int, after: int, certainty: float
     ) -> list[Event]:
-        time = self.rows.time_of(at)
+        told: list[Event] = []
+        why = NOTHING
         if self.label == UNKNOWN:
             self.label = before
-        ended = self._end(at)
-        why = explain(ended[1], self.rows.total(), self.names)
-        change = RegimeChange(
-            time,
-            self._time_of(known_at),
-            before,
-            after,
-            certainty,
-            known_at - at,
-            why.log_ratio,
-            why.reasons,
+        # what came before an interruption is told already
+        at = max(at, self.rows.first)
+        time = self.rows.time_of(at)
+        if at > self.rows.first:
+            segment, statistics = self._end(at)
+            told.append(segment)
+            why = explain(statistics, self.rows.total(), self.names)
+        told.append(
+            RegimeChange(
+                time,
+                self._time_of(known_at),
+                before,
+                after,
+                certainty,
+                known_at - at,
+                why.log_ratio,
+                why.reasons,
+            )
         )
         self.label, self.probability = after, certainty
         self.n_changes += 1
-        return [ended[0], change]
+        return told
 
     def _end(self, at: int) -> tuple[Segment, RowStatistics]:
         """End the segment before this row."""
@@ -143,7 +151,7 @@ class PlacedSegments:
             end,
             self.label,
             statistics.n,
-            self.probability,
+            self.probability if self.label != UNKNOWN else math.nan,
             by_name(self.names, statistics.levels),
             by_name(self.names, statistics.sds),
         )
@@ -164,33 +172,40 @@ class PlacedSegments:
         if not len(self.rows):
             return None
         segment = self._end(self.rows.end)[0]
-        self.label, self.probability = UNKNOWN, math.nan
+        self.label, self.probability = UNKNOWN, 1.0
         return segment
+
+    def all_regimes(self) -> dict[int, Regime]:
+        """Return each regime that has rows, the segment going on taken as finished. O(K D^2)."""
+        result = {}
+        for label in self.labels:
+            result[label] = Regime(len(self.names))
+            if label in self.regimes:
+                result[label].absorb(self.regimes[label])
+            if label == self.label and len(self.rows):
+                result[label].add(self.rows.total())
+        return {label: regime for label, regime in result.items() if regime.visits}
 
     def cards(self) -> dict[int, RegimeCard]:
         """Return a card for each regime, by its number. O(K D^2)."""
         going_on = self.rows.total() if len(self.rows) and self.label != UNKNOWN else None
-        regimes = dict(self.regimes)
-        if going_on is not None:
-            regimes.setdefault(self.label, Regime(len(self.names)))
-        n_all = sum(regime.statistics.n for regime in regimes.values())
+        n_all = sum(regime.statistics.n for regime in self.regimes.values())
         n_all += 0 if going_on is None else going_on.n
-        return {
-            label: regime.card(label, self.names, n_all, going_on if label == self.label else None)
-            for label, regime in sorted(regimes.items())
-            if regime.visits or label == self.label
-        }
+        cards = {}
+        for label in self.labels:
+            regime = self.regimes.get(label, Regime(len(self.names)))
+            card = regime.card(label, self.names, n_all, going_on if label == self.label else None)
+            if card.visits:
+                cards[label] = card
+        return cards
 
     @property
     def probabilities(self) -> dict[int, float]:
         """The probability of each regime, which is that told with the last change."""
-        sure = 1.0 if math.isnan(self.probability) else self.probability
-        others = [label for label in self.labels if label != self.label]
-        rest = (1.0 - sure) / len(others) if others else 0.0
-        return {
-            label: (sure if others else 1.0) if label == self.label else rest
-            for label in self.labels
-        }
+        others = len(self.labels) - 1
+        rest = (1.0 - self.probability) / others if others else 0.0
+        sure = self.probability if others else 1.0
+        return {label: sure if label == self.label else rest for label in self.labels}
 
     @property
     def labels(self) -> tuple[int, ...]:

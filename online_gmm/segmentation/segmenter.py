@@ -286,10 +286,20 @@ class Segmenter(base.Clusterer, Writable):
             told += self.told
         self.told = told
 
-    def label_then_learn_many(self, X: Any, t: Any = None) -> Assignments:
+    def label_then_learn_many(
+        self, X: Any, t: Any = None, stamps: Sequence[Any] | None = None
+    ) -> Assignments:
         """Label each row, learn it, and go on to the next: `assign_one`, then `learn_one`.
 
-        Labels are causal: they are what is known when a row comes. Parameters as in `learn_many`.
+        Labels are causal: they are what is known when a row comes.
+
+        Parameters
+        ----------
+        X, t
+            Rows and their times, as in `learn_many`.
+        stamps
+            Without a model: what segments and changes hand back as the times of the rows, if that
+            is not t: n plain values of any kind.
 
         Returns
         -------
@@ -298,7 +308,7 @@ class Segmenter(base.Clusterer, Writable):
             (n,).
         """
         if self._found is not None:
-            answers = self._found.label_then_learn_many(X, t)
+            answers = self._found.label_then_learn_many(X, t, stamps)
             self.told = self._found.news
             return answers
         told: list[Event] = []
@@ -616,9 +626,16 @@ class Segmenter(base.Clusterer, Writable):
 
         Only without a model.
         """
+        return self._finder.regimes
+
+    @property
+    def _finder(self) -> FoundRegimes:
         if self._found is None:
-            raise ValueError("cards are made of regimes that the segmenter has found itself")
-        return self._found.regimes
+            raise ValueError(
+                f"the regimes of this segmenter are the labels of {self._learner}; only "
+                "Segmenter() without a model has what it found itself"
+            )
+        return self._found
 
     @property
     def mixture(self) -> MixtureParameters:
@@ -638,6 +655,11 @@ class Segmenter(base.Clusterer, Writable):
     def n_points(self) -> int:
         """Points that have come."""
         return self._labelled.n_points if self._found is None else self._found.n_points
+
+    @property
+    def n_changes(self) -> int:
+        """Changes of regime that were told. Only without a model."""
+        return self._finder.n_changes
 
     # -- points ---------------------------------------------------------------------------------
 
