@@ -212,7 +212,7 @@ class FoundRegimes(Learner):
             stop = self._until_gap(times, done, n)
             first = placed.rows.end - done
             core.learn(its.part(done, stop)[0], stop - done)
-            for row, decisions in itertools.groupby(core.drain(), _told_at):
+            for row, decisions in itertools.groupby(filter(_is_told, core.drain()), _told_at):
                 self._extend(its, done, row + 1 - first, answers)
                 done = row + 1 - first
                 self.news += placed.decide(decisions)
@@ -548,6 +548,11 @@ class _Rows(NamedTuple):
         """Some of the rows, and their times."""
         times = () if self.stamps is None else self.stamps[begin:end]
         return self.buffer[begin * self.n_channels : end * self.n_channels], times
+
+
+def _is_told(decision: Decision) -> bool:
+    """Whether this is told to the user; a change says what the segment before it was."""
+    return decision[0] in ("change", "born", "merged")
 
 
 def _told_at(decision: Decision) -> int:

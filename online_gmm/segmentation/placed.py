@@ -95,7 +95,7 @@ class PlacedSegments:
                 if self.label == UNKNOWN:
                     self.label = state
                 told.append(RegimeEvent("born", state, self._time_of(row)))
-            else:
+            elif kind == "merged":
                 row, gone, kept = values
                 told.append(RegimeEvent("merged", gone, self._time_of(row), kept))
                 regime = self.regimes.pop(gone, None)
@@ -111,8 +111,9 @@ class PlacedSegments:
     ) -> list[Event]:
         told: list[Event] = []
         why = NOTHING
-        if self.label == UNKNOWN:
-            self.label = before
+        # the regime of the segment that is over is told again with the change that ends it: by then
+        # more is known of it than at its start
+        self.label = before
         # what came before an interruption is told already
         at = max(at, self.rows.first)
         time = self.rows.time_of(at)
