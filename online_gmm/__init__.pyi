@@ -15,7 +15,6 @@ from .learners.base import Assignments as Assignments
 from .learners.gmm import OnlineGMM as OnlineGMM
 from .learners.hmm import OnlineHMM as OnlineHMM
 from .learners.hmm import Smoothed as Smoothed
-from .learners.open_hmm import OpenHMM as OpenHMM
 from .learners.recycle import ComponentEvent as ComponentEvent
 from .segmentation.explanation import Reason as Reason
 from .segmentation.pooling import Pool as Pool

@@ -40,13 +40,17 @@ def test_public_names():
         "MixtureParameters",
         "OnlineGMM",
         "OnlineHMM",
-        "OpenHMM",
+        "Pool",
         "PowerDecay",
+        "Reason",
+        "RegimeCard",
         "RegimeChange",
+        "RegimeEvent",
         "RollingFeatures",
         "Segment",
         "Segmenter",
         "Smoothed",
+        "pool",
     }
     assert all(hasattr(online_gmm, name) for name in online_gmm.__all__)
     assert online_gmm.__version__.count(".") == 2

@@ -18,7 +18,6 @@ from online_gmm._kernel.components import (
     components_from_state,
 )
 from online_gmm._kernel.entry import Entry
-from online_gmm._kernel.open_chain import OpenChain, open_chain_from_state
 from online_gmm._kernel.partition import Partition
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, real, whole
 from online_gmm._kernel.runs import sum_up
@@ -59,7 +58,6 @@ __all__ = [
     "ChainStream",
     "Components",
     "Entry",
-    "OpenChain",
     "Partition",
     "Statistics",
     "Stream",
@@ -70,7 +68,6 @@ __all__ = [
     "components_from_state",
     "fill",
     "first_refused",
-    "open_chain_from_state",
     "real",
     "stream_from_state",
     "sum_up",

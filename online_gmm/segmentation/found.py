@@ -99,6 +99,7 @@ class FoundRegimes(Learner):
             raise ValueError(f"max_gap is {max_gap!r}; it must be a positive number of seconds")
         self.news: list[Event] = []
         self._stamps: list[Any] = []
+        self._label_names: dict[int, str] = {}
         self._placed: PlacedSegments | None = None
         self._densities: _kernel.Components | None = None
 
@@ -137,8 +138,9 @@ class FoundRegimes(Learner):
         table = self._table(X, t)
         answers = Assignments.unknown(len(table))
         stamps = self._stamps_of(X, t, table) if stamps is None else stamps
+        known = self._stream is None or self._knows(table)
         self._learn_table(table, stamps, answers)
-        return answers if self._knows(table) else Assignments.unknown(len(table))
+        return answers if known else Assignments.unknown(len(table))
 
     def _learn_table(
         self, table: Table, stamps: Sequence[Any] | None, answers: Assignments | None
@@ -373,11 +375,14 @@ class FoundRegimes(Learner):
             **super()._state(),
             "stamps": [plain(stamp, "a time") for stamp in self._stamps],
             "placed": None if self._placed is None else self._placed.state(),
+            "label_names": [[label, name] for label, name in self.names.items()],
         }
 
     def _restore(self, its: dict[str, Any]) -> None:
         super()._restore(its)
         self._stamps = list(instance(its["stamps"], list, "stamps"))
+        for label, name in its["label_names"]:
+            self._label_names[_kernel.whole(label, "label")] = instance(name, str, "name")
         if (its["placed"] is None) != (self._stream is None):
             raise ValueError("there are segments without a kernel, or a kernel without segments")
         if its["placed"] is not None:
@@ -423,8 +428,9 @@ class FoundRegimes(Learner):
         """The segment that is going on, and its regime; None before the first 16 points. O(D^2)."""
         return None if self._placed is None else self._placed.current
 
-    def _knows(self, table: Table) -> bool:
-        return self._stream is not None and self._placed_label != UNKNOWN
+    def _is_known(self, table: Table) -> bool:
+        """Whether anything can be said of rows; warns if all their features are unknown."""
+        return self._placed_label != UNKNOWN and self._knows(table)
 
     @property
     def _placed_label(self) -> int:
@@ -458,7 +464,7 @@ class FoundRegimes(Learner):
         return float(self._strangeness(self._row(x))[0])
 
     def _assignments(self, table: Table) -> Assignments:
-        if not self._knows(table):
+        if not self._is_known(table):
             return Assignments.unknown(len(table))
         return self._assignments_of(table.select(self._names))
 
@@ -480,7 +486,7 @@ class FoundRegimes(Learner):
         return np.tile(np.array(row), (len(table), 1))
 
     def _scores(self, table: Table) -> NDArray[np.float64]:
-        if not self._knows(table):
+        if not self._is_known(table):
             return np.full(len(table), math.nan)
         return self._strangeness(table.select(self._names))
 
@@ -523,6 +529,20 @@ class FoundRegimes(Learner):
     def events(self) -> tuple[RegimeChange | RegimeEvent, ...]:
         """The last events, at most 1,000: changes of regime, regimes born and merged."""
         return () if self._placed is None else tuple(self._placed.events)
+
+    def rename(self, label: int, name: str | None) -> None:
+        if label not in self.labels:
+            known = ", ".join(map(str, self.labels)) or "none yet"
+            raise ValueError(f"there is no label {label!r}; the labels are {known}")
+        if name is not None and not (isinstance(name, str) and name.strip()):
+            raise ValueError(f"the name of label {label} is {name!r}; text is expected")
+        self._label_names.pop(int(label), None)
+        if name is not None:
+            self._label_names[int(label)] = name
+
+    @property
+    def names(self) -> dict[int, str]:
+        return dict(sorted(self._label_names.items()))
 
     @property
     def centers(self) -> dict[int, dict[Hashable, float]]:

@@ -614,6 +614,22 @@ class Segmenter(base.Clusterer, Writable):
         labels: tuple[int, ...] = self._answering.labels
         return labels
 
+    def rename(self, label: int, name: str | None) -> None:
+        """Give a regime a name, such as "idle"; None takes the name away.
+
+        Raises
+        ------
+        ValueError
+            If there is no such regime.
+        """
+        self._answering.rename(label, name)
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The names of regimes, of those that have one."""
+        names: dict[int, str] = self._answering.names
+        return names
+
     @property
     def centers(self) -> dict[int, dict[Hashable, float]]:
         """The mean of every channel, by regime."""
