@@ -99,7 +99,6 @@ class FoundRegimes(Learner):
             raise ValueError(f"max_gap is {max_gap!r}; it must be a positive number of seconds")
         self.news: list[Event] = []
         self._stamps: list[Any] = []
-        self._label_names: dict[int, str] = {}
         self._placed: PlacedSegments | None = None
         self._densities: _kernel.Components | None = None
 
@@ -375,14 +374,11 @@ class FoundRegimes(Learner):
             **super()._state(),
             "stamps": [plain(stamp, "a time") for stamp in self._stamps],
             "placed": None if self._placed is None else self._placed.state(),
-            "label_names": [[label, name] for label, name in self.names.items()],
         }
 
     def _restore(self, its: dict[str, Any]) -> None:
         super()._restore(its)
         self._stamps = list(instance(its["stamps"], list, "stamps"))
-        for label, name in its["label_names"]:
-            self._label_names[_kernel.whole(label, "label")] = instance(name, str, "name")
         if (its["placed"] is None) != (self._stream is None):
             raise ValueError("there are segments without a kernel, or a kernel without segments")
         if its["placed"] is not None:
@@ -529,20 +525,6 @@ class FoundRegimes(Learner):
     def events(self) -> tuple[RegimeChange | RegimeEvent, ...]:
         """The last events, at most 1,000: changes of regime, regimes born and merged."""
         return () if self._placed is None else tuple(self._placed.events)
-
-    def rename(self, label: int, name: str | None) -> None:
-        if label not in self.labels:
-            known = ", ".join(map(str, self.labels)) or "none yet"
-            raise ValueError(f"there is no label {label!r}; the labels are {known}")
-        if name is not None and not (isinstance(name, str) and name.strip()):
-            raise ValueError(f"the name of label {label} is {name!r}; text is expected")
-        self._label_names.pop(int(label), None)
-        if name is not None:
-            self._label_names[int(label)] = name
-
-    @property
-    def names(self) -> dict[int, str]:
-        return dict(sorted(self._label_names.items()))
 
     @property
     def centers(self) -> dict[int, dict[Hashable, float]]:
