@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import chi2
 
-from online_gmm import Assignments, Constant, HalfLife, OnlineGMM, OnlineHMM
+from online_gmm import Assignments, Constant, HalfLife, OnlineGMM, OnlineHMM, _kernel
 from online_gmm.data.state import load
 from tests.test_kernel import TYPES, blobs
 
@@ -65,6 +65,14 @@ def points_of(frame):
     return frame.to_dict("records")
 
 
+@pytest.fixture
+def kernel():
+    """Take the place of the fixture that runs every test with each kind of kernel.
+
+    `test_gmm` and `test_hmm` learn on both of them.
+    """
+
+
 @pytest.fixture(params=LEARNERS)
 def name(request):
     return request.param
@@ -113,8 +121,8 @@ class TestContract:
         assert model.label_then_learn_many(frame).labels.tolist() == [-1] * 4
         assert model.n_points == 4
 
-    def test_label_then_learn_many_is_assign_one_then_learn_one(self, name, make, compiled):
-        frame = rows_of(name, 2500 if compiled and "GMM" in name else N)
+    def test_label_then_learn_many_is_assign_one_then_learn_one(self, name, make):
+        frame = rows_of(name, 2500 if _kernel.COMPILED and "GMM" in name else N)
         frame["unknown"] = np.nan
         one, expected = make(features=list("abc")), []
         for x in points_of(frame):
