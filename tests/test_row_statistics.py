@@ -178,3 +178,13 @@ def test_channels_that_say_nothing_are_no_reason():
     assert why.reasons[0].share == pytest.approx(1.0)
     empty = RowStatistics(2)
     assert explain(empty, moved, ("a", "b")) == NOTHING
+
+
+def test_rows_that_are_counted_in_their_times_stay_exact():
+    times = [(i + 1, f"t{i}") for i in range(20_000)]
+    rows = extended(RecentRows(1, 0, True), np.zeros((20_000, 1)), [20_000], times)
+    assert rows.time_of(19_999) == times[-1]
+    for i in (777, 12_345):
+        number, text = rows.time_of(i)
+        assert number == i + 1
+        assert 0 <= i - int(text[1:]) < 20_000 / PIECE

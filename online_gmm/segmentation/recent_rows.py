@@ -158,8 +158,9 @@ class RecentRows:
     def time_of(self, row: int) -> Any:
         """Return the time of a row, or its number if rows have no times.
 
-        The time of a row that is no longer kept is interpolated between the first rows of pieces;
-        if times are no numbers or dates, it is that of the first row of its piece.
+        The time of a row that is no longer kept is interpolated between the first rows of pieces.
+        If times are no numbers or dates, it is that of the first row of its piece; in a tuple, a
+        whole number at the front is taken to count rows, and stays exact.
         """
         if not self.timed:
             return row
@@ -170,6 +171,8 @@ class RecentRows:
         begin, time, piece = self._pieces[i]
         if begin == row:
             return time
+        if isinstance(time, tuple) and time and isinstance(time[0], int):
+            return (time[0] + row - begin, *time[1:])
         after = self._pieces[i + 1][1] if i + 1 < len(self._pieces) else self._times[0]
         try:
             return time + (after - time) * ((row - begin) / piece.n)

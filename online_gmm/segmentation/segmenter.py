@@ -163,7 +163,10 @@ class Segmenter(base.Clusterer, Writable):
         self.told: list[Event] = []
         self._found: FoundRegimes | None = None
         self._labelled = LabelledSegments(1, 1)
-        if model is None:
+        if isinstance(model, FoundRegimes):
+            self._check_without_model()
+            self._found = model
+        elif model is None:
             self._check_without_model()
             self._found = FoundRegimes(
                 window,
@@ -567,13 +570,14 @@ class Segmenter(base.Clusterer, Writable):
         return self._many("score_many", X, t)
 
     def _many(self, method: str, X: Any, t: Any) -> Any:
-        answering = self._answering
+        answering = self.learner
         if not hasattr(answering, method):
             raise AttributeError(f"{answering} has no {method}")
         return getattr(answering, method)(X, *([] if t is None else [t]))
 
     @property
-    def _answering(self) -> Any:
+    def learner(self) -> Any:
+        """What answers: the model, or the learner that finds the regimes."""
         return self.model if self._found is None else self._found
 
     @property
@@ -605,13 +609,13 @@ class Segmenter(base.Clusterer, Writable):
 
         With a model: what has happened to its components.
         """
-        events: tuple[Any, ...] = getattr(self._answering, "events", ())
+        events: tuple[Any, ...] = getattr(self.learner, "events", ())
         return events
 
     @property
     def labels(self) -> tuple[int, ...]:
         """The numbers of the regimes that are known."""
-        labels: tuple[int, ...] = self._answering.labels
+        labels: tuple[int, ...] = self.learner.labels
         return labels
 
     def rename(self, label: int, name: str | None) -> None:
@@ -622,18 +626,18 @@ class Segmenter(base.Clusterer, Writable):
         ValueError
             If there is no such regime.
         """
-        self._answering.rename(label, name)
+        self.learner.rename(label, name)
 
     @property
     def names(self) -> dict[int, str]:
         """The names of regimes, of those that have one."""
-        names: dict[int, str] = self._answering.names
+        names: dict[int, str] = self.learner.names
         return names
 
     @property
     def centers(self) -> dict[int, dict[Hashable, float]]:
         """The mean of every channel, by regime."""
-        centers: dict[int, dict[Hashable, float]] = self._answering.centers
+        centers: dict[int, dict[Hashable, float]] = self.learner.centers
         return centers
 
     @property
@@ -659,13 +663,13 @@ class Segmenter(base.Clusterer, Writable):
 
         Weights are shares of time.
         """
-        mixture: MixtureParameters = self._answering.mixture
+        mixture: MixtureParameters = self.learner.mixture
         return mixture
 
     @property
     def is_started(self) -> bool:
         """Whether the channels are known, or the model has started."""
-        return bool(getattr(self._answering, "is_started", True))
+        return bool(getattr(self.learner, "is_started", True))
 
     @property
     def n_points(self) -> int:
