@@ -30,7 +30,7 @@ else:
     from math import exp, log
 
     from online_gmm._kernel.points import fill
-from online_gmm._kernel.points import block, check_points, doubles, real, whole, zeros
+from online_gmm._kernel.values import block, check_points, doubles, real, whole, zeros
 
 ALPHA = 0.1
 """Share of the changes that lead to something new."""
