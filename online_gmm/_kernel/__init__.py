@@ -26,6 +26,7 @@ from online_gmm._kernel.runs import sum_up
 from online_gmm._kernel.streams.chain import Chain, chain_from_state
 from online_gmm._kernel.streams.hmm import ChainStream, chain_stream_from_state
 from online_gmm._kernel.streams.mixture import MixtureStream, mixture_stream_from_state
+from online_gmm._kernel.streams.stream import Stream
 from online_gmm._kernel.values import real, whole
 from online_gmm._kernel.windows import (
     AUTOCORRELATION,
@@ -66,6 +67,7 @@ __all__ = [
     "OpenChain",
     "Partition",
     "Statistics",
+    "Stream",
     "Windows",
     "chain_from_state",
     "chain_stream_from_state",
