@@ -369,7 +369,25 @@ def told_k(kind: str, machine: Machine) -> Answer:
     return from_causal(labels)
 
 
+def found(machine: Machine) -> Answer:
+    """`Segmenter()`, which is told nothing."""
+    from online_gmm import RegimeChange, RegimeEvent, Segmenter
+
+    segmenter = Segmenter(features=machine.channels)
+    causal = segmenter.label_then_learn_many(machine.X).labels
+    told = segmenter.told
+    changes = [event for event in told if isinstance(event, RegimeChange)]
+    born = [event.label for event in told if isinstance(event, RegimeEvent)]
+    placed = np.full(len(causal), born[0] if born else 0)
+    for change in changes:
+        placed[change.at :] = change.after
+    at = np.array([change.at for change in changes], dtype=np.int64)
+    known_at = np.array([change.known_at for change in changes], dtype=np.int64)
+    return Answer(placed, causal, at, known_at)
+
+
 LEARNERS: dict[str, Callable[[Machine], Answer]] = {
+    "Segmenter()": found,
     "OnlineGMM(K)": partial(told_k, "OnlineGMM"),
     "OnlineHMM(K)": partial(told_k, "OnlineHMM"),
 }

@@ -16,80 +16,40 @@ from river import cluster, drift
 from sklearn.mixture import GaussianMixture
 
 from benchmarks.segmentation_measures import Labels, delayed, segments
-from online_gmm import OnlineHMM, OpenHMM, RollingFeatures
+from online_gmm import OnlineHMM, RegimeChange, RollingFeatures, Segmenter
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What holds for all series of a collection, and the goal: a measure and its least value.
+    """The window of the other methods, and the goals of a collection: measures and least values.
 
-    ``window`` is in points, or, if ``periods``, the least whole number of periods that long.
-    ``learner`` are the parameters of `OpenHMM` beside its window.
+    ``window`` is in points, or, if ``periods``, the least whole number of periods that long; with
+    it come the features of OnlineHMM and of the batch mixture. `Segmenter` is told none of this.
     """
 
     window: int
     statistics: tuple[str, ...]
     lags: tuple[int, ...]
-    learner: dict[str, float]
-    goal: tuple[str, float]
+    online: dict[str, float]
     periods: bool = False
 
     def describe(self) -> str:
         """In a line."""
         width = f"W the least multiple of the period >= {self.window}" if self.periods else ""
         lags = f", lags {', '.join(map(str, self.lags))}" if self.lags else ""
-        learner = ", ".join(f"{name} {value:g}" for name, value in self.learner.items())
-        return f"{width or f'W = {self.window}'}; {', '.join(self.statistics)}{lags}; {learner}"
+        return f"{width or f'W = {self.window}'}; {', '.join(self.statistics)}{lags}"
 
 
+SHAPES = ("mean", "log_sd", "skewness", "log_roughness", "rises")
 SETTINGS = {
-    "mocap": Setting(
-        150,
-        ("mean", "log_sd", "log_difference"),
-        (1, 8),
-        {
-            "novelty": 1.5,
-            "floor": 0.2,
-            "birth": 1.5,
-            "young": 3.0,
-            "bounce": 2.0,
-            "strength": 4.0,
-            "dwell": 1000.0,
-        },
-        ("ARI", 0.75),
-    ),
-    "synthetic": Setting(
-        128,
-        ("mean", "log_sd", "correlation"),
-        (),
-        {
-            "novelty": 1.5,
-            "floor": 0.15,
-            "birth": 1.5,
-            "young": 2.0,
-            "bounce": 0.0,
-            "strength": 4.0,
-            "dwell": 100.0,
-        },
-        ("ARI", 0.85),
-    ),
-    "tssb": Setting(
-        110,
-        ("mean", "log_sd", "skewness", "log_roughness", "rises"),
-        (1, 2, 4, 8, 16),
-        {
-            "novelty": 2.0,
-            "floor": 0.001,
-            "birth": 2.0,
-            "young": 2.0,
-            "bounce": 3.0,
-            "strength": 10.0,
-            "dwell": 100.0,
-        },
-        ("covering", 0.72),
-        periods=True,
+    "mocap": Setting(150, ("mean", "log_sd", "log_difference"), (1, 8), {"ari": 0.82}),
+    "synthetic": Setting(128, ("mean", "log_sd", "correlation"), (), {"ari": 0.97}),
+    "tssb": Setting(110, SHAPES, (1, 2, 4, 8, 16), {"covering": 0.82, "ari": 0.68}, periods=True),
+    "utsa": Setting(110, SHAPES, (1, 2, 4, 8, 16), {"covering": 0.80, "ami": 0.70}, periods=True),
+    "skab": Setting(
+        96, ("mean", "log_sd", "log_difference"), (1, 8), {"covering": 0.78, "ari": 0.50}
     ),
 }
 MOST_COMPONENTS = 8
@@ -175,15 +135,7 @@ class Found(NamedTuple):
 
 
 Answers = dict[str, Found]
-CAUSAL, LAGGED = "causal", "lag W/2"
-
-
-def both(labels: Labels, window: int, seconds: float) -> Answers:
-    """Causal labels, and the same half a window later."""
-    return {
-        CAUSAL: Found(labels, labels, seconds),
-        LAGGED: Found(delayed(labels, window // 2), labels, seconds),
-    }
+CAUSAL, LAGGED, PLACED = "causal", "lag W/2", "placed"
 
 
 def dicts(X: Matrix) -> list[dict[int, float]]:
@@ -191,38 +143,47 @@ def dicts(X: Matrix) -> list[dict[int, float]]:
     return [dict(enumerate(row)) for row in X.tolist()]
 
 
-def open_hmm(series: Series, skip: int = 0) -> Answers:
-    """This package's learner that needs no K, on the series as one array."""
-    model = learner(series)
+def segmenter(series: Series) -> Answers:
+    """This package's `Segmenter()`, which is told nothing, on the raw values as one array.
+
+    Causal labels are what was known as each point came. Placed ones have every change where it was
+    told to have begun; they are decided as the stream goes, and not revised.
+    """
+    model = Segmenter(features=list(range(series.values.shape[1])))
     before = time.perf_counter()
-    labels = np.zeros(len(series), dtype=np.int64)
-    labels[skip:] = model.label_many(series.features()[skip:])
-    return both(labels, series.window, time.perf_counter() - before)
+    causal = model.label_then_learn_many(series.values).labels
+    seconds = time.perf_counter() - before
+    return placed(causal, model.told, seconds)
 
 
-def open_hmm_points(series: Series) -> Answers:
-    """The same as a pipeline RollingFeatures | OpenHMM, a dict at a time: predict, then learn."""
-    model = series.trailing() | learner(series)
-    points = dicts(series.scaled())
+def segmenter_points(series: Series) -> Answers:
+    """The same a dict at a time: predict, then learn."""
+    model, told = Segmenter(), []
+    points = dicts(series.values)
     labels = []
     before = time.perf_counter()
     for x in points:
         labels.append(model.predict_one(x))
         model.learn_one(x)
+        told += model.told
     seconds = time.perf_counter() - before
-    causal = np.array(labels, dtype=np.int64)
-    return {CAUSAL: Found(causal, causal, seconds)}
+    return placed(np.array(labels, dtype=np.int64), told, seconds)
 
 
-def learner(series: Series) -> OpenHMM:
-    """The learner that this is about."""
-    return OpenHMM(series.window, max_components=MOST_COMPONENTS, **series.setting.learner)
+def placed(causal: Labels, told: list[Any], seconds: float) -> Answers:
+    """Labels as they were known, and with changes where they were told to have begun."""
+    labels = np.zeros(len(causal), dtype=np.int64)
+    for event in told:
+        if isinstance(event, RegimeChange):
+            labels[event.at :] = event.after
+    known = np.maximum(causal, 0)
+    return {PLACED: Found(labels, known, seconds), CAUSAL: Found(known, known, seconds)}
 
 
 def online_hmm(series: Series) -> Answers:
     """This package's learner of up to 8 regimes, their number chosen once, on the same features.
 
-    A point each eighth of a window, as many as OpenHMM looks at; warm-up min(64, third) of these;
+    A point each eighth of a window, eight a window; warm-up min(64, third) of these;
     n_components="auto", covariance_type="diag", tempering 1/8.
     """
     hop = max(1, series.window // 8)
@@ -348,10 +309,10 @@ def batch_mixture(series: Series) -> Answers:
     }
 
 
-OURS, POINT_BY_POINT, CLASP = "OpenHMM", "OpenHMM, point by point", "claspy ClaSP"
+OURS, POINT_BY_POINT, CLASP = "Segmenter()", "Segmenter(), point by point", "claspy ClaSP"
 METHODS: dict[str, Callable[[Series], Answers]] = {
-    OURS: open_hmm,
-    POINT_BY_POINT: open_hmm_points,
+    OURS: segmenter,
+    POINT_BY_POINT: segmenter_points,
     "OnlineHMM": online_hmm,
     "no change": no_change,
     "river ADWIN": adwin,

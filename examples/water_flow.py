@@ -62,8 +62,8 @@ def replayed() -> Replayed:
             result.changes.append(found)
             print(
                 f"{result.times[-1]:%d %b %H:%M}: in regime {found.after} since "
-                f"{found.t:%d %b %H:%M}, before in {found.before} "
-                f"(probability {found.confidence:.2f})"
+                f"{found.at:%d %b %H:%M}, before in {found.before} "
+                f"(probability {found.probability:.2f})"
             )
     return result
 
@@ -96,7 +96,7 @@ def save_plot(replayed: Replayed, path: Path) -> None:
         first = replayed.times.index(segment.start)
         labels[first : first + segment.n] = segment.label
     shut = next(change for change in replayed.changes if change.after == 0)
-    near = replayed.times.index(shut.t)
+    near = replayed.times.index(shut.at)
     with plt.rc_context(STYLE):
         figure, panels = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
         for axes, chosen in zip(panels, (slice(None), slice(near - 24, near + 36)), strict=True):
@@ -108,8 +108,8 @@ def save_plot(replayed: Replayed, path: Path) -> None:
                 axes.scatter(times[chosen][its], flow[chosen][its], s=8, color=colour, label=name)
             low, high = times[chosen][0], times[chosen][-1]
             for change in replayed.changes:
-                if low <= change.t.replace(tzinfo=None) <= high:
-                    axes.axvline(change.t.replace(tzinfo=None), zorder=0.5, **CHANGE)
+                if low <= change.at.replace(tzinfo=None) <= high:
+                    axes.axvline(change.at.replace(tzinfo=None), zorder=0.5, **CHANGE)
             locator = dates.AutoDateLocator(maxticks=7)
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))

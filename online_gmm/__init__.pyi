@@ -15,11 +15,15 @@ from .learners.base import Assignments as Assignments
 from .learners.gmm import OnlineGMM as OnlineGMM
 from .learners.hmm import OnlineHMM as OnlineHMM
 from .learners.hmm import Smoothed as Smoothed
-from .learners.open_hmm import OpenHMM as OpenHMM
 from .learners.recycle import ComponentEvent as ComponentEvent
-from .segmentation.segmenter import RegimeChange as RegimeChange
-from .segmentation.segmenter import Segment as Segment
+from .segmentation.explanation import Reason as Reason
+from .segmentation.pooling import Pool as Pool
+from .segmentation.pooling import pool as pool
+from .segmentation.regimes import RegimeCard as RegimeCard
 from .segmentation.segmenter import Segmenter as Segmenter
+from .segmentation.segments import RegimeChange as RegimeChange
+from .segmentation.segments import RegimeEvent as RegimeEvent
+from .segmentation.segments import Segment as Segment
 
 __all__: list[str]
 __version__: str

@@ -40,13 +40,17 @@ def test_public_names():
         "MixtureParameters",
         "OnlineGMM",
         "OnlineHMM",
-        "OpenHMM",
+        "Pool",
         "PowerDecay",
+        "Reason",
+        "RegimeCard",
         "RegimeChange",
+        "RegimeEvent",
         "RollingFeatures",
         "Segment",
         "Segmenter",
         "Smoothed",
+        "pool",
     }
     assert all(hasattr(online_gmm, name) for name in online_gmm.__all__)
     assert online_gmm.__version__.count(".") == 2
@@ -327,3 +331,16 @@ def test_repeated_values_do_not_collapse_a_stream(covariance_type):
             model.learn_many(FIRST)
         assert model.mixture.covariances.min() > 0.1
         assert model.mixture.weights.min() > 0.1
+
+
+def test_label_then_learn_many_is_assign_one_then_learn_one():
+    """On both kernels; `test_learners` has all learners."""
+    X = blobs(300, 2, seed=8, missing=0.05)
+    one, many = (OnlineGMM(3, warm_up=60, seed=1, features=["a", "b"]) for _ in range(2))
+    expected = []
+    for x in dicts(X):
+        expected.append(one.assign_one(x))
+        one.learn_one(x)
+    answers = many.label_then_learn_many(X)
+    assert repr([answers.one(i) for i in range(300)]) == repr(expected)
+    assert many.to_bytes() == one.to_bytes()

@@ -511,3 +511,17 @@ def test_random_transitions_are_found(compiled):
     model = OnlineHMM(3, warm_up=100, capacity=400 if compiled else 0, seed=1)
     model.learn_many(X)
     np.testing.assert_allclose(model.transition, truth, atol=0.03 if compiled else 0.15)
+
+
+def test_label_then_learn_many_is_assign_one_then_learn_one():
+    """On both kernels; `test_learners` has all learners."""
+    X = series(160, seed=4)
+    settings = {"warm_up": 60, "n_init": 2, "capacity": 120, "features": ["a", "b"], "seed": 1}
+    one, many = (OnlineHMM(3, **settings) for _ in range(2))
+    expected = []
+    for x in dicts(X):
+        expected.append(one.assign_one(x))
+        one.learn_one(x)
+    answers = many.label_then_learn_many(X)
+    assert repr([answers.one(i) for i in range(len(X))]) == repr(expected)
+    assert many.to_bytes() == one.to_bytes()

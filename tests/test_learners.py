@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import chi2
 
-from online_gmm import Assignments, Constant, HalfLife, OnlineGMM, OnlineHMM
+from online_gmm import Assignments, Constant, HalfLife, OnlineGMM, OnlineHMM, Segmenter, _kernel
 from online_gmm.data.state import load
 from tests.test_kernel import TYPES, blobs
 
@@ -65,6 +65,14 @@ def points_of(frame):
     return frame.to_dict("records")
 
 
+@pytest.fixture
+def kernel():
+    """Take the place of the fixture that runs every test with each kind of kernel.
+
+    `test_gmm` and `test_hmm` learn on both of them.
+    """
+
+
 @pytest.fixture(params=LEARNERS)
 def name(request):
     return request.param
@@ -113,8 +121,8 @@ class TestContract:
         assert model.label_then_learn_many(frame).labels.tolist() == [-1] * 4
         assert model.n_points == 4
 
-    def test_label_then_learn_many_is_assign_one_then_learn_one(self, name, make, compiled):
-        frame = rows_of(name, 2500 if compiled and "GMM" in name else N)
+    def test_label_then_learn_many_is_assign_one_then_learn_one(self, name, make):
+        frame = rows_of(name, 2500 if _kernel.COMPILED and "GMM" in name else N)
         frame["unknown"] = np.nan
         one, expected = make(features=list("abc")), []
         for x in points_of(frame):
@@ -365,3 +373,54 @@ class TestContract:
         started.reset_state()
         assert started.mixture.error(mixture) == 0.0
         started.learn_one(points_of(at(rows_of(name), 0))[210])
+
+
+SEGMENTERS = {
+    "Segmenter": lambda: Segmenter(features=list("abc")),
+    "Segmenter over GMM": lambda: Segmenter(OnlineGMM(**GMM, features=list("abc")), confirm=2),
+    "Segmenter over HMM": lambda: Segmenter(OnlineHMM(**HMM, features=list("abc")), min_dwell=3),
+}
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+class TestSegmenterContract:
+    """A segmenter answers to the same methods, with the regime for the label."""
+
+    def rows(self):
+        rows = rows_of("HMM", 900)
+        rows[list("ab")] += np.repeat([0.0, 60.0, 0.0], 300)[:, None]
+        return rows
+
+    def test_every_method_is_there(self, name):
+        model = SEGMENTERS[name]()
+        assert [m for m in METHODS if not hasattr(model, m) and m != "fit_start"] == []
+        x = {"a": 1.0, "b": 2.0, "c": 3.0}
+        assert model.predict_one(x) == -1
+        assert repr(model.assign_one(x)) == repr(Assignments.unknown(1).one(0))
+
+    def test_label_then_learn_many_is_assign_one_then_learn_one(self, name):
+        frame, one, many = self.rows(), SEGMENTERS[name](), SEGMENTERS[name]()
+        learnt, expected = SEGMENTERS[name](), []
+        for x in points_of(frame):
+            expected.append(one.assign_one(x))
+            one.learn_one(x)
+        assert len({label for label, *_ in expected}) > 1
+        found = []
+        for i, j in itertools.pairwise([0, 40, 81, 300, 301, 900]):
+            answers = many.label_then_learn_many(frame[i:j])
+            found += [answers.one(k) for k in range(j - i)]
+            learnt.learn_many(frame[i:j])
+        assert repr(found) == repr(expected)
+        assert many.to_bytes() == one.to_bytes() == learnt.to_bytes()
+
+    def test_answers_change_nothing(self, name):
+        model, frame = SEGMENTERS[name](), self.rows()
+        model.learn_many(frame[:600])
+        before = model.to_bytes()
+        for x in points_of(frame[600:620]):
+            for method in ONE:
+                getattr(model, method)(x)
+        for method in MANY:
+            getattr(model, method)(frame[600:])
+        _ = model.labels, model.centers, model.events, model.names, model.current
+        assert model.to_bytes() == before

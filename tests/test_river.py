@@ -9,7 +9,7 @@ import pytest
 from river import checks, compat, datasets, evaluate, metrics, preprocessing, stream
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import OnlineGMM, OnlineHMM, OpenHMM
+from online_gmm import OnlineGMM, OnlineHMM, Segmenter
 
 DATASET_CHECKS = [
     "learn_one",
@@ -27,7 +27,7 @@ DATASET_CHECKS = [
 MODELS = [
     *(OnlineGMM(**params) for params in OnlineGMM._unit_test_params()),
     *(OnlineHMM(**params, capacity=60, n_init=2) for params in OnlineHMM._unit_test_params()),
-    *(OpenHMM(**params) for params in OpenHMM._unit_test_params()),
+    *(Segmenter(**params) for params in Segmenter._unit_test_params()),
 ]
 
 

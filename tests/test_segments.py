@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from river import base, checks, cluster, datasets, evaluate, metrics, preprocessing
 
 from online_gmm import HalfLife, OnlineGMM
-from online_gmm.segmentation.segmenter import RegimeChange, Segment, Segmenter
+from online_gmm.segmentation.segmenter import Segmenter
+from online_gmm.segmentation.segments import RegimeChange, Segment
 
 
 @pytest.fixture
@@ -127,8 +128,8 @@ def check_tables(segments, changes, labels, p, rows, min_dwell, confirm, lag=0):
     for change, (first, before, after, confidence, delay) in zip(
         changes, expected_changes, strict=True
     ):
-        assert (change.t, change.before, change.after) == (first, before, after)
-        assert change.confidence == pytest.approx(confidence)
+        assert (change.at, change.before, change.after) == (first, before, after)
+        assert change.probability == pytest.approx(confidence)
         assert change.delay == delay + lag
 
 
@@ -181,7 +182,7 @@ def test_what_must_hold(labels, seed, min_dwell, confirm):
     assert segments[-1].end == len(points) - 1
     assert sum(s.n for s in segments) == len(points)
     for one, other, change in zip(segments, segments[1:], changes, strict=False):
-        assert other.start == one.end + 1 == change.t
+        assert other.start == one.end + 1 == change.at
         assert (one.label, other.label) == (change.before, change.after)
         assert one.label != other.label
         assert one.n >= min_dwell
@@ -205,7 +206,7 @@ def test_current_is_what_the_end_would_give_and_predicting_changes_nothing(
         if segmenter.drift_detected:
             regime = segmenter.change.after
             assert segmenter.closed.label == segmenter.change.before
-            assert segmenter.current.start == segmenter.change.t
+            assert segmenter.current.start == segmenter.change.at
         else:
             assert segmenter.closed is None
         if regime is not None:
@@ -247,8 +248,8 @@ def test_smoothed_labels_go_with_their_points(labels, seed, min_dwell, confirm):
             else s.mean["x"] == pytest.approx(column.mean())
         )
     _, told = naive(known, p[2:], min_dwell, confirm)
-    assert [(c.t - 2, c.delay - lag) for c in changes] == [(c[0], c[4]) for c in told]
-    np.testing.assert_allclose([c.confidence for c in changes], [c[3] for c in told])
+    assert [(c.at - 2, c.delay - lag) for c in changes] == [(c[0], c[4]) for c in told]
+    np.testing.assert_allclose([c.probability for c in changes], [c[3] for c in told])
 
 
 def test_smoothed_needs_a_lag():
@@ -271,7 +272,7 @@ def labelled(labels, **more):
 
 def changes_of(labels, **options):
     found = Segmenter(Told(), **options).stream(labelled(labels))
-    return [(c.t, c.after, c.delay) for c in split(found)[1]]
+    return [(c.at, c.after, c.delay) for c in split(found)[1]]
 
 
 def test_examples_of_the_rule():
@@ -456,9 +457,9 @@ def test_in_and_around_a_pipeline(outside):
         changes += filter(None, [segmenter.change])
     p = np.full(len(labels), math.nan)
     expected, told = naive(labels, p, 1, 3)
-    assert [(c.t, c.before, c.after, c.delay) for c in changes] == [(*c[:3], c[4]) for c in told]
+    assert [(c.at, c.before, c.after, c.delay) for c in changes] == [(*c[:3], c[4]) for c in told]
     assert 5 <= len(changes) <= 15
-    assert math.isnan(changes[0].confidence)
+    assert math.isnan(changes[0].probability)
     assert segmenter.current.label == expected[-1][2]
     assert math.isnan(segmenter.current.probability)
     if outside:
@@ -528,7 +529,7 @@ def test_memory_does_not_grow_with_the_stream(often, options):
     assert segmenter.current.end == 101_999
 
 
-@pytest.mark.parametrize("params", [*Segmenter._unit_test_params()], ids=lambda p: str(p["model"]))
+@pytest.mark.parametrize("params", [*Segmenter._unit_test_params()], ids=str)
 def test_rivers_checks(params):
     model = Segmenter(**params)
     for check in checks.yield_checks(model):

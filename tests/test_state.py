@@ -21,7 +21,6 @@ from online_gmm import (
     HalfLife,
     OnlineGMM,
     OnlineHMM,
-    OpenHMM,
     PowerDecay,
     RollingFeatures,
     Segmenter,
@@ -47,8 +46,6 @@ MODELS = {
     "hmm": lambda: OnlineHMM(**GMM, lag=3, capacity=40),
     "hmm, last iterate": lambda: OnlineHMM(**GMM, step_size=Constant(0.05), tempering=0.5),
     "hmm, timed": lambda: OnlineHMM(**GMM, lag=2, time="t", late="learn", capacity=20),
-    "open": lambda: OpenHMM(window=8),
-    "open, few": lambda: OpenHMM(8, max_components=2, novelty=1, time="t", late="skip"),
     "trailing": lambda: RollingFeatures(5),
     "trailing, lags": lambda: RollingFeatures(
         6, ("mean", "skewness", "rises", "log_roughness"), lag=[1, 3], features=("a", "b")
@@ -58,6 +55,7 @@ MODELS = {
     "autocorrelation": lambda: RollingFeatures(5, ["autocorrelation"], lag=2),
     "log difference": lambda: RollingFeatures(5, ["log_difference"]),
     "correlation": lambda: RollingFeatures(3, ["correlation"]),
+    "found": lambda: Segmenter(window=4, time="t", late="skip"),
     "segments": lambda: Segmenter(OnlineGMM(**GMM), min_dwell=3, confirm=2),
     "segments, smoothed": lambda: Segmenter(
         OnlineHMM(**GMM, lag=2, time="t"), time="t", smoothed=True
@@ -364,13 +362,13 @@ def test_sizes_without_the_bytes_take_no_memory(compiled):
     name, params, its = tree_of(data)
     with pytest.raises(StateError):
         state.load(sealed([name, {**params, "window": huge}, {**its, "window": huge}]))
-    for model in (OnlineGMM(**GMM), OnlineHMM(**GMM), OpenHMM(8)):
+    for model in (OnlineGMM(**GMM), OnlineHMM(**GMM)):
         for n in (0, 30):
             learn(model, points(n))
             name, params, its = tree_of(model.to_bytes())
             for param in [param for param, value in params.items() if type(value) is int]:
                 assert not runs_out(sealed([name, {**params, param: huge}, its]))
-    for model in (OnlineGMM(**GMM), OnlineHMM(**GMM), OpenHMM(8)):
+    for model in (OnlineGMM(**GMM), OnlineHMM(**GMM)):
         learn(model, points(30))
         name, params, its = tree_of(model.to_bytes())
         for place in walk(its["stream"]):
@@ -467,8 +465,7 @@ def use(model):
     learn(model, rows)
     answers(model, rows[0])
     if isinstance(model, Learner):
-        with contextlib.suppress(AttributeError):  # OpenHMM has none
-            assert model.mixture
+        assert model.mixture
         model.learn_many(np.array([[x["a"], x["b"]] for x in rows]))
 
 

@@ -19,7 +19,6 @@ partition
 from online_gmm._kernel.entry import Entry
 from online_gmm._kernel.gaussian.components import Components, components_from_state
 from online_gmm._kernel.gaussian.statistics import DIAG, FULL, SPHERICAL, TIED, Statistics
-from online_gmm._kernel.open_chain import OpenChain, open_chain_from_state
 from online_gmm._kernel.partition import Partition
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused
 from online_gmm._kernel.runs import sum_up
@@ -64,7 +63,6 @@ __all__ = [
     "Components",
     "Entry",
     "MixtureStream",
-    "OpenChain",
     "Partition",
     "Statistics",
     "Stream",
@@ -76,7 +74,6 @@ __all__ = [
     "fill",
     "first_refused",
     "mixture_stream_from_state",
-    "open_chain_from_state",
     "real",
     "sum_up",
     "whole",

@@ -262,6 +262,16 @@ def _require_little_endian() -> None:
 PARAMETERS = {"prior": "prior_strength", "n_starts": "n_init"}
 """Parameters that have another name since version 3."""
 CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "Segmenter": (
+        "Segmenter",
+        {
+            "window": None,
+            "max_regimes": 64,
+            "features": None,
+            "max_gap": None,
+            "late": "raise",
+        },
+    ),
     "Trailing": ("RollingFeatures", {}),
     "TrailingMean": ("RollingFeatures", {"statistics": ["mean"], "lag": 1, "floor": 1.0}),
     "TrailingLogSD": ("RollingFeatures", {"statistics": ["log_sd"], "lag": 1}),

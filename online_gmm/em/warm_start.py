@@ -47,9 +47,15 @@ REPEATED = 0.005
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One start that was tried: how it was made, and how likely it became in a short EM run.
+    """One start that was tried.
 
-    ``penalised`` is the mean penalised log-likelihood in nats a point, under the firm prior.
+    Parameters
+    ----------
+    method : str
+        How the start was made: ``k-means++``, ``random`` or ``current``.
+    penalised : float
+        The mean penalised log-likelihood after a short EM run, in nats a point, under the firm
+        prior.
     """
 
     method: str
@@ -60,9 +66,16 @@ class Candidate:
 class Criterion:
     """How a number of components was judged, in nats over all rows; the higher, the better.
 
-    ``bic`` is the log-likelihood under the firm prior less half the free parameters times log n
-    (Schwarz 1978), ``icl`` that less the entropy of the responsibilities (Biernacki, Celeux &
-    Govaert 2000).
+    Parameters
+    ----------
+    n_components : int
+        The number of components.
+    log_likelihood : float
+        The log-likelihood under the firm prior.
+    bic : float
+        The log-likelihood minus half the number of free parameters times log n (Schwarz 1978).
+    icl : float
+        ``bic`` minus the entropy of the responsibilities (Biernacki, Celeux & Govaert 2000).
     """
 
     n_components: int

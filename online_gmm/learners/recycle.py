@@ -56,7 +56,13 @@ class ComponentEvent:
 
 
 class Roster:
-    """The number of each of the K places of a mixture; None for a place that is free."""
+    """The number of each of the K places of a mixture; None for a place that is free.
+
+    Parameters
+    ----------
+    n_components : int
+        K. At first the places have the numbers 0 .. K-1.
+    """
 
     __slots__ = ("events", "next", "numbers")
 

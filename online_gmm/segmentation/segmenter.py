@@ -1,170 +1,134 @@
-"""Segmenter: labels of single points as segments, and as changes from one regime to the next."""
+"""Segmenter: in which regime is the stream, and since when."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Real
-from typing import Any, NamedTuple, Self
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from river import base
 
-from online_gmm import _kernel
-from online_gmm.data.frames import view
-from online_gmm.data.state import KINDS, Writable, instance, load, plain, writable
-from online_gmm.learners.base import UNKNOWN
+from online_gmm.data.frames import Table
+from online_gmm.data.state import KINDS, Writable, load, writable
+from online_gmm.em.mixture import MixtureParameters
+from online_gmm.learners.base import UNKNOWN, Assignment, Assignments
 from online_gmm.learners.gmm import OnlineGMM
-from online_gmm.learners.intake import Intake
-
-LARGEST = 1e150
-"""Beyond this, squares of deviations might be infinite."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of the stream in one regime.
-
-    Parameters
-    ----------
-    start, end
-        Of its first and last point: their times as they were given, or their numbers in the stream
-        from 0 if points have no time.
-    label
-        Of the regime.
-    n
-        Points, those included that bear another label but were too few to be a segment.
-    probability
-        Mean probability of the label over the points that bear it; NaN if the model has none.
-    mean, sd
-        Mean and standard deviation (over n, not n - 1) of each feature, in its units, over the
-        points where it has a value; NaN where there is none.
-    """
-
-    start: Any
-    end: Any
-    label: int
-    n: int
-    probability: float
-    mean: dict[Hashable, float]
-    sd: dict[Hashable, float]
-
-
-@dataclass(frozen=True)
-class RegimeChange:
-    """The stream has gone from one regime to another.
-
-    Parameters
-    ----------
-    t
-        When: the time of the first point of the new regime, or its number in the stream.
-    before, after
-        Labels of the two regimes.
-    confidence
-        Mean probability of the new label over the points that bear it, from the first one to the
-        one at which the change was reported; NaN if the model has none.
-    delay
-        Points between these two.
-    """
-
-    t: Any
-    before: int
-    after: int
-    confidence: float
-    delay: int
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """What came of many labelled points.
-
-    Parameters
-    ----------
-    changes
-        At which of them a change of regime was reported, shape (n,).
-    closed
-        Gives the segments that these changes completed, in order, as long as the times are there.
-    """
-
-    changes: NDArray[np.bool_]
-    closed: Callable[[], list[Segment]]
+from online_gmm.learners.intake import Intake, Late, Time
+from online_gmm.segmentation.found import MAX_REGIMES, FoundRegimes
+from online_gmm.segmentation.labelled import LabelledSegments, Point, numbers_in
+from online_gmm.segmentation.placed import Event
+from online_gmm.segmentation.regimes import RegimeCard
+from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment, Segmentation
 
 
 @writable
 class Segmenter(base.Clusterer, Writable):
-    """Turns the labels of a clusterer into segments and changes of regime.
+    """Tell in which regime a stream is, since when, and why it changed.
 
-    Each point is labelled by the model and then learnt. A label is *confirmed* by ``confirm``
-    points in a row that bear it. A confirmed label that differs from the regime's begins a
-    candidate at the first of these points; it becomes the new regime, and the change is reported,
-    at the first point that bears the label with ``min_dwell`` points from the candidate's first to
-    this one. If another label is confirmed sooner, the candidate's points are absorbed by the
-    segment before it; so are points of any label that is not confirmed. The first regime of a
-    stream reaches back to its first point, and is no change.
+    Without arguments there is nothing to tune: the regimes, their number, and the window that tells
+    them apart are found in the stream. Points are dicts of one to fifty numbers in any units. A
+    change is told some time after it took place, once, and with the row at which it began; it is
+    never revised. Regimes are numbered from 0 as they are found. A number keeps its meaning: a
+    return to a known regime gets the number of that regime.
+
+    With a ``model`` the regimes are the labels of that learner, each point by itself. A label is
+    *confirmed* by ``confirm`` points in a row that bear it. A confirmed label that differs from the
+    regime's begins a candidate at the first of these points; it becomes the new regime, and the
+    change is told, at the first point that bears the label with ``min_dwell`` points from the
+    candidate's first to this one. If another label is confirmed sooner, the candidate's points are
+    absorbed by the segment before it; so are points of any label that is not confirmed. The first
+    regime of a stream reaches back to its first point, and is no change.
 
     Parameters
     ----------
     model
-        A learner of this package or a clusterer of river, alone or at the end of a pipeline. The
-        segmenter may also be the last step of a pipeline itself; then it sees features as the steps
-        before have made them.
-    min_dwell
-        Points from the first to the last that bear the label of a segment, at least. Only the last
-        segment of a stream may be shorter.
+        None to find the regimes. Or a learner of this package or a clusterer of river, alone or at
+        the end of a pipeline, whose labels are the regimes. The segmenter may also be the last step
+        of a pipeline itself; then it sees features as the steps before have made them.
+    window
+        Without a model: the number of points that tells regimes apart, at least 4. None to find it
+        from the data. Give it if you know how long the slowest pattern within a regime is.
+    max_regimes
+        Without a model: how many regimes there are at most. A segment that is like none of them
+        gets the nearest number then.
     confirm
-        Points in a row that confirm a label. A change is reported no sooner than
-        max(confirm, min_dwell) - 1 points after it took place.
+        Without a model: the evidence that a change needs, as a multiple of the usual; 2 is later
+        and surer, 0.5 sooner. With a model: points in a row that confirm a label.
+    min_dwell
+        With a model: points from the first to the last that bear the label of a segment, at least.
+        Only the last segment of a stream may be shorter.
+    features
+        Without a model: the channels to look at. By default those of the first 16 points.
     time
-        The key of a point that holds its time. It is kept out of the statistics, and out of the
-        model too unless the model's own ``time`` is the same. Outside of pipelines, `learn_one`
-        takes the time as an argument. Times are handed back as they came.
+        The key of a point that holds its time, in seconds or as a datetime. It is kept out of the
+        statistics, and out of the model too unless the model's own ``time`` is the same. Outside of
+        pipelines, `learn_one` takes the time as an argument. Times are handed back as they came.
+    max_gap
+        Without a model: seconds without a point after which the segment ends. The next one begins
+        with the next point. None for no limit.
+    late
+        Without a model: what to do with a point whose time is not after that of the last one:
+        ``raise`` an error, ``skip`` and count it, or ``learn`` it.
     smoothed
-        Whether to use the labels that a learner gives some points later, knowing what came after
-        (``lag``), instead of those before it learns a point. The delay of a change includes the
-        lag.
+        With a model: whether to use the labels that the learner gives some points later, knowing
+        what came after (``lag``), instead of those before it learns a point. The delay of a change
+        includes the lag.
 
     Attributes
     ----------
+    told
+        What the last call that learnt has told, oldest first: each `Segment` before the
+        `RegimeChange` that ended it, and each `RegimeEvent` (a regime was born, or two were one).
     drift_detected
-        Whether a change was reported at the last point.
+        Whether a change was told by that call.
     change
-        That `RegimeChange`, or None.
+        The last `RegimeChange` of that call, or None.
     closed
         The `Segment` that it completed, or None.
     current
-        The `Segment` in progress: in which regime the stream is, and since when.
+        The `Segment` that is going on: in which regime the stream is, and since when.
 
     Raises
     ------
     ValueError
-        If ``min_dwell`` or ``confirm`` is less than 1, or ``smoothed`` is asked of a model without.
+        If a parameter is out of its range, or does not go with the others.
 
     Notes
     -----
-    Points of which nothing is known (label -1, such as those of the warm start) belong to no
-    segment; they are counted all the same. Every other point belongs to exactly
-    one. If the model refuses a point, the segmenter is as it was.
+    Points of which nothing is known yet are labelled -1. Without a model they belong to the first
+    segment. With a model they belong to no segment, and every other point to exactly one.
 
-    Segments are handed on, not kept: memory is O(D + K) whatever the options are, with ``smoothed``
-    O(D) for each point of the lag more. Cost per point: that of the model to predict, to give
-    probabilities and to learn, and O(D + K).
+    Segments are handed on, not kept: memory is bounded, whatever the length of the stream. Cost per
+    point with a model: that of the model to predict, to give probabilities and to learn, and
+    O(D + K).
 
     Examples
     --------
     >>> import random
-    >>> from online_gmm import OnlineGMM
-    >>> from online_gmm.segmentation.segmenter import Segmenter
+    >>> from online_gmm import Segmenter
     >>> rng = random.Random(1)
+    >>> flow = [40.0] * 600 + [0.2] * 300 + [40.0] * 300
+    >>> segmenter = Segmenter()
+    >>> for level in flow:
+    ...     segmenter.learn_one({"flow": rng.gauss(level, 1.0), "pressure": rng.gauss(6.0, 0.1)})
+    ...     if segmenter.drift_detected:
+    ...         print(segmenter.change.before, "->", segmenter.change.after)
+    0 -> 1
+    1 -> 0
+    >>> segmenter.current.label
+    0
+
+    The same over a learner of your own:
+
+    >>> from online_gmm import OnlineGMM
     >>> levels = [10.0, 20.0] * 50 + [10.0] * 300 + [20.0] * 200
     >>> segmenter = Segmenter(OnlineGMM(2, warm_up=100, seed=1), min_dwell=20, confirm=3)
     >>> for level in levels:
     ...     segmenter.learn_one({"level": rng.gauss(level, 1.0)})
     ...     if segmenter.drift_detected:
-    ...         print(segmenter.change.t, segmenter.change.after, segmenter.change.delay)
+    ...         print(segmenter.change.at, segmenter.change.after, segmenter.change.delay)
     400 1 19
     >>> segmenter.current.label, segmenter.current.start, segmenter.current.n
     (1, 400, 200)
@@ -174,77 +138,205 @@ class Segmenter(base.Clusterer, Writable):
 
     def __init__(
         self,
-        model: base.Estimator,
+        model: base.Estimator | None = None,
         *,
+        window: int | None = None,
+        max_regimes: int = MAX_REGIMES,
+        confirm: float = 1,
         min_dwell: int = 1,
-        confirm: int = 1,
+        features: Sequence[Hashable] | None = None,
         time: Hashable | None = None,
+        max_gap: float | None = None,
+        late: Late = "raise",
         smoothed: bool = False,
     ) -> None:
-        for name, value in (("min_dwell", min_dwell), ("confirm", confirm)):
-            if not value >= 1:
-                raise ValueError(f"{name} is {value!r}; it must be a number of points, at least 1")
         self.model: Any = model
-        self.min_dwell = min_dwell
+        self.window = window
+        self.max_regimes = max_regimes
         self.confirm = confirm
+        self.min_dwell = min_dwell
+        self.features = features
         self.time = time
+        self.max_gap = max_gap
+        self.late = late
         self.smoothed = smoothed
-        if smoothed and getattr(self._learner, "lag", None) is None:
+        self.told: list[Event] = []
+        self._found: FoundRegimes | None = None
+        self._labelled = LabelledSegments(1, 1)
+        if isinstance(model, FoundRegimes):
+            self._check_without_model()
+            self._found = model
+        elif model is None:
+            self._check_without_model()
+            self._found = FoundRegimes(
+                window,
+                max_regimes=max_regimes,
+                confirm=confirm,
+                features=features,
+                time=time,
+                max_gap=max_gap,
+                late=late,
+            )
+        else:
+            self._check_with_model()
+            self._labelled = LabelledSegments(min_dwell, int(confirm))
+
+    def _check_without_model(self) -> None:
+        if self.min_dwell != 1 or self.smoothed:
+            name = "smoothed" if self.smoothed else "min_dwell"
+            raise ValueError(
+                f"{name} is {getattr(self, name)!r}, which goes with a model; without one, "
+                "confirm=2 asks for twice the evidence"
+            )
+
+    def _check_with_model(self) -> None:
+        own = {"window": None, "max_regimes": MAX_REGIMES, "features": None, "max_gap": None}
+        for name, default in own.items():
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, which goes without a model; set what "
+                    f"{self._learner} looks at in that"
+                )
+        for name in ("min_dwell", "confirm"):
+            value = getattr(self, name)
+            if not (value >= 1 and value == int(value)):
+                raise ValueError(f"{name} is {value!r}; it must be a number of points, at least 1")
+        if self.smoothed and getattr(self._learner, "lag", None) is None:
             raise ValueError(
                 f"{self._learner} gives no smoothed labels; smoothed=True needs a learner with a "
                 "lag, such as OnlineHMM(lag=...)"
             )
-        self.change: RegimeChange | None = None
-        self.closed: Segment | None = None
-        self._n_points = 0
-        self._awaiting: deque[_Point] = deque()
-        self._settled: _Stretch | None = None
-        self._candidate: _Stretch | None = None
-        self._run: _Stretch | None = None
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
         from river import cluster
 
         k_means: Any = cluster.KMeans
+        yield {}
+        yield {"window": 16, "max_regimes": 3}
         yield {"model": OnlineGMM(2, warm_up=20, seed=1), "confirm": 2}
         yield {"model": k_means(n_clusters=3, seed=1), "min_dwell": 5}
 
     # -- learning -------------------------------------------------------------------------------
 
     def learn_one(self, x: Mapping[Any, Any], t: Any = None) -> None:
-        """Label a point, let the model learn it, and see whether the regime has changed.
+        """Learn a point, and see whether the regime has changed.
 
         Parameters
         ----------
         x
-            The point.
+            The point: names and numbers. None and NaN are missing values.
         t
             Its time, in seconds or as a datetime, unless x holds it under the key ``time``. A
             learner of this package is given it too; a pipeline is not.
 
         Raises
         ------
-        ValueError
-            If x lacks the key ``time``. What else is raised is the model's.
+        TypeError, ValueError
+            If a value is no number, is infinite or beyond 1e150, or the time is missing or not
+            after that of the last point. Nothing is learnt then. With a model, what else is raised
+            is the model's.
         """
-        point = self._point(x, t)
+        if self._found is not None:
+            self._found.learn_one(x, t)
+            self.told = self._found.news
+            return
+        labelled, point = self._labelled, self._point(x, t)
         seen = self._seen(x)
         label, probability = self._assign(seen)
         if t is not None and isinstance(self.model, Intake):
             self.model.learn_one(seen, t)
         else:
             self.model.learn_one(seen)
-        self._begin_point()
+        labelled.begin(point.time)
         if self.smoothed:
-            self._awaiting.append(point)
-            if len(self._awaiting) <= self._learner.lag:
+            labelled.awaiting.append(point)
+            if len(labelled.awaiting) <= self._learner.lag:
+                self._tell()
                 return
-            point, known = self._awaiting.popleft(), self._learner.smoothed
+            point, known = labelled.awaiting.popleft(), self._learner.smoothed
             if known is not None:
                 label, probability = known.label, known.probability
         if label not in (None, UNKNOWN):
-            self._take(point, label, probability)
+            labelled.take(point, label, probability)
+        self._tell()
+
+    def learn_many(self, X: Any, t: Any = None) -> None:
+        """Learn rows: the same as `learn_one` of each in turn.
+
+        What was told on the way is in ``told``.
+
+        Parameters
+        ----------
+        X
+            Rows: a data frame (pandas, polars, pyarrow, ...), or an array of shape (n, D).
+        t
+            Times of the rows, shape (n,), in seconds or as datetimes, unless X has a column
+            ``time``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `learn_one`; the message names the row. Without a model no row is learnt then.
+        """
+        if self._found is not None:
+            self._found.learn_many(X, t)
+            self.told = self._found.news
+            return
+        told: list[Event] = []
+        for x, when in self._points(X, t):
+            self.learn_one(x, when)
+            told += self.told
+        self.told = told
+
+    def label_then_learn_many(
+        self, X: Any, t: Any = None, stamps: Sequence[Any] | None = None
+    ) -> Assignments:
+        """Label each row, learn it, and go on to the next: `assign_one`, then `learn_one`.
+
+        Labels are causal: they are what is known when a row comes.
+
+        Parameters
+        ----------
+        X, t
+            Rows and their times, as in `learn_many`.
+        stamps
+            Without a model: what segments and changes hand back as the times of the rows, if that
+            is not t: n plain values of any kind.
+
+        Returns
+        -------
+        Assignments
+            Labels, probabilities, log densities (nats) and outlier flags: four arrays of shape
+            (n,).
+        """
+        if self._found is not None:
+            answers = self._found.label_then_learn_many(X, t, stamps)
+            self.told = self._found.news
+            return answers
+        told: list[Event] = []
+        rows = []
+        for x, when in self._points(X, t):
+            rows.append(self.assign_one(x, when))
+            self.learn_one(x, when)
+            told += self.told
+        self.told = told
+        answers = Assignments.unknown(len(rows))
+        for i, row in enumerate(rows):
+            for column, value in zip(answers, row, strict=True):
+                column[i] = value
+        return answers
+
+    def _points(self, X: Any, t: Any) -> Iterator[tuple[dict[Hashable, Any], Any]]:
+        """The rows of a table as points, and their times."""
+        table = Table(X, getattr(self._learner, "features", None), self.time, t)
+        for i, row in enumerate(table.values.tolist()):
+            x: dict[Hashable, Any] = dict(zip(table.names, row, strict=True))
+            seconds = None if table.times is None else float(table.times[i])
+            if self.time is not None and seconds is not None and t is None:
+                x[self.time] = seconds
+                seconds = None
+            yield x, seconds
 
     def segment_one(
         self, x: Mapping[Any, Any], label: int, probability: float = math.nan, t: Any = None
@@ -262,10 +354,11 @@ class Segmenter(base.Clusterer, Writable):
         t
             Its time, unless x holds it; anything, which is handed back as it is.
         """
-        point = self._point(x, t)
-        self._begin_point()
+        labelled, point = self._needs_model(), self._point(x, t)
+        labelled.begin(point.time)
         if label != UNKNOWN:
-            self._take(point, label, probability)
+            labelled.take(point, label, probability)
+        self._tell()
 
     def segment_many(
         self,
@@ -311,134 +404,48 @@ class Segmenter(base.Clusterer, Writable):
         >>> [(segment.start, segment.end, segment.mean["x"]) for segment in found.closed()]
         [(0, 1, 2.0), (2, 3, 7.5)]
         """
-        n = len(X)
-        changes = np.zeros(n, dtype=bool)
-        rows: list[Segment] = []
-        at_once = self.min_dwell == self.confirm == 1 and not (labels == UNKNOWN).any()
-        done = 0
-        while done < n and not (at_once and self._goes_on_by_runs):
-            x = dict(zip(names, X[done].tolist(), strict=True))
-            t = None if times is None else times[done]
-            self.segment_one(x, int(labels[done]), float(probabilities[done]), t)
-            changes[done] = self.change is not None
-            if self.closed is not None:
-                rows.append(self.closed)
-            done += 1
-        if done == n:
-            return Segmentation(changes, lambda: rows)
-        return self._take_runs(X, names, labels, probabilities, times, changes, rows, done)
+        result = self._needs_model().take_many(X, names, labels, probabilities, times)
+        self._tell()
+        return result
 
-    @property
-    def _goes_on_by_runs(self) -> bool:
-        """Whether there is a run of the regime itself, and nothing before it in its segment."""
-        settled, run = self._settled, self._run
-        return (
-            settled is not None
-            and run is not None
-            and self._candidate is None
-            and settled.n == 0
-            and settled.label == run.label
-        )
-
-    def _take_runs(
-        self,
-        X: NDArray[np.float64],
-        names: Sequence[Hashable],
-        labels: NDArray[np.int64],
-        probabilities: NDArray[np.float64],
-        times: Sequence[Any] | None,
-        changes: NDArray[np.bool_],
-        rows: list[Segment],
-        done: int,
-    ) -> Segmentation:
-        """The points from done on, run by run: each run of a label is a segment."""
-        run = self._run
-        assert run is not None
-        assert run.label is not None
-        n, offset = len(X), self._n_points - done
-        changes[done:] = labels[done:] != np.concatenate([[run.label], labels[done:-1]])
-        first_of = np.concatenate([[done], np.flatnonzero(changes[done:]) + done])
-        # the run under way goes on with the first points, or with none
-        if changes[done]:
-            first_of = first_of[1:]
-        carried = not changes[done]
-        shape = (len(first_of), len(names) + 1)
-        count = np.zeros(shape, dtype=np.int64)
-        mean, deviations = np.full(shape, np.nan), np.full(shape, np.nan)
-        if carried:
-            known = [*(run.features.get(name) for name in names), run.certainty.get(run.label)]
-            for j, moments in enumerate(known):
-                if moments is not None:
-                    count[0, j], mean[0, j], deviations[0, j] = moments.state()
-        _kernel.sum_up(
-            view(X[done:]),
-            view(probabilities[done:]),
-            view(first_of - done),
-            view(count),
-            view(mean),
-            view(deviations),
-        )
-
-        def time_of(point: int) -> Any:
-            return point + offset if times is None else times[point]
-
-        def stretch_of(i: int) -> _Stretch:
-            """The i-th of these runs, from where it begins."""
-            begin, end = int(first_of[i]), int(first_of[i + 1]) if i + 1 < len(first_of) else n
-            if i == 0 and carried:
-                result = _Stretch(run.label, run.first, run.start)
-                result.n = run.n
-            else:
-                result = _Stretch(int(labels[begin]), begin + offset, time_of(begin))
-            label = result.label
-            assert label is not None
-            result.n += end - begin
-            result.end = time_of(end - 1)
-            result.counts[label] = result.n
-            *its, sure = (
-                _moments_from_state(row)
-                for row in zip(
-                    count[i].tolist(), mean[i].tolist(), deviations[i].tolist(), strict=True
-                )
+    def _needs_model(self) -> LabelledSegments:
+        if self._found is not None:
+            raise ValueError(
+                "this segmenter finds the regimes itself; give points to learn_one, or a model to "
+                "the segmenter"
             )
-            result.features.update(zip(names, its, strict=True))
-            result.certainty[label] = sure
-            return result
+        return self._labelled
 
-        def closed() -> list[Segment]:
-            ended = [] if carried else [run]
-            ended += [stretch_of(i) for i in range(len(first_of) - 1)]
-            return [*rows, *(stretch.segment() for stretch in ended)]
-
-        last = stretch_of(len(first_of) - 1)
-        self._n_points += n - done
-        self.change = self.closed = None
-        if changes[-1]:
-            before = stretch_of(len(first_of) - 2) if len(first_of) > 1 else run
-            self.closed = before.segment()
-            assert before.label is not None
-            assert last.label is not None
-            sure = last.certainty[last.label].mean
-            self.change = RegimeChange(last.start, before.label, last.label, sure, 0)
-        if len(first_of) > 1 or not carried:
-            self._settled = _Stretch(last.label, last.first, last.start)
-        self._run = last
-        return Segmentation(changes, closed)
+    def _tell(self) -> None:
+        labelled = self._labelled
+        told = (labelled.closed, labelled.change)
+        self.told = [event for event in told if event is not None]
 
     def finish(self) -> Segment | None:
-        """End the stream: the segment in progress, None if there is none.
+        """End the stream: return the segment that is going on, None if there is none.
 
-        Points that are not confirmed to be of another regime belong to it. What comes after is a
-        new stream, though points are counted on.
+        What comes after begins a new segment, though points are counted on. With a model, points
+        that are not confirmed to be of another regime belong to the segment.
         """
-        last = self.current
-        self.change = self.closed = None
-        self._settled = self._candidate = self._run = None
-        self._awaiting.clear()
-        return last
+        self.told = []
+        return self._labelled.finish() if self._found is None else self._found.finish()
 
-    def stream(self, points: Iterable[Mapping[Any, Any]]) -> Iterator[Segment | RegimeChange]:
-        """Learn points, and yield segments as they are completed and changes as they are reported.
+    def reset_state(self) -> None:
+        """Declare an interruption: the segment ends here, and the next point begins a new one.
+
+        What has been learnt stays. The segment that ended is in ``told``.
+        """
+        if self._found is not None:
+            self._found.reset_state()
+            self.told = self._found.news
+            return
+        if hasattr(self._learner, "reset_state"):
+            self._learner.reset_state()
+        last = self.finish()
+        self.told = [] if last is None else [last]
+
+    def stream(self, points: Iterable[Mapping[Any, Any]]) -> Iterator[Event]:
+        """Learn points, and yield what is told: segments, changes and events.
 
         A segment comes before the change that ended it. When the points end, so does the last
         segment.
@@ -449,98 +456,139 @@ class Segmenter(base.Clusterer, Writable):
         >>> from river import cluster
         >>> segmenter = Segmenter(cluster.KMeans(2, halflife=0.5, sigma=9, seed=2))
         >>> for found in segmenter.stream({"x": x} for x in [-9.0, -8.0, 9.0, 8.0]):
-        ...     print(found)
-        Segment(start=0, end=1, label=1, n=2, probability=nan, mean={'x': -8.5}, sd={'x': 0.5})
-        RegimeChange(t=2, before=1, after=0, confidence=nan, delay=0)
-        Segment(start=2, end=3, label=0, n=2, probability=nan, mean={'x': 8.5}, sd={'x': 0.5})
+        ...     print(type(found).__name__, found)
+        Segment regime 1, 0 to 1, 2 points
+        RegimeChange 1 -> 0 at 2
+        Segment regime 0, 2 to 3, 2 points
         """
         for x in points:
             self.learn_one(x)
-            if self.closed is not None:
-                yield self.closed
-            if self.change is not None:
-                yield self.change
+            yield from self.told
         last = self.finish()
         if last is not None:
             yield last
 
-    # -- as bytes ------------------------------------------------------------------------------
+    # -- as bytes -------------------------------------------------------------------------------
 
     @classmethod
     def _written_params(cls) -> tuple[str, ...]:
         return tuple(name for name in super()._written_params() if name != "model")
 
     def _state(self) -> dict[str, Any]:
+        if self._found is not None:
+            return {"model": self._found.to_bytes()}
         if type(self.model) not in KINDS.values():
             raise TypeError(
                 f"the model of this segmenter is a {type(self.model).__name__}, which cannot be "
                 "written; only those of online_gmm can. Give it points with their labels by "
                 "segment_one, and keep the model apart from it"
             )
-        change, closed = self.change, self.closed
-        return {
-            "model": self.model.to_bytes(),
-            "n_points": self._n_points,
-            "awaiting": [point.state() for point in self._awaiting],
-            "stretches": [
-                None if stretch is None else stretch.state()
-                for stretch in (self._settled, self._candidate, self._run)
-            ],
-            "change": None if change is None else plain(tuple(vars(change).values()), "a change"),
-            "closed": None if closed is None else _segment_state(closed),
-        }
+        return {"model": self.model.to_bytes(), **self._labelled.state()}
 
     @classmethod
     def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
         model = load(state["model"])
+        if isinstance(model, FoundRegimes):
+            result = cls(None, **params)
+            result._found = model
+            return result
         if not isinstance(model, Intake):
             raise ValueError(f"the model is a {type(model).__name__}")
         result = cls(model, **params)
-        result._n_points = _kernel.whole(state["n_points"], "n_points")
-        result._awaiting.extend(_point_from_state(its) for its in state["awaiting"])
-        result._settled, result._candidate, run = (
-            None if its is None else _stretch_from_state(its) for its in state["stretches"]
-        )
-        result._run = run
-        result._check()
-        if state["change"] is not None:
-            t, before, after, confidence, delay = state["change"]
-            result.change = RegimeChange(
-                t,
-                instance(before, int, "before"),
-                instance(after, int, "after"),
-                instance(confidence, float, "confidence"),
-                _kernel.whole(delay, "delay"),
-            )
-        if state["closed"] is not None:
-            result.closed = _segment_from_state(state["closed"])
+        result._labelled.restore(state)
+        result._tell()
         return result
-
-    def _check(self) -> None:
-        """That stretches are as learning leaves them."""
-        settled, candidate, run = self._settled, self._candidate, self._run
-        if (settled is None) != (run is None) or (settled is None and candidate is not None):
-            raise ValueError("there is a run without a segment, or a segment without one")
-        for part in (candidate, run):
-            if part is not None and part.label is None:
-                raise ValueError("a candidate or a run has no label")
-        if run is not None and run.label not in run.counts:
-            raise ValueError("the run is without a point")
 
     # -- answers --------------------------------------------------------------------------------
 
-    def predict_one(self, x: Mapping[Any, Any]) -> int:
-        """The label of the regime that a point would be in if it came next.
+    def predict_one(self, x: Mapping[Any, Any], t: Time | None = None) -> int:
+        """Return the regime of a point that comes next, as far as is known; -1 before anything is.
 
-        That is the regime in progress unless this very point would get a change reported, and the
-        model's own label while there is none. With ``smoothed`` a point cannot do so at once.
+        That is the regime of the segment going on. With a model it is the new regime if this very
+        point would get a change told, and the model's own label while there is none.
         """
-        settled = self._settled
-        if settled is None or settled.label is None or not self.smoothed:
+        if self._found is not None:
+            return self._found.predict_one(x, t)
+        regime = self._labelled.label
+        if regime is None or not self.smoothed:
             label: int = self.model.predict_one(self._seen(x))
-            if settled is None or settled.label is None or self._would_change(label):
+            if regime is None or self._labelled.would_change(label):
                 return label
-        return settled.label
+        return regime
+
+    def predict_proba_one(self, x: Mapping[Any, Any], t: Time | None = None) -> dict[int, float]:
+        """Return the probability of each regime for a point that comes next; they sum to 1.
+
+        Empty before anything is known. With a model: as the model says.
+        """
+        if self._found is not None:
+            return self._found.predict_proba_one(x, t)
+        answer: dict[int, float] = self.model.predict_proba_one(self._seen(x))
+        return answer
+
+    def assign_one(self, x: Mapping[Any, Any], t: Time | None = None) -> Assignment:
+        """Return the regime of a point, its probability, the point's log density, and whether it is
+        an outlier. With a model: as the model says.
+        """
+        if self._found is not None:
+            return self._found.assign_one(x, t)
+        seen = self._seen(x)
+        if hasattr(self.model, "assign_one"):
+            answer: Assignment = self.model.assign_one(seen, *([] if t is None else [t]))
+            return answer
+        label, probability = self._assign(seen)
+        return Assignment(UNKNOWN if label is None else label, probability, math.nan, False)
+
+    def log_density_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
+        """Return the log density of a point under the regimes, in nats; NaN if none is known."""
+        return self.assign_one(x, t).log_density
+
+    def score_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
+        """Return how strange a point is: -log10 of its tail probability in the nearest regime."""
+        model = self.model if self._found is None else self._found
+        score: float = model.score_one(self._seen(x))
+        return score
+
+    def predict_many(self, X: Any, t: Any = None) -> Any:
+        """Return the regime of rows, each as `predict_one`."""
+        return self._many("predict_many", X, t)
+
+    def predict_proba_many(self, X: Any, t: Any = None) -> Any:
+        """Return the probability of each regime for rows, each as `predict_proba_one`."""
+        return self._many("predict_proba_many", X, t)
+
+    def assign_many(self, X: Any, t: Any = None) -> Any:
+        """Return label, probability, log density and outlier flag of rows, as `assign_one`."""
+        return self._many("assign_many", X, t)
+
+    def log_density_many(self, X: Any, t: Any = None) -> Any:
+        """Return the log densities of rows, in nats, as `log_density_one`."""
+        return self._many("log_density_many", X, t)
+
+    def score_many(self, X: Any, t: Any = None) -> Any:
+        """Return how strange rows are, as `score_one`."""
+        return self._many("score_many", X, t)
+
+    def _many(self, method: str, X: Any, t: Any) -> Any:
+        answering = self.learner
+        if not hasattr(answering, method):
+            raise AttributeError(f"{answering} has no {method}")
+        return getattr(answering, method)(X, *([] if t is None else [t]))
+
+    @property
+    def learner(self) -> Any:
+        """What answers: the model, or the learner that finds the regimes."""
+        return self.model if self._found is None else self._found
+
+    @property
+    def change(self) -> RegimeChange | None:
+        changes = [event for event in self.told if isinstance(event, RegimeChange)]
+        return changes[-1] if changes else None
+
+    @property
+    def closed(self) -> Segment | None:
+        closed = [event for event in self.told if isinstance(event, Segment)]
+        return closed[-1] if closed else None
 
     @property
     def drift_detected(self) -> bool:
@@ -548,20 +596,90 @@ class Segmenter(base.Clusterer, Writable):
 
     @property
     def current(self) -> Segment | None:
-        """The segment in progress, as `finish` would have it. O(D + K).
+        """The segment that is going on, as `finish` would have it. O(D^2).
 
-        Until the first regime is confirmed its label is that of most of its points. None as long as
-        no point has a label.
+        None before there is one. With a model its label is that of most of its points until the
+        first regime is confirmed.
         """
-        if self._settled is None:
-            return None
-        whole = _Stretch(self._settled.label, self._settled.first, self._settled.start)
-        for part in (self._settled, self._candidate, self._run):
-            if part is not None:
-                whole.absorb(part)
-        for point in self._awaiting:
-            whole.add(point)
-        return whole.segment()
+        return self._labelled.current if self._found is None else self._found.current
+
+    @property
+    def events(self) -> tuple[RegimeChange | RegimeEvent, ...]:
+        """The last events, at most 1,000: changes of regime, regimes born and merged.
+
+        With a model: what has happened to its components.
+        """
+        events: tuple[Any, ...] = getattr(self.learner, "events", ())
+        return events
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The numbers of the regimes that are known."""
+        labels: tuple[int, ...] = self.learner.labels
+        return labels
+
+    def rename(self, label: int, name: str | None) -> None:
+        """Give a regime a name, such as "idle"; None takes the name away.
+
+        Raises
+        ------
+        ValueError
+            If there is no such regime.
+        """
+        self.learner.rename(label, name)
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The names of regimes, of those that have one."""
+        names: dict[int, str] = self.learner.names
+        return names
+
+    @property
+    def centers(self) -> dict[int, dict[Hashable, float]]:
+        """The mean of every channel, by regime."""
+        centers: dict[int, dict[Hashable, float]] = self.learner.centers
+        return centers
+
+    @property
+    def regimes(self) -> dict[int, RegimeCard]:
+        """A card for each regime, by its number: share of time, visits, typical stay, mean and sd.
+
+        Only without a model.
+        """
+        return self._finder.regimes
+
+    @property
+    def _finder(self) -> FoundRegimes:
+        if self._found is None:
+            raise ValueError(
+                f"the regimes of this segmenter are the labels of {self._learner}; only "
+                "Segmenter() without a model has what it found itself"
+            )
+        return self._found
+
+    @property
+    def mixture(self) -> MixtureParameters:
+        """The regimes as components of a Gaussian mixture, in the order of ``labels``.
+
+        Weights are shares of time.
+        """
+        mixture: MixtureParameters = self.learner.mixture
+        return mixture
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the channels are known, or the model has started."""
+        return bool(getattr(self.learner, "is_started", True))
+
+    @property
+    def n_points(self) -> int:
+        """Points that have come."""
+        return self._labelled.n_points if self._found is None else self._found.n_points
+
+    @property
+    def n_changes(self) -> int:
+        """Changes of regime that were told. Only without a model."""
+        return self._finder.n_changes
 
     # -- points ---------------------------------------------------------------------------------
 
@@ -573,7 +691,8 @@ class Segmenter(base.Clusterer, Writable):
             learner = learner[-1]
         return learner
 
-    def _point(self, x: Mapping[Any, Any], t: Any) -> _Point:
+    def _point(self, x: Mapping[Any, Any], t: Any) -> Point:
+        number = self._labelled.n_points
         if t is None and self.time is not None:
             if self.time not in x:
                 raise ValueError(
@@ -581,12 +700,7 @@ class Segmenter(base.Clusterer, Writable):
                     f"{', '.join(map(repr, x))}"
                 )
             t = x[self.time]
-        values = {
-            name: _number(value)
-            for name, value in x.items()
-            if name != self.time and (value is None or isinstance(value, Real))
-        }
-        return _Point(self._n_points, self._n_points if t is None else t, values)
+        return Point(number, number if t is None else t, numbers_in(x, self.time))
 
     def _seen(self, x: Mapping[Any, Any]) -> Mapping[Any, Any]:
         """The point as the model is to see it."""
@@ -603,292 +717,9 @@ class Segmenter(base.Clusterer, Writable):
             label = self.model.predict_one(x)
         except (ValueError, LookupError):
             # some of river's clusterers cannot predict before they have learnt
-            if self._n_points:
+            if self._labelled.n_points:
                 raise
             return None, math.nan
         if not hasattr(learner, "predict_proba_one"):
             return label, math.nan
         return label, self.model.predict_proba_one(x).get(label, math.nan)
-
-    def _begin_point(self) -> None:
-        self._n_points += 1
-        self.change = self.closed = None
-
-    # -- regimes --------------------------------------------------------------------------------
-
-    def _take(self, point: _Point, label: int, probability: float) -> None:
-        """Let a labelled point continue the run, and the run decide on the candidate."""
-        if self._settled is None:
-            self._settled = _Stretch(None, point.number, point.time)
-        settled, run = self._settled, self._run
-        if run is None or run.label != label:
-            if run is not None:
-                self._absorb(run)
-            run = self._run = _Stretch(label, point.number, point.time)
-        run.add(point, label, probability)
-        candidate = self._candidate
-        if run.n >= self.confirm and (candidate is None or candidate.label != label):
-            self._candidate = None
-            if candidate is not None:
-                self._absorb(candidate)
-            if label != settled.label:
-                candidate = self._candidate = _Stretch(label, run.first, run.start)
-        if self._dwells(self._candidate, label, point.number):
-            assert self._candidate is not None
-            self._settle(self._candidate, run)
-
-    def _absorb(self, part: _Stretch) -> None:
-        """Let the candidate, or else the segment, take in what comes after it."""
-        if self._candidate is not None:
-            self._candidate.absorb(part)
-        elif self._settled is not None:
-            self._settled.absorb(part)
-            self._settled.keep_own_certainty()
-
-    def _dwells(self, candidate: _Stretch | None, label: int, number: int) -> bool:
-        """Whether a candidate is the new regime, at the point of this number."""
-        return (
-            candidate is not None
-            and candidate.label == label
-            and number + 1 - candidate.first >= self.min_dwell
-        )
-
-    def _settle(self, candidate: _Stretch, run: _Stretch) -> None:
-        """Make the candidate the regime in progress."""
-        before, self._candidate = self._settled, None
-        assert before is not None
-        assert candidate.label is not None
-        if before.label is None:
-            before.absorb(candidate)
-            before.label = candidate.label
-            return
-        self.closed = before.segment()
-        sure = _Moments()
-        for part in (candidate, run):
-            sure.absorb(part.certainty.get(candidate.label, _Moments()))
-        self.change = RegimeChange(
-            candidate.start,
-            before.label,
-            candidate.label,
-            sure.mean,
-            self._n_points - 1 - candidate.first,
-        )
-        self._settled = candidate
-
-    def _would_change(self, label: int) -> bool:
-        """Whether a change would be reported if the next point bore this label."""
-        run, candidate, number = self._run, self._candidate, self._n_points
-        goes_on = run is not None and run.label == label
-        first = run.first if run is not None and goes_on else number
-        assert self._settled is not None
-        if (
-            (candidate is None or candidate.label != label)
-            and label != self._settled.label
-            and number + 1 - first >= self.confirm
-        ):
-            candidate = _Stretch(label, first, None)
-        return self._dwells(candidate, label, number)
-
-
-class _Point(NamedTuple):
-    """A point's number in the stream, its time, and its features that are numbers."""
-
-    number: int
-    time: Any
-    values: dict[Hashable, float]
-
-    def state(self) -> list[Any]:
-        values = [[plain(name, "the name of a feature"), v] for name, v in self.values.items()]
-        return [self.number, plain(self.time, "the time of a point"), values]
-
-
-class _Moments:
-    """Number, mean and squared deviations of the values that came (Welford 1962)."""
-
-    __slots__ = ("deviations", "mean", "n")
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.mean = math.nan
-        self.deviations = math.nan
-
-    def add(self, value: float) -> None:
-        if math.isnan(value):
-            return
-        self.n += 1
-        if self.n == 1:
-            self.mean, self.deviations = value, 0.0
-            return
-        gap = value - self.mean
-        self.mean += gap / self.n
-        self.deviations += gap * (value - self.mean)
-
-    def absorb(self, other: _Moments) -> None:
-        """Those of both together (Chan, Golub & LeVeque 1979)."""
-        if not other.n:
-            return
-        if not self.n:
-            self.n, self.mean, self.deviations = other.n, other.mean, other.deviations
-            return
-        n = self.n + other.n
-        gap = other.mean - self.mean
-        self.mean += gap * (other.n / n)
-        self.deviations += other.deviations + gap * gap * (self.n * (other.n / n))
-        self.n = n
-
-    def state(self) -> list[Any]:
-        return [self.n, self.mean, self.deviations]
-
-    @property
-    def sd(self) -> float:
-        return math.sqrt(self.deviations / self.n) if self.n else math.nan
-
-
-class _Stretch:
-    """Points in succession, summed up.
-
-    Parameters
-    ----------
-    label
-        Of their regime; None as long as it is not confirmed.
-    first, start
-        Number and time of the first point.
-    """
-
-    __slots__ = ("certainty", "counts", "end", "features", "first", "label", "n", "start")
-
-    def __init__(self, label: int | None, first: int, start: Any) -> None:
-        self.label = label
-        self.first = first
-        self.start = self.end = start
-        self.n = 0
-        self.counts: dict[int, int] = {}
-        self.certainty: dict[int, _Moments] = {}
-        self.features: dict[Hashable, _Moments] = {}
-
-    def add(self, point: _Point, label: int | None = None, probability: float = math.nan) -> None:
-        self.n += 1
-        self.end = point.time
-        if label is not None:
-            self.counts[label] = self.counts.get(label, 0) + 1
-            self.certainty.setdefault(label, _Moments()).add(probability)
-        for name, value in point.values.items():
-            self.features.setdefault(name, _Moments()).add(value)
-
-    def absorb(self, later: _Stretch) -> None:
-        """Take in the points of the stretch that follows."""
-        if not later.n:
-            return
-        self.n += later.n
-        self.end = later.end
-        for label, count in later.counts.items():
-            self.counts[label] = self.counts.get(label, 0) + count
-            self.certainty.setdefault(label, _Moments()).absorb(later.certainty[label])
-        for name, moments in later.features.items():
-            self.features.setdefault(name, _Moments()).absorb(moments)
-
-    def keep_own_certainty(self) -> None:
-        """Forget about labels that the segment will never have."""
-        if self.label is not None:
-            for label in [label for label in self.counts if label != self.label]:
-                del self.counts[label], self.certainty[label]
-
-    def state(self) -> list[Any]:
-        return [
-            plain(self.label, "a label"),
-            self.first,
-            plain(self.start, "the time of a point"),
-            plain(self.end, "the time of a point"),
-            self.n,
-            [
-                [plain(label, "a label"), n, self.certainty[label].state()]
-                for label, n in self.counts.items()
-            ],
-            [
-                [plain(name, "the name of a feature"), moments.state()]
-                for name, moments in self.features.items()
-            ],
-        ]
-
-    def segment(self) -> Segment:
-        label = self.label
-        if label is None:
-            label = max(self.counts, key=self.counts.__getitem__)
-        return Segment(
-            self.start,
-            self.end,
-            label,
-            self.n,
-            self.certainty.get(label, _Moments()).mean,
-            {name: moments.mean for name, moments in self.features.items()},
-            {name: moments.sd for name, moments in self.features.items()},
-        )
-
-
-def _point_from_state(state: Any) -> _Point:
-    number, time, values = state
-    return _Point(_kernel.whole(number, "number"), time, _numbers(values))
-
-
-def _numbers(pairs: Any) -> dict[Hashable, float]:
-    return {name: instance(value, float, "a value") for name, value in pairs}
-
-
-def _moments_from_state(state: Any) -> _Moments:
-    n, mean, deviations = state
-    result = _Moments()
-    if _kernel.whole(n, "n"):
-        result.n = n
-        result.mean = _kernel.real(mean, "mean", -LARGEST, LARGEST)
-        result.deviations = _kernel.real(deviations, "deviations", 0.0, math.inf)
-    return result
-
-
-def _stretch_from_state(state: Any) -> _Stretch:
-    label, first, start, end, n, counts, features = state
-    result = _Stretch(
-        None if label is None else instance(label, int, "label"),
-        _kernel.whole(first, "first"),
-        start,
-    )
-    result.end = end
-    result.n = _kernel.whole(n, "n")
-    for key, count, moments in counts:
-        result.counts[instance(key, int, "label")] = _kernel.whole(count, "count", 1)
-        result.certainty[key] = _moments_from_state(moments)
-    for name, moments in features:
-        result.features[name] = _moments_from_state(moments)
-    return result
-
-
-def _segment_state(segment: Segment) -> list[Any]:
-    *values, mean, sd = (getattr(segment, field.name) for field in dataclasses.fields(segment))
-    return [
-        *(plain(value, "a segment") for value in values),
-        *(
-            [[plain(name, "the name of a feature"), value] for name, value in by_name.items()]
-            for by_name in (mean, sd)
-        ),
-    ]
-
-
-def _segment_from_state(state: Any) -> Segment:
-    start, end, label, n, probability, mean, sd = state
-    return Segment(
-        start,
-        end,
-        instance(label, int, "label"),
-        _kernel.whole(n, "n"),
-        instance(probability, float, "probability"),
-        _numbers(mean),
-        _numbers(sd),
-    )
-
-
-def _number(value: Any) -> float:
-    """A value as a double; NaN if it is missing or not finite."""
-    try:
-        number = math.nan if value is None else float(value)
-    except OverflowError:
-        return math.nan
-    return number if abs(number) <= LARGEST else math.nan

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import Row
 
-from online_gmm.segmentation.segmenter import LARGEST
+from online_gmm.segmentation.moments import LARGEST
 from online_gmm.spark.track import Labelled, Sighting
 
 WORD = 8

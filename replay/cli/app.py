@@ -63,6 +63,7 @@ from replay.cli.options import (
     Value,
     WarmUp,
     columns_of,
+    given_of,
     of_landing,
     persistent,
     settings_of,
@@ -84,8 +85,9 @@ app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=False)
 def replay(context: typer.Context) -> None:
     """Which regime is a series in, and since when? For files and for live streams.
 
-    **replay run** labels files row by row, **replay live** what comes in now, **replay check**
-    compares with batch EM, **replay models** shows what a checkpoint has learnt.
+    **replay look** shows what a file holds, **replay run** labels it row by row, **replay live**
+    labels what comes in now, **replay check** compares with batch EM, **replay models** shows what
+    a checkpoint has learnt.
 
     Without a command, run and check are done for the two bundled series: the 50-point series and
     river's WaterFlow. Labels and pictures go to the folder `out`.
@@ -596,6 +598,48 @@ def live(
         lasting = Lasting(checkpoint, resume, every_rows, every_seconds, in_memory)
         source = live_source(address, asked, client, credentials, ca)
         replay_source(source, settings, outputs, manner, lasting, refusals, live=True)
+
+
+@app.command()
+def look(
+    context: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Files to look at, as for replay run."),
+    ],
+    value: Value = None,
+    time: Time = None,
+    key: Key = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    no_header: NoHeader = False,
+    skip_lines: SkipLines = 0,
+    comment: Comment = None,
+    missing: Missing = None,
+    unit: Unit = None,
+    time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
+) -> None:
+    """Show what a file holds: columns, times, gaps, missing values, and how to replay it.
+
+    All rows are read, in constant memory. What was guessed about the way the file is written is
+    said, and so are constant columns, columns that tell the same (twins), and a column that may be
+    the key. The last line is a command to go on with.
+
+    Example: **replay look pump.csv**
+    """
+    with explained():
+        from replay.cli.look import look_at
+        from replay.sources.asked import Asked
+        from replay.sources.times import Clock
+
+        style = style_of(delimiter, decimal, encoding, no_header, skip_lines, comment)
+        asked = Asked(
+            columns_of(value), time, key, clock=Clock(time_format, time_zone),
+            missing=tuple(missing or ()), unit=tuple(unit or ()),
+        )  # fmt: skip
+        look_at(files, asked, style, given_of(context, "files"))
 
 
 @app.command()

@@ -575,6 +575,25 @@ def style_of(
     return Style(delimiter, decimal, encoding, not no_header, skip_lines, comment)
 
 
+def given_of(context: typer.Context, *but: str) -> list[str]:
+    """The options that were given on the command line, as words for a shell."""
+    from shlex import quote
+
+    words = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        origin = context.get_parameter_source(name)
+        if name in but or origin is None or origin.name == "DEFAULT":
+            continue
+        given = context.params[name]
+        if given is True:
+            words.append(parameter.opts[0])
+            continue
+        for text in given if isinstance(given, list) else [given]:
+            words += [parameter.opts[0], quote(str(text))]
+    return words
+
+
 def columns_of(given: list[str] | None) -> tuple[str, ...]:
     """The columns of --value, as they were typed."""
     return tuple(name for name in given or () if name)

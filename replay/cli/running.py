@@ -17,7 +17,7 @@ from rich.console import Console
 
 from online_gmm import OnlineHMM
 from replay.cli.options import Lasting
-from replay.cli.terminal import err, heading, out, parent
+from replay.cli.terminal import OUT, err, heading, out, parent
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop, Saving
@@ -26,7 +26,7 @@ from replay.engine.rows import InputError, Source
 from replay.engine.series import Manner, Series, may_take_blocks
 from replay.engine.settings import Settings
 from replay.engine.whole import labelled_as_a_whole
-from replay.sinks.files import File, Segments, Sink, labels_sink
+from replay.sinks.files import SHEETS, File, Segments, Sink, labels_sink
 from replay.sinks.refusals import Refusals
 from replay.views.tables import (
     changes,
@@ -82,6 +82,17 @@ class Outputs:
                     f"--{seen[path]} and --{name} are both {path}; choose another name"
                 )
             seen[path] = name
+            if path == STDOUT:
+                continue
+            if path.suffix.lower() in SHEETS:
+                raise InputError(
+                    f"--{name} {path}: spreadsheets are not written; choose a name that ends in "
+                    ".csv, which they open, or in .parquet"
+                )
+            if path.parent != OUT and not path.parent.is_dir():
+                raise InputError(
+                    f"--{name} {path}: there is no folder {path.parent}; make it, or choose another"
+                )
 
     @property
     def console(self) -> Console:

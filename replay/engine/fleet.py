@@ -8,15 +8,22 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from online_gmm.segmentation.segmenter import Segment, Segmentation
+from online_gmm.segmentation.segments import Segment, Segmentation
 from replay.engine.blocks import Block
-from replay.engine.rows import OutputError
+from replay.engine.rows import InputError, OutputError
 from replay.engine.series import LabelledBlock, Series
 
 WORTH = 64
 """Rows of each key in a block, on average, for which it is worth to take them by keys."""
+
+UNREADABLE = (
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+    msgspec.MsgspecError,
+)
+"""What a state that is not as it should be may raise where it is read."""
 
 
 class Fleet:
@@ -48,6 +55,8 @@ class Fleet:
         self._at_most = at_most
         self._here: OrderedDict[str, Series] = OrderedDict()
         self._keys: dict[str, None] = {}
+        # of each key, the hash of the state that was read back last
+        self._read_back: dict[str, int] = {}
         self._parked: sqlite3.Connection | None = None
         self.n_parked = 0
         if at_most is not None:
@@ -129,15 +138,43 @@ class Fleet:
             yield key, self._here[key] if key in self._here else self._load(self._state(key))
 
     def states(self) -> Iterator[tuple[str, bytes]]:
-        """Every key and what its series goes on from."""
+        """Every key and the state of its series, which has been read back if it has changed.
+
+        Raises
+        ------
+        OutputError
+            If a state cannot be read back. It must not replace the one of the last checkpoint.
+        """
         for key in self._keys:
-            yield key, self._here[key].to_bytes() if key in self._here else self._state(key)
+            state = self._here[key].to_bytes() if key in self._here else self._state(key)
+            if self._read_back.get(key) != hash(state):
+                try:
+                    self._load(state)
+                except UNREADABLE as error:
+                    raise OutputError(
+                        f"the model{_of(key)} cannot be saved, because its state could not be read "
+                        f"back ({error}); the last checkpoint is kept"
+                    ) from error
+                self._read_back[key] = hash(state)
+            yield key, state
 
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
-        """Take over series from their states."""
+        """Take over series from their states.
+
+        Raises
+        ------
+        InputError
+            If a state cannot be read.
+        """
         for key, state in states:
             self._keys[key] = None
-            self._here[key] = self._load(state)
+            try:
+                self._here[key] = self._load(state)
+            except UNREADABLE as error:
+                raise InputError(
+                    f"the model{_of(key)} in the checkpoint cannot be read: {error}; start afresh "
+                    "without --resume"
+                ) from error
             self._make_room()
 
     def close(self) -> None:
@@ -166,3 +203,7 @@ class Fleet:
 
     def _fetched(self, key: str) -> Series:
         return self._load(self._state(key))
+
+
+def _of(key: str) -> str:
+    return f" of {key!r}" if key else ""

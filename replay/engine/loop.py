@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.engine.blocks import BLOCK, Block, Item, items_of
 from replay.engine.checkpoint import Checkpoints, Standing
 from replay.engine.fleet import Fleet
@@ -278,6 +278,14 @@ class Loop:
             else:
                 sink.begin()
 
+    @property
+    def _why_none(self) -> str:
+        """What was refused, if all was."""
+        if self.n_rows or self.refusals.first is None:
+            return ""
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.refusals.counts.items())
+        return f"; refused: {reasons}, the first one for this: {self.refusals.first}"
+
     def _finish(self) -> None:
         """Label the rows that wait, and end the last segments.
 
@@ -294,6 +302,6 @@ class Loop:
         if not learnt and not self.flushing:
             raise InputError(
                 f"{self.source.name}, column {', '.join(map(repr, self.source.values))}: no row of "
-                f"{self.n_rows:,} has a value; at least one is needed"
+                f"{self.n_rows:,} has a value; at least one is needed{self._why_none}"
             )
         self._finish_sinks()

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import Assignment, OnlineGMM, OnlineHMM
-from online_gmm.segmentation.segmenter import Segment, Segmentation, Segmenter
+from online_gmm.segmentation.segmenter import Segmenter
+from online_gmm.segmentation.segments import Segment, Segmentation
 from replay.engine.blocks import Block
 from replay.engine.rows import InputError, Row
 from replay.engine.settings import Model
@@ -286,7 +287,8 @@ class Series:
         if self._said is not None and all(value != value for value in row.values.values()):
             label, probability = self._said
             assignment = assignment._replace(label=label, probability=probability)
-        self._said = assignment.label, assignment.probability
+        if assignment.label >= 0:
+            self._said = assignment.label, assignment.probability
         self._n_rows += 1
         segmenter = self.segmenter
         segmenter.segment_one(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 import msgspec
 import numpy as np
 
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.engine.disk import Buffer, DiskFile, HeldError, locked, rename
 from replay.engine.printable import printable
 from replay.engine.rows import InputError, OutputError, Source
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ADDED = ("label", "probability", "outlier", "change")
 """The columns that the labels have beyond those of the input."""
 PARQUET = (".parquet", ".pq")
+SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 LINES = (".ndjson", ".jsonl")
 GROUP = 65_536
 """Rows of a row group of Parquet."""

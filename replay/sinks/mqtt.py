@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.engine.rows import InputError, OutputError, Source
 from replay.engine.series import LabelledRow
 from replay.sinks.files import RowByRow, as_message

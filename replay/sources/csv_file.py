@@ -29,7 +29,7 @@ from replay.sources.asked import (
     unique_names,
 )
 from replay.sources.file_source import FileSource
-from replay.sources.look import chosen
+from replay.sources.look import Column, chosen, columns_in
 from replay.sources.numbers import (
     Cell,
     ContradictionError,
@@ -136,6 +136,8 @@ class CsvFile(FileSource):
         self._at_head = True
         self._names: list[str] | None = None
         self._n_repeated = 0
+        # cells of the header, those without a name at the end included
+        self._width = 0
         self.delimiter, self.decimal = self._head.delimiter or ",", style.decimal or "."
         self.delimiter = self._head.delimiter or self._find_delimiter(style.decimal)
         self.columns = self._find_columns(told=style.delimiter is not None)
@@ -202,11 +204,12 @@ class CsvFile(FileSource):
         wanted = list(dict.fromkeys([*self.values, *others]))
         slots = [wanted.index(name) if name in wanted else -1 for name in self.columns]
         numbers = [self.values.index(name) if name in self.values else -1 for name in self.columns]
-        n_more = self._full - len(self.columns)
-        if n_more > 0:
-            # what no column is named for must be empty
-            slots += range(len(wanted), len(wanted) + n_more)
-            numbers += [-1] * n_more
+        unnamed = min(self._full, self._width) - len(self.columns)
+        slots += [-1] * unnamed
+        # what is beyond the header must be empty
+        n_more = max(self._full - len(slots), 0)
+        slots += range(len(wanted), len(wanted) + n_more)
+        numbers += [-1] * (len(slots) - len(numbers))
         places = Places(
             None if self.time is None else wanted.index(self.time),
             None if self.key is None else wanted.index(self.key),
@@ -400,7 +403,7 @@ class CsvFile(FileSource):
     def _fitted(self, cells: list[str]) -> list[str]:
         """Cells without those at the end that no column is named for, if they are empty."""
         width = len(self.columns)
-        if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
+        if len(cells) > width and not any(cell.strip() for cell in cells[self._width :]):
             return cells[:width]
         return cells
 
@@ -575,7 +578,7 @@ class CsvFile(FileSource):
 
     def _find_delimiter(self, decimal: str | None) -> str:
         with self._opened() as text:
-            first = re.sub(r'"[^"]*"', "", next(self._lines(text), "")).strip()
+            first = re.sub(r'"[^"]*"', "", next(self._lines(text), "")).strip("\r\n ")
         counts = {d: first.count(d) for d in DELIMITERS if d != decimal}
         if decimal is None and counts[";"] and _has_decimal_commas(first):
             return ";"
@@ -618,7 +621,7 @@ class CsvFile(FileSource):
                 1, names[0], f"the header is a single column when split at {self.delimiter!r}; "
                 f"it holds {others[0]!r}, so try --delimiter {others[0]!r}"
             )  # fmt: skip
-        self._names = self._fitted_names(cells)
+        self._names, self._width = self._fitted_names(cells), len(cells)
         return unique_names(names)
 
     @staticmethod
@@ -628,6 +631,10 @@ class CsvFile(FileSource):
         while n and not cells[n - 1].strip():
             n -= 1
         return cells[:n]
+
+    def first_columns(self) -> list[Column]:
+        """What the first cells of each column are."""
+        return columns_in(self.columns, (cells for _, cells in self._first_rows()))
 
     def _chosen(
         self, asked: Asked, first: Sequence[tuple[int, list[str]]]
@@ -677,9 +684,10 @@ class CsvFile(FileSource):
     # -- what is not as it should be ------------------------------------------------------------
 
     def _cut_off(self, error: Exception) -> CutOffError:
+        line, packing = self._line + len(self._fetched), self._input.packing
         return CutOffError(
-            f"{self.name}, line {self._line + len(self._fetched)}: the gzip data is damaged or cut "
-            f"off here ({error}); fetch it again"
+            f"{self.name}, line {line}: the {packing} data is damaged or cut off here ({error}); "
+            "fetch it again"
         )
 
     def _refuse_line(self, reason: str, error: InputError) -> None:

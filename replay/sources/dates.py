@@ -190,7 +190,7 @@ def _no_zone(name: str | None, offset: int | None) -> None:
 
 def _rest(text: str) -> str:
     """What of a text cannot be read; empty if that cannot be told."""
-    options: dict[str, Any] = {"fuzzy_with_tokens": True, "default": DEFAULTS[0]}
+    options: dict[str, Any] = {"fuzzy_with_tokens": True, "default": DEFAULTS[0], "ignoretz": True}
     try:
         parts = _PARSER.parse(text, **options)[1]
     except (ValueError, OverflowError, TypeError, AttributeError, IndexError):

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from replay.engine.rows import CutOffError, InputError, Row
 from replay.sources.asked import LOOKED_AT, Asked, split_names
 from replay.sources.file_source import FileSource
-from replay.sources.look import chosen
+from replay.sources.look import Column, chosen, columns_in
 from replay.sources.message import LIMIT, Messages, as_object, fields_of
 from replay.sources.reading import Input
 from replay.sources.times import state_of
@@ -72,8 +72,8 @@ class JsonLines(FileSource):
                         yield row
         except (EOFError, zlib.error) as error:
             raise CutOffError(
-                f"{self.name}, line {self._line + 1}: the gzip data is damaged or cut off here "
-                f"({error}); fetch it again"
+                f"{self.name}, line {self._line + 1}: the {self._input.packing} data is damaged or "
+                f"cut off here ({error}); fetch it again"
             ) from None
 
     def _skip(self, stream: BinaryIO, start: dict[str, Any]) -> None:
@@ -84,12 +84,18 @@ class JsonLines(FileSource):
         if left:
             raise self._input.changed()
 
-    def _found(self, asked: Asked) -> Asked:
-        """What is asked, with values in any case, and times that can be read."""
+    def first_columns(self) -> list[Column]:
+        """What the first texts of each field are."""
+        return columns_in(*self._first_fields())
+
+    def _first_fields(self) -> tuple[list[str], list[list[str]]]:
         with self._input.open() as stream:
             lines = list(islice(iter(lambda: stream.readline(LIMIT), b""), LOOKED_AT))
-        messages = [message for line in lines if (message := as_object(line)) is not None]
-        names, rows = fields_of(messages)
+        return fields_of(message for line in lines if (message := as_object(line)) is not None)
+
+    def _found(self, asked: Asked) -> Asked:
+        """What is asked, with values in any case, and times that can be read."""
+        names, rows = self._first_fields()
         if asked.values:
             values = [(name,) if name in names else split_names([name]) for name in asked.values]
             asked = replace(asked, values=tuple(name for which in values for name in which))

@@ -82,6 +82,26 @@ class Column:
         return self.is_counter or (self.is_whole and ID_NAME.search(self.name) is not None)
 
     @property
+    def holds(self) -> str:
+        """What it holds, in words."""
+        if self.time:
+            kinds = {
+                "date": "times",
+                "clock": "clocks without a date",
+                "number": "times in numbers",
+            }
+            return kinds[self.time]
+        if not self.n_given:
+            return "nothing"
+        if self.is_numeric:
+            kind = "whole numbers" if self.is_whole else "numbers"
+            return "a counter" if self.is_counter else f"{kind}{', constant' * self.is_constant}"
+        if self.is_constant:
+            return f"{next(iter(self.texts))!r}"
+        n = len(self.texts)
+        return f"texts, {n} different" if n <= FEW else "texts"
+
+    @property
     def tells_apart(self) -> bool:
         """Whether there are a few texts that come again and again."""
         return (
@@ -209,7 +229,7 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
     for key in keys:
         n = len(next(column for column in free if column.name == key).texts)
         said.append(
-            f"{key!r} has {n} different texts; --key {_quoted(key)} would give each a model of "
+            f"{key!r} has {n} different texts; --key {quoted(key)} would give each a model of "
             "its own"
         )
     return Choice(tuple(column.name for column in values), time, keys, tuple(said))
@@ -243,7 +263,7 @@ def _time(columns: Sequence[Column], taken: Sequence[str]) -> tuple[str, ...]:
     free = [c for c in columns if c.name not in taken and c.time and not _stands(c)]
     dates = [column for column in free if column.time in ("date", "number")]
     dates.sort(key=lambda column: (not TIME_NAME.search(column.name), column.time == "number"))
-    clocks = [column for column in free if column.time == "clock"]
+    clocks = [c for c in columns if c.name not in taken and c.time == "clock"]
     if clocks:
         days = [c for c in columns if c.name not in taken and c.time == "date" and _has_no_clock(c)]
         if days:
@@ -260,6 +280,6 @@ def _has_no_clock(column: Column) -> bool:
     return ":" not in next(iter(column.texts))
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """A name as a shell takes it."""
     return name if re.fullmatch(r"[\w.:/@%+-]+", name) else "'" + name.replace("'", "'\\''") + "'"

@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from replay.engine.blocks import Block, items_of
 from replay.engine.rows import InputError, Row, Source
-from replay.sinks.files import LINES, PARQUET
+from replay.sinks.files import LINES, PARQUET, SHEETS
 from replay.sources.asked import Asked
 from replay.sources.constants import Constants
 from replay.sources.csv_file import CsvFile, Style
-from replay.sources.reading import Input
+from replay.sources.look import Column
+from replay.sources.reading import PACKED_SUFFIXES, Input
 from replay.sources.times import state_of
 
 if TYPE_CHECKING:
     from replay.sources.json_lines import JsonLines
     from replay.sources.parquet_file import ParquetFile
+
+
+TABLES = (*PARQUET, ".orc", ".feather", ".arrow")
+"""Of files whose columns have types."""
 
 
 class Files:
@@ -63,6 +68,16 @@ class Files:
         self._constants = Constants(self.values)
 
     @property
+    def asked(self) -> Asked:
+        """What is asked, with values and a time in any case."""
+        return self._asked
+
+    @property
+    def columns(self) -> list[Column]:
+        """What the first cells of each column of the first file are."""
+        return self._source.first_columns()
+
+    @property
     def name(self) -> str:
         return self._source.name
 
@@ -103,6 +118,8 @@ class Files:
     def _opened(self, at: int) -> CsvFile | JsonLines | ParquetFile:
         source, self._open_now = self._inputs[at], at
         kind = _kind(source)
+        if kind == "spreadsheet":
+            return self._sheet(source)
         if kind == "parquet":
             from replay.sources.parquet_file import ParquetFile
 
@@ -112,6 +129,15 @@ class Files:
 
             return JsonLines(source, self._asked)
         return CsvFile(source, self._asked, self._style)
+
+    def _sheet(self, source: Input) -> CsvFile:
+        from replay.sources.spreadsheet import Spreadsheet
+
+        sheet = Spreadsheet(source.path)
+        style = Style(header=self._style.header, skip_lines=self._style.skip_lines)
+        file = CsvFile(sheet, self._asked, replace(style, delimiter=",", encoding="utf-8"))
+        file.said = [*sheet.said, *file.said]
+        return file
 
     # -- where it is ----------------------------------------------------------------------------
 
@@ -168,12 +194,14 @@ def _matching(name: str) -> list[Path]:
 
 def _kind(source: Input) -> str:
     suffixes = source.path.suffixes
-    if suffixes[-1:] == [".gz"]:
+    if suffixes[-1:] and suffixes[-1].lower() in PACKED_SUFFIXES:
         suffixes.pop()
     last = suffixes[-1].lower() if suffixes else ""
     start = source.head(64)
-    if last in PARQUET or start.startswith(b"PAR1"):
+    if last in TABLES or start.startswith((b"PAR1", b"ORC", b"ARROW1", b"FEA1")):
         return "parquet"
+    if last in SHEETS and source.size:
+        return "spreadsheet"
     if last in LINES or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return "lines"
     return "csv"

@@ -1,9 +1,10 @@
-"""Parquet files as a stream of rows."""
+"""Files of typed columns, such as Parquet, as a stream of rows."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import parquet
 
 from replay.engine.blocks import Block, Rows
 from replay.engine.rows import LARGEST, CutOffError, InputError, Row
@@ -25,16 +25,17 @@ from replay.sources.asked import (
     Asked,
 )
 from replay.sources.file_source import FileSource
-from replay.sources.look import chosen
+from replay.sources.look import Column, chosen, columns_in
 from replay.sources.numbers import Cell, ContradictionError, Numbers, study
 from replay.sources.reading import HEAD, Input
+from replay.sources.tables import open_table
 
 BATCH = 4096
 """Rows held in memory."""
 
 
 class ParquetFile(FileSource):
-    """The rows of a Parquet file, of which only the columns asked for are read; a `Source`.
+    """The rows of a Parquet, ORC or Feather file; a `Source`. Only columns asked for are read.
 
     A row's ``line`` is its number, from 1. Times of a type of their own are written as ISO 8601.
 
@@ -57,11 +58,8 @@ class ParquetFile(FileSource):
         if source.piped:
             raise InputError("Parquet cannot be read from standard input; save it to a file")
         try:
-            with parquet.ParquetFile(source.path) as file:
-                self._schema = file.schema_arrow
-                self._groups = [
-                    file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)
-                ]
+            with closing(open_table(source.path)) as file:
+                self._schema, self._groups = file.schema, file.groups
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.name} is no Parquet file: {error}") from None
         self.n_rows = sum(self._groups)
@@ -115,8 +113,8 @@ class ParquetFile(FileSource):
         if not self.n_rows:
             raise self._bad(1, self.values[0], "there are no rows; at least one is needed")
         try:
-            with parquet.ParquetFile(self._input.path) as file:
-                for batch in file.iter_batches(at_most, groups, names):
+            with closing(open_table(self._input.path)) as file:
+                for batch in file.batches(at_most, groups, names):
                     if skip >= len(batch):
                         skip -= len(batch)
                         continue
@@ -218,6 +216,10 @@ class ParquetFile(FileSource):
             or pa.types.is_boolean(kind)
         }
 
+    def first_columns(self) -> list[Column]:
+        """What the first cells of each column are."""
+        return columns_in(self._schema.names, self._first_rows(self._schema.names))
+
     def _chosen(self, asked: Asked) -> Asked:
         """What is asked, with values and a time chosen by the first rows."""
         names = self._schema.names
@@ -235,8 +237,8 @@ class ParquetFile(FileSource):
     def _first_rows(self, names: Sequence[str]) -> list[list[str]]:
         """Some columns of the first rows, as texts."""
         try:
-            with parquet.ParquetFile(self._input.path) as file:
-                batch = next(file.iter_batches(LOOKED_AT, None, list(names)), None)
+            with closing(open_table(self._input.path)) as file:
+                batch = next(file.batches(LOOKED_AT, range(len(self._groups)), names), None)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(1, error) from None
         if batch is None:

@@ -157,20 +157,26 @@ def _structure(
     for choice, records in tables.items():
         rows = [cells for _, cells in records]
         if (shape := _shape(rows)) is not None and (start := _start(rows, shape)) is not None:
-            share = [len(cells) for cells in rows[start:]].count(shape[1]) / len(rows[start:])
+            below = [len(cells) for cells in rows[start + 1 :]]
+            share = below.count(shape[1]) / len(below)
             key = (share, shape[1], choice, start)
             best = key if best is None or key[:2] > best[:2] else best
     counted = delimiter or max(DELIMITERS, key=_unquoted(lines[begin]).count)
     records = tables[counted]
     shape = _shape([cells for _, cells in records])
-    if best is None or best[3] == 0 or shape is None or _names(records[0][1], shape):
+    if (
+        best is None
+        or best[3] == 0
+        or shape is None
+        or (_names(records[0][1], shape) and shape[1] > 1)
+    ):
         above = _under_pairs(records)
         choice_of: str | None = delimiter
     else:
         assert best is not None
         choice_of = best[2]
         records = tables[choice_of]
-        above = best[3]
+        above = best[3] + _under_pairs(records[best[3] :])
     number = records[above][0] if above < len(records) else 0
     units = _units(records, number)
     return Head(begin + number, choice_of, head.comment, None, units)
@@ -215,15 +221,26 @@ def _shape(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
 def _names(cells: Sequence[str], shape: tuple[int, int]) -> bool:
     """Whether there are about as many cells as rows have."""
     filled, full = shape
-    return filled <= _width(cells) <= full
+    if filled <= _width(cells) <= full:
+        return True
+    # names may be blank, but not most of them
+    names = [cell for cell in cells if cell.strip()]
+    return (
+        filled <= len(cells) <= full
+        and 2 * len(names) >= max(filled, 4)
+        and not any(map(is_typed, names))
+    )
 
 
 def _start(rows: Sequence[Sequence[str]], shape: tuple[int, int]) -> int | None:
     """The first line with names for the cells of the rows that follow."""
-    if shape[0] < 2:
+    typed = _typed_columns([(i, list(cells)) for i, cells in enumerate(rows)])
+    if shape[0] < 2 or not typed:
         return None
     for i in range(len(rows) - 2):
-        if _names(rows[i], shape) and all(len(cells) == shape[1] for cells in rows[i + 1 : i + 3]):
+        if not _names(rows[i], shape) or _is_row(rows[i], typed):
+            continue
+        if all(shape[0] <= len(cells) <= shape[1] for cells in rows[i + 1 : i + 3]):
             return i
     return None
 

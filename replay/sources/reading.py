@@ -7,13 +7,16 @@ import io
 import sys
 import zlib
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from replay.engine.rows import InputError
 
 CHUNK = 1 << 17
 """Bytes read at a time."""
 GZIP = b"\x1f\x8b"
+PACKED = {GZIP: "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+"""What packed files begin with."""
+PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 HEAD = 1 << 16
 """Bytes of the start, at most, by which a file is known again."""
 KEPT = 1 << 20
@@ -33,6 +36,7 @@ class Input:
         self.path = path
         self.piped = str(path) == "-"
         self.name = "standard input" if self.piped else str(path)
+        self.packing = "gzip"
         self._raw: BinaryIO | None = None
         self._pipe: _Pipe | None = None
         self.size: int | None = None
@@ -87,10 +91,56 @@ class Input:
         except OSError as error:
             raise InputError(f"{self.name} cannot be read: {error.strerror}") from None
         self._raw = raw
-        start = raw.peek(2)[:2] if isinstance(raw, io.BufferedReader) else b""
-        if start == GZIP:
-            return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, _Unpacked(raw)), CHUNK))
-        return raw
+        start = raw.peek(6)[:6] if isinstance(raw, io.BufferedReader) else b""
+        packing = next((name for mark, name in PACKED.items() if start.startswith(mark)), None)
+        if packing is None:
+            return raw
+        self.packing = packing
+        return cast(BinaryIO, io.BufferedReader(_unpacked(raw, packing), CHUNK))
+
+
+def _unpacked(raw: BinaryIO, packing: str) -> io.RawIOBase:
+    """What a stream has packed."""
+    if packing == "gzip":
+        return _Unpacked(raw)
+    if packing == "zstd":
+        import pyarrow as pa
+
+        return _Other(raw, pa.CompressedInputStream(raw, "zstd"))
+    if packing == "xz":
+        import lzma
+
+        return _Other(raw, lzma.LZMAFile(raw))
+    import bz2
+
+    return _Other(raw, bz2.BZ2File(raw))
+
+
+class _Other(io.RawIOBase):
+    """What is packed in another way than gzip; where it is damaged, an EOFError."""
+
+    def __init__(self, packed: BinaryIO, stream: Any) -> None:
+        self._packed = packed
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        try:
+            data = self._stream.read(len(buffer))
+        except EOFError:
+            raise
+        except Exception as error:
+            # each way of packing has errors of its own
+            raise EOFError(str(error)) from None
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        self._packed.close()
+        super().close()
 
 
 class _Unpacked(io.RawIOBase):

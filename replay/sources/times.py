@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, NamedTuple
 
+from replay.engine.rows import LARGEST
 from replay.sources.dates import MERIDIEM, ORDERS, readings
 from replay.sources.zones import zone_named
 
@@ -122,7 +123,10 @@ class Clock:
             orders = set(found) if orders is None else orders & set(found) or orders
             if len(found) == 1:
                 example = text
-        if orders is not None and len(orders) == 1:
+        if orders is not None and len(orders) > 1:
+            # nothing has told them apart
+            self._date(next(text for text in first if len(_readings(text, self._zone)) > 1))
+        elif orders is not None:
             self._order = orders.pop()
             self._say(f"dates are read as {_worded(self._order)}, which {example!r} shows")
 
@@ -361,6 +365,14 @@ class Clock:
         self._twice = dict(state)
 
 
+def _readings(text: str, zone: datetime.tzinfo) -> dict[str, datetime.datetime]:
+    """The same as `readings`, nothing if it is no time."""
+    try:
+        return readings(text, zone)
+    except ValueError:
+        return {}
+
+
 def _both(first: list[str], rest: Iterable[str]) -> Iterable[str]:
     yield from first
     for text in rest:
@@ -373,7 +385,7 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and "_" not in text else None
+    return value if -LARGEST <= value <= LARGEST and "_" not in text else None
 
 
 def _unit_of(value: float) -> str | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.learners.base import Assignment
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.engine.rows import Row
 
 Floats = NDArray[np.float64]

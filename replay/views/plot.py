@@ -22,7 +22,7 @@ from matplotlib.ticker import (
     SymmetricalLogLocator,
 )
 
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison, IncrementalComparison, Tolerances
 from replay.engine.printable import printable
 from replay.engine.rows import InputError

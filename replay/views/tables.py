@@ -10,41 +10,48 @@ from rich.table import Table
 from rich.text import Text
 
 from online_gmm import ComponentEvent, OnlineHMM
+from online_gmm.learners.base import UNKNOWN
 from replay.checks.check import Comparison, IncrementalComparison, marks
 from replay.engine.series import Series
-from replay.engine.settings import Model, Settings, labels_of
+from replay.engine.settings import Model, Settings
 from replay.engine.summary import Happening, Summary
 from replay.sinks.refusals import Refusals
 
 MOST_GONE = 6
 """Regimes that are gone and have a column of their own; those before share one."""
+MOST_SHOWN = 12
+"""Regimes that are shown, those with most rows."""
 MOST_EVENTS = 50
 """Events that are listed, the last ones."""
 
 
 def regimes_table(summary: Summary, model: Model) -> Table:
-    """One column per regime, so that there is room for many features.
+    """Make a table with a column for each regime, so that there is room for many features.
 
-    Those that came to be learnt first, and then those with rows that are gone.
+    The regimes that the model knows come first, then those with rows that are gone. Rows of which
+    nothing was known (label -1) have no column.
     """
-    mixture = model.mixture
-    here = labels_of(model)
-    events = () if isinstance(model, OnlineHMM) else model.events
-    gone = {event.number: event.kind for event in events if event.kind != "born"}
-    left = sorted(set(summary.lengths) - set(here))
+    mixture, names = model.mixture, model.names
+    here = model.labels
+    gone = {event.number: event.kind for event in model.events if event.kind != "born"}
+    left = sorted(set(summary.lengths) - {*here, UNKNOWN})
     older, left = left[: -MOST_GONE or None], left[-MOST_GONE:]
-    columns: list[tuple[str, tuple[int, ...]]] = [(str(k), (k,)) for k in here]
-    columns += [(f"{label}\n{gone.get(label, 'gone')}", (label,)) for label in left]
+    columns: list[tuple[str, tuple[int, ...]]] = [(_called(k, names), (k,)) for k in here]
+    columns += [(f"{_called(k, names)}\n{gone.get(k, 'gone')}", (k,)) for k in left]
     if older:
         columns.append((f"{len(older)} more\ngone", tuple(older)))
     labels = [labels for _, labels in columns]
     table = Table(title="Regimes", title_justify="left")
     table.add_column("regime")
-    for head, _ in columns:
-        table.add_column(Text(head), justify="right")
+    shown = sorted(range(len(columns)), key=lambda i: -summary.n_labelled(*labels[i]))
+    shown = sorted(shown[:MOST_SHOWN])
+    for i in shown:
+        table.add_column(Text(columns[i][0]), justify="right")
+    if len(shown) < len(columns):
+        table.caption = f"the {MOST_SHOWN} of {len(columns):,} with most rows"
 
     def line(name: str, cells: Sequence[str]) -> None:
-        table.add_row(name, *cells, *["-"] * (len(columns) - len(cells)))
+        table.add_row(name, *[cells[i] if i < len(cells) else "-" for i in shown])
 
     line("rows", [f"{summary.n_labelled(*k):,}" for k in labels])
     line("share of rows", [f"{summary.n_labelled(*k) / summary.n_rows:.1%}" for k in labels])
@@ -66,6 +73,11 @@ def regimes_table(summary: Summary, model: Model) -> Table:
     return table
 
 
+def _called(label: int, names: Mapping[int, str]) -> str:
+    """A label and its name, if it has one."""
+    return f"{label}\n{names[label]}" if label in names else str(label)
+
+
 def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
     """What happened to components; the last events, if there are very many."""
     table = Table(title="Regimes that came and went", title_justify="left")
@@ -76,7 +88,8 @@ def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
         table.add_column(name, justify="right" if name == "regime" else "left")
     for row, time, event in happenings[-MOST_EVENTS:]:
         when = (time,) if timed else ()
-        table.add_row(f"{row:,}", *when, event.kind, str(event.number), event.cause)
+        regime = str(event.number) if event.name is None else f"{event.number} {event.name}"
+        table.add_row(f"{row:,}", *when, event.kind, Text(regime), event.cause)
     if len(happenings) > MOST_EVENTS:
         table.caption = f"the last {MOST_EVENTS} of {len(happenings):,} events"
     return table
@@ -150,7 +163,7 @@ def by_points(events: Sequence[ComponentEvent]) -> list[Happening]:
 
 
 def totals(summary: Summary) -> str:
-    segments = summary.n_segments(*summary.lengths)
+    segments = summary.n_segments(*(label for label in summary.lengths if label != UNKNOWN))
     return (
         f"{summary.n_rows:,} rows, {segments:,} segments, {summary.n_outliers:,} outliers, "
         f"{summary.n_missing:,} missing values"

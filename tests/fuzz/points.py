@@ -19,7 +19,6 @@ from online_gmm import (
     HalfLife,
     OnlineGMM,
     OnlineHMM,
-    OpenHMM,
     PowerDecay,
     Segmenter,
 )
@@ -95,7 +94,7 @@ def learner(story: Story) -> tuple[Any, int, bool]:
             late=story.among(("raise", "skip", "learn")),
             **settings(story),
         )
-    elif kind < 7:
+    else:
         model = OnlineHMM(
             story.among((2, 1, 3)),
             stickiness=story.among((10.0, 1.0, 1e6)),
@@ -104,14 +103,6 @@ def learner(story: Story) -> tuple[Any, int, bool]:
             time="t" if timed else None,
             late=story.among(("raise", "skip", "learn")),
             **settings(story),
-        )
-    else:
-        model = OpenHMM(
-            window=10,
-            max_components=3,
-            features=features,
-            time="t" if timed else None,
-            late=story.among(("raise", "skip", "learn")),
         )
     if story.byte() % 4 == 0:
         model = Segmenter(model, min_dwell=1 + story.byte() % 3)

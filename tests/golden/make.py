@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from online_gmm import HalfLife, OnlineGMM, OnlineHMM, OpenHMM, RollingFeatures, Segmenter
+from online_gmm import HalfLife, OnlineGMM, OnlineHMM, RollingFeatures, Segmenter
 from online_gmm.data.state import VERSION, load
 
 HERE = Path(__file__).parent
@@ -27,7 +27,6 @@ def learners():
     yield "OnlineGMM-recycle", OnlineGMM(3, step_size=HalfLife(points=200), recycle=True, seed=1)
     yield "OnlineGMM-before", OnlineGMM("auto", warm_up=N + 1, max_components=4, seed=1)
     yield "OnlineHMM", OnlineHMM(3, warm_up=100, lag=3, capacity=600, n_init=2, seed=1)
-    yield "OpenHMM", OpenHMM(window=20)
     yield (
         "RollingFeatures",
         RollingFeatures(20, ("mean", "log_sd", "correlation", "rises"), lag=(1, 3)),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from online_gmm import Assignment
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.engine.rows import Row
 from replay.views import history as module
 from replay.views.history import History

@@ -138,10 +138,14 @@ def test_very_many_rows_without_values_first(cli, tmp_path):
     rows = labels_of(empty_rows(tmp_path / "late.csv", (250, False), (40, True)), cli)
     # 101 and 101 again could not be held any longer; then 48 and the warm-up
     assert {tuple(row[2:]) for row in rows[:202]} == {("-1", "nan", "0", "0")}
-    assert rows[202][3] != "nan"
     assert {row[2] for row in rows[250:]} == {"0", "1"}
+    # no regime -1 in the table
+    options = ["--value", "level", "--time", "when", "--regimes", 2, "--warm-up", 10]
+    result = cli("run", tmp_path / "late.csv", *options)
+    assert "gone" not in result.stdout
+    assert "290 rows" in result.stdout
     held = labels_of(empty_rows(tmp_path / "held.csv", (48, False), (40, True)), cli)
-    assert [row[2:] for row in rows[202:]] == [row[2:] for row in held]
+    assert [row[2:] for row in rows[250:]] == [row[2:] for row in held[48:]]
 
 
 def test_warm_start_makes_do_when_too_many_rows_are_held(cli, tmp_path):
@@ -225,7 +229,7 @@ def test_column_that_would_stand_twice_in_the_labels(cli, tmp_path):
 def test_labels_into_a_folder_that_is_not_there(two_levels, cli, tmp_path):
     result = cli("run", two_levels, *OPTIONS, "--labels", tmp_path / "no" / "labels.csv")
     assert result.exit_code == 2
-    assert "labels.csv cannot be written: No such file" in result.stderr
+    assert "labels.csv: there is no folder" in result.stderr
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path, write_levels):

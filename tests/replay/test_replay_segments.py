@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from online_gmm import OnlineGMM
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop
 from replay.engine.series import Manner, Series

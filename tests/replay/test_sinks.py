@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from online_gmm import Assignment
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.engine.rows import InputError, OutputError, Row
 from replay.engine.series import LabelledRow
 from replay.sinks import files as sinks

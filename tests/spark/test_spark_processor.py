@@ -14,7 +14,7 @@ from pyspark.sql import Row
 from pyspark.sql.streaming.tws_tester import TwsTester
 
 import replay.engine.rows
-from online_gmm import HalfLife, OnlineGMM, OnlineHMM, OpenHMM
+from online_gmm import HalfLife, OnlineGMM, OnlineHMM, Segmenter
 from online_gmm.data.state import StateError
 from online_gmm.spark import LabelProcessor, Manner, Track, packing
 from online_gmm.spark.packing import packed
@@ -290,7 +290,7 @@ def test_a_learner_that_has_started_is_where_every_key_begins():
         (lambda data: b"", "0 bytes are no state of a key"),
         (lambda data: data[:-3], "damaged"),
         (lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], "checksum"),
-        (lambda data: OpenHMM(window=8).to_bytes(), "of a OpenHMM; that of a learner"),
+        (lambda data: Segmenter().to_bytes(), "of a Segmenter; that of a learner"),
     ],
 )
 def test_states_that_cannot_be_read_are_refused(spoilt, said):

@@ -29,7 +29,7 @@ from jinja2 import Environment
 from numpy.typing import NDArray
 
 from online_gmm import OnlineHMM
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison
 from replay.engine.printable import printable
 from replay.engine.settings import Model as Learner

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from online_gmm.segmentation.segmenter import Segment
+from online_gmm.segmentation.segments import Segment
 from replay.engine.rows import InputError
 from replay.engine.series import LabelledRow, Series
 from replay.sinks.files import Onlooker

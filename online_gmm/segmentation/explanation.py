@@ -1,0 +1,174 @@
+"""Why a segment is another regime: which channels differ from the segment before, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm.segmentation.row_statistics import RowStatistics
+
+Kind = Literal["level", "spread", "rhythm", "correlation", "other"]
+
+MOST = 5
+"""Reasons that are told one by one."""
+LEAST = 0.02
+"""Share of the whole below which a reason is told with the others."""
+WIDE = 16
+"""Channels beyond which correlations are left out: there are too many pairs."""
+FLOOR = 1e-6
+"""Least variance within a segment, as a share of that of both segments together."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One way in which a segment differs from the one before.
+
+    Parameters
+    ----------
+    channel
+        The channel, or the two channels of a correlation as a tuple; None for all the rest.
+    kind
+        ``level`` (the mean), ``spread`` (the standard deviation), ``rhythm`` (the size of steps
+        between neighbouring rows beside the spread), ``correlation``, or ``other`` for the sum of
+        all smaller reasons.
+    before, after
+        The mean, standard deviation, roughness or correlation in both segments, in the units of the
+        channel. NaN for ``other``.
+    share
+        Its part of the log ratio of the change, from 0 to 1. The shares of all reasons sum to 1.
+    """
+
+    channel: Hashable | None
+    kind: Kind
+    before: float
+    after: float
+    share: float
+
+    def __str__(self) -> str:
+        if self.kind == "level":
+            return f"{self.channel} {_short(self.before)} -> {_short(self.after)}"
+        if self.kind == "other":
+            return "other differences"
+        if self.kind == "correlation":
+            assert isinstance(self.channel, tuple)
+            first, second = self.channel
+            return f"correlation of {first} and {second} {self.before:.2f} -> {self.after:.2f}"
+        name = "sd" if self.kind == "spread" else "roughness"
+        if not self.before > 0.0:
+            return f"{self.channel} {name} {_short(self.before)} -> {_short(self.after)}"
+        return f"{self.channel} {name} x {self.after / self.before:.2g}"
+
+
+def _short(value: float) -> str:
+    """A number with as many digits as a person reads."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How far two segments differ, and why.
+
+    Parameters
+    ----------
+    log_ratio
+        Nats per row by which rows of the new segment are more probable under its own statistics
+        than under those of the segment before.
+    reasons
+        The largest first; their shares sum to 1. Empty if the segments cannot be told apart.
+    """
+
+    log_ratio: float
+    reasons: tuple[Reason, ...]
+
+
+NOTHING = Explanation(0.0, ())
+
+
+def _excess(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log ratio of two variances' Gaussians with the same mean, (r - 1 - log r) / 2."""
+    return 0.5 * (ratio - 1.0 - np.log(ratio))
+
+
+def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashable]) -> Explanation:
+    """Compare two segments channel by channel.
+
+    Parameters
+    ----------
+    before, after
+        Statistics of the two segments.
+    names
+        The D names of the channels.
+
+    Returns
+    -------
+    Explanation
+
+    Notes
+    -----
+    The log ratio is that of a composite likelihood: each channel has a Gaussian level and spread,
+    Gaussian steps beside its spread, and, with at most 16 channels, a Gaussian correlation with
+    each other one. Every part is a Kullback-Leibler divergence, so none is negative, and they add
+    up. O(D^2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from online_gmm.segmentation.explanation import explain
+    >>> from online_gmm.segmentation.row_statistics import RowStatistics
+    >>> rng = np.random.default_rng(1)
+    >>> idle = rng.normal([0.2, 1.0], [0.1, 0.1], size=(200, 2))
+    >>> run = rng.normal([40.0, 1.0], [0.1, 0.3], size=(50, 2))
+    >>> why = explain(RowStatistics.of(idle), RowStatistics.of(run), ("flow", "vibration"))
+    >>> print(why.reasons[0], round(sum(reason.share for reason in why.reasons), 12))
+    flow 0.186 -> 40 1.0
+    """
+    known = (before.counts > 1) & (after.counts > 1)
+    if not known.any():
+        return NOTHING
+    together = before.copy()
+    together.add(after)
+    # a channel that never moves cannot be told from itself
+    moves = known & (together.variances > 1e-24 * (1e-300 + together.means**2))
+    floor = np.where(moves, FLOOR * together.variances, 1.0)
+    v0 = np.where(moves, np.maximum(before.variances, floor), 1.0)
+    v1 = np.where(moves, np.maximum(after.variances, floor), 1.0)
+    parts: list[tuple[float, Hashable, Kind, float, float]] = []
+    level = np.where(moves, (after.means - before.means) ** 2 / (2.0 * v0), 0.0)
+    spread = np.where(moves, _excess(v1 / v0), 0.0)
+    q0 = np.maximum(before.roughness, FLOOR)
+    q1 = np.maximum(after.roughness, FLOOR)
+    has_steps = moves & (before.n_steps > 1) & (after.n_steps > 1)
+    has_steps &= (before.variances > floor) & (after.variances > floor)
+    rhythm = np.where(has_steps, _excess(q1 / q0), 0.0)
+    for i, name in enumerate(names):
+        parts += [
+            (float(level[i]), name, "level", float(before.means[i]), float(after.means[i])),
+            (float(spread[i]), name, "spread", float(before.sds[i]), float(after.sds[i])),
+            (float(rhythm[i]), name, "rhythm", float(q0[i]), float(q1[i])),
+        ]
+    if len(names) <= WIDE:
+        c0, c1 = (np.clip(its.correlations, -0.999, 0.999) for its in (before, after))
+        pairs = 0.5 * np.log((1.0 - c0**2) / (1.0 - c1**2)) + (c0**2 - c0 * c1) / (1.0 - c0**2)
+        for i in range(len(names)):
+            for j in range(i):
+                if moves[i] and moves[j]:
+                    both = (names[j], names[i])
+                    value = max(float(pairs[i, j]), 0.0)
+                    parts.append((value, both, "correlation", float(c0[i, j]), float(c1[i, j])))
+    whole = sum(part[0] for part in parts)
+    if not 0.0 < whole < np.inf:
+        return NOTHING
+    parts.sort(key=lambda part: -part[0])
+    reasons = [
+        Reason(channel, kind, one, other, value / whole)
+        for value, channel, kind, one, other in parts[:MOST]
+        if value >= LEAST * whole
+    ]
+    rest = 1.0 - sum(reason.share for reason in reasons)
+    if len(parts) > len(reasons) and rest > 1e-12:
+        reasons.append(Reason(None, "other", np.nan, np.nan, rest))
+    return Explanation(whole, tuple(reasons))

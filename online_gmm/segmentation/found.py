@@ -1,0 +1,568 @@
+"""The learner behind `Segmenter()`: it finds regimes, their number, and where they change."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from array import array
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.frames import Table, flat, view
+from online_gmm.data.state import instance, plain, writable
+from online_gmm.em.mixture import MixtureParameters, posterior, to_kernel
+from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
+from online_gmm.learners.em_learner import distances_beyond, strangeness
+from online_gmm.learners.intake import NO_TIME, Late, Time
+from online_gmm.segmentation.placed import Decision, Event, PlacedSegments
+from online_gmm.segmentation.regimes import Regime, RegimeCard
+from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment
+
+FIRST = 16
+"""Points whose features make the channels, unless features are given."""
+MAX_REGIMES = 64
+"""Regimes at most, unless it is said otherwise."""
+GATE = 1e-12
+"""Tail probability beyond which a point is an outlier."""
+
+
+@writable
+class FoundRegimes(Learner):
+    """Find the regimes of a stream, and their number.
+
+    The label of a point is the regime of the segment that is going on, as far as that is known: a
+    change is known some time after it took place. The first 16 points say which channels there are.
+
+    Parameters
+    ----------
+    window
+        The time that tells regimes apart, in points; None to find it from the data.
+    max_regimes
+        Regimes at most. When there are so many, a segment that is like none of them is given the
+        nearest one.
+    confirm
+        The evidence that a change needs, as a multiple of the usual. More means later and fewer
+        wrong changes.
+    features
+        Names of the channels; None for those of the first points.
+    time
+        The key of a point that holds its time; None if points have none.
+    max_gap
+        Seconds without a point after which the segment ends. None for no limit.
+    late
+        What to do with a point whose time is not after that of the last one: ``raise`` an error,
+        ``skip`` and count it, or ``learn`` it.
+
+    Attributes
+    ----------
+    news
+        What was told by the last call that learnt: segments, changes and events, oldest first.
+
+    Notes
+    -----
+    Cost per point: O(D) amortised over a window for the statistics, and a look now and then; see
+    `online_gmm._kernel.partition`. Memory is bounded.
+    """
+
+    def __init__(
+        self,
+        window: int | None = None,
+        *,
+        max_regimes: int = MAX_REGIMES,
+        confirm: float = 1.0,
+        features: Sequence[Hashable] | None = None,
+        time: Hashable | None = None,
+        max_gap: float | None = None,
+        late: Late = "raise",
+    ) -> None:
+        self.window = window
+        self.max_regimes = max_regimes
+        self.confirm = confirm
+        self.features = features
+        self.time = time
+        self.max_gap = max_gap
+        self.late = late
+        self.order_by = None
+        self.warm_up = FIRST
+        self._prepare(needs_time=max_gap is not None)
+        if window is not None and not window >= 4:
+            raise ValueError(f"window is {window!r}; it must be a number of points, at least 4")
+        if not 1 <= max_regimes <= MAX_REGIMES:
+            raise ValueError(f"max_regimes is {max_regimes!r}; it must be from 1 to {MAX_REGIMES}")
+        if not 0.0 < confirm < math.inf:
+            raise ValueError(f"confirm is {confirm!r}; it must be a positive number")
+        if max_gap is not None and not 0.0 < max_gap < math.inf:
+            raise ValueError(f"max_gap is {max_gap!r}; it must be a positive number of seconds")
+        self.news: list[Event] = []
+        self._stamps: list[Any] = []
+        self._placed: PlacedSegments | None = None
+        self._densities: _kernel.Components | None = None
+
+    @classmethod
+    def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        yield {}
+        yield {"window": 16, "max_regimes": 4, "confirm": 2.0}
+
+    # -- learning -------------------------------------------------------------------------------
+
+    def _learn(self, x: Mapping[Any, Any], t: Time | None = None) -> None:
+        stamp = _stamp(t if t is not None or self.time is None else x.get(self.time))
+        seconds = NO_TIME
+        if self._clocked or t is not None:
+            seconds = self._seconds(x, t)
+            if seconds <= self._last_time and self._refuse(seconds):
+                return
+        self.news = []
+        if self._stream is None:
+            self._keep(x, seconds)
+            self._stamps.append(stamp)
+            self._begin_if_full()
+            return
+        row = array("d", bytes(8 * len(self._names)))
+        found = _kernel.fill(x, self._names, row) + (self.time in x)
+        self.n_unknown += len(x) - found
+        self._learn_stamped(memoryview(row), 1, memoryview(array("d", [seconds])), [stamp])
+
+    def learn_many(self, X: Any, t: Any = None) -> None:
+        table = self._table(X, t)
+        self._learn_table(table, self._stamps_of(X, t, table), None)
+
+    def label_then_learn_many(
+        self, X: Any, t: Any = None, stamps: Sequence[Any] | None = None
+    ) -> Assignments:
+        table = self._table(X, t)
+        answers = Assignments.unknown(len(table))
+        stamps = self._stamps_of(X, t, table) if stamps is None else stamps
+        known = self._stream is None or self._knows(table)
+        self._learn_table(table, stamps, answers)
+        return answers if known else Assignments.unknown(len(table))
+
+    def _learn_table(
+        self, table: Table, stamps: Sequence[Any] | None, answers: Assignments | None
+    ) -> None:
+        """Learn the rows of a table, and say before each one what is known of it."""
+        keep = self._in_time(table)
+        rows = np.arange(len(table)) if keep is None else np.flatnonzero(keep)
+        self.news = []
+        done = 0
+        while self._stream is None and done < len(rows):
+            i = int(rows[done])
+            at = NO_TIME if table.times is None else float(table.times[i])
+            self._keep(dict(zip(table.names, table.values[i].tolist(), strict=True)), at)
+            self._stamps.append(None if stamps is None else stamps[i])
+            self._begin_if_full()
+            done += 1
+        rows = rows[done:]
+        if not len(rows):
+            return
+        values = table.select(self._names)
+        self.n_unknown += len(rows) * len(set(table.names) - set(self._names))
+        all_of_it = len(rows) == len(table)
+        learnt = values if all_of_it else values[rows]
+        times = np.full(len(rows), np.nan) if table.times is None else table.times[rows]
+        told = None if stamps is None else [stamps[i] for i in rows.tolist()]
+        whole = Assignments.unknown(len(rows))
+        self._learn_stamped(
+            view(learnt), len(rows), view(times), told, None if answers is None else whole
+        )
+        if answers is not None:
+            for column, values_of in zip(answers, whole, strict=True):
+                column[rows] = values_of
+            if keep is not None:
+                self._label_late(table, values, np.flatnonzero(~keep), rows, answers)
+
+    def _label_late(
+        self,
+        table: Table,
+        values: NDArray[np.float64],
+        late: NDArray[np.intp],
+        rows: NDArray[np.intp],
+        answers: Assignments,
+    ) -> None:
+        """Give rows that are left out as late the labels of the rows after them."""
+        after = np.searchsorted(rows, late)
+        for i, j in zip(late.tolist(), after.tolist(), strict=True):
+            if j < len(rows):
+                answers.labels[i] = answers.labels[rows[j]]
+                answers.probabilities[i] = answers.probabilities[rows[j]]
+            elif self._stream is not None:
+                known = self._assignments_of(values[i : i + 1])
+                for column, value in zip(answers, known, strict=True):
+                    column[i] = value[0]
+
+    def _learn_stamped(
+        self,
+        rows: memoryview,
+        n: int,
+        times: memoryview,
+        stamps: Sequence[Any] | None,
+        answers: Assignments | None = None,
+    ) -> None:
+        """Learn n rows from a buffer, cut segments where the kernel decides."""
+        placed, core = self._placed, self._stream
+        assert placed is not None
+        its = _Rows(rows, len(self._names), times, stamps if placed.rows.timed else None)
+        done = 0
+        while done < n:
+            if self._is_gap(times[done]):
+                self._interrupt()
+            stop = self._until_gap(times, done, n)
+            first = placed.rows.end - done
+            core.learn(its.part(done, stop)[0], stop - done)
+            for row, decisions in itertools.groupby(filter(_is_told, core.drain()), _told_at):
+                self._extend(its, done, row + 1 - first, answers)
+                done = row + 1 - first
+                self.news += placed.decide(decisions)
+                self._take_snapshot()
+            self._extend(its, done, stop, answers)
+            done = stop
+        if self._clocked:
+            self._last = times[n - 1]
+
+    def _extend(self, its: _Rows, done: int, stop: int, answers: Assignments | None) -> None:
+        """Add rows between two decisions to the segment going on, and say what is known of them."""
+        placed = self._placed
+        assert placed is not None
+        while done < stop:
+            end = min(stop, done + placed.until_snapshot)
+            if answers is not None:
+                known = self._assignments_of(its.matrix[done:end])
+                for column, values in zip(answers, known, strict=True):
+                    column[done:end] = values
+            placed.extend(*its.part(done, end))
+            if placed.until_snapshot == 0:
+                self._take_snapshot()
+            done = end
+
+    def _take_snapshot(self) -> None:
+        assert self._placed is not None
+        self._placed.take_snapshot()
+        self._densities = None
+
+    def _is_gap(self, seconds: float) -> bool:
+        return self.max_gap is not None and seconds - self._last > self.max_gap
+
+    def _until_gap(self, times: memoryview, done: int, stop: int) -> int:
+        """Return the row of the next gap, or ``stop`` if there is none before it."""
+        if self.max_gap is None:
+            return stop
+        between = np.diff(np.asarray(times[done:stop]))
+        gaps = np.flatnonzero(between > self.max_gap)
+        return done + 1 + int(gaps[0]) if len(gaps) else stop
+
+    def _interrupt(self) -> None:
+        assert self._placed is not None
+        closed = self._placed.finish()
+        if closed is not None:
+            self.news.append(closed)
+        self._placed.label = self._stream.label
+
+    def reset_state(self) -> None:
+        """Declare an interruption: the segment ends here, and the next point begins a new one.
+
+        What has been learnt stays. The new segment is taken to be in the last regime until its own
+        is known; then a change may be told that took place at its first point.
+        """
+        self.news = []
+        if self._stream is not None:
+            self._interrupt()
+
+    def finish(self) -> Segment | None:
+        """End the stream: return the segment that is going on, None before the first point.
+
+        What comes after begins a new segment, though points are counted on.
+        """
+        self.news = []
+        if self._placed is None:
+            return None
+        last = self._placed.finish()
+        self._placed.label = self._stream.label
+        return last
+
+    # -- the first points -----------------------------------------------------------------------
+
+    def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
+        """Keep a point until the channels are known."""
+        names = tuple(x) if self.features is None else tuple(self.features)
+        names = tuple(name for name in names if name != self.time)
+        values = array("d", bytes(8 * len(names)))
+        found = _kernel.fill(x, names, values) + (self.time in x)
+        self.n_unknown += len(x) - found
+        self._last = max(self._last, seconds) if seconds == seconds else self._last
+        self._buffer.append(dict(zip(names, values, strict=True)))
+        self._times.append(seconds)
+
+    def _begin_if_full(self) -> None:
+        if len(self._buffer) < self.warm_up:
+            return
+        if any(value == value for row in self._buffer for value in row.values()):
+            super().fit_start()
+        else:
+            # nothing is known of the channels yet
+            self._n_empty += 1
+            del self._buffer[0], self._times[0], self._stamps[0]
+
+    def fit_start(self, X: Any = None, t: Any = None) -> Self:
+        """Begin with the points learnt so far, however few they are, and learn those of X.
+
+        There is no need to call this: the segmenter begins by itself after 16 points.
+        """
+        if self._stream is not None:
+            raise ValueError(
+                "this segmenter has started already; learn_many(X) goes on from where it is"
+            )
+        if X is not None:
+            self.learn_many(X, t)
+        if self._stream is None:
+            super().fit_start()
+        return self
+
+    def _begin(
+        self,
+        rows: NDArray[np.float64],
+        names: tuple[Hashable, ...],
+        times: NDArray[np.float64],
+    ) -> None:
+        # rows without a value are rows all the same: they count in the places of changes
+        rows = np.array([[row.get(name, math.nan) for name in names] for row in self._buffer])
+        times = np.array(self._times)
+        clocked = not bool(np.isnan(times).any())
+        timed = clocked or all(stamp is not None for stamp in self._stamps)
+        self._names = names
+        self._clocked = self._clocked or clocked
+        self._stream = self._new_core(len(names))
+        self._placed = PlacedSegments(names, timed)
+        stamps = (
+            [
+                seconds if stamp is None else stamp
+                for stamp, seconds in zip(self._stamps, self._times, strict=True)
+            ]
+            if timed
+            else None
+        )
+        self._stamps = []
+        self._last = -math.inf
+        self._learn_stamped(view(rows), len(rows), view(times), stamps)
+
+    def _new_core(self, n_channels: int) -> Any:
+        return _kernel.Partition(n_channels, self.window or 0, self.max_regimes)
+
+    def _attend(self) -> None:
+        """Nothing is due: decisions are drained as they come."""
+
+    @property
+    def _last_time(self) -> float:
+        return self._last
+
+    def _stamps_of(self, X: Any, t: Any, table: Table) -> Sequence[Any] | None:
+        """The times of rows as they were given."""
+        if table.times is None:
+            return None
+        column = np.asarray(X[self.time] if t is None else t).reshape(-1)
+        if column.dtype.kind == "M":
+            column = column.astype("datetime64[us]")
+        return [_stamp(value) for value in column.tolist()]
+
+    # -- as bytes -------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            **super()._state(),
+            "stamps": [plain(stamp, "a time") for stamp in self._stamps],
+            "placed": None if self._placed is None else self._placed.state(),
+        }
+
+    def _restore(self, its: dict[str, Any]) -> None:
+        super()._restore(its)
+        self._stamps = list(instance(its["stamps"], list, "stamps"))
+        if (its["placed"] is None) != (self._stream is None):
+            raise ValueError("there are segments without a kernel, or a kernel without segments")
+        if its["placed"] is not None:
+            self._placed = PlacedSegments.from_state(its["placed"], self._names)
+
+    def _streaming(self, its: dict[str, Any]) -> Any:
+        return _kernel.Partition.from_state(its)
+
+    # -- answers --------------------------------------------------------------------------------
+
+    @property
+    def n_points(self) -> int:
+        """Points learnt."""
+        placed = self._placed
+        return len(self._buffer) if placed is None else placed.rows.end
+
+    @property
+    def n_changes(self) -> int:
+        """Changes of regime that were told."""
+        return 0 if self._placed is None else self._placed.n_changes
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the channels are known."""
+        return self._stream is not None
+
+    @property
+    def regimes(self) -> dict[int, RegimeCard]:
+        """A card for each regime, by its number."""
+        return {} if self._placed is None else self._placed.cards()
+
+    @property
+    def channels(self) -> tuple[Hashable, ...]:
+        """The names of the channels; none before they are known."""
+        return self._names
+
+    def all_regimes(self) -> dict[int, Regime]:
+        """Return the statistics of each regime, the segment going on included. O(K D^2)."""
+        return {} if self._placed is None else self._placed.all_regimes()
+
+    @property
+    def current(self) -> Segment | None:
+        """The segment that is going on, and its regime; None before the first 16 points. O(D^2)."""
+        return None if self._placed is None else self._placed.current
+
+    def _is_known(self, table: Table) -> bool:
+        """Whether anything can be said of rows; warns if all their features are unknown."""
+        return self._placed_label != UNKNOWN and self._knows(table)
+
+    @property
+    def _placed_label(self) -> int:
+        return UNKNOWN if self._placed is None else self._placed.label
+
+    def _label(self, x: Mapping[Any, Any], t: Time | None) -> int:
+        return self._placed_label
+
+    def predict_proba_one(self, x: Mapping[Any, Any], t: Time | None = None) -> dict[int, float]:
+        placed = self._placed
+        if placed is None or placed.label == UNKNOWN:
+            return {}
+        return placed.probabilities
+
+    def _row(self, x: Mapping[Any, Any]) -> NDArray[np.float64]:
+        values = flat(np.empty(len(self._names)))
+        _kernel.fill(x, self._names, values)
+        return np.frombuffer(values)[None]
+
+    def assign_one(self, x: Mapping[Any, Any], t: Time | None = None) -> Assignment:
+        if self._placed_label == UNKNOWN:
+            return NOTHING_KNOWN
+        return self._assignments_of(self._row(x)).one(0)
+
+    def log_density_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
+        return self.assign_one(x, t).log_density
+
+    def score_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
+        if self._placed_label == UNKNOWN:
+            return math.nan
+        return float(self._strangeness(self._row(x))[0])
+
+    def _assignments(self, table: Table) -> Assignments:
+        if not self._is_known(table):
+            return Assignments.unknown(len(table))
+        return self._assignments_of(table.select(self._names))
+
+    def _assignments_of(self, rows: NDArray[np.float64]) -> Assignments:
+        """What is known of rows: the regime that is going on, and how well the mixture has them."""
+        placed = self._placed
+        if placed is None or placed.label == UNKNOWN:
+            return Assignments.unknown(len(rows))
+        _, log_density, distance = posterior(self._components, rows)
+        gates = distances_beyond(GATE, rows.shape[1])
+        outlier = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
+        n, label = len(rows), placed.label
+        sure = placed.probabilities[label]
+        return Assignments(np.full(n, label), np.full(n, sure), log_density, outlier)
+
+    def _probabilities(self, table: Table) -> NDArray[np.float64]:
+        known = self.predict_proba_one({})
+        row = [known.get(label, 0.0) for label in self.labels]
+        return np.tile(np.array(row), (len(table), 1))
+
+    def _scores(self, table: Table) -> NDArray[np.float64]:
+        if not self._is_known(table):
+            return np.full(len(table), math.nan)
+        return self._strangeness(table.select(self._names))
+
+    def _strangeness(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        distance = posterior(self._components, rows)[2]
+        return strangeness(distance, np.count_nonzero(~np.isnan(rows), axis=1))
+
+    @property
+    def _components(self) -> _kernel.Components:
+        """The mixture as the kernel has it."""
+        if self._densities is None:
+            mixture = self.mixture
+            scale = np.diagonal(mixture.covariances, axis1=1, axis2=2).min(axis=0)
+            self._densities = to_kernel(mixture, "full", 0.0, scale, points=0.0)
+        return self._densities
+
+    # -- what has been learnt -------------------------------------------------------------------
+
+    @property
+    def mixture(self) -> MixtureParameters:
+        """The regimes as components of a Gaussian mixture, in the order of ``labels``.
+
+        Weights are shares of time. Means and covariances are those of all rows of each regime.
+        """
+        placed = self._placed
+        if placed is None or placed.label == UNKNOWN:
+            raise ValueError("no regime is known yet, so there is no mixture")
+        return placed.mixture()
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The numbers of the regimes that are known."""
+        return () if self._placed is None else self._placed.labels
+
+    @property
+    def _by_place(self) -> NDArray[np.int64]:
+        return np.array(self.labels, dtype=np.int64)
+
+    @property
+    def events(self) -> tuple[RegimeChange | RegimeEvent, ...]:
+        """The last events, at most 1,000: changes of regime, regimes born and merged."""
+        return () if self._placed is None else tuple(self._placed.events)
+
+    @property
+    def centers(self) -> dict[int, dict[Hashable, float]]:
+        """The mean of every channel, by regime."""
+        if self._placed is None:
+            return {}
+        return {label: card.mean for label, card in self._placed.cards().items()}
+
+
+class _Rows(NamedTuple):
+    """Rows in a buffer, and their times as they were given, if they have times."""
+
+    buffer: memoryview
+    n_channels: int
+    seconds: memoryview
+    stamps: Sequence[Any] | None
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        return np.asarray(self.buffer).reshape(-1, self.n_channels)
+
+    def part(self, begin: int, end: int) -> tuple[memoryview, Sequence[Any]]:
+        """Some of the rows, and their times."""
+        times = () if self.stamps is None else self.stamps[begin:end]
+        return self.buffer[begin * self.n_channels : end * self.n_channels], times
+
+
+def _is_told(decision: Decision) -> bool:
+    """Whether this is told to the user; a change says what the segment before it was."""
+    return decision[0] in ("change", "born", "merged")
+
+
+def _told_at(decision: Decision) -> int:
+    """The row at which a decision was told."""
+    row: int = decision[2] if decision[0] == "change" else decision[1]
+    return row
+
+
+def _stamp(value: Any) -> Any:
+    """A time as Python has it."""
+    return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value

@@ -1,0 +1,206 @@
+"""The rows of the segment that is going on, so that it can be cut at a row of the past."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm.data.state import doubles, instance, plain
+from online_gmm.segmentation.row_statistics import RowStatistics
+
+Matrix = NDArray[np.float64]
+
+KEPT = 512
+"""Rows that are kept as they are, at least, if the segment has so many."""
+SUMMED = 256
+"""Rows that are summed up together, once there are so many more than `KEPT`."""
+PIECE = 16
+"""Rows of the smallest piece."""
+SAME = 16
+"""Pieces of one size; one more, and the two oldest of them become one of twice the size."""
+
+
+class RecentRows:
+    """Rows from the start of a segment on: the latest as they are, older ones as sums.
+
+    A change of regime is known some time after it took place. Then the segment is cut where the
+    change took place: exactly, if that is among the last 512 rows, else between two pieces whose
+    length is at most 1/16 of their age. Rows of the piece in which a cut falls are counted, but
+    have no part in the statistics of either side.
+
+    Parameters
+    ----------
+    n_channels
+        D.
+    first
+        The number of the first row.
+    timed
+        Whether rows have times; else their numbers stand for them.
+
+    Notes
+    -----
+    Memory: O(D) for each of at most 768 rows, and O(D^2 log n).
+    """
+
+    __slots__ = ("_pieces", "_rows", "_times", "first", "n_channels", "timed")
+
+    def __init__(self, n_channels: int, first: int = 0, timed: bool = False) -> None:
+        self.n_channels = n_channels
+        self.first = first
+        self.timed = timed
+        self._pieces: list[tuple[int, Any, RowStatistics]] = []
+        self._rows = array("d")
+        self._times: list[Any] = []
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+    @property
+    def end(self) -> int:
+        """The number of the row that comes next."""
+        return self._first_kept + len(self._rows) // self.n_channels
+
+    @property
+    def _first_kept(self) -> int:
+        """The number of the first row that is kept as it is."""
+        if not self._pieces:
+            return self.first
+        begin, _, piece = self._pieces[-1]
+        return begin + piece.n
+
+    def extend(self, rows: memoryview, times: Sequence[Any] = ()) -> None:
+        """Add rows, n * D doubles, and their n times if rows are timed.
+
+        Amortised O(D^2) a row.
+        """
+        self._rows.frombytes(rows.cast("B"))
+        self._times.extend(times)
+        if len(self._rows) >= (KEPT + SUMMED) * self.n_channels:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        done, begin = 0, self._first_kept
+        kept = np.frombuffer(self._rows).reshape(-1, self.n_channels)
+        while len(kept) - done >= KEPT + SUMMED:
+            for start in range(done, done + SUMMED, PIECE):
+                piece = RowStatistics.of(kept[start : start + PIECE])
+                time = self._times[start] if self.timed else None
+                self._pieces.append((begin + start, time, piece))
+            self._coarsen()
+            done += SUMMED
+        del kept
+        self._rows = self._rows[done * self.n_channels :]
+        self._times = self._times[done:]
+
+    def _coarsen(self) -> None:
+        """Join the two oldest pieces of each size of which there are too many."""
+        size = PIECE
+        while True:
+            same = [i for i, piece in enumerate(self._pieces) if piece[2].n == size]
+            if not same:
+                break
+            while len(same) > SAME:
+                i = same.pop(0)
+                same = [j - 1 for j in same[1:]]
+                begin, time, piece = self._pieces[i]
+                joined = piece.copy()
+                joined.add(self._pieces[i + 1][2])
+                self._pieces[i : i + 2] = [(begin, time, joined)]
+            size *= 2
+
+    def total(self) -> RowStatistics:
+        """Return the statistics of all rows. O(n D^2), n at most 768 and the pieces."""
+        return self._sum(self.first, self.end)
+
+    def cut(self, at: int) -> RowStatistics:
+        """Let go of the rows before number ``at``, and return their statistics."""
+        end = self.end
+        if not self.first <= at <= end:
+            raise ValueError(f"row {at} is not among rows {self.first} to {end}")
+        result = self._sum(self.first, at)
+        result.n = at - self.first
+        begin = self._first_kept
+        if at >= begin:
+            self._rows = self._rows[(at - begin) * self.n_channels :]
+            self._times = self._times[at - begin :]
+            self._pieces = []
+        else:
+            cut = self.time_of(at)
+            inside = [piece for piece in self._pieces if piece[0] < at < piece[0] + piece[2].n]
+            self._pieces = [piece for piece in self._pieces if piece[0] >= at]
+            if inside:
+                # what is left of the piece that the cut falls into: its rows are not known
+                (first, _, piece) = inside[0]
+                rest = RowStatistics(self.n_channels)
+                rest.n = first + piece.n - at
+                self._pieces.insert(0, (at, cut, rest))
+        self.first = at
+        return result
+
+    def _sum(self, begin: int, end: int) -> RowStatistics:
+        result = RowStatistics(self.n_channels)
+        for first, _, piece in self._pieces:
+            if begin <= first and first + piece.n <= end:
+                result.add(piece)
+        kept = self._first_kept
+        low, high = max(begin - kept, 0), end - kept
+        if high > low:
+            rows = np.frombuffer(self._rows).reshape(-1, self.n_channels)
+            result.add(RowStatistics.of(rows[low:high]))
+            del rows
+        result.n = end - begin
+        return result
+
+    def time_of(self, row: int) -> Any:
+        """Return the time of a row, or its number if rows have no times.
+
+        The time of a row that is no longer kept is interpolated between the first rows of pieces.
+        If times are no numbers or dates, it is that of the first row of its piece; in a tuple, a
+        whole number at the front is taken to count rows, and stays exact.
+        """
+        if not self.timed:
+            return row
+        kept = self._first_kept
+        if row >= kept:
+            return self._times[row - kept]
+        i = max(i for i, piece in enumerate(self._pieces) if piece[0] <= row)
+        begin, time, piece = self._pieces[i]
+        if begin == row:
+            return time
+        if isinstance(time, tuple) and time and isinstance(time[0], int):
+            return (time[0] + row - begin, *time[1:])
+        after = self._pieces[i + 1][1] if i + 1 < len(self._pieces) else self._times[0]
+        try:
+            return time + (after - time) * ((row - begin) / piece.n)
+        except TypeError:
+            return time
+
+    # -- as bytes -------------------------------------------------------------------------------
+
+    def state(self) -> list[Any]:
+        """Return the rows as plain values, for `from_state`."""
+        pieces = [
+            [first, plain(time, "a time"), piece.state()] for first, time, piece in self._pieces
+        ]
+        times = [plain(time, "a time") for time in self._times]
+        return [self.first, self.timed, pieces, self._rows.tobytes(), times]
+
+    @classmethod
+    def from_state(cls, state: Any, n_channels: int) -> RecentRows:
+        """Return what `state` was made of."""
+        first, timed, pieces, rows, times = state
+        result = cls(n_channels, instance(first, int, "first"), instance(timed, bool, "timed"))
+        for begin, time, piece in pieces:
+            if begin != result._first_kept:
+                raise ValueError("a piece does not follow the one before")
+            result._pieces.append((begin, time, RowStatistics.from_state(piece, n_channels)))
+        kept = doubles(rows, (-1, n_channels), "rows", missing=True)
+        result._rows.frombytes(kept.tobytes())
+        result._times = instance(times, list, "times")
+        if len(times) != (len(kept) if timed else 0):
+            raise ValueError("there is not a time for each row")
+        return result

@@ -1,0 +1,165 @@
+"""Centred statistics of rows: level, spread, rhythm and correlation of the raw channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm.data.state import doubles
+
+Matrix = NDArray[np.float64]
+
+
+class RowStatistics:
+    """Sufficient statistics of rows, which can be merged (Chan, Golub & LeVeque 1979).
+
+    Parameters
+    ----------
+    n_channels
+        D.
+
+    Attributes
+    ----------
+    n
+        Rows.
+    counts
+        Values per channel, shape (D,): rows without the missing ones.
+    means
+        Shape (D,), in the units of the channels; 0 where there is no value.
+    scatter
+        Sums of products of deviations from the means, shape (D, D).
+    steps, n_steps
+        Sum of squares of the differences between neighbouring rows, and how many there are, both of
+        shape (D,).
+
+    Notes
+    -----
+    With missing values, products of two channels are summed over rows that have both. When such
+    statistics are merged, values are taken to be missing independently.
+    """
+
+    __slots__ = ("counts", "means", "n", "n_steps", "scatter", "steps")
+
+    def __init__(self, n_channels: int) -> None:
+        self.n = 0
+        self.counts = np.zeros(n_channels)
+        self.means = np.zeros(n_channels)
+        self.scatter = np.zeros((n_channels, n_channels))
+        self.steps = np.zeros(n_channels)
+        self.n_steps = np.zeros(n_channels)
+
+    @classmethod
+    def of(cls, rows: Matrix) -> RowStatistics:
+        """Return the statistics of rows, shape (n, D). O(n D^2)."""
+        result = cls(rows.shape[1])
+        result.n = len(rows)
+        if not len(rows):
+            return result
+        known = ~np.isnan(rows)
+        values = np.where(known, rows, 0.0)
+        result.counts = known.sum(axis=0).astype(np.float64)
+        count = np.maximum(result.counts, 1.0)
+        # deviations from the first values are summed, so that large offsets cost no digits
+        first = values[known.argmax(axis=0), np.arange(rows.shape[1])]
+        result.means = first + np.where(known, values - first, 0.0).sum(axis=0) / count
+        result.means[result.counts == 0] = 0.0
+        deviations = np.where(known, values - result.means, 0.0)
+        result.scatter = np.einsum("ni,nj->ij", deviations, deviations)
+        both = known[1:] & known[:-1]
+        steps = np.where(both, values[1:] - values[:-1], 0.0)
+        result.steps = np.einsum("ni,ni->i", steps, steps)
+        result.n_steps = both.sum(axis=0).astype(np.float64)
+        return result
+
+    def add(self, other: RowStatistics) -> None:
+        """Take in the statistics of other rows. O(D^2)."""
+        if not other.n:
+            return
+        counts = self.counts + other.counts
+        total = np.maximum(counts, 1.0)
+        gaps = np.where((self.counts > 0) & (other.counts > 0), other.means - self.means, 0.0)
+        share = np.sqrt(self.counts * other.counts / total)
+        self.scatter = self.scatter + other.scatter + np.outer(gaps * share, gaps * share)
+        self.means = np.where(
+            self.counts > 0, self.means + gaps * (other.counts / total), other.means
+        )
+        self.n += other.n
+        self.counts = counts
+        self.steps = self.steps + other.steps
+        self.n_steps = self.n_steps + other.n_steps
+
+    def copy(self) -> RowStatistics:
+        """Return statistics that change apart from these."""
+        result = RowStatistics(len(self.means))
+        result.add(self)
+        return result
+
+    @property
+    def variances(self) -> Matrix:
+        """Variance of each channel, over n; 0 where there is no value."""
+        return np.maximum(np.diagonal(self.scatter), 0.0) / np.maximum(self.counts, 1.0)
+
+    @property
+    def sds(self) -> Matrix:
+        """Standard deviation of each channel, over n; NaN where there is no value."""
+        result: Matrix = np.where(self.counts > 0, np.sqrt(self.variances), np.nan)
+        return result
+
+    @property
+    def levels(self) -> Matrix:
+        """Mean of each channel; NaN where there is no value."""
+        result: Matrix = np.where(self.counts > 0, self.means, np.nan)
+        return result
+
+    @property
+    def correlations(self) -> Matrix:
+        """Correlation of each two channels, shape (D, D); 0 where one of them does not move."""
+        size = np.sqrt(np.maximum(np.diagonal(self.scatter), 0.0))
+        scale = np.outer(size, size)
+        ratio = np.divide(self.scatter, scale, out=np.zeros_like(scale), where=scale > 0.0)
+        result: Matrix = np.clip(ratio, -1.0, 1.0)
+        return result
+
+    @property
+    def roughness(self) -> Matrix:
+        """Mean square of the steps over twice the variance: 1 for white noise, 0 for a ramp.
+
+        This is von Neumann's ratio (1941), halved. 1 where a channel does not move.
+        """
+        variances = self.variances
+        mean_square = self.steps / np.maximum(self.n_steps, 1.0)
+        known = (variances > 0.0) & (self.n_steps > 0)
+        result: Matrix = np.ones_like(variances)
+        np.divide(mean_square, 2.0 * variances, out=result, where=known)
+        return result
+
+    @property
+    def covariance(self) -> Matrix:
+        """Covariance over n, shape (D, D)."""
+        root = np.sqrt(np.maximum(self.counts, 1.0))
+        result: Matrix = self.scatter / np.outer(root, root)
+        return result
+
+    # -- as bytes -------------------------------------------------------------------------------
+
+    def state(self) -> list[Any]:
+        """Return the statistics as plain values, for `from_state`."""
+        arrays = (self.counts, self.means, self.scatter, self.steps, self.n_steps)
+        return [self.n, *(values.tobytes() for values in arrays)]
+
+    @classmethod
+    def from_state(cls, state: Any, n_channels: int) -> RowStatistics:
+        """Return what `state` was made of."""
+        n, counts, means, scatter, steps, n_steps = state
+        if type(n) is not int or n < 0:
+            raise ValueError(f"the number of rows is {n!r}")
+        result, vector = cls(n_channels), (n_channels,)
+        result.n = n
+        result.counts = doubles(counts, vector, "counts").copy()
+        result.means = doubles(means, vector, "means").copy()
+        result.scatter = doubles(scatter, (n_channels, n_channels), "scatter").copy()
+        result.steps = doubles(steps, vector, "steps").copy()
+        result.n_steps = doubles(n_steps, vector, "n_steps").copy()
+        return result

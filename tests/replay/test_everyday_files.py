@@ -1,0 +1,448 @@
+"""Files in the shape of public reports of trouble: each is read as meant, or is a question."""
+
+import bz2
+import csv
+import json
+import lzma
+import math
+import re
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pyarrow as pa
+import pytest
+from pyarrow import feather, orc, parquet
+
+from replay.engine.rows import InputError
+from replay.sinks.refusals import Refusals
+from replay.sources.asked import Asked
+from replay.sources.csv_file import Style
+from replay.sources.opening import Files
+from replay.sources.times import Clock
+
+N = 400
+LEVELS = [10.0 + 0.37 * (i * 7 % 11) + 40.0 * (i // 40 % 2) for i in range(N)]
+START = datetime(2024, 3, 4)
+
+
+def minutes(form="%Y-%m-%dT%H:%M:00Z", step=1):
+    return [(START + timedelta(minutes=step * i)).strftime(form) for i in range(N)]
+
+
+def write(path, head, rows, encoding="utf-8"):
+    path.write_text(head + "".join(f"{row}\n" for row in rows), encoding=encoding)
+    return path
+
+
+def values_of(path, style=None, **asked):
+    source = Files([str(path)], Asked(refusals=Refusals(), **asked), style)
+    rows = list(source)
+    return source, [next(iter(row.values.values())) for row in rows]
+
+
+def read_all(path, by_blocks):
+    source = Files([str(path)], Asked())
+    return list(source.blocks(1000) if by_blocks else source)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "rows.csv"
+
+
+# -- headers --------------------------------------------------------------------------------------
+
+
+def test_only_columns_that_are_asked_for_must_be_unique(path, cli):
+    rows = [f"{t},{x:.2f},Good,{2 * x:.2f},Good" for t, x in zip(minutes(), LEVELS, strict=True)]
+    write(path, "Timestamp,Pump.P,Quality,Pump.F,Quality\n", rows)
+    assert values_of(path, values=("Pump.P", "Pump.F"), time="Timestamp")[1] == [
+        round(x, 2) for x in LEVELS
+    ]
+    assert values_of(path)[0].values == ("Pump.P", "Pump.F")
+    said = r"column 'Quality': 2 columns have this name; .* --value 'Quality\[1\]'"
+    with pytest.raises(InputError, match=said):
+        values_of(path, values=("Quality",))
+    assert values_of(path, values=("Pump.P",), key="Quality[2]")[0].key == "Quality[2]"
+
+
+def test_names_with_commas(path, tmp_path):
+    name = "Temp, °F (LGR S/N: 1, SEN S/N: 1)"
+    head = f'"Plot Title: pumphouse"\n"#","Date Time, GMT-05:00","{name}","Lux, a"\n'
+    times = minutes("%m/%d/%y %I:%M:00 %p", step=15)
+    rows = [f"{i},{t},{x:.3f},{i % 7}," for i, (t, x) in enumerate(zip(times, LEVELS, strict=True))]
+    write(path, head, rows)
+    asked = {"values": (name, "Lux, a"), "time": "Date Time, GMT-05:00"}
+    source, values = values_of(path, **asked, timed=True, clock=Clock("mdy"))
+    assert (source.values, values) == ((name, "Lux, a"), [round(x, 3) for x in LEVELS])
+    assert values_of(path, values=(f"{name},Lux, a",))[0].values == (name, "Lux, a")
+    with pytest.raises(InputError, match="say which with --time-format dmy"):
+        values_of(path, **asked, timed=True)
+    table = pa.table({"Pump, P": LEVELS, "F": LEVELS})
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    source, _ = values_of(tmp_path / "rows.parquet", values=("Pump, P,F",))
+    assert source.values == ("Pump, P", "F")
+    with pytest.raises(InputError, match="did you mean 'Pump, P'"):
+        values_of(tmp_path / "rows.parquet", values=("pump, p",))
+
+
+@pytest.mark.parametrize(
+    ("header", "end"),
+    [("time;p;f", ";"), ("time;p;f;;;", ""), ("time;p;f;", ";"), ("time;p;f;;", ";;")],
+)
+def test_delimiters_at_the_end_are_no_columns(header, end, path):
+    rows = [
+        f"{t};{x:.2f};{i % 5}.5{end}"
+        for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))
+    ]
+    write(path, header + "\n", rows)
+    source, values = values_of(path)
+    assert (source.values, source.time) == (("p", "f"), "time")
+    assert values == [round(x, 2) for x in LEVELS]
+    blocks = list(source.blocks(1000))
+    assert sum(len(item) if hasattr(item, "names") else 1 for item in blocks) == N
+    write(path, header + "\n", [*rows, "2024-03-05T00:00:00Z;1;2;3;4;5;6"])
+    with pytest.raises(InputError, match=rf"line {N + 2}, column 'f': the row goes on after this"):
+        values_of(path)
+
+
+def test_rows_of_units(path):
+    rows = [f"{t},{x:.2f},{i % 7}" for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))]
+    write(path, "time,pressure,flow\nUTC,bar,m3/h\n", rows)
+    source, values = values_of(path)
+    assert (source.values, len(values)) == (("pressure", "flow"), N)
+    assert "line 2 holds units and is passed over: 'UTC,bar,m3/h'" in source.said
+    write(path, '"TOA5","CR1000","1"\n"TIMESTAMP","BattV","n"\n"TS","V",""\n"","Avg","Smp"\n', rows)
+    source, values = values_of(path, values=("BattV",), time="TIMESTAMP")
+    assert values == [round(x, 2) for x in LEVELS]
+
+
+# -- what stands above ----------------------------------------------------------------------------
+
+TABLE = "time,pressure\n"
+ABOVE = {
+    "comments": "# logger: X200\n# serial: 0000\n#\n",
+    "a logger's lines": "Data logger X200\nSerial number,0000\nInterval,1 min\n\n",
+    "pairs alone": "Serial number,0000\nInterval,1 min\n",
+    "a title": "Plot Title: pumphouse\n",
+    "padded by a spreadsheet": "Data logger X200,\n,\n",
+    "blank lines": "\n\n",
+    "sep": "sep=,\n",
+    "sep in quotes": '"sep=,"\n',
+}
+
+
+@pytest.mark.parametrize("above", ABOVE)
+@pytest.mark.parametrize("told", [True, False])
+def test_what_stands_above_is_passed_over(above, told, path):
+    rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    write(path, ABOVE[above] + TABLE, rows)
+    asked = {"values": ("pressure",), "time": "time"} if told else {}
+    source, values = values_of(path, **asked)
+    assert (source.values, source.time) == (("pressure",), "time")
+    assert values == [round(x, 2) for x in LEVELS]
+    assert re.search(r"above the table passed over|names the delimiter", source.said[0])
+    # lines are counted from the start of the file, and a position is one of the file
+    rows = iter(source)
+    line = next(rows).line
+    assert line == ABOVE[above].count("\n") + 2
+    position = source.position
+    again = Files([str(path)], Asked(**asked))
+    again.go_to(json.loads(json.dumps(position)))
+    assert next(iter(again)).line == line + 1
+
+
+def test_lines_to_skip_and_comments(path):
+    rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    rows[200:200] = ["% valve, opened", '% "', "%"]
+    write(path, "a,b\nc,d\n" + TABLE, rows)
+    source, values = values_of(path, Style(skip_lines=2, comment="%"))
+    assert (source.values, values) == (("pressure",), [round(x, 2) for x in LEVELS])
+    n = sum(len(item) if hasattr(item, "names") else 1 for item in source.blocks(1000))
+    assert n == N
+
+
+def test_tables_of_influxdb(path):
+    head = "#group,false,false,true,true\n#datatype,string,long,dateTime:RFC3339,double\n"
+    head += "#default,_result,,,\n,result,table,_time,_value\n"
+    lines = [f",,0,{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    body = "".join(f"{line}\n" for line in lines[:200])
+    path.write_text(head + body + "\n" + head + "".join(f"{line}\n" for line in lines[200:]))
+    source, values = values_of(path)
+    assert (source.values, source.time) == (("_value",), "_time")
+    assert values == [round(x, 2) for x in LEVELS]
+    n = sum(len(item) if hasattr(item, "names") else 1 for item in source.blocks(1000))
+    assert n == N
+
+
+@pytest.mark.parametrize("header", ["#time,pressure", "# time, pressure"])
+def test_a_header_may_be_a_comment(header, path):
+    rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    write(path, f"# logger\n{header}\n", rows)
+    source, values = values_of(path)
+    assert (source.values, source.time) == (("pressure",), "time")
+    assert values == [round(x, 2) for x in LEVELS]
+
+
+# -- numbers --------------------------------------------------------------------------------------
+
+CELLS = {
+    # cells, and what they are
+    "commas between thousands": (
+        ["1,721,992.283", "564,409,237.658"],
+        [1721992.283, 564409237.658],
+    ),
+    "points between thousands": (["877,29", "1.618,84"], [877.29, 1618.84]),
+    "points alone": (["1.618.000", "877"], [1618000.0, 877.0]),
+    "apostrophes": (["1'618.84", "5.5"], [1618.84, 5.5]),
+    "spaces": (["1 618,84", "5,5"], [1618.84, 5.5]),
+    "narrow spaces": (["1\u202f618,84", "5,5"], [1618.84, 5.5]),
+    "degrees": (["12.5 degC", "-3 degC"], [12.5, -3.0]),
+    "signs": (["12.5°C", "13°C"], [12.5, 13.0]),
+    "volts": (["230 V", "231 V"], [230.0, 231.0]),
+    "percent": (["45 %", "46.5 %"], [45.0, 46.5]),
+    "cubic metres": (["5 m3/h", "6.5 m3/h"], [5.0, 6.5]),
+    "apostrophes before": (["'-2.00", "'3.1"], [-2.0, 3.1]),
+    "minus signs of print": (["\u22122.5", "3.5"], [-2.5, 3.5]),
+    "three decimals": (["11.288", "9.235"], [11.288, 9.235]),
+    "powers": (["1e5", "2.5E-3"], [100000.0, 0.0025]),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_numbers_as_people_write_them(name, delimiter, path):
+    cells, expected = CELLS[name]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow(["when", "level"])
+        writer.writerows([f"t{i}", cell] for i, cell in enumerate(cells * 200))
+    source, values = values_of(path)
+    assert values == expected * 200
+    found = []
+    for item in source.blocks(1000):
+        found += item.values[:, 0].tolist() if hasattr(item, "names") else [*item.values.values()]
+    assert found == values
+
+
+QUESTIONS = {
+    "thousands or decimals": (["877", "1.618"], 3, {".": [877.0, 1.618], ",": [877.0, 1618.0]}),
+    "the other way round": (["1,618", "877"], 2, {".": [1618.0, 877.0], ",": [1.618, 877.0]}),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("late", [0, 20_000])
+def test_cells_that_contradict_are_a_question(name, late, path):
+    """The question comes wherever the cells stand, and each option it names answers it."""
+    cells, line, answers = QUESTIONS[name]
+    first = [max(cells, key=lambda cell: cell.isdigit())] * late
+    write(path, "when;level\n", [f"t;{cell}" for cell in [*first, *cells]])
+    for by_blocks in (False, True):
+        with pytest.raises(InputError, match=rf"line {line + late}, column 'level'") as caught:
+            read_all(path, by_blocks)
+        assert "say --decimal" in str(caught.value)
+    for decimal, expected in answers.items():
+        assert values_of(path, Style(decimal=decimal))[1][late:] == expected
+
+
+def test_units_by_option(path):
+    write(path, "when;level\n", ["a;5 kW", "b;6", "c;900 W"])
+    with pytest.raises(InputError, match="line 2, column 'level': '5 kW' has a unit that not all"):
+        values_of(path, values=("level",))
+    assert values_of(path, values=("level",), unit=("kW", "W"))[1] == [5.0, 6.0, 900.0]
+
+
+@pytest.mark.parametrize("text", ["unavailable", "Unknown", "-", "--", "#N/A", "null", "?", "n.a."])
+def test_what_is_known_to_be_missing(text, path):
+    rows = [
+        f"{t},{text if i % 30 == 5 else x}"
+        for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))
+    ]
+    _, values = values_of(write(path, TABLE, rows))
+    assert [i for i, value in enumerate(values) if math.isnan(value)] == list(range(5, N, 30))
+
+
+def test_constants_far_outside_are_pointed_out(path, cli):
+    rows = [
+        f"{t},{-9999 if i % 37 == 5 else x}"
+        for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))
+    ]
+    write(path, TABLE, rows)
+    n = len(range(5, N, 37))
+    said = f"'pressure' is exactly -9999 in {n} of {N} rows, far from all others"
+    for by_blocks in (False, True):
+        source = Files([str(path)], Asked())
+        list(source.blocks(100) if by_blocks else source)
+        assert said in source.said[-1]
+    told = ["run", path, "--regimes", 2, "--missing", "-9999", "--missing", "n/v"]
+    result = cli(*told)
+    assert f"{n} missing values" in result.stdout
+    assert "-9999" not in result.stdout
+    assert re.search(r"mean ± sd +│ +1\d\.\d+ ± .* │ +5\d\.\d+ ±", result.stdout)
+
+
+def test_a_row_that_measured_nothing_is_no_change(path, cli, tmp_path):
+    rows = [
+        f"boiler,{'unavailable' if i % 30 == 5 else x},{t}"
+        for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))
+    ]
+    write(path, "entity_id,state,last_changed\n", rows)
+    labels = tmp_path / "labels.csv"
+    for more in ([], ["--key", "entity_id"], ["--persist"]):
+        result = cli("run", path, "--regimes", 2, *more, "--labels", labels)
+        assert result.exit_code == 0, result.output
+        table = list(csv.DictReader(labels.read_text().splitlines()))
+        found = [int(row["label"]) for row in table]
+        assert sum(row["change"] == "1" for row in table) == 9
+        for i in range(35, N, 30):
+            assert (found[i], table[i]["probability"]) == (
+                found[i - 1],
+                table[i - 1]["probability"],
+            )
+
+
+# -- choosing -------------------------------------------------------------------------------------
+
+
+def test_all_columns_that_vary_are_learnt_and_said(path, cli, tmp_path):
+    names = ["id", "when", "device", "setpoint", "level", "load"]
+    records = [
+        {"id": i, "when": t, "device": "ab"[i % 2], "setpoint": 70, "level": x, "load": i % 7 + 0.5}
+        for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))
+    ]
+    write(path, ",".join(names) + "\n", [",".join(str(r[n]) for n in names) for r in records])
+    lines = write(tmp_path / "rows.ndjson", "", map(json.dumps, records))
+    parquet.write_table(pa.Table.from_pylist(records), tmp_path / "rows.parquet")
+    for each in (path, lines, tmp_path / "rows.parquet"):
+        result = cli("run", each, "--regimes", 2)
+        assert result.exit_code == 0, result.output
+        assert "--value is not given: learnt is 'level', 'load'" in result.stdout
+        assert "the time is in 'when'" in result.stdout
+        assert "left out: 'setpoint' is 70 in all of the first 400 rows" in result.stdout
+        assert "left out: 'id' counts rows" in result.stdout
+        assert "'device' has 2 different texts; --key device" in result.stdout
+
+
+def test_look(path, cli):
+    times = minutes()
+    rows = [f"{t},{d},{x},{2 * x + 1}" for t, x in zip(times, LEVELS, strict=True) for d in "ab"]
+    del rows[100:140]
+    write(path, "when,device,level,twin\n", rows)
+    result = cli("look", path)
+    assert result.exit_code == 0, result.output
+    assert "760 rows" in result.stdout
+    assert "'level' and 'twin' tell the same" in result.stdout
+    assert "times go forward in each 'device' only: it is the key" in result.stdout
+    command = result.stdout.splitlines()[-1]
+    assert command == f"replay run {path} --value level --time when --key device"
+    rows = [f"{t},{x}" for t, x in zip(times, LEVELS, strict=True)]
+    del rows[100:140]
+    result = cli("look", write(path, TABLE, rows))
+    assert "usual step 60 s, 1 gaps" in result.stdout
+    assert f"times from {times[0]} to {times[-1]}" in result.stdout
+    words = cli("look", path).stdout.splitlines()[-1].split()
+    assert cli(*words[1:], "--regimes", 2).exit_code == 0
+
+
+# -- other files ----------------------------------------------------------------------------------
+
+
+def test_a_spreadsheet(tmp_path, cli):
+    openpyxl = pytest.importorskip("openpyxl")
+    path = tmp_path / "rows.xlsx"
+    book = openpyxl.Workbook()
+    book.active.append(["Data logger X200"])
+    book.active.append([])
+    book.active.append(["when", "level", "note"])
+    for i, x in enumerate(LEVELS):
+        book.active.append([START + timedelta(minutes=i), None if i == 7 else x, "x"])
+    book.create_sheet("notes")
+    book.save(path)
+    source, values = values_of(path, time="when", timed=True)
+    assert (source.values, len(values)) == (("level",), N)
+    assert math.isnan(values[7])
+    assert [*values[:7], *values[8:]] == pytest.approx([*LEVELS[:7], *LEVELS[8:]], rel=1e-14)
+    assert "sheet 'Sheet' is read, of 'Sheet', 'notes'" in source.said
+    seconds = [row.seconds for row in source]
+    assert {after - before for before, after in pairwise(seconds)} == {60.0}
+
+
+def test_files_of_typed_columns(tmp_path):
+    times = [START + timedelta(minutes=i) for i in range(N)]
+    texts = [None if i == 7 else f"{x:.2f}" for i, x in enumerate(LEVELS)]
+    table = pa.table({"when": times, "on": [i % 3 == 0 for i in range(N)], "text": texts})
+    parquet.write_table(table, tmp_path / "rows.parquet", row_group_size=90)
+    feather.write_feather(table, tmp_path / "rows.feather", chunksize=90)
+    orc.write_table(table, tmp_path / "rows.orc")
+    for kind in ("parquet", "feather", "orc"):
+        source = Files([str(tmp_path / f"rows.{kind}")], Asked(time="when", timed=True))
+        rows = list(source)
+        assert source.values == ("on", "text")
+        assert [row.values["on"] for row in rows] == [float(i % 3 == 0) for i in range(N)]
+        assert math.isnan(rows[7].values["text"])
+        assert rows[8].values["text"] == round(LEVELS[8], 2)
+        assert rows[1].seconds - rows[0].seconds == 60.0
+
+
+@pytest.mark.parametrize("packing", ["bz2", "xz", "zst"])
+def test_other_ways_of_packing(packing, tmp_path):
+    text = TABLE + "".join(f"{t},{x:.2f}\n" for t, x in zip(minutes(), LEVELS, strict=True))
+    path = tmp_path / f"rows.csv.{packing}"
+    if packing == "zst":
+        with pa.CompressedOutputStream(str(path), "zstd") as file:
+            file.write(text.encode())
+    else:
+        path.write_bytes({"bz2": bz2, "xz": lzma}[packing].compress(text.encode()))
+    assert values_of(path)[1] == [round(x, 2) for x in LEVELS]
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) - 40])
+    with pytest.raises(InputError, match="data is damaged or cut off here"):
+        values_of(path, values=("pressure",))
+
+
+def test_outputs_are_checked_before_the_run(path, cli, tmp_path):
+    write(path, TABLE, [f"{t},{x}" for t, x in zip(minutes(), LEVELS, strict=True)])
+    for option, name in (("--labels", "none/x.csv"), ("--plot", "none/x.png")):
+        result = cli("run", path, option, tmp_path / name)
+        assert result.exit_code == 2
+        assert f"{option} {tmp_path / name}: there is no folder" in result.stderr
+    result = cli("run", path, "--labels", tmp_path / "labels.xlsx")
+    assert result.exit_code == 2
+    assert "spreadsheets are not written" in result.stderr
+
+
+def test_many_regimes_are_shown_in_part(path, cli):
+    write(path, TABLE, [f"{t},{x}" for t, x in zip(minutes(), LEVELS, strict=True)])
+    result = cli("run", path, "--regimes", 60)
+    assert result.exit_code == 0, result.output
+    assert "the 12 of 60 with most rows" in result.stdout
+
+
+# -- times ----------------------------------------------------------------------------------------
+
+
+def test_a_step_back_of_an_hour_is_explained(path, cli):
+    times = [START.replace(month=10, day=27) + timedelta(minutes=15 * i) for i in range(-4, 40)]
+    clocks = [t if t.hour < 3 or t.day < 27 else t - timedelta(hours=1) for t in times]
+    write(path, TABLE, [f"{t:%d.%m.%Y %H:%M},{i % 3}.5" for i, t in enumerate(clocks)])
+    told = ["run", path, "--value", "pressure", "--time", "time", "--regimes", 2, "--max-gap", 3600]
+    result = cli(*told)
+    assert result.exit_code == 2
+    assert "it steps back by exactly an hour" in result.stderr
+    assert "--time-zone" in result.stderr
+    result = cli(*told, "--late", "skip")
+    assert "1 steps back by exactly an hour" in result.stdout
+    result = cli(*told, "--time-zone", "Europe/Berlin")
+    assert result.exit_code == 0, result.output
+    assert "44 rows" in result.stdout
+    assert "gap" not in result.stdout
+
+
+def test_all_messages_refused(monkeypatch, cli, tmp_path):
+    rows = "".join(f'{{"occupancy": "maybe", "t": {i}}}\n' for i in range(30))
+    path = write(tmp_path / "rows.ndjson", "", rows.splitlines())
+    result = cli("run", path, "--value", "occupancy", "--on-bad", "skip")
+    assert result.exit_code == 2
+    assert "refused: 30 rows with a value that is no number, the first one for" in result.stderr
+    assert "field 'occupancy' is \"maybe\"" in result.stderr

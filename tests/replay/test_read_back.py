@@ -1,0 +1,98 @@
+"""A state is read back before it replaces the last checkpoint."""
+
+from pathlib import Path
+
+import pytest
+
+from replay.engine.checkpoint import Checkpoints
+from replay.engine.fleet import Fleet
+from replay.engine.rows import Row
+from replay.engine.series import Manner, Series
+from tests.replay.test_series import VALUES, series_of
+
+OPTIONS = ("--value", "level", "--regimes", "2", "--warm-up", "50")
+
+
+@pytest.fixture
+def faults():
+    """What is patched here can be undone, and the current folder stays."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture
+def breaking(faults):
+    """Let the state that a series writes be malformed from the n-th time on."""
+
+    def after(n):
+        count, true = 0, Series.to_bytes
+
+        def to_bytes(series):
+            nonlocal count
+            count += 1
+            data = true(series)
+            return data if count < n else data.replace(b"scatter", b"scatte?")
+
+        faults.setattr(Series, "to_bytes", to_bytes)
+
+    return after
+
+
+def test_a_state_that_cannot_be_read_replaces_nothing(cli, two_levels, breaking, faults):
+    whole = cli("run", two_levels, *OPTIONS, "--labels", "whole.csv")
+    assert whole.exit_code == 0
+    breaking(3)
+    saving = ("--checkpoint", "state", "--every-rows", 300, "--labels", "labels.csv")
+    result = cli("run", two_levels, *OPTIONS, *saving)
+    assert result.exit_code == 2
+    assert "cannot be saved, because its state could not be read back" in result.stderr
+    faults.undo()
+    standing, states = Checkpoints(Path("state")).load()
+    assert 600 <= standing.rows < 1500
+    assert len(list(states)) == 1
+    result = cli("run", two_levels, *OPTIONS, *saving, "--resume")
+    assert result.exit_code == 0, result.output
+    assert Path("labels.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+def test_a_checkpoint_with_a_malformed_state_is_explained(cli, two_levels, breaking, faults):
+    breaking(1)
+    faults.setattr(Fleet, "states", lambda fleet: ((key, fleet[key].to_bytes()) for key in fleet))
+    saving = ("--checkpoint", "state", "--labels", "labels.csv")
+    assert cli("run", two_levels, *OPTIONS, *saving).exit_code == 0
+    assert Path("state/checkpoint").exists()
+    faults.undo()
+    result = cli("run", two_levels, *OPTIONS, *saving, "--resume")
+    assert result.exit_code == 2
+    assert "the model in the checkpoint cannot be read" in result.stderr
+
+
+def test_what_has_not_changed_is_read_back_once():
+    read = []
+
+    def load(data):
+        read.append(data)
+        return Series.from_bytes(data, VALUES, Manner())
+
+    fleet = Fleet(lambda: series_of("lagged"), load)
+    for key in "ab":
+        list(fleet[key].take(Row(1, "", ("", ""), dict.fromkeys(VALUES, 1.0))))
+    for _ in range(2):
+        assert len(dict(fleet.states())) == 2
+        assert len(read) == 2
+    list(fleet["b"].take(Row(2, "", ("", ""), dict.fromkeys(VALUES, 2.0))))
+    dict(fleet.states())
+    assert len(read) == 3
+
+
+@pytest.mark.parametrize("time", ["1e308", "-1e308", "1.1e150", "inf"])
+def test_times_out_of_range_are_no_times(cli, tmp_path, time):
+    rows = "".join(f"{i},{i % 7}\n" for i in range(60))
+    path = tmp_path / "far.csv"
+    path.write_text(f"t,level\n{rows}{time},1\n")
+    options = ("--value", "level", "--time", "t", "--time-format", "s", "--irregular", "--persist")
+    result = cli("run", path, *options)
+    assert result.exit_code == 2
+    assert "far.csv, line 62, column 't'" in result.stderr
+    skipped = cli("run", path, *options, "--on-bad", "skip")
+    assert skipped.exit_code == 0, skipped.output

@@ -1,0 +1,40 @@
+"""Files of any delimiter, decimal mark, encoding, header, time and unit are read as written."""
+
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from written_files import Written, written_files
+
+from replay.sources.asked import Asked
+from replay.sources.csv_file import Style
+from replay.sources.opening import Files
+
+
+def judge(written: Written, path, by_default=False) -> None:
+    """Read a file, and compare with what was written."""
+    path.write_bytes(written.data)
+    style = Style(encoding=written.encoding)
+    asked = Asked() if by_default else Asked((written.value,), written.time, timed=True)
+    source = Files([str(path)], asked, style)
+    assert source.values == (written.value,)
+    assert source.time == written.time.replace(",", " ")
+    rows = list(source)
+    values = [row.values[written.value] for row in rows]
+    assert len(rows) == len(written.values)
+    for value, expected in zip(values, written.values, strict=True):
+        assert value == expected or (expected is None and math.isnan(value))
+    if not by_default:
+        assert [row.seconds for row in rows] == written.seconds
+
+
+@pytest.mark.parametrize("by_default", [False, True])
+def test_files_are_read_as_written(by_default, tmp_path_factory):
+    path = tmp_path_factory.mktemp("written") / "rows.csv"
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(written_files())
+    def read(written):
+        judge(written, path, by_default)
+
+    read()

@@ -1,0 +1,430 @@
+"""Segmenter() without a model: its contract. How well it does is in test_machines."""
+
+import datetime
+import math
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from river import compose, preprocessing
+
+from online_gmm import RegimeChange, RegimeEvent, Segment, Segmenter, pool
+from online_gmm.data.state import StateError
+from online_gmm.segmentation import found
+from online_gmm.segmentation.row_statistics import RowStatistics
+from tests.conftest import KERNELS, PARTS
+
+NAMES = ("flow", "vibration")
+
+
+def stream(n_visits=6, seed=1, stay=150):
+    """Visits to two modes in turn: flow 40 and .2, and the sd of vibration 1 and 3."""
+    rng = np.random.default_rng(seed)
+    mode = np.repeat(np.arange(n_visits) % 2, stay)
+    flow = np.where(mode == 0, 40.0, 0.2) + rng.normal(size=len(mode))
+    vibration = rng.normal(size=len(mode)) * np.where(mode == 0, 1.0, 3.0)
+    return np.column_stack([flow, vibration])
+
+
+def points(X, names=NAMES):
+    return [dict(zip(names, row, strict=True)) for row in X.tolist()]
+
+
+def learnt(X, segmenter=None, names=NAMES):
+    """A segmenter that has learnt rows one by one, and all it has told."""
+    segmenter = Segmenter() if segmenter is None else segmenter
+    told = []
+    for x in points(X, names):
+        segmenter.learn_one(x)
+        told += segmenter.told
+    return segmenter, told
+
+
+def changes_of(told):
+    return [event for event in told if isinstance(event, RegimeChange)]
+
+
+@pytest.fixture(autouse=True)
+def kernel():
+    """One kernel is enough here: `test_both_kernels_give_the_same_bytes` compares them."""
+
+
+@pytest.fixture
+def length():
+    """Visits of the stream."""
+    return 8
+
+
+def test_both_kernels_give_the_same_bytes(monkeypatch):
+    X = stream(3, seed=20)[:400]
+    X[100::13, 1] = np.nan
+    written = []
+    for name, kernel in KERNELS.items():
+        for part, module in PARTS[name].items():
+            monkeypatch.setitem(sys.modules, part, module)
+        monkeypatch.setattr(found, "_kernel", kernel)
+        segmenter, told = learnt(X)
+        written.append((segmenter.to_bytes(), repr(told)))
+    assert len(set(written)) == 1
+
+
+# -- what is told ---------------------------------------------------------------------------------
+
+
+def test_finds_the_modes_since_when_and_why(length):
+    X = stream(length)
+    segmenter, told = learnt(X)
+    changes = changes_of(told)
+    assert [change.after for change in changes] == [1 - i % 2 for i in range(length - 1)]
+    for i, change in enumerate(changes, 1):
+        assert abs(change.at - 150 * i) <= 16
+        assert change.at <= change.known_at <= change.at + 100
+        assert change.delay == change.known_at - change.at
+        assert 0.0 <= change.probability <= 1.0
+        assert change.why[0].channel == "flow"
+        assert change.why[0].kind == "level"
+        assert sum(reason.share for reason in change.why) == pytest.approx(1.0)
+    assert segmenter.predict_one({}) == changes[-1].after == segmenter.current.label
+    assert segmenter.current.since == changes[-1].at
+
+
+def test_events_are_told_once_in_order_and_never_revised(length):
+    X = stream(length, seed=2)
+    segmenter, told = learnt(X)
+    segments = [event for event in told if isinstance(event, Segment)]
+    changes = changes_of(told)
+    # segments and changes take turns, and cover the rows without a gap
+    assert len(segments) == len(changes) == segmenter.n_changes
+    begin = 0
+    for segment, change in zip(segments, changes, strict=True):
+        assert told.index(change) == told.index(segment) + 1
+        assert (segment.start, segment.end + 1) == (begin, change.at)
+        assert segment.n == change.at - begin
+        assert (segment.label, change.before) == (change.before, segment.label)
+        assert change.before != change.after
+        begin = change.at
+    known = [change.known_at for change in changes]
+    assert known == sorted(known)
+    assert segmenter.finish().n == len(X) - begin
+    assert segmenter.current is None
+    born = [event.label for event in told if isinstance(event, RegimeEvent)]
+    assert born == sorted(set(born)) == list(range(len(born)))
+
+
+def test_since_is_never_revised(length):
+    """What `current` says of the start of a segment, it says until the next change is told."""
+    segmenter, known = Segmenter(), None
+    for x in points(stream(length, seed=3)):
+        segmenter.learn_one(x)
+        current = segmenter.current
+        if current is None or current.label == -1:
+            continue
+        if known is not None and not segmenter.drift_detected:
+            assert (current.since, current.label) == known
+        known = current.since, current.label
+    assert known is not None
+
+
+def test_segments_have_the_moments_of_their_rows(length):
+    X = stream(length, seed=4)
+    X[::17, 1] = np.nan
+    _, told = learnt(X)
+    for segment in told:
+        if isinstance(segment, Segment):
+            rows = X[segment.start : segment.end + 1]
+            assert list(segment.mean.values()) == pytest.approx(np.nanmean(rows, axis=0))
+            assert list(segment.sd.values()) == pytest.approx(np.nanstd(rows, axis=0))
+
+
+def test_cards_sum_up_all_rows(length):
+    X = stream(length, seed=5)
+    segmenter, told = learnt(X)
+    cards = segmenter.regimes
+    assert list(cards) == list(segmenter.labels) == [0, 1]
+    assert sum(card.n for card in cards.values()) == len(X)
+    assert sum(card.share for card in cards.values()) == pytest.approx(1.0)
+    assert sum(card.visits for card in cards.values()) == len(changes_of(told)) + 1
+    assert cards[0].mean["flow"] == pytest.approx(40.0, abs=2.0)
+    assert cards[1].sd["vibration"] == pytest.approx(3.0, rel=0.25)
+    assert cards[0].typical_stay == pytest.approx(150, rel=0.2)
+    assert segmenter.centers == {label: card.mean for label, card in cards.items()}
+
+
+# -- one and many, bytes --------------------------------------------------------------------------
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=5), st.integers(0, 5))
+def test_many_are_as_one_by_one(sizes, seed):
+    X = stream(4, seed=seed)
+    one, told = learnt(X)
+    many, told_many, labels, done = Segmenter(), [], [], 0
+    for n in [*sizes, len(X)]:
+        part = pd.DataFrame(X[done : done + n], columns=list(NAMES))
+        labels += many.label_then_learn_many(part).labels.tolist()
+        told_many += many.told
+        done += n
+    assert told_many == told
+    assert many.to_bytes() == one.to_bytes()
+    again = Segmenter()
+    for x, label in zip(points(X), labels, strict=True):
+        assert again.predict_one(x) == label
+        again.learn_one(x)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 599), st.integers(0, 5))
+def test_goes_on_from_bytes(n, seed):
+    X = stream(4, seed=seed)
+    X[50::31, 0] = np.nan
+    whole, told = learnt(X)
+    part, first = learnt(X[:n])
+    data = part.to_bytes()
+    again = Segmenter.from_bytes(data)
+    assert again.to_bytes() == data
+    again, rest = learnt(X[n:], again)
+    assert first + rest == told
+    assert again.to_bytes() == whole.to_bytes()
+
+
+def test_answers_are_the_same_one_by_one_and_together():
+    X = stream(4, seed=6)
+    ahead = Segmenter()
+    answers = ahead.label_then_learn_many(pd.DataFrame(X, columns=list(NAMES)))
+    segmenter = Segmenter()
+    for i, x in enumerate(points(X)):
+        known = segmenter.assign_one(x)
+        assert repr(known) == repr(answers.one(i))
+        if known.label >= 0:
+            probabilities = segmenter.predict_proba_one(x)
+            assert sum(probabilities.values()) == pytest.approx(1.0)
+            assert max(probabilities, key=probabilities.get) == known.label
+            assert segmenter.log_density_one(x) == known.log_density
+        else:
+            assert segmenter.predict_proba_one(x) == {}
+            assert math.isnan(known.log_density)
+        segmenter.learn_one(x)
+    frame = pd.DataFrame(X[-3:], columns=list(NAMES))
+    assert segmenter.predict_many(frame).tolist() == [segmenter.predict_one({})] * 3
+    assert segmenter.score_many(frame).tolist() == [segmenter.score_one(x) for x in points(X[-3:])]
+    assert segmenter.score_one({"flow": 500.0, "vibration": 0.0}) > 12
+    assert segmenter.predict_proba_many(frame).columns.tolist() == list(segmenter.labels)
+
+
+def test_damaged_states_are_refused():
+    data = learnt(stream(2))[0].to_bytes()
+    for cut in (10, len(data) // 2, len(data) - 1):
+        with pytest.raises(StateError):
+            Segmenter.from_bytes(data[:cut])
+
+
+# -- inputs as they are ---------------------------------------------------------------------------
+
+
+def test_nothing_is_known_at_first():
+    segmenter = Segmenter()
+    assert segmenter.current is None
+    assert segmenter.predict_one({"a": 1.0}) == -1
+    assert segmenter.labels == ()
+    assert segmenter.regimes == {}
+    with pytest.raises(ValueError, match="no regime is known"):
+        segmenter.mixture  # noqa: B018
+    segmenter.learn_one({"a": 1.0})
+    assert segmenter.n_points == 1
+
+
+def test_units_and_offsets_do_not_matter():
+    X = stream(4, seed=7)
+    _, told = learnt(X)
+    expected = [(change.at, change.after) for change in changes_of(told)]
+    assert expected
+    for scale, offset in ((1024.0, 0.0), (2.0**-20, 0.0), (1.0, 1e6)):
+        _, told = learnt(X * scale + offset)
+        again = [(change.at, change.after) for change in changes_of(told)]
+        assert [after for _, after in again] == [after for _, after in expected]
+        assert np.abs(np.subtract([at for at, _ in again], [at for at, _ in expected])).max() <= 8
+
+
+def test_constant_and_missing_channels_take_no_part(length):
+    X = stream(length, seed=8)
+    n = len(X)
+    more = np.column_stack([X, np.full(n, 70.0), np.full(n, np.nan)])
+    names = (*NAMES, "setpoint", "broken")
+    segmenter, told = learnt(more, names=names)
+    assert [c.after for c in changes_of(told)] == [1 - i % 2 for i in range(length - 1)]
+    for change in changes_of(told):
+        assert {reason.channel for reason in change.why} <= {*NAMES, NAMES, None}
+    assert segmenter.regimes[0].mean["setpoint"] == 70.0
+    assert math.isnan(segmenter.regimes[0].mean["broken"])
+
+
+def test_channels_are_those_of_the_first_points():
+    X = stream(2, seed=9)
+    segmenter = Segmenter()
+    rows = points(X)
+    rows[0] = {"flow": rows[0]["flow"]}
+    for x in rows[:100]:
+        segmenter.learn_one(x)
+    assert list(segmenter.regimes[0].mean) == ["flow", "vibration"]
+    segmenter.learn_one({**rows[100], "later": 1.0})
+    assert list(segmenter.regimes[0].mean) == ["flow", "vibration"]
+    only = learnt(X, Segmenter(features=["flow"]))[0]
+    assert list(only.regimes[0].mean) == ["flow"]
+
+
+@pytest.mark.parametrize("value", ["5", 1j, math.inf, 1e200])
+def test_refused_points_change_nothing(value):
+    for n in (3, 200):
+        segmenter = learnt(stream(2)[:n])[0]
+        before = segmenter.to_bytes()
+        with pytest.raises((TypeError, ValueError), match="flow"):
+            segmenter.learn_one({"flow": value, "vibration": 1.0})
+        assert segmenter.to_bytes() == before
+
+
+def test_fifty_channels():
+    rng = np.random.default_rng(10)
+    mode = np.repeat([0, 1, 0, 1], 400)
+    X = rng.normal(size=(1600, 50))
+    X[:, :25] += 6.0 * mode[:, None]
+    X[:, 31] *= np.where(mode == 1, 4.0, 1.0)
+    names = [f"c{i}" for i in range(50)]
+    segmenter, told = learnt(X, names=names)
+    places = np.array([change.at for change in changes_of(told)])
+    for at in (400, 800, 1200):
+        assert np.abs(places - at).min() <= 32
+    assert set(segmenter.regimes[0].mean) == set(names)
+
+
+def test_wild_readings_are_no_changes(length):
+    X = stream(length, seed=11)
+    X[60::97, 0] = 6553.5
+    _, told = learnt(X)
+    assert [c.after for c in changes_of(told)] == [1 - i % 2 for i in range(length - 1)]
+
+
+# -- times ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dated", [False, True])
+def test_times_are_handed_back_and_gaps_end_segments(dated):
+    X = stream(4, seed=12)
+    seconds = 60.0 * np.arange(len(X))
+    seconds[400:] += 7200.0
+    begin = datetime.datetime(2026, 1, 1)
+    times = [begin + datetime.timedelta(seconds=s) if dated else s for s in seconds.tolist()]
+    segmenter, told = Segmenter(time="t", max_gap=3600.0), []
+    for x, t in zip(points(X), times, strict=True):
+        segmenter.learn_one({**x, "t": t})
+        told += segmenter.told
+    segments = [event for event in told if isinstance(event, Segment)]
+    assert all(type(s.start) is type(times[0]) for s in segments)
+    ended = [s for s in segments if s.end == times[399]]
+    assert len(ended) == 1
+    frame = pd.DataFrame(X, columns=list(NAMES)).assign(t=times)
+    many = Segmenter(time="t", max_gap=3600.0)
+    many.learn_many(frame)
+    assert many.told == told
+    assert many.to_bytes() == segmenter.to_bytes()
+
+
+def test_late_points_are_refused_or_counted():
+    X = stream(2, seed=13)
+    for late in ("raise", "skip"):
+        segmenter = Segmenter(time="t", late=late)
+        for i, x in enumerate(points(X[:50])):
+            segmenter.learn_one({**x, "t": float(i)})
+        again = {**points(X)[0], "t": 3.0}
+        if late == "raise":
+            with pytest.raises(ValueError, match="not after"):
+                segmenter.learn_one(again)
+        else:
+            segmenter.learn_one(again)
+        assert segmenter.n_points == 50
+
+
+def test_an_interruption_ends_the_segment():
+    segmenter, _ = learnt(stream(2, seed=14))
+    since = segmenter.current.since
+    segmenter.reset_state()
+    assert [event.start for event in segmenter.told] == [since]
+    assert segmenter.current is None
+
+
+# -- beside a model -------------------------------------------------------------------------------
+
+
+def test_parameters_of_one_way_are_refused_by_the_other():
+    from online_gmm import OnlineGMM
+
+    with pytest.raises(ValueError, match="min_dwell"):
+        Segmenter(min_dwell=3)
+    with pytest.raises(ValueError, match="window"):
+        Segmenter(OnlineGMM(2), window=8)
+    with pytest.raises(ValueError, match="window"):
+        Segmenter(window=2)
+    with pytest.raises(ValueError, match="confirm"):
+        Segmenter(confirm=0)
+    with pytest.raises(ValueError, match="finds the regimes itself"):
+        Segmenter().segment_one({"x": 1.0}, 0)
+
+
+def test_in_a_pipeline_and_cloned():
+    X = stream(4, seed=15)
+    pipeline = compose.Select(*NAMES) | preprocessing.StandardScaler() | Segmenter(confirm=1.5)
+    for x in points(X):
+        pipeline.learn_one({**x, "name": "pump"})
+    segmenter = pipeline[-1]
+    assert segmenter.n_points == len(X)
+    clone = segmenter.clone()
+    assert clone.confirm == 1.5
+    assert clone.n_points == 0
+
+
+def test_the_mixture_is_that_of_the_rows(length):
+    X = stream(length, seed=16)
+    segmenter, told = learnt(X)
+    segments = [event for event in told if isinstance(event, Segment)]
+    segments.append(segmenter.current)
+    mixture = segmenter.mixture
+    assert mixture.features == NAMES
+    for label, mean, covariance in zip(
+        segmenter.labels, mixture.means, mixture.covariances, strict=True
+    ):
+        rows = np.concatenate([X[s.start : s.end + 1] for s in segments if s.label == label])
+        expected = RowStatistics.of(rows)
+        np.testing.assert_allclose(mean, expected.means, atol=0.5)
+        np.testing.assert_allclose(np.diagonal(covariance), expected.variances, rtol=0.3)
+    assert (mixture.predict(X[:100]) == 0).mean() > 0.95
+
+
+# -- two devices ----------------------------------------------------------------------------------
+
+
+def test_regimes_of_two_devices_are_pooled(length):
+    one, _ = learnt(stream(length, seed=17))
+    other, _ = learnt(stream(length + 1, seed=18)[150:])  # begins in the other mode
+    before = one.to_bytes(), other.to_bytes()
+    both = pool([one, other, Segmenter()])
+    assert both.numbers == ({0: 0, 1: 1}, {0: 1, 1: 0}, {})
+    for number in (0, 1):
+        mine, theirs = one.regimes[number], other.regimes[1 - number]
+        card = both.regimes[number]
+        assert card.n == mine.n + theirs.n
+        assert card.visits == mine.visits + theirs.visits
+        mean = (mine.n * mine.mean["flow"] + theirs.n * theirs.mean["flow"]) / card.n
+        assert card.mean["flow"] == pytest.approx(mean)
+    assert both.mixture.means.shape == (2, 2)
+    assert (one.to_bytes(), other.to_bytes()) == before
+
+
+def test_devices_of_other_channels_are_not_pooled():
+    one, _ = learnt(stream(2, seed=19))
+    other, _ = learnt(stream(2, seed=19), names=("flow", "noise"))
+    with pytest.raises(ValueError, match="'noise'"):
+        pool([one, other])
+    with pytest.raises(ValueError, match="knows a regime"):
+        pool([Segmenter()])
