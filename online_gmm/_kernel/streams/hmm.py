@@ -217,7 +217,8 @@ class ChainStream(Stream):
                 self.n += 1
             if times[i] > last:
                 last = times[i]
-        self.schedule = StepSchedule(self.schedule.state()[0], float(self.n), last)
+        self.schedule.mass = float(self.n)
+        self.schedule.last = last
 
     # -- learning -------------------------------------------------------------------------------
 
@@ -445,11 +446,6 @@ class ChainStream(Stream):
         self.iterate.transition.stationary(self.belief)
         if self.averaging:
             self.report.transition.stationary(self.report_belief)
-
-    def count_on(self, other: ChainStream) -> None:
-        """Continue the other's counts of outliers and empty points."""
-        self.n_outliers = other.n_outliers
-        self.n_empty = other.n_empty
 
     def state(self) -> dict[str, Any]:
         """Return all that learning goes on from, as plain values."""

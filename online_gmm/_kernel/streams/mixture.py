@@ -34,6 +34,7 @@ from online_gmm._kernel.streams.schedule import schedule_from_state
 from online_gmm._kernel.streams.strays import strays_from_state
 from online_gmm._kernel.values import block, check_points, flag, whole
 
+NO_ROWS = Rows(0, 0)
 NO_TIMES = b""
 
 
@@ -60,8 +61,8 @@ class MixtureStream(Stream):
     outdated: cython.bint  # whether the parameters of the report are older than its statistics
     lagging: cython.int  # points from the last M-step of the iterate to the next
     # for many rows
-    rows: Rows | None
-    report_rows: Rows | None
+    rows: Rows
+    report_rows: Rows
 
     def __init__(
         self,
@@ -106,8 +107,8 @@ class MixtureStream(Stream):
         self.lagging = 1
         self.n = int(components.points)
         self.due = 2 * self.n
-        self.rows = None
-        self.report_rows = None
+        self.rows = NO_ROWS
+        self.report_rows = NO_ROWS
 
     # -- learning -------------------------------------------------------------------------------
 
@@ -215,8 +216,8 @@ class MixtureStream(Stream):
 
     @cython.cfunc
     def end_rows(self) -> cython.int:
-        self.rows = None
-        self.report_rows = None
+        self.rows = NO_ROWS
+        self.report_rows = NO_ROWS
         return 0
 
     @cython.cfunc

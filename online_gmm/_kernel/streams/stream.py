@@ -371,6 +371,11 @@ class Stream(Memory):
         """Points without any value."""
         return self.n_empty
 
+    def count_on(self, other: Stream) -> None:
+        """Continue the other's counts of outliers and empty points."""
+        self.n_outliers = other.n_outliers
+        self.n_empty = other.n_empty
+
     @property
     def last_time(self) -> float:
         """The time of the last point, in seconds; -inf before there is one."""
