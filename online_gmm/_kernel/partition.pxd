@@ -23,6 +23,8 @@ cdef class Partition:
     cdef Py_ssize_t n_scales
     cdef readonly Py_ssize_t chosen
     cdef double[::1] worth
+    cdef Py_ssize_t leader
+    cdef Py_ssize_t leads_since
     cdef Py_ssize_t turn
     cdef Py_ssize_t every
     cdef Py_ssize_t n_snapshots
@@ -35,6 +37,8 @@ cdef class Partition:
     cdef Py_ssize_t n_numbers
     cdef readonly Py_ssize_t label
     cdef readonly Py_ssize_t since
+    cdef double certainty
+    cdef Py_ssize_t gap_row
     cdef Py_ssize_t final
     cdef list told
 
@@ -44,6 +48,8 @@ cdef class Partition:
     cdef int settle(self) noexcept
     cdef int find_period(self) noexcept
     cdef object found(self, bint later)
+    cdef object begin(self)
+    cdef bint is_long(self, Py_ssize_t k) except? -1
     cdef int feed(self, Py_ssize_t k) except? -2
     cdef int hear(self, Py_ssize_t k) except? -2
     cdef object merge(self, Py_ssize_t k, Py_ssize_t gone, Py_ssize_t kept)

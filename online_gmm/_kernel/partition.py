@@ -41,15 +41,48 @@ RHYTHM = 0.67
 """Above this autocorrelation no window is shorter than the period."""
 WILD = 8.0
 N_SNAPSHOTS = 256
-STATE_COST = 0.07
-SHORT_COST = 0.045
-STAY = 0.05
+SHARP = 0.455
+"""What the clearest features weigh beside all of them."""
+STATE_COST = 0.132
+SHORT_COST = 0.128
+NOVEL_COST = 0.176
+STAY = 0.142
+LASTING = 1.25
+"""A scale takes over when it has led while the stream grew by this factor."""
+RETURNS = 3.0
+"""Changes for each state beyond the first that shorter windows must have seen."""
+LEAST_CHANGES = 4
+USUAL = 4
+"""The scale that answers until another one is worth more."""
 HISTORY = 16
-FIRST_CHOICE = 64
 LEAST_SNAPSHOTS = 12
 BLUR = 0.5
 """Variances are compared beyond so much of what varies within a regime."""
 BEST = 3
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def keep_best(best: cython.double[::1], value: cython.double) -> cython.int:
+    """Insert a value into some that fall, and drop the least."""
+    i: cython.Py_ssize_t
+    v: cython.double
+    for i in range(len(best)):
+        if value > best[i]:
+            v = best[i]
+            best[i] = value
+            value = v
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def mean_of(values: cython.double[::1]) -> cython.double:
+    i: cython.Py_ssize_t
+    total: cython.double = 0.0
+    for i in range(len(values)):
+        total += values[i]
+    return total / len(values)
 
 
 @cython.cfunc
@@ -95,6 +128,8 @@ class Partition:
     n_scales: cython.Py_ssize_t
     chosen: cython.Py_ssize_t
     worth: cython.double[::1]
+    leader: cython.Py_ssize_t  # the scale that would take over
+    leads_since: cython.Py_ssize_t
     turn: cython.Py_ssize_t
     # snapshots
     every: cython.Py_ssize_t
@@ -108,6 +143,8 @@ class Partition:
     n_numbers: cython.Py_ssize_t
     label: cython.Py_ssize_t
     since: cython.Py_ssize_t
+    certainty: cython.double
+    gap_row: cython.Py_ssize_t
     final: cython.Py_ssize_t  # what the segment was that is over, -1 if that is as told
     told: list[Any]
 
@@ -132,6 +169,8 @@ class Partition:
         self.rhythm = 0.0
         self.chosen = -1
         self.worth = zeros(self.n_scales)
+        self.leader = -1
+        self.leads_since = 0
         self.turn = 0
         self.every = 1
         self.n_snapshots = 0
@@ -144,6 +183,8 @@ class Partition:
         self.n_numbers = 0
         self.label = -1
         self.since = 0
+        self.certainty = 1.0
+        self.gap_row = 0
         self.final = -1
         self.told = []
 
@@ -160,6 +201,17 @@ class Partition:
             if labels is not None:
                 labels[i] = self.label
         return n
+
+    def gap(self) -> None:
+        """Time has passed without rows: windows and differences begin anew at the next one."""
+        self.gap_row = self.n
+        for i in range(2 * self.n_channels):
+            self.last[i] = float("nan")
+
+    @property
+    def probability(self) -> float:
+        """How certain the label is; NaN while there is none."""
+        return self.certainty if self.label >= 0 else float("nan")
 
     @cython.cfunc
     @cython.exceptval(-2)
@@ -195,6 +247,7 @@ class Partition:
         if self.n == PERIOD_ROWS:
             self.find_period()
             self.found(1)
+            self.begin()
         for j in range(len(self.scales)):
             self.feed(j)
         if self.n % self.every == 0:
@@ -212,7 +265,7 @@ class Partition:
         gap: cython.double
         gain: cython.double
         n: cython.double = self.n_read[j]
-        if n >= 2.0:
+        if n >= 2.0 and a == a and b == b:
             if (a <= b and v > b) or (a > b and v < b):
                 middle = b
             elif (a <= b and v < a) or (a > b and v > a):
@@ -364,6 +417,25 @@ class Partition:
                     window = self.period * -(-window // self.period)
                 self.add_scale(window)
 
+    @cython.cfunc
+    def begin(self) -> Any:
+        """Let the usual scale answer, or the first one that is not shorter than the period."""
+        k: cython.Py_ssize_t = USUAL
+        if self.fixed_window:
+            return
+        while k + 1 < len(self.scales) and not self.is_long(k):
+            k += 1
+        self.chosen = k
+        if self.label >= 0:
+            self.number[k * MOST_STATES] = self.label
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def is_long(self, k: cython.Py_ssize_t) -> cython.bint:
+        """Whether the windows of a scale are no shorter than a clear period."""
+        scale: Scale = cython.cast(Scale, self.scales[k])
+        return self.rhythm <= RHYTHM or scale.window >= 0.9 * self.period
+
     def add_scale(self, window: int) -> None:
         stride = max(1, window // 8)
         self.add_blocks(stride, max(1, round(window / stride)))
@@ -384,14 +456,18 @@ class Partition:
         """Give a scale the rows that it has not had."""
         scale: Scale = cython.cast(Scale, self.scales[k])
         row: cython.Py_ssize_t
+        first: cython.Py_ssize_t
         for _i in range(FEED):
             row = self.fed[k]
             if row == self.n:
                 break
+            first = self.gap_row if row >= self.gap_row else 0
+            if row == first:
+                scale.blocks.clear()
             if row < self.n_buffered:
-                scale.learn(self.buffer, row, row + 1, row)
+                scale.learn(self.buffer, row, row + 1 - first, row)
             else:
-                scale.learn(self.ring, row % RING, row + 1, row)
+                scale.learn(self.ring, row % RING, row + 1 - first, row)
             self.fed[k] += 1
             if len(scale.told) > 0:
                 self.hear(k)
@@ -494,6 +570,7 @@ class Partition:
         self.told.append(("change", place, self.n - 1, before, label, certainty))
         self.label = label
         self.since = place
+        self.certainty = certainty
         for i in range(self.n_snapshots):
             if self.snapshot_row[i] >= place:
                 self.snapshot_label[i] = label
@@ -537,7 +614,7 @@ class Partition:
             for j in range(scale.n_features):
                 values[i * scale.n_features + j] = scale.blocks.features[j]
         self.n_snapshots += 1
-        if len(self.scales) > 1 and self.n >= FIRST_CHOICE:
+        if self.chosen >= 0 and len(self.scales) > 1:
             self.weigh(self.turn)
             self.turn += 1
             if self.turn >= len(self.scales):
@@ -564,7 +641,9 @@ class Partition:
         values: cython.double[::1]
         means: cython.double[::1]
         count: cython.double[::1] = zeros(MOST_STATES)
-        best: cython.double[::1] = zeros(BEST + 1)
+        best: cython.double[::1] = zeros(BEST)
+        sharp: cython.double[::1] = zeros(BEST)
+        top: cython.double[::1]
         scale: Scale = cython.cast(Scale, self.scales[k])
         mine: cython.Py_ssize_t = k * N_SNAPSHOTS
         for i in range(self.n_snapshots):
@@ -591,6 +670,7 @@ class Partition:
             if n < LEAST_SNAPSHOTS:
                 continue
             means = zeros(MOST_STATES)
+            top = zeros(BEST)
             total = 0.0
             for q in range(p):
                 for s in range(scale.n_states):
@@ -612,18 +692,22 @@ class Partition:
                 if v < 1e-3:
                     v = 1e-3
                 v = BLUR * n * v * v
-                total += log((whole_ + v) / (rest + v))
-            best[BEST] = total / p
-            for i in range(BEST, 0, -1):
-                if best[i] > best[i - 1]:
-                    v = best[i]
-                    best[i] = best[i - 1]
-                    best[i - 1] = v
-        v = 0.0
-        for i in range(BEST):
-            v += best[i] / BEST
+                v = log((whole_ + v) / (rest + v))
+                total += v
+                keep_best(top, v)
+            keep_best(best, total / p)
+            keep_best(sharp, mean_of(top))
+        v = mean_of(best)
+        v += SHARP * mean_of(sharp)
         n = 6.0 * scale.window * (scale.n_changes + 1.0) / self.n
-        self.worth[k] = v - STATE_COST * (n_states - 1.0) - SHORT_COST * (n if n < 3.0 else 3.0)
+        v -= STATE_COST * (n_states - 1.0) + SHORT_COST * (n if n < 3.0 else 3.0)
+        n = n_states - 1.0
+        if k < USUAL and scale.n_changes > 0:
+            # states that hardly return are no regimes
+            v -= NOVEL_COST * n * n / scale.n_changes
+            if scale.n_changes < LEAST_CHANGES or scale.n_changes < RETURNS * n:
+                v = 0.0
+        self.worth[k] = v
         return 0
 
     @cython.cfunc
@@ -634,17 +718,19 @@ class Partition:
         best: cython.Py_ssize_t = -1
         value: cython.double = 0.0
         for k in range(len(self.scales)):
-            scale: Scale = cython.cast(Scale, self.scales[k])
-            if self.rhythm > RHYTHM and scale.window < 0.9 * self.period:
+            if not self.is_long(k):
                 continue
             if self.worth[k] > value:
                 value = self.worth[k]
                 best = k
-        if best < 0 or best == self.chosen:
-            return 0
-        if self.chosen >= 0 and value <= self.worth[self.chosen] + STAY:
-            return 0
-        self.change_over(best)
+        if best == self.chosen or value <= self.worth[self.chosen] + STAY:
+            best = -1
+        if best != self.leader:
+            self.leader = best
+            self.leads_since = self.n
+        if best >= 0 and self.n >= LASTING * self.leads_since:
+            self.change_over(best)
+            self.leader = -1
         return 0
 
     @cython.cfunc
@@ -705,12 +791,16 @@ class Partition:
             "period": self.period,
             "chosen": self.chosen,
             "turn": self.turn,
+            "leader": self.leader,
+            "leads_since": self.leads_since,
             "every": self.every,
             "n_snapshots": self.n_snapshots,
             "n_numbers": self.n_numbers,
             "label": self.label,
             "since": self.since,
             "final": self.final,
+            "certainty": self.certainty,
+            "gap_row": self.gap_row,
         }
 
     @staticmethod
@@ -753,6 +843,8 @@ class Partition:
         self.n_buffered = whole(state["n_buffered"], "n_buffered")
         self.period = whole(state["period"], "period")
         self.chosen = whole(state["chosen"], "chosen", -1)
+        self.leader = whole(state["leader"], "leader", -1)
+        self.leads_since = whole(state["leads_since"], "leads_since")
         self.turn = whole(state["turn"], "turn")
         self.every = whole(state["every"], "every")
         self.n_snapshots = whole(state["n_snapshots"], "n_snapshots")
@@ -760,6 +852,8 @@ class Partition:
         self.label = whole(state["label"], "label", -1)
         self.since = whole(state["since"], "since")
         self.final = whole(state["final"], "final", -1)
+        self.gap_row = whole(state["gap_row"], "gap_row")
+        self.certainty = real(state["certainty"], "certainty", 0.0, 1.0)
 
     def __reduce__(self) -> Any:
         return partition_from_state, (self.state(),)

@@ -85,7 +85,7 @@ class Constants:
                 if LEAST_SHARE < share < MOST_SHARE and is_far and count > 2:
                     lines.append(
                         f"{name!r} is exactly {value:.10g} in {count:,} of {self._given[j]:,} "
-                        "rows, far from all others; if it stands for a missing value, say "
-                        f"--missing {value:.10g}"
+                        "rows looked at, far from all others; if it stands for a missing value, "
+                        f"say --missing {value:.10g}"
                     )
         return lines

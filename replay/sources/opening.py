@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from replay.engine.blocks import Block, items_of
 from replay.engine.rows import InputError, Row, Source
 from replay.sinks.files import LINES, PARQUET, SHEETS
-from replay.sources.asked import Asked
+from replay.sources.asked import LOOKED_AT, Asked
 from replay.sources.constants import Constants
 from replay.sources.csv_file import CsvFile, Style
 from replay.sources.look import Column
@@ -93,7 +93,7 @@ class Files:
         for source in self._sources():
             for item in items_of(source, at_most):
                 if isinstance(item, Block):
-                    self._constants.add(item.values)
+                    self._constants.add(item.values[:LOOKED_AT])
                 elif item is not None:
                     self._constants.add_row(tuple(item.values.values()))
                 yield item

@@ -270,7 +270,7 @@ def test_constants_far_outside_are_pointed_out(path, cli):
     ]
     write(path, TABLE, rows)
     n = len(range(5, N, 37))
-    said = f"'pressure' is exactly -9999 in {n} of {N} rows, far from all others"
+    said = f"'pressure' is exactly -9999 in {n} of {N} rows looked at, far from all others"
     for by_blocks in (False, True):
         source = Files([str(path)], Asked())
         list(source.blocks(100) if by_blocks else source)
