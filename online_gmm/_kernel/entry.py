@@ -10,9 +10,11 @@ except ModuleNotFoundError:
 from typing import Any
 
 if cython.compiled:
+    from cython.cimports.online_gmm._kernel.points import read_point
     from cython.cimports.online_gmm._kernel.streams.mixture import MixtureStream
     from cython.cimports.online_gmm._kernel.streams.stream import Stream
 else:
+    from online_gmm._kernel.points import read_point
     from online_gmm._kernel.streams.mixture import MixtureStream
     from online_gmm._kernel.streams.stream import Stream
 
@@ -91,10 +93,10 @@ class Entry:
             or (not self._clocked and isinstance(self._stream, Stream))
         ):
             stream: Stream = self._stream
-            for name in self._names:
-                if name in x:
-                    label: int = stream.predict_one(x, self._names, NO_TIME)
-                    return label
+            stream.refresh()
+            if read_point(x, self._names, stream.point) > 0:
+                label: int = stream.predict_point(NO_TIME)
+                return label
         answer: int = learner._label(x, t)
         return answer
 
