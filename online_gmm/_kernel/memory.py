@@ -67,6 +67,7 @@ class Memory:
 
 
 @cython.cfunc
+@cython.boundscheck(False)
 @cython.exceptval(check=False)
 def first(values: cython.double[::1]) -> cython.p_double:
     """Point to the doubles of a buffer, which must outlive the pointer."""
@@ -77,6 +78,7 @@ def first(values: cython.double[::1]) -> cython.p_double:
 
 
 @cython.cfunc
+@cython.boundscheck(False)
 @cython.exceptval(check=False)
 def first_place(values: cython.Py_ssize_t[::1]) -> cython.p_Py_ssize_t:
     """Point to the indices of a buffer, which must outlive the pointer."""

@@ -68,6 +68,8 @@ def number(name: Any, value: Any) -> cython.double:
 @cython.ccall
 def fill(x: Any, names: tuple[Any, ...], out: cython.double[::1]) -> cython.Py_ssize_t:
     """Write the named values of the mapping x to a buffer; see `read_point`."""
+    if len(out) == 0:
+        return 0
     if cython.compiled:
         return read_point(x, names, cython.address(out[0]))
     else:

@@ -24,6 +24,10 @@ from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignm
 from online_gmm.learners.intake import NO_TIME, Time
 from online_gmm.learners.recycle import ComponentEvent, Roster, fixed_roster
 
+MOST_COMPONENTS = 10_000
+"""Components at most: what is made of that size must fit into memory."""
+MOST_POINTS = 2**40
+"""Points at most, of what grows only as they come."""
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
 FEW = 0.1
@@ -54,13 +58,17 @@ class EMLearner(Learner, abc.ABC):
             raise ValueError(
                 f"n_components is {self.n_components!r}; it must be at least 1 and whole, or 'auto'"
             )
-        for name, value in (
-            ("max_components", self.max_components),
-            ("n_init", self.n_init),
-            ("capacity", self.capacity + 1),
+        if self.n_components != "auto" and self.n_components > MOST_COMPONENTS:
+            raise ValueError(
+                f"n_components is {self.n_components!r}; it must be at most {MOST_COMPONENTS}"
+            )
+        for name, value, least, most in (
+            ("max_components", self.max_components, 1, MOST_COMPONENTS),
+            ("n_init", self.n_init, 1, MOST_POINTS),
+            ("capacity", self.capacity, 0, MOST_POINTS),
         ):
-            if not value >= 1:
-                raise ValueError(f"{name} is {value!r}; it must be at least 1")
+            if not least <= value <= most:
+                raise ValueError(f"{name} is {value!r}; it must be from {least} to {most}")
         if self.covariance_type not in COVARIANCE_TYPES:
             raise ValueError(
                 f"covariance_type is {self.covariance_type!r}; "

@@ -30,6 +30,8 @@ from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner
 from online_gmm.learners.intake import NO_TIME, Late, Time
 
+MOST_BACK = 10_000_000
+"""Doubles that are kept at most to look back."""
 MOST = 8
 """Components: statistics for each place the chain may be in grow as K^3, and their cost as K^4."""
 
@@ -235,6 +237,12 @@ class OnlineHMM(EMLearner):
             raise ValueError(f"tempering is {tempering!r}; it must be above 0 and at most 1")
         if not (isinstance(lag, Integral) and lag >= 0):
             raise ValueError(f"lag is {lag!r}; it must be a number of points")
+        most = max_components if n_components == "auto" else n_components
+        if (lag + 1) * most**2 > MOST_BACK:
+            raise ValueError(
+                f"lag is {lag!r}; with {most} components it must be below {MOST_BACK // most**2}, "
+                "since every point back takes a matrix"
+            )
         self._timed = False
         self._roster = self._new_roster()
 
