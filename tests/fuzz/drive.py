@@ -29,7 +29,7 @@ def inputs(corpus: list[bytes], rng: random.Random) -> Iterator[bytes]:
             continue
         data = bytearray(rng.choice(corpus))
         for _ in range(1 + rng.randrange(6)):
-            place = rng.randrange(len(data))
+            place = rng.randrange(len(data) + 1)
             data[place : place + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
         yield bytes(data)
 

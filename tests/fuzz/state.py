@@ -88,7 +88,7 @@ def altered(value: Any, story: Story) -> Any:
             return value[:place] + data + value[place + 8 :]
         return value[:place] if how == 3 else value + value[:place]
     if isinstance(value, int) and not isinstance(value, bool) and how < 3:
-        return value + story.byte() - 128
+        return max(min(value + story.byte() - 128, 2**64 - 1), -(2**63))
     if isinstance(value, list) and value and how < 3:
         at = story.byte() % len(value)
         return value[:at] + value[at + 1 :] if how else [*value, value[at]]
