@@ -18,6 +18,12 @@ if sys.platform != "win32":
     COMPILE = ["-O3", "-ffp-contract=off", "-g0"]
 if sys.platform == "linux":
     LINK = ["-Wl,--strip-all"]
+# for `scripts/fuzz`: what is out of bounds or undefined in C ends the run
+SANITIZED = os.environ.get("ONLINE_GMM_SANITIZE", "") == "1"
+if SANITIZED:
+    CHECKS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+    COMPILE = ["-O1", "-g1", "-ffp-contract=off", "-fno-omit-frame-pointer", *CHECKS]
+    LINK = CHECKS
 
 extensions = cythonize(
     [
@@ -32,10 +38,10 @@ extensions = cythonize(
         for path in sorted(SOURCES)
     ],
     # the generated C stays out of the packages, and so out of wheels
-    build_dir="build/cython",
+    build_dir="build/sanitize/cython" if SANITIZED else "build/cython",
     compiler_directives={
         "language_level": 3,
-        "boundscheck": False,
+        "boundscheck": SANITIZED,
         "wraparound": False,
         "cdivision": True,
         "initializedcheck": False,

@@ -26,14 +26,17 @@ CASES = ((3, 1, "full"), (5, 8, "diag"))
 FEW, MANY = 1_000, 6_000
 """Points; the points kept are next fitted again at 51,200."""
 SHARES = (
-    ("log joint densities", r"Components_(join|weigh|likeliest)"),
-    ("responsibilities", r"Components_(e_step|share)|exp"),
-    ("the step size", r"Pace_|pow"),
-    ("the M-step", r"Components_(m_step|absorb|rank_one)"),
-    ("parameters read out, every 16 points", r"Components_(read_out|factorise)|log(@|$)|_log_fma"),
-    ("the average, every 16 points", r"Statistics_(mix|take)|Stream_settle|mem(cpy|move)"),
+    ("log joint densities", r"Densities_(log_joint|add_weights|likeliest)"),
+    ("responsibilities", r"Densities_(e_step|normalise)|exp"),
+    ("the step size", r"StepSchedule_|pow"),
+    ("statistics", r"Components_update|Parameters_rank_one"),
+    ("the M-step, every 16 points", r"Parameters_|log(@|$)|_log_fma"),
+    ("the average, every 16 points", r"Statistics_(mix|copy)|Stream_update_report|mem(cpy|move)"),
     ("points kept, counters, gates", r"Stream_|keep"),
-    ("values taken from the mapping", r"points_take|PyDict_GetItem|dict_lookup|unicodekeys|IsTrue"),
+    (
+        "values taken from the mapping",
+        r"points_read_point|PyDict_GetItem|dict_lookup|unicodekeys|IsTrue",
+    ),
     ("the way to the stream", r"Entry_|CyFunction|PyObject_Size|PyDict_Size|Pyx_"),
     ("the loop over points", r"_PyEval_EvalFrameDefault|Vectorcall|vectorcall"),
 )

@@ -50,7 +50,8 @@ def filtered(X: Matrix, transition: Matrix, mixture: MixtureParameters) -> tuple
     chain = _kernel.Chain(components, flat(transition), False, 1.0)
     probabilities, log_density = array("d", bytes(8 * n * k)), array("d", bytes(8 * n))
     none = array("d", [np.inf, np.inf])
-    chain.filter(flat(X), n, array("d", [np.nan]) * n, none, probabilities, log_density)
+    untimed, belief = array("d", [np.nan]) * n, chain.stationary()
+    chain.filter(flat(X), n, untimed, none, belief, probabilities, log_density)
     return np.frombuffer(probabilities).reshape(n, k), np.frombuffer(log_density)
 
 

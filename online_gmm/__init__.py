@@ -4,13 +4,15 @@ from typing import Any
 
 import lazy_loader
 
+__version__ = "0.2.0"
+
 # the names are those of __init__.pyi; numpy alone takes longer to import than this package
 _public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+    if name == "__kernel__":
+        from online_gmm import _kernel
 
-        return version("online-gmm")
+        return "compiled" if _kernel.COMPILED else "interpreted"
     return _public(name)

@@ -27,3 +27,4 @@ from .segmentation.segments import Segment as Segment
 
 __all__: list[str]
 __version__: str
+__kernel__: str

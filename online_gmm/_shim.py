@@ -16,6 +16,10 @@ def exceptval(*_: Any, **__: Any) -> Any:
     return _unchanged
 
 
+def boundscheck(_: bool) -> Any:
+    return _unchanged
+
+
 def auto_pickle(_: bool) -> Any:
     return _unchanged
 

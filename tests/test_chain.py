@@ -83,7 +83,7 @@ def stream_of(
 def read(stream):
     k = stream.components.state()["shape"][0]
     components = stream.components
-    components.maximise()
+    components.update_parameters()
     return from_kernel(components), np.array(stream.transition).reshape(k, k)
 
 
@@ -100,11 +100,11 @@ def gaps_of(n, seed, scale=0.5):
 
 def filtered(chain, X, gaps):
     """Beliefs and log densities over a series that stands for itself."""
-    k = len(chain.beliefs())
-    chain.settle()
+    belief = chain.stationary()
+    k = len(belief)
     probabilities, log_density = array("d", bytes(8 * len(X) * k)), array("d", bytes(8 * len(X)))
     gates = array("d", [ENDLESS] * (X.shape[1] + 1))
-    chain.filter(flat(X), len(X), flat(gaps), gates, probabilities, log_density)
+    chain.filter(flat(X), len(X), flat(gaps), gates, belief, probabilities, log_density)
     return probabilities, np.array(log_density)
 
 
@@ -131,7 +131,7 @@ def test_baum_welch_step_is_that_of_forward_and_backward(kernel, covariance_type
     )
     start = from_kernel(stream.components)
     total = stream.accumulate(flat(X), n, flat(gaps))
-    stream.maximise()
+    stream.update_parameters()
     seen, rates = read(stream)
     *expected, transition_expected, log_p = naive_hmm.baum_welch_step(
         X,
@@ -186,7 +186,7 @@ def test_every_step_makes_the_series_more_likely(kernel, covariance_type, timed)
     before = from_kernel(stream.components), np.array(stream.transition).reshape(3, 3)
     for _ in range(6):
         stream.accumulate(flat(X), n, flat(gaps))
-        stream.maximise()
+        stream.update_parameters()
         after = from_kernel(stream.components), np.array(stream.transition).reshape(3, 3)
         # where the first point is, is taken as given for a step
         pi = naive_hmm.stationary(before[1], timed)
@@ -247,9 +247,8 @@ def test_recursion_is_that_of_cappe_on_raw_moments(covariance_type, timed):
         model.learn_one(points[i], t=times[i] if timed else None)
         reference.learn(X[i], gaps[i])
         if i % 10 == 0 or i > n - 5:
-            np.testing.assert_allclose(
-                model._stream.iterate_chain.beliefs(), reference.belief, **close
-            )
+            belief = np.frombuffer(model._stream.state()["iterate"]["belief"])
+            np.testing.assert_allclose(belief, reference.belief, **close)
             np.testing.assert_allclose(
                 list(model.belief.values()), reference.report_belief, **close
             )
@@ -300,18 +299,19 @@ def test_kernels_agree_to_the_last_bit(kernel, covariance_type, timed, d):
         )
         for _ in range(2):
             stream.accumulate(flat(X[:40]), 40, flat(gaps[:40]))
-            stream.maximise()
+            stream.update_parameters()
         stream.accumulate(flat(X[:40]), 40, flat(gaps[:40]))
         stream.begin(flat(X[:40]), 40, flat(gaps[:40]), flat(times[:40]))
         stream.put_off(-1)
         stream.learn(flat(X[40:]), 0, n - 40, flat(times[40:]))
         point = dict(enumerate(X[17].tolist()))
         names = tuple(range(d))
-        answers = stream.assign_one(point, names, times[-1] + 2.0), stream.look_back(5)
+        answers = stream.assign_one(point, names, times[-1] + 2.0), stream.smoothed(5)
         probabilities, log_density = filtered(stream.chain, X, gaps)
         stream.chain.smooth(n, flat(gaps), probabilities)
         labels = array("q", bytes(8 * n))
-        stream.chain.decode(flat(X), n, flat(gaps), stream.outlier_gates, labels)
+        gates, belief = stream.outlier_gates, stream.beliefs
+        stream.chain.decode(flat(X), n, flat(gaps), gates, belief, labels)
         states.append((stream.state(), answers, probabilities, log_density.tolist(), labels))
     assert states[0] == states[1]
 
@@ -351,8 +351,7 @@ def test_path_is_the_best_of_all(kernel, timed):
         X = rng.normal(0, 1.5, (n, 1))
         chain = stream_of(kernel, mixture, transition, timed=timed).chain
         labels = array("q", bytes(8 * n))
-        chain.settle()
-        chain.decode(flat(X), n, flat(gaps), gates, labels)
+        chain.decode(flat(X), n, flat(gaps), gates, chain.stationary(), labels)
         expected = naive_hmm.viterbi(
             naive_hmm.log_densities(X, mixture.means, mixture.covariances),
             naive_hmm.steps(transition, gaps, timed),
@@ -386,10 +385,29 @@ def test_hmmlearn_says_the_same(kernel, covariance_type):
     np.testing.assert_allclose(np.reshape(probabilities, (n, k)), peer.predict_proba(X), atol=1e-9)
     assert log_density.sum() == pytest.approx(peer.score(X), rel=1e-10)
     labels = array("q", bytes(8 * n))
-    stream.chain.settle()
     gates = array("d", [ENDLESS] * (d + 1))
-    stream.chain.decode(flat(X), n, flat(gaps), gates, labels)
+    belief = stream.chain.stationary()
+    stream.chain.decode(flat(X), n, flat(gaps), gates, belief, labels)
     np.testing.assert_array_equal(labels, peer.decode(X)[1])
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_filtering_changes_no_parameters(kernel, timed):
+    """The weights that a chain predicts for a point are not those of its components."""
+    mixture = random_mixture(3, 2, seed=4)
+    stream = stream_of(kernel, mixture, random_chain(3, 4, timed), timed=timed)
+    before = stream.components.state(), stream.transition
+    X, _ = regimes(50, mixture, random_chain(3, 4), 4, missing=0.1)
+    gaps = gaps_of(50, 4)
+    filtered(stream.chain, X, gaps)
+    labels = array("q", bytes(8 * 50))
+    gates, belief = stream.outlier_gates, stream.chain.stationary()
+    stream.chain.decode(flat(X), 50, flat(gaps), gates, belief, labels)
+    assert (stream.components.state(), stream.transition) == before
+    np.testing.assert_allclose(from_kernel(stream.components).weights, mixture.weights, rtol=1e-12)
+    stream.accumulate(flat(X), 50, flat(gaps))
+    weights = np.frombuffer(stream.components.state()["weight"])
+    np.testing.assert_allclose(from_kernel(stream.components).weights, weights, rtol=1e-12)
 
 
 def test_an_impossible_change_leaves_probabilities(kernel):
@@ -398,11 +416,10 @@ def test_an_impossible_change_leaves_probabilities(kernel):
     chain = stream_of(kernel, mixture, np.eye(2)).chain
     X = np.array([[0.0], [0.0], [100.0], [100.0]])
     gaps = np.full(4, np.nan)
-    chain.settle()
-    chain.believe(array("d", [1.0, 0.0]))
+    belief = array("d", [1.0, 0.0])
     probabilities, log_density = array("d", bytes(64)), array("d", bytes(32))
     gates = array("d", [ENDLESS] * 2)
-    chain.filter(flat(X), 4, flat(gaps), gates, probabilities, log_density)
+    chain.filter(flat(X), 4, flat(gaps), gates, belief, probabilities, log_density)
     chain.smooth(4, flat(gaps), probabilities)
     rows = np.reshape(probabilities, (4, 2))
     np.testing.assert_allclose(rows.sum(axis=1), 1.0)
@@ -419,12 +436,13 @@ def test_gaps_of_any_length(kernel, k):
     for scale in (1e-9, 1.0, 1e9):
         chain = stream_of(kernel, mixture, rates / scale, timed=True).chain
         pi = naive_hmm.stationary(rates, timed=True)
-        np.testing.assert_allclose(chain.beliefs(), pi, atol=1e-12)
+        np.testing.assert_allclose(chain.stationary(), pi, atol=1e-12)
         for gap in (0.0, 1e-12, 0.01, 0.7, 5.0, 31.0, 200.0, 1e6, 1e15, ENDLESS, -3.0):
-            chain.believe(first)
+            belief, gaps = array("d", first), array("d", [gap * scale])
             out, log_density = array("d", bytes(8 * k)), array("d", bytes(8))
             gates = array("d", [ENDLESS] * 2)
-            chain.filter(flat(nothing), 1, array("d", [gap * scale]), gates, out, log_density)
+            chain.filter(flat(nothing), 1, gaps, gates, belief, out, log_density)
+            assert belief == out
             expected = naive_hmm.expm(rates * max(gap, 0.0))[0] if gap < 1e5 else pi
             np.testing.assert_allclose(out, expected, atol=1e-12)
             assert abs(log_density[0]) < 1e-12

@@ -212,6 +212,20 @@ def test_water_flow(tmp_path):
     ]
 
 
+def test_bands(tmp_path):
+    run("bands.py", "--plot", "flow.png", cwd=tmp_path)
+    assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    times, flow, segments, changes = imported("bands").found()
+    assert {segment.label for segment in segments} == {0, 1}
+    shut = [t for t, y in zip(times, flow, strict=True) if y < 25.0]
+    # every reading at 24 l/s is in a band of regime 1, and no band is without one
+    bands = [segment for segment in segments if segment.label == 1]
+    assert all(any(band.start <= t <= band.end for band in bands) for t in shut)
+    assert sum(band.n for band in bands) < 2 * len(shut)
+    assert changes[-1].why[0].channel == "flow"
+    assert changes[-2].why[0].kind == "level"
+
+
 @pytest.fixture
 def states():
     """Three states of 30 to 70 rows, in no order."""

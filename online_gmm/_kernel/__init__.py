@@ -1,28 +1,32 @@
-"""The hot loops: Gaussian components that learn a point at a time, and what brings points to them.
+"""The kernel: Gaussian components, and streams of points that they learn from.
 
-One source, two speeds: Cython compiles these files as they stand, and without a C compiler Python
-runs them as they stand, with the same numbers (``-ffp-contract=off``). The ``.pxd`` beside a file
-says what of it the others see when compiled. Arrays are flat ``array('d')`` buffers in row order:
-entry ``[k, i, j]`` stands at ``(k * D + i) * D + j``. The caller guarantees finite values below
-``LARGEST`` in magnitude; NaN stands for a missing value.
+Cython compiles these files as they are. Without a C compiler Python runs them as they are, with the
+same numbers (``-ffp-contract=off``). The ``.pxd`` file beside a module declares what other compiled
+modules see of it. Arrays are flat buffers of doubles in row order: entry ``[k, i, j]`` is at
+``(k * D + i) * D + j``. The caller guarantees that values are finite and below ``LARGEST`` in
+magnitude; NaN is a missing value.
+
+gaussian
+    Statistics, parameters (M-step) and densities (E-step) of K Gaussian components.
+streams
+    One learning loop, and the models that it drives: a mixture and a hidden Markov model.
+windows
+    Statistics of trailing windows.
+partition
+    Segments and regimes that are found as points come.
 """
 
-from online_gmm._kernel.chain import Chain, chain_from_state
-from online_gmm._kernel.chain_stream import ChainStream, chain_stream_from_state
-from online_gmm._kernel.components import (
-    DIAG,
-    FULL,
-    SPHERICAL,
-    TIED,
-    Components,
-    components_from_state,
-)
 from online_gmm._kernel.entry import Entry
+from online_gmm._kernel.gaussian.components import Components, components_from_state
+from online_gmm._kernel.gaussian.statistics import DIAG, FULL, SPHERICAL, TIED, Statistics
 from online_gmm._kernel.partition import Partition
-from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, real, whole
+from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused
 from online_gmm._kernel.runs import sum_up
-from online_gmm._kernel.statistics import Statistics
-from online_gmm._kernel.stream import Stream, stream_from_state
+from online_gmm._kernel.streams.chain import Chain, chain_from_state
+from online_gmm._kernel.streams.hmm import ChainStream, chain_stream_from_state
+from online_gmm._kernel.streams.mixture import MixtureStream, mixture_stream_from_state
+from online_gmm._kernel.streams.stream import Stream
+from online_gmm._kernel.values import real, whole
 from online_gmm._kernel.windows import (
     AUTOCORRELATION,
     CORRELATION,
@@ -58,6 +62,7 @@ __all__ = [
     "ChainStream",
     "Components",
     "Entry",
+    "MixtureStream",
     "Partition",
     "Statistics",
     "Stream",
@@ -68,8 +73,8 @@ __all__ = [
     "components_from_state",
     "fill",
     "first_refused",
+    "mixture_stream_from_state",
     "real",
-    "stream_from_state",
     "sum_up",
     "whole",
     "windows_from_state",

@@ -21,7 +21,7 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.points import block, whole, zeros
+from online_gmm._kernel.values import block, whole, zeros
 
 RING = 32
 """Rows that are kept for differences; more than the largest lag."""

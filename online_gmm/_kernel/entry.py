@@ -1,4 +1,4 @@
-"""Where points come in: what a learner does for each of them when there is nothing else to do."""
+"""Where points come in: the short way from a learner to its stream."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ except ModuleNotFoundError:
 from typing import Any
 
 if cython.compiled:
-    from cython.cimports.online_gmm._kernel.stream import Stream
+    from cython.cimports.online_gmm._kernel.points import read_point
+    from cython.cimports.online_gmm._kernel.streams.mixture import MixtureStream
+    from cython.cimports.online_gmm._kernel.streams.stream import Stream
 else:
-    from online_gmm._kernel.stream import Stream
+    from online_gmm._kernel.points import read_point
+    from online_gmm._kernel.streams.mixture import MixtureStream
+    from online_gmm._kernel.streams.stream import Stream
 
 NO_TIME = float("nan")
 
@@ -20,17 +24,17 @@ NO_TIME = float("nan")
 @cython.auto_pickle(False)
 @cython.cclass
 class Entry:
-    """A learner's way to its stream: straight if that is a mixture's, else over the learner.
+    """A learner that hands a point straight to its stream, if the point needs no time.
 
-    A subclass has ``_learn(x, t)``, ``_label(x, t)`` and ``_notice(x, what)`` for all that is not
-    so simple, the last for what `Stream.learn_one` has returned.
+    A subclass has ``_learn(x, t)`` and ``_label(x, t)`` for all other points, and
+    ``_notice(x, unknown)`` for unknown features and work that is due.
 
     Attributes
     ----------
     _stream
         The kernel of the learner; None before its warm start is complete.
     _names
-        Of its features, in order.
+        Names of the features, in order.
     _clocked
         Whether points must have a time.
     _numbered
@@ -58,16 +62,15 @@ class Entry:
             If a known feature has a value that is no finite real number, or is beyond 1e150, or the
             time is not after the last one's. The message names the feature; the model is unchanged.
         """
-        what: cython.Py_ssize_t
+        unknown: cython.Py_ssize_t
         learner: Any = self
-        if t is not None or self._clocked or type(self._stream) is not Stream:
+        if t is not None or self._clocked or not isinstance(self._stream, Stream):
             learner._learn(x, t)
             return
         stream: Stream = self._stream
-        what = stream.learn_one(x, self._names, NO_TIME)
-        # nearly always 0
-        if what != 0:
-            learner._notice(x, what)
+        unknown = stream.learn_one(x, self._names, NO_TIME)
+        if unknown != 0 or stream.is_due:
+            learner._notice(x, unknown)
 
     def predict_one(self, x: Any, t: Any = None) -> int:
         """Return the label of a point: the number of its most probable component.
@@ -84,12 +87,16 @@ class Entry:
             no key ``time``.
         """
         learner: Any = self
-        if not self._numbered and type(self._stream) is Stream:
+        # the label of a mixture does not depend on the time
+        if not self._numbered and (
+            type(self._stream) is MixtureStream
+            or (not self._clocked and isinstance(self._stream, Stream))
+        ):
             stream: Stream = self._stream
-            for name in self._names:
-                if name in x:
-                    label: int = stream.label_one(x, self._names)
-                    return label
+            stream.refresh()
+            if read_point(x, self._names, stream.point) > 0:
+                label: int = stream.predict_point(NO_TIME)
+                return label
         answer: int = learner._label(x, t)
         return answer
 

@@ -1,6 +1,6 @@
-"""Room for doubles: compiled a pointer into one block, interpreted an array; indexed alike.
+"""Memory for doubles: a pointer into one block when compiled, an array when interpreted.
 
-A memory view takes 200 bytes and an object of its own. Of pointers a model can have many.
+Both are indexed alike. A memory view takes 200 bytes and an object of its own; a pointer takes 8.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ if cython.compiled:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.points import doubles, zeros
+from online_gmm._kernel.values import doubles, zeros
 
 
 @cython.no_gc
 @cython.cclass
 class Memory:
-    """A block of doubles, first all 0, that is handed out piece by piece.
+    """A block of doubles, all 0 at first, that is handed out piece by piece.
 
-    What has doubles of its own is one, which saves an object. None of them is ever part of a cycle.
+    Classes that own doubles inherit from it, which saves an object each. None of them is ever part
+    of a reference cycle.
     """
 
     block: cython.p_double
@@ -46,10 +47,10 @@ class Memory:
     @cython.final
     @cython.cfunc
     def piece(self, n: cython.Py_ssize_t) -> cython.p_double:
-        """The next n doubles; they live as long as the block."""
+        """Hand out the next n doubles; they live as long as the block."""
         self.n_used += n
         if self.n_used > self.n_doubles:
-            raise MemoryError(f"{self.n_used} doubles are asked of a block of {self.n_doubles}")
+            raise MemoryError(f"{self.n_used} doubles are needed in a block of {self.n_doubles}")
         if cython.compiled:
             return self.block + (self.n_used - n)
         else:
@@ -58,7 +59,7 @@ class Memory:
     @cython.final
     @cython.cfunc
     def places(self, n: cython.Py_ssize_t) -> cython.p_Py_ssize_t:
-        """Room for n indices."""
+        """Hand out memory for n indices."""
         if cython.compiled:
             return cython.cast(cython.p_Py_ssize_t, self.piece(n))
         else:
@@ -66,9 +67,21 @@ class Memory:
 
 
 @cython.cfunc
+@cython.boundscheck(False)
 @cython.exceptval(check=False)
 def first(values: cython.double[::1]) -> cython.p_double:
-    """Where the doubles of a buffer are, which must outlive this."""
+    """Point to the doubles of a buffer, which must outlive the pointer."""
+    if cython.compiled:
+        return cython.address(values[0])
+    else:
+        return values
+
+
+@cython.cfunc
+@cython.boundscheck(False)
+@cython.exceptval(check=False)
+def first_place(values: cython.Py_ssize_t[::1]) -> cython.p_Py_ssize_t:
+    """Point to the indices of a buffer, which must outlive the pointer."""
     if cython.compiled:
         return cython.address(values[0])
     else:
@@ -77,17 +90,28 @@ def first(values: cython.double[::1]) -> cython.p_double:
 
 @cython.cfunc
 @cython.exceptval(check=False)
-def first_place(values: cython.Py_ssize_t[::1]) -> cython.p_Py_ssize_t:
-    """The same of indices."""
+def first_byte(values: cython.uchar[::1]) -> cython.p_uchar:
+    """Point to the bytes of a buffer, which must outlive the pointer."""
     if cython.compiled:
         return cython.address(values[0])
     else:
         return values
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def copy(source: cython.p_double, n: cython.Py_ssize_t, out: cython.p_double) -> cython.int:
+    """Copy n doubles to out."""
+    i: cython.Py_ssize_t
+    for i in range(n):
+        out[i] = source[i]
+    return 0
 
 
 @cython.cfunc
 def packed(values: cython.p_double, n: cython.Py_ssize_t) -> bytes:
-    """The first n doubles as bytes."""
+    """Return the first n doubles as bytes."""
     if cython.compiled:
         return cython.cast(cython.p_char, values)[: 8 * n]
     else:
@@ -97,7 +121,7 @@ def packed(values: cython.p_double, n: cython.Py_ssize_t) -> bytes:
 @cython.cfunc
 @cython.exceptval(-1)
 def unpack(values: cython.double[::1], out: cython.p_double, n: cython.Py_ssize_t) -> cython.int:
-    """Write these values, which must be n, to out."""
+    """Write these values to out; there must be n of them."""
     i: cython.Py_ssize_t
     if len(values) != n:
         raise ValueError(f"{n} doubles are expected, and these are {len(values)}")
@@ -109,7 +133,7 @@ def unpack(values: cython.double[::1], out: cython.p_double, n: cython.Py_ssize_
 @cython.cfunc
 @cython.exceptval(-1)
 def rearrange(values: cython.p_double, order: Any, size: cython.Py_ssize_t) -> cython.int:
-    """Block k of so many values becomes what block order[k] was."""
+    """Reorder blocks of `size` values: block k becomes what block order[k] was."""
     k: cython.Py_ssize_t
     i: cython.Py_ssize_t
     source: cython.Py_ssize_t

@@ -22,7 +22,7 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.points import block, real, whole, zeros
+from online_gmm._kernel.values import block, real, whole, zeros
 
 SHRINK = 0.1
 SHRINK_EARLY = 0.3

@@ -26,8 +26,8 @@ from array import array
 from typing import Any
 
 from online_gmm._kernel.blocks import RING
-from online_gmm._kernel.points import block, places, real, whole, zeros
 from online_gmm._kernel.scale import MOST_STATES
+from online_gmm._kernel.values import block, places, real, whole, zeros
 
 WINDOWS = (4, 8, 16, 24, 48, 96, 192, 384)
 IMMEDIATE = 2

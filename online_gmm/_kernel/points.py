@@ -1,4 +1,4 @@
-"""Buffers of doubles, and points as they come: mappings of feature names to numbers."""
+"""Points as they come: mappings of feature names to real numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ try:
 except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
-from array import array
 from typing import Any
 
 COMPILED = cython.compiled
@@ -17,55 +16,11 @@ LARGEST = 1e150
 
 ABSENT = object()
 
-MOST = 2**40
-"""Of anything counted: products and doubles of it are no overflow."""
-
-
-def zeros(size: int) -> array[float]:
-    return array("d", bytes(8 * size))
-
-
-def doubles(data: bytes) -> array[float]:
-    values = zeros(0)
-    values.frombytes(data)
-    return values
-
-
-def block(state: dict[str, Any], name: str, size: int, finite: bool = True) -> array[float]:
-    """Doubles of a state, which must be so many."""
-    i: cython.Py_ssize_t
-    data = state[name]
-    if type(data) is not bytes or len(data) != 8 * size:
-        raise ValueError(f"{name} are not {size} doubles")
-    values = doubles(data)
-    view: cython.double[::1] = values
-    if finite:
-        for i in range(len(view)):
-            if view[i] - view[i] != 0.0:
-                raise ValueError(f"{name} are not finite")
-    return values
-
-
-def places(state: dict[str, Any], name: str, size: int) -> array[int]:
-    """Indices of a state, which must be so many."""
-    data = state[name]
-    if type(data) is not bytes or len(data) != 8 * size:
-        raise ValueError(f"{name} are not {size} indices")
-    values = array("q")
-    values.frombytes(data)
-    return values
-
-
-def check_points(values: cython.double[::1], name: str) -> None:
-    """Refuse what `fill` would not have let in."""
-    if first_refused(values) >= 0:
-        raise ValueError(f"{name} are beyond {LARGEST:g} in magnitude")
-
 
 @cython.ccall
 @cython.exceptval(-2)
 def first_refused(values: cython.double[::1]) -> cython.Py_ssize_t:
-    """Where the first value is that `fill` would not have let in; -1 if there is none."""
+    """Index of the first value that `fill` would not have let in; -1 if there is none."""
     i: cython.Py_ssize_t
     with cython.nogil:
         for i in range(len(values)):
@@ -74,32 +29,6 @@ def first_refused(values: cython.double[::1]) -> cython.Py_ssize_t:
         else:
             i = -1
     return i
-
-
-def grown(values: cython.double[::1], least: int, most: int) -> array[float]:
-    """The same with room for at least and at most so many; for twice as many in between."""
-    old = bytes(values)
-    return doubles(old + bytes(max(8 * least, min(2 * len(old), 8 * most)) - len(old)))
-
-
-def whole(value: Any, name: str, least: int = 0, most: int = MOST) -> int:
-    """A number of a state, which must be whole and within these bounds."""
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{name} is not a whole number from {least} to {most}")
-    return value
-
-
-def real(value: Any, name: str, least: float = 0.0, most: float = 1e300) -> float:
-    """A number of a state, which must be within these bounds."""
-    if type(value) is not float or not least <= value <= most:
-        raise ValueError(f"{name} is not a number from {least:g} to {most:g}")
-    return value
-
-
-def flag(value: Any, name: str) -> bool:
-    if type(value) is not bool:
-        raise ValueError(f"{name} is neither true nor false")
-    return value
 
 
 @cython.cfunc
@@ -138,17 +67,22 @@ def number(name: Any, value: Any) -> cython.double:
 
 @cython.ccall
 def fill(x: Any, names: tuple[Any, ...], out: cython.double[::1]) -> cython.Py_ssize_t:
-    """The same as `take`, for a buffer."""
+    """Write the named values of the mapping x to a buffer; see `read_point`."""
+    if len(out) == 0:
+        return 0
     if cython.compiled:
-        return take(x, names, cython.address(out[0]))
+        return read_point(x, names, cython.address(out[0]))
     else:
-        return take(x, names, out)
+        return read_point(x, names, out)
 
 
 @cython.cfunc
 @cython.exceptval(-1)
-def take(x: Any, names: tuple[Any, ...], out: cython.p_double) -> cython.Py_ssize_t:
-    """Write the named values of the mapping x to out, and return how many of them x has."""
+def read_point(x: Any, names: tuple[Any, ...], out: cython.p_double) -> cython.Py_ssize_t:
+    """Write the named values of the mapping x to out, and return how many of them x has.
+
+    An absent feature becomes NaN.
+    """
     j: cython.Py_ssize_t
     value: cython.double
     found: cython.Py_ssize_t = 0

@@ -29,7 +29,7 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.points import block, flag, places, real, whole, zeros
+from online_gmm._kernel.values import block, flag, places, real, whole, zeros
 
 BETA = 2.5
 """What a change costs, for each degree of freedom and the logarithm of the looks."""

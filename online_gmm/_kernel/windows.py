@@ -28,7 +28,7 @@ else:
     from math import log, log1p, sqrt
 
     from online_gmm._kernel.points import fill
-from online_gmm._kernel.points import block, check_points, doubles, flag, real, whole, zeros
+from online_gmm._kernel.values import block, check_points, doubles, flag, real, whole, zeros
 
 MEAN = 0
 LOG_SD = 1

@@ -30,8 +30,9 @@ def flat(values: Matrix) -> array[float]:
 def view(values: NDArray[Any]) -> memoryview:
     """Return the values, row by row, for the kernel to read or write; a copy only if needed."""
     values = np.ascontiguousarray(values).reshape(-1)
-    # the kernel's views are of what can be written
-    return (values if values.flags.writeable else values.copy()).data
+    # the kernel's views are of what can be written, and a double stands at a multiple of 8
+    suits = values.flags.writeable and values.flags.aligned
+    return (values if suits else values.copy()).data
 
 
 def unmasked(values: Any) -> NDArray[Any]:

@@ -103,7 +103,7 @@ class BatchEM:
     def components(self) -> _kernel.Components:
         """Return a copy of the statistics accumulated, with the parameters of their M-step."""
         components = _kernel.components_from_state(self._components.state())
-        components.maximise()
+        components.update_parameters()
         return components
 
     def take(self, statistics: bytes) -> None:
@@ -126,7 +126,7 @@ class BatchEM:
     def maximise(self) -> None:
         """M-step: the parameters that the rows accumulated ask for. Begins a new pass."""
         if self.n_points:
-            self._components.maximise()
+            self._components.update_parameters()
             self._mixture = None
         self._clear()
 

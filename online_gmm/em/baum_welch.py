@@ -69,7 +69,7 @@ def climb(
     log_likelihood = stream.accumulate(rows, len(X), seconds) / len(X)
     for _ in range(max_iter):
         before = log_likelihood
-        stream.maximise()
+        stream.update_parameters()
         log_likelihood = stream.accumulate(rows, len(X), seconds) / len(X)
         if abs(log_likelihood - before) < min_gain:
             break

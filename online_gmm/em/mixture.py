@@ -260,7 +260,7 @@ def n_parameters(n_components: int, n_features: int, covariance_type: str) -> in
 
 
 def posterior(
-    model: _kernel.Components | _kernel.Stream, X: NDArray[np.float64]
+    model: _kernel.Components | _kernel.MixtureStream, X: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Responsibilities (n, K), log densities (n,) and squared distances (n,) of rows."""
     responsibilities = np.empty((len(X), model.shape[0]))

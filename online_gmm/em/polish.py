@@ -139,4 +139,4 @@ def polish(
             s = m.steps(exact, few, exact - image)
     final = m.load(s)
     if final is not None:
-        reported.take_from(final)
+        reported.set_statistics(final)

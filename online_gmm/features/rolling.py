@@ -48,6 +48,8 @@ DEFAULT: tuple[Statistic, ...] = (
     "log_difference",
     "correlation",
 )
+MOST_WINDOW = 10_000_000
+"""Points of a window at most; all of them are kept."""
 LAGGED = tuple(name for name, kind in STATISTICS.items() if kind in _kernel.LAGGED)
 
 
@@ -168,6 +170,8 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
                 f"statistics are {list(statistics)!r}; each may be there once, of "
                 f"{', '.join(map(repr, STATISTICS))}"
             )
+        if not self.window <= MOST_WINDOW:
+            raise ValueError(f"window is {self.window!r}; it must be at most {MOST_WINDOW}")
         if not self.window >= 2:
             raise ValueError(f"window is {self.window!r}; it must have at least 2 points")
         lags = tuple(lag) if isinstance(lag, Iterable) else (lag,)

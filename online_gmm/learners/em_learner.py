@@ -21,9 +21,13 @@ from online_gmm.em.prior import STRONGEST, Prior
 from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.em.warm_start import WarmStart, start_from_state
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
-from online_gmm.learners.intake import Time
+from online_gmm.learners.intake import NO_TIME, Time
 from online_gmm.learners.recycle import ComponentEvent, Roster, fixed_roster
 
+MOST_COMPONENTS = 10_000
+"""Components at most: what is made of that size must fit into memory."""
+MOST_POINTS = 2**40
+"""Points at most, of what grows only as they come."""
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
 FEW = 0.1
@@ -54,13 +58,17 @@ class EMLearner(Learner, abc.ABC):
             raise ValueError(
                 f"n_components is {self.n_components!r}; it must be at least 1 and whole, or 'auto'"
             )
-        for name, value in (
-            ("max_components", self.max_components),
-            ("n_init", self.n_init),
-            ("capacity", self.capacity + 1),
+        if self.n_components != "auto" and self.n_components > MOST_COMPONENTS:
+            raise ValueError(
+                f"n_components is {self.n_components!r}; it must be at most {MOST_COMPONENTS}"
+            )
+        for name, value, least, most in (
+            ("max_components", self.max_components, 1, MOST_COMPONENTS),
+            ("n_init", self.n_init, 1, MOST_POINTS),
+            ("capacity", self.capacity, 0, MOST_POINTS),
         ):
-            if not value >= 1:
-                raise ValueError(f"{name} is {value!r}; it must be at least 1")
+            if not least <= value <= most:
+                raise ValueError(f"{name} is {value!r}; it must be from {least} to {most}")
         if self.covariance_type not in COVARIANCE_TYPES:
             raise ValueError(
                 f"covariance_type is {self.covariance_type!r}; "
@@ -121,7 +129,7 @@ class EMLearner(Learner, abc.ABC):
 
     @property
     def _schedule(self) -> tuple[float, float, float, float, bool, bool]:
-        """The step size as `_kernel.Pace` expects it."""
+        """The step size as `StepSchedule` expects it."""
         step_size = self.step_size or PowerDecay()
         if isinstance(step_size, PowerDecay):
             return 1.0, step_size.exponent, step_size.floor, 0.0, False, step_size.follows
@@ -167,9 +175,9 @@ class EMLearner(Learner, abc.ABC):
 
     # -- answers about one point ----------------------------------------------------------------
 
-    def _when(self, x: Mapping[Any, Any], t: Time | None) -> tuple[float, ...]:
-        """Return the arguments for the kernel that give the time of a point."""
-        return ()
+    def _when(self, x: Mapping[Any, Any], t: Time | None) -> float:
+        """Return the time of a point in seconds, NaN if answers do not depend on it."""
+        return NO_TIME
 
     def _is_known(self, x: Mapping[Any, Any]) -> bool:
         """Return whether anything is known of a point; warn if all its features are unknown."""
@@ -183,23 +191,23 @@ class EMLearner(Learner, abc.ABC):
     def _label(self, x: Mapping[Any, Any], t: Time | None) -> int:
         if not self._is_known(x):
             return UNKNOWN
-        return self._number(self._stream.label_one(x, self._names, *self._when(x, t)))
+        return self._number(self._stream.predict_one(x, self._names, self._when(x, t)))
 
     def predict_proba_one(self, x: Mapping[Any, Any], t: Time | None = None) -> dict[int, float]:
         if not self._is_known(x):
             return {}
-        return self._by_label(self._stream.probabilities_one(x, self._names, *self._when(x, t)))
+        return self._by_label(self._stream.probabilities_one(x, self._names, self._when(x, t)))
 
     def log_density_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
         if not self._is_known(x):
             return math.nan
-        density: float = self._stream.log_density_one(x, self._names, *self._when(x, t))
+        density: float = self._stream.log_density_one(x, self._names, self._when(x, t))
         return density
 
     def assign_one(self, x: Mapping[Any, Any], t: Time | None = None) -> Assignment:
         if not self._is_known(x):
             return NOTHING_KNOWN
-        place, *rest = self._stream.assign_one(x, self._names, *self._when(x, t))
+        place, *rest = self._stream.assign_one(x, self._names, self._when(x, t))
         return Assignment(self._number(place), *rest)
 
     def score_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:

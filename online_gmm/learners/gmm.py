@@ -307,7 +307,7 @@ class OnlineGMM(EMLearner):
                 names = {k: names[place] for k, place in enumerate(order) if place in names}
             points, stride = self._pool(self._stream, stream)
             self._stream.merge(stream)
-            self._stream.hold(points, stride)
+            self._stream.keep_instead(points, stride)
             while self._refit_at <= self._stream.n_points:
                 self._refit_at *= 2
             self._wait()
@@ -317,7 +317,7 @@ class OnlineGMM(EMLearner):
         self.n_unknown += other.n_unknown
         return self
 
-    def _pool(self, *streams: _kernel.Stream) -> tuple[bytes, int]:
+    def _pool(self, *streams: _kernel.MixtureStream) -> tuple[bytes, int]:
         """The points that streams have kept, thinned alike, and the stride that leaves."""
         stride = max(stream.stride_kept for stream in streams)
         rows = np.vstack(
@@ -352,7 +352,7 @@ class OnlineGMM(EMLearner):
         self._names = names
         self._started_by(start)
         self._roster = self._new_roster()
-        self._stream = _kernel.Stream(
+        self._stream = _kernel.MixtureStream(
             self._statistics(start, rows),
             self._averages,
             AVERAGE_EVERY,
@@ -423,10 +423,10 @@ class OnlineGMM(EMLearner):
                 return
         self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
         components = self._statistics(fitted, rows)
-        components.stand_for(float(stream.n_points))
+        components.count_as(float(stream.n_points))
         stream.restart(components, flat(self._gates(fitted.prior, len(self._names))))
 
-    def _kept(self, stream: _kernel.Stream, start: WarmStart) -> NDArray[np.float64]:
+    def _kept(self, stream: _kernel.MixtureStream, start: WarmStart) -> NDArray[np.float64]:
         """The points kept, without outliers if these are few."""
         rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
         strange = self._outlying(posterior(stream, rows)[2], rows, start.prior)
@@ -472,7 +472,10 @@ class OnlineGMM(EMLearner):
         return self
 
     def _polish(
-        self, stream: _kernel.Stream, start: WarmStart, every: NDArray[np.float64] | None = None
+        self,
+        stream: _kernel.MixtureStream,
+        start: WarmStart,
+        every: NDArray[np.float64] | None = None,
     ) -> None:
         reported = stream.components
         kept = self._kept(stream, start)
@@ -492,7 +495,7 @@ class OnlineGMM(EMLearner):
         )
         components.clear()
         components.accumulate(flat(rows), len(rows))
-        components.maximise()
+        components.update_parameters()
         return components
 
     # -- as bytes ------------------------------------------------------------------------------
@@ -516,8 +519,8 @@ class OnlineGMM(EMLearner):
                 raise ValueError("components have other numbers, and are not recycled")
             self._roster = self._new_roster()
 
-    def _streaming(self, its: dict[str, Any]) -> _kernel.Stream:
-        stream = _kernel.stream_from_state(its)
+    def _streaming(self, its: dict[str, Any]) -> _kernel.MixtureStream:
+        stream = _kernel.mixture_stream_from_state(its)
         if tuple(its["iterate"]["shape"]) != self._shape:
             raise ValueError("the components are not those of the parameters")
         if its["capacity"] != (self.capacity - self.capacity % 2 if self._keeps_points else 0):
@@ -542,13 +545,14 @@ class OnlineGMM(EMLearner):
         if self._stream is None or not self._knows(table):
             return np.full(len(table), UNKNOWN, dtype=np.int64)
         places = np.zeros(len(table), dtype=np.int64)
-        self._stream.label(view(table.select(self._names)), len(table), view(places))
+        self._stream.predict(view(table.select(self._names)), len(table), view(places))
         return self._by_place[places] if self.recycle else places
 
     def _log_densities(self, table: Table) -> NDArray[np.float64]:
         log_density = np.full(len(table), np.nan)
         if self._stream is not None and self._knows(table):
-            self._stream.score(view(table.select(self._names)), len(table), view(log_density))
+            rows = view(table.select(self._names))
+            self._stream.log_densities(rows, len(table), view(log_density))
         return log_density
 
     def _distances(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,6 +30,8 @@ from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner
 from online_gmm.learners.intake import NO_TIME, Late, Time
 
+MOST_BACK = 10_000_000
+"""Doubles that are kept at most to look back."""
 MOST = 8
 """Components: statistics for each place the chain may be in grow as K^3, and their cost as K^4."""
 
@@ -235,6 +237,12 @@ class OnlineHMM(EMLearner):
             raise ValueError(f"tempering is {tempering!r}; it must be above 0 and at most 1")
         if not (isinstance(lag, Integral) and lag >= 0):
             raise ValueError(f"lag is {lag!r}; it must be a number of points")
+        most = max_components if n_components == "auto" else n_components
+        if (lag + 1) * most**2 > MOST_BACK:
+            raise ValueError(
+                f"lag is {lag!r}; with {most} components it must be below {MOST_BACK // most**2}, "
+                "since every point back takes a matrix"
+            )
         self._timed = False
         self._roster = self._new_roster()
 
@@ -352,7 +360,7 @@ class OnlineHMM(EMLearner):
             strange if strange.mean() < FEW else None,
             self.mixture,
         )
-        self._stream.count(stream)
+        self._stream.count_on(stream)
 
     def _strange(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which rows lie beyond the gate of every regime."""
@@ -384,8 +392,8 @@ class OnlineHMM(EMLearner):
 
     # -- answers --------------------------------------------------------------------------------
 
-    def _when(self, x: Mapping[Any, Any], t: Time | None) -> tuple[float, ...]:
-        return (self._seconds(x, t) if self._timed else NO_TIME,)
+    def _when(self, x: Mapping[Any, Any], t: Time | None) -> float:
+        return self._seconds(x, t) if self._timed else NO_TIME
 
     def reset_state(self) -> None:
         """Declare an interruption: the next point may be in any regime.
@@ -408,7 +416,7 @@ class OnlineHMM(EMLearner):
         0.55
         """
         if self._stream is not None:
-            self._stream.lose_sight()
+            self._stream.reset_belief()
 
     @property
     def belief(self) -> dict[int, float]:
@@ -416,7 +424,7 @@ class OnlineHMM(EMLearner):
 
         After `reset_state` it is that of the next point. Empty if nothing is known.
         """
-        return {} if self._stream is None else self._by_label(self._stream.belief)
+        return {} if self._stream is None else self._by_label(self._stream.beliefs)
 
     @property
     def smoothed(self) -> Smoothed | None:
@@ -454,7 +462,7 @@ class OnlineHMM(EMLearner):
             raise ValueError(f"lag is {lag!r}; this model looks back 0 to {self.lag} points")
         if self._stream is None:
             return None
-        probabilities = self._stream.look_back(lag)
+        probabilities = self._stream.smoothed(lag)
         if probabilities is None:
             return None
         by_label = self._by_label(probabilities)
@@ -493,13 +501,9 @@ class OnlineHMM(EMLearner):
         probabilities = array("d", bytes(8 * n * k))
         rows = flat(table.select(self._names))
         chain = self._stream.chain
-        belief = chain.beliefs()
-        chain.settle()
-        chain.filter(
-            rows, n, between, self._stream.outlier_gates, probabilities, array("d", bytes(8 * n))
-        )
+        gates, log_density = self._stream.outlier_gates, array("d", bytes(8 * n))
+        chain.filter(rows, n, between, gates, chain.stationary(), probabilities, log_density)
         chain.smooth(n, between, probabilities)
-        chain.believe(belief)
         columns = np.frombuffer(probabilities).reshape(n, k).T
         return table.frame(dict(zip(self.labels, columns, strict=True)))
 
@@ -522,10 +526,8 @@ class OnlineHMM(EMLearner):
         between = flat(baum_welch.gaps(self._times_of(table)))
         rows = flat(table.select(self._names))
         chain = self._stream.chain
-        belief = chain.beliefs()
-        chain.settle()
-        chain.decode(rows, n, between, self._stream.outlier_gates, places)
-        chain.believe(belief)
+        gates = self._stream.outlier_gates
+        chain.decode(rows, n, between, gates, chain.stationary(), places)
         return table.series(self._by_place[np.frombuffer(places, dtype=np.int64)], "label")
 
     def _times_of(self, table: Table) -> NDArray[np.float64]:
@@ -545,10 +547,8 @@ class OnlineHMM(EMLearner):
         rows = table.select(self._names)
         between = flat(baum_welch.gaps(self._times_of(table), self._last_time))
         probabilities, log_density = array("d", bytes(8 * n * k)), array("d", bytes(8 * n))
-        chain = self._stream.chain
-        belief = chain.beliefs()
-        chain.filter(flat(rows), n, between, self._stream.outlier_gates, probabilities, log_density)
-        chain.believe(belief)
+        gates, belief = self._stream.outlier_gates, self._stream.beliefs
+        self._stream.chain.filter(flat(rows), n, between, gates, belief, probabilities, log_density)
         return (
             np.frombuffer(probabilities).reshape(n, k),
             np.frombuffer(log_density),
@@ -556,9 +556,7 @@ class OnlineHMM(EMLearner):
         )
 
     def _distances(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        # the chain's own components carry the weights of the last point
-        components = _kernel.components_from_state(self._stream.components.state())
-        return posterior(components, rows)[2]
+        return posterior(self._stream.components, rows)[2]
 
     # -- what has been learnt -------------------------------------------------------------------
 
@@ -573,7 +571,7 @@ class OnlineHMM(EMLearner):
         """
         self._require_start()
         components = _kernel.components_from_state(self._stream.components.state())
-        components.maximise()
+        components.update_parameters()
         return from_kernel(components, self._names)
 
     @property

@@ -144,13 +144,15 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         stream = self._stream
         if stream is None:
             self._keep(x, seconds)
-        elif what := stream.learn_one(x, self._names, seconds):
-            self._notice(x, what)
+            return
+        unknown = stream.learn_one(x, self._names, seconds)
+        if unknown or stream.is_due:
+            self._notice(x, unknown)
 
-    def _notice(self, x: Mapping[Any, Any], what: int) -> None:
-        """Count unknown features and do the work that is due, as `Stream.learn_one` reports."""
-        self.n_unknown += max(what, -1 - what) - (self.time in x)
-        if what < 0:
+    def _notice(self, x: Mapping[Any, Any], unknown: int) -> None:
+        """Count unknown features, and do the work that is due in the stream."""
+        self.n_unknown += unknown - (self.time in x)
+        if self._stream.is_due:
             self._attend()
 
     def _seconds(self, x: Mapping[Any, Any], t: Time | None) -> float:

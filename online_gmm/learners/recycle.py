@@ -78,7 +78,7 @@ class Roster:
             "events": [[e.kind, e.number, e.n_points, e.time, e.cause] for e in self.events],
         }
 
-    def review(self, stream: _kernel.Stream) -> None:
+    def review(self, stream: _kernel.MixtureStream) -> None:
         """Retire, merge and start components of a stream where it is due. O(K^2 D^3)."""
         n, last = stream.n_points, stream.last_time
         time = last if np.isfinite(last) else None

@@ -436,6 +436,7 @@ class _Stretch:
 
 def _point_from_state(state: Any) -> Point:
     number, time, values = state
+    plain(time, "the time of a point")
     return Point(_kernel.whole(number, "number"), time, named_numbers(values))
 
 
@@ -447,6 +448,9 @@ def _stretch_from_state(state: Any) -> _Stretch:
         start,
     )
     result.end = end
+    for time in (start, end):
+        # what could not be written again
+        plain(time, "the time of a point")
     result.n = _kernel.whole(n, "n")
     for key, count, moments in counts:
         result.counts[instance(key, int, "label")] = _kernel.whole(count, "count", 1)

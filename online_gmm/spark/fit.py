@@ -113,7 +113,7 @@ class MixtureFit(BatchFit):
         )
         components = _kernel.components_from_state(self._components.state())
         components.reorder(order.tolist())
-        components.stand_for(float(points))
+        components.count_as(float(points))
         gates = learner._gates(self.prior, len(self.mixture.features))
         learner._stream.restart(components, flat(gates))
         return learner

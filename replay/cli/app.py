@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+import online_gmm
 from replay.cli.options import (
     INPUT,
     LEARNING,
@@ -85,8 +86,25 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=False)
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"online-gmm {online_gmm.__version__}, {online_gmm.__kernel__} kernel")
+        raise typer.Exit()
+
+
 @app.callback(invoke_without_command=True)
-def replay(context: typer.Context) -> None:
+def replay(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_say_version,
+            is_eager=True,
+            help="Print the version, and whether the kernel is compiled.",
+        ),
+    ] = False,
+) -> None:
     """Which regime is a series in, and since when? For files and for live streams.
 
     **replay look** shows what a file holds, **replay run** labels it row by row, **replay live**

@@ -1,4 +1,4 @@
-"""The pace of learning: how large a step the next point is worth."""
+"""The step size schedule: how large a step the next point is worth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ except ModuleNotFoundError:
 
 from typing import Any
 
-from online_gmm._kernel.points import flag, real
+from online_gmm._kernel.values import flag, real
 
 if cython.compiled:
     from cython.cimports.libc.math import exp, pow
@@ -19,11 +19,12 @@ else:
 
 @cython.final
 @cython.cclass
-class Pace:
-    """Step sizes scale n^-exponent but at least a floor, or those of a half-life.
+class StepSchedule:
+    """Step sizes: ``max(scale * n^-exponent, floor)``, or those of a half-life.
 
-    The schedule is (scale, exponent, floor, half-life, whether that is of time, whether steps never
-    end); the half-life is 0 for a power of the number of points.
+    The settings are (scale, exponent, floor, half-life, timed, follows). The half-life is in
+    seconds if ``timed``, else in points; 0 means a power of the number of points. ``follows`` says
+    whether steps never vanish.
     """
 
     scale: cython.double
@@ -32,11 +33,11 @@ class Pace:
     half_life: cython.double
     timed: cython.bint
     follows: cython.bint
-    mass: cython.double  # weight of all that is known, for a half-life
+    mass: cython.double  # weight of all points so far, for a half-life
     last: cython.double  # time of the last point, -inf before
 
-    def __init__(self, schedule: Any, mass: float, last: float) -> None:
-        self.scale, self.exponent, self.floor, self.half_life, self.timed, self.follows = schedule
+    def __init__(self, settings: Any, mass: float, last: float) -> None:
+        self.scale, self.exponent, self.floor, self.half_life, self.timed, self.follows = settings
         self.mass = mass
         self.last = last
 
@@ -44,11 +45,11 @@ class Pace:
     @cython.nogil
     @cython.exceptval(check=False)
     def step_size(self, n: cython.Py_ssize_t, time: cython.double) -> cython.double:
-        """Of point n, which becomes the last."""
+        """Return the step size of point n, which becomes the last point."""
         g: cython.double
         if self.half_life > 0.0:
             g = (time - self.last if self.timed else 1.0) / self.half_life
-            # not after a warm start without times, nor for a point that comes late
+            # g is infinite after a warm start without times, negative for a late point
             if 0.0 < g < 1e308:
                 self.mass *= exp(-0.6931471805599453 * g)
             self.mass += 1.0
@@ -62,7 +63,7 @@ class Pace:
         return g
 
     def state(self) -> tuple[Any, float, float]:
-        schedule = (
+        settings = (
             float(self.scale),
             float(self.exponent),
             float(self.floor),
@@ -70,12 +71,12 @@ class Pace:
             bool(self.timed),
             bool(self.follows),
         )
-        return schedule, float(self.mass), float(self.last)
+        return settings, float(self.mass), float(self.last)
 
 
-def pace_from_state(state: Any) -> Pace:
+def schedule_from_state(state: Any) -> StepSchedule:
     (scale, exponent, floor, half_life, timed, follows), mass, last = state
-    schedule = (
+    settings = (
         real(scale, "scale", 0.0, 1.0),
         real(exponent, "exponent", 0.0, 1.0),
         real(floor, "floor", 0.0, 1.0),
@@ -83,4 +84,4 @@ def pace_from_state(state: Any) -> Pace:
         flag(timed, "timed"),
         flag(follows, "follows"),
     )
-    return Pace(schedule, real(mass, "mass"), real(last, "last", float("-inf")))
+    return StepSchedule(settings, real(mass, "mass"), real(last, "last", float("-inf")))

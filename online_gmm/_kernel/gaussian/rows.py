@@ -1,7 +1,7 @@
-"""Distances of sixteen rows at a time: the numbers of each by itself, in loops over rows.
+"""Squared distances of sixteen rows at a time, in loops over rows.
 
-A loop over features or components is short, and each step of it waits for the last. One over rows
-is not, and compilers make it do several rows at once.
+A loop over features or components is short, and each step of it waits for the one before. A loop
+over rows does not, and compilers vectorise it. The numbers are those of one row at a time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if cython.compiled:
     from cython.cimports.online_gmm._kernel.memory import Memory
 else:
     from online_gmm._kernel.memory import Memory
-from online_gmm._kernel.points import zeros
+from online_gmm._kernel.values import zeros
 
 
 @cython.final
@@ -27,12 +27,14 @@ class Rows(Memory):
     columns: cython.p_double  # [feature, row]
     rest: cython.p_double  # [feature, row]
     squares: cython.p_double  # [component, row]
+    measured: cython.bint  # whether the squares are those of the rows looked at last
 
     def __init__(self, k: int, d: int) -> None:
         Memory.__init__(self, 16 * (2 * d + k))
         self.columns = self.piece(16 * d)
         self.rest = self.piece(16 * d)
         self.squares = self.piece(16 * k)
+        self.measured = False
 
     @cython.cfunc
     @cython.nogil
@@ -49,10 +51,10 @@ class Rows(Memory):
         d: cython.Py_ssize_t,
         dense: cython.bint,
     ) -> cython.bint:
-        """Squared distances of n rows of x from x[at] on; not if a value of theirs is missing.
+        """Compute the squared distances of n rows of x, from x[at] on.
 
-        ``mean``, ``factor`` and ``inverse`` are those of `Components`; see its `join`.
-        O(K D^2) a row, or O(K D).
+        ``mean``, ``factor`` and ``inverse`` are those of `Parameters`. Returns False, with nothing
+        computed, if a value is missing. O(K D^2) a row, or O(K D).
         """
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
@@ -135,20 +137,19 @@ class Rows(Memory):
     def choose(
         self,
         log_coef: cython.p_double,
-        half: cython.double,
         k: cython.Py_ssize_t,
         n: cython.Py_ssize_t,
         labels: cython.p_Py_ssize_t,
         at: cython.Py_ssize_t,
     ) -> cython.bint:
-        """The most probable component of each of the n rows measured, written to labels[at] and on.
+        """Write the most probable component of each of the n rows measured, from labels[at] on.
 
-        As `Components.likeliest`; not where all is improbable.
+        Returns False if all densities of a row are zero: then its label is not valid.
         """
         i: cython.Py_ssize_t
         c: cython.Py_ssize_t
         value: cython.double
-        sure: cython.bint = True
+        valid: cython.bint = True
         squares: cython.p_double = self.squares
         best: cython.double[16]
         label: cython.Py_ssize_t[16]
@@ -156,15 +157,15 @@ class Rows(Memory):
             best = zeros(16)
             label = [0] * 16
         for i in range(16):
-            best[i] = log_coef[0] - half * squares[i]
+            best[i] = log_coef[0] - 0.5 * squares[i]
             label[i] = 0
         for c in range(1, k):
             for i in range(16):
-                value = log_coef[c] - half * squares[16 * c + i]
+                value = log_coef[c] - 0.5 * squares[16 * c + i]
                 label[i] = c if value > best[i] else label[i]
                 best[i] = value if value > best[i] else best[i]
         for i in range(n):
             labels[at + i] = label[i]
             if not (best[i] > -1e308):
-                sure = False
-        return sure
+                valid = False
+        return valid

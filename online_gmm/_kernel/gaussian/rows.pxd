@@ -7,12 +7,12 @@ cdef class Rows(Memory):
     cdef double *columns
     cdef double *rest
     cdef double *squares
+    cdef bint measured
 
     cdef bint measure(
         self, double *x, Py_ssize_t at, Py_ssize_t n, double *mean, double *factor,
         double *inverse, Py_ssize_t k, Py_ssize_t d, bint dense
     ) noexcept nogil
     cdef bint choose(
-        self, double *log_coef, double half, Py_ssize_t k, Py_ssize_t n, Py_ssize_t *labels,
-        Py_ssize_t at
+        self, double *log_coef, Py_ssize_t k, Py_ssize_t n, Py_ssize_t *labels, Py_ssize_t at
     ) noexcept nogil

@@ -1,7 +1,7 @@
 """Sufficient statistics of K Gaussian components, centred and normalised.
 
-Per component there are the weight N, the mean mu and the scatter S (Cappe & Moulines 2009, in
-West's 1979 form), one behind the other for all components.
+Each component has a weight N, a mean mu and a scatter S (Cappe & Moulines 2009, in the form of West
+1979). Arrays hold all components in row order.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from array import array
 from typing import Any
 
 if cython.compiled:
-    from cython.cimports.online_gmm._kernel.memory import Memory, packed, rearrange, unpack
+    from cython.cimports.online_gmm._kernel.memory import Memory, copy, packed, rearrange, unpack
 else:
-    from online_gmm._kernel.memory import Memory, packed, rearrange, unpack
-from online_gmm._kernel.points import block, real, whole
+    from online_gmm._kernel.memory import Memory, copy, packed, rearrange, unpack
+from online_gmm._kernel.values import block, real, whole
 
 FULL = 0
 TIED = 1
@@ -42,7 +42,7 @@ class Statistics(Memory):
     scatter: cython.p_double  # S; of a matrix the lower half
 
     def __init__(self, n_components: int, n_features: int, kind: int, more: int = 0) -> None:
-        """``more`` is room for doubles that belong to the components too."""
+        """Allocate the statistics, and ``more`` doubles for what a subclass keeps of them."""
         self.n_components = n_components
         self.n_features = n_features
         self.kind = kind
@@ -56,7 +56,7 @@ class Statistics(Memory):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Numbers of components and features, and the kind of covariance."""
+        """Number of components, number of features, and kind of covariance."""
         return self.n_components, self.n_features, self.kind
 
     @cython.final
@@ -64,7 +64,7 @@ class Statistics(Memory):
     @cython.nogil
     @cython.exceptval(check=False)
     def mix(self, other: Statistics, share: cython.double) -> cython.int:
-        """Statistics (1 - share) * self + share * other (Chan et al. 1982); not the points."""
+        """Become (1 - share) * self + share * other (Chan et al. 1982); points are not mixed."""
         k: cython.Py_ssize_t
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
@@ -108,15 +108,11 @@ class Statistics(Memory):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def take(self, other: Statistics) -> cython.int:
-        """The other's statistics."""
-        k: cython.Py_ssize_t
-        for k in range(self.n_components):
-            self.weight[k] = other.weight[k]
-        for k in range(self.n_components * self.n_features):
-            self.center[k] = other.center[k]
-        for k in range(self.n_components * self.size):
-            self.scatter[k] = other.scatter[k]
+    def copy_from(self, other: Statistics) -> cython.int:
+        """Become a copy of the other's statistics."""
+        copy(other.weight, self.n_components, self.weight)
+        copy(other.center, self.n_components * self.n_features, self.center)
+        copy(other.scatter, self.n_components * self.size, self.scatter)
         self.points = other.points
         return 0
 
@@ -124,7 +120,7 @@ class Statistics(Memory):
     @cython.cfunc
     @cython.exceptval(check=False)
     def add(self, other: Statistics) -> cython.int:
-        """The other's too, as if its points had been accumulated here."""
+        """Add the other's statistics, as if its points had been accumulated here."""
         points: cython.double = self.points + other.points
         if points > 0.0:
             self.mix(other, other.points / points)
@@ -132,13 +128,13 @@ class Statistics(Memory):
         return 0
 
     def reorder(self, order: list[int]) -> None:
-        """Component k becomes what order[k] was."""
+        """Reorder the components: component k becomes what order[k] was."""
         rearrange(self.weight, order, 1)
         rearrange(self.center, order, self.n_features)
         rearrange(self.scatter, order, self.size)
 
     def clear(self) -> None:
-        """Forget them."""
+        """Set all statistics to zero."""
         k: cython.Py_ssize_t
         self.points = 0.0
         for k in range(self.n_components):
@@ -151,14 +147,14 @@ class Statistics(Memory):
     def load(
         self, weight: array[float], center: array[float], scatter: array[float], points: float
     ) -> None:
-        """Take them as given."""
+        """Set the statistics."""
         unpack(weight, self.weight, self.n_components)
         unpack(center, self.center, self.n_components * self.n_features)
         unpack(scatter, self.scatter, self.n_components * self.size)
         self.points = points
 
     def state(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the statistics as plain values."""
         n: cython.Py_ssize_t = self.n_components
         return {
             "shape": self.shape,
@@ -170,7 +166,7 @@ class Statistics(Memory):
 
 
 def shape_of(state: dict[str, Any]) -> tuple[int, int, int]:
-    """That of the components in a state."""
+    """Read the shape of the components in a state."""
     k, d, kind = state["shape"]
     return (
         whole(k, "n_components", 1),
@@ -180,14 +176,14 @@ def shape_of(state: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def width(d: int, kind: int) -> int:
-    """Of one component's scatter."""
+    """Return the number of doubles in one component's scatter."""
     return d * d if kind == FULL or kind == TIED else d
 
 
 def statistics_of(
     state: dict[str, Any],
 ) -> tuple[array[float], array[float], array[float], float]:
-    """As `Statistics.load` takes them."""
+    """Read the arguments of `Statistics.load` from a state."""
     k, d, kind = shape_of(state)
     return (
         block(state, "weight", k),

@@ -2,7 +2,7 @@ cimport cython
 
 
 @cython.final
-cdef class Pace:
+cdef class StepSchedule:
     cdef double scale
     cdef double exponent
     cdef double floor

@@ -16,6 +16,6 @@ cdef class Statistics(Memory):
     @cython.final
     cdef int mix(self, Statistics other, double share) noexcept nogil
     @cython.final
-    cdef int take(self, Statistics other) noexcept nogil
+    cdef int copy_from(self, Statistics other) noexcept nogil
     @cython.final
     cdef int add(self, Statistics other) noexcept

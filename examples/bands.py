@@ -1,0 +1,88 @@
+"""A series in bands: which regime, since when, and why it changed.
+
+python examples/bands.py [--plot OUT.png]
+
+river's WaterFlow goes through a `Segmenter` reading by reading. The picture shows the regimes that
+it found, as bands, and what it said at the last two changes. This makes `docs/bands.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+from matplotlib import dates
+from matplotlib import pyplot as plt
+from river import datasets
+
+from online_gmm import RegimeChange, Segment, Segmenter
+from replay.views.plot import OKABE_ITO, STYLE
+
+FLOW = "flow"
+
+
+def found() -> tuple[list[datetime], list[float], list[Segment], list[RegimeChange]]:
+    """Send the readings through a segmenter, and keep what it tells."""
+    readings = [{"time": x["Time"], FLOW: y} for x, y in datasets.WaterFlow()]
+    segmenter = Segmenter(window=8, time="time")
+    told = list(segmenter.stream(readings))
+    return (
+        [x["time"] for x in readings],
+        [x[FLOW] for x in readings],
+        [event for event in told if isinstance(event, Segment)],
+        [event for event in told if isinstance(event, RegimeChange)],
+    )
+
+
+def picture(path: Path) -> None:
+    times, flow, segments, changes = found()
+    with plt.rc_context({**STYLE, "axes.grid": False, "font.size": 10}):
+        figure, axes = plt.subplots(figsize=(9.0, 2.9), layout="constrained")
+        numbers = sorted({segment.label for segment in segments})
+        colours = {number: OKABE_ITO[i % len(OKABE_ITO)] for i, number in enumerate(numbers)}
+        for number in numbers:
+            bands = [segment for segment in segments if segment.label == number]
+            for i, band in enumerate(bands):
+                axes.axvspan(
+                    band.start,
+                    band.end,
+                    color=colours[number],
+                    alpha=0.25,
+                    linewidth=0,
+                    label=f"regime {number}" if i == 0 else None,
+                )
+        axes.plot(times, flow, color="0.2", linewidth=0.8)
+        axes.set_ylim(0.0, 135.0)
+        axes.set_xlim(times[0], times[-1])
+        for change, side in zip(changes[-2:], ("right", "left"), strict=True):
+            axes.annotate(
+                f"{change.at:%d %b %H:%M}: {change.before} → {change.after}\n{change.why[0]}",
+                (change.at, 116.0),
+                (-4 if side == "right" else 4, 0),
+                textcoords="offset points",
+                ha=side,
+                fontsize=9,
+            )
+            axes.axvline(change.at, color="0.3", linestyle="--", linewidth=0.7)
+        now = segments[-1]
+        axes.set_title(
+            f"now in regime {now.label}, since {now.since:%d %b %H:%M}", loc="left", fontsize=10
+        )
+        axes.set_ylabel("flow [l/s]")
+        axes.xaxis.set_major_formatter(dates.DateFormatter("%d %b"))
+        axes.legend(loc="lower left", ncols=len(numbers), frameon=False)
+        figure.savefig(path, dpi=100)
+        plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--plot", default="bands.png", type=Path, metavar="OUT.png")
+    plot = parser.parse_args().plot
+    picture(plot)
+    print(f"picture: {plot}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Gaussian components: statistics, parameters (M-step) and densities (E-step)."""

@@ -1,0 +1,1 @@
+"""Streams: one learning loop, and the models that it drives."""

@@ -1,0 +1,274 @@
+"""Sufficient statistics of a hidden Markov model, by the exact recursion of Cappe (2011).
+
+For each component k where the chain may be now, the statistics of all points so far given that it
+is there: with R_hk the probability that it came from h, and the step size g,
+
+    pairs_ij(k)   <-  g [j = k] R_ik  +  (1-g) sum_h R_hk pairs_ij(h)
+    moments_i(k)  <-  g [i = k] s(x)  +  (1-g) sum_h R_hk moments_i(h)
+
+s(x) holds 1, x - c_i and its products. The origin c_i follows the mean of component i, so that
+nothing cancels. Weighted by the belief in k these are the statistics of the M-step.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+if cython.compiled:
+    from cython.cimports.online_gmm._kernel.gaussian.components import Components
+    from cython.cimports.online_gmm._kernel.memory import Memory, copy
+    from cython.cimports.online_gmm._kernel.streams.chain import Chain
+else:
+    from online_gmm._kernel.gaussian.components import Components
+    from online_gmm._kernel.memory import Memory, copy
+    from online_gmm._kernel.streams.chain import Chain
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class ChainStatistics(Memory):
+    """Statistics of a chain's points and changes, given each component it may be in now."""
+
+    n: cython.Py_ssize_t
+    width: cython.Py_ssize_t  # of one component's moments: 1, x and its products
+    origin: cython.p_double
+    moments: cython.p_double  # [i, k, :]
+    pairs: cython.p_double  # [i, j, k]
+    changes: cython.p_double  # [i, j] of all points; on the diagonal time, if the chain is timed
+    # work space
+    next_moments: cython.p_double
+    next_pairs: cython.p_double
+    sample: cython.p_double
+
+    def __init__(self, n_components: int, n_features: int, dense: bool) -> None:
+        k: int = n_components
+        d: int = n_features
+        width: int = 1 + d + (d * (d + 1) // 2 if dense else d)
+        Memory.__init__(self, k * d + 2 * k * k * (width + k) + k * k + width)
+        self.n = k
+        self.width = width
+        self.origin = self.piece(k * d)
+        self.moments = self.piece(k * k * width)
+        self.pairs = self.piece(k * k * k)
+        self.changes = self.piece(k * k)
+        self.next_moments = self.piece(k * k * width)
+        self.next_pairs = self.piece(k * k * k)
+        self.sample = self.piece(width)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def clear(self, components: Components) -> cython.int:
+        """Set the statistics to zero, with the means as origins."""
+        i: cython.Py_ssize_t
+        for i in range(self.n * self.n * self.width):
+            self.moments[i] = 0.0
+        for i in range(self.n * self.n * self.n):
+            self.pairs[i] = 0.0
+        copy(components.mean, self.n * components.n_features, self.origin)
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def update(self, chain: Chain, g: cython.double, g_changes: cython.double) -> cython.int:
+        """Move the statistics one point further. O(K^4 + K^3 D^2).
+
+        ``g`` is the step size for the point, and ``g_changes`` for the changes that led to it.
+        """
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        h: cython.Py_ssize_t
+        p: cython.Py_ssize_t
+        source: cython.Py_ssize_t
+        target: cython.Py_ssize_t
+        n: cython.Py_ssize_t = self.n
+        size: cython.Py_ssize_t = n * n
+        width: cython.Py_ssize_t = self.width
+        keep: cython.double = 1.0 - g
+        share: cython.double
+        old: cython.p_double = self.moments
+        new: cython.p_double = self.next_moments
+        old_pairs: cython.p_double = self.pairs
+        new_pairs: cython.p_double = self.next_pairs
+        for i in range(size * width):
+            new[i] = 0.0
+        for i in range(n * size):
+            new_pairs[i] = g_changes * chain.changes[i]
+        for k in range(n):
+            for h in range(n):
+                share = chain.backward[h * n + k]
+                if share < 1e-20:
+                    continue
+                for i in range(n):
+                    source = (i * n + h) * width
+                    target = (i * n + k) * width
+                    for p in range(width):
+                        new[target + p] += keep * share * old[source + p]
+                share *= 1.0 - g_changes
+                for i in range(size):
+                    new_pairs[i * n + k] += share * old_pairs[i * n + h]
+        if g > 0.0:
+            for i in range(n):
+                self.sample_of(i, chain.components)
+                target = (i * n + i) * width
+                for p in range(width):
+                    new[target + p] += g * self.sample[p]
+        self.moments = new
+        self.next_moments = old
+        self.pairs = new_pairs
+        self.next_pairs = old_pairs
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def sample_of(self, i: cython.Py_ssize_t, components: Components) -> cython.int:
+        """Compute s(x) about the origin of component i, for the point of its last E-step."""
+        a: cython.Py_ssize_t
+        b: cython.Py_ssize_t
+        d: cython.Py_ssize_t = components.n_features
+        base: cython.Py_ssize_t = i * d
+        start: cython.Py_ssize_t = i * components.size
+        p: cython.Py_ssize_t = 1 + d
+        complete: cython.bint = components.observed == d
+        s: cython.p_double = self.sample
+        s[0] = 1.0
+        for a in range(d):
+            s[1 + a] = (
+                components.point[a] if complete else components.filled[base + a]
+            ) - self.origin[base + a]
+        if components.dense:
+            for a in range(d):
+                for b in range(a + 1):
+                    s[p] = s[1 + a] * s[1 + b]
+                    if not complete:
+                        s[p] += components.spread[start + a * d + b]
+                    p += 1
+        else:
+            for a in range(d):
+                s[p] = s[1 + a] * s[1 + a]
+                if not complete:
+                    s[p] += components.spread[start + a]
+                p += 1
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def collect(self, belief: cython.p_double, components: Components) -> cython.int:
+        """Write the statistics of the M-step: those given each component, weighted by the belief.
+
+        Those of the points go to the components, those of the changes to ``changes``.
+        """
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        a: cython.Py_ssize_t
+        b: cython.Py_ssize_t
+        p: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        n: cython.Py_ssize_t = self.n
+        d: cython.Py_ssize_t = components.n_features
+        width: cython.Py_ssize_t = self.width
+        weight: cython.double
+        s: cython.p_double = self.sample
+        for i in range(n * n):
+            weight = 0.0
+            for k in range(n):
+                weight += belief[k] * self.pairs[i * n + k]
+            self.changes[i] = weight
+        for i in range(n):
+            for p in range(width):
+                s[p] = 0.0
+            for k in range(n):
+                weight = belief[k]
+                at = (i * n + k) * width
+                for p in range(width):
+                    s[p] += weight * self.moments[at + p]
+            weight = s[0]
+            components.weight[i] = weight
+            if not (weight > 1e-300):
+                continue
+            for a in range(d):
+                s[1 + a] /= weight
+                components.center[i * d + a] = self.origin[i * d + a] + s[1 + a]
+            p = 1 + d
+            at = i * components.size
+            if components.dense:
+                for a in range(d):
+                    for b in range(a + 1):
+                        components.scatter[at + a * d + b] = s[p] / weight - s[1 + a] * s[1 + b]
+                        p += 1
+            else:
+                for a in range(d):
+                    components.scatter[at + a] = s[p] / weight - s[1 + a] * s[1 + a]
+                    p += 1
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def recentre(self, components: Components) -> cython.int:
+        """Move the origins to where the means are now. O(K^2 D^2)."""
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        a: cython.Py_ssize_t
+        b: cython.Py_ssize_t
+        p: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        n: cython.Py_ssize_t = self.n
+        d: cython.Py_ssize_t = components.n_features
+        shift: cython.p_double = self.sample
+        m: cython.p_double = self.moments
+        for i in range(n):
+            for a in range(d):
+                shift[a] = components.center[i * d + a] - self.origin[i * d + a]
+                self.origin[i * d + a] = components.center[i * d + a]
+            for k in range(n):
+                at = (i * n + k) * self.width
+                p = at + 1 + d
+                for a in range(d):
+                    for b in range(0 if components.dense else a, a + 1):
+                        m[p] += (
+                            m[at] * shift[a] * shift[b]
+                            - m[at + 1 + a] * shift[b]
+                            - m[at + 1 + b] * shift[a]
+                        )
+                        p += 1
+                for a in range(d):
+                    m[at + 1 + a] -= m[at] * shift[a]
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def forget_component(self, belief: cython.p_double) -> cython.int:
+        """Make the statistics the same given each component: their mean under the belief.
+
+        The component after this says nothing about those before.
+        """
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        p: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        n: cython.Py_ssize_t = self.n
+        total: cython.double
+        for i in range(n):
+            for p in range(self.width):
+                total = 0.0
+                at = i * n * self.width + p
+                for k in range(n):
+                    total += belief[k] * self.moments[at + k * self.width]
+                for k in range(n):
+                    self.moments[at + k * self.width] = total
+        for i in range(n * n):
+            total = 0.0
+            for k in range(n):
+                total += belief[k] * self.pairs[i * n + k]
+            for k in range(n):
+                self.pairs[i * n + k] = total
+        return 0

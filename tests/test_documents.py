@@ -1,0 +1,92 @@
+"""Commands that documents show do what is written below them, and links lead somewhere.
+
+Python in documents is run as doctests.
+"""
+
+import doctest
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from river.datasets import WaterFlow
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)")
+
+
+@pytest.fixture(autouse=True)
+def kernel():
+    """Once is enough: in subprocesses the kernel is the installed one anyway."""
+    return None
+
+
+def sessions():
+    for path in DOCUMENTS:
+        for i, found in enumerate(CONSOLE.finditer(path.read_text())):
+            yield pytest.param(found[1], id=f"{path.name}-{i}")
+
+
+@pytest.mark.parametrize("session", list(sessions()))
+def test_commands_print_what_is_written(session, tmp_path):
+    """Of every `$ replay`; `...` is any text, and spaces are all alike."""
+    shutil.copy(WaterFlow().path, tmp_path / "flow.csv")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for step in session.removeprefix("$ ").split("\n$ "):
+        line, _, expected = step.partition("\n")
+        program, *arguments = shlex.split(line)
+        assert program == "replay"
+        said = subprocess.run(
+            [sys.executable, "-m", "replay", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert said.returncode == 0, said.stderr
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        assert doctest.OutputChecker().check_output(expected.strip(), said.stdout.strip(), flags), (
+            said.stdout
+        )
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files(path):
+    for target in LINK.findall(path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/code.md"])
+def test_paths_are_there(name):
+    """Of every path that is named from the root, in backticks."""
+    named = re.findall(
+        r"`((?:online_gmm|replay|tests|scripts|docs|examples|benchmarks)/[\w./]*)`",
+        (ROOT / name).read_text(),
+    )
+    assert len(named) > 10
+    for path in named:
+        assert (ROOT / path).exists(), path
+
+
+def test_names_of_the_path_of_a_point_are_there():
+    """A name in backticks that follows a file of the code is in that file."""
+    text = (ROOT / "docs" / "code.md").read_text()
+    named = re.findall(r"`(online_gmm/[\w./]+\.py)`, `(?:\w+\.)?(\w+)`", text)
+    assert len(named) > 5
+    for path, name in named:
+        assert f"def {name}(" in (ROOT / path).read_text(), (path, name)
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_the_readme_shows_a_command():
+    assert "$ replay" in (ROOT / "README.md").read_text()
