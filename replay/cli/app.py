@@ -74,11 +74,11 @@ from replay.cli.options import (
     style_of,
 )
 from replay.cli.terminal import OUT, err, explained
-from replay.engine.protocols import Source
 from replay.engine.rows import InputError
 
 if TYPE_CHECKING:
     from replay.checks.check import Tolerances
+    from replay.engine.protocols import Source
     from replay.engine.settings import Settings
     from replay.sinks.refusals import Refusals
     from replay.sources.csv_file import Style

@@ -118,7 +118,7 @@ def test_rows_take_the_place_of_times(modes, cli):
         (["--labels", "-", "--segments", "-"], "--labels and --segments are both -"),
         (["--labels", "a.csv", "--segments", "a.csv"], "are both a.csv; choose another name"),
         (["--segments", "modes.csv"], "--segments modes.csv is the input file"),
-        (["--segments", "no/a.csv"], "--segments no/a.csv cannot be written: No such file"),
+        (["--segments", "no/a.csv"], "--segments no/a.csv: there is no folder no; make it"),
         (["--min-dwell", 0], "--min-dwell"),
         (["--confirm", 0], "--confirm"),
     ],
@@ -156,6 +156,7 @@ def test_memory_does_not_grow_with_the_segments(tmp_path, write_levels):
         loop = Loop(source, fleet, {"segments": Segments(file, source), "plot": plot.Picture()})
         loop.begin()
         loop.run()
+        file.close()
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert series.n_segments == len(read(tmp_path / "segments.csv")) > n / 10

@@ -260,7 +260,11 @@ def test_a_fleet_keeps_the_order_of_rows():
     rows[400] = rows[30]
 
     def fleet_of():
-        return Fleet(lambda: series_of("lagged", max_gap=3.0), Series.from_bytes)
+        manner = Manner(max_gap=3.0)
+        return Fleet(
+            lambda: series_of("lagged", max_gap=3.0),
+            lambda state: Series.from_bytes(state, VALUES, manner),
+        )
 
     one, many = fleet_of(), fleet_of()
     expected = [
