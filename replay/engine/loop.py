@@ -10,11 +10,10 @@ from typing import Any
 from replay.engine.batch import Batch, LabelledBatch, of_segment
 from replay.engine.checkpoint import Checkpoints, Standing
 from replay.engine.fleet import Fleet
-from replay.engine.protocols import Sink, Source, batches_of
+from replay.engine.protocols import NoRefusals, RefusalLog, Sink, Source, batches_of
 from replay.engine.rows import CutOffError, InputError
 from replay.engine.series import Series
 from replay.engine.stopping import signals_noted
-from replay.sinks.refusals import Refusals
 
 MOST_ROWS = 16_384
 """Rows of a batch at most."""
@@ -92,7 +91,7 @@ class Loop:
     fleet: Fleet
     sinks: Mapping[str, Sink]
     saving: Saving | None = None
-    refusals: Refusals = field(default_factory=Refusals)
+    refusals: RefusalLog = field(default_factory=NoRefusals)
     ended: Callable[[str, Series], object] = lambda key, series: None
     flushing: bool = False
     n_rows: int = 0
@@ -262,10 +261,7 @@ class Loop:
     @property
     def _why_none(self) -> str:
         """What was refused, if all was."""
-        if self.n_rows or self.refusals.first is None:
-            return ""
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.refusals.counts.items())
-        return f"; refused: {reasons}, the first one for this: {self.refusals.first}"
+        return f"; {why}" if not self.n_rows and (why := self.refusals.summary) else ""
 
     def _finish(self) -> None:
         """Label the rows that wait, and end the last segments.

@@ -105,15 +105,11 @@ class Source(Protocol):
     def size(self) -> int | None: ...
 
 
-class Sink(Protocol):
-    """Takes labelled rows, and the segments that have ended; after `begin` or `go_to`."""
+class Output(Protocol):
+    """What is written, and goes on after a checkpoint."""
 
     def begin(self) -> None:
         """Start with nothing written."""
-        ...
-
-    def write(self, labelled: LabelledBatch) -> None:
-        """Take labelled rows, and the segments that have ended among them."""
         ...
 
     def flush(self) -> None:
@@ -134,6 +130,23 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of what is open; what is not finished stays as it is, or goes."""
+        ...
+
+
+class RefusalLog(Output, Protocol):
+    """Counts what a source refuses, and writes it down if a file is asked for."""
+
+    @property
+    def summary(self) -> str:
+        """How many were refused for which reasons, and the first one; empty if there was none."""
+        ...
+
+
+class Sink(Output, Protocol):
+    """Takes labelled rows, and the segments that have ended; after `begin` or `go_to`."""
+
+    def write(self, labelled: LabelledBatch) -> None:
+        """Take labelled rows, and the segments that have ended among them."""
         ...
 
 
@@ -160,6 +173,12 @@ class MemorySink:
 
     def close(self) -> None:
         """Nothing."""
+
+
+class NoRefusals(MemorySink):
+    """The log of a source that refuses nothing."""
+
+    summary = ""
 
 
 def batches_of(source: Source, at_most: int) -> Iterator[Batch]:

@@ -76,6 +76,14 @@ class Refusals:
         if self._table is not None:
             self._table.put((file, line, reason, text[:LONGEST]))
 
+    @property
+    def summary(self) -> str:
+        """How many were refused for which reasons, and the first one; empty if there was none."""
+        if self.first is None:
+            return ""
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.counts.items())
+        return f"refused: {reasons}, the first one for this: {self.first}"
+
     def flush(self) -> None:
         """Let others see what was written so far."""
         if self._table is not None:

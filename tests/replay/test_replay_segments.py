@@ -146,7 +146,11 @@ def test_failed_run_leaves_the_old_segments(modes, cli, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["modes.csv", "segments.csv"]
 
 
-def test_memory_does_not_grow_with_the_segments(tmp_path, write_levels):
+def test_memory_does_not_grow_with_the_segments(tmp_path, write_levels, monkeypatch):
+    # of a file as long as several batches
+    monkeypatch.setattr(Loop, "_at_most", 256)
+    monkeypatch.setattr("replay.sources.pieces.PIECE", 1 << 14)
+
     def peak(n):
         source = Files([str(write_levels(n))], Asked(("level", "load")))
         file = File(tmp_path / "segments.csv", "--segments", (), lasting=False)
