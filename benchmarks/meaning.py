@@ -133,7 +133,7 @@ def meaning(states: Labels) -> int | None:
 
 def changes_of_meaning(labels: Labels, states: Labels, events: Iterable[Any]) -> tuple[Change, ...]:
     """Every change of what a number stands for, and whether an event has told it."""
-    told = [(event.row, event.number) for event in events]
+    told = [(event.n_points, event.number) for event in events]
     found = []
     for number in np.unique(labels[labels >= 0]).tolist():
         rows = np.flatnonzero(labels == number)
@@ -162,7 +162,7 @@ def uncalled_for(
     uncalled = 0
     for event in events:
         rows = np.flatnonzero(labels == event.number)
-        rows = rows[rows >= event.row - 1]
+        rows = rows[rows >= event.n_points - 1]
         stands_for = Counter(states[rows].tolist()).most_common(1)
         state = stands_for[0][0] if stands_for else None
         if event.kind == "born" and state in wanted:

@@ -242,9 +242,7 @@ def warm_start(
         criteria = judge(X, max_components, features, covariance_type, prior_strength, n_init, seed)
         n_components = chosen(criteria)
     elif at_most and n_components > 1:
-        some, criteria = told(
-            X, n_components, features, covariance_type, prior_strength, n_init, seed
-        )
+        some, _ = told(X, n_components, features, covariance_type, prior_strength, n_init, seed)
         if some.n_components < n_components:
             n_components, current = some.n_components, some
     rng = np.random.default_rng(seed)
@@ -361,38 +359,88 @@ def _left_over(X: NDArray[np.float64], kept: list[int], j: int) -> NDArray[np.fl
     return left if left.var() < REPEATED else None
 
 
-def descent(
-    X: NDArray[np.float64],
-    n_components: int,
-    features: tuple[Hashable, ...],
-    covariance_type: str,
-    prior_strength: float,
-    n_init: int,
-    rng: np.random.Generator,
-) -> Iterator[tuple[MixtureParameters, Criterion]]:
-    """Fits of K, K - 1, ... 1 components, each from the one before with two components merged.
+class Judge:
+    """Compares fits of different numbers of components to the same rows.
 
-    They are fitted to the features that say something of their own, and written out for all of
-    them. The first fit is the best of ``n_init``.
+    They are fitted to the features that say something of their own, under one prior, and written
+    out for all features.
+
+    Parameters
+    ----------
+    X
+        Rows, shape (n, D).
+    max_components
+        The most components that will be compared; it sets the scale of the prior.
+    features, covariance_type, prior_strength
+        As of `warm_start`.
+    rng
+        Spreads rounded values, and makes starts.
     """
-    kept = informative(X)
-    rows = X[:, kept]
-    seen = ~np.isnan(rows).all(axis=1)
-    rows = _spread(rows[seen], n_components, rng)
-    some = tuple(features[j] for j in kept)
-    k = min(n_components, len(np.unique(rows, axis=0)))
-    firm = Prior.of(rows, n_components, max(FIRM, prior_strength))
-    _, runs = _runs(rows, k, firm, some, covariance_type, n_init, rng)
-    mixture = max(runs, key=lambda em: em.penalised).mixture
-    while True:
-        em = batch.BatchEM(mixture, firm, covariance_type)
-        em.climb(rows, *COMPARED)
-        criterion = _criterion(em, rows, covariance_type)
-        whole = em.mixture if len(kept) == len(features) else _whole(em.mixture, X, kept, features)
-        yield whole, criterion
-        if em.mixture.n_components == 1:
-            return
-        mixture = merged(em.mixture, *_cheapest(em.mixture))
+
+    def __init__(
+        self,
+        X: NDArray[np.float64],
+        max_components: int,
+        features: tuple[Hashable, ...],
+        covariance_type: str,
+        prior_strength: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self._X, self._features = X, features
+        self._covariance_type, self._rng = covariance_type, rng
+        self._kept = informative(X)
+        rows = X[:, self._kept]
+        rows = rows[~np.isnan(rows).all(axis=1)]
+        self._some = tuple(features[j] for j in self._kept)
+        self._firm = Prior.of(rows, max_components, max(FIRM, prior_strength))
+        self._most = min(max_components, len(np.unique(rows, axis=0)))
+        self._rows = _spread(rows, max_components, rng)
+
+    def fit(self, mixture: MixtureParameters) -> tuple[MixtureParameters, Criterion]:
+        """Climb from a mixture of all features; where that ends, and how it is judged."""
+        kept = self._kept
+        return self._climbed(
+            MixtureParameters(
+                mixture.weights,
+                mixture.means[:, kept],
+                mixture.covariances[:, kept][:, :, kept],
+                self._some,
+            )
+        )[1:]
+
+    def descend(self, n_init: int) -> Iterator[tuple[MixtureParameters, Criterion]]:
+        """Fits of K, K - 1, ... 1 components, K being the most.
+
+        The first is the best of ``n_init`` starts, each other one starts from the one before with
+        two components merged.
+        """
+        _, runs = _runs(
+            self._rows,
+            self._most,
+            self._firm,
+            self._some,
+            self._covariance_type,
+            n_init,
+            self._rng,
+        )
+        mixture = max(runs, key=lambda em: em.penalised).mixture
+        while True:
+            mixture, whole, criterion = self._climbed(mixture)
+            yield whole, criterion
+            if mixture.n_components == 1:
+                return
+            mixture = merged(mixture, *_cheapest(mixture))
+
+    def _climbed(
+        self, mixture: MixtureParameters
+    ) -> tuple[MixtureParameters, MixtureParameters, Criterion]:
+        em = batch.BatchEM(mixture, self._firm, self._covariance_type)
+        em.climb(self._rows, *COMPARED)
+        criterion = _criterion(em, self._rows, self._covariance_type)
+        whole = em.mixture
+        if len(self._kept) < len(self._features):
+            whole = _whole(em.mixture, self._X, self._kept, self._features)
+        return em.mixture, whole, criterion
 
 
 def told(
@@ -411,11 +459,10 @@ def told(
     preferred to ICL: who gives a number expects as many regimes, and these may overlap.
     """
     rng = np.random.default_rng(seed)
+    judge = Judge(X, n_components, features, covariance_type, prior_strength, rng)
     best: tuple[MixtureParameters, Criterion] | None = None
     criteria = []
-    for mixture, criterion in descent(
-        X, n_components, features, covariance_type, prior_strength, n_init, rng
-    ):
+    for mixture, criterion in judge.descend(n_init):
         criteria.append(criterion)
         if best is not None and criterion.bic + WORTH < best[1].bic:
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,24 +24,15 @@ from online_gmm.em.mixture import (
 from online_gmm.em.polish import polish
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, warm_start
-from online_gmm.learners.base import UNKNOWN
-from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond, distances_beyond
+from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond
 from online_gmm.learners.intake import Late, unchanged_if_refused
-from online_gmm.learners.recycle import (
-    UNEXPLAINED,
-    Roster,
-    fixed_roster,
-    roster_from_state,
-)
+from online_gmm.learners.places import mixture_changed, mixture_with
+from online_gmm.learners.recycle import Roster, twins
 
-REFIT_STARTS = 2
-"""New starts tried when the points kept are fitted again."""
 CHANCE = 1e-4
 """How unlikely the stream's fit must be, beside one of a few points, to be given up for it."""
 REVIEW_EVERY = 64
 """Points between two looks at the components, if they are recycled."""
-UNEXPLAINED_KEPT = 64
-"""The last badly explained points, of which components are born."""
 NEVER = 2**62
 
 
@@ -199,8 +190,7 @@ class OnlineGMM(EMLearner):
         self.seed = seed
 
         self._prepare()
-        self._numbered = recycle
-        self._roster = self._new_roster()
+        self._roster = Roster(0)
         self._refit_at = NEVER
 
     @classmethod
@@ -211,10 +201,6 @@ class OnlineGMM(EMLearner):
         yield {"n_components": 4, "warm_up": 30, "covariance_type": "spherical", "seed": 4}
         yield {"n_components": 1, "warm_up": 1, "average": False, "seed": 5}
         yield {"n_components": "auto", "max_components": 4, "warm_up": 40, "seed": 6}
-
-    def _new_roster(self) -> Roster:
-        # a roster that changes is the model's own
-        return Roster(self._k) if self.recycle else fixed_roster(self._k)
 
     # -- learning -------------------------------------------------------------------------------
 
@@ -263,7 +249,7 @@ class OnlineGMM(EMLearner):
                 raise ValueError(
                     f"models that differ in {name} cannot be merged: {value!r} and {theirs[name]!r}"
                 )
-        if self.events or other.events:
+        if self.recycle and (self.events or other.events):
             raise ValueError(
                 "models whose components have come and gone cannot be merged: "
                 "there is no telling which is which"
@@ -277,7 +263,8 @@ class OnlineGMM(EMLearner):
             self._refit_at = other._refit_at
             self._release_points()
             self._names, self._start = other._names, other._start
-            self._roster = self._new_roster()
+            self._roster = copy.deepcopy(other._roster)
+            self._numbered = other._numbered
             self._stream = copy.deepcopy(other._stream)
             self._learn_kept(kept, self._last)
         else:
@@ -348,10 +335,11 @@ class OnlineGMM(EMLearner):
             self.order_by,
             self.seed,
             max_components=self.max_components,
+            at_most=self._keeps_points,
         )
         self._names = names
         self._started_by(start)
-        self._roster = self._new_roster()
+        self._roster = Roster(start.mixture.n_components)
         self._stream = _kernel.MixtureStream(
             self._statistics(start, rows),
             self._averages,
@@ -362,69 +350,112 @@ class OnlineGMM(EMLearner):
             self.capacity - self.capacity % 2 if self._keeps_points else 0,
         )
         self._stream.keep_many(flat(rows), len(rows))
-        if self.recycle:
-            self._stream.watch(UNEXPLAINED_KEPT, flat(distances_beyond(UNEXPLAINED, len(names))))
+        self._watch()
         self._refit_at = 2 * len(rows)
         self._wait()
 
     def _attend(self) -> None:
         """Do what is due."""
-        stream = self._stream
-        assert stream is not None
         if self.recycle:
-            self._roster.review(stream)
-        if self._keeps_points and stream.n_points >= self._refit_at:
-            # while a place is free there is no telling which component is which
-            if None not in self._roster.numbers:
-                self._refit()
-            self._refit_at = 2 * stream.n_points
+            self._review()
+        self._consider_birth()
+        if self._keeps_points and self._stream.n_points >= self._refit_at:
+            self._refit()
+            self._refit_at = 2 * self._stream.n_points
         self._wait()
 
     def _wait(self) -> None:
         """Let the stream learn without a break until something is due."""
-        stream = self._stream
-        assert stream is not None
-        stream.put_off(
+        self._stream.put_off(
             min(
                 self._refit_at if self._keeps_points else NEVER,
-                stream.n_points + REVIEW_EVERY if self.recycle else NEVER,
+                self._stream.n_points + REVIEW_EVERY if self.recycle else NEVER,
             )
         )
+
+    def _grow(self, points: NDArray[np.float64], share: float) -> None:
+        self._stream = _kernel.mixture_stream_from_state(mixture_with(self._stream.state(), points, share))
+
+    @property
+    def _keeps_all(self) -> bool:
+        return self._keeps_points and self._stream.stride_kept == 1
+
+    def _review(self) -> None:
+        """Retire components without support, and merge two that have become one. O(K^2 D^3)."""
+        stream, roster, d = self._stream, self._roster, len(self._names)
+        # what holds now, not on average
+        now = from_kernel(stream.iterate_components, self._names)
+        weight = np.frombuffer(stream.iterate_components.state()["weight"])
+        support = weight * stream.iterate_components.state()["points"]
+        for place in reversed(range(self._k)):
+            if support[place] < d + 1 and self._k > 1:
+                cause = f"no support: {support[place]:.2g} points' worth is left"
+                roster.note("retired", roster.numbers[place], stream, cause, now.means[place])
+                self._change(place, None)
+                now = from_kernel(self._stream.iterate_components, self._names)
+        pair = twins(now)
+        if pair is not None:
+            kept, gone = pair
+            cause = f"became one with component {roster.numbers[kept]}"
+            centers = now.means[gone], now.means[kept]
+            roster.note("merged", roster.numbers[gone], stream, cause, *centers)
+            self._change(gone, kept)
+
+    def _change(self, gone: int, into: int | None) -> None:
+        """Go on without a component, or with one that it is merged into."""
+        self._stream = _kernel.mixture_stream_from_state(
+            mixture_changed(
+                self._stream.state(),
+                lambda parts: parts.without(gone) if into is None else parts.merged(into, gone),
+            )
+        )
+        del self._roster.numbers[gone]
+        self._watch()
 
     def _refit(self) -> None:
         """Fit the points kept again, and go on from there if that is better.
 
-        While they are all the points there were, batch EM on them is better than what the stream
-        made of them. Later they are few, and must be more likely under their fit than chance
-        allows (likelihood ratio test): that happens when the stream has missed a regime.
+        If they show other regimes than those known, these get numbers of their own. Otherwise
+        components stay what they are. While the points kept are all the points there were, batch EM
+        on them is better than what the stream made of them. Later they are few, and must be more
+        likely under their fit than chance allows (likelihood ratio test).
         """
         stream, start = self._stream, self.start
-        assert stream is not None
         assert start is not None
         known = self.mixture
         rows = self._kept(stream, start)
+        others = self._other_regimes(known, rows, stream.n_points)
         fitted = warm_start(
             rows,
-            self._k,
+            known.n_components if others is None else others.n_components,
             self._names,
             self.covariance_type,
             self.prior_strength,
-            REFIT_STARTS,
-            seed=None if self.seed is None else self.seed + stream.n_points,
-            current=known,
+            0,
+            current=known if others is None else others,
         )
-        if stream.stride_kept > 1:
-            log_density = posterior(stream, rows)[1]
-            gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
-            free = n_parameters(self._k, len(self._names), self.covariance_type)
-            from scipy.special import chdtrc
-
-            if chdtrc(free, gain) > CHANCE:
+        if others is None:
+            if stream.stride_kept > 1 and not self._is_likelier(fitted, rows):
                 return
+            for i in range(self._k):
+                self._note_move(known, i, fitted.mixture, i)
+        else:
+            order = self._succeed(known, fitted.mixture, rows)
+            fitted = dataclasses.replace(fitted, mixture=fitted.mixture.reordered(order))
         self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
         components = self._statistics(fitted, rows)
         components.count_as(float(stream.n_points))
         stream.restart(components, flat(self._gates(fitted.prior, len(self._names))))
+        self._watch()
+
+    def _is_likelier(self, fitted: WarmStart, rows: NDArray[np.float64]) -> bool:
+        """Whether rows are more likely under their fit than chance allows."""
+        from scipy.special import chdtrc
+
+        log_density = posterior(self._stream, rows)[1]
+        gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
+        free = n_parameters(self._k, len(self._names), self.covariance_type)
+        return bool(chdtrc(free, gain) <= CHANCE)
 
     def _kept(self, stream: _kernel.MixtureStream, start: WarmStart) -> NDArray[np.float64]:
         """The points kept, without outliers if these are few."""
@@ -453,8 +484,8 @@ class OnlineGMM(EMLearner):
         Raises
         ------
         ValueError
-            If the model has not started, keeps no points (``capacity=0``, or a step size that
-            follows), or the place of a retired component is free.
+            If the model has not started, or keeps no points (``capacity=0``, or a step size that
+            follows).
         """
         stream, start = self._stream, self.start
         if stream is None or start is None:
@@ -463,10 +494,6 @@ class OnlineGMM(EMLearner):
             raise ValueError(
                 "polishing needs the points that a model keeps: capacity above 1, and a step size "
                 "that does not follow"
-            )
-        if None in self._roster.numbers:
-            raise ValueError(
-                "a component has been retired and its place is free; polish when one is born there"
             )
         self._polish(stream, start, None if X is None else self._table(X).select(self._names))
         return self
@@ -501,23 +528,15 @@ class OnlineGMM(EMLearner):
     # -- as bytes ------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
-        return {**super()._state(), "roster": self._roster.state(), "refit_at": self._refit_at}
-
-    @classmethod
-    def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
-        # the constructor takes memory for so many
-        if params["n_components"] not in ("auto", len(state["roster"]["numbers"])):
-            raise ValueError("n_components is not the number of components")
-        return super()._revived(params, state)
+        return {**super()._state(), "refit_at": self._refit_at}
 
     def _restore(self, its: dict[str, Any]) -> None:
         super()._restore(its)
-        self._roster = roster_from_state(its["roster"], self._k)
         self._refit_at = _kernel.whole(its["refit_at"], "refit_at", 1, NEVER)
-        if not self.recycle:
-            if self._roster.numbers != list(range(self._k)):
-                raise ValueError("components have other numbers, and are not recycled")
-            self._roster = self._new_roster()
+
+    @staticmethod
+    def _components_in(its: dict[str, Any]) -> int:
+        return _kernel.whole(its["iterate"]["shape"][0], "n_components", 1)
 
     def _streaming(self, its: dict[str, Any]) -> _kernel.MixtureStream:
         stream = _kernel.mixture_stream_from_state(its)
@@ -525,8 +544,6 @@ class OnlineGMM(EMLearner):
             raise ValueError("the components are not those of the parameters")
         if its["capacity"] != (self.capacity - self.capacity % 2 if self._keeps_points else 0):
             raise ValueError("capacity is not that of the parameters")
-        if its["room"] != (UNEXPLAINED_KEPT if self.recycle else 0):
-            raise ValueError("room is not that of the parameters")
         if its["capacity"] and not its["buffer"]:
             raise ValueError("there are no points kept")
         return stream
@@ -570,5 +587,4 @@ class OnlineGMM(EMLearner):
             Before the warm start is complete.
         """
         self._require_start()
-        mixture = from_kernel(self._stream.components, self._names)
-        return mixture.reordered(self._places)
+        return from_kernel(self._stream.components, self._names)
