@@ -24,6 +24,7 @@ from online_gmm.em.mixture import (
 from online_gmm.em.polish import polish
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, warm_start
+from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond
 from online_gmm.learners.intake import Late, unchanged_if_refused
 from online_gmm.learners.places import mixture_changed, mixture_with
@@ -243,11 +244,11 @@ class OnlineGMM(EMLearner):
         >>> both.n_points, both.mixture.means.ravel().round(1)
         (4000, array([-0.,  9.]))
         """
-        mine, theirs = ({**m._get_params(), "seed": None} for m in (self, other))
-        for name, value in mine.items():
-            if theirs[name] != value:
+        its = other._get_params()
+        for name, value in self._get_params().items():
+            if name != "seed" and its[name] != value:
                 raise ValueError(
-                    f"models that differ in {name} cannot be merged: {value!r} and {theirs[name]!r}"
+                    f"models that differ in {name} cannot be merged: {value!r} and {its[name]!r}"
                 )
         if self.recycle and (self.events or other.events):
             raise ValueError(
@@ -287,11 +288,13 @@ class OnlineGMM(EMLearner):
                 # what is random averages out over shards, what they have in common does not
                 self._polish(self._stream, start)
                 self._polish(stream, its_start)
-            if self._start != other._start:
+            mine, theirs = self._roster.numbers, other._roster.numbers
+            if self._start != other._start or mine != theirs:
                 order = other.mixture.order_like(self.mixture).tolist()
                 stream.reorder(order)
                 # component k is what order[k] was
-                names = {k: names[place] for k, place in enumerate(order) if place in names}
+                pairs = [(mine[k], theirs[place]) for k, place in enumerate(order)]
+                names = {label: names[old] for label, old in pairs if old in names}
             points, stride = self._pool(self._stream, stream)
             self._stream.merge(stream)
             self._stream.keep_instead(points, stride)
