@@ -377,7 +377,8 @@ class OnlineGMM(EMLearner):
         )
 
     def _grow(self, points: NDArray[np.float64], share: float) -> None:
-        self._stream = _kernel.mixture_stream_from_state(mixture_with(self._stream.state(), points, share))
+        state = mixture_with(self._stream.state(), points, share)
+        self._stream = _kernel.mixture_stream_from_state(state)
 
     @property
     def _keeps_all(self) -> bool:
