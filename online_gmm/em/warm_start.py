@@ -15,7 +15,13 @@ from online_gmm import _kernel
 from online_gmm.data.frames import column_means
 from online_gmm.data.state import doubles, instance
 from online_gmm.em import batch
-from online_gmm.em.mixture import MixtureParameters, from_kernel, n_parameters, to_kernel
+from online_gmm.em.mixture import (
+    MixtureParameters,
+    from_kernel,
+    is_dense,
+    n_parameters,
+    to_kernel,
+)
 from online_gmm.em.prior import LEAST, LEAST_VARIANCE, Prior, resolution
 
 FIRM = 0.1
@@ -36,9 +42,9 @@ COMPARED = 200, 1e-6
 WORTH = 4.0
 """Nats by which each component more must raise the criterion."""
 WORK = 2e9
-"""Multiplications that the starts together, and the long run after them, may take.
+"""Multiplications that the starts together, and each longer run, may take.
 
-Of rows with missing values each takes O(K D^3) of them. Fewer starts and steps are made where they
+A row takes K D^2 of them, one with missing values K D^3. Fewer starts and steps are made where they
 would take more.
 """
 REPEATED = 0.005
@@ -251,7 +257,8 @@ def warm_start(
     candidates, runs = _runs(X, n_components, firm, features, covariance_type, n_init, rng, current)
     best = max(range(len(runs)), key=lambda i: candidates[i].penalised)
     final = batch.BatchEM(runs[best].mixture, prior, covariance_type)
-    final.climb(X, *(LONG if current is None else AGAIN))
+    steps, least = LONG if current is None else AGAIN
+    final.climb(X, affordable(X, n_components, covariance_type, steps), least)
     mixture = final.mixture
     order = in_order(mixture, order_by) if current is None else mixture.order_like(current)
     return WarmStart(
@@ -325,7 +332,8 @@ def judge(
         _, runs = _runs(rows, k, firm, features, covariance_type, n_init, rng)
         best = max(runs, key=lambda em: em.penalised)
         em = batch.BatchEM(best.mixture, firm, covariance_type)
-        em.climb(rows, *COMPARED)
+        steps, least = COMPARED
+        em.climb(rows, affordable(rows, k, covariance_type, steps), least)
         criteria.append(_criterion(em, rows, covariance_type))
     return tuple(criteria)
 
@@ -357,6 +365,16 @@ def _left_over(X: NDArray[np.float64], kept: list[int], j: int) -> NDArray[np.fl
     weights = np.linalg.lstsq(centred[:, :-1], centred[:, -1], rcond=None)[0]
     left: NDArray[np.float64] = centred[:, -1] - centred[:, :-1] @ weights
     return left if left.var() < REPEATED else None
+
+
+def affordable(X: NDArray[np.float64], k: int, covariance_type: str, steps: int) -> int:
+    """So many EM steps on these rows, or as many as `WORK` allows; at least three."""
+    d = X.shape[1]
+    cost = float(X.size * k)
+    if is_dense(covariance_type):
+        n_missing = int(np.isnan(X).any(axis=1).sum())
+        cost = k * ((len(X) - n_missing) * d**2 + float(n_missing) * d**3)
+    return max(3, min(steps, int(WORK / cost)))
 
 
 class Judge:
@@ -435,7 +453,9 @@ class Judge:
         self, mixture: MixtureParameters
     ) -> tuple[MixtureParameters, MixtureParameters, Criterion]:
         em = batch.BatchEM(mixture, self._firm, self._covariance_type)
-        em.climb(self._rows, *COMPARED)
+        steps, least = COMPARED
+        k = mixture.n_components
+        em.climb(self._rows, affordable(self._rows, k, self._covariance_type, steps), least)
         criterion = _criterion(em, self._rows, self._covariance_type)
         whole = em.mixture
         if len(self._kept) < len(self._features):
@@ -584,13 +604,16 @@ def _runs(
     """A short run from each start."""
     filled = np.where(np.isnan(X), column_means(X), X)
     starts: list[tuple[str, MixtureParameters]] = [] if current is None else [("current", current)]
-    for i in range(n_init):
+    steps, least = SHORT
+    most = affordable(X, k, covariance_type, steps * max(n_init, 1))
+    steps = min(steps, most)
+    for i in range(min(n_init, max(most // steps, 1))):
         name, make = [("k-means++", _k_means_start), ("random", _random_start)][i % 2]
         starts.append((name, make(filled, k, firm, features, rng)))
     runs = []
     for _, start in starts:
         em = batch.BatchEM(start, firm, covariance_type)
-        em.climb(X, *SHORT)
+        em.climb(X, steps, least)
         runs.append(em)
     candidates = tuple(
         Candidate(name, em.penalised) for (name, _), em in zip(starts, runs, strict=True)

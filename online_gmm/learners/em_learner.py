@@ -142,6 +142,11 @@ class EMLearner(Learner, abc.ABC):
         return self.capacity > 1 and not self._follows
 
     @property
+    def _room(self) -> int:
+        """The most points that are kept."""
+        return self.capacity if self._keeps_points else 0
+
+    @property
     def _averages(self) -> bool:
         if self.average is not None:
             return self.average

@@ -23,7 +23,7 @@ from online_gmm.em.mixture import (
 )
 from online_gmm.em.polish import polish
 from online_gmm.em.step_size import StepSize
-from online_gmm.em.warm_start import WarmStart, warm_start
+from online_gmm.em.warm_start import WarmStart, affordable, warm_start
 from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond
 from online_gmm.learners.intake import Late, unchanged_if_refused
@@ -34,6 +34,12 @@ CHANCE = 1e-4
 """How unlikely the stream's fit must be, beside one of a few points, to be given up for it."""
 REVIEW_EVERY = 64
 """Points between two looks at the components, if they are recycled."""
+PARAMETERS = 100
+"""Free parameters for which ``capacity`` points are kept; for more of them more points are."""
+MEMORY = 2**22
+"""Bytes that the points kept may take, unless ``capacity`` asks for more."""
+REFIT_STEPS = 10
+"""EM steps that must be affordable, or points are not fitted again."""
 NEVER = 2**62
 
 
@@ -49,18 +55,20 @@ class OnlineGMM(EMLearner):
     Parameters
     ----------
     n_components : int or "auto", default 3
-        K, the number of components. ``"auto"`` chooses it in the warm start by penalised
-        likelihood, see `online_gmm.em.warm_start.judge`; ``start.criteria`` shows how the numbers
-        tried were judged.
+        K, the number of components expected in the end. The warm start has as many of them as its
+        points can tell (Bayesian information criterion); the others are born when points come that
+        no component explains, or when a later fit finds them. ``"auto"`` expects up to
+        ``max_components`` and demands that they can be told apart (ICL, see
+        `online_gmm.em.warm_start.judge`); ``start.criteria`` shows how the numbers tried were
+        judged. Without points kept (``capacity=0``, a step size that follows) the warm start has K.
     max_components : int, default 8
-        The largest number that ``"auto"`` tries.
+        The most components that ``"auto"`` finds.
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
         The shape of covariances: ``full`` (a matrix for each component), ``tied`` (one matrix for
         all), ``diag`` (a variance for each feature) or ``spherical`` (one variance for each
         component). ``full`` is best if there are enough points: about 10 (D + 1) for each.
     warm_up : int, default 200
-        How many points are fitted together at the start. They should contain every regime; if
-        regimes last, each several times.
+        How many points are fitted together at the start.
     step_size : PowerDecay, Constant or HalfLife, optional
         How fast new points replace old ones. By default ``PowerDecay(0.7)``, for streams that do
         not change; `HalfLife` and `Constant` follow streams that do.
@@ -77,8 +85,8 @@ class OnlineGMM(EMLearner):
         its distance. 0 switches the gate off.
     capacity : int, default 1600
         How many points of the stream are kept, evenly thinned. They are fitted again by batch EM
-        each time the stream has doubled, so that a regime that comes after the warm start is not
-        missed. 0 keeps none; step sizes that follow keep none either.
+        each time the stream has doubled. For more than 100 free parameters more points are kept in
+        proportion, within 4 MiB. 0 keeps none; step sizes that follow keep none either.
     recycle : bool, default False
         Whether to retire components that have lost their support, merge two that have become one,
         and start new ones at points that none explains. Each of these is an event. Numbers are not
@@ -115,11 +123,16 @@ class OnlineGMM(EMLearner):
     n_unknown : int
         Values ignored because their feature is not known.
     events : tuple of ComponentEvent
-        What has happened to components so far, if they are recycled.
+        What has happened to components since the warm start: born, moved, merged, retired.
 
     Notes
     -----
-    Until the warm start is complete, the label is -1.
+    Until the warm start is complete, the label is -1. After it a label keeps its meaning: a new fit
+    moves a component within its estimation error, and what else happens to a component is one of
+    the ``events``. A component that is born gets a new label; ``labels`` says which there are.
+
+    As long as a component may be born, nothing is learnt from a point that none explains (tail
+    probability below 1e-5). Such points start a component when enough of them come together.
 
     A missing feature (absent, None or NaN) is marginalised out of the E-step and replaced by its
     conditional moments in the M-step [3]_. A value that is infinite, beyond 1e150 in magnitude or
@@ -307,6 +320,15 @@ class OnlineGMM(EMLearner):
         self.n_unknown += other.n_unknown
         return self
 
+    @property
+    def _room(self) -> int:
+        if not self._keeps_points:
+            return 0
+        d = len(self._names)
+        free = n_parameters(self._most, d, self.covariance_type)
+        room = max(self.capacity, min(self.capacity * free // PARAMETERS, MEMORY // (8 * d)))
+        return room - room % 2
+
     def _pool(self, *streams: _kernel.MixtureStream) -> tuple[bytes, int]:
         """The points that streams have kept, thinned alike, and the stride that leaves."""
         stride = max(stream.stride_kept for stream in streams)
@@ -318,7 +340,7 @@ class OnlineGMM(EMLearner):
                 for stream in streams
             ]
         )
-        while len(rows) > self.capacity - self.capacity % 2 and self._keeps_points:
+        while len(rows) > self._room and self._keeps_points:
             rows, stride = rows[1::2], 2 * stride
         return rows.tobytes(), stride
 
@@ -350,7 +372,7 @@ class OnlineGMM(EMLearner):
             self._schedule,
             self._last,
             flat(self._gates(start.prior, len(names))),
-            self.capacity - self.capacity % 2 if self._keeps_points else 0,
+            self._room,
         )
         self._stream.keep_many(flat(rows), len(rows))
         self._watch()
@@ -422,12 +444,15 @@ class OnlineGMM(EMLearner):
         If they show other regimes than those known, these get numbers of their own. Otherwise
         components stay what they are. While the points kept are all the points there were, batch EM
         on them is better than what the stream made of them. Later they are few, and must be more
-        likely under their fit than chance allows (likelihood ratio test).
+        likely under their fit than chance allows (likelihood ratio test). Where a fit would take
+        too long, of many features with missing values, the stream goes on without one.
         """
         stream, start = self._stream, self.start
         assert start is not None
         known = self.mixture
         rows = self._kept(stream, start)
+        if affordable(rows, self._k, self.covariance_type, REFIT_STEPS) < REFIT_STEPS:
+            return
         others = self._other_regimes(known, rows, stream.n_points)
         fitted = warm_start(
             rows,
@@ -546,7 +571,9 @@ class OnlineGMM(EMLearner):
         stream = _kernel.mixture_stream_from_state(its)
         if tuple(its["iterate"]["shape"]) != self._shape:
             raise ValueError("the components are not those of the parameters")
-        if its["capacity"] != (self.capacity - self.capacity % 2 if self._keeps_points else 0):
+        # up to version 2 of the format it did not depend on the number of parameters
+        kept = self.capacity - self.capacity % 2 if self._keeps_points else 0
+        if its["capacity"] not in (self._room, kept):
             raise ValueError("capacity is not that of the parameters")
         if its["capacity"] and not its["buffer"]:
             raise ValueError("there are no points kept")

@@ -75,17 +75,19 @@ class OnlineHMM(EMLearner):
     Parameters
     ----------
     n_components : int or "auto", default 3
-        K, the number of regimes, at most 8. ``"auto"`` chooses it in the warm start by penalised
-        likelihood, see `online_gmm.em.warm_start.judge`.
+        K, the number of regimes expected in the end, at most 8. The warm start has as many of them
+        as its points can tell (Bayesian information criterion of the chain); the others are born
+        when points come that no regime explains, or when a later fit finds them. ``"auto"`` expects
+        up to ``max_components``. Without points kept (``capacity=0``, a step size that follows) the
+        warm start has K.
     max_components : int, default 8
-        The largest number that ``"auto"`` tries, at most 8.
+        The most regimes that ``"auto"`` finds, at most 8.
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
         The shape of covariances: ``full`` (a matrix for each regime), ``tied`` (one matrix for
         all), ``diag`` (a variance for each feature) or ``spherical`` (one variance for each
         regime). ``full`` is best if there are enough points: about 10 (D + 1) for each.
     warm_up : int, default 200
-        How many points are fitted together at the start. They should contain every regime; if
-        regimes last, each several times.
+        How many points are fitted together at the start.
     step_size : PowerDecay, Constant or HalfLife, optional
         How fast new points replace old ones. By default ``PowerDecay(0.7)``, for streams that do
         not change; `HalfLife` and `Constant` follow streams that do.
@@ -148,6 +150,8 @@ class OnlineHMM(EMLearner):
         Points skipped because their time was not after that of the last one.
     n_unknown : int
         Values ignored because their feature is not known.
+    events : tuple of ComponentEvent
+        What has happened to regimes since the warm start: born, moved, merged.
 
     Notes
     -----
@@ -385,8 +389,8 @@ class OnlineHMM(EMLearner):
     def _plan(self) -> None:
         """Set when the points kept, which are all there were, are fitted again."""
         seen = self._stream.n_seen
-        more = self._keeps_points and seen < self.capacity
-        self._refit_at = min(2 * seen, self.capacity) if more else -1
+        more = self._keeps_points and seen < self._room
+        self._refit_at = min(2 * seen, self._room) if more else -1
 
     @property
     def _keeps_all(self) -> bool:
@@ -476,7 +480,7 @@ class OnlineHMM(EMLearner):
             self._schedule,
             flat(self._gates(prior, len(self._names))),
             self.lag,
-            self.capacity if self._keeps_points else 0,
+            self._room,
         )
 
     def _strange(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -506,7 +510,7 @@ class OnlineHMM(EMLearner):
             raise ValueError("the chain is not that of the parameters")
         if its["lag"] != self.lag:
             raise ValueError("lag is not that of the parameters")
-        if its["capacity"] != (self.capacity if self._keeps_points else 0):
+        if its["capacity"] != self._room:
             raise ValueError("capacity is not that of the parameters")
         if not (its["due"] == -1 or its["seen"] < its["due"]):
             raise ValueError("due is over")
