@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data import state
 from online_gmm.data.frames import Table, flat
-from online_gmm.em.mixture import COVARIANCE_TYPES, CovarianceType, MixtureParameters
+from online_gmm.em.mixture import (
+    COVARIANCE_TYPES,
+    CovarianceType,
+    MixtureParameters,
+    n_parameters,
+)
 from online_gmm.em.prior import STRONGEST, Prior
 from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.em.succession import has_moved, successors
@@ -260,8 +265,15 @@ class EMLearner(Learner, abc.ABC):
         if self._k >= self._most:
             return
         strays = np.frombuffer(stream.last_strays(stream.n_points - RECENT)).reshape(-1, d)
+        cause = f"{len(strays)} of the last {RECENT} points were unexplained"
         if len(strays) < crowd(d):
-            return
+            strays = np.frombuffer(stream.last_deviating()).reshape(-1, d)
+            if not len(strays):
+                return
+            cause = f"the last {len(strays)} points were farther from all components than usual"
+            if not self._is_regime(strays):
+                stream.forget_strays()
+                return
         known = self.mixture
         means = np.nanmean(np.vstack([strays, known.means]), axis=0)
         points = np.where(np.isnan(strays), means, strays)
@@ -276,9 +288,21 @@ class EMLearner(Learner, abc.ABC):
         scale, exponent, floor, *_ = self._schedule
         step = max(scale * stream.n_points**-exponent, floor)
         self._grow(points, min(len(points) * max(step, 1.0 / RECENT), 0.5))
-        cause = f"{len(points)} of the last {RECENT} points were unexplained"
         self._roster.note("born", self._roster.add(), stream, cause, after=points.mean(axis=0))
         self._watch()
+
+    def _is_regime(self, rows: NDArray[np.float64]) -> bool:
+        """Whether a Gaussian of their own explains rows surely better than the components do."""
+        rows = rows[~np.isnan(rows).any(axis=1)]
+        n, d = rows.shape
+        if n < crowd(d):
+            return False
+        away = rows - rows.mean(axis=0)
+        own = MixtureParameters([1.0], [rows.mean(axis=0)], [away.T @ away / n])
+        known = self.mixture.score_samples(rows)
+        free = n_parameters(1, d, self.covariance_type) + 1
+        gain = own.score_samples(rows).sum() - known.sum()
+        return bool(gain > free / 2 * math.log(n) + SURE)
 
     def _other_regimes(
         self, known: MixtureParameters, rows: NDArray[np.float64], n_points: int
