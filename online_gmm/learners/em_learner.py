@@ -53,7 +53,7 @@ REFIT_STARTS = 2
 SURE = 10.0
 """Nats by which a fit of other regimes must be better than the one in use."""
 STRAYS_KEPT = 64
-"""The last badly explained points that are kept, or 4 (D + 1) if that is more."""
+"""The last badly explained points that are kept, or 16 (D + 1) if that is more."""
 
 
 class EMLearner(Learner, abc.ABC):
@@ -250,7 +250,7 @@ class EMLearner(Learner, abc.ABC):
         d = len(self._names)
         self._numbered = not self._roster.is_plain
         if self._k < self._most:
-            room = max(STRAYS_KEPT, 4 * (d + 1))
+            room = max(STRAYS_KEPT, 16 * (d + 1))
             self._stream.watch(room, flat(distances_beyond(STRAY, d)), crowd(d), RECENT)
         else:
             self._stream.watch(0, flat(np.full(d + 1, np.inf)), 0, 0)

@@ -30,8 +30,9 @@ class Strays(Memory):
     and work is due when there are so many of them among the ``recent`` points.
 
     A regime may differ from one that is known by its spread only. Few of its points are strays, but
-    their squared distances are too large on average. A cumulative sum (Page 1954) of these, less
-    what they are in the mean and a drift, then rises. The last points are kept for this.
+    the squared distances of the others are too large on average. A cumulative sum (Page 1954) of
+    these, less what they are in the mean and a drift, then rises. The last points are kept for
+    this.
     """
 
     n_features: cython.Py_ssize_t
@@ -77,20 +78,21 @@ class Strays(Memory):
     def look(
         self, point: cython.p_double, distance: cython.double, observed: cython.Py_ssize_t
     ) -> cython.bint:
-        """Add the distance of a point to the sum; return whether that is beyond chance."""
+        """Add the distance of a point to the sum; return whether that is beyond chance.
+
+        It is not before there are ``room`` points to tell a regime by.
+        """
         j: cython.Py_ssize_t
         slot: cython.Py_ssize_t = self.seen % self.room
-        # a single wild point does not decide
-        most: cython.double = 0.6 * self.gates[observed]
         for j in range(self.n_features):
             self.last[slot * self.n_features + j] = point[j]
         self.seen += 1
         self.length += 1
-        self.excess += (distance if distance < most else most) - observed - self.drift
+        self.excess += distance - observed - self.drift
         if self.excess <= 0.0:
             self.excess = 0.0
             self.length = 0
-        return self.excess > self.limit and self.length >= self.crowd
+        return self.excess > self.limit and self.length >= self.room
 
     def lasting(self) -> bytes:
         """Return the points since the sum was last zero, as far as they are kept; doubles."""

@@ -316,10 +316,10 @@ class Stream(Memory):
         """
         if self.strays is None:
             return False
-        if self.strays.crowd > 0 and self.strays.look(self.point, distance, observed):
-            self.due = seen
-            self.is_due = True
         if not (distance > self.strays.gates[observed]):
+            if self.strays.crowd > 0 and self.strays.look(self.point, distance, observed):
+                self.due = seen
+                self.is_due = True
             return False
         if self.strays.add(self.point, self.n):
             self.due = seen
