@@ -6,10 +6,12 @@ Each learner is told the number of regimes K and labels every row before it lear
 
 The meaning of a number is the true regime of most of the last 200 rows that were given this number
 (all of its rows, before there are 200). The meaning counts from 50 rows on, and when it holds for
-at least 60 % of these rows. Where regimes overlap (vibration: they differ in the spread of one
-channel only) a mixture that knows the truth gives rows of one regime to the number of another. There
-the last 3,200 rows count, which are eight stays. If a number comes to mean another regime, and no event has named the
-number since the row at which the former meaning was last seen, the change is **silent**.
+at least 60 % of these rows. Where regimes overlap, as those that differ in the spread of one
+channel only, even the true mixture gives rows of one regime to the number of another. There the
+last 3,200 rows count, about eight stays.
+
+If a number comes to mean another regime, and no event has named the number since the row at which
+the former meaning was last seen, the change is **silent**.
 
 Events that the truth does not call for are counted too. The truth calls for one ``born`` event for
 each regime that had fewer than 30 rows when the warm start was made. Every other event is uncalled
