@@ -537,7 +537,7 @@ def _whole(
 ) -> MixtureParameters:
     """A mixture of some features written out for all: moments of the rows by responsibility."""
     shares = mixture.predict_proba(X[:, kept])
-    filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
+    filled = np.where(np.isnan(X), column_means(X), X)
     weights = shares.sum(axis=0)
     means = shares.T @ filled / weights[:, None]
     covariances = np.empty((len(weights), X.shape[1], X.shape[1]))
