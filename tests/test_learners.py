@@ -130,7 +130,7 @@ class TestContract:
             one.learn_one(x)
         assert one.n_late == (3 if name.endswith("skipped") else 0)
         assert one.n_unknown > 0
-        assert bool(one.events) == (name == "GMM recycled")
+        assert one.events or name != "GMM recycled"
         assert {label for label, *_ in expected} > {-1}
         for cuts in ([0, len(frame)], [0, 40, 80, 81, 300, 301, len(frame)]):
             many = make(features=list("abc"))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from online_gmm import Constant, HalfLife, OnlineGMM
-from online_gmm.learners.recycle import _merge
+from online_gmm.learners.places import parts_of
 from tests.test_kernel import TYPES
 
 
@@ -77,13 +77,12 @@ def test_two_that_have_become_one_are_merged(covariance_type):
 def test_merging_keeps_the_moments():
     model = OnlineGMM(3, capacity=0, step_size=Constant(0.01), seed=1)
     model.fit_start(np.concatenate([levels(300, [0.0, 0.0, 50.0], 1)]))
-    before = model.mixture
-    _merge(model._stream.components, 0, 1)
-    after = model.mixture
+    before = parts_of(model._stream.components.state())
+    after = before.merged(0, 1)
 
     def moments(m):
-        spread = m.covariances + m.means[:, :, None] * m.means[:, None, :]
-        return m.weights @ m.means, np.tensordot(m.weights, spread, 1)
+        spread = m.scatter.reshape(-1, 2, 2) + m.center[:, :, None] * m.center[:, None, :]
+        return m.weight @ m.center, np.tensordot(m.weight, spread, 1)
 
     for one, other in zip(moments(before), moments(after), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4)

@@ -15,7 +15,13 @@ from online_gmm import _kernel
 from online_gmm.data.frames import column_means
 from online_gmm.data.state import doubles, instance
 from online_gmm.em import batch
-from online_gmm.em.mixture import MixtureParameters, from_kernel, n_parameters, to_kernel
+from online_gmm.em.mixture import (
+    MixtureParameters,
+    from_kernel,
+    is_dense,
+    n_parameters,
+    to_kernel,
+)
 from online_gmm.em.prior import LEAST, LEAST_VARIANCE, Prior, resolution
 
 FIRM = 0.1
@@ -36,9 +42,9 @@ COMPARED = 200, 1e-6
 WORTH = 4.0
 """Nats by which each component more must raise the criterion."""
 WORK = 2e9
-"""Multiplications that the starts together, and the long run after them, may take.
+"""Multiplications that the starts together, and each longer run, may take.
 
-Of rows with missing values each takes O(K D^3) of them. Fewer starts and steps are made where they
+A row takes K D^2 of them, one with missing values K D^3. Fewer starts and steps are made where they
 would take more.
 """
 REPEATED = 0.005
@@ -242,9 +248,7 @@ def warm_start(
         criteria = judge(X, max_components, features, covariance_type, prior_strength, n_init, seed)
         n_components = chosen(criteria)
     elif at_most and n_components > 1:
-        some, criteria = told(
-            X, n_components, features, covariance_type, prior_strength, n_init, seed
-        )
+        some, _ = told(X, n_components, features, covariance_type, prior_strength, n_init, seed)
         if some.n_components < n_components:
             n_components, current = some.n_components, some
     rng = np.random.default_rng(seed)
@@ -253,7 +257,8 @@ def warm_start(
     candidates, runs = _runs(X, n_components, firm, features, covariance_type, n_init, rng, current)
     best = max(range(len(runs)), key=lambda i: candidates[i].penalised)
     final = batch.BatchEM(runs[best].mixture, prior, covariance_type)
-    final.climb(X, *(LONG if current is None else AGAIN))
+    steps, least = LONG if current is None else AGAIN
+    final.climb(X, affordable(X, n_components, covariance_type, steps), least)
     mixture = final.mixture
     order = in_order(mixture, order_by) if current is None else mixture.order_like(current)
     return WarmStart(
@@ -327,7 +332,8 @@ def judge(
         _, runs = _runs(rows, k, firm, features, covariance_type, n_init, rng)
         best = max(runs, key=lambda em: em.penalised)
         em = batch.BatchEM(best.mixture, firm, covariance_type)
-        em.climb(rows, *COMPARED)
+        steps, least = COMPARED
+        em.climb(rows, affordable(rows, k, covariance_type, steps), least)
         criteria.append(_criterion(em, rows, covariance_type))
     return tuple(criteria)
 
@@ -361,38 +367,100 @@ def _left_over(X: NDArray[np.float64], kept: list[int], j: int) -> NDArray[np.fl
     return left if left.var() < REPEATED else None
 
 
-def descent(
-    X: NDArray[np.float64],
-    n_components: int,
-    features: tuple[Hashable, ...],
-    covariance_type: str,
-    prior_strength: float,
-    n_init: int,
-    rng: np.random.Generator,
-) -> Iterator[tuple[MixtureParameters, Criterion]]:
-    """Fits of K, K - 1, ... 1 components, each from the one before with two components merged.
+def affordable(X: NDArray[np.float64], k: int, covariance_type: str, steps: int) -> int:
+    """So many EM steps on these rows, or as many as `WORK` allows; at least three."""
+    d = X.shape[1]
+    cost = float(X.size * k)
+    if is_dense(covariance_type):
+        n_missing = int(np.isnan(X).any(axis=1).sum())
+        cost = k * ((len(X) - n_missing) * d**2 + float(n_missing) * d**3)
+    return max(3, min(steps, int(WORK / cost)))
 
-    They are fitted to the features that say something of their own, and written out for all of
-    them. The first fit is the best of ``n_init``.
+
+class Judge:
+    """Compares fits of different numbers of components to the same rows.
+
+    They are fitted to the features that say something of their own, under one prior, and written
+    out for all features.
+
+    Parameters
+    ----------
+    X
+        Rows, shape (n, D).
+    max_components
+        The most components that will be compared; it sets the scale of the prior.
+    features, covariance_type, prior_strength
+        As of `warm_start`.
+    rng
+        Spreads rounded values, and makes starts.
     """
-    kept = informative(X)
-    rows = X[:, kept]
-    seen = ~np.isnan(rows).all(axis=1)
-    rows = _spread(rows[seen], n_components, rng)
-    some = tuple(features[j] for j in kept)
-    k = min(n_components, len(np.unique(rows, axis=0)))
-    firm = Prior.of(rows, n_components, max(FIRM, prior_strength))
-    _, runs = _runs(rows, k, firm, some, covariance_type, n_init, rng)
-    mixture = max(runs, key=lambda em: em.penalised).mixture
-    while True:
-        em = batch.BatchEM(mixture, firm, covariance_type)
-        em.climb(rows, *COMPARED)
-        criterion = _criterion(em, rows, covariance_type)
-        whole = em.mixture if len(kept) == len(features) else _whole(em.mixture, X, kept, features)
-        yield whole, criterion
-        if em.mixture.n_components == 1:
-            return
-        mixture = merged(em.mixture, *_cheapest(em.mixture))
+
+    def __init__(
+        self,
+        X: NDArray[np.float64],
+        max_components: int,
+        features: tuple[Hashable, ...],
+        covariance_type: str,
+        prior_strength: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self._X, self._features = X, features
+        self._covariance_type, self._rng = covariance_type, rng
+        self._kept = informative(X)
+        rows = X[:, self._kept]
+        rows = rows[~np.isnan(rows).all(axis=1)]
+        self._some = tuple(features[j] for j in self._kept)
+        self._firm = Prior.of(rows, max_components, max(FIRM, prior_strength))
+        self._most = min(max_components, len(np.unique(rows, axis=0)))
+        self._rows = _spread(rows, max_components, rng)
+
+    def fit(self, mixture: MixtureParameters) -> tuple[MixtureParameters, Criterion]:
+        """Climb from a mixture of all features; where that ends, and how it is judged."""
+        kept = self._kept
+        return self._climbed(
+            MixtureParameters(
+                mixture.weights,
+                mixture.means[:, kept],
+                mixture.covariances[:, kept][:, :, kept],
+                self._some,
+            )
+        )[1:]
+
+    def descend(self, n_init: int) -> Iterator[tuple[MixtureParameters, Criterion]]:
+        """Fits of K, K - 1, ... 1 components, K being the most.
+
+        The first is the best of ``n_init`` starts, each other one starts from the one before with
+        two components merged.
+        """
+        _, runs = _runs(
+            self._rows,
+            self._most,
+            self._firm,
+            self._some,
+            self._covariance_type,
+            n_init,
+            self._rng,
+        )
+        mixture = max(runs, key=lambda em: em.penalised).mixture
+        while True:
+            mixture, whole, criterion = self._climbed(mixture)
+            yield whole, criterion
+            if mixture.n_components == 1:
+                return
+            mixture = merged(mixture, *_cheapest(mixture))
+
+    def _climbed(
+        self, mixture: MixtureParameters
+    ) -> tuple[MixtureParameters, MixtureParameters, Criterion]:
+        em = batch.BatchEM(mixture, self._firm, self._covariance_type)
+        steps, least = COMPARED
+        k = mixture.n_components
+        em.climb(self._rows, affordable(self._rows, k, self._covariance_type, steps), least)
+        criterion = _criterion(em, self._rows, self._covariance_type)
+        whole = em.mixture
+        if len(self._kept) < len(self._features):
+            whole = _whole(em.mixture, self._X, self._kept, self._features)
+        return em.mixture, whole, criterion
 
 
 def told(
@@ -411,11 +479,10 @@ def told(
     preferred to ICL: who gives a number expects as many regimes, and these may overlap.
     """
     rng = np.random.default_rng(seed)
+    judge = Judge(X, n_components, features, covariance_type, prior_strength, rng)
     best: tuple[MixtureParameters, Criterion] | None = None
     criteria = []
-    for mixture, criterion in descent(
-        X, n_components, features, covariance_type, prior_strength, n_init, rng
-    ):
+    for mixture, criterion in judge.descend(n_init):
         criteria.append(criterion)
         if best is not None and criterion.bic + WORTH < best[1].bic:
             break
@@ -470,7 +537,7 @@ def _whole(
 ) -> MixtureParameters:
     """A mixture of some features written out for all: moments of the rows by responsibility."""
     shares = mixture.predict_proba(X[:, kept])
-    filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
+    filled = np.where(np.isnan(X), column_means(X), X)
     weights = shares.sum(axis=0)
     means = shares.T @ filled / weights[:, None]
     covariances = np.empty((len(weights), X.shape[1], X.shape[1]))
@@ -537,13 +604,16 @@ def _runs(
     """A short run from each start."""
     filled = np.where(np.isnan(X), column_means(X), X)
     starts: list[tuple[str, MixtureParameters]] = [] if current is None else [("current", current)]
-    for i in range(n_init):
+    steps, least = SHORT
+    most = affordable(X, k, covariance_type, steps * max(n_init, 1))
+    steps = min(steps, most)
+    for i in range(min(n_init, max(most // steps, 1))):
         name, make = [("k-means++", _k_means_start), ("random", _random_start)][i % 2]
         starts.append((name, make(filled, k, firm, features, rng)))
     runs = []
     for _, start in starts:
         em = batch.BatchEM(start, firm, covariance_type)
-        em.climb(X, *SHORT)
+        em.climb(X, steps, least)
         runs.append(em)
     candidates = tuple(
         Candidate(name, em.penalised) for (name, _), em in zip(starts, runs, strict=True)

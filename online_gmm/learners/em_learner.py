@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Hashable, Mapping
 from numbers import Integral
+from operator import methodcaller
 from typing import Any, Literal
 
 import msgspec
@@ -16,13 +17,28 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data import state
 from online_gmm.data.frames import Table, flat
-from online_gmm.em.mixture import COVARIANCE_TYPES, CovarianceType, MixtureParameters
+from online_gmm.em.mixture import (
+    COVARIANCE_TYPES,
+    CovarianceType,
+    MixtureParameters,
+    n_parameters,
+)
 from online_gmm.em.prior import STRONGEST, Prior
 from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
-from online_gmm.em.warm_start import WarmStart, start_from_state
+from online_gmm.em.succession import has_moved, successors
+from online_gmm.em.warm_start import WORTH, Criterion, Judge, WarmStart, in_order, start_from_state
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
 from online_gmm.learners.intake import NO_TIME, Time
-from online_gmm.learners.recycle import ComponentEvent, Roster, fixed_roster
+from online_gmm.learners.places import mixture_changed
+from online_gmm.learners.recycle import (
+    RECENT,
+    STRAY,
+    WELL_KNOWN,
+    ComponentEvent,
+    Roster,
+    crowd,
+    roster_from_state,
+)
 
 MOST_COMPONENTS = 10_000
 """Components at most: what is made of that size must fit into memory."""
@@ -31,7 +47,13 @@ MOST_POINTS = 2**40
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
 FEW = 0.1
-"""Below this fraction outliers are left out when the points kept are fitted again."""
+"""Below this share outliers are left out when the points kept are fitted again."""
+REFIT_STARTS = 2
+"""New starts tried when the points kept are fitted again."""
+SURE = 10.0
+"""Nats by which a fit of other regimes must be better than the one in use."""
+STRAYS_KEPT = 64
+"""The last badly explained points that are kept, or 16 (D + 1) if that is more."""
 
 
 class EMLearner(Learner, abc.ABC):
@@ -46,6 +68,8 @@ class EMLearner(Learner, abc.ABC):
     gate: float
     capacity: int
     n_init: int
+    order_by: Hashable | None
+    seed: int | None
 
     _start: bytes | None
     _roster: Roster
@@ -89,10 +113,6 @@ class EMLearner(Learner, abc.ABC):
         needs_time |= isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         super()._prepare(needs_time)
 
-    def _new_roster(self) -> Roster:
-        """Return which label each place in the kernel has, at the start."""
-        return fixed_roster(self._k)
-
     @property
     def start(self) -> WarmStart | None:
         """The start that was chosen, None before."""
@@ -106,11 +126,17 @@ class EMLearner(Learner, abc.ABC):
 
     @property
     def _k(self) -> int:
-        """K, and 1 as long as it is to be chosen."""
-        if self.n_components != "auto":
-            return self.n_components
-        start = self.start
-        return 1 if start is None else start.mixture.n_components
+        """The number of components there are now."""
+        return len(self._roster.numbers)
+
+    @property
+    def _most(self) -> int:
+        """The most components there may be."""
+        return self.max_components if self.n_components == "auto" else self.n_components
+
+    def _value(self, criterion: Criterion) -> float:
+        """What is compared when numbers of components are."""
+        return criterion.icl if self.n_components == "auto" else criterion.bic
 
     @property
     def _follows(self) -> bool:
@@ -119,6 +145,11 @@ class EMLearner(Learner, abc.ABC):
     @property
     def _keeps_points(self) -> bool:
         return self.capacity > 1 and not self._follows
+
+    @property
+    def _room(self) -> int:
+        """The most points that are kept."""
+        return self.capacity if self._keeps_points else 0
 
     @property
     def _averages(self) -> bool:
@@ -144,6 +175,7 @@ class EMLearner(Learner, abc.ABC):
         return {
             **super()._state(),
             "start": None if start is None else msgspec.Raw(start),
+            "roster": self._roster.state(),
         }
 
     def _restore(self, its: dict[str, Any]) -> None:
@@ -152,9 +184,34 @@ class EMLearner(Learner, abc.ABC):
         if its["start"] is not None:
             start = start_from_state(its["start"], state.names_of(its["names"]))
             self._started_by(start)
-            if self.n_components not in ("auto", start.mixture.n_components):
-                raise ValueError("the warm start has not n_components components")
+            if not start.mixture.n_components <= self._most:
+                raise ValueError("the warm start has more than n_components components")
+            its = {**its, "stream": self._without_free_places(its)}
+            k = self._components_in(its["stream"])
+            # chains of version 2 of the format have all the components they began with
+            self._roster = roster_from_state(its["roster"], k) if "roster" in its else Roster(k)
+            self._numbered = not self._roster.is_plain
+            if k > self._most:
+                raise ValueError("there are more components than n_components")
         super()._restore(its)
+
+    @staticmethod
+    def _without_free_places(its: dict[str, Any]) -> dict[str, Any]:
+        """Return the state of the stream without places that no component has.
+
+        Up to version 2 of the format such places were kept.
+        """
+        stream: dict[str, Any] = its["stream"]
+        numbers = its.get("roster", {}).get("numbers", [])
+        for place in reversed(range(len(numbers))):
+            if numbers[place] is None:
+                stream = mixture_changed(stream, methodcaller("without", place))
+        return stream
+
+    @staticmethod
+    @abc.abstractmethod
+    def _components_in(its: dict[str, Any]) -> int:
+        """Return the number of components in the state of a stream."""
 
     @property
     def _shape(self) -> tuple[int, int, int]:
@@ -172,6 +229,147 @@ class EMLearner(Learner, abc.ABC):
     ) -> NDArray[np.bool_]:
         """Which rows lie beyond the gate, by their squared distances."""
         return beyond(self._gates(prior, rows.shape[1]), distance, rows)
+
+    # -- components that come and go ------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _grow(self, points: NDArray[np.float64], share: float) -> None:
+        """Go on with a component of these points, which has this share of the weight."""
+
+    @abc.abstractmethod
+    def _refit(self) -> None:
+        """Fit the points kept again."""
+
+    @property
+    @abc.abstractmethod
+    def _keeps_all(self) -> bool:
+        """Whether the points kept are all there were."""
+
+    def _watch(self) -> None:
+        """Hold back points that no component explains, as long as a component may be born."""
+        d = len(self._names)
+        self._numbered = not self._roster.is_plain
+        if self._k < self._most:
+            room = max(STRAYS_KEPT, 16 * (d + 1))
+            self._stream.watch(room, flat(distances_beyond(STRAY, d)), crowd(d), RECENT)
+        else:
+            self._stream.watch(0, flat(np.full(d + 1, np.inf)), 0, 0)
+
+    def _consider_birth(self) -> None:
+        """Give the points held back a component of their own, if there are enough of them.
+
+        Points beyond a component of few points may be its own, because its covariance is not well
+        known yet. All points are then fitted again.
+        """
+        stream, d = self._stream, len(self._names)
+        if self._k >= self._most:
+            return
+        strays = np.frombuffer(stream.last_strays(stream.n_points - RECENT)).reshape(-1, d)
+        cause = f"{len(strays)} of the last {RECENT} points were unexplained"
+        if len(strays) < crowd(d):
+            strays = np.frombuffer(stream.last_deviating()).reshape(-1, d)
+            if not len(strays):
+                return
+            cause = f"the last {len(strays)} points were farther from all components than usual"
+            if not self._is_regime(strays):
+                stream.forget_strays()
+                return
+        known = self.mixture
+        means = np.nanmean(np.vstack([strays, known.means]), axis=0)
+        points = np.where(np.isnan(strays), means, strays)
+        gaps = points.mean(axis=0) - known.means
+        inward = np.linalg.solve(known.covariances, gaps[:, :, None])[:, :, 0]
+        nearest = int((gaps * inward).sum(axis=1).argmin())
+        support = known.weights[nearest] * stream.n_points
+        if support < WELL_KNOWN * (d + 1) and self._keeps_all:
+            self._refit()
+            self._watch()
+            return
+        scale, exponent, floor, *_ = self._schedule
+        step = max(scale * stream.n_points**-exponent, floor)
+        self._grow(points, min(len(points) * max(step, 1.0 / RECENT), 0.5))
+        self._roster.note("born", self._roster.add(), stream, cause, after=points.mean(axis=0))
+        self._watch()
+
+    def _is_regime(self, rows: NDArray[np.float64]) -> bool:
+        """Whether a Gaussian of their own explains rows surely better than the components do."""
+        rows = rows[~np.isnan(rows).any(axis=1)]
+        n, d = rows.shape
+        if n < crowd(d):
+            return False
+        away = rows - rows.mean(axis=0)
+        own = MixtureParameters([1.0], [rows.mean(axis=0)], [away.T @ away / n])
+        known = self.mixture.score_samples(rows)
+        free = n_parameters(1, d, self.covariance_type) + 1
+        gain = own.score_samples(rows).sum() - known.sum()
+        return bool(gain > free / 2 * math.log(n) + SURE)
+
+    def _other_regimes(
+        self, known: MixtureParameters, rows: NDArray[np.float64], n_points: int
+    ) -> MixtureParameters | None:
+        """A fit of other regimes to rows, if it is surely better than the one known."""
+        rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
+        judge = Judge(rows, self._most, self._names, self.covariance_type, self.prior_strength, rng)
+        now = self._value(judge.fit(known)[1])
+        best, highest = None, -math.inf
+        for mixture, criterion in judge.descend(REFIT_STARTS):
+            more = criterion.n_components - known.n_components
+            value = self._value(criterion)
+            if value > now + SURE + WORTH * max(more, 0) and value > highest:
+                best, highest = mixture, value + WORTH
+        return best
+
+    def _succeed(
+        self,
+        known: MixtureParameters,
+        fitted: MixtureParameters,
+        rows: NDArray[np.float64],
+    ) -> list[int]:
+        """Number the components of a new fit, and tell what has become of those known.
+
+        Returns
+        -------
+        list of int
+            The components of the fit in the order of the numbers they get.
+        """
+        stream, roster = self._stream, self._roster
+        old = successors(known, fitted, rows)
+        kept = sorted((i, j) for j, i in enumerate(old) if i is not None)
+        rank = in_order(fitted, self.order_by).tolist()
+        new = [j for j in rank if old[j] is None]
+        after = fitted.predict(known.means)
+        numbers = roster.numbers
+        gone = sorted(set(range(known.n_components)) - {i for i, _ in kept})
+        for i in gone:
+            into = old[int(after[i])]
+            if into is None:
+                cause = "a new fit of the points kept does without it"
+                roster.note("retired", numbers[i], stream, cause, known.means[i])
+            else:
+                cause = f"became one with component {numbers[into]}"
+                center = fitted.means[int(after[i])]
+                roster.note("merged", numbers[i], stream, cause, known.means[i], center)
+        for i, j in kept:
+            self._note_move(known, i, fitted, j)
+        roster.numbers = [numbers[i] for i, _ in kept]
+        for j in new:
+            cause = "a new fit of the points kept found it"
+            roster.note("born", roster.add(), stream, cause, after=fitted.means[j])
+        return [j for _, j in kept] + new
+
+    def _note_move(
+        self, known: MixtureParameters, i: int, fitted: MixtureParameters, j: int
+    ) -> None:
+        n = known.weights[i] * self._stream.n_points
+        if has_moved(known, i, fitted, j, n):
+            self._roster.note(
+                "moved",
+                self._roster.numbers[i],
+                self._stream,
+                "a new fit of the points kept puts its centre elsewhere",
+                known.means[i],
+                fitted.means[j],
+            )
 
     # -- answers about one point ----------------------------------------------------------------
 
@@ -233,7 +431,7 @@ class EMLearner(Learner, abc.ABC):
     def _probabilities(self, table: Table) -> NDArray[np.float64]:
         if self._stream is None or not self._knows(table):
             return np.full((len(table), len(self.labels)), math.nan)
-        return self._posterior(table)[0][:, self._places]
+        return self._posterior(table)[0]
 
     def _assignments(self, table: Table) -> Assignments:
         if self._stream is None or not self._knows(table):
@@ -257,31 +455,20 @@ class EMLearner(Learner, abc.ABC):
 
     def _number(self, place: int) -> int:
         """Return the label of a place in the kernel."""
-        number = self._roster.numbers[place]
-        return UNKNOWN if number is None else number
+        return self._roster.numbers[place]
 
     def _by_label(self, by_place: list[float]) -> dict[int, float]:
-        return {
-            number: value
-            for number, value in zip(self._roster.numbers, by_place, strict=True)
-            if number is not None
-        }
+        return dict(zip(self._roster.numbers, by_place, strict=True))
 
     @property
     def _by_place(self) -> NDArray[np.int64]:
-        numbers = self._roster.numbers
-        return np.array([UNKNOWN if n is None else n for n in numbers], dtype=np.int64)
-
-    @property
-    def _places(self) -> list[int]:
-        """The places in the kernel that have a label."""
-        return [place for place, n in enumerate(self._roster.numbers) if n is not None]
+        return np.array(self._roster.numbers, dtype=np.int64)
 
     @property
     def labels(self) -> tuple[int, ...]:
         if self._stream is None:
             return ()
-        return tuple(number for number in self._roster.numbers if number is not None)
+        return tuple(self._roster.numbers)
 
     @property
     def events(self) -> tuple[ComponentEvent, ...]:

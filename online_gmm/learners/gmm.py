@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,25 +23,23 @@ from online_gmm.em.mixture import (
 )
 from online_gmm.em.polish import polish
 from online_gmm.em.step_size import StepSize
-from online_gmm.em.warm_start import WarmStart, warm_start
+from online_gmm.em.warm_start import WarmStart, affordable, warm_start
 from online_gmm.learners.base import UNKNOWN
-from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond, distances_beyond
+from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond
 from online_gmm.learners.intake import Late, unchanged_if_refused
-from online_gmm.learners.recycle import (
-    UNEXPLAINED,
-    Roster,
-    fixed_roster,
-    roster_from_state,
-)
+from online_gmm.learners.places import mixture_changed, mixture_with
+from online_gmm.learners.recycle import Roster, twins
 
-REFIT_STARTS = 2
-"""New starts tried when the points kept are fitted again."""
 CHANCE = 1e-4
 """How unlikely the stream's fit must be, beside one of a few points, to be given up for it."""
 REVIEW_EVERY = 64
 """Points between two looks at the components, if they are recycled."""
-UNEXPLAINED_KEPT = 64
-"""The last badly explained points, of which components are born."""
+PARAMETERS = 100
+"""Free parameters for which ``capacity`` points are kept; for more of them more points are."""
+MEMORY = 2**22
+"""Bytes that the points kept may take, unless ``capacity`` asks for more."""
+REFIT_STEPS = 10
+"""EM steps that must be affordable, or points are not fitted again."""
 NEVER = 2**62
 
 
@@ -57,18 +55,20 @@ class OnlineGMM(EMLearner):
     Parameters
     ----------
     n_components : int or "auto", default 3
-        K, the number of components. ``"auto"`` chooses it in the warm start by penalised
-        likelihood, see `online_gmm.em.warm_start.judge`; ``start.criteria`` shows how the numbers
-        tried were judged.
+        K, the number of components expected in the end. The warm start has as many of them as its
+        points can tell (Bayesian information criterion); the others are born when points come that
+        no component explains, or when a later fit finds them. ``"auto"`` expects up to
+        ``max_components`` and demands that they can be told apart (ICL, see
+        `online_gmm.em.warm_start.judge`); ``start.criteria`` shows how the numbers tried were
+        judged. Without points kept (``capacity=0``, a step size that follows) the warm start has K.
     max_components : int, default 8
-        The largest number that ``"auto"`` tries.
+        The most components that ``"auto"`` finds.
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
         The shape of covariances: ``full`` (a matrix for each component), ``tied`` (one matrix for
         all), ``diag`` (a variance for each feature) or ``spherical`` (one variance for each
         component). ``full`` is best if there are enough points: about 10 (D + 1) for each.
     warm_up : int, default 200
-        How many points are fitted together at the start. They should contain every regime; if
-        regimes last, each several times.
+        How many points are fitted together at the start.
     step_size : PowerDecay, Constant or HalfLife, optional
         How fast new points replace old ones. By default ``PowerDecay(0.7)``, for streams that do
         not change; `HalfLife` and `Constant` follow streams that do.
@@ -85,8 +85,8 @@ class OnlineGMM(EMLearner):
         its distance. 0 switches the gate off.
     capacity : int, default 1600
         How many points of the stream are kept, evenly thinned. They are fitted again by batch EM
-        each time the stream has doubled, so that a regime that comes after the warm start is not
-        missed. 0 keeps none; step sizes that follow keep none either.
+        each time the stream has doubled. For more than 100 free parameters more points are kept in
+        proportion, within 4 MiB. 0 keeps none; step sizes that follow keep none either.
     recycle : bool, default False
         Whether to retire components that have lost their support, merge two that have become one,
         and start new ones at points that none explains. Each of these is an event. Numbers are not
@@ -123,11 +123,16 @@ class OnlineGMM(EMLearner):
     n_unknown : int
         Values ignored because their feature is not known.
     events : tuple of ComponentEvent
-        What has happened to components so far, if they are recycled.
+        What has happened to components since the warm start: born, moved, merged, retired.
 
     Notes
     -----
-    Until the warm start is complete, the label is -1.
+    Until the warm start is complete, the label is -1. After it a label keeps its meaning: a new fit
+    moves a component within its estimation error, and what else happens to a component is one of
+    the ``events``. A component that is born gets a new label; ``labels`` says which there are.
+
+    As long as a component may be born, nothing is learnt from a point that none explains (tail
+    probability below 1e-5). Such points start a component when enough of them come together.
 
     A missing feature (absent, None or NaN) is marginalised out of the E-step and replaced by its
     conditional moments in the M-step [3]_. A value that is infinite, beyond 1e150 in magnitude or
@@ -199,8 +204,7 @@ class OnlineGMM(EMLearner):
         self.seed = seed
 
         self._prepare()
-        self._numbered = recycle
-        self._roster = self._new_roster()
+        self._roster = Roster(0)
         self._refit_at = NEVER
 
     @classmethod
@@ -211,10 +215,6 @@ class OnlineGMM(EMLearner):
         yield {"n_components": 4, "warm_up": 30, "covariance_type": "spherical", "seed": 4}
         yield {"n_components": 1, "warm_up": 1, "average": False, "seed": 5}
         yield {"n_components": "auto", "max_components": 4, "warm_up": 40, "seed": 6}
-
-    def _new_roster(self) -> Roster:
-        # a roster that changes is the model's own
-        return Roster(self._k) if self.recycle else fixed_roster(self._k)
 
     # -- learning -------------------------------------------------------------------------------
 
@@ -257,13 +257,13 @@ class OnlineGMM(EMLearner):
         >>> both.n_points, both.mixture.means.ravel().round(1)
         (4000, array([-0.,  9.]))
         """
-        mine, theirs = ({**m._get_params(), "seed": None} for m in (self, other))
-        for name, value in mine.items():
-            if theirs[name] != value:
+        its = other._get_params()
+        for name, value in self._get_params().items():
+            if name != "seed" and its[name] != value:
                 raise ValueError(
-                    f"models that differ in {name} cannot be merged: {value!r} and {theirs[name]!r}"
+                    f"models that differ in {name} cannot be merged: {value!r} and {its[name]!r}"
                 )
-        if self.events or other.events:
+        if self.recycle and (self.events or other.events):
             raise ValueError(
                 "models whose components have come and gone cannot be merged: "
                 "there is no telling which is which"
@@ -277,7 +277,8 @@ class OnlineGMM(EMLearner):
             self._refit_at = other._refit_at
             self._release_points()
             self._names, self._start = other._names, other._start
-            self._roster = self._new_roster()
+            self._roster = copy.deepcopy(other._roster)
+            self._numbered = other._numbered
             self._stream = copy.deepcopy(other._stream)
             self._learn_kept(kept, self._last)
         else:
@@ -300,11 +301,13 @@ class OnlineGMM(EMLearner):
                 # what is random averages out over shards, what they have in common does not
                 self._polish(self._stream, start)
                 self._polish(stream, its_start)
-            if self._start != other._start:
+            mine, theirs = self._roster.numbers, other._roster.numbers
+            if self._start != other._start or mine != theirs:
                 order = other.mixture.order_like(self.mixture).tolist()
                 stream.reorder(order)
                 # component k is what order[k] was
-                names = {k: names[place] for k, place in enumerate(order) if place in names}
+                pairs = [(mine[k], theirs[place]) for k, place in enumerate(order)]
+                names = {label: names[old] for label, old in pairs if old in names}
             points, stride = self._pool(self._stream, stream)
             self._stream.merge(stream)
             self._stream.keep_instead(points, stride)
@@ -317,6 +320,15 @@ class OnlineGMM(EMLearner):
         self.n_unknown += other.n_unknown
         return self
 
+    @property
+    def _room(self) -> int:
+        if not self._keeps_points:
+            return 0
+        d = len(self._names)
+        free = n_parameters(self._most, d, self.covariance_type)
+        room = max(self.capacity, min(self.capacity * free // PARAMETERS, MEMORY // (8 * d)))
+        return room - room % 2
+
     def _pool(self, *streams: _kernel.MixtureStream) -> tuple[bytes, int]:
         """The points that streams have kept, thinned alike, and the stride that leaves."""
         stride = max(stream.stride_kept for stream in streams)
@@ -328,7 +340,7 @@ class OnlineGMM(EMLearner):
                 for stream in streams
             ]
         )
-        while len(rows) > self.capacity - self.capacity % 2 and self._keeps_points:
+        while len(rows) > self._room and self._keeps_points:
             rows, stride = rows[1::2], 2 * stride
         return rows.tobytes(), stride
 
@@ -348,10 +360,11 @@ class OnlineGMM(EMLearner):
             self.order_by,
             self.seed,
             max_components=self.max_components,
+            at_most=self._keeps_points,
         )
         self._names = names
         self._started_by(start)
-        self._roster = self._new_roster()
+        self._roster = Roster(start.mixture.n_components)
         self._stream = _kernel.MixtureStream(
             self._statistics(start, rows),
             self._averages,
@@ -359,72 +372,119 @@ class OnlineGMM(EMLearner):
             self._schedule,
             self._last,
             flat(self._gates(start.prior, len(names))),
-            self.capacity - self.capacity % 2 if self._keeps_points else 0,
+            self._room,
         )
         self._stream.keep_many(flat(rows), len(rows))
-        if self.recycle:
-            self._stream.watch(UNEXPLAINED_KEPT, flat(distances_beyond(UNEXPLAINED, len(names))))
+        self._watch()
         self._refit_at = 2 * len(rows)
         self._wait()
 
     def _attend(self) -> None:
         """Do what is due."""
-        stream = self._stream
-        assert stream is not None
         if self.recycle:
-            self._roster.review(stream)
-        if self._keeps_points and stream.n_points >= self._refit_at:
-            # while a place is free there is no telling which component is which
-            if None not in self._roster.numbers:
-                self._refit()
-            self._refit_at = 2 * stream.n_points
+            self._review()
+        self._consider_birth()
+        if self._keeps_points and self._stream.n_points >= self._refit_at:
+            self._refit()
+            self._refit_at = 2 * self._stream.n_points
         self._wait()
 
     def _wait(self) -> None:
         """Let the stream learn without a break until something is due."""
-        stream = self._stream
-        assert stream is not None
-        stream.put_off(
+        self._stream.put_off(
             min(
                 self._refit_at if self._keeps_points else NEVER,
-                stream.n_points + REVIEW_EVERY if self.recycle else NEVER,
+                self._stream.n_points + REVIEW_EVERY if self.recycle else NEVER,
             )
         )
+
+    def _grow(self, points: NDArray[np.float64], share: float) -> None:
+        state = mixture_with(self._stream.state(), points, share)
+        self._stream = _kernel.mixture_stream_from_state(state)
+
+    @property
+    def _keeps_all(self) -> bool:
+        return self._keeps_points and self._stream.stride_kept == 1
+
+    def _review(self) -> None:
+        """Retire components without support, and merge two that have become one. O(K^2 D^3)."""
+        stream, roster, d = self._stream, self._roster, len(self._names)
+        # what holds now, not on average
+        now = from_kernel(stream.iterate_components, self._names)
+        weight = np.frombuffer(stream.iterate_components.state()["weight"])
+        support = weight * stream.iterate_components.state()["points"]
+        for place in reversed(range(self._k)):
+            if support[place] < d + 1 and self._k > 1:
+                cause = f"no support: {support[place]:.2g} points' worth is left"
+                roster.note("retired", roster.numbers[place], stream, cause, now.means[place])
+                self._change(place, None)
+                now = from_kernel(self._stream.iterate_components, self._names)
+        pair = twins(now)
+        if pair is not None:
+            kept, gone = pair
+            cause = f"became one with component {roster.numbers[kept]}"
+            centers = now.means[gone], now.means[kept]
+            roster.note("merged", roster.numbers[gone], stream, cause, *centers)
+            self._change(gone, kept)
+
+    def _change(self, gone: int, into: int | None) -> None:
+        """Go on without a component, or with one that it is merged into."""
+        self._stream = _kernel.mixture_stream_from_state(
+            mixture_changed(
+                self._stream.state(),
+                lambda parts: parts.without(gone) if into is None else parts.merged(into, gone),
+            )
+        )
+        del self._roster.numbers[gone]
+        self._watch()
 
     def _refit(self) -> None:
         """Fit the points kept again, and go on from there if that is better.
 
-        While they are all the points there were, batch EM on them is better than what the stream
-        made of them. Later they are few, and must be more likely under their fit than chance
-        allows (likelihood ratio test): that happens when the stream has missed a regime.
+        If they show other regimes than those known, these get numbers of their own. Otherwise
+        components stay what they are. While the points kept are all the points there were, batch EM
+        on them is better than what the stream made of them. Later they are few, and must be more
+        likely under their fit than chance allows (likelihood ratio test). Where a fit would take
+        too long, of many features with missing values, the stream goes on without one.
         """
         stream, start = self._stream, self.start
-        assert stream is not None
         assert start is not None
         known = self.mixture
         rows = self._kept(stream, start)
+        if affordable(rows, self._k, self.covariance_type, REFIT_STEPS) < REFIT_STEPS:
+            return
+        others = self._other_regimes(known, rows, stream.n_points)
         fitted = warm_start(
             rows,
-            self._k,
+            known.n_components if others is None else others.n_components,
             self._names,
             self.covariance_type,
             self.prior_strength,
-            REFIT_STARTS,
-            seed=None if self.seed is None else self.seed + stream.n_points,
-            current=known,
+            0,
+            current=known if others is None else others,
         )
-        if stream.stride_kept > 1:
-            log_density = posterior(stream, rows)[1]
-            gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
-            free = n_parameters(self._k, len(self._names), self.covariance_type)
-            from scipy.special import chdtrc
-
-            if chdtrc(free, gain) > CHANCE:
+        if others is None:
+            if stream.stride_kept > 1 and not self._is_likelier(fitted, rows):
                 return
+            for i in range(self._k):
+                self._note_move(known, i, fitted.mixture, i)
+        else:
+            order = self._succeed(known, fitted.mixture, rows)
+            fitted = dataclasses.replace(fitted, mixture=fitted.mixture.reordered(order))
         self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
         components = self._statistics(fitted, rows)
         components.count_as(float(stream.n_points))
         stream.restart(components, flat(self._gates(fitted.prior, len(self._names))))
+        self._watch()
+
+    def _is_likelier(self, fitted: WarmStart, rows: NDArray[np.float64]) -> bool:
+        """Whether rows are more likely under their fit than chance allows."""
+        from scipy.special import chdtrc
+
+        log_density = posterior(self._stream, rows)[1]
+        gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
+        free = n_parameters(self._k, len(self._names), self.covariance_type)
+        return bool(chdtrc(free, gain) <= CHANCE)
 
     def _kept(self, stream: _kernel.MixtureStream, start: WarmStart) -> NDArray[np.float64]:
         """The points kept, without outliers if these are few."""
@@ -453,8 +513,8 @@ class OnlineGMM(EMLearner):
         Raises
         ------
         ValueError
-            If the model has not started, keeps no points (``capacity=0``, or a step size that
-            follows), or the place of a retired component is free.
+            If the model has not started, or keeps no points (``capacity=0``, or a step size that
+            follows).
         """
         stream, start = self._stream, self.start
         if stream is None or start is None:
@@ -463,10 +523,6 @@ class OnlineGMM(EMLearner):
             raise ValueError(
                 "polishing needs the points that a model keeps: capacity above 1, and a step size "
                 "that does not follow"
-            )
-        if None in self._roster.numbers:
-            raise ValueError(
-                "a component has been retired and its place is free; polish when one is born there"
             )
         self._polish(stream, start, None if X is None else self._table(X).select(self._names))
         return self
@@ -501,32 +557,24 @@ class OnlineGMM(EMLearner):
     # -- as bytes ------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
-        return {**super()._state(), "roster": self._roster.state(), "refit_at": self._refit_at}
-
-    @classmethod
-    def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
-        # the constructor takes memory for so many
-        if params["n_components"] not in ("auto", len(state["roster"]["numbers"])):
-            raise ValueError("n_components is not the number of components")
-        return super()._revived(params, state)
+        return {**super()._state(), "refit_at": self._refit_at}
 
     def _restore(self, its: dict[str, Any]) -> None:
         super()._restore(its)
-        self._roster = roster_from_state(its["roster"], self._k)
         self._refit_at = _kernel.whole(its["refit_at"], "refit_at", 1, NEVER)
-        if not self.recycle:
-            if self._roster.numbers != list(range(self._k)):
-                raise ValueError("components have other numbers, and are not recycled")
-            self._roster = self._new_roster()
+
+    @staticmethod
+    def _components_in(its: dict[str, Any]) -> int:
+        return _kernel.whole(its["iterate"]["shape"][0], "n_components", 1)
 
     def _streaming(self, its: dict[str, Any]) -> _kernel.MixtureStream:
         stream = _kernel.mixture_stream_from_state(its)
         if tuple(its["iterate"]["shape"]) != self._shape:
             raise ValueError("the components are not those of the parameters")
-        if its["capacity"] != (self.capacity - self.capacity % 2 if self._keeps_points else 0):
+        # up to version 2 of the format it did not depend on the number of parameters
+        kept = self.capacity - self.capacity % 2 if self._keeps_points else 0
+        if its["capacity"] not in (self._room, kept):
             raise ValueError("capacity is not that of the parameters")
-        if its["room"] != (UNEXPLAINED_KEPT if self.recycle else 0):
-            raise ValueError("room is not that of the parameters")
         if its["capacity"] and not its["buffer"]:
             raise ValueError("there are no points kept")
         return stream
@@ -570,5 +618,4 @@ class OnlineGMM(EMLearner):
             Before the warm start is complete.
         """
         self._require_start()
-        mixture = from_kernel(self._stream.components, self._names)
-        return mixture.reordered(self._places)
+        return from_kernel(self._stream.components, self._names)

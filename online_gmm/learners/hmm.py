@@ -20,15 +20,18 @@ from online_gmm.em.mixture import (
     CovarianceType,
     MixtureParameters,
     from_kernel,
+    n_parameters,
     posterior,
     to_kernel,
 )
 from online_gmm.em.prior import Prior
 from online_gmm.em.step_size import StepSize
-from online_gmm.em.warm_start import in_order, warm_start
+from online_gmm.em.warm_start import WORTH, Judge, WarmStart, in_order, warm_start
 from online_gmm.learners.base import UNKNOWN
-from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner
+from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, REFIT_STARTS, SURE, EMLearner
 from online_gmm.learners.intake import NO_TIME, Late, Time
+from online_gmm.learners.places import chain_with
+from online_gmm.learners.recycle import Roster
 
 MOST_BACK = 10_000_000
 """Doubles that are kept at most to look back."""
@@ -72,17 +75,19 @@ class OnlineHMM(EMLearner):
     Parameters
     ----------
     n_components : int or "auto", default 3
-        K, the number of regimes, at most 8. ``"auto"`` chooses it in the warm start by penalised
-        likelihood, see `online_gmm.em.warm_start.judge`.
+        K, the number of regimes expected in the end, at most 8. The warm start has as many of them
+        as its points can tell (Bayesian information criterion of the chain); the others are born
+        when points come that no regime explains, or when a later fit finds them. ``"auto"`` expects
+        up to ``max_components``. Without points kept (``capacity=0``, a step size that follows) the
+        warm start has K.
     max_components : int, default 8
-        The largest number that ``"auto"`` tries, at most 8.
+        The most regimes that ``"auto"`` finds, at most 8.
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
         The shape of covariances: ``full`` (a matrix for each regime), ``tied`` (one matrix for
         all), ``diag`` (a variance for each feature) or ``spherical`` (one variance for each
         regime). ``full`` is best if there are enough points: about 10 (D + 1) for each.
     warm_up : int, default 200
-        How many points are fitted together at the start. They should contain every regime; if
-        regimes last, each several times.
+        How many points are fitted together at the start.
     step_size : PowerDecay, Constant or HalfLife, optional
         How fast new points replace old ones. By default ``PowerDecay(0.7)``, for streams that do
         not change; `HalfLife` and `Constant` follow streams that do.
@@ -145,6 +150,8 @@ class OnlineHMM(EMLearner):
         Points skipped because their time was not after that of the last one.
     n_unknown : int
         Values ignored because their feature is not known.
+    events : tuple of ComponentEvent
+        What has happened to regimes since the warm start: born, moved, merged.
 
     Notes
     -----
@@ -182,6 +189,7 @@ class OnlineHMM(EMLearner):
     """
 
     _timed: bool
+    _refit_at: int
 
     def __init__(
         self,
@@ -244,7 +252,8 @@ class OnlineHMM(EMLearner):
                 "since every point back takes a matrix"
             )
         self._timed = False
-        self._roster = self._new_roster()
+        self._roster = Roster(0)
+        self._refit_at = -1
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
@@ -264,26 +273,27 @@ class OnlineHMM(EMLearner):
         self._names = names
         self._timed = not np.isnan(times).any()
         self._clocked = self._clocked or self._timed
-        self._stream = self._fitted(rows, times)
-        self._roster = self._new_roster()
+        start, stream = self._best_start(rows, times)
+        order = in_order(from_kernel(stream.components, names), self.order_by).tolist()
+        self._roster = Roster(len(order))
+        self._stream = self._ordered(stream, order, start, rows, rows, times)
+        self._started_by(start)
+        self._plan()
+        self._watch()
+        self._wait()
 
-    def _fitted(
-        self,
-        rows: NDArray[np.float64],
-        times: NDArray[np.float64],
-        strange: NDArray[np.bool_] | None = None,
-        current: MixtureParameters | None = None,
-    ) -> _kernel.ChainStream:
-        """A stream that goes on from these rows; fitted without those that are strange.
+    def _best_start(
+        self, rows: NDArray[np.float64], times: NDArray[np.float64]
+    ) -> tuple[WarmStart, _kernel.ChainStream]:
+        """The first fit: of K regimes, or of fewer if the rows cannot tell so many.
 
-        Regimes known already keep their numbers.
+        Regimes that overlap can be told by how long they last, so fits are compared by the
+        likelihood of the chain.
         """
-        trusted = rows
-        if strange is not None:
-            trusted = np.where(strange[:, None], np.nan, rows)
+        seen = rows[~np.isnan(rows).all(axis=1)]
         start = warm_start(
-            trusted[~np.isnan(trusted).all(axis=1)],
-            self.n_components if current is None else current.n_components,
+            seen,
+            self.n_components,
             self._names,
             self.covariance_type,
             self.prior_strength,
@@ -292,23 +302,147 @@ class OnlineHMM(EMLearner):
             self.seed,
             max_components=self.max_components,
         )
+        stream, highest = self._climbed(start.mixture, start.prior, rows, times)
+        if self.n_components == "auto" or not self._keeps_points:
+            return start, stream
+        judge = self._judge(seen, 0)
+        for mixture, _ in judge.descend(REFIT_STARTS):
+            if mixture.n_components >= start.mixture.n_components:
+                continue
+            fewer = self._refined(mixture, seen)
+            again, value = self._climbed(fewer.mixture, fewer.prior, rows, times)
+            if value + WORTH < highest:
+                break
+            start, stream, highest = fewer, again, value
+        return start, stream
+
+    def _refined(self, mixture: MixtureParameters, rows: NDArray[np.float64]) -> WarmStart:
+        """EM steps from a mixture on, its components staying what they are."""
+        return warm_start(
+            rows,
+            mixture.n_components,
+            self._names,
+            self.covariance_type,
+            self.prior_strength,
+            0,
+            current=mixture,
+        )
+
+    def _climbed(
+        self,
+        mixture: MixtureParameters,
+        prior: Prior,
+        rows: NDArray[np.float64],
+        times: NDArray[np.float64],
+        transition: NDArray[np.float64] | None = None,
+    ) -> tuple[_kernel.ChainStream, float]:
+        """Baum-Welch from a mixture on: the chain, and its Bayesian information criterion."""
         between = baum_welch.gaps(times)
-        unit = self._unit(between)
-        k = start.mixture.n_components
-        stream = self._chain(start.mixture, baum_welch.first_transition(k, unit), unit, start.prior)
-        baum_welch.climb(stream, trusted, between)
+        unit, k = self._unit(between), mixture.n_components
+        if transition is None:
+            transition = baum_welch.first_transition(k, unit)
+        stream = self._chain(mixture, transition, unit, prior)
+        log_likelihood = baum_welch.climb(stream, rows, between) * len(rows)
+        # the chain has rates or probabilities in place of weights
+        free = n_parameters(k, len(self._names), self.covariance_type) + (k - 1) ** 2
+        return stream, log_likelihood - free / 2 * math.log(max(len(rows), 2))
+
+    def _ordered(
+        self,
+        stream: _kernel.ChainStream,
+        order: list[int],
+        start: WarmStart,
+        trusted: NDArray[np.float64],
+        rows: NDArray[np.float64],
+        times: NDArray[np.float64],
+    ) -> _kernel.ChainStream:
+        """A stream that goes on from these rows, with its regimes in this order.
+
+        It learns from the trusted rows, in which outliers are missing.
+        """
+        k = len(order)
+        between = baum_welch.gaps(times)
         mixture = from_kernel(stream.components, self._names)
-        order = in_order(mixture, self.order_by) if current is None else mixture.order_like(current)
         transition = np.array(stream.transition).reshape(k, k)[np.ix_(order, order)]
-        stream = self._chain(mixture.reordered(order), transition, unit, start.prior)
-        stream.accumulate(flat(trusted), len(rows), flat(between))
-        stream.begin(flat(rows), len(rows), flat(between), flat(times))
-        first = start if self.start is None else self.start
-        self._started_by(dataclasses.replace(start, criteria=first.criteria))
-        seen = stream.n_seen
-        more = self._keeps_points and seen < self.capacity
-        stream.put_off(min(2 * seen, self.capacity) if more else -1)
-        return stream
+        result = self._chain(mixture.reordered(order), transition, self._unit(between), start.prior)
+        result.accumulate(flat(trusted), len(rows), flat(between))
+        result.begin(flat(rows), len(rows), flat(between), flat(times))
+        return result
+
+    def _judge(self, rows: NDArray[np.float64], n_points: int) -> Judge:
+        rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
+        return Judge(rows, self._most, self._names, self.covariance_type, self.prior_strength, rng)
+
+    def _attend(self) -> None:
+        """Do what is due."""
+        stream = self._stream
+        self._consider_birth()
+        if self._keeps_all and self._stream is stream and stream.n_seen >= self._refit_at:
+            self._refit()
+            self._watch()
+        self._wait()
+
+    def _wait(self) -> None:
+        """Let the stream learn without a break until something is due."""
+        self._stream.put_off(self._refit_at)
+
+    def _plan(self) -> None:
+        """Set when the points kept, which are all there were, are fitted again."""
+        seen = self._stream.n_seen
+        more = self._keeps_points and seen < self._room
+        self._refit_at = min(2 * seen, self._room) if more else -1
+
+    @property
+    def _keeps_all(self) -> bool:
+        return self._refit_at > 0
+
+    def _refit(self) -> None:
+        """Fit all points so far again, without outliers if these are few.
+
+        If they show other regimes than those known, these get numbers of their own.
+        """
+        stream = self._stream
+        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+        times = np.frombuffer(stream.times_kept())
+        strange = self._strange(rows)
+        trusted = rows
+        if strange.mean() < FEW:
+            trusted = np.where(strange[:, None], np.nan, rows)
+        seen = trusted[~np.isnan(trusted).all(axis=1)]
+        known, first = self.mixture, self.start
+        assert first is not None
+        k = known.n_components
+        fitted = self._refined(known, seen)
+        best, now = self._climbed(known, fitted.prior, trusted, times, self.transition)
+        highest, others = now, False
+        for mixture, _ in self._judge(seen, len(rows)).descend(REFIT_STARTS):
+            if mixture.n_components < k and not (self.n_components == "auto" and k > 1):
+                break
+            if mixture.n_components < k - 1:
+                break
+            other = self._refined(mixture, seen)
+            again, value = self._climbed(other.mixture, other.prior, trusted, times)
+            more = mixture.n_components - k
+            if value > now + SURE + WORTH * max(more, 0) and value > highest + WORTH:
+                best, highest, fitted, others = again, value, other, True
+        found = from_kernel(best.components, self._names)
+        order = list(range(k))
+        if others:
+            order = self._succeed(known, found, seen)
+        else:
+            for i in order:
+                self._note_move(known, i, found, i)
+        self._stream = self._ordered(best, order, fitted, trusted, rows, times)
+        self._stream.count_on(stream)
+        self._started_by(dataclasses.replace(fitted, criteria=first.criteria))
+        self._plan()
+
+    def _grow(self, points: NDArray[np.float64], share: float) -> None:
+        unit = self._unit(baum_welch.gaps(np.frombuffer(self._stream.times_kept())))
+        prior = baum_welch.pseudo_changes(self._k + 1, self.stickiness, unit)
+        self._stream.put_off(self._refit_at)
+        state = chain_with(self._stream.state(), points, share, prior)
+        self._stream = _kernel.chain_stream_from_state(state)
 
     def _unit(self, between: NDArray[np.float64]) -> float | None:
         """The usual time between two points, in seconds; None without times."""
@@ -346,21 +480,8 @@ class OnlineHMM(EMLearner):
             self._schedule,
             flat(self._gates(prior, len(self._names))),
             self.lag,
-            self.capacity if self._keeps_points else 0,
+            self._room,
         )
-
-    def _attend(self) -> None:
-        """Fit all points so far again, without outliers if these are few."""
-        stream = self._stream
-        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        strange = self._strange(rows)
-        self._stream = self._fitted(
-            rows,
-            np.frombuffer(stream.times_kept()),
-            strange if strange.mean() < FEW else None,
-            self.mixture,
-        )
-        self._stream.count_on(stream)
 
     def _strange(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which rows lie beyond the gate of every regime."""
@@ -375,7 +496,12 @@ class OnlineHMM(EMLearner):
     def _restore(self, its: dict[str, Any]) -> None:
         self._timed = instance(its["timed"], bool, "timed")
         super()._restore(its)
-        self._roster = self._new_roster()
+        if self._stream is not None:
+            self._refit_at = its["stream"]["due"]
+
+    @staticmethod
+    def _components_in(its: dict[str, Any]) -> int:
+        return _kernel.whole(its["iterate"]["components"]["shape"][0], "n_components", 1)
 
     def _streaming(self, its: dict[str, Any]) -> _kernel.ChainStream:
         stream = _kernel.chain_stream_from_state(its)
@@ -384,7 +510,7 @@ class OnlineHMM(EMLearner):
             raise ValueError("the chain is not that of the parameters")
         if its["lag"] != self.lag:
             raise ValueError("lag is not that of the parameters")
-        if its["capacity"] != (self.capacity if self._keeps_points else 0):
+        if its["capacity"] != self._room:
             raise ValueError("capacity is not that of the parameters")
         if not (its["due"] == -1 or its["seen"] < its["due"]):
             raise ValueError("due is over")

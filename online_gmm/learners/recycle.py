@@ -1,48 +1,56 @@
-"""Components that are retired, merged and born as a stream changes."""
+"""Components that come and go, and the numbers by which they are known."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data.frames import flat
 from online_gmm.data.state import instance
-from online_gmm.em.mixture import from_kernel
+from online_gmm.em.mixture import MixtureParameters
 
 TWINS = 0.05
 """Bhattacharyya distance below which two components are one."""
-UNEXPLAINED = 1e-4
-"""Tail probability beyond which a point is unexplained."""
+STRAY = 1e-5
+"""Tail probability beyond which a point is badly explained by a component."""
 RECENT = 512
 """The last points, among which unexplained ones must be numerous for a birth."""
 CROWD = 12
-"""The smallest number of unexplained points for a birth, or 3 (D + 1) if that is more."""
+"""The least number of them, or 3 (D + 1) if that is more."""
+WELL_KNOWN = 10
+"""Points, times D + 1, that a component must have before points beyond it are taken for others'."""
 
-
-Happening = Literal["born", "retired", "merged"]
+Happening = Literal["born", "retired", "merged", "moved"]
+Center = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class ComponentEvent:
-    """A component was born, retired or merged.
+    """What happened to a component.
 
     Parameters
     ----------
     kind
-        What happened.
+        ``born``: a regime came that no component explained. ``retired``: a component has lost its
+        support, or was given up in a new fit. ``merged``: it became one with another. ``moved``: a
+        new fit put its centre farther away than estimation error allows.
     number
-        Of the component. Numbers are never used again.
+        The label of the component. Labels are never used again.
     n_points
-        Points learnt when it happened.
+        Points learnt when it happened, so the row of a stream in which every row has a value.
     time
-        Of the last of them, in seconds; None if points have no time.
+        The time of the last of them, in seconds; None if points have no time.
     cause
         Why, in words.
+    before
+        The centre until then, by feature in the order of the model's; None if it is ``born``.
+    after
+        The centre since then; None if it is ``retired``. If it is ``merged``, that of the component
+        that it became one with.
     name
         The name of the component, if it has been given one.
     """
@@ -52,119 +60,93 @@ class ComponentEvent:
     n_points: int
     time: float | None
     cause: str
+    before: Center | None = None
+    after: Center | None = None
     name: str | None = None
 
 
 class Roster:
-    """The number of each of the K places of a mixture; None for a place that is free.
-
-    Parameters
-    ----------
-    n_components : int
-        K. At first the places have the numbers 0 .. K-1.
-    """
+    """The number of each component in the kernel, and what has happened to components so far."""
 
     __slots__ = ("events", "next", "numbers")
 
     def __init__(self, n_components: int) -> None:
-        self.numbers: list[int | None] = list(range(n_components))
+        self.numbers: list[int] = list(range(n_components))
         self.next = n_components
         self.events: list[ComponentEvent] = []
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the number of a component is its place in the kernel."""
+        return self.numbers == list(range(len(self.numbers)))
+
+    def note(
+        self,
+        kind: Happening,
+        number: int,
+        stream: Any,
+        cause: str,
+        before: NDArray[np.float64] | None = None,
+        after: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Add an event that happens after the last point of a stream."""
+        time = stream.last_time
+        self.events.append(
+            ComponentEvent(
+                kind,
+                number,
+                stream.n_points,
+                time if np.isfinite(time) else None,
+                cause,
+                None if before is None else tuple(before.tolist()),
+                None if after is None else tuple(after.tolist()),
+            )
+        )
+
+    def add(self) -> int:
+        """Give a number to a component that comes last in the kernel."""
+        self.numbers.append(self.next)
+        self.next += 1
+        return self.numbers[-1]
 
     def state(self) -> dict[str, Any]:
         return {
             "numbers": self.numbers,
             "next": self.next,
-            "events": [[e.kind, e.number, e.n_points, e.time, e.cause] for e in self.events],
+            "events": [
+                [e.kind, e.number, e.n_points, e.time, e.cause, e.before, e.after]
+                for e in self.events
+            ],
         }
 
-    def review(self, stream: _kernel.MixtureStream) -> None:
-        """Retire, merge and start components of a stream where it is due. O(K^2 D^3)."""
-        n, last = stream.n_points, stream.last_time
-        time = last if np.isfinite(last) else None
-        parts = stream.parts
 
-        def note(kind: Happening, number: int, cause: str) -> None:
-            self.events.append(ComponentEvent(kind, number, n, time, cause))
-
-        state = stream.iterate_components.state()
-        d = state["shape"][1]
-        support = np.frombuffer(state["weight"]) * state["points"]
-        for place, number in enumerate(self.numbers):
-            if number is not None and support[place] < d + 1 and self._alive() > 1:
-                note("retired", number, f"no support: {support[place]:.2g} points' worth is left")
-                self._free(parts, place)
-
-        twins = self._twins(stream.iterate_components)
-        if twins is not None:
-            kept, gone = twins
-            note("merged", self._number(gone), f"became one with component {self._number(kept)}")
-            for part in parts:
-                _merge(part, kept, gone)
-            self.numbers[gone] = None
-
-        unexplained = np.frombuffer(stream.last_strays(n - RECENT)).reshape(-1, d)
-        unexplained = unexplained[~np.isnan(unexplained).any(axis=1)]
-        if None in self.numbers and len(unexplained) >= max(CROWD, 3 * (d + 1)):
-            place = self.numbers.index(None)
-            note(
-                "born",
-                self.next,
-                f"{len(unexplained)} of the last {RECENT} points were unexplained",
-            )
-            for part in parts:
-                _start_component(part, place, unexplained, len(unexplained) / RECENT)
-            self.numbers[place] = self.next
-            self.next += 1
-            stream.forget_strays()
-
-    def _alive(self) -> int:
-        return sum(number is not None for number in self.numbers)
-
-    def _number(self, place: int) -> int:
-        number = self.numbers[place]
-        assert number is not None
-        return number
-
-    def _free(self, parts: list[_kernel.Statistics], place: int) -> None:
-        self.numbers[place] = None
-        for part in parts:
-            weight, center, scatter = _statistics(part)
-            weight[place] = 0.0
-            _load(part, weight, center, scatter)
-
-    def _twins(self, components: _kernel.Components) -> tuple[int, int] | None:
-        """Return the two nearest components, if they are so close that they are one."""
-        places = [place for place, number in enumerate(self.numbers) if number is not None]
-        alive = from_kernel(components).reordered(places)
-        distance = alive.bhattacharyya(alive)
-        distance[np.tril_indices(len(places))] = np.inf
-        first, second = np.unravel_index(int(distance.argmin()), distance.shape)
-        if distance[first, second] >= TWINS:
-            return None
-        pair = sorted((places[first], places[second]), key=self._number)
-        return pair[0], pair[1]
+def twins(mixture: MixtureParameters) -> tuple[int, int] | None:
+    """The two components that are nearest to each other, if they are one."""
+    if mixture.n_components < 2:
+        return None
+    distance = mixture.bhattacharyya(mixture)
+    distance[np.tril_indices(mixture.n_components)] = np.inf
+    first, second = np.unravel_index(int(distance.argmin()), distance.shape)
+    return None if distance[first, second] >= TWINS else (int(first), int(second))
 
 
-@cache
-def fixed_roster(n_components: int) -> Roster:
-    """Return a roster that never changes, for models whose components are not recycled."""
-    return Roster(n_components)
+def crowd(n_features: int) -> int:
+    """Strays among the last `RECENT` points that are more than chance."""
+    return max(CROWD, 3 * (n_features + 1))
 
 
 def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
-    """Read the roster of so many places."""
+    """A roster of so many components."""
     whole = _kernel.whole
     result = Roster(n_components)
     result.next = whole(state["next"], "next")
-    result.numbers = [
-        None if number is None else whole(number, "number", 0, result.next - 1)
-        for number in state["numbers"]
-    ]
-    alive = [number for number in result.numbers if number is not None]
-    if len(result.numbers) != n_components or not alive or len(set(alive)) != len(alive):
+    # up to version 2 of the format a place could be free
+    numbers = [number for number in state["numbers"] if number is not None]
+    result.numbers = [whole(number, "number", 0, result.next - 1) for number in numbers]
+    if len(numbers) != n_components or not numbers or len(set(numbers)) != len(numbers):
         raise ValueError(f"numbers are not those of {n_components} components")
-    for kind, number, n_points, time, cause in state["events"]:
+    for kind, number, n_points, time, cause, *centers in state["events"]:
+        before, after = map(_center, centers or (None, None))
         if kind not in get_args(Happening):
             raise ValueError(f"an event is of the kind {kind!r}")
         result.events.append(
@@ -174,57 +156,12 @@ def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
                 whole(n_points, "n_points"),
                 None if time is None else instance(time, float, "time"),
                 instance(cause, str, "cause"),
+                before,
+                after,
             )
         )
     return result
 
 
-Statistics = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-
-
-def _statistics(components: _kernel.Statistics) -> Statistics:
-    state = components.state()
-    k, d, _ = state["shape"]
-    return (
-        np.frombuffer(state["weight"]).copy(),
-        np.frombuffer(state["center"]).reshape(k, d).copy(),
-        np.frombuffer(state["scatter"]).reshape(k, -1).copy(),
-    )
-
-
-def _load(
-    components: _kernel.Statistics,
-    weight: NDArray[np.float64],
-    center: NDArray[np.float64],
-    scatter: NDArray[np.float64],
-) -> None:
-    points = components.state()["points"]
-    components.load(flat(weight / weight.sum()), flat(center), flat(scatter), points)
-
-
-def _merge(components: _kernel.Statistics, kept: int, gone: int) -> None:
-    weight, center, scatter = _statistics(components)
-    total = weight[kept] + weight[gone]
-    fraction = weight[gone] / total if total > 0.0 else 0.0
-    gap = center[gone] - center[kept]
-    dense = scatter.shape[1] > len(gap)
-    between = np.outer(gap, gap).ravel() if dense else gap**2
-    scatter[kept] += (
-        fraction * (scatter[gone] - scatter[kept]) + fraction * (1.0 - fraction) * between
-    )
-    center[kept] += fraction * gap
-    weight[kept], weight[gone] = total, 0.0
-    _load(components, weight, center, scatter)
-
-
-def _start_component(
-    components: _kernel.Statistics, place: int, points: NDArray[np.float64], fraction: float
-) -> None:
-    weight, center, scatter = _statistics(components)
-    weight *= 1.0 - fraction
-    weight[place] = fraction
-    center[place] = points.mean(axis=0)
-    away = points - center[place]
-    dense = scatter.shape[1] > points.shape[1]
-    scatter[place] = (away.T @ away / len(points)).ravel() if dense else (away**2).mean(axis=0)
-    _load(components, weight, center, scatter)
+def _center(values: Sequence[Any] | None) -> Center | None:
+    return None if values is None else tuple(instance(v, float, "a centre") for v in values)

@@ -256,6 +256,7 @@ class FoundRegimes(Learner):
 
     def _interrupt(self) -> None:
         assert self._placed is not None
+        self._stream.gap()
         closed = self._placed.finish()
         if closed is not None:
             self.news.append(closed)
@@ -279,6 +280,7 @@ class FoundRegimes(Learner):
         self.news = []
         if self._placed is None:
             return None
+        self._stream.gap()
         last = self._placed.finish()
         self._placed.label = self._stream.label
         return last

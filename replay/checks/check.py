@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from online_gmm import ComponentEvent, MixtureParameters, OnlineGMM
 from online_gmm.em import incremental
 from online_gmm.em.batch import BatchEM, BatchFit, fit
-from online_gmm.em.warm_start import WarmStart
+from online_gmm.em.prior import Prior
+from online_gmm.em.warm_start import WarmStart, told, warm_start
 from replay.checks.agreement import adjusted_rand
 from replay.engine.batch import Batch
 from replay.engine.progress import Progress, watched
@@ -27,6 +29,8 @@ CHUNK = 1024
 """Rows accumulated together in an exact pass."""
 MOST_PASSES = 10_000
 """Exact passes after which the parameters are taken to move for ever."""
+SAMPLE = 4000
+"""Rows, evenly spaced, that a start which owes nothing to the stream is made from."""
 AT_REST = 1e-10
 """Relative distance to the fixed point at which batch EM is taken for it."""
 ROUNDING = 1e-12
@@ -181,11 +185,13 @@ def converge(
         snapshots.append((n, model.mixture, model.events))
     assert model.start is not None
     X = np.frombuffer(values).reshape(n, len(source.values))
-    near = model.start.mixture
+    starts = [model.start.mixture]
     for rows, mixture, events in snapshots:
-        # from the fit to fewer rows: it is in the basin of the start, and nearer
-        batch = fit(X[:rows], near, model.start.prior, settings.covariance)
-        near = batch.mixture
+        if rows == n:
+            starts.append(afresh(X, settings, source.values))
+        batch = best_fit(X[:rows], starts, model.start.prior, settings.covariance)
+        # the fit to fewer rows is in the basin of the start, and nearer
+        starts = [batch.mixture]
         yield compare(mixture, batch, X[:rows], 1, events)
     for again in range(2, passes + 1):
         for values_of_row in X.tolist():
@@ -194,6 +200,27 @@ def converge(
     if polish:
         model.polish(X)
         yield compare(model.mixture, batch, X, passes + 1, model.events, polished=True)
+
+
+def best_fit(
+    X: Matrix, starts: Iterable[MixtureParameters], prior: Prior, covariance: str
+) -> BatchFit:
+    """The most likely of the fits from several starts, under the prior."""
+    fits = [fit(X, start, prior, covariance) for start in starts]
+    return max(fits, key=lambda found: found.penalised[-1])
+
+
+def afresh(X: Matrix, settings: Settings, features: tuple[str, ...]) -> MixtureParameters:
+    """A start that owes nothing to the stream, so that both cannot fail alike.
+
+    It has as many components as the rows can tell, at most as many as the settings have.
+    """
+    rows = X[~np.isnan(X).all(axis=1)]
+    rows = rows[:: math.ceil(len(rows) / SAMPLE)]
+    options: dict[str, Any] = {"covariance_type": settings.covariance, "seed": settings.seed}
+    if settings.regimes == "auto":
+        return warm_start(rows, "auto", features, **options).mixture
+    return told(rows, settings.regimes, features, **options)[0]
 
 
 def exact(

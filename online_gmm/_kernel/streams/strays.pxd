@@ -12,5 +12,12 @@ cdef class Strays(Memory):
     cdef double *gates
     cdef double *points
     cdef double *at
+    cdef Py_ssize_t seen
+    cdef Py_ssize_t length
+    cdef double excess
+    cdef double drift
+    cdef double limit
+    cdef double *last
 
+    cdef bint look(self, double *point, double distance, Py_ssize_t observed) noexcept nogil
     cdef bint add(self, double *point, Py_ssize_t n) noexcept nogil

@@ -314,7 +314,12 @@ class Stream(Memory):
 
         Work is due, after ``seen`` points, if there is a crowd of such points.
         """
-        if self.strays is None or not (distance > self.strays.gates[observed]):
+        if self.strays is None:
+            return False
+        if not (distance > self.strays.gates[observed]):
+            if self.strays.crowd > 0 and self.strays.look(self.point, distance, observed):
+                self.due = seen
+                self.is_due = True
             return False
         if self.strays.add(self.point, self.n):
             self.due = seen
@@ -399,6 +404,12 @@ class Stream(Memory):
     def last_strays(self, since: int) -> bytes:
         """Return the strays that came after the first so many points, as doubles."""
         return b"" if self.strays is None else self.strays.since(since)
+
+    def last_deviating(self) -> bytes:
+        """Return the last points if they are farther from all components than chance allows."""
+        if self.strays is None or self.strays.excess <= self.strays.limit:
+            return b""
+        return self.strays.lasting()
 
     def forget_strays(self) -> None:
         """Drop all strays."""

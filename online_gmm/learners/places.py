@@ -1,0 +1,300 @@
+"""Components added to the state of a stream, merged in it, or taken out of it.
+
+A kernel has a fixed number of components. Its state, plain values, is what all of it goes on from;
+a stream with other components is made of a changed state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+State = dict[str, Any]
+
+STATISTICS = ("shape", "points", "weight", "center", "scatter", "strength", "prior", "floors")
+"""Of the state of components; the parameters follow from these."""
+
+
+@dataclass
+class Parts:
+    """Sufficient statistics: weights (K,), centres (K, D), and scatters (K, D * D) or (K, D)."""
+
+    weight: Array
+    center: Array
+    scatter: Array
+
+    def added(self, points: Array, share: float) -> Parts:
+        """These, and a component of the points that has this share of the weight."""
+        center = points.mean(axis=0)
+        away = points - center
+        dense = self.scatter.shape[1] == away.shape[1] ** 2
+        scatter = (away.T @ away / len(points)).ravel() if dense else (away**2).mean(axis=0)
+        return Parts(
+            np.append(self.weight * (1.0 - share), share),
+            np.vstack([self.center, center]),
+            np.vstack([self.scatter, scatter]),
+        )
+
+    def merged(self, kept: int, gone: int) -> Parts:
+        """These with one component taken into another; moments are kept."""
+        total = self.weight[kept] + self.weight[gone]
+        share = self.weight[gone] / total if total > 0.0 else 0.0
+        gap = self.center[gone] - self.center[kept]
+        dense = self.scatter.shape[1] == len(gap) ** 2
+        between = np.outer(gap, gap).ravel() if dense else gap**2
+        weight, center, scatter = self.weight.copy(), self.center.copy(), self.scatter.copy()
+        scatter[kept] += share * (scatter[gone] - scatter[kept]) + share * (1.0 - share) * between
+        center[kept] += share * gap
+        weight[kept] = total
+        return Parts(weight, center, scatter).without(gone)
+
+    def without(self, gone: int) -> Parts:
+        """These but one; weights sum to 1 again."""
+        weight = np.delete(self.weight, gone)
+        total = weight.sum()
+        weight = weight / total if total > 0.0 else np.full(len(weight), 1.0 / len(weight))
+        return Parts(weight, np.delete(self.center, gone, 0), np.delete(self.scatter, gone, 0))
+
+
+def parts_of(state: State) -> Parts:
+    """The statistics in the state of components."""
+    k, d, _ = state["shape"]
+    return Parts(
+        np.frombuffer(state["weight"]),
+        np.frombuffer(state["center"]).reshape(k, d),
+        np.frombuffer(state["scatter"]).reshape(k, -1),
+    )
+
+
+def with_parts(state: State, parts: Parts) -> State:
+    """A state of components with these statistics, and the parameters that they make."""
+    return {
+        **{name: state[name] for name in STATISTICS if name in state},
+        "shape": (len(parts.weight), *state["shape"][1:]),
+        "weight": parts.weight.tobytes(),
+        "center": np.ascontiguousarray(parts.center).tobytes(),
+        "scatter": np.ascontiguousarray(parts.scatter).tobytes(),
+    }
+
+
+# -- a mixture --------------------------------------------------------------------------------
+
+
+def mixture_changed(state: State, change: Callable[[Parts], Parts]) -> State:
+    """The state of a mixture's stream with all its statistics changed alike."""
+    result = dict(state)
+    for name in ("iterate", "average", "report"):
+        if state[name] is not None:
+            result[name] = with_parts(state[name], change(parts_of(state[name])))
+    return _without_strays(result)
+
+
+def mixture_with(state: State, points: Array, share: float) -> State:
+    """The same with a component of these points, which has this share of the iterate's weight.
+
+    In the average it has the weight that the points have among all points learnt: where the
+    iterate goes from here on counts for more than where the component began.
+    """
+    result = mixture_changed(state, lambda parts: parts.added(points, share))
+    if state["average"] is not None:
+        parts = parts_of(state["average"]).added(points, len(points) / state["n"])
+        result["average"] = with_parts(state["average"], parts)
+    return result
+
+
+def _without_strays(state: State) -> State:
+    if state.get("strays"):
+        state["strays"] = {**state["strays"], "n": 0}
+    return state
+
+
+# -- a chain ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Links:
+    """What a chain's state has beside its components, by place.
+
+    ``moments`` [i, k, :] and ``pairs`` [i, j, k] are the statistics of component i, and of changes
+    from i to j, given that the chain is in k now; ``origin`` is where the moments are seen from.
+    """
+
+    belief: Array
+    report_belief: Array | None
+    origin: Array
+    moments: Array
+    pairs: Array
+    flow: Array
+    average_flow: Array
+    backs: Array
+    parting: Array | None
+
+
+def links_of(state: State) -> Links:
+    k, d, _ = state["iterate"]["components"]["shape"]
+    report = state["report"]
+    return Links(
+        np.frombuffer(state["iterate"]["belief"]).copy(),
+        None if report is None else np.frombuffer(report["belief"]).copy(),
+        np.frombuffer(state["origin"]).reshape(k, d).copy(),
+        np.frombuffer(state["moments"]).reshape(k, k, -1).copy(),
+        np.frombuffer(state["pairs"]).reshape(k, k, k).copy(),
+        np.frombuffer(state["flow"]).reshape(k, k).copy(),
+        np.frombuffer(state["average_flow"]).reshape(k, k).copy(),
+        np.frombuffer(state["backs"]).reshape(-1, k, k).copy(),
+        None if state["parting"] is None else np.frombuffer(state["parting"]).copy(),
+    )
+
+
+def _chain_state(
+    state: State, change: Callable[[Parts], Parts], links: Links, prior: Array
+) -> State:
+    """The state of a chain's stream with these links, its components changed."""
+    k = len(links.belief)
+    timed = state["iterate"]["timed"]
+    result = {
+        **state,
+        "prior": prior.tobytes(),
+        "origin": links.origin.tobytes(),
+        "moments": links.moments.tobytes(),
+        "pairs": links.pairs.tobytes(),
+        "flow": links.flow.tobytes(),
+        "average_flow": links.average_flow.tobytes(),
+        "backs": links.backs.tobytes(),
+        "parting": None if links.parting is None else links.parting.tobytes(),
+    }
+    for name, flow, belief in (
+        ("iterate", links.flow, links.belief),
+        ("report", links.average_flow, links.report_belief),
+    ):
+        chain = state[name]
+        if chain is None or belief is None:
+            continue
+        counts = chain["components"]["points"] * flow + prior
+        transition = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300)
+        if timed:
+            transition = counts / np.maximum(np.diagonal(counts)[:, None], 1e-300)
+            transition[range(k), range(k)] = 0.0
+            transition[range(k), range(k)] = -transition.sum(axis=1)
+        components = with_parts(chain["components"], change(parts_of(chain["components"])))
+        result[name] = {
+            **chain,
+            "components": components,
+            "transition": transition.tobytes(),
+            "belief": (belief / belief.sum()).tobytes(),
+        }
+    if state["average"] is not None:
+        result["average"] = with_parts(state["average"], change(parts_of(state["average"])))
+    return _without_strays(result)
+
+
+def chain_with(state: State, points: Array, share: float, prior: Array) -> State:
+    """The state of a chain's stream with a component of these points; see `mixture_with`.
+
+    ``prior`` are the pseudo-changes for one component more.
+    """
+    old = links_of(state)
+    k = len(old.belief)
+    size = len(state["iterate"]["components"]["scatter"]) // (8 * k)
+    center = points.mean(axis=0)
+    away = points - center
+    square = away.T @ away / len(points)
+    dense = size == len(center) ** 2
+    packed = square[np.tril_indices(len(center))] if dense else np.diagonal(square)
+    sample = share * np.concatenate([[1.0], np.zeros(len(center)), packed])
+
+    def grown(values: Array, shape: tuple[int, ...]) -> Array:
+        result = np.zeros(shape)
+        result[tuple(slice(0, n) for n in values.shape)] = values
+        return result
+
+    keep = 1.0 - share
+    belief = old.belief / old.belief.sum()
+    moments = grown(keep * old.moments, (k + 1, k + 1, old.moments.shape[2]))
+    # what is known of the others does not depend on the chain being in the new one
+    moments[:k, k] = keep * np.einsum("k,ikp->ip", belief, old.moments)
+    moments[k] = sample
+    pairs = grown(keep * old.pairs, (k + 1, k + 1, k + 1))
+    pairs[:k, :k, k] = keep * (old.pairs @ belief)
+    unit = np.diagonal(old.flow).sum() / max(float(old.flow.sum()), 1e-300)
+    stays = share * (unit if state["iterate"]["timed"] else 1.0)
+    change = share / (len(points) + 1.0)
+    pairs[k, k] = stays
+    pairs[:k, k] = (change * belief)[:, None]
+    pairs[k, :k] = (change * belief)[:, None]
+
+    def flow(values: Array, scale: float) -> Array:
+        result = grown((1.0 - scale * share) * values, (k + 1, k + 1))
+        result[k, k] = scale * stays
+        result[:k, k] = scale * change * belief
+        result[k, :k] = scale * change * belief
+        return result
+
+    behind = len(points) / state["n"] / share
+    backs = grown(old.backs, (len(old.backs), k + 1, k + 1))
+    backs[:, :k, k] = 1.0 / k
+    links = Links(
+        np.append(belief / 2.0, 0.5),
+        None if old.report_belief is None else np.append(old.report_belief / 2.0, 0.5),
+        np.vstack([old.origin, center]),
+        moments,
+        pairs,
+        flow(old.flow, 1.0),
+        flow(old.average_flow, min(behind, 1.0)),
+        backs,
+        None if old.parting is None else np.append(old.parting, 0.0),
+    )
+    result = _chain_state(state, lambda parts: parts.added(points, share), links, prior)
+    if state["average"] is not None:
+        parts = parts_of(state["average"]).added(points, len(points) / state["n"])
+        result["average"] = with_parts(state["average"], parts)
+    return result
+
+
+def chain_merged(state: State, kept: int, gone: int, prior: Array) -> State:
+    """The state of a chain's stream with one component taken into another."""
+    old = links_of(state)
+    shift = old.origin[gone] - old.origin[kept]
+    d = len(shift)
+    moments = old.moments.copy()
+    its = moments[gone].copy()
+    dense = its.shape[1] == 1 + d + d * (d + 1) // 2 and d > 1
+    rows, columns = np.tril_indices(d) if dense else (np.arange(d), np.arange(d))
+    first, mass = its[:, 1 : 1 + d].copy(), its[:, :1].copy()
+    its[:, 1 + d :] += (
+        first[:, rows] * shift[columns]
+        + first[:, columns] * shift[rows]
+        + mass * (shift[rows] * shift[columns])
+    )
+    its[:, 1 : 1 + d] += mass * shift
+    moments[kept] += its
+    weights = old.belief[[kept, gone]]
+    weights = weights / weights.sum() if weights.sum() > 0.0 else np.array([0.5, 0.5])
+
+    def folded(values: Array, axis: int, means: bool = False) -> Array:
+        one, two = np.take(values, kept, axis), np.take(values, gone, axis)
+        both = weights[0] * one + weights[1] * two if means else one + two
+        result = np.moveaxis(np.array(values), axis, 0)
+        result[kept] = both
+        return np.moveaxis(np.delete(result, gone, 0), 0, axis)
+
+    def whole(values: Array) -> Array:
+        return np.ascontiguousarray(values)
+
+    links = Links(
+        folded(old.belief, 0),
+        None if old.report_belief is None else folded(old.report_belief, 0),
+        np.delete(old.origin, gone, 0),
+        whole(folded(np.delete(moments, gone, 0), 1, True)),
+        whole(folded(folded(folded(old.pairs, 0), 1), 2, True)),
+        whole(folded(folded(old.flow, 0), 1)),
+        whole(folded(folded(old.average_flow, 0), 1)),
+        whole(folded(folded(old.backs, 1), 2, True)),
+        None if old.parting is None else folded(old.parting, 0),
+    )
+    return _chain_state(state, lambda parts: parts.merged(kept, gone), links, prior)
