@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from benchmarks.machines import MACHINES, Answer, Machine, changed_meaning, from_causal, judge
+from benchmarks.machines import (
+    LEARNERS,
+    MACHINES,
+    Answer,
+    Machine,
+    changed_meaning,
+    from_causal,
+    judge,
+)
+from online_gmm import _kernel
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +69,13 @@ def test_changes_are_placed_within_some_rows():
 )
 def test_numbers_that_change_their_meaning(found, expected):
     assert changed_meaning(labels("000111000222"), labels(found)) == expected
+
+
+@pytest.mark.skipif(not _kernel.COMPILED, reason="long streams take the compiled kernel")
+@pytest.mark.parametrize("name", ["drift", "integers", "wild", "levels-8000-100"])
+def test_the_segmenter_follows_machines(name):
+    """With generous bounds; `scripts/bench machines` prints how near it comes to the goals."""
+    verdict = judge(MACHINES[name](0), LEARNERS["Segmenter()"](MACHINES[name](0)))
+    assert verdict.half >= 0.9
+    assert verdict.placed >= 0.9
+    assert 0.8 <= verdict.found / verdict.true <= 1.3

@@ -38,6 +38,7 @@ MALFORMED = (
     RecursionError,
     TypeError,
     ValueError,
+    msgspec.MsgspecError,
 )
 """What a malformed state may raise on its way to the kernel."""
 

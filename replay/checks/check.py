@@ -282,7 +282,7 @@ def in_increments(
 def started(
     source: Source, settings: Settings, progress: Progress, complete: bool = False
 ) -> tuple[WarmStart, Matrix]:
-    """The learner's warm start from the first rows, and the values of all rows that have one.
+    """The warm start from the learner's first rows, and the values of all rows that have one.
 
     With ``complete``, a missing value is an InputError.
     """
@@ -304,7 +304,17 @@ def started(
     if not model.is_started:
         start_with_what_came(model, source)
     assert model.start is not None
-    return model.start, np.frombuffer(values).reshape(-1, len(source.values))
+    X = np.frombuffer(values).reshape(-1, len(source.values))
+    # passes over rows that are all there: the number of regimes is taken as it is given
+    start = warm_start(
+        X[: model.start.n_points],
+        settings.regimes,
+        source.values,
+        settings.covariance,
+        settings.prior,
+        seed=settings.seed,
+    )
+    return start, X
 
 
 def start_with_what_came(model: OnlineGMM, source: Source) -> None:
