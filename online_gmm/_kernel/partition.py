@@ -37,6 +37,8 @@ PERIOD_ROWS = 300
 BUFFER = 768
 FEED = 4
 LONGEST_PERIOD = 150
+FAINT = 0.4
+"""Below this autocorrelation there is no period."""
 RHYTHM = 0.67
 """Above this autocorrelation no window is shorter than the period."""
 WILD = 8.0
@@ -47,7 +49,7 @@ STATE_COST = 0.132
 SHORT_COST = 0.128
 NOVEL_COST = 0.176
 STAY = 0.142
-LASTING = 1.25
+LASTING = 1.15
 """A scale takes over when it has led while the stream grew by this factor."""
 RETURNS = 3.0
 """Changes for each state beyond the first that shorter windows must have seen."""
@@ -413,7 +415,7 @@ class Partition:
             return
         for i, window in enumerate(WINDOWS):
             if (i >= IMMEDIATE) == later:
-                if later and self.period <= 2 * window:
+                if later and self.rhythm > FAINT and self.period <= 2 * window:
                     window = self.period * -(-window // self.period)
                 self.add_scale(window)
 
