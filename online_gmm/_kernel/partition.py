@@ -49,7 +49,7 @@ STATE_COST = 0.132
 SHORT_COST = 0.128
 NOVEL_COST = 0.176
 STAY = 0.142
-LASTING = 1.15
+LASTING = 1.3
 """A scale takes over when it has led while the stream grew by this factor."""
 RETURNS = 3.0
 """Changes for each state beyond the first that shorter windows must have seen."""
