@@ -16,7 +16,7 @@ from river import cluster, drift
 from sklearn.mixture import GaussianMixture
 
 from benchmarks.segmentation_measures import Labels, delayed, segments
-from online_gmm import OnlineHMM, RegimeChange, RollingFeatures, Segmenter
+from online_gmm import OnlineHMM, RegimeChange, RegimeEvent, RollingFeatures, Segmenter
 
 Matrix = NDArray[np.float64]
 
@@ -173,9 +173,15 @@ def segmenter_points(series: Series) -> Answers:
 def placed(causal: Labels, told: list[Any], seconds: float) -> Answers:
     """Labels as they were known, and with changes where they were told to have begun."""
     labels = np.zeros(len(causal), dtype=np.int64)
+    begin = 0
     for event in told:
         if isinstance(event, RegimeChange):
+            # what the segment that is over was is told with the change that ends it
+            labels[begin : event.at] = event.before
             labels[event.at :] = event.after
+            begin = event.at
+        elif isinstance(event, RegimeEvent) and event.kind == "merged":
+            labels[labels == event.label] = event.into
     known = np.maximum(causal, 0)
     return {PLACED: Found(labels, known, seconds), CAUSAL: Found(known, known, seconds)}
 

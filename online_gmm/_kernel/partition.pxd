@@ -23,8 +23,6 @@ cdef class Partition:
     cdef Py_ssize_t n_scales
     cdef readonly Py_ssize_t chosen
     cdef double[::1] worth
-    cdef Py_ssize_t leader
-    cdef Py_ssize_t leads_since
     cdef Py_ssize_t turn
     cdef Py_ssize_t every
     cdef Py_ssize_t n_snapshots
@@ -48,7 +46,6 @@ cdef class Partition:
     cdef int settle(self) noexcept
     cdef int find_period(self) noexcept
     cdef object found(self, bint later)
-    cdef object begin(self)
     cdef bint is_long(self, Py_ssize_t k) except? -1
     cdef int feed(self, Py_ssize_t k) except? -2
     cdef int hear(self, Py_ssize_t k) except? -2

@@ -37,6 +37,8 @@ PERIOD_ROWS = 300
 BUFFER = 768
 FEED = 4
 LONGEST_PERIOD = 150
+FAINT = 0.4
+"""Below this autocorrelation there is no period."""
 RHYTHM = 0.67
 """Above this autocorrelation no window is shorter than the period."""
 WILD = 8.0
@@ -47,13 +49,9 @@ STATE_COST = 0.132
 SHORT_COST = 0.128
 NOVEL_COST = 0.176
 STAY = 0.142
-LASTING = 1.25
-"""A scale takes over when it has led while the stream grew by this factor."""
-RETURNS = 3.0
-"""Changes for each state beyond the first that shorter windows must have seen."""
-LEAST_CHANGES = 4
+FIRST_CHOICE = 64
 USUAL = 4
-"""The scale that answers until another one is worth more."""
+"""Scales before this one have short windows."""
 HISTORY = 16
 LEAST_SNAPSHOTS = 12
 BLUR = 0.5
@@ -128,8 +126,6 @@ class Partition:
     n_scales: cython.Py_ssize_t
     chosen: cython.Py_ssize_t
     worth: cython.double[::1]
-    leader: cython.Py_ssize_t  # the scale that would take over
-    leads_since: cython.Py_ssize_t
     turn: cython.Py_ssize_t
     # snapshots
     every: cython.Py_ssize_t
@@ -169,8 +165,6 @@ class Partition:
         self.rhythm = 0.0
         self.chosen = -1
         self.worth = zeros(self.n_scales)
-        self.leader = -1
-        self.leads_since = 0
         self.turn = 0
         self.every = 1
         self.n_snapshots = 0
@@ -247,7 +241,6 @@ class Partition:
         if self.n == PERIOD_ROWS:
             self.find_period()
             self.found(1)
-            self.begin()
         for j in range(len(self.scales)):
             self.feed(j)
         if self.n % self.every == 0:
@@ -413,21 +406,9 @@ class Partition:
             return
         for i, window in enumerate(WINDOWS):
             if (i >= IMMEDIATE) == later:
-                if later and self.period <= 2 * window:
+                if later and self.rhythm > FAINT and self.period <= 2 * window:
                     window = self.period * -(-window // self.period)
                 self.add_scale(window)
-
-    @cython.cfunc
-    def begin(self) -> Any:
-        """Let the usual scale answer, or the first one that is not shorter than the period."""
-        k: cython.Py_ssize_t = USUAL
-        if self.fixed_window:
-            return
-        while k + 1 < len(self.scales) and not self.is_long(k):
-            k += 1
-        self.chosen = k
-        if self.label >= 0:
-            self.number[k * MOST_STATES] = self.label
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -614,7 +595,7 @@ class Partition:
             for j in range(scale.n_features):
                 values[i * scale.n_features + j] = scale.blocks.features[j]
         self.n_snapshots += 1
-        if self.chosen >= 0 and len(self.scales) > 1:
+        if self.n >= FIRST_CHOICE and len(self.scales) > 1:
             self.weigh(self.turn)
             self.turn += 1
             if self.turn >= len(self.scales):
@@ -705,8 +686,6 @@ class Partition:
         if k < USUAL and scale.n_changes > 0:
             # states that hardly return are no regimes
             v -= NOVEL_COST * n * n / scale.n_changes
-            if scale.n_changes < LEAST_CHANGES or scale.n_changes < RETURNS * n:
-                v = 0.0
         self.worth[k] = v
         return 0
 
@@ -723,14 +702,11 @@ class Partition:
             if self.worth[k] > value:
                 value = self.worth[k]
                 best = k
-        if best == self.chosen or value <= self.worth[self.chosen] + STAY:
-            best = -1
-        if best != self.leader:
-            self.leader = best
-            self.leads_since = self.n
-        if best >= 0 and self.n >= LASTING * self.leads_since:
-            self.change_over(best)
-            self.leader = -1
+        if best < 0 or best == self.chosen:
+            return 0
+        if self.chosen >= 0 and value <= self.worth[self.chosen] + STAY:
+            return 0
+        self.change_over(best)
         return 0
 
     @cython.cfunc
@@ -791,8 +767,6 @@ class Partition:
             "period": self.period,
             "chosen": self.chosen,
             "turn": self.turn,
-            "leader": self.leader,
-            "leads_since": self.leads_since,
             "every": self.every,
             "n_snapshots": self.n_snapshots,
             "n_numbers": self.n_numbers,
@@ -843,8 +817,6 @@ class Partition:
         self.n_buffered = whole(state["n_buffered"], "n_buffered")
         self.period = whole(state["period"], "period")
         self.chosen = whole(state["chosen"], "chosen", -1)
-        self.leader = whole(state["leader"], "leader", -1)
-        self.leads_since = whole(state["leads_since"], "leads_since")
         self.turn = whole(state["turn"], "turn")
         self.every = whole(state["every"], "every")
         self.n_snapshots = whole(state["n_snapshots"], "n_snapshots")
