@@ -20,8 +20,13 @@ exclude_patterns = []
 myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_typehints = "none"
-numpydoc_class_members_toctree = False
-numpydoc_show_inherited_class_members = True
+# the methods of a class with their documentation, but for what river and Python bring along
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": "Base,Estimator,Clusterer,MiniBatchTransformer,BaseEstimator,"
+    "_MetadataRequester,DensityMixin,tuple,object",
+}
+numpydoc_show_class_members = False
 
 GENERATED = Path(__file__).parent / "_generated"
 
