@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from river.datasets import WaterFlow
 
+import online_gmm
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -82,6 +84,12 @@ def test_names_of_the_path_of_a_point_are_there():
     assert len(named) > 5
     for path, name in named:
         assert f"def {name}(" in (ROOT / path).read_text(), (path, name)
+
+
+def test_every_public_name_is_in_the_reference():
+    lines = {line.strip() for line in (ROOT / "docs" / "api.md").read_text().splitlines()}
+    modules = {"data", "em", "features", "learners", "segmentation"}
+    assert set(online_gmm.__all__) - modules <= lines
 
 
 def test_the_readme_is_short():

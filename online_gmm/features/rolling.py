@@ -90,8 +90,8 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
       If x is Gaussian this is about Gaussian, with variance 1 / (2 n).
     - ``"autocorrelation"``: the correlation of x_i with x_(i - lag), from two pairs on. Not defined
       if either is constant.
-    - ``"log_difference"``: log max(mean |x_i - x_(i - lag)|, floor), from one pair on. Beside the
-      log sd it tells slow movements from fast ones.
+    - ``"log_difference"``: log max(mean(abs(x_i - x_(i - lag))), floor), from one pair on. Beside
+      the log sd it tells slow movements from fast ones.
     - ``"correlation"``: Pearson's correlation of each pair of features, from two points on. Not
       defined if either is constant.
     - ``"skewness"``: sign(g) log(1 + abs(g)) with g = m3 / max(s, floor)^3,

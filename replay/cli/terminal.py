@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +40,10 @@ def explained() -> Iterator[None]:
     """End with the message and status 2 if the input is bad or an output cannot be written."""
     try:
         yield
+    except BrokenPipeError:
+        # whoever read the output has gone, as `head` does: the status that a shell gives to that
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(128 + signal.SIGPIPE) from None
     except ReplayError as error:
         err().print(f"error: {error}", style="red", soft_wrap=True)
         raise typer.Exit(2) from None

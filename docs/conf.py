@@ -1,0 +1,73 @@
+"""The documentation as a site: `scripts/docs` builds it to out/docs/."""
+
+import inspect
+from pathlib import Path
+
+import click
+import typer
+
+import online_gmm
+from replay.cli.app import app as command_line
+
+project = "online-gmm"
+release = version = online_gmm.__version__
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+html_theme = "pydata_sphinx_theme"
+html_title = project
+html_sidebars = {"**": ["sidebar-nav-bs"], "index": []}
+html_theme_options = {"show_prev_next": False}
+exclude_patterns = []
+myst_heading_anchors = 3
+autosummary_generate = True
+autodoc_typehints = "none"
+# the methods of a class with their documentation, but for what river and Python bring along
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": "Base,Estimator,Clusterer,MiniBatchTransformer,BaseEstimator,"
+    "_MetadataRequester,DensityMixin,tuple,object",
+}
+numpydoc_show_class_members = False
+
+GENERATED = Path(__file__).parent / "_generated"
+
+
+def _literal(text: str) -> str:
+    """A text of the command line as reStructuredText: its Markdown has bold commands only."""
+    return " ".join(text.split()).replace("*", "\\*").replace("`", "").replace("|", "\\|")
+
+
+def _paragraphs(text: str) -> list[str]:
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return [_literal(paragraph.replace("**", "")) for paragraph in paragraphs]
+
+
+def command_reference() -> str:
+    """Every command and option, as the commands themselves have them."""
+    group = typer.main.get_command(command_line)
+    lines = ["Commands", "========", ""]
+    for paragraph in _paragraphs(group.help or ""):
+        lines += [paragraph, ""]
+    for name, command in group.commands.items():
+        title = f"replay {name}"
+        lines += [title, "-" * len(title), ""]
+        for paragraph in _paragraphs(command.help or ""):
+            lines += [paragraph, ""]
+        for parameter in command.params:
+            if getattr(parameter, "hidden", False):
+                continue
+            shown = [*parameter.opts, *parameter.secondary_opts]
+            named = isinstance(parameter, click.Option) or parameter.opts[0].startswith("--")
+            term = ", ".join(shown) if named else parameter.metavar or parameter.name
+            value = "" if getattr(parameter, "is_flag", False) or not named else parameter.metavar
+            lines += [f"``{term} {value or ''}".rstrip() + "``"]
+            text = _literal(getattr(parameter, "help", None) or "")
+            default = parameter.default
+            if getattr(parameter, "show_default", False) and isinstance(default, str | int | float):
+                text += "" if default is False else f" [default: {_literal(str(default))}]"
+            lines += [f"    {text}", ""]
+    return "\n".join(lines)
+
+
+def setup(app: object) -> None:
+    GENERATED.mkdir(exist_ok=True)
+    (GENERATED / "commands.rst").write_text(command_reference())
