@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
 from benchmarks.live import TestBroker, bare_client, connected
 from benchmarks.report import Row, Section, tell
 from benchmarks.timing import Times, side_by_side
-from replay.cli.landing import Landing, at_most_for
-from replay.engine.rows import Row as Taken
-from replay.engine.rows import Source
+from replay.cli.landing import Lander, at_most_for
+from replay.engine.batch import Batch
+from replay.engine.protocols import batches_of
 from replay.sinks.landing_folder import Folder
 from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
@@ -39,7 +39,7 @@ def source_of(broker: TestBroker, client: str, at_most: int = 1000) -> MqttSourc
 def fill(broker: TestBroker, client: str) -> None:
     """Let the broker keep a backlog for a client."""
     source = source_of(broker, client)
-    next(iter(source))
+    source.next_batch(1)
     source.close()
     publisher = connected(broker.port)
     for i in range(MESSAGES):
@@ -50,12 +50,12 @@ def fill(broker: TestBroker, client: str) -> None:
     publisher.loop_stop()
 
 
-def first(source: Source) -> Iterator[Taken | None]:
+def first(batches: Iterable[Batch]) -> Iterator[Batch]:
     """So many rows as there are in the backlog."""
     left = MESSAGES
-    for row in source:
-        left -= row is not None
-        yield row
+    for batch in batches:
+        left -= len(batch)
+        yield batch
         if not left:
             return
 
@@ -63,7 +63,7 @@ def first(source: Source) -> Iterator[Taken | None]:
 def source_alone(broker: TestBroker) -> float:
     source = source_of(broker, "source")
     begun = time.perf_counter()
-    for _ in first(source):
+    for _ in first(batches_of(source, ROWS)):
         if source.wants_acknowledgement:
             source.acknowledge()
     source.acknowledge()
@@ -74,7 +74,7 @@ def source_alone(broker: TestBroker) -> float:
 
 def landed(broker: TestBroker, folder: Path) -> float:
     source, its = source_of(broker, "landing", at_most_for(ROWS)), Folder(folder)
-    landing = Landing(source, its, Refusals(), ROWS, 5.0)
+    landing = Lander(source, its, Refusals(), ROWS, 5.0)
     begun = time.perf_counter()
     landing.run(first)
     took = time.perf_counter() - begun

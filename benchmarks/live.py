@@ -105,7 +105,7 @@ def latencies(folder: Path, broker: TestBroker, rate: int, seconds: int) -> None
 def backlog(folder: Path, broker: TestBroker, n: int) -> None:
     def fill(client: str) -> None:
         source = MqttSource(Broker.of(broker.address("plant/+")), Asked(("level",)), client)
-        next(iter(source))
+        source.next_batch(1)
         source.close()
         publisher = connected(broker.port)
         for i in range(n):

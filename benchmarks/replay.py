@@ -23,7 +23,8 @@ from benchmarks.report import Bars, Row, Section, at_least, at_most, tell
 from benchmarks.timing import Ratio, side_by_side
 from online_gmm import OnlineGMM
 from replay.cli.running import Outputs, replay_source
-from replay.engine.blocks import BLOCK, Block
+from replay.engine.loop import MOST_ROWS
+from replay.engine.protocols import batches_of
 from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.sinks.files import File, Labels
@@ -102,22 +103,21 @@ def parts(path: Path, labels: Path) -> dict[str, float]:
     """Seconds of reading, learning and writing, each by itself."""
     seconds = {}
     begin = time.perf_counter()
-    items = list(source_of(path).blocks(BLOCK))
+    batches = list(batches_of(source_of(path), MOST_ROWS))
     seconds["reading"] = time.perf_counter() - begin
-    blocks = [item for item in items if isinstance(item, Block)]
     model = OnlineGMM(features=VALUES, seed=1)
     begin = time.perf_counter()
-    for block in blocks:
-        model.label_then_learn_many(block.values)
+    for batch in batches:
+        model.label_then_learn_many(batch.values)
     seconds["learning"] = time.perf_counter() - begin
-    series = Series(OnlineGMM(features=VALUES, seed=1).fit_start(blocks[0].values[:200]))
+    series = Series(OnlineGMM(features=VALUES, seed=1).fit_start(batches[0].values[:200]))
     source = source_of(path)
     sink = Labels(File(labels, "--labels", (), lasting=False), source)
     sink.begin()
-    labelled = [series.take_block(block) for block in blocks]
+    labelled = [piece.labelled for batch in batches for piece in series.label(batch)[0]]
     begin = time.perf_counter()
-    for block in labelled:
-        sink.block(block)
+    for its in labelled:
+        sink.write(its)
     sink.finish()
     seconds["writing"] = time.perf_counter() - begin
     return seconds

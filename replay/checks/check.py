@@ -15,8 +15,10 @@ from online_gmm.em import incremental
 from online_gmm.em.batch import BatchEM, BatchFit, fit
 from online_gmm.em.warm_start import WarmStart
 from replay.checks.agreement import adjusted_rand
-from replay.engine.progress import Progress, rows_of
-from replay.engine.rows import InputError, Row, Source
+from replay.engine.batch import Batch
+from replay.engine.progress import Progress, watched
+from replay.engine.protocols import Source
+from replay.engine.rows import InputError
 from replay.engine.settings import Settings
 
 Matrix = NDArray[np.float64]
@@ -163,15 +165,16 @@ def converge(
     values = array("d")
     snapshots: list[tuple[int, MixtureParameters, tuple[ComponentEvent, ...]]] = []
     n = mark = 0
-    for row in rows_of(progress, source, "streaming"):
-        model.learn_one(row.values)
-        if not has_value(row):
-            continue
-        values.extend(row.values.values())
-        n += 1
-        if model.is_started and n >= mark:
-            snapshots.append((n, model.mixture, model.events))
-            mark = next_mark(n)
+    for came in watched(progress, source, "streaming"):
+        for row in came.values.tolist():
+            model.learn_one(dict(zip(source.values, row, strict=True)))
+            if not has_value(row):
+                continue
+            values.extend(row)
+            n += 1
+            if model.is_started and n >= mark:
+                snapshots.append((n, model.mixture, model.events))
+                mark = next_mark(n)
     if not model.is_started:
         start_with_what_came(model, source)
     if not snapshots or snapshots[-1][0] != n:
@@ -215,7 +218,7 @@ def exact(
     mark = 1
     for done in range(1, (passes or MOST_PASSES) + 1):
         before = em.mixture
-        for chunk in chunks(rows_of(progress, source, f"pass {done}"), len(source.values)):
+        for chunk in chunks(watched(progress, source, f"pass {done}"), len(source.values)):
             em.accumulate(chunk)
         em.maximise()
         ended = passes is None and em.mixture.error(before) <= still
@@ -258,18 +261,19 @@ def started(
     """
     model = settings.learner(source.values)
     values = array("d")
-    for row in rows_of(progress, source, "warm start"):
-        if complete and any(map(math.isnan, row.values.values())):
-            missing = next(name for name, value in row.values.items() if math.isnan(value))
+    for batch in watched(progress, source, "warm start"):
+        if complete and (missing := np.argwhere(np.isnan(batch.values))).size:
+            row, column = missing[0].tolist()
             raise InputError(
-                f"{source.name}, line {row.line}, column {missing!r}: the value is missing, and "
-                "incremental EM needs all of them; fill it in or remove the row, or check with "
-                "--exact, which takes it as missing"
+                f"{source.name}, line {batch.lines[row]}, column {source.values[column]!r}: the "
+                "value is missing, and incremental EM needs all of them; fill it in or remove the "
+                "row, or check with --exact, which takes it as missing"
             )
-        if not model.is_started:
-            model.learn_one(row.values)
-        if has_value(row):
-            values.extend(row.values.values())
+        for cells in batch.values.tolist():
+            if not model.is_started:
+                model.learn_one(dict(zip(source.values, cells, strict=True)))
+            if has_value(cells):
+                values.extend(cells)
     if not model.is_started:
         start_with_what_came(model, source)
     assert model.start is not None
@@ -286,20 +290,20 @@ def start_with_what_came(model: OnlineGMM, source: Source) -> None:
     model.fit_start()
 
 
-def chunks(rows: Iterable[Row], width: int) -> Iterator[Matrix]:
+def chunks(batches: Iterable[Batch], width: int) -> Iterator[Matrix]:
     """The values of the rows as matrices of up to CHUNK rows."""
-    values = array("d")
-    for row in rows:
-        values.extend(row.values.values())
-        if len(values) >= CHUNK * width:
-            yield np.frombuffer(values).reshape(-1, width)
-            values = array("d")
-    if values:
-        yield np.frombuffer(values).reshape(-1, width)
+    left = np.empty((0, width))
+    for batch in batches:
+        left = np.concatenate((left, batch.values))
+        while len(left) >= CHUNK:
+            yield left[:CHUNK]
+            left = left[CHUNK:]
+    if len(left):
+        yield left
 
 
-def has_value(row: Row) -> bool:
-    return not all(map(math.isnan, row.values.values()))
+def has_value(row: list[float]) -> bool:
+    return not all(map(math.isnan, row))
 
 
 def next_mark(n: int) -> int:

@@ -71,7 +71,8 @@ from replay.cli.options import (
     style_of,
 )
 from replay.cli.terminal import OUT, err, explained
-from replay.engine.rows import InputError, Source
+from replay.engine.protocols import Source
+from replay.engine.rows import InputError
 
 if TYPE_CHECKING:
     from replay.checks.check import Tolerances

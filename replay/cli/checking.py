@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from replay.cli.terminal import err, heading, out, parent
-from replay.engine.rows import Source
+from replay.engine.protocols import Source
 from replay.engine.settings import Settings
 
 if TYPE_CHECKING:

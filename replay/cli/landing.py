@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from replay.cli.terminal import err, out
+from replay.engine.batch import Batch
 from replay.engine.progress import bar_on
-from replay.engine.rows import InputError, Row, Source
+from replay.engine.protocols import Source
+from replay.engine.rows import InputError
 from replay.engine.stopping import signals_noted
-from replay.sinks.landing_folder import Batch, Folder
+from replay.sinks.landing_folder import Folder, Landing
 from replay.sinks.refusals import Refusals
 from replay.views.tables import left_out
 
@@ -26,7 +28,7 @@ DOUBT = 0.4
 
 
 @dataclass
-class Landing:
+class Lander:
     """Rows of a source, put into a folder in the order in which they come.
 
     A batch is closed when it has ``rows`` rows, when its first row has waited for ``seconds``
@@ -54,7 +56,7 @@ class Landing:
     n_rows: int = 0
     n_files: int = 0
     stopped_by: int | None = None
-    _batch: Batch = field(init=False)
+    _waiting: Landing = field(init=False)
     _begun: float = math.inf
     _answered: float | None = None
     _doubt: float = 0.0
@@ -62,44 +64,49 @@ class Landing:
     _problem: InputError | None = None
 
     def __post_init__(self) -> None:
-        self._batch = Batch(self.source.values)
+        self._waiting = Landing(self.source.values)
 
-    def run(self, watch: Callable[[Source], Iterable[Row | None]] = iter) -> None:
-        """Go on to the end of the source, or a signal to stop, which is heeded between two rows.
+    def run(self, watch: Callable[[Iterable[Batch]], Iterable[Batch]] = iter) -> None:
+        """Go on to the end of the source, or to a signal to stop, heeded between two batches.
 
         Raises
         ------
+        OutputError
+            If rows cannot be written. They are not acknowledged.
         InputError
-            If a batch cannot be written, or the source can go no further; what came of it before
-            is on disk.
+            If the source can go no further; what came of it before is on disk.
         """
         with signals_noted(self):
-            for row in self._good(watch(self.source)):
-                if row is not None:
-                    self._take(row)
-                if self._is_due(is_silent := row is None):
+            is_stopping = False
+            for batch in watch(self._batches()):
+                self._take(batch)
+                if self._is_due(is_silent := not len(batch)):
                     self._put()
                     self._answered = time.monotonic() if is_silent else None
-                if self.stopped_by is not None:
-                    break
+                if self.stopped_by is not None and not is_stopping:
+                    self.source.stop()
+                    is_stopping = True
             self._put()
         if self._problem is not None:
             raise self._problem
 
-    def _good(self, rows: Iterable[Row | None]) -> Iterator[Row | None]:
-        """The rows up to where the source can go no further."""
+    def _batches(self) -> Iterator[Batch]:
+        """Batches that there is room for, up to where the source can go no further."""
         try:
-            yield from rows
+            while (batch := self.source.next_batch(self.rows - len(self._waiting))) is not None:
+                yield batch
         except InputError as error:
             self._problem = error
 
-    def _take(self, row: Row) -> None:
-        if not len(self._batch):
+    def _take(self, batch: Batch) -> None:
+        if not len(batch):
+            return
+        if not len(self._waiting):
             self._begun = time.monotonic()
             if self._answered is not None:
                 self._learn(self._begun - self._answered < AT_ONCE)
                 self._answered = None
-        self._batch.add(row)
+        self._waiting.add(batch)
 
     def _learn(self, waited: bool) -> None:
         """Why the sender was silent: it waited for an acknowledgement, or had nothing to send."""
@@ -113,18 +120,18 @@ class Landing:
             self._doubt = 0.0
 
     def _is_due(self, is_silent: bool) -> bool:
-        if len(self._batch) >= self.rows:
+        if len(self._waiting) >= self.rows:
             return True
         age = time.monotonic() - self._begun
         if age >= self.seconds:
             return True
-        in_doubt = is_silent and len(self._batch) and age < self._doubt
+        in_doubt = is_silent and len(self._waiting) and age < self._doubt
         return self.source.wants_acknowledgement and not in_doubt
 
     def _put(self) -> None:
         """Put the batch on disk, then let the source know."""
-        if n := len(self._batch):
-            self.folder.put(self._batch.take())
+        if n := len(self._waiting):
+            self.folder.put(self._waiting.take())
             self.n_rows += n
             self.n_files += 1
             self._begun = math.inf
@@ -147,9 +154,9 @@ def land_source(source: Source, path: Path, rows: int, seconds: float, refusals:
         refusals.open(source.files)
         open_now.callback(refusals.close)
         refusals.go_on()
-        landing = Landing(source, folder, refusals, rows, seconds)
+        landing = Lander(source, folder, refusals, rows, seconds)
         progress = bar_on(err())
-        landing.run(lambda its: progress(its, "landing", its))
+        landing.run(lambda batches: progress(source, "landing", batches))
         refusals.finish()
     console = out()
     console.print(source.name, style="bold", soft_wrap=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replay.engine.rows import InputError, Source
+from replay.engine.protocols import Source
+from replay.engine.rows import InputError
 from replay.sources.asked import Asked
 from replay.sources.json_lines import LiveLines
 

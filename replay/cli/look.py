@@ -11,6 +11,7 @@ import numpy as np
 from rich.table import Table
 
 from replay.cli.terminal import out
+from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
@@ -131,8 +132,8 @@ def look_at(files: Sequence[str], asked: Asked, style: Style, told: Sequence[str
         with_key = replace(source.asked, key=key, refusals=Refusals())
         source = Files(files, with_key, style)
     seen = Seen(source.values)
-    for row in source:
-        if row is not None:
+    for batch in batches_of(source, 4096):
+        for row in batch.rows():
             seen.add(list(row.values.values()), row.time, row.seconds, row.key)
     console.print(source.name, style="bold", soft_wrap=True)
     table = Table(title=f"{seen.n:,} rows", title_justify="left")

@@ -22,11 +22,12 @@ from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop, Saving
 from replay.engine.progress import bar_on
-from replay.engine.rows import InputError, Source
-from replay.engine.series import Manner, Series, may_take_blocks
+from replay.engine.protocols import Sink, Source
+from replay.engine.rows import InputError
+from replay.engine.series import Manner, Series
 from replay.engine.settings import Settings
 from replay.engine.whole import labelled_as_a_whole
-from replay.sinks.files import SHEETS, File, Segments, Sink, labels_sink
+from replay.sinks.files import SHEETS, File, Segments, labels_sink
 from replay.sinks.refusals import Refusals
 from replay.views.tables import (
     changes,
@@ -168,7 +169,6 @@ def replay_source(
         loop = Loop(source, fleet, sinks, saving, refusals)
         loop.ended = totals_of.add
         loop.flushing = live
-        loop.by_blocks = not live and lasting.in_memory is None and may_take_blocks(first, manner)
         progress = bar_on(err())
         if lasting.resume and loop.saving is not None and loop.saving.checkpoints.exists:
             loop.resume()
@@ -180,7 +180,7 @@ def replay_source(
             series = Series(first, manner)
             loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
         else:
-            loop.run(lambda items: progress(source, "streaming", items))
+            loop.run(lambda batches: progress(source, "streaming", batches))
         broken_off = loop.stopped_by is not None and not live and lasting.folder is None
         if page is not None and outputs.report is not None and not broken_off:
             its_series = {"": series} if smooth else None

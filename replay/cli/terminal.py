@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from replay.engine.printable import printable
-from replay.engine.rows import InputError, ReplayError, Source
+from replay.engine.protocols import Source
+from replay.engine.rows import InputError, ReplayError
 
 if TYPE_CHECKING:
     from replay.engine.settings import Settings

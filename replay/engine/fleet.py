@@ -11,13 +11,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from online_gmm.segmentation.segments import Segment, Segmentation
-from replay.engine.blocks import Block
+from online_gmm.learners.base import Assignments
+from replay.engine.batch import Batch, Ended, LabelledBatch
 from replay.engine.rows import InputError, OutputError
-from replay.engine.series import LabelledBlock, Series
-
-WORTH = 64
-"""Rows of each key in a block, on average, for which it is worth to take them by keys."""
+from replay.engine.series import Piece, Refusal, Series
 
 UNREADABLE = (
     *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
@@ -81,49 +78,43 @@ class Fleet:
             self._here.move_to_end(key)
         return series
 
-    def takes_block(self, block: Block) -> bool:
-        """Whether the series of its rows can take them together."""
-        if block.keys is None:
-            return self[""].takes_blocks
-        keys = set(block.keys)
-        return len(block) >= WORTH * len(keys) and all(
-            key in self._here and self._here[key].takes_blocks for key in keys
-        )
+    def label(self, batch: Batch) -> Iterator[LabelledBatch]:
+        """Label rows and learn them, each by the series of its key.
 
-    def take_block(self, block: Block) -> LabelledBlock:
-        """Label rows and learn them, each by the series of its key."""
-        if block.keys is None:
-            return self[""].take_block(block)
+        Raises
+        ------
+        InputError
+            If a series refuses a row, after the rows before it.
+        """
+        if batch.keys is None:
+            pieces, refusal = self[""].label(batch)
+            yield from (piece.labelled for piece in pieces)
+        else:
+            pieces, refusal = self._by_key(batch, batch.keys)
+            if pieces:
+                yield merged(batch, pieces)
+        if refusal is not None:
+            raise refusal.error
+
+    def _by_key(self, batch: Batch, keys: list[str]) -> tuple[list[Piece], Refusal | None]:
         places: dict[str, list[int]] = {}
-        for i, key in enumerate(block.keys):
+        for i, key in enumerate(keys):
             places.setdefault(key, []).append(i)
-        n = len(block)
-        columns = (
-            np.empty(n, dtype=np.int64), np.empty(n), np.empty(n), np.empty(n, dtype=bool)
-        )  # fmt: skip
-        changes = np.empty(n, dtype=bool)
-        parts = []
+        found: list[Piece] = []
+        refusal: Refusal | None = None
         for key, its in places.items():
-            rows = np.array(its)
-            part = Block(0, block.names, block.values[rows], block.texts.part(rows))
-            labelled = self._here[key].take_block(part)
-            for column, told in zip(columns, labelled.columns, strict=True):
-                column[rows] = told
-            changes[rows] = labelled.segmentation.changes
-            parts.append((rows, labelled.segmentation))
-
-        def closed() -> list[Segment]:
-            """Those of all keys, in the order of the rows that ended them."""
+            rows = np.array(its, dtype=np.intp)
+            pieces, refused = self[key].label(batch.take(rows))
+            found += [Piece(labelled, rows[at]) for labelled, at in pieces]
+            if refused is not None and (refusal is None or its[refused.row] < refusal.row):
+                refusal = Refusal(its[refused.row], refused.error)
+        if refusal is not None:
             found = [
-                (row, segment)
-                for rows, segmentation in parts
-                for row, segment in zip(
-                    rows[segmentation.changes].tolist(), segmentation.closed(), strict=True
-                )
+                Piece(labelled.part(0, n), at[:n])
+                for labelled, at in found
+                if (n := int(np.searchsorted(at, refusal.row)))
             ]
-            return [segment for _, segment in sorted(found, key=itemgetter(0))]
-
-        return LabelledBlock(block, *columns, Segmentation(changes, closed))
+        return found, refusal
 
     def __iter__(self) -> Iterator[str]:
         """The keys, in the order they came."""
@@ -207,3 +198,35 @@ class Fleet:
 
 def _of(key: str) -> str:
     return f" of {key!r}" if key else ""
+
+
+def merged(batch: Batch, pieces: list[Piece]) -> LabelledBatch:
+    """Labelled rows of several keys, in the order in which they have come out of a batch."""
+    at = np.concatenate([piece.at for piece in pieces])
+    order = np.argsort(at, kind="stable")
+    columns = zip(*(piece.labelled.answers for piece in pieces), strict=True)
+    answers = Assignments(*(np.concatenate(its)[order] for its in columns))
+    changes = np.concatenate([piece.labelled.changes for piece in pieces])[order]
+    its = [piece.labelled.batch for piece in pieces]
+    if all(_is_straight(piece, batch) for piece in pieces):
+        rows = batch if len(at) == len(batch) else batch.take(at[order])
+    else:
+        rows = Batch.joined(its).take(order)
+    new_place = np.empty(len(order), dtype=np.intp)
+    new_place[order] = np.arange(len(order))
+    firsts = np.cumsum([0, *(len(part) for part in its)])
+
+    def ended() -> list[Ended]:
+        found = [
+            one._replace(row=int(new_place[first + one.row]))
+            for first, piece in zip(firsts.tolist(), pieces, strict=False)
+            for one in piece.labelled.ended()
+        ]
+        return sorted(found, key=itemgetter(0))
+
+    return LabelledBatch(rows, answers, changes, ended)
+
+
+def _is_straight(piece: Piece, batch: Batch) -> bool:
+    """Whether each row has come out by itself, rather than with a later one."""
+    return np.array_equal(piece.labelled.batch.lines, batch.lines[piece.at])

@@ -1,4 +1,4 @@
-"""The one loop of replay and live: from a row that comes in to a labelled one that goes out."""
+"""The one loop of replay and live: from a batch that comes in to a labelled one that goes out."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from online_gmm.segmentation.segments import Segment
-from replay.engine.blocks import BLOCK, Block, Item, items_of
+from replay.engine.batch import Batch, LabelledBatch, of_segment
 from replay.engine.checkpoint import Checkpoints, Standing
 from replay.engine.fleet import Fleet
-from replay.engine.rows import CutOffError, InputError, Row, Source
-from replay.engine.series import LabelledRow, Series
+from replay.engine.protocols import Sink, Source, batches_of
+from replay.engine.rows import CutOffError, InputError
+from replay.engine.series import Series
 from replay.engine.stopping import signals_noted
-from replay.sinks.files import Sink
 from replay.sinks.refusals import Refusals
 
-EVERY = 256
-"""Rows between two looks at the clock."""
+MOST_ROWS = 16_384
+"""Rows of a batch at most."""
 WORK = 2**18
-"""Rows of a block, times the square of the number of their values."""
-LEAST_BLOCK = 256
-"""Rows of a block at least, however many values they have."""
+"""Rows of a batch, times the square of the number of their values."""
+LEAST_ROWS = 256
+"""Rows of a batch at most, however many values they have."""
+MOST_LIVE = 1024
+"""Rows of a batch at most where others wait for the labels."""
+CALM = 256
+"""With fewer rows in a batch there is time for other things."""
 FLUSH_EVERY = 0.1
 """Seconds that a labelled row waits at most for others to be written with."""
 SPARING = 3.0
@@ -55,7 +58,7 @@ class Saving:
 
 @dataclass
 class Loop:
-    """Rows of a source, labelled and learnt one after the other.
+    """Batches of a source, labelled and learnt one after the other.
 
     Parameters
     ----------
@@ -74,8 +77,6 @@ class Loop:
         Called with each key and its series when the source has ended.
     flushing
         Whether others wait for what is written, so that it must not be held back.
-    by_blocks
-        Whether rows may come in blocks: series can take them.
 
     Attributes
     ----------
@@ -94,7 +95,6 @@ class Loop:
     refusals: Refusals = field(default_factory=Refusals)
     ended: Callable[[str, Series], object] = lambda key, series: None
     flushing: bool = False
-    by_blocks: bool = False
     n_rows: int = 0
     stopped_by: int | None = None
     cut_off: CutOffError | None = None
@@ -108,30 +108,28 @@ class Loop:
         for sink in self.sinks.values():
             sink.begin()
 
-    def run(self, watch: Callable[[Iterable[Item]], Iterable[Item]] = iter) -> None:
+    def run(self, watch: Callable[[Iterable[Batch]], Iterable[Batch]] = iter) -> None:
         """Go through the source, from where it stands to its end or a signal to stop.
 
-        A signal is heeded between two rows, or blocks. If checkpoints are made, one is made then,
-        and rows that wait go on waiting; if not, a live source has come to its end, and others
-        break off. At the end of the source, and where it is cut off, rows that wait are labelled by
-        what there is.
+        A signal is heeded between two batches. A file is broken off: a checkpoint is made if there
+        are any. A live source hands on what has come already, and ends; with checkpoints, rows that
+        wait go on waiting. At the end of the source, and where it is cut off, rows that wait are
+        labelled by what there is.
         """
         self._saved = self.n_rows, time.monotonic()
         with signals_noted(self):
             try:
-                for item in watch(self._items()):
-                    if isinstance(item, Block):
-                        self._take_block(item)
-                    elif item is not None:
-                        self._take(item)
-                        if self.n_rows % EVERY and self.stopped_by is None:
-                            continue
-                    self._look_up(idle=item is None)
-                    if self.stopped_by is not None:
-                        if self.saving is None and self.flushing:
-                            break
-                        self._break_off()
-                        return
+                is_stopping = False
+                for batch in watch(batches_of(self.source, self._at_most)):
+                    if len(batch):
+                        self._take(batch)
+                    self._look_up(len(batch))
+                    if self.stopped_by is not None and not is_stopping:
+                        if not self.flushing:
+                            self._break_off()
+                            return
+                        self.source.stop()
+                        is_stopping = True
             except _RowError:
                 raise
             except CutOffError as error:
@@ -141,14 +139,19 @@ class Loop:
                 # nobody knows what is on disk, and the last checkpoint stands
                 self.save()
                 raise
-        self._finish()
+        if is_stopping and self.saving is not None:
+            self._break_off()
+        else:
+            self._finish()
 
-    def run_labelled(self, rows: Iterable[LabelledRow], series: Series) -> None:
+    def run_labelled(self, batches: Iterable[LabelledBatch], series: Series) -> None:
         """Hand on the rows of a series that are labelled already, to the end."""
-        for labelled_row in rows:
-            self.n_rows += 1
-            self._hand_on("", labelled_row)
-        self._end("", series)
+        for labelled in batches:
+            self.n_rows += len(labelled)
+            self._write(labelled)
+        if series.last_segment is not None:
+            self._write(of_segment(series.last_segment, ""))
+        self.ended("", series)
         self._finish_sinks()
 
     def _break_off(self) -> None:
@@ -161,57 +164,35 @@ class Loop:
             sink.finish()
         self.refusals.finish()
 
-    def _end(self, key: str, series: Series) -> None:
-        if series.last_segment is not None:
-            self._hand_on_segment(key, series.last_segment)
-        self.ended(key, series)
+    @property
+    def _at_most(self) -> int:
+        """Rows of a batch: a signal to stop waits for its end, and so does a checkpoint."""
+        # rows of many values take longer, and so do those of many keys
+        at_most = max(min(MOST_ROWS, WORK // len(self.source.values) ** 2), LEAST_ROWS)
+        if self.source.key is not None:
+            at_most = min(at_most, MOST_ROWS // 2)
+        if self.flushing:
+            at_most = min(at_most, MOST_LIVE)
+        if self.saving is not None:
+            at_most = min(at_most, self.saving.rows)
+        return at_most
 
-    def _take(self, row: Row) -> None:
+    def _take(self, batch: Batch) -> None:
         try:
-            for labelled_row in self.fleet[row.key].take(row):
-                self._hand_on(row.key, labelled_row)
+            for labelled in self.fleet.label(batch):
+                self._write(labelled)
         except InputError as error:
             raise _RowError(f"{self.source.name}, {error}") from None
-        self.n_rows += 1
+        self.n_rows += len(batch)
 
-    def _items(self) -> Iterable[Item]:
-        if not self.by_blocks:
-            return self.source
-        # a signal to stop waits for a block to end: rows of many values take longer, and those of
-        # many keys may have to be taken one by one
-        at_most = max(min(BLOCK, WORK // len(self.source.values) ** 2), LEAST_BLOCK)
-        if self.source.key is not None:
-            at_most = min(at_most, BLOCK // 2)
-        if self.saving is not None:
-            # a checkpoint can be made after a block only
-            at_most = min(at_most, self.saving.rows)
-        return items_of(self.source, at_most)
-
-    def _take_block(self, block: Block) -> None:
-        done, ready = 0, self.fleet.takes_block(block)
-        while done < len(block) and not ready:
-            self._take(block.row(done))
-            done += 1
-            # one series may be by now; with many this is not worth to be asked at every row
-            ready = block.keys is None and self.fleet.takes_block(block)
-        if done < len(block):
-            labelled = self.fleet.take_block(block.part(done, len(block)))
-            for sink in self.sinks.values():
-                sink.block(labelled)
-            self.n_rows += len(labelled)
-
-    def _hand_on(self, key: str, labelled_row: LabelledRow) -> None:
-        if labelled_row.closed is not None:
-            self._hand_on_segment(key, labelled_row.closed)
+    def _write(self, labelled: LabelledBatch) -> None:
         for sink in self.sinks.values():
-            sink.row(labelled_row)
+            sink.write(labelled)
 
-    def _hand_on_segment(self, key: str, segment: Segment) -> None:
-        for sink in self.sinks.values():
-            sink.segment(key, segment)
-
-    def _look_up(self, idle: bool) -> None:
-        """Do what is due by the clock."""
+    def _look_up(self, n_came: int) -> None:
+        """Do what is due by the clock, after a batch of so many rows."""
+        # of a live source: all that has come is labelled
+        idle = n_came < CALM
         now = time.monotonic()
         if self.flushing and (idle or now - self._flushed >= FLUSH_EVERY):
             self._flushed = now
@@ -295,9 +276,9 @@ class Loop:
         self.save()
         learnt = 0
         for key, series in self.fleet.items():
-            for labelled_row in series.finish():
-                self._hand_on(key, labelled_row)
-            self._end(key, series)
+            for labelled in series.finish(key):
+                self._write(labelled)
+            self.ended(key, series)
             learnt += series.model.n_points
         if not learnt and not self.flushing:
             raise InputError(

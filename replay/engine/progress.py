@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from replay.engine.blocks import Item, rows_in
-from replay.engine.rows import Row, Source
+from replay.engine.batch import Batch
+from replay.engine.protocols import Source, batches_of
 
-T = TypeVar("T", bound=Item)
+MOST_ROWS = 4096
+"""Rows of a batch at most."""
 EVERY = 1000
 """Rows between two looks at the bar."""
 
@@ -20,39 +21,39 @@ EVERY = 1000
 class Progress(Protocol):
     """Passes what comes of a source on, and shows how far it is with so much."""
 
-    def __call__(self, source: Source, what: str, items: Iterable[T]) -> Iterable[T]: ...
+    def __call__(self, source: Source, what: str, batches: Iterable[Batch]) -> Iterable[Batch]: ...
 
 
-def silent(source: Source, what: str, items: Iterable[T]) -> Iterable[T]:
+def silent(source: Source, what: str, batches: Iterable[Batch]) -> Iterable[Batch]:
     """Show nothing."""
-    return items
+    return batches
 
 
 def bar_on(console: Console) -> Progress:
     """A progress bar, or nothing if the console is no terminal."""
 
-    def watched(source: Source, what: str, items: Iterable[T]) -> Iterator[T]:
+    def bar(source: Source, what: str, batches: Iterable[Batch]) -> Iterator[Batch]:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} a second"),
             TimeRemainingColumn(),
         )
-        with Bar(*columns, console=console, transient=True) as bar:
+        with Bar(*columns, console=console, transient=True) as shown_bar:
             # by bytes: the number of rows is not known beforehand
-            task = bar.add_task(what, total=source.size, rows=0, rate=0.0)
+            task = shown_bar.add_task(what, total=source.size, rows=0, rate=0.0)
             n, shown = 0, -EVERY
-            for item in items:
-                if item is None or n - shown >= EVERY:
-                    rate = n / max(bar.tasks[task].elapsed or 0.0, 1e-9)
-                    bar.update(task, completed=source.done, rows=n, rate=rate)
+            for batch in batches:
+                if not len(batch) or n - shown >= EVERY:
+                    rate = n / max(shown_bar.tasks[task].elapsed or 0.0, 1e-9)
+                    shown_bar.update(task, completed=source.done, rows=n, rate=rate)
                     shown = n
-                n += rows_in(item)
-                yield item
+                n += len(batch)
+                yield batch
 
-    return watched if console.is_terminal else silent
+    return bar if console.is_terminal else silent
 
 
-def rows_of(progress: Progress, source: Source, what: str) -> Iterator[Row]:
-    """The rows of a source that has always one to hand on."""
-    return (row for row in progress(source, what, source) if row is not None)
+def watched(progress: Progress, source: Source, what: str) -> Iterable[Batch]:
+    """All batches of a source, with a progress bar."""
+    return progress(source, what, batches_of(source, MOST_ROWS))

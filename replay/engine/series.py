@@ -1,10 +1,10 @@
-"""The series of one key: a row comes in, labelled rows go out, and the learner has learnt it."""
+"""The series of one key: a batch comes in, labelled rows go out, and the learner has learnt it."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,16 +12,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import Assignment, OnlineGMM, OnlineHMM
+from online_gmm import Assignment
+from online_gmm.learners.base import Assignments
 from online_gmm.segmentation.segmenter import Segmenter
 from online_gmm.segmentation.segments import Segment, Segmentation
-from replay.engine.blocks import Block
+from replay.engine.batch import Batch, Ended, LabelledBatch, of_segment
 from replay.engine.rows import InputError, Row
 from replay.engine.settings import Model
 from replay.engine.summary import Chronicle, Summary
 
 MOST_HELD = 10
 """Rows held for the warm start, as a multiple of those it wants."""
+FEW = 8
+"""Rows for which arrays cost more than they save."""
 COUNTS = (
     *("n_duplicates", "n_late", "n_lost", "n_gaps"),
     *("n_steps_back", "n_segments", "n_changes", "_n_rows"),
@@ -56,77 +59,53 @@ class Manner:
     on_gap: str = "reset"
 
 
-class LabelledRow(NamedTuple):
-    """A row, what the model said of it, and what that means for the segments.
+class Refusal(NamedTuple):
+    """The row of a batch that must not be there, and why."""
 
-    ``change`` tells whether a change of regime is reported at this row, and ``closed`` is the
-    segment that it ends.
-    """
-
-    row: Row
-    assignment: Assignment
-    change: bool = False
-    closed: Segment | None = None
+    row: int
+    error: InputError
 
 
-@dataclass(frozen=True)
-class LabelledBlock:
-    """Rows of a block, what the model said of each, and what that means for the segments.
+class Piece(NamedTuple):
+    """Labelled rows, and for each the row of the batch with which it came out, ascending."""
+
+    labelled: LabelledBatch
+    at: NDArray[np.intp]
+
+
+class _Accepted(NamedTuple):
+    """Which rows of a batch are taken, and how.
 
     Parameters
     ----------
-    block
-        The rows.
-    labels, probabilities, log_densities, outliers
-        The columns of their assignments, shape (n,).
-    segmentation
-        Where changes of regime are reported, and the segments that they end.
+    rows
+        Their numbers.
+    seconds
+        Their times as the model has them; None if it has none.
+    resets
+        Places in ``rows`` before which there is a gap at which everything begins anew.
+    refusal
+        Why there is an end, if there is one.
     """
 
-    block: Block
-    labels: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    log_densities: NDArray[np.float64]
-    outliers: NDArray[np.bool_]
-    segmentation: Segmentation
-
-    def __len__(self) -> int:
-        return len(self.block)
-
-    @property
-    def columns(self) -> tuple[NDArray[Any], ...]:
-        """Those of the assignments."""
-        return self.labels, self.probabilities, self.log_densities, self.outliers
-
-    def row(self, i: int) -> LabelledRow:
-        """One of them, without the segment that it may end."""
-        assignment = Assignment(*(column[i].item() for column in self.columns))
-        return LabelledRow(self.block.row(i), assignment, bool(self.segmentation.changes[i]))
-
-    def rows(self) -> Iterator[LabelledRow]:
-        """The rows one by one."""
-        closed = iter(self.segmentation.closed())
-        told = zip(*(column.tolist() for column in self.columns), strict=True)
-        for i, (its, change) in enumerate(
-            zip(told, self.segmentation.changes.tolist(), strict=True)
-        ):
-            yield LabelledRow(
-                self.block.row(i), Assignment(*its), change, next(closed) if change else None
-            )
+    rows: NDArray[np.intp]
+    seconds: NDArray[np.float64] | None
+    resets: list[int]
+    refusal: Refusal | None
 
 
 class _Moments(Sequence[tuple[int, str]]):
-    """Number and time of each row of a block, as a series tells them."""
+    """Number and time of each row of a batch, as a series tells them."""
 
-    def __init__(self, block: Block, n_before: int) -> None:
-        self._block = block
+    def __init__(self, batch: Batch, n_before: int) -> None:
+        self._batch = batch
         self._n_before = n_before
 
     def __len__(self) -> int:
-        return len(self._block)
+        return len(self._batch)
 
     def __getitem__(self, i: Any) -> Any:
-        return self._n_before + i + 1, self._block.texts.time_at(i)
+        return self._n_before + i + 1, self._batch.texts.time_at(i)
 
 
 class Series:
@@ -175,76 +154,52 @@ class Series:
         self._said: tuple[int, float] | None = None
         self._cut = 0.0
         self._closed: Segment | None = None
-        self._lag = model.lag if isinstance(model, OnlineHMM) else 0
+        self._lag: int = getattr(model, "lag", 0)
         self._timed = model.time is not None
         self.chronicle: Chronicle | None = None
-        if isinstance(model, OnlineGMM) and model.recycle:
+        if getattr(model, "recycle", False):
             self.chronicle = Chronicle(model)
 
     # -- rows -----------------------------------------------------------------------------------
 
-    def take(self, row: Row) -> Iterator[LabelledRow]:
-        """Label a row and then learn it; the rows that have their final label now.
+    def label(self, batch: Batch) -> tuple[list[Piece], Refusal | None]:
+        """Label each row and then learn it; the rows that have their final label now.
 
-        A model with a lag labels it again so many rows later, given these as well; only then it is
-        handed on. The rows of the warm-up are held until it is complete and labelled by the warm
+        A model with a lag labels a row again so many rows later, given these as well; only then it
+        comes out. The rows of the warm-up are held until it is complete and labelled by the warm
         start; so are rows without any value that come among them. If more than MOST_HELD times as
         many as the warm start wants are held, it makes do with those there are. As long as none has
         a value, rows that many are labelled -1, with probability NaN, and let go.
+
+        If the series refuses a row, those before it are labelled, and it is told.
         """
-        if row.sequence is not None and self._is_duplicate(row.sequence, row.seconds):
-            return
-        if row.seconds is not None:
-            if self._is_late(row):
-                return
-            yield from self._mind_the_gap(row)
-        model = self.model
-        seconds = self._model_time(row)
-        if model.is_started:
-            self._waiting.append((row, self._assigned(row, seconds)))
-            model.learn_one(row.values, seconds)
-            if len(self._waiting) > self._lag:
-                first = self._waiting.popleft()
-                yield self.label(*(self._looked_back(first, self._lag) if self._lag else first))
-            return
-        self._held.append(row)
-        model.learn_one(row.values, seconds)
-        full = len(self._held) > MOST_HELD * model.warm_up
-        if full and model.n_points and not model.is_started:
-            model.fit_start()
-        if full or model.is_started:
-            yield from self._release()
+        accepted = self._accepted(batch)
+        rows, seconds, resets, refusal = accepted
+        its = batch if len(rows) == len(batch) else batch.take(rows)
+        pieces: list[Piece] = []
+        done = 0
+        for end in [*resets, len(rows)]:
+            if end > done:
+                times = None if seconds is None else seconds[done:end]
+                self._take(its.part(done, end), times, rows[done:end], pieces)
+            if end < len(rows):
+                self._interrupt(int(rows[end]), pieces)
+            done = end
+        return pieces, refusal
 
-    @property
-    def takes_blocks(self) -> bool:
-        """Whether rows can come in blocks by now."""
-        return may_take_blocks(self.model, self.manner) and self.model.is_started
-
-    def take_block(self, block: Block) -> LabelledBlock:
-        """Label rows and learn them, as `take` does one after the other; they wait for none."""
-        assert isinstance(self.model, OnlineGMM)
-        labels, probabilities, log_densities, outliers = self.model.label_then_learn_many(
-            block.values
-        )
-        labels, probabilities = self._carried_on(block.values, labels, probabilities)
-        segmentation = self.segmenter.segment_many(
-            block.values, block.names, labels, probabilities, _Moments(block, self._n_rows)
-        )
-        self._n_rows += len(block)
-        self.summary.add_many(block.values, labels, outliers)
-        n_changes = int(np.count_nonzero(segmentation.changes))
-        self.n_changes += n_changes
-        self.n_segments += n_changes
-        return LabelledBlock(block, labels, probabilities, log_densities, outliers, segmentation)
-
-    def finish(self) -> Iterator[LabelledRow]:
+    def finish(self, key: str = "") -> list[LabelledBatch]:
         """The rows that still wait, labelled by what there is; ends the last segment."""
+        pieces: list[Piece] = []
         if self._held:
             if self.model.n_points:
                 self.model.fit_start()
-            yield from self._release()
-        yield from self._let_go()
+            self._release(0, pieces)
+        self._let_go(0, pieces)
         self.end()
+        labelled = [piece.labelled for piece in pieces]
+        if self.last_segment is not None:
+            labelled.append(of_segment(self.last_segment, key))
+        return labelled
 
     def end(self) -> None:
         """End the last segment."""
@@ -252,60 +207,212 @@ class Series:
         self.n_segments += self.last_segment is not None
         self.summary.close()
 
-    def _release(self) -> Iterator[LabelledRow]:
-        held, self._held = self._held, []
-        for row, assignment in zip(held, by_what_is_known(held, self.model), strict=True):
-            yield self.label(row, assignment)
-
-    def _let_go(self) -> Iterator[LabelledRow]:
-        """Label the rows that wait by what came so far."""
-        while self._waiting:
-            first = self._waiting.popleft()
-            yield self.label(*self._looked_back(first, len(self._waiting)))
-
-    def _carried_on(
+    def _take(
         self,
-        values: NDArray[np.float64],
-        labels: NDArray[np.int64],
-        probabilities: NDArray[np.float64],
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Labels and their probabilities; a row that measured nothing has those of the row before.
+        batch: Batch,
+        seconds: NDArray[np.float64] | None,
+        at: NDArray[np.intp],
+        pieces: list[Piece],
+    ) -> None:
+        """Take rows that follow one another."""
+        n, done = len(batch), 0
+        while done < n and not self.model.is_started:
+            self._hold(batch.row(done), None if seconds is None else float(seconds[done]))
+            if self._is_complete:
+                self._release(int(at[done]), pieces)
+            done += 1
+        if done == n:
+            return
+        rest, at = batch.part(done, n), at[done:]
+        seconds = None if seconds is None else seconds[done:]
+        if self._lag:
+            self._wait(rest, seconds, at, pieces)
+        else:
+            answers = self._label_then_learn(rest, seconds)
+            pieces.append(Piece(self.accept(rest, answers), at))
+
+    def _label_then_learn(self, batch: Batch, seconds: NDArray[np.float64] | None) -> Assignments:
+        model, n = self.model, len(batch)
+        if n >= FEW:
+            return model.label_then_learn_many(batch.values, seconds)
+        answers = Assignments.unknown(n)
+        for i, values in enumerate(batch.values.tolist()):
+            x = dict(zip(batch.names, values, strict=True))
+            t = None if seconds is None else float(seconds[i])
+            for column, value in zip(answers, model.assign_one(x, t), strict=True):
+                column[i] = value
+            model.learn_one(x, t)
+        return answers
+
+    def _carried_on(self, values: NDArray[np.float64], answers: Assignments) -> Assignments:
+        """The answers; a row that measured nothing has label and probability of the row before.
 
         Such a row says nothing about the regime: it is no change of it.
         """
-        measured = ~np.isnan(values).all(axis=1)
+        labels, probabilities, measured = answers[0], answers[1], ~np.isnan(values).all(axis=1)
+        tells = labels >= 0
         if not measured.all():
-            before = np.maximum.accumulate(np.where(measured, np.arange(len(values)), -1))
-            label, probability = self._said or (labels[0], probabilities[0])
-            labels = np.where(before < 0, label, labels[before])
-            probabilities = np.where(before < 0, probability, probabilities[before])
-        self._said = int(labels[-1]), float(probabilities[-1])
-        return labels, probabilities
+            tells &= measured
+            tells[0] |= self._said is None and labels[0] >= 0
+            before = np.maximum.accumulate(np.where(tells, np.arange(len(values)), -1))
+            said = np.where(
+                before >= 0, labels[before], -1 if self._said is None else self._said[0]
+            )
+            sure = np.where(
+                before >= 0,
+                probabilities[before],
+                math.nan if self._said is None else self._said[1],
+            )
+            carried = ~measured & ((before >= 0) | (self._said is not None))
+            labels = np.where(carried, said, labels)
+            probabilities = np.where(carried, sure, probabilities)
+            answers = answers._replace(labels=labels, probabilities=probabilities)
+        if tells.any():
+            last = int(np.flatnonzero(tells)[-1])
+            self._said = int(labels[last]), float(probabilities[last])
+        return answers
 
-    def label(self, row: Row, assignment: Assignment) -> LabelledRow:
-        """Take a row whose label is known into the segments and the summary."""
-        if self._said is not None and all(value != value for value in row.values.values()):
-            label, probability = self._said
-            assignment = assignment._replace(label=label, probability=probability)
-        if assignment.label >= 0:
-            self._said = assignment.label, assignment.probability
-        self._n_rows += 1
-        segmenter = self.segmenter
-        segmenter.segment_one(
-            row.values,
-            assignment.label,
-            assignment.probability,
-            (self._n_rows, row.time),
-        )
-        self.summary.add(row, assignment)
+    def accept(self, batch: Batch, answers: Assignments) -> LabelledBatch:
+        """Take rows whose labels are known into the segments and the summary."""
+        n_before = self._n_rows
+        answers = self._carried_on(batch.values, answers)
+        segmentation = self._segmented(batch, answers)
+        self._n_rows += len(batch)
+        self.summary.add(batch.values, answers.labels, answers.outliers)
         if self.chronicle is not None:
-            self.chronicle.add(row)
-        closed, self._closed = segmenter.closed or self._closed, None
-        self.n_changes += segmenter.change is not None
-        self.n_segments += closed is not None
-        return LabelledRow(row, assignment, segmenter.change is not None, closed)
+            self.chronicle.add(batch, n_before)
+        n_changes = int(np.count_nonzero(segmentation.changes))
+        pending, self._closed = self._closed, None
+        self.n_changes += n_changes
+        self.n_segments += n_changes + (pending is not None)
+
+        def ended() -> list[Ended]:
+            found = [] if pending is None else [Ended(0, batch.key_at(0), pending)]
+            rows = np.flatnonzero(segmentation.changes).tolist()
+            for row, segment in zip(rows, segmentation.closed(), strict=True):
+                found.append(Ended(row, batch.key_at(row), segment))
+            return found
+
+        return LabelledBatch(batch, answers, segmentation.changes, ended)
+
+    def _segmented(self, batch: Batch, answers: Assignments) -> Segmentation:
+        segmenter, n = self.segmenter, len(batch)
+        moments = _Moments(batch, self._n_rows)
+        if n >= FEW:
+            return segmenter.segment_many(
+                batch.values, batch.names, answers.labels, answers.probabilities, moments
+            )
+        changes, closed = np.zeros(n, dtype=bool), []
+        for i, values in enumerate(batch.values.tolist()):
+            x: dict[Hashable, float] = dict(zip(batch.names, values, strict=True))
+            label, probability = int(answers.labels[i]), float(answers.probabilities[i])
+            segmenter.segment_one(x, label, probability, moments[i])
+            if segmenter.closed is not None:
+                changes[i] = True
+                closed.append(segmenter.closed)
+        return Segmentation(changes, lambda: closed)
+
+    # -- rows that wait -------------------------------------------------------------------------
+
+    def _hold(self, row: Row, t: float | None) -> None:
+        """Keep a row of the warm-up until it can be labelled."""
+        model = self.model
+        self._held.append(row)
+        model.learn_one(row.values, t)
+        if self._are_too_many and model.n_points and not model.is_started:
+            model.fit_start()
+
+    @property
+    def _are_too_many(self) -> bool:
+        return len(self._held) > MOST_HELD * self.model.warm_up
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether rows of the warm-up need not be kept any longer."""
+        return self.model.is_started or self._are_too_many
+
+    def _release(self, at: int, pieces: list[Piece]) -> None:
+        """Label the rows of the warm-up."""
+        held, self._held = self._held, []
+        batch = Batch.of_rows(held)
+        labelled = self.accept(batch, by_what_is_known(batch.values, batch.seconds, self.model))
+        pieces.append(Piece(labelled, np.full(len(held), at, dtype=np.intp)))
+
+    def _wait(
+        self,
+        batch: Batch,
+        seconds: NDArray[np.float64] | None,
+        at: NDArray[np.intp],
+        pieces: list[Piece],
+    ) -> None:
+        """Label rows, learn them, and label those again that came ``lag`` rows before."""
+        model = self.model
+        ready, came_out = [], []
+        for i, row in enumerate(batch.rows()):
+            t = None if seconds is None else float(seconds[i])
+            self._waiting.append((row, model.assign_one(row.values, t)))
+            model.learn_one(row.values, t)
+            if len(self._waiting) > self._lag:
+                ready.append(self._looked_back(self._lag))
+                came_out.append(at[i])
+        self._come_out(ready, np.array(came_out, dtype=np.intp), pieces)
+
+    def _let_go(self, at: int, pieces: list[Piece]) -> None:
+        """Label the rows that wait by what came so far."""
+        ready = [self._looked_back(left) for left in reversed(range(len(self._waiting)))]
+        self._come_out(ready, np.full(len(ready), at, dtype=np.intp), pieces)
+
+    def _looked_back(self, n_since: int) -> tuple[Row, Assignment]:
+        """The first row that waits, labelled by what is known of it now, so many rows later."""
+        row, assignment = self._waiting.popleft()
+        known = self.model.look_back(n_since)  # type: ignore[union-attr]
+        assert known is not None
+        return row, assignment._replace(label=known.label, probability=known.probability)
+
+    def _come_out(
+        self,
+        ready: list[tuple[Row, Assignment]],
+        at: NDArray[np.intp],
+        pieces: list[Piece],
+    ) -> None:
+        if ready:
+            batch = Batch.of_rows([row for row, _ in ready])
+            pieces.append(Piece(self.accept(batch, joined([its for _, its in ready])), at))
 
     # -- time -----------------------------------------------------------------------------------
+
+    def _accepted(self, batch: Batch) -> _Accepted:
+        """The rows that are neither late nor there already, and the gaps between them."""
+        n = len(batch)
+        if batch.seconds is None and batch.sequence is None:
+            return _Accepted(np.arange(n), None, [], None)
+        nothing: list[Any] = [None] * n
+        all_seconds = nothing if batch.seconds is None else batch.seconds.tolist()
+        sequence = nothing if batch.sequence is None else batch.sequence
+        rows: list[int] = []
+        times: list[float] = []
+        resets: list[int] = []
+        refusal: Refusal | None = None
+        for i, (number, seconds) in enumerate(zip(sequence, all_seconds, strict=True)):
+            if number is not None and self._is_duplicate(number, seconds):
+                continue
+            if seconds is not None:
+                if seconds <= (last := self._last[0]):
+                    is_step_back = abs(last + self._step - HOUR - seconds) < 1e-3
+                    self.n_steps_back += is_step_back
+                    if self.manner.late == "fail":
+                        refusal = Refusal(i, self._late(batch.row(i), is_step_back))
+                        break
+                    if self.manner.late == "skip":
+                        self.n_duplicates += seconds == last
+                        self.n_late += seconds < last
+                        continue
+                if self._is_reset(seconds, batch, i):
+                    resets.append(len(rows))
+                times.append(seconds - self._cut)
+            rows.append(i)
+        of_model = np.array(times) if self._timed and batch.seconds is not None else None
+        return _Accepted(np.array(rows, dtype=np.intp), of_model, resets, refusal)
 
     def _is_duplicate(self, sequence: int, seconds: float | None) -> bool:
         last = self._sequence
@@ -319,20 +426,8 @@ class Series:
         self._sequence = sequence
         return False
 
-    def _is_late(self, row: Row) -> bool:
-        """Whether a row is to be left out as it comes late; counts it, or raises."""
-        seconds, text, line = self._last
-        assert row.seconds is not None
-        if row.seconds > seconds:
-            return False
-        is_step_back = abs(seconds + self._step - HOUR - row.seconds) < 1e-3
-        self.n_steps_back += is_step_back
-        if self.manner.late == "learn":
-            return False
-        if self.manner.late == "skip":
-            self.n_duplicates += row.seconds == seconds
-            self.n_late += row.seconds < seconds
-            return True
+    def _late(self, row: Row, is_step_back: bool) -> InputError:
+        _, text, line = self._last
         of = f" of {row.key!r}" if row.key else ""
         advice = "sort the rows, or say --late skip or --late learn"
         if is_step_back:
@@ -340,34 +435,34 @@ class Series:
                 "it steps back by exactly an hour, as clocks that are set back for winter do: name "
                 "the zone, as in --time-zone Europe/Berlin"
             )
-        raise InputError(
+        return InputError(
             f"line {row.line}: time {row.time!r}{of} is not after {text!r} in line {line}; {advice}"
         )
 
-    def _mind_the_gap(self, row: Row) -> Iterator[LabelledRow]:
-        seconds, last = row.seconds, self._last[0]
-        assert seconds is not None
+    def _is_reset(self, seconds: float, batch: Batch, i: int) -> bool:
+        """Whether everything begins anew at a row, as there is a gap before it."""
+        last = self._last[0]
         if seconds <= last:
-            return
-        self._last = (seconds, row.time, row.line)
+            return False
+        self._last = (seconds, batch.texts.time_at(i), int(batch.lines[i]))
         self._step = seconds - last
         longest = self.manner.max_gap
         if longest is None or seconds - last <= longest or last == -math.inf:
-            return
+            return False
         self.n_gaps += 1
         if self.manner.on_gap == "hold":
             self._cut += seconds - last - longest
-            return
-        yield from self._let_go()
-        if not self.model.is_started:
-            return
-        self._said = None
-        # the next labelled row hands it on
-        self._closed = self.segmenter.finish()
-        self.model.reset_state()
+            return False
+        return True
 
-    def _model_time(self, row: Row) -> float | None:
-        return row.seconds - self._cut if self._timed and row.seconds is not None else None
+    def _interrupt(self, at: int, pieces: list[Piece]) -> None:
+        """End the segment at a gap; what comes then begins anew."""
+        self._let_go(at, pieces)
+        if self.model.is_started:
+            self._said = None
+            # the next labelled row hands it on
+            self._closed = self.segmenter.finish()
+            self.model.reset_state()
 
     # -- state ----------------------------------------------------------------------------------
 
@@ -418,53 +513,34 @@ class Series:
             series._closed = Segment(start, end, **closed)
         return series
 
-    # -- labels ---------------------------------------------------------------------------------
 
-    def _assigned(self, row: Row, seconds: float | None) -> Assignment:
-        return self.model.assign_one(row.values, seconds)
-
-    def _looked_back(self, first: tuple[Row, Assignment], rows: int) -> tuple[Row, Assignment]:
-        """The row that came so many rows ago, labelled by what is known of it now."""
-        assert isinstance(self.model, OnlineHMM)
-        row, assignment = first
-        known = self.model.look_back(rows)
-        assert known is not None
-        return row, assignment._replace(label=known.label, probability=known.probability)
+def joined(assignments: Sequence[Assignment]) -> Assignments:
+    """Answers for single points as those for many."""
+    answers = Assignments.unknown(len(assignments))
+    for i, assignment in enumerate(assignments):
+        for column, value in zip(answers, assignment, strict=True):
+            column[i] = value
+    return answers
 
 
-def may_take_blocks(model: Model, manner: Manner) -> bool:
-    """Whether a series of this model can take rows in blocks, once it has started."""
-    return isinstance(model, OnlineGMM) and not model.recycle and manner.max_gap is None
-
-
-def by_what_is_known(rows: Sequence[Row], model: Model) -> Iterator[Assignment]:
-    """The labels of the rows of the warm-up."""
-    if isinstance(model, OnlineGMM) or not model.is_started:
-        return (model.assign_one(row.values) for row in rows)
-    values = np.array([list(row.values.values()) for row in rows])
-    seconds = np.array([row.seconds for row in rows], dtype=np.float64)
-    return as_a_whole(values, seconds, model)
-
-
-def as_a_whole(
-    values: NDArray[np.float64], seconds: NDArray[np.float64], model: OnlineHMM
-) -> Iterator[Assignment]:
-    """The most probable sequence of labels of a series, the probability of each given all rows."""
-    import pandas as pd
-
-    frame = pd.DataFrame(values, columns=list(model.features or ()))
-    if model.time is not None:
-        frame[model.time] = seconds
-    labels = model.decode_many(frame)
-    probabilities = model.smooth_many(frame).to_numpy()
-    told = model.assign_many(frame)
-    for i, label in enumerate(labels):
-        yield Assignment(
-            int(label),
-            float(probabilities[i, label]),
-            float(told["log_density"].iat[i]),
-            bool(told["outlier"].iat[i]),
-        )
+def by_what_is_known(
+    values: NDArray[np.float64], seconds: NDArray[np.float64] | None, model: Model
+) -> Assignments:
+    """The most probable labels of a series as a whole, the probability of each given all rows."""
+    if not model.is_started:
+        return Assignments.unknown(len(values))
+    t = seconds if model.time is not None else None
+    known = model.assign_many(values, t)
+    labels = np.asarray(model.decode_many(values, t), dtype=np.int64)
+    probabilities = np.asarray(model.smooth_many(values, t))
+    place = {label: i for i, label in enumerate(model.labels)}
+    chosen = [place[label] for label in labels.tolist()]
+    return Assignments(
+        labels,
+        probabilities[np.arange(len(labels)), chosen],
+        known.log_densities,
+        known.outliers,
+    )
 
 
 def _packed(row: Row) -> tuple[Any, ...]:

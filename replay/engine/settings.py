@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from online_gmm import HalfLife, OnlineGMM, OnlineHMM, PowerDecay
 from online_gmm.learners.hmm import MOST
-from replay.engine.rows import InputError, Source
+from replay.engine.protocols import Source
+from replay.engine.rows import InputError
 
 Model = OnlineGMM | OnlineHMM
 

@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import Assignment, ComponentEvent, OnlineGMM
-from replay.engine.rows import Row
+from online_gmm import ComponentEvent
+from replay.engine.batch import Batch
+from replay.engine.settings import Model
 
+FEW = 8
+"""Rows for which arrays cost more than they save."""
 LONGEST = 2**40
 """No segment is as long as this."""
 
@@ -39,28 +42,24 @@ class Summary:
         self._label = 0
         self._length = 0
 
-    def add(self, row: Row, assignment: Assignment) -> None:
-        self.n_rows += 1
-        self.n_outliers += assignment.outlier
-        self.n_missing += sum(map(math.isnan, row.values.values()))
-        if assignment.label == self._label:
-            self._length += 1
-        else:
-            self.close()
-            self._label = assignment.label
-            self._length = 1
-
-    def add_many(
+    def add(
         self,
         values: NDArray[np.float64],
         labels: NDArray[np.int64],
         outliers: NDArray[np.bool_],
     ) -> None:
-        """Take in many rows, as `add` does one after the other."""
+        """Take in rows."""
         n = len(labels)
         self.n_rows += n
         self.n_outliers += int(np.count_nonzero(outliers))
         self.n_missing += int(np.count_nonzero(np.isnan(values)))
+        if n < FEW:
+            for label in labels.tolist():
+                if label != self._label:
+                    self.close()
+                    self._label = label
+                self._length += 1
+            return
         starts = np.concatenate([[0], np.flatnonzero(labels[1:] != labels[:-1]) + 1])
         lengths = np.diff(np.concatenate([starts, [n]]))
         if labels[0] != self._label:
@@ -146,16 +145,22 @@ class Happening(NamedTuple):
 class Chronicle:
     """At which rows a learner's components came and went."""
 
-    def __init__(self, model: OnlineGMM) -> None:
+    def __init__(self, model: Model) -> None:
         self.happenings: list[Happening] = []
         self._model = model
         self._n_rows = 0
 
-    def add(self, row: Row) -> None:
-        """Note what the row has brought about, when it has just been learnt."""
-        self._n_rows += 1
-        for event in self._model.events[len(self.happenings) :]:
-            self.happenings.append(Happening(self._n_rows, row.time, event))
+    def add(self, batch: Batch, n_before: int) -> None:
+        """Note what has happened in rows that have been learnt, so many before them."""
+        self._n_rows = n_before + len(batch)
+        if not (news := self._model.events[len(self.happenings) :]):
+            return
+        # points learnt at each row: those without any value are not counted
+        is_point = ~np.isnan(batch.values).all(axis=1)
+        n_points = self._model.n_points - np.count_nonzero(is_point) + np.cumsum(is_point)
+        for event in news:
+            row = min(int(np.searchsorted(n_points, event.n_points)), len(batch) - 1)
+            self.happenings.append(Happening(n_before + row + 1, batch.texts.time_at(row), event))
 
     def state(self) -> list[Any]:
         """When it was, as plain values; what it was, the model knows."""

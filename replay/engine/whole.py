@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import math
-from array import array
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-from online_gmm import OnlineHMM
+from replay.engine.batch import LabelledBatch, answers_at
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop
-from replay.engine.progress import Progress, rows_of
-from replay.engine.rows import InputError, Source
-from replay.engine.series import LabelledRow, Series, as_a_whole
-from replay.sinks.files import Onlooker
+from replay.engine.progress import Progress, watched
+from replay.engine.protocols import MemorySink, Source
+from replay.engine.rows import InputError
+from replay.engine.series import Series, by_what_is_known
 
 
-class _Values(Onlooker):
+class _Seen(MemorySink):
     """The lines, values and times of all rows that are learnt."""
 
     def __init__(self) -> None:
-        self.lines, self.values, self.seconds = array("q"), array("d"), array("d")
+        self.lines: list[int] = []
+        self.values: list[NDArray[np.float64]] = []
+        self.seconds: list[NDArray[np.float64]] = []
 
-    def row(self, labelled_row: LabelledRow) -> None:
-        row = labelled_row.row
-        self.lines.append(row.line)
-        self.values.extend(row.values.values())
-        self.seconds.append(math.nan if row.seconds is None else row.seconds)
+    def write(self, labelled: LabelledBatch) -> None:
+        batch = labelled.batch
+        self.lines += batch.lines.tolist()
+        self.values.append(batch.values)
+        if batch.seconds is not None:
+            self.seconds.append(batch.seconds)
 
 
 def labelled_as_a_whole(
     source: Source, series: Series, progress: Progress
-) -> Iterator[LabelledRow]:
+) -> Iterator[LabelledBatch]:
     """Learn all rows, and then label them in a second pass, each given all others.
 
     Holds all values in memory. The series is as when it has ended.
@@ -43,26 +45,27 @@ def labelled_as_a_whole(
         As of the source, and if it has grown or shrunk in between.
     """
     model = series.model
-    assert isinstance(model, OnlineHMM)
-    known = _Values()
+    seen = _Seen()
     learner = Series(model, series.manner)
-    loop = Loop(source, Fleet(lambda: learner, _not_parked), {"values": known})
-    loop.run(lambda items: progress(source, "learning", items))
+    loop = Loop(source, Fleet(lambda: learner, _not_parked), {"seen": seen})
+    loop.run(lambda batches: progress(source, "learning", batches))
     if loop.cut_off is not None:
         raise loop.cut_off
-    assignments = as_a_whole(
-        np.frombuffer(known.values).reshape(-1, len(source.values)),
-        np.frombuffer(known.seconds),
-        model,
-    )
-    n = n_labelled = 0
-    for row in rows_of(progress, source, "labelling"):
-        n += 1
-        # those that came twice or late were left out
-        if n_labelled < len(known.lines) and row.line == known.lines[n_labelled]:
-            n_labelled += 1
-            yield series.label(row, next(assignments))
-    if n != loop.n_rows or n_labelled < len(known.lines):
+    seconds = np.concatenate(seen.seconds) if seen.seconds else None
+    answers = by_what_is_known(np.concatenate(seen.values), seconds, model)
+    lines, n, done = seen.lines, 0, 0
+    for batch in watched(progress, source, "labelling"):
+        n += len(batch)
+        before, rows = done, []
+        for i, line in enumerate(batch.lines.tolist()):
+            # those that came twice or late were left out
+            if done < len(lines) and line == lines[done]:
+                rows.append(i)
+                done += 1
+        if rows:
+            its = answers_at(answers, slice(before, done))
+            yield series.accept(batch.take(np.array(rows, dtype=np.intp)), its)
+    if n != loop.n_rows or done < len(lines):
         raise InputError(
             f"{source.name} had {loop.n_rows:,} rows when they were learnt and {n:,} when they "
             "were to be labelled; run again when nobody writes it"

@@ -11,16 +11,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
-import numpy as np
 
+from online_gmm import Assignment
 from online_gmm.segmentation.segments import Segment
+from replay.engine.batch import LabelledBatch
 from replay.engine.disk import Buffer, DiskFile, HeldError, locked, rename
 from replay.engine.printable import printable
-from replay.engine.rows import InputError, OutputError, Source
-from replay.engine.series import LabelledBlock, LabelledRow
+from replay.engine.protocols import Sink, Source
+from replay.engine.rows import InputError, OutputError, Row
 from replay.sinks.lines import can_be_lines, labelled_lines
 
 if TYPE_CHECKING:
@@ -36,59 +37,6 @@ GROUP = 65_536
 BATCH = 4096
 """Rows of Parquet held in memory before they are put aside."""
 LENGTH = struct.Struct("<Q")
-
-
-class Sink(Protocol):
-    """Takes labelled rows, and the segments that they end; after `begin` or `go_to`."""
-
-    def begin(self) -> None:
-        """Start with nothing written."""
-        ...
-
-    def row(self, labelled_row: LabelledRow) -> None: ...
-
-    def segment(self, key: str, segment: Segment) -> None: ...
-
-    def block(self, block: LabelledBlock) -> None:
-        """Take the rows of a block, and the segments that they end."""
-        ...
-
-    def flush(self) -> None:
-        """Let others see what was written so far."""
-        ...
-
-    def position(self) -> Any:
-        """How far it is, in plain values; all before outlives a crash."""
-        ...
-
-    def go_to(self, position: Any) -> None:
-        """Forget what was written after a position."""
-        ...
-
-    def finish(self) -> None:
-        """All is written."""
-        ...
-
-    def close(self) -> None:
-        """Let go of what is open; what is not finished stays as it is, or goes."""
-        ...
-
-
-class RowByRow:
-    """What takes a block as its rows and segments, in order."""
-
-    def row(self, labelled_row: LabelledRow) -> None:
-        """Take a labelled row."""
-
-    def segment(self, key: str, segment: Segment) -> None:
-        """Take a segment."""
-
-    def block(self, block: LabelledBlock) -> None:
-        """Take the rows of a block, and the segments that they end."""
-        for labelled_row in block.rows():
-            if labelled_row.closed is not None:
-                self.segment(labelled_row.row.key, labelled_row.closed)
-            self.row(labelled_row)
 
 
 class File:
@@ -397,7 +345,7 @@ class _Stream(io.RawIOBase):
         return len(data)
 
 
-class _TableSink(RowByRow):
+class _TableSink:
     """A sink that is a table."""
 
     def __init__(self, file: File, columns: Mapping[str, type], form: str | None = None) -> None:
@@ -428,29 +376,24 @@ class Labels(_TableSink):
         columns.update(zip(ADDED, (int, float, bool, bool), strict=True))
         super().__init__(file, columns, form)
 
-    def row(self, labelled_row: LabelledRow) -> None:
-        row, (label, probability, _, outlier), change, _ = labelled_row
-        time = (row.time,) if self._timed else ()
-        key = (row.key,) if self._keyed else ()
-        if self.table.typed:
-            # not a number is how a missing value looks here, and null how it looks there
-            values = (None if math.isnan(value) else value for value in row.values.values())
-            self.table.put((*time, *key, *values, label, probability, outlier, change))
-        else:
-            told = (label, f"{probability:.6g}", int(outlier), int(change))
-            self.table.put((*time, *key, *row.texts, *told))
-
-    def block(self, block: LabelledBlock) -> None:
+    def write(self, labelled: LabelledBatch) -> None:
+        batch, answers = labelled.batch, labelled.answers
+        if not len(batch):
+            return
         if isinstance(self.table, Parquet):
-            columns: list[Any] = [block.block.texts.times()] if self._timed else []
-            columns += [] if block.block.keys is None else [block.block.keys]
-            columns += list(block.block.values.T)
-            told = (block.labels, block.probabilities, block.outliers, block.segmentation.changes)
-            self.table.put_columns([*columns, *told])
-        elif can_be_lines(block):
-            self.table.write_beside(lambda: labelled_lines(block))
+            columns: list[Any] = [batch.texts.times()] if self._timed else []
+            columns += [batch.keys] if self._keyed else []
+            columns += list(batch.values.T)
+            its = (answers.labels, answers.probabilities, answers.outliers, labelled.changes)
+            self.table.put_columns([*columns, *its])
+        elif can_be_lines(labelled):
+            self.table.write_beside(lambda: labelled_lines(labelled))
         else:
-            super().block(block)
+            for row, (label, probability, _, outlier), change in labelled.rows():
+                time = (row.time,) if self._timed else ()
+                key = (row.key,) if self._keyed else ()
+                known = (label, f"{probability:.6g}", int(outlier), int(change))
+                self.table.put((*time, *key, *row.texts, *known))
 
 
 class Segments(_TableSink):
@@ -467,12 +410,11 @@ class Segments(_TableSink):
             columns |= {f"mean_{name}": float, f"sd_{name}": float}
         super().__init__(file, columns)
 
-    def block(self, block: LabelledBlock) -> None:
-        ends = np.flatnonzero(block.segmentation.changes).tolist()
-        for i, segment in zip(ends, block.segmentation.closed(), strict=True):
-            self.segment(block.block.key_at(i), segment)
+    def write(self, labelled: LabelledBatch) -> None:
+        for _, key, segment in labelled.ended():
+            self._put(key, segment)
 
-    def segment(self, key: str, segment: Segment) -> None:
+    def _put(self, key: str, segment: Segment) -> None:
         keys = (key,) if self._keyed else ()
         when = (moment[self._timed] for moment in (segment.start, segment.end))
         probability: object = segment.probability
@@ -484,7 +426,7 @@ class Segments(_TableSink):
         self.table.put((*keys, *when, segment.label, segment.n, probability, *told))
 
 
-class Lines(RowByRow):
+class Lines:
     """Labelled rows as JSON, one object a line."""
 
     def __init__(self, file: File, source: Source) -> None:
@@ -500,16 +442,16 @@ class Lines(RowByRow):
     def begin(self) -> None:
         self._file.go_to(0)
 
-    def row(self, labelled_row: LabelledRow) -> None:
-        self._file.write(self._encode(as_message(labelled_row, self._source)) + b"\n")
+    def write(self, labelled: LabelledBatch) -> None:
+        encode, source = self._encode, self._source
+        lines = [encode(as_message(*its, source)) for its in labelled.rows()]
+        if lines:
+            self._file.write(b"\n".join([*lines, b""]))
 
-    def segment(self, key: str, segment: Segment) -> None:
-        """Nothing: the change flag of a row says that another segment has begun."""
 
-
-def as_message(labelled_row: LabelledRow, source: Source) -> dict[str, Any]:
+def as_message(row: Row, assignment: Assignment, change: bool, source: Source) -> dict[str, Any]:
     """A labelled row as a JSON object has it; a missing value is null."""
-    row, (label, probability, _, outlier), change, _ = labelled_row
+    label, probability, _, outlier = assignment
     message: dict[str, Any] = {"n": row.line}
     if source.time is not None:
         message["time"] = row.time
@@ -539,25 +481,3 @@ def _form(path: Path) -> str:
 
 def _named(name: str | None) -> tuple[str, ...]:
     return () if name is None else (name,)
-
-
-class Onlooker(RowByRow):
-    """A sink that keeps what it sees in memory, of which nothing lasts."""
-
-    def begin(self) -> None:
-        """Nothing."""
-
-    def flush(self) -> None:
-        """Nothing."""
-
-    def position(self) -> Any:
-        return None
-
-    def go_to(self, position: Any) -> None:
-        """Nothing."""
-
-    def finish(self) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""

@@ -9,22 +9,24 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from replay.engine.batch import Batch
 from replay.engine.disk import DiskFile, HeldError, locked_folder, rename
-from replay.engine.rows import InputError, OutputError, Row
+from replay.engine.rows import InputError, OutputError
 
 COLUMNS = {"key": pa.string(), "time": pa.float64(), "sequence": pa.int64()}
 """The columns that every batch has, before those of its values."""
-BATCH = re.compile(r"(\d{18})\.parquet")
+NAME = re.compile(r"(\d{18})\.parquet")
 PART = re.compile(r"\.\d{18}\.parquet\.part")
 
 
-class Batch:
-    """Rows, column by column.
+class Landing:
+    """Rows that are to land together, column by column.
 
     Parameters
     ----------
@@ -47,36 +49,34 @@ class Batch:
             if times > 1:
                 raise InputError(f"--value {name!r} is given twice; once is enough")
         self._schema = pa.schema({**COLUMNS, **dict.fromkeys(values, pa.float64())})
-        self._width = len(values)
-        self._keys: list[str] = []
-        self._times: list[float | None] = []
-        self._sequences: list[int | None] = []
-        self._numbers: list[float] = []
+        self._batches: list[Batch] = []
+        self._n = 0
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return self._n
 
-    def add(self, row: Row) -> None:
-        self._keys.append(row.key)
-        self._times.append(row.seconds)
-        self._sequences.append(row.sequence)
-        self._numbers.extend(row.values.values())
+    def add(self, batch: Batch) -> None:
+        self._batches.append(batch)
+        self._n += len(batch)
 
     def take(self) -> memoryview:
         """All rows as a file of Parquet; none are left."""
-        numbers = np.array(self._numbers).reshape(-1, self._width)
-        columns = [
+        batches, self._batches, self._n = self._batches, [], 0
+        columns: list[list[Any]] = [[] for _ in range(3)]
+        for batch in batches:
+            nothing = [None] * len(batch)
+            columns[0] += [""] * len(batch) if batch.keys is None else batch.keys
+            columns[1] += nothing if batch.seconds is None else batch.seconds.tolist()
+            columns[2] += nothing if batch.sequence is None else batch.sequence
+        numbers = np.concatenate([batch.values for batch in batches])
+        arrays = [
             pa.array(column, field.type, from_pandas=True)  # NaN, a missing value, becomes null
             for column, field in zip(
-                [self._keys, self._times, self._sequences, *np.ascontiguousarray(numbers.T)],
-                self._schema,
-                strict=True,
+                [*columns, *np.ascontiguousarray(numbers.T)], self._schema, strict=True
             )
         ]
         file = pa.BufferOutputStream()
-        parquet.write_table(pa.Table.from_arrays(columns, schema=self._schema), file)
-        for cells in (self._keys, self._times, self._sequences, self._numbers):
-            cells.clear()
+        parquet.write_table(pa.Table.from_arrays(arrays, schema=self._schema), file)
         return memoryview(file.getvalue())
 
 
@@ -115,7 +115,7 @@ class Folder:
         except OSError as error:
             self.close()
             raise self._unfit(error) from None
-        self._last = max((int(its[1]) for its in map(BATCH.fullmatch, names) if its), default=0)
+        self._last = max((int(its[1]) for its in map(NAME.fullmatch, names) if its), default=0)
 
     def _unfit(self, error: OSError) -> OutputError:
         return OutputError(

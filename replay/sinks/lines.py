@@ -1,4 +1,4 @@
-"""Labelled rows of a block as lines of CSV, byte for byte as a writer of single rows has them."""
+"""Labelled rows as lines of CSV, byte for byte as a writer of single rows has them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replay import cells
-from replay.engine.blocks import CutTexts
-from replay.engine.series import LabelledBlock
+from replay.engine.batch import CutTexts, LabelledBatch
 
 LEAST = 1e-4
 """Below this a probability is not written as a decimal fraction."""
@@ -15,20 +14,20 @@ NEAR = 1e-6
 """From the middle between two numbers, rounding is left to who knows all digits."""
 
 
-def can_be_lines(labelled: LabelledBlock) -> bool:
+def can_be_lines(labelled: LabelledBatch) -> bool:
     """Whether no cell needs quotes, and all that is said of rows is in digits."""
-    probabilities = labelled.probabilities
-    texts = labelled.block.texts
+    probabilities = labelled.answers.probabilities
+    texts = labelled.batch.texts
     return (
         isinstance(texts, CutTexts)
         and texts.bare
-        and labelled.labels.min() >= 0
+        and labelled.answers.labels.min() >= 0
         and probabilities.min() >= LEAST
         and probabilities.max() <= 1.0
     )
 
 
-def labelled_lines(labelled: LabelledBlock) -> memoryview:
+def labelled_lines(labelled: LabelledBatch) -> memoryview:
     """The lines: time, key and values as they were, and what is said of the row.
 
     Parameters
@@ -36,7 +35,7 @@ def labelled_lines(labelled: LabelledBlock) -> memoryview:
     labelled
         Rows that `can_be_lines`.
     """
-    texts = labelled.block.texts
+    texts = labelled.batch.texts
     assert isinstance(texts, CutTexts)
     time, key, values = texts.places
     order = np.array([p for p in (time, key, *values) if p is not None], dtype=np.intp)
@@ -49,10 +48,10 @@ def labelled_lines(labelled: LabelledBlock) -> memoryview:
         texts.ends.reshape(-1),
         order,
         n_slots,
-        labelled.labels,
-        *six_digits(labelled.probabilities),
-        labelled.outliers.view(np.uint8),
-        labelled.segmentation.changes.view(np.uint8),
+        labelled.answers.labels,
+        *six_digits(labelled.answers.probabilities),
+        labelled.answers.outliers.view(np.uint8),
+        labelled.changes.view(np.uint8),
         out,
     )
     return memoryview(out)[:written]

@@ -12,10 +12,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from online_gmm.segmentation.segments import Segment
-from replay.engine.rows import InputError, OutputError, Source
-from replay.engine.series import LabelledRow
-from replay.sinks.files import RowByRow, as_message
+from replay.engine.batch import LabelledBatch
+from replay.engine.protocols import Source
+from replay.engine.rows import InputError, OutputError
+from replay.sinks.files import as_message
 from replay.sources.mqtt_broker import PATIENCE, Broker
 
 AT_MOST = 1000
@@ -26,7 +26,7 @@ IN_TOPICS = re.compile(r"[/+#\0]")
 """What a key cannot bring into a topic."""
 
 
-class MqttSink(RowByRow):
+class MqttSink:
     """Publishes labelled rows as JSON, with QoS 1; a `Sink`.
 
     What was published after the last checkpoint is published again after a crash. A broker that
@@ -72,9 +72,12 @@ class MqttSink(RowByRow):
     def begin(self) -> None:
         """Nothing: what was published stays."""
 
-    def row(self, labelled_row: LabelledRow) -> None:
-        topic = self._topic.replace("{key}", IN_TOPICS.sub("_", labelled_row.row.key))
-        data = self._encode(as_message(labelled_row, self._source))
+    def write(self, labelled: LabelledBatch) -> None:
+        for row, assignment, change in labelled.rows():
+            topic = self._topic.replace("{key}", IN_TOPICS.sub("_", row.key))
+            self._publish(topic, self._encode(as_message(row, assignment, change, self._source)))
+
+    def _publish(self, topic: str, data: bytes) -> None:
         with self._changed:
             if self._on_the_way >= AT_MOST:
                 self._wait(lambda: self._on_the_way < AT_MOST, WAIT)
@@ -82,9 +85,6 @@ class MqttSink(RowByRow):
         told = self._client.publish(topic, data, qos=1)
         if told.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
             raise OutputError(f"{self.name} cannot be published to: {told.rc.name}")
-
-    def segment(self, key: str, segment: Segment) -> None:
-        """Nothing: the change flag of a row says that another segment has begun."""
 
     def flush(self) -> None:
         """Nothing: what is published is on its way."""

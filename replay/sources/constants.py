@@ -13,8 +13,6 @@ FAR = 10.0
 """Standard deviations of the other values, from their mean."""
 SAMPLE = 512
 """Rows of the sample that tells where the other values are."""
-HELD = 256
-"""Single rows that are held to be looked at together."""
 
 
 class Constants:
@@ -36,13 +34,6 @@ class Constants:
         self._given = np.zeros(len(names), dtype=np.int64)
         self._sample: list[NDArray[np.float64]] = []
         self._every = 1
-        self._held: list[Sequence[float]] = []
-
-    def add_row(self, values: Sequence[float]) -> None:
-        """Take in a row."""
-        self._held.append(values)
-        if len(self._held) == HELD:
-            self._let_go()
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Take in rows, shape (n, D)."""
@@ -62,15 +53,9 @@ class Constants:
             self._sample = self._sample[::2]
             self._every *= 2
 
-    def _let_go(self) -> None:
-        held, self._held = self._held, []
-        if held:
-            self.add(np.array(held, dtype=np.float64).reshape(len(held), -1))
-
     @property
     def said(self) -> list[str]:
         """What was found, a line each."""
-        self._let_go()
         lines = []
         sample = np.array(self._sample).reshape(len(self._sample), len(self._names))
         for j, name in enumerate(self._names):

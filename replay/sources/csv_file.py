@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
+import numpy as np
+
 from online_gmm import _kernel
-from replay.engine.blocks import Block, CutTexts, Places
+from replay.engine.batch import Batch, CutTexts, Places
 from replay.engine.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import (
     LOOKED_AT,
@@ -126,6 +128,7 @@ class CsvFile(FileSource):
         self._broken: str | None = None
         self._start: dict[str, Any] | None = None
         self._is_empty = True
+        self._is_at_end = False
         self.encoding = self._find_encoding(style.encoding)
         asked = asked or Asked()
         # what is known of the format while it is found out
@@ -156,14 +159,11 @@ class CsvFile(FileSource):
         self._line, self._last = 1, ""
         self._fetched.clear()
 
-    def __iter__(self) -> Iterator[Row]:
-        with self._opened() as text, closing(self._records(text)) as records:
-            yield from self._rows(records)
+    def _batches(self) -> Generator[Batch, None, None]:
+        """Lines that are plain are cut by the kernel, the others are read one by one.
 
-    def blocks(self, at_most: int) -> Iterator[Block | Row]:
-        """The same rows, many at a time where they are plain and nobody asks for more than values.
-
-        Where the kernel is not compiled, and for encodings other than UTF-8, they come one by one.
+        Where the kernel is not compiled, for encodings other than UTF-8, and if more than values is
+        asked for, all are read one by one.
         """
         asked = self._asked
         if (
@@ -175,7 +175,8 @@ class CsvFile(FileSource):
             or asked.parts
             or asked.sequence is not None
         ):
-            yield from self
+            with self._opened() as text, closing(self._records(text)) as records:
+                yield from self._collected(self._rows(records))
             return
         from replay.sources.pieces import Pieces
 
@@ -186,15 +187,19 @@ class CsvFile(FileSource):
             with closing(pieces), closing(self._records(pieces)) as records:
                 self._begin(pieces.skip)
                 rows = self._rows(records)
-                while True:
+                self._is_at_end = False
+                while not self._is_at_end:
                     if not self._at_head:
-                        yield from self._cut_blocks(pieces, places, at_most)
-                    for row in rows:
-                        yield row
-                        if pieces.can_be_cut and not self._fetched and not self._again:
-                            break
-                    else:
-                        return
+                        yield from self._cut_batches(pieces, places)
+                    yield from self._collected(self._careful(rows, pieces))
+
+    def _careful(self, rows: Iterator[Row], pieces: Pieces) -> Iterator[Row]:
+        """Rows that are read one by one, until they can be cut."""
+        for row in rows:
+            yield row
+            if pieces.can_be_cut and not self._fetched and not self._again:
+                return
+        self._is_at_end = True
 
     def _layout(self) -> tuple[Layout, Places]:
         """What is wanted of a line, and at which places it is then."""
@@ -217,18 +222,19 @@ class CsvFile(FileSource):
         )
         return Layout(self.delimiter, self.decimal, tuple(slots), tuple(numbers)), places
 
-    def _cut_blocks(self, pieces: Pieces, places: Places, at_most: int) -> Iterator[Block]:
+    def _cut_batches(self, pieces: Pieces, places: Places) -> Iterator[Batch]:
         """The next rows that are plain, up to one that is not."""
         while (cut := self._cut(pieces)) is not None:
             data, all_read = cut.data, self._read_rest(cut, places)
             texts = CutTexts(data, cut.starts, cut.ends, places, cut.bare)
-            block = Block(self._line, self.values, cut.values, texts, texts.keys())
-            for first in range(0, len(cut), at_most):
-                part = block.part(first, min(first + at_most, len(cut)))
-                last = first + len(part) - 1
-                end = data.index(b"\n", int(cut.ends[last].max()))
+            lines = np.arange(self._line, self._line + len(cut))
+            batch = Batch(self.values, cut.values, texts, lines, texts.keys())
+            done = 0
+            for part in self._in_parts(batch):
+                done += len(part)
+                end = data.index(b"\n", int(cut.ends[done - 1].max()))
                 self._last = data[data.rfind(b"\n", 0, end) + 1 : end].decode()
-                self._line = part.line + len(part)
+                self._line = int(part.lines[-1]) + 1
                 self._is_empty = False
                 yield part
             if not all_read:

@@ -2,15 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import abc
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from replay.engine.batch import Batch
+from replay.engine.rows import InputError, Row
 from replay.sources.asked import Asked
 from replay.sources.reading import Input
 
 
-class FileSource:
-    """A file that is read anew by every iteration, and needs no acknowledgement.
+class BatchSource(abc.ABC):
+    """A source whose batches come of a generator, which begins anew after its end."""
+
+    values: tuple[str, ...]
+
+    def __init__(self) -> None:
+        self._running: Generator[Batch, None, None] | None = None
+        self._at_most = 0
+
+    @abc.abstractmethod
+    def _batches(self) -> Generator[Batch, None, None]:
+        """The batches, of at most ``_at_most`` rows, which may change from one to the next."""
+
+    def next_batch(self, at_most: int) -> Batch | None:
+        """The next rows, at most so many; none if nothing has come for a moment.
+
+        None is the end; the call after that, or after an error, begins at the start.
+        """
+        self._at_most = at_most
+        if self._running is None:
+            self._running = self._batches()
+        running, self._running = self._running, None
+        batch = next(running, None)
+        if batch is not None:
+            self._running = running
+        return batch
+
+    def _collected(self, rows: Iterable[Row]) -> Iterator[Batch]:
+        """Rows in batches. If one is bad, those before it are handed on first."""
+        found: list[Row] = []
+        try:
+            for row in rows:
+                found.append(row)
+                if len(found) >= self._at_most:
+                    yield Batch.of_rows(found)
+                    found = []
+        except InputError:
+            if found:
+                yield Batch.of_rows(found)
+            raise
+        if found:
+            yield Batch.of_rows(found)
+
+    def _in_parts(self, batch: Batch) -> Iterator[Batch]:
+        """A batch in parts of at most so many rows."""
+        done = 0
+        while done < len(batch):
+            end = done + self._at_most
+            yield batch.part(done, end)
+            done = end
+
+    def stop(self) -> None:  # noqa: B027 - most sources have nothing to do
+        """Nothing: what has not been handed on can be read again."""
+
+    def close(self) -> None:
+        """Let go of what is open; the next batch is the first one."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.close()
+
+
+class FileSource(BatchSource):
+    """A file, which needs no acknowledgement.
 
     Parameters
     ----------
@@ -23,6 +87,7 @@ class FileSource:
     """What was guessed, a line each."""
 
     def __init__(self, source: Input) -> None:
+        super().__init__()
         self._input = source
         self.name = source.name
         self.files: tuple[Path, ...] = () if source.piped else (source.path,)
@@ -45,6 +110,3 @@ class FileSource:
 
     def acknowledge(self) -> None:
         """Nothing: a file stays."""
-
-    def close(self) -> None:
-        """Nothing: an iteration lets go of what it opens."""

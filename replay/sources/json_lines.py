@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import select
 import sys
+import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from replay.engine.batch import Batch
 from replay.engine.rows import CutOffError, InputError, Row
 from replay.sources.asked import LOOKED_AT, Asked, split_names
-from replay.sources.file_source import FileSource
+from replay.sources.file_source import BatchSource, FileSource
 from replay.sources.look import Column, chosen, columns_in
 from replay.sources.message import LIMIT, Messages, as_object, fields_of
 from replay.sources.reading import Input
@@ -22,6 +25,8 @@ from replay.sources.times import state_of
 
 IDLE = 0.1
 """Seconds after which a pipe without news is said to be idle."""
+DRAIN = 10.0
+"""Seconds in which what has come already is handed on after a stop."""
 CHUNK = 1 << 16
 """Bytes read of a pipe at a time."""
 
@@ -51,7 +56,10 @@ class JsonLines(FileSource):
         self._line = self._place = 0
         self._start: dict[str, Any] | None = None
 
-    def __iter__(self) -> Iterator[Row]:
+    def _batches(self) -> Generator[Batch, None, None]:
+        yield from self._collected(self._rows())
+
+    def _rows(self) -> Iterator[Row]:
         start, self._start = self._start, None
         self._line = self._place = 0
         try:
@@ -126,11 +134,11 @@ class JsonLines(FileSource):
         self._start = position
 
 
-class LiveLines:
+class LiveLines(BatchSource):
     """The rows of standard input with one JSON object a line, as they come; a `Source`.
 
-    None is handed on when nothing has come for IDLE seconds. What has gone by is gone: after a stop
-    it goes on with what comes then.
+    A batch without a row is handed on when nothing has come for IDLE seconds. What has gone by is
+    gone: after a stop it goes on with what comes then.
 
     Parameters
     ----------
@@ -144,23 +152,72 @@ class LiveLines:
     size = None
 
     def __init__(self, asked: Asked) -> None:
+        super().__init__()
         self._messages = Messages(asked)
         self.values = asked.values
         self.time = asked.time
         self.key = asked.key
         self.timed = asked.is_timed
-        self._line = 0
+        self._line = self._n_done = 0
         self.done = 0
+        self._ready: deque[bytes] = deque()
+        self._until: float | None = None
 
-    def __iter__(self) -> Iterator[Row | None]:
-        for line in _lines(sys.stdin.fileno()):
-            if line is None:
-                yield None
-                continue
-            row = self._messages.taken(self.name, self._line + 1, line)
+    def _batches(self) -> Generator[Batch, None, None]:
+        for lines in self._come():
+            if lines:
+                self._ready.extend(lines)
+                yield from self._collected(self._rows())
+            else:
+                yield Batch.of_rows((), self.values)
+
+    def _rows(self) -> Iterator[Row]:
+        """Those of the lines that have come."""
+        while self._ready:
+            line = self._ready.popleft()
             self._line += 1
             self.done += len(line)
-            yield row
+            row = self._messages.taken(self.name, self._line, line)
+            if row is not None:
+                yield row
+
+    def _come(self) -> Iterator[list[bytes]]:
+        """Lines as they come, of the longest ones only the start; none for IDLE seconds."""
+        descriptor = sys.stdin.fileno()
+        begun = b""
+        while True:
+            if self._until is not None and time.monotonic() > self._until:
+                return
+            if not select.select([descriptor], [], [], IDLE)[0]:
+                if self._until is not None:
+                    return
+                yield []
+                continue
+            data = os.read(descriptor, CHUNK)
+            *lines, begun = (begun + data).split(b"\n")
+            # enough to see that it is too long
+            begun = begun[: LIMIT + 1]
+            if not data and begun:
+                lines.append(begun)
+            yield lines
+            if not data:
+                return
+
+    def next_batch(self, at_most: int) -> Batch | None:
+        # what was handed on before is done with
+        self._n_done = self._line
+        return super().next_batch(at_most)
+
+    def stop(self) -> None:
+        """Hand on what has come; end when nothing more comes, or after DRAIN seconds."""
+        self._until = time.monotonic() + DRAIN
+
+    def n_left(self) -> int:
+        """Lines that have come and are not labelled, with those that wait in the pipe."""
+        descriptor, n = sys.stdin.fileno(), self._line - self._n_done + len(self._ready)
+        while select.select([descriptor], [], [], 0.0)[0] and (data := os.read(descriptor, CHUNK)):
+            n += data.count(b"\n")
+        return n
 
     @property
     def position(self) -> dict[str, Any]:
@@ -177,24 +234,3 @@ class LiveLines:
 
     def acknowledge(self) -> None:
         """Nothing: nobody keeps the lines."""
-
-    def close(self) -> None:
-        """Nothing: an iteration lets go of what it opens."""
-
-
-def _lines(descriptor: int) -> Iterator[bytes | None]:
-    """Lines as they come, of the longest ones only the start; None when there are none."""
-    begun = b""
-    while True:
-        if not select.select([descriptor], [], [], IDLE)[0]:
-            yield None
-            continue
-        data = os.read(descriptor, CHUNK)
-        *lines, begun = (begun + data).split(b"\n")
-        yield from lines
-        # enough to see that it is too long
-        begun = begun[: LIMIT + 1]
-        if not data:
-            if begun:
-                yield begun
-            return

@@ -7,7 +7,7 @@ import math
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -19,8 +19,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from replay.engine.batch import Batch
 from replay.engine.rows import InputError, Row
 from replay.sources.asked import Asked
+from replay.sources.file_source import BatchSource
 from replay.sources.message import LIMIT, Messages
 from replay.sources.mqtt_broker import PATIENCE, Broker
 from replay.sources.times import state_of
@@ -49,13 +51,13 @@ SHORT, MOST_SHORT = 5.0, 5
 """Connections that last less, in seconds, and how many of them are borne."""
 
 
-class MqttSource:
+class MqttSource(BatchSource):
     """The rows of a topic, one JSON object a message; a `Source` that does not end.
 
     A message is acknowledged by `acknowledge`, after it has been handed on; what is not, the broker
-    sends again after a break of the connection or of this process. None is handed on when nothing
-    has come for IDLE seconds. A broker that goes away is waited for. All is done in the thread that
-    iterates: no more is read of the broker than is asked for.
+    sends again after a break of the connection or of this process. A batch without a row is
+    handed on when nothing has come for IDLE seconds. A broker that goes away is waited for. All is
+    done in the thread that asks: no more is read of the broker than is asked for.
 
     Parameters
     ----------
@@ -87,6 +89,7 @@ class MqttSource:
     def __init__(
         self, broker: Broker, asked: Asked, client: str | None = None, at_most: int = AT_MOST
     ) -> None:
+        super().__init__()
         self.name = broker.name
         self.values = asked.values
         self.time = asked.time
@@ -104,34 +107,43 @@ class MqttSource:
         self._error: InputError | None = None
         self._next_try, self._nap = 0.0, FIRST_NAP
         self._connected_at, self._n_short = -math.inf, 0
-        self._is_closing = self._is_idle = False
+        self._is_closing = self._is_idle = self._is_stopping = False
         # with so many messages on their way the broker sends no more
         self._window = FEW
         self._acknowledged = 0, 0.0
         self._client_name = client or _client_name(broker)
         self._client = Client(CallbackAPIVersion.VERSION2)
 
-    def __iter__(self) -> Iterator[Row | None]:
+    def _batches(self) -> Generator[Batch, None, None]:
         if not any(self._reached(version) for version in VERSIONS):
             raise InputError(f"{self.name} does not answer; is it a broker of MQTT?")
-        taken, came = self._messages.taken, self._came
-        while True:
-            if not came:
+        while self._came or not self._is_stopping:
+            if not self._came:
                 self._work()
-                self._is_idle = not came
-                if not came:
-                    yield None
-                    continue
-            message = came.popleft()
+                self._is_idle = not self._came
+            if self._is_idle:
+                yield Batch.of_rows((), self.values)
+            else:
+                yield from self._collected(self._rows())
+
+    def _rows(self) -> Iterator[Row]:
+        """Those of the messages that have come, until the broker wants an acknowledgement."""
+        while self._came:
+            message = self._came.popleft()
             data = bytes(message.payload)
             self._n += 1
             self.done += len(data)
-            row = taken(self.name, self._n, data[: LIMIT + 1], message.topic)
+            row = self._messages.taken(self.name, self._n, data[: LIMIT + 1], message.topic)
             if message.qos:
                 self._handed_on.append(message.mid)
-            yield row
-            if self._window < FEW and self.wants_acknowledgement:
-                yield None
+            if row is not None:
+                yield row
+            if self.wants_acknowledgement:
+                return
+
+    def stop(self) -> None:
+        """Hand on what has come already; the broker keeps the rest."""
+        self._is_stopping = True
 
     def _reached(self, version: MQTTProtocolVersion) -> bool:
         """Whether the broker answers to this version."""
@@ -212,6 +224,7 @@ class MqttSource:
 
     def close(self) -> None:
         """Leave; the broker keeps what comes then."""
+        super().close()
         self._is_closing = True
         # an answer to this means that the acknowledgements before have been read
         number = self._subscribe()

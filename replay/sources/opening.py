@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from replay.engine.blocks import Block, items_of
-from replay.engine.rows import InputError, Row, Source
+from replay.engine.batch import Batch
+from replay.engine.rows import InputError
 from replay.sinks.files import LINES, PARQUET, SHEETS
 from replay.sources.asked import LOOKED_AT, Asked
 from replay.sources.constants import Constants
@@ -56,7 +56,8 @@ class Files:
         self._asked = asked or Asked()
         self._style = style or Style()
         self.files = tuple(source.path for source in self._inputs if not source.piped)
-        self._next = self._open_now = 0
+        self._next: int | None = 0
+        self._open_now = 0
         self._clock: dict[str, float] = {}
         self._source = self._opened(0)
         self._asked = replace(self._source.asked, clock=self._asked.clock)
@@ -81,39 +82,32 @@ class Files:
     def name(self) -> str:
         return self._source.name
 
-    def __iter__(self) -> Iterator[Row | None]:
-        for source in self._sources():
-            for row in source:
-                if row is not None:
-                    self._constants.add_row(tuple(row.values.values()))
-                yield row
+    def next_batch(self, at_most: int) -> Batch | None:
+        """The next rows, at most so many. After the end, which is None, it begins anew."""
+        if self._next is not None:
+            # where `go_to` has put it, or at the first file
+            if self._next != self._open_now:
+                self._source = self._opened(self._next)
+            self._next = None
+            self._constants = Constants(self.values)
+            self._asked.clock.go_to(self._clock)
+            self._clock = {}
+        while (batch := self._source.next_batch(at_most)) is None:
+            if self._open_now + 1 == len(self._inputs):
+                self._next = 0
+                return None
+            self._source = self._opened(self._open_now + 1)
+        self._constants.add(batch.values[:LOOKED_AT])
+        return batch
 
-    def blocks(self, at_most: int) -> Iterator[Block | Row | None]:
-        """The same rows, in blocks of so many at most where a file can."""
-        for source in self._sources():
-            for item in items_of(source, at_most):
-                if isinstance(item, Block):
-                    self._constants.add(item.values[:LOOKED_AT])
-                elif item is not None:
-                    self._constants.add_row(tuple(item.values.values()))
-                yield item
+    def stop(self) -> None:
+        """Nothing: files can be read again."""
 
     @property
     def said(self) -> list[str]:
         """What was guessed of the first file, and what struck in the rows that have come."""
         clock = self._asked.clock.said if self.timed else []
         return [*self._found, *clock, *self._constants.said]
-
-    def _sources(self) -> Iterator[Source]:
-        # begins where `go_to` has put it on, and at the first file the next time
-        at, self._next = self._next, 0
-        self._constants = Constants(self.values)
-        self._asked.clock.go_to(self._clock)
-        self._clock = {}
-        for place in range(at, len(self._inputs)):
-            if place != self._open_now:
-                self._source = self._opened(place)
-            yield self._source
 
     def _opened(self, at: int) -> CsvFile | JsonLines | ParquetFile:
         source, self._open_now = self._inputs[at], at

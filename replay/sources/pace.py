@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from replay.engine.rows import InputError, Row, Source
+from replay.engine.batch import Batch
+from replay.engine.protocols import Source
+from replay.engine.rows import InputError
 
 NAP = 0.1
 """Seconds between two chances to stop."""
@@ -26,7 +28,7 @@ def at_speed(speed: str) -> float | None:
 
 
 class Paced:
-    """Hands on each row of a source when its time has come.
+    """Hands on each row of a source when its time has come, a batch of one.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ class Paced:
         self._source = source
         self._speed = speed
         self._position = source.position
+        self._next: Batch | None = None
+        self._begun: tuple[float, float] | None = None
         self.name = source.name
         self.values = source.values
         self.time = source.time
@@ -47,18 +51,27 @@ class Paced:
         self.timed = source.timed
         self.files = source.files
 
-    def __iter__(self) -> Iterator[Row | None]:
-        begun: tuple[float, float] | None = None
-        for row in self._source:
-            if row is not None and row.seconds is not None:
-                begun = begun or (row.seconds, time.monotonic())
-                due = begun[1] + (row.seconds - begun[0]) / self._speed
-                while (left := due - time.monotonic()) > 0.0:
-                    yield None
-                    time.sleep(min(left, NAP))
-            # a row that waits has been read, but is not handed on
-            self._position = self._source.position
-            yield row
+    def next_batch(self, at_most: int) -> Batch | None:
+        """The next row, when its time has come; a batch without a row if that is not now."""
+        batch = self._next or self._source.next_batch(1)
+        # a row that waits has been read, but is not handed on
+        self._next = batch
+        if batch is not None and len(batch) and batch.seconds is not None:
+            seconds = float(batch.seconds[0])
+            self._begun = self._begun or (seconds, time.monotonic())
+            due = self._begun[1] + (seconds - self._begun[0]) / self._speed
+            if (left := due - time.monotonic()) > 0.0:
+                time.sleep(min(left, NAP))
+                if left > NAP:
+                    return Batch.of_rows((), self.values)
+        self._next = None
+        if batch is None:
+            self._begun = None
+        self._position = self._source.position
+        return batch
+
+    def stop(self) -> None:
+        self._source.stop()
 
     @property
     def position(self) -> dict[str, Any]:
@@ -66,6 +79,7 @@ class Paced:
 
     def go_to(self, position: dict[str, Any]) -> None:
         self._source.go_to(position)
+        self._next = None
         self._position = position
 
     @property

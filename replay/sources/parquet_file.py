@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replay.engine.blocks import Block, Rows
+from replay.engine.batch import Batch, Rows
 from replay.engine.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.asked import (
     LOOKED_AT,
@@ -30,7 +30,7 @@ from replay.sources.numbers import Cell, ContradictionError, Numbers, study
 from replay.sources.reading import HEAD, Input
 from replay.sources.tables import open_table
 
-BATCH = 4096
+BATCH = 16_384
 """Rows held in memory."""
 
 
@@ -77,32 +77,29 @@ class ParquetFile(FileSource):
             self._look_at_times(asked)
         self._row = self._start = 0
 
-    def __iter__(self) -> Iterator[Row]:
-        for batch in self._batches(BATCH):
-            yield from self._rows(batch)
-
-    def blocks(self, at_most: int) -> Iterator[Block | Row]:
-        """The same rows, many at a time unless more than values is asked for."""
-        if (
+    def _batches(self) -> Generator[Batch, None, None]:
+        """Row by row where a row may be refused, else by columns."""
+        by_row = bool(
             self.timed
             or self.key is not None
             or self._texts
             or self._asked.parts
             or self._asked.sequence is not None
-        ):
-            yield from self
-            return
-        for batch in self._batches(at_most):
-            values = np.column_stack([_numbers(batch.column(name)) for name in self.values])
-            self.numbers.blanked(values)
-            if (np.abs(values) > LARGEST).any():
-                yield from self._rows(batch)
+        )
+        for record in self._records():
+            if not by_row:
+                values = np.column_stack([_numbers(record.column(name)) for name in self.values])
+                self.numbers.blanked(values)
+            if by_row or (np.abs(values) > LARGEST).any():
+                yield from self._collected(self._rows(record))
                 continue
-            line = self._row + 1
-            self._row += len(batch)
-            yield Block(line, self.values, values, _BatchTexts(batch, self.time, self.values))
+            lines = np.arange(self._row + 1, self._row + 1 + len(record))
+            texts = _BatchTexts(record, self.time, self.values)
+            for part in self._in_parts(Batch(self.values, values, texts, lines)):
+                self._row += len(part)
+                yield part
 
-    def _batches(self, at_most: int) -> Iterator[Any]:
+    def _records(self) -> Iterator[Any]:
         """Record batches of what is asked for, from where it is to be read."""
         names = list(dict.fromkeys([*self._asked.others, *self.values]))
         self._row, skipped = self._start, 0
@@ -114,7 +111,7 @@ class ParquetFile(FileSource):
             raise self._bad(1, self.values[0], "there are no rows; at least one is needed")
         try:
             with closing(open_table(self._input.path)) as file:
-                for batch in file.batches(at_most, groups, names):
+                for batch in file.batches(BATCH, groups, names):
                     if skip >= len(batch):
                         skip -= len(batch)
                         continue

@@ -24,11 +24,11 @@ from matplotlib.ticker import (
 
 from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison, IncrementalComparison, Tolerances
+from replay.engine.batch import LabelledBatch
 from replay.engine.printable import printable
+from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError
-from replay.engine.series import LabelledBlock, LabelledRow
 from replay.engine.settings import Model, labels_of
-from replay.sinks.files import Onlooker
 
 OKABE_ITO = (
     "#0072B2",
@@ -76,30 +76,26 @@ class Sample:
         self._n = 0
         self._every = 1
 
-    def add(self, labelled_row: LabelledRow) -> None:
-        row, assignment = labelled_row[:2]
-        if self._n == 0:
-            self.times = (row.time, row.time)
-        if self._n % self._every == 0:
+    def add(self, labelled: LabelledBatch) -> None:
+        """Add rows, of which only those at these distances are looked at, and the last one."""
+        if not (n := len(labelled)):
+            return
+        texts, before, at = labelled.batch.texts, self._n, 0
+        if before == 0:
+            self.times = (texts.time_at(0), "")
+        at = -before % self._every
+        while at < n:
             if len(self.rows) == MOST_POINTS:
                 for kept in (self.rows, self.labels, self.values):
                     del kept[1::2]
                 self._every *= 2
-            if self._n % self._every == 0:
-                self.rows.append(self._n + 1)
-                self.labels.append(assignment.label)
-                self.values.append(tuple(row.values.values()))
-        self.times = (self.times[0], row.time)
-        self._n += 1
-
-    def add_block(self, block: LabelledBlock) -> None:
-        """Add its rows, of which only those at these distances are looked at, and the last one."""
-        before, at = self._n, 0
-        while at < len(block):
-            self.add(block.row(at))
-            at = min(at + self._every - (before + at) % self._every, len(block))
-            self._n = before + at
-        self.times = (self.times[0], block.block.texts.time_at(len(block) - 1))
+            if (before + at) % self._every == 0:
+                self.rows.append(before + at + 1)
+                self.labels.append(int(labelled.answers.labels[at]))
+                self.values.append(tuple(labelled.batch.values[at].tolist()))
+            at += self._every - (before + at) % self._every
+        self.times = (self.times[0], texts.time_at(n - 1))
+        self._n += n
 
 
 class Bands:
@@ -126,22 +122,16 @@ class Bands:
         return f"{changes:,} change{'' if changes == 1 else 's'} of regime{too_many}"
 
 
-class Picture(Onlooker):
+class Picture(MemorySink):
     """What `draw_series` draws of a series."""
 
     def __init__(self) -> None:
         self.sample = Sample()
         self.bands = Bands()
 
-    def row(self, labelled_row: LabelledRow) -> None:
-        self.sample.add(labelled_row)
-
-    def segment(self, key: str, segment: Segment) -> None:
-        self.bands.add(segment)
-
-    def block(self, block: LabelledBlock) -> None:
-        self.sample.add_block(block)
-        for segment in block.segmentation.closed():
+    def write(self, labelled: LabelledBatch) -> None:
+        self.sample.add(labelled)
+        for _, _, segment in labelled.ended():
             self.bands.add(segment)
 
 

@@ -38,7 +38,7 @@ def kill_landings(base: Path, kills: int, rows: int, rng: random.Random) -> tupl
         address = broker.address("plant/#")
         # from now on the broker keeps what comes
         source = MqttSource(Broker.of(address), Asked(("level",)), CLIENT)
-        next(iter(source))
+        source.next_batch(1)
         source.close()
         publish(broker.port, "plant/devices", told[: rows // 2])
         later = 0

@@ -67,7 +67,7 @@ def kill_consumers(base: Path, kills: int, rows: int, rng: random.Random) -> tup
         address = broker.address("plant/#")
         # from now on the broker keeps what comes
         source = MqttSource(Broker.of(address), Asked(("level",)), CLIENT)
-        next(iter(source))
+        source.next_batch(1)
         source.close()
         publish(broker.port, "plant/devices", told)
         labels = base / "labels.csv"

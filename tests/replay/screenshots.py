@@ -16,6 +16,7 @@ import numpy as np
 from selenium import webdriver
 
 from online_gmm import OnlineHMM
+from replay.engine.batch import Batch
 from replay.engine.rows import Row
 from replay.engine.series import Series
 from replay.views.history import History
@@ -60,21 +61,19 @@ class Machines:
             when = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=30 * self._n)
             values = {"temperature": temperature, "load": load}
             row = Row(self._n + 2, when.isoformat(), (), values, when.timestamp(), key)
-            self._hand_on(key, self.series[key].take(row))
+            self._hand_on(self.series[key].label(Batch.of_rows([row]))[0])
             self._n += 1
         self.watcher.flush()
 
     def end(self):
         """Label the rows that wait, and end the segments."""
         for key, series in self.series.items():
-            self._hand_on(key, series.finish())
-            self.watcher.segment(key, series.last_segment)
+            for labelled in series.finish(key):
+                self.watcher.write(labelled)
 
-    def _hand_on(self, key, rows):
-        for labelled_row in rows:
-            if labelled_row.closed is not None:
-                self.watcher.segment(key, labelled_row.closed)
-            self.watcher.row(labelled_row)
+    def _hand_on(self, pieces):
+        for piece in pieces:
+            self.watcher.write(piece.labelled)
 
 
 @contextmanager

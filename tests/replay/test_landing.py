@@ -20,9 +20,10 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from replay.cli.landing import Landing
+from replay.cli.landing import Lander
+from replay.engine.batch import Batch
 from replay.engine.rows import InputError, OutputError, Row
-from replay.sinks.landing_folder import Batch, Folder
+from replay.sinks.landing_folder import Folder, Landing
 from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
 from replay.sources.mqtt import MqttSource
@@ -60,15 +61,20 @@ class Sender:
         self.acknowledged = []
         self.on_acknowledge = lambda rows: None
         self.said = ["numbers are read as seconds"]
+        self.is_stopping = False
 
-    def __iter__(self):
-        self.sent = 0
-        while self.sent < len(self.kept):
-            row = self.kept[self.sent]
-            if isinstance(row, Exception):
-                raise row
-            self.sent += 1
-            yield row() if callable(row) else row
+    def next_batch(self, at_most):
+        if self.sent == len(self.kept) or self.is_stopping:
+            return None
+        row = self.kept[self.sent]
+        if isinstance(row, Exception):
+            raise row
+        self.sent += 1
+        row = row() if callable(row) else row
+        return Batch.of_rows([] if row is None else [row], VALUES)
+
+    def stop(self):
+        self.is_stopping = True
 
     @property
     def wants_acknowledgement(self):
@@ -93,8 +99,9 @@ def landing(tmp_path):
     def make(source, rows=1000, seconds=1000.0, refusals=None):
         while opened:
             opened.pop().close()
+        source.sent = 0
         opened.append(Folder(tmp_path / "landed"))
-        return Landing(source, opened[0], refusals or Refusals(), rows, seconds)
+        return Lander(source, opened[0], refusals or Refusals(), rows, seconds)
 
     yield make
     while opened:
@@ -126,16 +133,16 @@ def test_what_is_in_a_file(landing, tmp_path):
 
 
 def test_columns_of_nothing_but_missing_values_keep_their_types():
-    batch = Batch(VALUES)
-    batch.add(Row(1, "", ("", ""), dict.fromkeys(VALUES, math.nan)))
-    table = pq.read_table(io.BytesIO(batch.take()))
+    landing = Landing(VALUES)
+    landing.add(Batch.of_rows([Row(1, "", ("", ""), dict.fromkeys(VALUES, math.nan))]))
+    table = pq.read_table(io.BytesIO(landing.take()))
     assert [field.type for field in table.schema][1:] == [
         pa.float64(),
         pa.int64(),
         pa.float64(),
         pa.float64(),
     ]
-    assert len(batch) == 0
+    assert len(landing) == 0
 
 
 @pytest.mark.parametrize(
@@ -147,7 +154,7 @@ def test_columns_of_nothing_but_missing_values_keep_their_types():
 )
 def test_columns_of_one_name(values, said):
     with pytest.raises(InputError, match=said):
-        Batch(values)
+        Landing(values)
 
 
 def test_batches_are_closed_by_rows(landing, tmp_path):
@@ -212,7 +219,7 @@ class Line(Sender):
         super().__init__(map(row_of, range(sum(bursts))))
         self.ends = set(accumulate(bursts))
         self.pause, self.limit = pause, limit
-        self.now = 0.0
+        self.now = self.until = 0.0
         self.n = 0
         self.is_silent = False
 
@@ -223,19 +230,19 @@ class Line(Sender):
         self.is_silent = True
         self.now += 0.1
 
-    def __iter__(self):
-        while self.kept[self.sent :]:
-            while self.sent >= self.limit:
-                yield self.silence()
-            self.is_silent = False
-            self.now += 0.001
-            self.sent += 1
-            self.n += 1
-            yield self.kept[self.sent - 1]
-            if self.n in self.ends:
-                until = self.now + self.pause
-                while self.now < until:
-                    yield self.silence()
+    def next_batch(self, at_most):
+        if self.now < self.until or (self.kept[self.sent :] and self.sent >= self.limit):
+            self.silence()
+            return Batch.of_rows([], VALUES)
+        if not self.kept[self.sent :]:
+            return None
+        self.is_silent = False
+        self.now += 0.001
+        self.sent += 1
+        self.n += 1
+        if self.n in self.ends:
+            self.until = self.now + self.pause
+        return Batch.of_rows([self.kept[self.sent - 1]])
 
     @property
     def wants_acknowledgement(self):
@@ -583,7 +590,7 @@ def publish(broker, messages, topic="plant/a"):
 def subscribe(broker):
     """Let the broker keep what comes from now on."""
     source = MqttSource(Broker.of(broker.address("plant/#")), Asked(("level",)), "lander")
-    next(iter(source))
+    source.next_batch(1)
     source.close()
 
 

@@ -13,12 +13,12 @@ from itertools import islice
 
 import broker as brokers
 import pytest
+from batches import Labelled, batch_of, one_by_one
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from online_gmm import Assignment
 from replay.engine.rows import InputError, OutputError, Row
-from replay.engine.series import LabelledRow
 from replay.sinks.mqtt import MqttSink
 from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
@@ -50,7 +50,7 @@ def source_of(broker, asked=ASKED, **options):
 def subscribe(broker):
     """Let the broker keep what comes from now on."""
     source = source_of(broker)
-    assert next(iter(source)) is None
+    assert next(one_by_one(source)) is None
     source.close()
 
 
@@ -69,7 +69,7 @@ def test_every_message_is_a_row(broker):
     subscribe(broker)
     publish(broker, told(range(300)))
     source = source_of(broker)
-    rows = read(iter(source), 300)
+    rows = read(one_by_one(source), 300)
     source.close()
     assert [row.sequence for row in rows] == list(range(300))
     assert {row.key for row in rows} == {"a"}
@@ -78,7 +78,7 @@ def test_every_message_is_a_row(broker):
 
 def test_rows_as_they_come(any_broker):
     source = source_of(any_broker)
-    rows = iter(source)
+    rows = one_by_one(source)
     assert next(rows) is None
     publisher = threading.Thread(target=publish, args=(any_broker, told(range(100))))
     publisher.start()
@@ -97,18 +97,18 @@ def test_what_is_not_acknowledged_comes_again(broker):
     subscribe(broker)
     publish(broker, told(range(50)))
     source = source_of(broker)
-    rows = iter(source)
+    rows = one_by_one(source)
     first = read(rows, 20)
     source.acknowledge()
     assert len(read(rows, 30)) == 30
     source.close()
     source = source_of(broker)
-    again = read(iter(source), 30)
+    again = read(one_by_one(source), 30)
     source.acknowledge()
     source.close()
     assert [row.sequence for row in (*first, *again)] == list(range(50))
     source = source_of(broker)
-    assert read(iter(source), 1, within=0.5) == []
+    assert read(one_by_one(source), 1, within=0.5) == []
     source.close()
 
 
@@ -116,7 +116,7 @@ def test_a_slow_reader_is_sent_no_more_than_it_asks_for(broker):
     subscribe(broker)
     publish(broker, told(range(200)))
     source = source_of(broker, at_most=20)
-    rows = iter(source)
+    rows = one_by_one(source)
     assert len(read(rows, 21, within=1.0)) == 20
     assert source.wants_acknowledgement
     source.acknowledge()
@@ -131,7 +131,7 @@ def test_bad_messages_are_refused_and_acknowledged(broker):
     refusals = Refusals()
     asked = Asked(("level",), sequence="n", on_bad="skip", refusals=refusals)
     source = source_of(broker, asked)
-    assert [row.sequence for row in read(iter(source), 1)] == [1]
+    assert [row.sequence for row in read(one_by_one(source), 1)] == [1]
     assert refusals.counts == {
         "messages that are no JSON": 2,
         "messages that are no JSON object": 1,
@@ -140,7 +140,7 @@ def test_bad_messages_are_refused_and_acknowledged(broker):
     source.acknowledge()
     source.close()
     source = source_of(broker, asked)
-    assert read(iter(source), 1, within=0.5) == []
+    assert read(one_by_one(source), 1, within=0.5) == []
     source.close()
 
 
@@ -149,7 +149,7 @@ def test_a_broker_that_goes_away_is_waited_for(ends, broker):
     subscribe(broker)
     publish(broker, told(range(40)))
     source = source_of(broker)
-    rows = iter(source)
+    rows = one_by_one(source)
     seen = [row.sequence for row in read(rows, 10)]
     source.acknowledge()
     seen += [row.sequence for row in read(rows, 10)]
@@ -177,7 +177,7 @@ def test_what_comes_while_the_reader_is_away_is_kept(broker):
     publish(broker, told([0]), "plant/b")
     source = source_of(broker)
     rows = []
-    for row in source:
+    for row in one_by_one(source):
         rows += [] if row is None else [row]
         if source.wants_acknowledgement:
             source.acknowledge()
@@ -190,7 +190,7 @@ def test_what_comes_while_the_reader_is_away_is_kept(broker):
 
 def test_another_reader_of_the_same_name(broker):
     source, other = source_of(broker), source_of(broker)
-    both = zip(iter(source), iter(other), strict=False)
+    both = zip(one_by_one(source), one_by_one(other), strict=False)
     with pytest.raises(InputError, match="another reader of the same name"):
         deque(islice(both, 200), 0)
     other.close()
@@ -205,7 +205,7 @@ def test_nobody_is_there():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("replay.sources.mqtt_broker.PATIENCE", 0.5)
         with pytest.raises(InputError, match=f"127.0.0.1:{port}/x cannot be reached: .*refused"):
-            next(iter(source))
+            next(one_by_one(source))
     source.close()
 
 
@@ -229,13 +229,13 @@ def test_credentials(kept_from_others, monkeypatch):
     broker, credentials = kept_from_others
     address = broker.address("plant/#")
     source = MqttSource(Broker.of(address, credentials), ASKED)
-    assert next(iter(source)) is None
+    assert next(one_by_one(source)) is None
     source.close()
     monkeypatch.setenv("REPLAY_MQTT_USER", "pump")
     monkeypatch.setenv("REPLAY_MQTT_PASSWORD", "wrong")
     source = MqttSource(Broker.of(address), ASKED)
     with pytest.raises(InputError, match="does not let us in: Not authorized"):
-        next(iter(source))
+        next(one_by_one(source))
     source.close()
     with pytest.raises(InputError, match="does not let us in"):
         MqttSink(Broker.of(broker.address("out")), source)
@@ -259,11 +259,11 @@ def test_encrypted(tmp_path):
     address = broker.address("plant/#", "mqtts")
     try:
         source = MqttSource(Broker.of(address, ca=certificate), ASKED)
-        assert next(iter(source)) is None
+        assert next(one_by_one(source)) is None
         source.close()
         source = MqttSource(Broker.of(address), ASKED)
         with pytest.raises(InputError, match=r"not to be trusted.*--ca names"):
-            next(iter(source))
+            next(one_by_one(source))
         source.close()
     finally:
         broker.stop()
@@ -335,17 +335,17 @@ class Columns:
 
 def labelled(i, key="a"):
     row = Row(i, f"t{i}", (f"{i}",), {"level": float(i)}, None, key)
-    return LabelledRow(row, Assignment(i % 2, 0.75, -1.0, False), i == 3)
+    return batch_of(Labelled(row, Assignment(i % 2, 0.75, -1.0, False), i == 3))
 
 
 def test_labelled_rows_are_published(broker):
     reader = MqttSource(Broker.of(broker.address("labels/#")), Asked(("n", "values.level"), "time"))
-    rows = iter(reader)
+    rows = one_by_one(reader)
     next(rows)
     sink = MqttSink(Broker.of(broker.address("labels/{key}/now")), Columns)
     sink.begin()
     for i in range(1200):
-        sink.row(labelled(i, "a" if i % 2 else "b/+#"))
+        sink.write(labelled(i, "a" if i % 2 else "b/+#"))
     sink.position()
     found = read(rows, 900)
     reader.acknowledge()
@@ -369,7 +369,7 @@ def test_a_broker_that_takes_nothing_is_not_waited_for_for_ever(broker, monkeypa
     os.kill(broker.process.pid, 19)  # it stands still
     try:
         with pytest.raises(OutputError, match=r"has not answered for 0\.5 s"):
-            deque(map(sink.row, map(labelled, range(5000))), 0)
+            deque(map(sink.write, map(labelled, range(5000))), 0)
     finally:
         os.kill(broker.process.pid, 18)
         sink.close()
@@ -396,7 +396,7 @@ def test_live_from_a_broker_to_a_broker(broker, tmp_path):
         capture_output=True,
     )
     heard = MqttSource(Broker.of(broker.address("labels")), Asked(("label",)))
-    rows = iter(heard)
+    rows = one_by_one(heard)
     next(rows)
     publish(broker, lines)
     labels = tmp_path / "labels.csv"

@@ -16,6 +16,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from batches import batch_of, label
 from screenshots import CHROMIUM, DRIVER, Machines, browser, complaints, look, until
 
 from online_gmm import Assignment, OnlineGMM
@@ -75,10 +76,8 @@ def test_what_is_read_from_the_input_is_text(tmp_path):
     for i in range(200):
         key = (HOSTILE, "b")[i % 2]
         row = Row(i, HOSTILE, (), {HOSTILE: rng.normal(5.0 * (i // 20 % 2))}, None, key)
-        for labelled_row in series[key].take(row):
-            watcher.row(labelled_row)
-            if labelled_row.closed is not None:
-                watcher.segment(key, labelled_row.closed)
+        for one in label(series[key], [row]):
+            watcher.write(batch_of(one))
     html = report_html(HOSTILE, history, series)
     tags = _Loads(html).tags
     assert "b" not in tags

@@ -4,6 +4,7 @@ import gzip
 import zlib
 
 import pytest
+from batches import one_by_one
 
 from replay.sources.asked import Asked
 from replay.sources.csv_file import CsvFile, Style
@@ -166,14 +167,14 @@ def test_good_file_is_read(name, tmp_path):
     source = CsvFile(Input(path), style=style)
     assert columns is None or list(source.columns) == columns
     for _ in range(2):
-        read = [next(iter(row.values.values())) for row in source]
+        read = [next(iter(row.values.values())) for row in one_by_one(source)]
         assert [None if value != value else value for value in read] == values
 
 
 def test_rows_know_their_line(tmp_path):
     path = tmp_path / "lines.csv"
     path.write_text('note,level\n"two\nlines",1\nx,2\n')
-    rows = list(CsvFile(Input(path), Asked(("level",), "note")))
+    rows = list(one_by_one(CsvFile(Input(path), Asked(("level",), "note"))))
     assert [(row.line, row.time, row.texts) for row in rows] == [
         (2, "two\nlines", ("1",)),
         (4, "x", ("2",)),

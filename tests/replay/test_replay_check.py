@@ -4,12 +4,14 @@ import re
 
 import numpy as np
 import pytest
+from batches import one_by_one
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM
 from online_gmm.em.batch import fit
 from replay.checks.agreement import adjusted_rand
 from replay.checks.check import chunks, next_mark
+from replay.engine.protocols import batches_of
 from replay.sources.asked import Asked
 from replay.sources.opening import Files
 
@@ -41,9 +43,9 @@ def test_marks():
 
 def test_chunks_are_the_file(tmp_path, write_levels):
     source = Files([str(write_levels(2500))], Asked(("load", "level")))
-    pieces = list(chunks(source, 2))
+    pieces = list(chunks(batches_of(source, 700), 2))
     assert [len(piece) for piece in pieces] == [1024, 1024, 452]
-    expected = [list(row.values.values()) for row in source]
+    expected = [list(row.values.values()) for row in one_by_one(source)]
     np.testing.assert_array_equal(np.vstack(pieces), expected)
 
 

@@ -5,15 +5,17 @@ import io
 import math
 import tracemalloc
 
+import numpy as np
 import pytest
 
 from online_gmm import OnlineGMM, PowerDecay
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop
+from replay.engine.protocols import MemorySink
 from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.engine.summary import Summary
-from replay.sinks.files import File, Labels, Onlooker
+from replay.sinks.files import File, Labels
 from replay.sources.asked import Asked
 from replay.sources.opening import Files
 
@@ -180,13 +182,17 @@ def alone(source, sinks, **settings):
     return series
 
 
-def test_memory_does_not_grow_with_rows_without_values(tmp_path):
+def test_memory_does_not_grow_with_rows_without_values(tmp_path, monkeypatch):
+    # of a file as long as several batches
+    monkeypatch.setattr(Loop, "_at_most", 256)
+    monkeypatch.setattr("replay.sources.pieces.PIECE", 1 << 14)
+
     def peak(n):
         source = Files(
             [str(empty_rows(tmp_path / "empty.csv", (n, False), (40, True)))], Asked(("level",))
         )
         tracemalloc.start()
-        series = alone(source, {"seen": Onlooker()}, regimes=2, warm_up=20)
+        series = alone(source, {"seen": MemorySink()}, regimes=2, warm_up=20)
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert series.summary.n_rows == n + 40
@@ -232,7 +238,11 @@ def test_labels_into_a_folder_that_is_not_there(two_levels, cli, tmp_path):
     assert "labels.csv: there is no folder" in result.stderr
 
 
-def test_memory_does_not_grow_with_the_file(tmp_path, write_levels):
+def test_memory_does_not_grow_with_the_file(tmp_path, write_levels, monkeypatch):
+    # of a file as long as several batches
+    monkeypatch.setattr(Loop, "_at_most", 256)
+    monkeypatch.setattr("replay.sources.pieces.PIECE", 1 << 14)
+
     def peak(n):
         source = Files([str(write_levels(n))], Asked(("level", "load")))
         file = File(tmp_path / "labels.csv", "--labels", (), lasting=False)
@@ -276,18 +286,17 @@ def test_summary_counts_what_the_labels_say(two_levels, cli, tmp_path):
     ("labels", "median"), [("0001", 3.0), ("010001", 2.0), ("0100010000", 3.0), ("1", None)]
 )
 def test_median_length(labels, median):
-    from online_gmm import Assignment
-    from replay.engine.rows import Row
-
-    summary = Summary()
-    for label in labels:
-        row = Row(0, "", ("1",), {"x": 1.0})
-        summary.add(row, Assignment(int(label), 1.0, 0.0, False))
-    summary.close()
-    if median is None:
-        assert summary.median_length(0) != summary.median_length(0)
-    else:
-        assert summary.median_length(0) == median
+    for parts in (list(labels), [labels], [labels[:2], labels[2:]]):
+        summary = Summary()
+        for part in filter(None, parts):
+            n = len(part)
+            its = np.array([int(label) for label in part])
+            summary.add(np.ones((n, 1)), its, np.zeros(n, dtype=bool))
+        summary.close()
+        if median is None:
+            assert summary.median_length(0) != summary.median_length(0)
+        else:
+            assert summary.median_length(0) == median
 
 
 def test_outliers_are_counted_and_flagged(cli, tmp_path, write_levels):

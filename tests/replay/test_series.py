@@ -2,15 +2,14 @@
 
 import math
 import random
-from dataclasses import dataclass
 
-import numpy as np
 import pytest
+from batches import finish, label, rows_in
 
-from replay.engine.blocks import Block
+from replay.engine.batch import Batch
 from replay.engine.fleet import Fleet
 from replay.engine.rows import InputError, Row
-from replay.engine.series import Manner, Series, may_take_blocks
+from replay.engine.series import Manner, Series
 from replay.engine.settings import Settings
 
 VALUES = ("level", "load")
@@ -48,24 +47,20 @@ def series_of(name="mixture", **manner):
     return Series(SETTINGS[name].model(Columns), Manner(**manner))
 
 
-def taken(series, rows):
-    return [labelled for row in rows for labelled in series.take(row)]
-
-
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("cut", [0, 17, 40, 41, 333, 899])
 def test_goes_on_from_its_bytes(name, cut):
     rows = list(rows_of(900))
     manner = {"min_dwell": 3, "confirm": 2, "max_gap": 4.0}
     whole = series_of(name, **manner)
-    expected = taken(whole, rows)
+    expected = label(whole, rows)
     first = series_of(name, **manner)
-    before = taken(first, rows[:cut])
+    before = label(first, rows[:cut])
     again = Series.from_bytes(first.to_bytes(), VALUES, first.manner)
-    after = taken(again, rows[cut:])
+    after = label(again, rows[cut:])
     assert repr(before + after) == repr(expected)
     assert again.to_bytes() == whole.to_bytes()
-    assert repr(list(again.finish())) == repr(list(whole.finish()))
+    assert repr(finish(again)) == repr(finish(whole))
     assert repr(again.last_segment) == repr(whole.last_segment)
     for count in ("n_gaps", "n_segments", "n_changes"):
         assert getattr(again, count) == getattr(whole, count) > 0
@@ -76,8 +71,8 @@ def test_goes_on_from_its_bytes(name, cut):
 def test_every_row_comes_out_once_and_in_order(name):
     rows = list(rows_of(500))
     series = series_of(name)
-    labelled = [*taken(series, rows), *series.finish()]
-    assert [row.row for row in labelled] == rows
+    labelled = [*label(series, rows), *finish(series)]
+    assert repr([row.row for row in labelled]) == repr(rows)
     closed = [row.closed for row in labelled if row.closed] + [series.last_segment]
     assert sum(segment.n for segment in closed) == 500 == series.summary.n_rows
     assert len(closed) == series.n_segments
@@ -86,9 +81,9 @@ def test_every_row_comes_out_once_and_in_order(name):
 def test_rows_that_come_twice_are_dropped():
     rows = list(rows_of(300))
     once, twice = series_of("chain"), series_of("chain")
-    expected = taken(once, rows)
+    expected = label(once, rows)
     again = [row for i in range(0, 300, 50) for row in rows[max(0, i - 20) : i + 50]]
-    assert repr(taken(twice, again)) == repr(expected)
+    assert repr(label(twice, again)) == repr(expected)
     assert twice.n_duplicates == 100
     assert once.n_duplicates == twice.n_lost == 0
     assert twice.model.to_bytes() == once.model.to_bytes()
@@ -97,14 +92,14 @@ def test_rows_that_come_twice_are_dropped():
 def test_without_numbers_times_tell():
     rows = [row._replace(sequence=None) for row in rows_of(300)]
     once, twice = series_of(), series_of(late="skip")
-    expected = taken(once, rows)
-    assert repr(taken(twice, [*rows[:100], *rows[60:]])) == repr(expected)
+    expected = label(once, rows)
+    assert repr(label(twice, [*rows[:100], *rows[60:]])) == repr(expected)
     assert (twice.n_duplicates, twice.n_late) == (1, 39)
 
 
 def test_numbers_that_never_came_are_counted():
     series = series_of()
-    taken(series, [row for row in rows_of(200) if row.sequence not in (0, 50, 51, 52, 120)])
+    label(series, [row for row in rows_of(200) if row.sequence not in (0, 50, 51, 52, 120)])
     # what was before the first one cannot be known
     assert series.n_lost == 4
 
@@ -113,8 +108,8 @@ def test_a_device_that_counts_anew():
     rows = list(rows_of(300))
     anew = [row._replace(sequence=row.sequence - rows[200].sequence) for row in rows[200:]]
     once, twice = series_of(), series_of()
-    expected = taken(once, rows)
-    found = taken(twice, [*rows[:200], *anew[:50], *anew[20:]])
+    expected = label(once, rows)
+    found = label(twice, [*rows[:200], *anew[:50], *anew[20:]])
     assert [row.assignment for row in found] == [row.assignment for row in expected]
     assert (twice.n_duplicates, twice.n_lost) == (30, 0)
 
@@ -123,9 +118,9 @@ def test_late_rows():
     rows = [row._replace(sequence=None) for row in rows_of(100)]
     late = [*rows[:80], rows[40], *rows[80:]]
     with pytest.raises(InputError, match=r"line 42: time '.+' is not after '.+' in line 81; sort"):
-        taken(series_of(), late)
+        label(series_of(), late)
     learnt = series_of(late="learn")
-    taken(learnt, late)
+    label(learnt, late)
     assert learnt.summary.n_rows == 101
     assert learnt.n_late == 0
 
@@ -138,14 +133,14 @@ def gapped(shift=1000.0):
 
 def test_a_gap_ends_the_segment():
     series = series_of(max_gap=100.0)
-    labelled = [*taken(series, gapped()), *series.finish()]
+    labelled = [*label(series, gapped()), *finish(series)]
     assert series.n_gaps == 1
     # the segment that the gap has closed comes with the row after it
     at = next(row for row in labelled if row.row.line == 251)
     assert at.closed.end[0] == 249
     assert not at.change
     within = series_of(max_gap=2000.0)
-    taken(within, gapped())
+    label(within, gapped())
     assert within.n_gaps == 0
 
 
@@ -154,11 +149,13 @@ def test_after_a_gap_the_regime_is_not_known(name):
     series, held = series_of(name, max_gap=12.0), series_of(name, max_gap=12.0, on_gap="hold")
     rows = list(gapped())
     for one in (series, held):
-        taken(one, rows[:249])
+        label(one, rows[:249])
     nothing = rows[249]._replace(values=dict.fromkeys(VALUES, math.nan))
     probability = {}
     for one in (series, held):
-        (*_, last) = [row for row in [*one.take(nothing), *one.finish()] if row.row is nothing]
+        (*_, last) = [
+            row for row in [*label(one, [nothing]), *finish(one)] if row.row.line == nothing.line
+        ]
         probability[one] = last.assignment.probability
     assert probability[series] < 0.72 < probability[held]
     assert held.n_gaps == 1
@@ -167,8 +164,8 @@ def test_after_a_gap_the_regime_is_not_known(name):
 def test_a_key_without_values_does_not_stop_the_others():
     series = series_of()
     empty = [row._replace(values=dict.fromkeys(VALUES, math.nan)) for row in rows_of(5)]
-    assert taken(series, empty) == []
-    assert [row.assignment.label for row in series.finish()] == [-1] * 5
+    assert label(series, empty) == []
+    assert [row.assignment.label for row in finish(series)] == [-1] * 5
 
 
 @pytest.mark.parametrize("parking", [False, True])
@@ -191,7 +188,7 @@ def test_parked_series_come_back_exact(parking, tmp_path):
             repr(one)
             for turn in zip(*streams, strict=True)
             for row in turn
-            for one in fleet[row.key].take(row)
+            for one in label(fleet[row.key], [row])
         ]
         assert list(fleet) == [f"k{seed}" for seed in range(7)]
         assert len(made) == len(fleet) == 7
@@ -211,57 +208,89 @@ def test_parked_series_come_back_exact(parking, tmp_path):
     assert few[2] > 1000
 
 
-@dataclass
-class AsTold:
-    """The texts of rows."""
-
-    rows: list[Row]
-
-    def time_at(self, i):
-        return self.rows[i].time
-
-    def values_at(self, i):
-        return self.rows[i].texts
-
-    def part(self, which):
-        return AsTold(self.rows[which])
-
-
-@pytest.mark.parametrize("name", ["mixture", "half-life"])
-@pytest.mark.parametrize("manner", [{}, {"min_dwell": 3, "confirm": 2}])
-def test_blocks_are_taken_as_their_rows_are(name, manner):
-    rows = [row._replace(seconds=None, sequence=None) for row in rows_of(2500)]
-    values = np.array([list(row.values.values()) for row in rows])
-    values[700] = math.nan
-    values[900:905] *= 1e5
-    for row, its in zip(rows, values.tolist(), strict=True):
-        row.values.update(zip(VALUES, its, strict=True))
-    whole = Block(2, VALUES, values, AsTold(rows))
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "manner",
+    [{}, {"min_dwell": 3, "confirm": 2}, {"max_gap": 3.0}, {"max_gap": 3.0, "late": "skip"}],
+)
+def test_a_batch_is_taken_as_its_rows_are(name, manner):
+    rows = list(rows_of(2500))
+    for i, row in enumerate(rows):
+        if i == 700 or 900 <= i < 905:
+            row.values.update({name: value * 1e5 for name, value in row.values.items()})
+        if i == 800:
+            row.values.update(dict.fromkeys(VALUES, math.nan))
+        if i % 300 == 299 and "late" in manner:
+            rows[i] = rows[i - 5]
     rng = random.Random(1)
     one, many = series_of(name, **manner), series_of(name, **manner)
-    assert may_take_blocks(many.model, many.manner)
-    assert not many.takes_blocks
     at = 0
     while at < 2500:
         end = min(at + rng.choice([1, 2, 30, 400]), 2500)
-        expected = taken(one, rows[at:end])
-        if many.takes_blocks:
-            labelled = many.take_block(whole.part(at, end))
-            assert len(labelled) == end - at
-            assert repr(list(labelled.rows())) == repr(expected)
-        else:
-            taken(many, rows[at:end])
+        expected = label(one, rows[at:end])
+        pieces, refusal = many.label(Batch.of_rows(rows[at:end]))
+        assert refusal is None
+        assert repr([its for piece in pieces for its in rows_in(piece.labelled)]) == repr(expected)
+        assert [i for piece in pieces for i in piece.at] == sorted(
+            i for piece in pieces for i in piece.at
+        )
         assert many.to_bytes() == one.to_bytes()
         at = end
-    assert (many.n_segments, many.n_changes) == (one.n_segments, one.n_changes)
+    for count in ("n_segments", "n_changes", "n_gaps", "n_duplicates", "n_late"):
+        assert getattr(many, count) == getattr(one, count)
     assert one.n_changes > 20
-    assert one.summary.n_outliers >= (name == "mixture")
-    assert repr(list(many.finish())) == repr(list(one.finish()))
+    assert repr(finish(many)) == repr(finish(one))
     assert repr(many.last_segment) == repr(one.last_segment)
     assert many.summary.state() == one.summary.state()
 
 
-def test_who_takes_no_blocks():
-    for name in ("recycled", "chain", "lagged", "timed"):
-        assert not may_take_blocks(series_of(name).model, Manner())
-    assert not may_take_blocks(series_of().model, Manner(max_gap=1.0))
+def test_rows_before_a_late_one_are_labelled():
+    rows = [row._replace(sequence=None) for row in rows_of(200)]
+    rows[150] = rows[20]
+    series = series_of()
+    pieces, refusal = series.label(Batch.of_rows(rows))
+    assert sum(len(piece.labelled) for piece in pieces) == refusal.row == 150
+    assert "is not after" in str(refusal.error)
+
+
+def test_a_fleet_keeps_the_order_of_rows():
+    """Whatever is held, waits, or is left out in one of its series."""
+    streams = [rows_of(200, seed, f"k{seed}") for seed in range(5)]
+    rows = [row for turn in zip(*streams, strict=True) for row in turn]
+    rows[400] = rows[30]
+
+    def fleet_of():
+        return Fleet(lambda: series_of("lagged", max_gap=3.0), Series.from_bytes)
+
+    one, many = fleet_of(), fleet_of()
+    expected = [
+        its for row in rows for part in one.label(Batch.of_rows([row])) for its in rows_in(part)
+    ]
+    found = [
+        its
+        for at in range(0, len(rows), 130)
+        for part in many.label(Batch.of_rows(rows[at : at + 130]))
+        for its in rows_in(part)
+    ]
+    assert repr(found) == repr(expected)
+    assert dict(one.states()) == dict(many.states())
+    assert sum(row.closed is not None for row in found) > 20
+
+
+def test_a_row_refused_by_one_series_ends_all():
+    rows = [row._replace(sequence=None) for row in rows_of(100)]
+    rows = [row._replace(key="ab"[i % 2]) for i, row in enumerate(rows)]
+    rows[70] = rows[20]
+    rows[75] = rows[21]
+    fleet = Fleet(series_of, Series.from_bytes)
+    found = []
+
+    def run():
+        for part in fleet.label(Batch.of_rows(rows)):
+            found.extend(rows_in(part))
+
+    with pytest.raises(InputError, match="is not after") as error:
+        run()
+    assert "'a'" in str(error.value)
+    assert [one.row for one in found] == rows[: len(found)]
+    assert len(found) <= 70

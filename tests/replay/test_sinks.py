@@ -7,11 +7,12 @@ from contextlib import ExitStack
 
 import pyarrow.parquet as pq
 import pytest
+from batches import Labelled, batch_of
 
 from online_gmm import Assignment
 from online_gmm.segmentation.segments import Segment
+from replay.engine.batch import of_segment
 from replay.engine.rows import InputError, OutputError, Row
-from replay.engine.series import LabelledRow
 from replay.sinks import files as sinks
 from replay.sinks.files import File, Segments, labels_sink
 
@@ -32,7 +33,7 @@ def rows_of(n):
         level = math.nan if i % 7 == 3 else i / 8
         texts = ("" if level != level else f"{level}", "1,5")
         row = Row(i + 2, f"t{i}", texts, {"level": level, "load": 1.5}, None, f"d{i % 3}")
-        yield LabelledRow(row, Assignment(i % 2, 0.75, -1.0, i % 5 == 0), i % 4 == 0)
+        yield batch_of(Labelled(row, Assignment(i % 2, 0.75, -1.0, i % 5 == 0), i % 4 == 0))
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def sink_of():
 def test_csv(sink_of, tmp_path):
     sink = sink_of(tmp_path / "labels.csv")
     for row in rows_of(4):
-        sink.row(row)
+        sink.write(row)
     assert not (tmp_path / "labels.csv").exists()
     sink.finish()
     sink.close()
@@ -69,7 +70,7 @@ def test_csv(sink_of, tmp_path):
 def test_lines(sink_of, tmp_path):
     sink = sink_of(tmp_path / "labels.ndjson")
     for row in rows_of(4):
-        sink.row(row)
+        sink.write(row)
     sink.finish()
     found = [json.loads(line) for line in (tmp_path / "labels.ndjson").read_text().splitlines()]
     assert found[3] == {
@@ -90,7 +91,7 @@ def test_parquet(sink_of, tmp_path, monkeypatch):
     monkeypatch.setattr(sinks, "GROUP", 100)
     sink = sink_of(tmp_path / "labels.parquet")
     for row in rows_of(250):
-        sink.row(row)
+        sink.write(row)
     sink.finish()
     sink.close()
     table = pq.read_table(tmp_path / "labels.parquet")
@@ -119,7 +120,7 @@ def test_cut_back_and_gone_on_with(sink_of, name, tmp_path, monkeypatch):
         for i, row in enumerate(rows):
             if i in positions:
                 told.append((i, sink.position()))
-            sink.row(row)
+            sink.write(row)
         sink.flush()
         return sink, told
 
@@ -133,7 +134,7 @@ def test_cut_back_and_gone_on_with(sink_of, name, tmp_path, monkeypatch):
         again = sink_of(path, lasting=True, begins=False)
         again.go_to(position)
         for row in rows[i:]:
-            again.row(row)
+            again.write(row)
         again.finish()
         again.close()
         assert path.read_bytes() == expected
@@ -160,8 +161,8 @@ def segment(start=3, label=1):
 def test_segments(source, line, tmp_path):
     sink = Segments(File(tmp_path / "segments.csv", "--segments", (), False), source)
     sink.begin()
-    sink.segment("d1", segment())
-    sink.row(next(rows_of(1)))
+    sink.write(of_segment(segment(), "d1"))
+    sink.write(next(rows_of(1)))
     sink.finish()
     assert (tmp_path / "segments.csv").read_text().splitlines()[1:] == [line]
 
@@ -170,7 +171,7 @@ def test_segments_as_parquet(tmp_path):
     sink = Segments(File(tmp_path / "segments.parquet", "--segments", (), False), Bare)
     sink.begin()
     for i in range(5):
-        sink.segment("", segment(i))
+        sink.write(of_segment(segment(i), ""))
     sink.finish()
     found = pq.read_table(tmp_path / "segments.parquet").to_pylist()
     assert [one["start"] for one in found] == [0, 1, 2, 3, 4]
@@ -190,4 +191,4 @@ def test_the_input_is_never_written_over(name, lasting, tmp_path):
 def test_a_full_disk_is_said(sink_of):
     sink = sink_of(sinks.Path("/dev/full"), lasting=True)
     with pytest.raises(OutputError, match="/dev/full cannot be written: No space left"):
-        deque(map(sink.row, rows_of(2000)), 0)
+        deque(map(sink.write, rows_of(2000)), 0)

@@ -11,9 +11,11 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from batches import one_by_one
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replay.engine.protocols import batches_of
 from replay.engine.rows import CutOffError, InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
@@ -26,8 +28,8 @@ def asked(values=("level",), on_bad="skip", **more):
     return Asked(values, on_bad=on_bad, refusals=Refusals(), **more)
 
 
-def told(source):
-    return [(row.line, row.time, row.key, *row.texts) for row in source]
+def told(rows):
+    return [(row.line, row.time, row.key, *row.texts) for row in rows]
 
 
 # -- bad rows: each is skipped or taken as missing, counted, and written down ---------------------
@@ -62,7 +64,7 @@ def test_bad_rows(name, on_bad, packed, tmp_path):
     refusals.open(())
     refusals.begin()
     source = Files([str(path)], Asked(("level",), "when", on_bad=on_bad, refusals=refusals))
-    rows = list(source)
+    rows = list(one_by_one(source))
     refusals.finish()
     taken = on_bad == "missing" and missing
     assert [row.time for row in rows if row.time != "x"] == ["a", "b", "c"]
@@ -81,7 +83,7 @@ def test_file_cut_in_mid_row(on_bad, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes(b"when,level\na,1\nb,2\nc")
     wanted = asked(on_bad=on_bad, time="when")
-    assert [row.time for row in Files([str(path)], wanted)] == ["a", "b"]
+    assert [row.time for row in one_by_one(Files([str(path)], wanted))] == ["a", "b"]
     assert wanted.refusals.counts == {"rows with too few cells": 1}
 
 
@@ -104,9 +106,9 @@ def test_cells_that_a_row_needs(name, on_bad, tmp_path):
     source = Files([str(path)], wanted)
     if on_bad == "fail":
         with pytest.raises(InputError, match=r"rows\.csv, line 3, column"):
-            list(source)
+            list(one_by_one(source))
     else:
-        assert [row.line for row in source] == [2, 4]
+        assert [row.line for row in one_by_one(source)] == [2, 4]
         assert wanted.refusals.counts == {why: 1}
 
 
@@ -159,7 +161,7 @@ def test_going_on_from_any_row(name, tmp_path):
     wanted = asked(time="when", key="device")
     source = Files([str(path)], wanted)
     rows, stops = [], [(0, source.position, wanted.refusals.position())]
-    for row in source:
+    for row in one_by_one(source):
         rows.append(row)
         stops.append((len(rows), source.position, wanted.refusals.position()))
     stops.append((len(rows), source.position, wanted.refusals.position()))
@@ -171,23 +173,23 @@ def test_going_on_from_any_row(name, tmp_path):
         source = Files([str(path)], again)
         source.go_to(json.loads(json.dumps(position)))
         again.refusals.go_to(refusals)
-        assert told(source) == told(rows[n:])
+        assert told(one_by_one(source)) == told(rows[n:])
         assert again.refusals.counts == refused
     # the second iteration begins anew
-    assert told(source) == told(rows)
+    assert told(one_by_one(source)) == told(rows)
 
 
 def test_going_on_when_the_file_has_grown(tmp_path):
     path = tmp_path / "rows.csv"
     write_csv(path, b"\n")
     source = Files([str(path)], asked())
-    n = len(list(source))
+    n = len(list(one_by_one(source)))
     position = source.position
     write_csv(path, b"\n11,8,a\n")
     source = Files([str(path)], asked())
     source.go_to(position)
-    assert [row.texts for row in source] == [("8",)]
-    assert len(list(source)) == n + 1
+    assert [row.texts for row in one_by_one(source)] == [("8",)]
+    assert len(list(one_by_one(source))) == n + 1
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.ndjson", "rows.parquet"])
@@ -195,7 +197,7 @@ def test_another_file_is_not_gone_on_with(name, tmp_path):
     path = tmp_path / name
     WRITERS[name](path)
     source = Files([str(path)], asked())
-    for _ in source:
+    for _ in one_by_one(source):
         pass
     position = source.position
     data = path.read_bytes()
@@ -212,7 +214,7 @@ def test_a_later_line_that_is_another(tmp_path):
     lines = [b"level\n", *(b"%d.5\n" % i for i in range(20_000))]
     path.write_bytes(b"".join(lines))
     source = Files([str(path)], asked())
-    rows = iter(source)
+    rows = one_by_one(source)
     for _ in range(19_000):
         next(rows)
     position = source.position
@@ -221,7 +223,7 @@ def test_a_later_line_that_is_another(tmp_path):
     source = Files([str(path)], asked())
     source.go_to(position)
     with pytest.raises(InputError, match="not what it was"):
-        list(source)
+        list(one_by_one(source))
 
 
 # -- several files --------------------------------------------------------------------------------
@@ -232,16 +234,19 @@ def test_patterns_and_several_files(tmp_path):
         (tmp_path / f"day-{day}.csv").write_text(f"level\n{day}\n{day}.5\n")
     (tmp_path / "extra.ndjson").write_text('{"level": 9}\n')
     source = Files([str(tmp_path / "day-*.csv"), str(tmp_path / "extra.ndjson")], asked())
-    seen = [(source.name.rpartition("/")[2], row.line, row.values["level"]) for row in source]
+    seen = [
+        (source.name.rpartition("/")[2], row.line, row.values["level"])
+        for row in one_by_one(source)
+    ]
     assert seen == [
         ("day-1.csv", 2, 1.0), ("day-1.csv", 3, 1.5), ("day-2.csv", 2, 2.0), ("day-2.csv", 3, 2.5),
         ("day-3.csv", 2, 3.0), ("day-3.csv", 3, 3.5), ("extra.ndjson", 1, 9.0),
     ]  # fmt: skip
     assert source.size == sum(path.stat().st_size for path in source.files)
     assert source.done == source.size
-    rows = iter(Files([str(tmp_path / "day-*.csv")], asked()))
+    rows = one_by_one(Files([str(tmp_path / "day-*.csv")], asked()))
     source = Files([str(tmp_path / "day-*.csv")], asked())
-    rows = iter(source)
+    rows = one_by_one(source)
     for _ in range(3):
         next(rows)
     position = source.position
@@ -249,7 +254,7 @@ def test_patterns_and_several_files(tmp_path):
     (tmp_path / "day-4.csv").write_text("level\n4\n")
     source = Files([str(tmp_path / "day-*.csv")], asked())
     source.go_to(position)
-    assert [row.values["level"] for row in source] == [2.5, 3.0, 3.5, 4.0]
+    assert [row.values["level"] for row in one_by_one(source)] == [2.5, 3.0, 3.5, 4.0]
     (tmp_path / "day-0.csv").write_text("level\n4\n")
     source = Files([str(tmp_path / "day-*.csv")], asked())
     with pytest.raises(InputError, match=r"file 1 of the input is .*day-0\.csv, and was .*day-1"):
@@ -260,7 +265,7 @@ def test_all_files_have_the_columns_of_the_first(tmp_path):
     (tmp_path / "1.csv").write_text("t,level\na,1\n")
     (tmp_path / "2.csv").write_text("t,other\na,1\n")
     with pytest.raises(InputError, match=r"2\.csv, line 1, column 'level': there is no such"):
-        list(Files([str(tmp_path / "*.csv")]))
+        list(one_by_one(Files([str(tmp_path / "*.csv")])))
 
 
 def test_no_such_files(tmp_path):
@@ -296,7 +301,7 @@ def test_parquet_columns(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
     wanted = asked(("level", "price"), time="when", key="device", timed=True)
-    rows = list(Files([str(path)], wanted))
+    rows = list(one_by_one(Files([str(path)], wanted)))
     assert asked_for == [["when"], ["when", "device", "level", "price"]]
     assert told(rows) == [
         (1, "2022-03-20T11:00:00+00:00", "7", "1", "1.50"),
@@ -318,13 +323,13 @@ def test_bad_parquet(tmp_path):
     assert Files([str(path)]).values == ("level",)
     pq.write_table(pa.table({"level": pa.array([], pa.float64())}), path)
     with pytest.raises(InputError, match="there are no rows"):
-        list(Files([str(path)]))
+        list(one_by_one(Files([str(path)])))
     pq.write_table(pa.table({"level": [float(i) for i in range(5000)]}), path)
     data = bytearray(path.read_bytes())
     data[100:10_000] = bytes(9_900)
     path.write_bytes(data)
     with pytest.raises(CutOffError, match="the file is damaged here"):
-        list(Files([str(path)]))
+        list(one_by_one(Files([str(path)])))
 
 
 # -- standard input -------------------------------------------------------------------------------
@@ -343,16 +348,16 @@ def test_standard_input(packed, pipe):
     data = b"when;level\n" + b"".join(b"%d;%d,5\n" % (i, i) for i in range(300_000))
     pipe(gzip.compress(data) if packed else data)
     source = Files(["-"], asked())
-    n = sum(1 for _ in source)
+    n = sum(len(batch) for batch in batches_of(source, 5000))
     assert n == 300_000
     if not packed:
         with pytest.raises(InputError, match="standard input can be read once only"):
-            list(source)
+            list(one_by_one(source))
 
 
 def test_lines_of_json_on_standard_input(pipe):
     pipe(b'{"level": 1, "t": "x"}\n{"level": 2}\n')
-    assert [row.values["level"] for row in Files(["-"])] == [1.0, 2.0]
+    assert [row.values["level"] for row in one_by_one(Files(["-"]))] == [1.0, 2.0]
 
 
 # -- JSON -----------------------------------------------------------------------------------------
@@ -363,7 +368,7 @@ def test_lines_of_json(tmp_path):
     lines = [b'{"a": {"x": 1}, "d": "p"}', b"x" * 100_000, b"{}", b'{"a": {"x": 2}, "d": "q"}']
     path.write_bytes(gzip.compress(b"\n".join(lines)))
     wanted = asked(("a.x",), key="d")
-    assert told(Files([str(path)], wanted)) == [(1, "", "p", "1"), (4, "", "q", "2")]
+    assert told(one_by_one(Files([str(path)], wanted))) == [(1, "", "p", "1"), (4, "", "q", "2")]
     assert wanted.refusals.counts == {
         "messages that are too long": 1,
         "messages without any of the values": 1,
@@ -412,7 +417,10 @@ def test_days_and_months_are_told_apart_by_the_first_rows(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("when,level\n01/02/2022 10:00,1\n13/02/2022 10:00,2\n14/02/2022 10:00:01,3\n")
     wanted = asked(time="when", timed=True)
-    days = [datetime.fromtimestamp(row.seconds, UTC).day for row in Files([str(path)], wanted)]
+    days = [
+        datetime.fromtimestamp(row.seconds, UTC).day
+        for row in one_by_one(Files([str(path)], wanted))
+    ]
     assert days == [1, 13, 14]
     with pytest.raises(ValueError, match="may be 01 February 2022 or 02 January 2022; say which"):
         Clock().seconds("01/02/2022")
@@ -448,7 +456,7 @@ def test_what_the_csv_module_writes_is_read(tmp_path_factory, rows, delimiter, e
         writer.writerow(["level", "note"])
         writer.writerows(rows)
     wanted = Asked(("level",), "note")
-    read = [(row.values["level"], row.time) for row in Files([str(path)], wanted)]
+    read = [(row.values["level"], row.time) for row in one_by_one(Files([str(path)], wanted))]
     assert read == rows
 
 
@@ -456,4 +464,4 @@ def test_what_is_told_is_not_found_out(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes("größe;x\n1,5;a\n2;b\n".encode("cp1252"))
     source = Files([str(path)], asked(("größe",)), Style(";", ",", "cp1252"))
-    assert [row.values["größe"] for row in source] == [1.5, 2.0]
+    assert [row.values["größe"] for row in one_by_one(source)] == [1.5, 2.0]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from replay.engine.batch import Batch
 from replay.engine.rows import Row
 from replay.engine.series import Manner, Series
 from tests.replay.broker import AMQTT, MOSQUITTO, TestBroker
@@ -48,8 +49,9 @@ def test_a_fleet_from_its_broker_to_its_labels(tmp_path):
         for told in fleet.readings(device, 150):
             row = Row(told["n"], "", (), {"level": told["level"]}, told["t"], "", told["n"])
             expected += [
-                (its.row.sequence, its.assignment.label, its.assignment.probability, its.change)
-                for its in series.take(row)
+                (labelled.sequence, known.label, known.probability, change)
+                for piece in series.label(Batch.of_rows([row]))[0]
+                for labelled, known, change in piece.labelled.rows()
             ]
         assert len(expected) == 150
         its = found[found["key"] == f"pump{device}"].sort_values("sequence")

@@ -13,11 +13,12 @@ import pytest
 from pyspark.sql import Row
 from pyspark.sql.streaming.tws_tester import TwsTester
 
-import replay.engine.rows
 from online_gmm import HalfLife, OnlineGMM, OnlineHMM, Segmenter
 from online_gmm.data.state import StateError
 from online_gmm.spark import LabelProcessor, Manner, Track, packing
 from online_gmm.spark.packing import packed
+from replay.engine.batch import Batch
+from replay.engine.rows import Row as Read
 from replay.engine.series import Manner as ReplayManner
 from replay.engine.series import Series
 from tests.spark.rows import columns, fleet, packs, plain_loop, unpacked
@@ -88,12 +89,13 @@ def test_rows_of_the_warm_up_are_held_as_replay_holds_them(name):
         told = []
         for i, (t, *values) in enumerate(its[["t", *VALUES]].itertuples(index=False)):
             x = dict(zip(VALUES, values, strict=True))
-            told += series.take(replay.engine.rows.Row(i, str(t), (), x, t, key))
-        for labelled in [*told, *series.finish()]:
-            known = labelled.assignment
-            expected.append(
-                (key, labelled.row.seconds, known.label, known.probability, labelled.change)
-            )
+            pieces, _ = series.label(Batch.of_rows([Read(i, str(t), (), x, t, key)]))
+            told += [piece.labelled for piece in pieces]
+        expected += [
+            (key, row.seconds, known.label, known.probability, change)
+            for labelled in [*told, *series.finish()]
+            for row, known, change in labelled.rows()
+        ]
     assert sorted(unpacked(answers)) == sorted(expected)
     assert engine.peekValueState("m", "d9") is None
 

@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from online_gmm.segmentation.segments import Segment
+from replay.engine.batch import LabelledBatch
+from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError
-from replay.engine.series import LabelledRow, Series
-from replay.sinks.files import Onlooker
+from replay.engine.series import Series
 from replay.views.history import History
 from replay.views.page.figures import Parameters
 
 
-class Watcher(Onlooker):
+class Watcher(MemorySink):
     """Puts rows and segments into a history, which it takes to a checkpoint and back.
 
     Parameters
@@ -32,12 +32,11 @@ class Watcher(Onlooker):
         self._known: dict[str, Parameters | None] = {}
         self._lock = threading.Lock()
 
-    def row(self, labelled_row: LabelledRow) -> None:
-        row, assignment, change, _ = labelled_row
-        self.history.add(row, assignment, change)
-
-    def segment(self, key: str, segment: Segment) -> None:
-        self.history.add_segment(key, segment)
+    def write(self, labelled: LabelledBatch) -> None:
+        for its in labelled.rows():
+            self.history.add(*its)
+        for _, key, segment in labelled.ended():
+            self.history.add_segment(key, segment)
 
     def flush(self) -> None:
         """Look up what is learnt of the keys that were asked for."""

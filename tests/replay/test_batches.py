@@ -1,4 +1,4 @@
-"""Rows in blocks are those that come one by one: whatever is in the file, wherever it is cut."""
+"""Rows in batches are those that come one by one: whatever is in the file, wherever it is cut."""
 
 import gzip
 import itertools
@@ -10,16 +10,18 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
+from batches import batch_of, rows_in
 from pyarrow import parquet
 
 from online_gmm import OnlineGMM, _kernel
-from replay.engine.blocks import Block, CutTexts, Places, rows_in
+from replay.engine.batch import Batch, CutTexts, ListTexts, Places
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop
+from replay.engine.protocols import batches_of
 from replay.engine.rows import CutOffError, InputError
 from replay.engine.series import Series
 from replay.engine.settings import Settings
-from replay.sinks.files import File, Labels, Onlooker
+from replay.sinks.files import File, Labels
 from replay.sinks.lines import LEAST, six_digits
 from replay.sinks.refusals import Refusals
 from replay.sources import pieces
@@ -30,7 +32,7 @@ from replay.sources.reading import Input
 from replay.sources.times import Clock
 from replay.views.plot import Picture
 
-pytestmark = pytest.mark.skipif(not _kernel.COMPILED, reason="blocks want the compiled kernel")
+pytestmark = pytest.mark.skipif(not _kernel.COMPILED, reason="batches want the compiled kernel")
 
 PLAIN = (
     *("1", "-2.5", "+.5", "7.", "0", "-0.0", "1e3", "2.5E-7", " 3.25", "4 ", "123456789.123"),
@@ -77,17 +79,14 @@ def source_of(path, on_bad, **asked):
     return CsvFile(Input(path), Asked(on_bad=on_bad, refusals=refusals, **asked)), told
 
 
-def taken(source, items):
-    """Rows, where each of them or of their blocks ends, and the error at the end."""
+def taken(source, at_most):
+    """Rows, where each of them or of their batches ends, and the error at the end."""
     rows, positions, error = [], {}, None
     try:
-        for item in items:
-            if isinstance(item, Block):
-                assert len(item) > 0
-                assert item.texts.times() == [item.row(i).time for i in range(len(item))]
-                rows += [item.row(i) for i in range(len(item))]
-            else:
-                rows.append(item)
+        for batch in batches_of(source, at_most):
+            assert 0 < len(batch) <= at_most
+            assert batch.texts.times() == [batch.row(i).time for i in range(len(batch))]
+            rows += batch.rows()
             positions[len(rows)] = source.position
     except InputError as problem:
         error = type(problem), str(problem)
@@ -106,7 +105,7 @@ def small_pieces(monkeypatch):
 
 @pytest.mark.parametrize("on_bad", ["skip", "missing", "fail"])
 @pytest.mark.parametrize("seed", range(40))
-def test_blocks_hold_the_rows_that_come_one_by_one(seed, on_bad, small_pieces, tmp_path):
+def test_batches_hold_the_rows_that_come_one_by_one(seed, on_bad, small_pieces, tmp_path):
     rng = random.Random(seed)
     path = tmp_path / "any.csv"
     odd = rng.choice([0.0, 0.005, 0.05, 0.3])
@@ -118,26 +117,27 @@ def test_blocks_hold_the_rows_that_come_one_by_one(seed, on_bad, small_pieces, t
         source, refused = source_of(path, on_bad, **asked)
     except InputError:
         return
-    rows, positions, error = taken(source, source)
+    rows, positions, error = taken(source, 1)
     again, refused_again = source_of(path, on_bad, **asked)
     at_most = rng.choice([1, 7, 10_000])
-    found, found_positions, found_error = taken(again, again.blocks(at_most))
+    found, found_positions, found_error = taken(again, at_most)
     assert repr(found) == repr(rows)
     assert found_error == error
     assert refused_again == refused
     for n, position in found_positions.items():
-        assert position == positions[n]
+        # lines after the last row are done with when the last batch is handed on
+        assert position == positions[n] or (n == len(rows) and error is None)
     # from any of these places on
     n = rng.choice(sorted(found_positions) or [0])
     if n:
         third, _ = source_of(path, on_bad, **asked)
         third.go_to(found_positions[n])
-        rest, _, rest_error = taken(third, third.blocks(at_most))
+        rest, _, rest_error = taken(third, at_most)
         assert repr(rest) == repr(rows[n:])
         assert rest_error == error
 
 
-def test_most_rows_come_in_blocks(tmp_path):
+def test_most_rows_come_in_batches(tmp_path):
     """Lines that are not plain cost those around them only."""
     path = tmp_path / "odd.csv"
     lines = [f"{i},{i % 7}.5,x,{i % 3}" for i in range(20_000)]
@@ -145,11 +145,12 @@ def test_most_rows_come_in_blocks(tmp_path):
     lines[12_000] = "12000,bad,x,2"
     path.write_text("when,level,note,load\n" + "\n".join(lines))
     source, refused = source_of(path, "skip")
-    items = list(source.blocks(4096))
+    items = list(batches_of(source, 4096))
     assert len(refused) == 1
-    assert sum(map(rows_in, items)) == 19_999
-    assert max(map(rows_in, items)) == 4096
-    assert sum(not isinstance(item, Block) for item in items) <= 3 * pieces.WITH_CARE
+    assert sum(map(len, items)) == 19_999
+    assert max(map(len, items)) == 4096
+    with_care = [item for item in items if isinstance(item.texts, ListTexts)]
+    assert 0 < sum(map(len, with_care)) <= 3 * pieces.WITH_CARE
 
 
 @pytest.mark.parametrize(
@@ -161,21 +162,20 @@ def test_most_rows_come_in_blocks(tmp_path):
         ("when|load|level\n" + "1|2.5|-3.25\n" * 50, Style()),
     ],
 )
-def test_other_styles_come_in_blocks_too(content, style, tmp_path):
+def test_other_styles_come_in_batches_too(content, style, tmp_path):
     path = tmp_path / "styled.csv"
     path.write_text(content)
     source = CsvFile(Input(path), Asked(("level", "load"), "when"), style)
-    items = list(source.blocks(10_000))
-    assert max(map(rows_in, items)) == 49
-    rows = [item.row(i) for item in items if isinstance(item, Block) for i in range(len(item))]
-    assert rows == list(source)[1:]
+    items = list(batches_of(source, 10_000))
+    assert [len(item) for item in items if isinstance(item.texts, CutTexts)] == [49]
+    assert [row for item in items for row in item.rows()] == taken(source, 1)[0]
 
 
 def test_a_line_longer_than_a_cell_may_be_is_refused(tmp_path):
     path = tmp_path / "long.csv"
     path.write_text("when,level,load\n1,2,3\n" + "x" * 140_000 + ",2,3\n1,2,3\n")
     source, _ = source_of(path, "fail")
-    rows, _, error = taken(source, source.blocks(100))
+    rows, _, error = taken(source, 100)
     assert len(rows) == 1
     assert "line 3" in error[1]
 
@@ -187,8 +187,8 @@ def test_what_is_cut_off_comes_up_to_its_last_whole_line(tmp_path):
     packed = gzip.compress(f"when,level,load\n{lines}".encode())
     path.write_bytes(packed[: len(packed) // 2])
     source, _ = source_of(path, "fail")
-    rows, _, error = taken(source, source)
-    found, _, found_error = taken(source, source.blocks(1000))
+    rows, _, error = taken(source, 1)
+    found, _, found_error = taken(source, 1000)
     assert found == rows
     assert found_error == error
     assert error[0] is CutOffError
@@ -196,27 +196,16 @@ def test_what_is_cut_off_comes_up_to_its_last_whole_line(tmp_path):
 
 @pytest.fixture
 def both_ways(cli, monkeypatch, tmp_path):
-    """Run a replay in blocks and row by row: what it prints and writes, of each."""
-
-    taken_in_blocks = []
-    take_block = Series.take_block
-
-    def taking(series, block):
-        taken_in_blocks.append(len(block))
-        return take_block(series, block)
-
-    monkeypatch.setattr(Series, "take_block", taking)
+    """Run a replay in large batches and a few rows at a time: what it prints and writes."""
 
     def run(*arguments):
         found = []
-        for way in ("blocks", "rows"):
+        for way in ("batches", "rows"):
             folder = tmp_path / f"in_{way}"
             folder.mkdir()
             if way == "rows":
-                monkeypatch.setattr("replay.cli.running.may_take_blocks", lambda *_: False)
-            taken_in_blocks.clear()
+                monkeypatch.setattr(Loop, "_at_most", 7)
             result = cli("run", *(str(its).replace("OUT", str(folder)) for its in arguments))
-            assert bool(taken_in_blocks) == (way == "blocks")
             written = {
                 path.name: path.read_bytes()
                 for path in sorted(folder.rglob("*"))
@@ -241,7 +230,9 @@ def both_ways(cli, monkeypatch, tmp_path):
         ["--labels", "-", "--on-bad", "missing"],
     ],
 )
-def test_replay_in_blocks_writes_what_it_writes_row_by_row(more, both_ways, small_pieces, tmp_path):
+def test_replay_in_batches_writes_what_it_writes_row_by_row(
+    more, both_ways, small_pieces, tmp_path
+):
     small_pieces(30_000, 20)
     path = tmp_path / "two.csv"
     rng = random.Random(2)
@@ -255,13 +246,13 @@ def test_replay_in_blocks_writes_what_it_writes_row_by_row(more, both_ways, smal
             cells = [f"t{i}", "abc", '"two\nlines"', "5e5"]
         lines.append(",".join(cells))
     path.write_text("when,level,note,load\n" + "\n".join(lines))
-    blocks, rows = both_ways(
+    batches, rows = both_ways(
         *(path, "--value", "level,load", "--time", "when", "--regimes", "2", "--on-bad", "skip"),
         *("--refused", "OUT/refused.csv", *more),
     )
     assert rows[0] == 0
     assert len(rows[2]) >= 1 + ("-" not in more)
-    assert blocks == rows
+    assert batches == rows
 
 
 @pytest.mark.parametrize(
@@ -284,17 +275,17 @@ def test_keys_have_series_of_their_own(more, both_ways, small_pieces, tmp_path):
         level = 9.0 * ((i // 300 + len(key)) % 2)
         lines.append(f"{i},{rng.gauss(level, 1):.3f},{key},{rng.gauss(-level, 1):.3f}")
     path.write_text("when,level,device,load\n" + "\n".join(lines))
-    blocks, rows = both_ways(
+    batches, rows = both_ways(
         *(path, "--value", "level,load", "--time", "when", "--key", "device", "--regimes", "2"),
         *("--warm-up", "60", "--on-bad", "skip", *more),
     )
     assert rows[0] == 0
     assert "rows without a key" in rows[1]
-    assert blocks == rows
+    assert batches == rows
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
-def test_parquet_comes_in_blocks_too(name, both_ways, tmp_path):
+def test_parquet_comes_in_batches_too(name, both_ways, tmp_path):
     rng = np.random.default_rng(1)
     n = 30_000
     level = rng.normal(9.0 * (np.arange(n) % 900 < 300), 2.0)
@@ -306,14 +297,14 @@ def test_parquet_comes_in_blocks_too(name, both_ways, tmp_path):
     columns = {"when": when, "level": level, "count": count, "share": share, "price": price}
     path = tmp_path / "rows.parquet"
     parquet.write_table(pa.table(columns), path, row_group_size=9000)
-    blocks, rows = both_ways(
+    batches, rows = both_ways(
         *(path, "--value", "level,count,share,price", "--time", "when", "--on-bad", "missing"),
         *("--covariance", "diag", "--labels", f"OUT/{name}", "--segments", "OUT/segments.csv"),
         *("--refused", "OUT/refused.csv"),
     )
     assert rows[0] == 0
     assert len(rows[2]) == 3
-    assert blocks == rows
+    assert batches == rows
 
 
 def test_parquet_goes_on_within_a_group(tmp_path):
@@ -321,12 +312,12 @@ def test_parquet_goes_on_within_a_group(tmp_path):
     levels = pa.table({"level": [None, *map(float, range(99))]})
     parquet.write_table(levels, path, row_group_size=40)
     source = Files([str(path)], Asked(("level",)))
-    rows, positions, _ = taken(source, source.blocks(16))
-    assert repr(rows) == repr(list(Files([str(path)], Asked(("level",)))))
+    rows, positions, _ = taken(source, 16)
+    assert repr(rows) == repr(taken(Files([str(path)], Asked(("level",))), 1)[0])
     for n, position in positions.items():
         again = Files([str(path)], Asked(("level",)))
         again.go_to(position)
-        assert repr(taken(again, again.blocks(30))[0]) == repr(rows[n:])
+        assert repr(taken(again, 30)[0]) == repr(rows[n:])
 
 
 def test_cells_that_need_quotes_get_them(both_ways, tmp_path):
@@ -334,9 +325,9 @@ def test_cells_that_need_quotes_get_them(both_ways, tmp_path):
     lines = [f"{i},5;{i % 7},25" for i in range(500)]
     path.write_text("when;level\n" + "\n".join(lines) + "\n")
     arguments = ("--value", "level", "--time", "when", "--regimes", "2")
-    blocks, rows = both_ways(path, *arguments, "--labels", "OUT/labels.csv")
+    batches, rows = both_ways(path, *arguments, "--labels", "OUT/labels.csv")
     assert b'\n"3,5","3,25",' in rows[2]["labels.csv"]
-    assert blocks == rows
+    assert batches == rows
 
 
 @pytest.mark.parametrize("time", ['"May 3, {}"', '"{}"'])
@@ -345,10 +336,10 @@ def test_cells_in_quotes_are_written_as_they_need(time, both_ways, tmp_path):
     lines = [f'{time.format(i)},"a, b","{i % 7}.25"' for i in range(500)]
     path.write_text("when,note,level\n" + "\n".join(lines) + "\n")
     arguments = ("--value", "level", "--time", "when", "--regimes", "2")
-    blocks, rows = both_ways(path, *arguments, "--labels", "OUT/labels.csv")
+    batches, rows = both_ways(path, *arguments, "--labels", "OUT/labels.csv")
     written = time.format(3) if "," in time else "3"
     assert f"\n{written},3.25,".encode() in rows[2]["labels.csv"]
-    assert blocks == rows
+    assert batches == rows
 
 
 def test_a_label_file_that_cannot_be_written_is_an_error(two_levels, cli):
@@ -383,7 +374,6 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         file = File(tmp_path / "labels.csv", "--labels", (), lasting=False)
         series = Series(Settings(regimes=2).learner(source.values))
         loop = Loop(source, Fleet(lambda: series, None), {"labels": Labels(file, source)})
-        loop.by_blocks = True
         tracemalloc.start()
         loop.begin()
         loop.run()
@@ -395,46 +385,52 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
     peak(1000)
     few, many = peak(450_000), peak(1_000_000)
-    # some blocks more may be on their way; kept, the values alone were 13 MB more
+    # some batches more may be on their way; kept, the values alone were 13 MB more
     assert many < few + 4e6
 
 
-def test_without_the_compiled_kernel_rows_come_one_by_one(monkeypatch, tmp_path):
+def test_without_the_compiled_kernel_rows_are_read_one_by_one(monkeypatch, tmp_path):
     path = tmp_path / "any.csv"
     path.write_text("when,level,load\n1,2,3\n2,2,3\n")
     source, _ = source_of(path, "fail")
-    assert list(map(rows_in, source.blocks(10))) == [1, 1]
+    rows, positions, _ = taken(source, 10)
     monkeypatch.setattr(_kernel, "COMPILED", False)
-    assert list(source.blocks(10)) == list(source)
+    (batch,) = batches_of(source, 10)
+    assert isinstance(batch.texts, ListTexts)
+    assert list(batch.rows()) == rows
+    assert source.position == positions[2]
 
 
-def test_other_encodings_and_what_rows_are_asked_for_come_one_by_one(tmp_path):
+def test_other_encodings_and_what_rows_are_asked_for_are_read_one_by_one(tmp_path):
     path = tmp_path / "any.csv"
     path.write_bytes("when,level,load\n1,2,3\né,2,3\n".encode("latin-1"))
     source = CsvFile(Input(path), Asked(("level",)), Style(encoding="latin-1"))
-    assert [rows_in(item) for item in source.blocks(10)] == [1, 1]
+    (batch,) = batches_of(source, 10)
+    assert isinstance(batch.texts, ListTexts)
     path.write_text("when,level,load\n1,2,3\n2,2,3\n")
     for more in ({"timed": True, "clock": Clock("s")}, {"sequence": "load"}):
         source = CsvFile(Input(path), Asked(("level",), "when", **more))
-        assert list(source.blocks(10)) == list(source)
+        (batch,) = batches_of(source, 10)
+        assert list(batch.rows()) == taken(source, 1)[0]
 
 
 @pytest.mark.parametrize("sizes", [(1, 3, 700), (5000,), (4001, 12_000, 2, 20_000)])
-def test_a_picture_of_blocks_is_that_of_their_rows(sizes):
+def test_a_picture_of_batches_is_that_of_their_rows(sizes):
     rng = np.random.default_rng(1)
     n = 40_000
     values = rng.normal(9.0 * (np.arange(n) % 700 < 300), 1.0)[:, None]
     data = bytearray("".join(f"t{i},{x:.4f}\n" for i, (x,) in enumerate(values)).encode())
     cells = np.array([(at.start(), at.end()) for at in re.finditer(rb"[^,\n]+", data)], np.int32)
     texts = CutTexts(data, *cells.T.reshape(2, n, 2), Places(0, None, (1,)), True)
-    whole = Block(2, ("level",), values, texts)
+    whole = Batch(("level",), values, texts, np.arange(2, n + 2))
     model = OnlineGMM(2, seed=1, features=("level",)).fit_start(values[:500])
-    series, by_block, by_row = Series(model), Picture(), Picture()
+    series, at_once, by_row = Series(model), Picture(), Picture()
     for at, end in itertools.pairwise([0, *np.cumsum(sizes), n]):
-        labelled = series.take_block(whole.part(at, end))
-        by_block.block(labelled)
-        Onlooker.block(by_row, labelled)
-    assert vars(by_block.sample) == vars(by_row.sample)
-    assert vars(by_block.bands) == vars(by_row.bands)
+        ((labelled, _),), _ = series.label(whole.part(at, end))
+        at_once.write(labelled)
+        for one in rows_in(labelled):
+            by_row.write(batch_of(one))
+    assert vars(at_once.sample) == vars(by_row.sample)
+    assert vars(at_once.bands) == vars(by_row.bands)
     assert by_row.sample.times == ("t0", "t39999")
     assert by_row.bands.n_segments > 100

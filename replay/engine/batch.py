@@ -1,0 +1,307 @@
+"""Batches: rows by columns, and the texts that they were read from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm.learners.base import Assignment, Assignments
+from online_gmm.segmentation.segments import Segment
+from replay.engine.rows import Row
+
+Rows = slice | NDArray[np.intp]
+"""Which rows: those between two, or by their numbers."""
+
+
+class Texts(Protocol):
+    """Times and values of rows as they were written."""
+
+    def part(self, rows: Rows) -> Texts:
+        """Those of some rows."""
+        ...
+
+    def time_at(self, row: int) -> str:
+        """The time of a row; empty if it has none."""
+        ...
+
+    def times(self) -> list[str]:
+        """The times of all rows."""
+        ...
+
+    def values_at(self, row: int) -> tuple[str, ...]:
+        """The values of a row."""
+        ...
+
+
+class Places(NamedTuple):
+    """Which of the cells of a row are its time, its key and its values; None if there is none."""
+
+    time: int | None
+    key: int | None
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CutTexts:
+    """Texts cut out of bytes, without their quotes.
+
+    Parameters
+    ----------
+    data
+        The bytes, UTF-8.
+    starts, ends
+        Of each row's cells, shape (n, S), 32-bit.
+    places
+        Which cells are what.
+    bare
+        Whether all of them can stand between commas as they are.
+    """
+
+    data: bytearray
+    starts: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    places: Places
+    bare: bool
+
+    def part(self, rows: Rows) -> CutTexts:
+        return CutTexts(self.data, self.starts[rows], self.ends[rows], self.places, self.bare)
+
+    def time_at(self, row: int) -> str:
+        return "" if self.places.time is None else self._cell(row, self.places.time)
+
+    def times(self) -> list[str]:
+        time = self.places.time
+        return [""] * len(self.starts) if time is None else self._column(time)
+
+    def keys(self) -> list[str] | None:
+        """The keys of all rows; None if they have none."""
+        return None if self.places.key is None else self._column(self.places.key)
+
+    def values_at(self, row: int) -> tuple[str, ...]:
+        return tuple([self._cell(row, place) for place in self.places.values])
+
+    def _cell(self, row: int, place: int) -> str:
+        return self.data[self.starts[row, place] : self.ends[row, place]].decode()
+
+    def _column(self, place: int) -> list[str]:
+        data = self.data
+        cells = zip(self.starts[:, place].tolist(), self.ends[:, place].tolist(), strict=True)
+        return [data[start:end].decode() for start, end in cells]
+
+
+@dataclass(frozen=True)
+class ListTexts:
+    """Texts of rows that were read one by one.
+
+    Parameters
+    ----------
+    moments
+        Their times.
+    cells
+        Their values.
+    """
+
+    moments: list[str]
+    cells: list[tuple[str, ...]]
+
+    def part(self, rows: Rows) -> ListTexts:
+        if isinstance(rows, slice):
+            return ListTexts(self.moments[rows], self.cells[rows])
+        places = rows.tolist()
+        return ListTexts([self.moments[i] for i in places], [self.cells[i] for i in places])
+
+    def time_at(self, row: int) -> str:
+        return self.moments[row]
+
+    def times(self) -> list[str]:
+        return self.moments
+
+    def values_at(self, row: int) -> tuple[str, ...]:
+        return self.cells[row]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that follow one another, by columns: what a source hands on. It may have no row.
+
+    Parameters
+    ----------
+    names
+        Of the values.
+    values
+        Shape (n, D), row by row; NaN is a missing one.
+    texts
+        As they were written.
+    lines
+        Of each row its line in the file, or its number among the messages; shape (n,).
+    keys
+        Of what each row is a measurement; None if all are of the same.
+    seconds
+        The time of each row, shape (n,); None if times are not read.
+    sequence
+        The number that its device gave each row; None if numbers are not read.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    texts: Texts
+    lines: NDArray[np.int64]
+    keys: list[str] | None = None
+    seconds: NDArray[np.float64] | None = None
+    sequence: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Row], names: Sequence[str] = ()) -> Batch:
+        """The rows as a batch; the names of values are needed only if there is no row.
+
+        All rows have a key, a time and a number, or none has.
+        """
+        values = np.array([tuple(row.values.values()) for row in rows], dtype=np.float64)
+        first = rows[0] if rows else None
+        names = names if first is None else [str(name) for name in first.values]
+        keys = seconds = sequence = None
+        if first is not None and first.key:
+            keys = [row.key for row in rows]
+        if first is not None and first.seconds is not None:
+            seconds = np.array([row.seconds for row in rows], dtype=np.float64)
+        if first is not None and first.sequence is not None:
+            sequence = [row.sequence or 0 for row in rows]
+        return cls(
+            tuple(names),
+            values.reshape(len(rows), len(names)),
+            ListTexts([row.time for row in rows], [row.texts for row in rows]),
+            np.array([row.line for row in rows], dtype=np.int64),
+            keys,
+            seconds,
+            sequence,
+        )
+
+    @classmethod
+    def joined(cls, batches: Sequence[Batch]) -> Batch:
+        """The rows of batches of the same columns, one after the other."""
+        if len(batches) == 1:
+            return batches[0]
+        rows = [batch.row(i) for batch in batches for i in range(len(batch))]
+        return cls.of_rows(rows)
+
+    def part(self, first: int, end: int) -> Batch:
+        """The rows from the first to the one before the end."""
+        if first == 0 and end >= len(self):
+            return self
+        rows = slice(first, end)
+        return Batch(
+            self.names,
+            self.values[rows],
+            self.texts.part(rows),
+            self.lines[rows],
+            None if self.keys is None else self.keys[rows],
+            None if self.seconds is None else self.seconds[rows],
+            None if self.sequence is None else self.sequence[rows],
+        )
+
+    def take(self, rows: NDArray[np.intp]) -> Batch:
+        """The rows of these numbers."""
+        places = rows.tolist()
+        return Batch(
+            self.names,
+            self.values[rows],
+            self.texts.part(rows),
+            self.lines[rows],
+            None if self.keys is None else [self.keys[i] for i in places],
+            None if self.seconds is None else self.seconds[rows],
+            None if self.sequence is None else [self.sequence[i] for i in places],
+        )
+
+    def key_at(self, i: int) -> str:
+        return "" if self.keys is None else self.keys[i]
+
+    def row(self, i: int) -> Row:
+        """A row by itself."""
+        return Row(
+            int(self.lines[i]),
+            self.texts.time_at(i),
+            self.texts.values_at(i),
+            dict(zip(self.names, self.values[i].tolist(), strict=True)),
+            None if self.seconds is None else float(self.seconds[i]),
+            self.key_at(i),
+            None if self.sequence is None else self.sequence[i],
+        )
+
+    def rows(self) -> Iterator[Row]:
+        """The rows one by one."""
+        return map(self.row, range(len(self)))
+
+
+def answers_at(answers: Assignments, rows: Rows) -> Assignments:
+    """Those of some rows."""
+    return Assignments(
+        answers.labels[rows],
+        answers.probabilities[rows],
+        answers.log_densities[rows],
+        answers.outliers[rows],
+    )
+
+
+class Ended(NamedTuple):
+    """A segment that has ended: at which row of its batch, and of which key."""
+
+    row: int
+    key: str
+    segment: Segment
+
+
+def none_ended() -> list[Ended]:
+    return []
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """Rows, what the model said of each, and what that means for the segments.
+
+    Parameters
+    ----------
+    batch
+        The rows.
+    answers
+        Label, probability, log density and outlier flag of each.
+    changes
+        Whether a change of regime is reported at a row, shape (n,).
+    ended
+        Gives the segments that have ended, in order. They are made when they are asked for.
+    """
+
+    batch: Batch
+    answers: Assignments
+    changes: NDArray[np.bool_]
+    ended: Callable[[], list[Ended]] = none_ended
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def part(self, first: int, end: int) -> LabelledBatch:
+        """Rows from the first to the one before the end, without segments."""
+        answers = answers_at(self.answers, slice(first, end))
+        return LabelledBatch(self.batch.part(first, end), answers, self.changes[first:end])
+
+    def rows(self) -> Iterator[tuple[Row, Assignment, bool]]:
+        """Each row, what the model said of it, and whether a change is reported there."""
+        known = zip(*(column.tolist() for column in self.answers), strict=True)
+        for row, its, change in zip(self.batch.rows(), known, self.changes.tolist(), strict=True):
+            yield row, Assignment(*its), change
+
+
+def of_segment(segment: Segment, key: str) -> LabelledBatch:
+    """A segment that ends after the last row."""
+    return LabelledBatch(
+        Batch.of_rows((), [str(name) for name in segment.mean]),
+        Assignments.unknown(0),
+        np.empty(0, dtype=bool),
+        lambda: [Ended(0, key, segment)],
+    )
