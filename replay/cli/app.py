@@ -39,6 +39,8 @@ from replay.cli.options import (
     LandSeconds,
     Lasting,
     LateRows,
+    Learner,
+    LearnerOption,
     MaxGap,
     MinDwell,
     Missing,
@@ -64,6 +66,7 @@ from replay.cli.options import (
     Value,
     WarmUp,
     columns_of,
+    finding,
     given_of,
     of_landing,
     persistent,
@@ -108,8 +111,9 @@ def replay(
     labels what comes in now, **replay check** compares with batch EM, **replay models** shows what
     a checkpoint has learnt.
 
-    Without a command, run and check are done for the two bundled series: the 50-point series and
-    river's WaterFlow. Labels and pictures go to the folder `out`.
+    Without a command, run and check are done for the two bundled series: the 50-point series, as a
+    mixture of three regimes, and river's WaterFlow, whose regimes are found; check compares the
+    mixture with batch EM for both. Labels and pictures go to the folder `out`.
 
     Exit status: 0 when all is well and within the tolerances, 1 when not within them, 2 for bad
     input, 130 or 143 when a signal has ended a replay.
@@ -124,7 +128,8 @@ def replay(
         all_passed = True
         for name, source, settings in _bundled(Settings()):
             outputs = Outputs(OUT / f"{name}_labels.csv", plot=OUT / f"{name}_series.png")
-            replay_source(source, settings, outputs)
+            # 50 points are 3 levels in a mixture; the regimes of WaterFlow are found
+            replay_source(source, replace(settings, finds=name == "WaterFlow"), outputs)
             picture = OUT / f"{name}_check.png"
             all_passed &= compare(source, settings, _tolerances(), picture, None)
     raise typer.Exit(0 if all_passed else 1)
@@ -132,6 +137,7 @@ def replay(
 
 @app.command()
 def run(
+    context: typer.Context,
     files: Files = None,
     value: Value = None,
     time: Time = None,
@@ -161,6 +167,7 @@ def run(
             rich_help_panel=INPUT,
         ),
     ] = "max",
+    learner: Learner = None,
     regimes: Regimes = "3",
     warm_up: WarmUp = 200,
     seed: Seed = 1,
@@ -212,10 +219,17 @@ def run(
 ) -> None:
     """Label files row by row, in constant memory, and sum up what was found.
 
-    Every row is labelled *before* it is learnt, from the rows above it; only the warm-up is
-    labelled as a whole. With --persist, --lag and --smooth let later rows have a say. Rows without
-    any value do not count for the warm-up, but no more than 10 times its rows are held: then it
-    makes do with those that have one. The labels have the time, the key and the values as they
+    Without options of a learner, the regimes and their number are found, and each change of regime
+    is told with the row at which it began and the reasons. Each row is labelled by what is known
+    when it comes: -1 until something is, and the last regime until a change is known.
+
+    With --regimes, --persist or another option of theirs, a mixture or a hidden Markov model labels
+    every row *before* it is learnt, from the rows above it; only the warm-up is labelled as a
+    whole. With --persist, --lag and --smooth let later rows have a say. Rows without any value do
+    not count for the warm-up, but no more than 10 times its rows are held: then it makes do with
+    those that have one.
+
+    The labels have the time, the key and the values as they
     were, the `label`, its `probability`, `outlier` (1 for a row far from every regime) and `change`
     (1 where a change of regime is reported).
 
@@ -228,8 +242,10 @@ def run(
     mean `probability` of the label, and mean and standard deviation of each column. Its segments
     are as --min-dwell and --confirm make them; labels and the table of regimes stay as they are.
 
-    Example: **replay run pump.csv --value pressure --value flow --time when --regimes 3 --labels
-    labels.csv --plot series.png**
+    Example: **replay run pump.csv --segments segments.csv --plot series.png**
+
+    Example, of a mixture: **replay run pump.csv --value pressure --value flow --time when --regimes
+    3 --labels labels.csv**
 
     Example, of segments: **replay run pump.csv --value pressure --segments segments.csv --min-dwell
     50 --confirm 5**
@@ -255,7 +271,9 @@ def run(
         settings = settings_of(
             regimes, warm_up, seed, covariance, prior, exponent, half_life, recycle
         )
+        persist = persist or learner == LearnerOption.hmm
         settings = persistent(settings, persist, stickiness, lag, smooth, irregular)
+        settings = finding(settings, context, learner)
         style = style_of(delimiter, decimal, encoding, no_header, skip_lines, comment)
         pace = at_speed(speed)
         if files:
@@ -493,6 +511,7 @@ def live(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    learner: Learner = None,
     regimes: Regimes = "3",
     warm_up: WarmUp = 200,
     seed: Seed = 1,
@@ -589,7 +608,9 @@ def live(
         settings = settings_of(
             regimes, warm_up, seed, covariance, prior, exponent, half_life, recycle
         )
+        persist = persist or learner == LearnerOption.hmm
         settings = persistent(settings, persist, stickiness, lag, False, irregular)
+        settings = finding(settings, context, learner)
         _needs_time(time, {"--irregular": irregular, "--max-gap": max_gap, "--late": late})
         refusals = Refusals(refused, checkpoint is not None or land is not None)
         asked = Asked(

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from online_gmm import OnlineHMM
+from online_gmm.segmentation.found import FoundRegimes
 from replay.cli.terminal import out
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.rows import InputError
 from replay.engine.series import Manner, Series
+from replay.views.cards import cards_table, changes_table
 from replay.views.tables import fleet_table, regimes_table, totals, transition_table
 
 MOST_LISTED = 100
@@ -50,6 +52,10 @@ def show_models(folder: Path, key: str | None) -> None:
         )
         return
     console.print(totals(series.summary))
+    if isinstance(series.model, FoundRegimes):
+        console.print(cards_table(series.model))
+        console.print(changes_table(series.model, series.n_changes, told["time"] is not None))
+        return
     console.print(regimes_table(series.summary, series.model))
     if isinstance(series.model, OnlineHMM):
         console.print(transition_table(series.model))

@@ -34,6 +34,12 @@ class Covariance(StrEnum):
     spherical = "spherical"
 
 
+class LearnerOption(StrEnum):
+    segmenter = "segmenter"
+    mixture = "mixture"
+    hmm = "hmm"
+
+
 class OnBad(StrEnum):
     fail = "fail"
     skip = "skip"
@@ -107,6 +113,17 @@ Sequence_ = Annotated[
         "come twice are dropped, those that never come are counted.",
         show_default=False,
         rich_help_panel=INPUT,
+    ),
+]
+Learner = Annotated[
+    LearnerOption | None,
+    typer.Option(
+        "--learner",
+        help="segmenter finds the regimes, their number, and where they change; it needs no other "
+        "option of this section. mixture has --regimes of them and judges each row by itself; hmm "
+        "is --persist. [default: segmenter; mixture or hmm if one of their options is given]",
+        show_default=False,
+        rich_help_panel=LEARNING,
     ),
 ]
 Persist = Annotated[
@@ -517,6 +534,35 @@ def settings_of(
         k, warm_up, seed, str(covariance), prior, half_life=half_life, recycle=recycle
     )
     return settings if exponent is None else replace(settings, exponent=exponent)
+
+
+NOT_OF_SEGMENTER = (
+    *("regimes", "warm_up", "seed", "covariance", "prior", "exponent", "half_life", "recycle"),
+    *("persist", "stickiness", "lag", "smooth", "irregular", "min_dwell", "confirm"),
+)
+"""Options that the segmenter has no use for, by the names of their parameters."""
+
+
+def finding(settings: Settings, context: typer.Context, learner: LearnerOption | None) -> Settings:
+    """The settings of the learner that was chosen, or that goes with the options given."""
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in NOT_OF_SEGMENTER
+        if (source := context.get_parameter_source(name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if learner is None:
+        return settings if given else replace(settings, finds=True)
+    if learner == LearnerOption.segmenter:
+        if given:
+            raise InputError(
+                f"{given[0]} is not for --learner segmenter, which finds this itself; leave it "
+                "out, or choose --learner mixture or hmm"
+            )
+        return replace(settings, finds=True)
+    if learner == LearnerOption.mixture and settings.persist:
+        raise InputError("--persist is --learner hmm; leave out --learner mixture")
+    return settings
 
 
 def persistent(

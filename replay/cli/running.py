@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from online_gmm import OnlineHMM
+from online_gmm.segmentation.found import FoundRegimes
 from replay.cli.options import Lasting
 from replay.cli.terminal import OUT, err, heading, out, parent
 from replay.engine.checkpoint import Checkpoints
@@ -29,6 +30,7 @@ from replay.engine.settings import Settings
 from replay.engine.whole import labelled_as_a_whole
 from replay.sinks.files import SHEETS, File, Segments, labels_sink
 from replay.sinks.refusals import Refusals
+from replay.views.cards import cards_table, changes_table
 from replay.views.tables import (
     changes,
     events_or_none,
@@ -352,18 +354,26 @@ def _print(
 ) -> None:
     listed = totals_of.listed()
     only = listed[0][1]
-    heading(console, source, settings, only.model.mixture.n_components)
+    model = only.model
+    n_regimes = len(model.labels) if settings.finds else model.mixture.n_components
+    heading(console, source, settings, n_regimes)
     if source.key is not None:
         console.print(f"{loop.n_rows:,} rows of {totals_of.n_series:,} keys")
         console.print(fleet_table(listed, totals_of.n_series, source.key))
     else:
         console.print(totals(only.summary))
         console.print(changes(only), soft_wrap=True)
+        if isinstance(model, FoundRegimes):
+            console.print(cards_table(model))
+            console.print(changes_table(model, only.n_changes, source.time is not None))
+            for line in left_out(totals_of.left_out, refusals):
+                console.print(line, soft_wrap=True)
+            return
         if settings.persist:
             console.print(labels_given(settings, smooth), soft_wrap=True)
-        console.print(regimes_table(only.summary, only.model))
-        if isinstance(only.model, OnlineHMM):
-            console.print(transition_table(only.model))
+        console.print(regimes_table(only.summary, model))
+        if isinstance(model, OnlineHMM):
+            console.print(transition_table(model))
         if only.chronicle is not None:
             console.print(events_or_none(only.chronicle.happenings, source.time is not None))
     for line in left_out(totals_of.left_out, refusals):

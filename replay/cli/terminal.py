@@ -62,6 +62,17 @@ def heading(
     console: Console, source: Source, settings: Settings, found: int, streamed: bool = True
 ) -> None:
     """What was asked for; and with --regimes auto how many regimes were found."""
+    console.print()
+    console.print(source.name, style="bold", soft_wrap=True)
+    if settings.finds:
+        console.print(
+            f"columns {', '.join(source.values)}; the segmenter found {found} "
+            f"regime{'' if found == 1 else 's'}",
+            soft_wrap=True,
+        )
+        for line in source.said:
+            console.print(line, soft_wrap=True)
+        return
     steps = ""
     if streamed and settings.half_life is None:
         steps = f", step exponent {settings.exponent:g}"
@@ -72,8 +83,6 @@ def heading(
         times = f", times of {source.time}" if settings.irregular and source.timed else ""
         persistence = f" that persist (stickiness {settings.stickiness:g} rows{times})"
     regimes = f"{found} (auto)" if settings.regimes == "auto" else str(settings.regimes)
-    console.print()
-    console.print(source.name, style="bold", soft_wrap=True)
     console.print(
         f"columns {', '.join(source.values)}; {regimes} regimes{persistence}, "
         f"{settings.covariance} covariance, warm-up of up to {settings.warm_up} rows, "

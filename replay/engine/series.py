@@ -12,10 +12,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import Assignment
+from online_gmm import Assignment, OnlineGMM
 from online_gmm.learners.base import Assignments
+from online_gmm.segmentation.found import FoundRegimes
+from online_gmm.segmentation.placed import Event
 from online_gmm.segmentation.segmenter import Segmenter
-from online_gmm.segmentation.segments import Segment, Segmentation
+from online_gmm.segmentation.segments import RegimeChange, Segment, Segmentation
 from replay.engine.batch import Batch, Ended, LabelledBatch, of_segment
 from replay.engine.rows import InputError, Row
 from replay.engine.settings import Model
@@ -139,7 +141,10 @@ class Series:
 
     def __init__(self, model: Model, manner: Manner = Manner()) -> None:
         self.manner = manner
-        self.segmenter = Segmenter(model, min_dwell=manner.min_dwell, confirm=manner.confirm)
+        if isinstance(model, FoundRegimes):
+            self.segmenter = Segmenter(model)
+        else:
+            self.segmenter = Segmenter(model, min_dwell=manner.min_dwell, confirm=manner.confirm)
         self.summary = Summary()
         self.n_duplicates = self.n_late = self.n_lost = self.n_gaps = self.n_steps_back = 0
         self.n_segments = self.n_changes = 0
@@ -157,7 +162,7 @@ class Series:
         self._lag: int = getattr(model, "lag", 0)
         self._timed = model.time is not None
         self.chronicle: Chronicle | None = None
-        if getattr(model, "recycle", False):
+        if isinstance(model, OnlineGMM) and model.recycle:
             self.chronicle = Chronicle(model)
 
     # -- rows -----------------------------------------------------------------------------------
@@ -216,6 +221,11 @@ class Series:
     ) -> None:
         """Take rows that follow one another."""
         n, done = len(batch), 0
+        if isinstance(self.model, FoundRegimes):
+            moments = _Moments(batch, self._n_rows)
+            answers = self.model.label_then_learn_many(batch.values, stamps=moments)
+            pieces.append(Piece(self._accept_found(batch, answers, self.model.news), at))
+            return
         while done < n and not self.model.is_started:
             self._hold(batch.row(done), None if seconds is None else float(seconds[done]))
             if self._is_complete:
@@ -294,6 +304,30 @@ class Series:
             return found
 
         return LabelledBatch(batch, answers, segmentation.changes, ended)
+
+    def _accept_found(
+        self, batch: Batch, answers: Assignments, news: Sequence[Event]
+    ) -> LabelledBatch:
+        """Take rows of a learner that says itself what has ended where, and when that was known."""
+        n_before, n = self._n_rows, len(batch)
+        self._n_rows += n
+        self.summary.add(batch.values, answers.labels, answers.outliers)
+        changes = np.zeros(n, dtype=bool)
+        pending, self._closed = self._closed, None
+        found = [] if pending is None else [Ended(0, batch.key_at(0), pending)]
+        closed: Segment | None = None
+        for event in news:
+            if isinstance(event, Segment):
+                closed = event
+            elif isinstance(event, RegimeChange):
+                row = min(max(event.known_at[0] - 1 - n_before, 0), n - 1)
+                changes[row] = True
+                self.n_changes += 1
+                if closed is not None:
+                    found.append(Ended(row, batch.key_at(row), closed))
+                closed = None
+        self.n_segments += len(found)
+        return LabelledBatch(batch, answers, changes, lambda: found)
 
     def _segmented(self, batch: Batch, answers: Assignments) -> Segmentation:
         segmenter, n = self.segmenter, len(batch)
@@ -490,7 +524,7 @@ class Series:
         """The series of `to_bytes`; its columns of values are not in there."""
         state: dict[str, Any] = msgspec.msgpack.decode(data)
         segmenter = Segmenter.from_bytes(state["segmenter"])
-        series = cls(segmenter.model, manner)
+        series = cls(segmenter.learner, manner)
         series.segmenter = segmenter
         series.summary.load(state["summary"])
         if series.chronicle is not None:

@@ -7,17 +7,20 @@ from typing import Any, Literal
 
 from online_gmm import HalfLife, OnlineGMM, OnlineHMM, PowerDecay
 from online_gmm.learners.hmm import MOST
+from online_gmm.segmentation.found import FoundRegimes
 from replay.engine.protocols import Source
 from replay.engine.rows import InputError
 
-Model = OnlineGMM | OnlineHMM
+Model = OnlineGMM | OnlineHMM | FoundRegimes
+LearnerName = Literal["segmenter", "mixture", "hmm"]
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the learner is told; the parameters are those of `OnlineGMM` and `OnlineHMM`.
 
-    With a half-life, in points, the learner follows the stream, and the exponent is not used.
+    With ``finds`` it is the learner of `Segmenter()`, which is told nothing else. With a half-life,
+    in points, the learner follows the stream, and the exponent is not used.
     ``persist`` makes it an `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for times
     rather than rows) are for that one.
     """
@@ -34,9 +37,17 @@ class Settings:
     stickiness: float = 10.0
     lag: int = 0
     irregular: bool = False
+    finds: bool = False
+
+    @property
+    def name(self) -> LearnerName:
+        """The learner, as ``--learner`` calls it."""
+        return "segmenter" if self.finds else "hmm" if self.persist else "mixture"
 
     def model(self, source: Source) -> Model:
         """A learner of the rows of a source, yet to see one."""
+        if self.finds:
+            return FoundRegimes(features=source.values)
         return self._persistent(source) if self.persist else self.learner(source.values)
 
     def learner(self, features: tuple[str, ...]) -> OnlineGMM:

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import ComponentEvent
+from online_gmm import ComponentEvent, OnlineGMM, OnlineHMM
 from replay.engine.batch import Batch
-from replay.engine.settings import Model
 
 FEW = 8
 """Rows for which arrays cost more than they save."""
@@ -145,7 +144,7 @@ class Happening(NamedTuple):
 class Chronicle:
     """At which rows a learner's components came and went."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: OnlineGMM | OnlineHMM) -> None:
         self.happenings: list[Happening] = []
         self._model = model
         self._n_rows = 0

@@ -9,11 +9,11 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from online_gmm import ComponentEvent, OnlineHMM
+from online_gmm import ComponentEvent, OnlineGMM, OnlineHMM
 from online_gmm.learners.base import UNKNOWN
 from replay.checks.check import Comparison, IncrementalComparison, marks
 from replay.engine.series import Series
-from replay.engine.settings import Model, Settings
+from replay.engine.settings import Settings
 from replay.engine.summary import Happening, Summary
 from replay.sinks.refusals import Refusals
 
@@ -25,7 +25,7 @@ MOST_EVENTS = 50
 """Events that are listed, the last ones."""
 
 
-def regimes_table(summary: Summary, model: Model) -> Table:
+def regimes_table(summary: Summary, model: OnlineGMM | OnlineHMM) -> Table:
     """Make a table with a column for each regime, so that there is room for many features.
 
     The regimes that the model knows come first, then those with rows that are gone. Rows of which

@@ -80,8 +80,8 @@ class Parameters(NamedTuple):
 
     @classmethod
     def of(cls, model: Learner) -> Parameters | None:
-        """Of a learner; None if it has not started."""
-        if not model.is_started:
+        """Of a learner; None if it knows nothing yet."""
+        if not model.labels:
             return None
         mixture = model.mixture
         return cls(
