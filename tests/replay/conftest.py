@@ -51,11 +51,14 @@ def in_own_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def cli():
-    """Run the command line in this process."""
+    """Run the command line in this process; with the mixture, unless a learner is named."""
     from replay.cli.app import app
 
     def run(*arguments: object) -> Result:
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+        words = [str(argument) for argument in arguments]
+        if words[:1] in (["run"], ["live"]) and not {"--learner", "--persist"} & set(words):
+            words += ["--learner", "mixture"]
+        return CliRunner().invoke(app, words)
 
     return run
 

@@ -1,0 +1,109 @@
+"""replay run and live where the regimes are found."""
+
+import csv
+
+import numpy as np
+import pytest
+
+LEARNER = ("--learner", "segmenter")
+START = 1_700_000_000
+
+
+@pytest.fixture
+def pump(tmp_path):
+    """Flow of 40 and .2 in turn, 200 rows each; two devices row by row if asked for."""
+
+    def write(keys=("",)):
+        rng = np.random.default_rng(1)
+        path = tmp_path / "pump.csv"
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["when", "device", "flow", "pressure"])
+            for i in range(1600):
+                for j, key in enumerate(keys):
+                    level = 40.0 if (i // 200 + j) % 2 == 0 else 0.2
+                    flow, pressure = rng.normal([level, 6.0], [1.0, 0.1])
+                    writer.writerow([START + 60 * i, key, f"{flow:.3f}", f"{pressure:.3f}"])
+        return path
+
+    return write
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_segments_begin_where_the_regime_changed(cli, pump, tmp_path):
+    labels, segments = tmp_path / "labels.csv", tmp_path / "segments.csv"
+    result = cli(
+        *("run", pump(), "--value", "flow", "--value", "pressure", "--time", "when"),
+        *("--labels", labels, "--segments", segments, *LEARNER),
+    )
+    assert result.exit_code == 0, result.output
+    assert "the segmenter found" in result.output
+    assert "Changes of regime" in result.output
+    found = read(segments)
+    # how soon the first regimes are told apart is another matter: see benchmarks/machines.py
+    starts = np.array([(int(row["start"]) - START) // 60 for row in found])
+    for at in (1000, 1200, 1400):
+        assert np.abs(starts - at).min() <= 16
+    assert sum(int(row["n"]) for row in found) == 1600
+    rows = read(labels)
+    assert len(rows) == 1600
+    assert rows[0]["label"] == "-1"
+    told = np.array([i for i, row in enumerate(rows) if row["change"] == "1"])
+    # several changes may be told at one row; labels are causal, and change where that was
+    assert 1 <= len(told) <= len(found) - 1
+    assert told[-1] >= starts[-1]
+    assert rows[-1]["label"] == found[-1]["label"]
+
+
+def test_options_of_other_learners_are_refused(cli, pump):
+    result = cli("run", pump(), "--value", "flow", "--regimes", "3", *LEARNER)
+    assert result.exit_code == 2
+    assert "--regimes is not for --learner segmenter" in result.stderr
+    result = cli("run", pump(), "--value", "flow", "--persist", "--learner", "mixture")
+    assert result.exit_code == 2
+    assert "--persist is --learner hmm" in result.stderr
+
+
+def test_each_key_has_its_own_regimes_and_a_stop_leaves_no_trace(cli, pump, tmp_path):
+    path = pump(("a", "b"))
+    told = ("--value", "flow", "--value", "pressure", "--time", "when", "--key", "device")
+    whole, parts = tmp_path / "whole.csv", tmp_path / "parts.csv"
+    result = cli("run", path, *told, "--segments", whole, *LEARNER)
+    assert result.exit_code == 0, result.output
+    assert len(read(whole)) >= 8
+    lines = path.read_text().splitlines(keepends=True)
+    first = tmp_path / "first.csv"
+    first.write_text("".join(lines[:1000]))
+    state = ("--checkpoint", tmp_path / "state", "--segments", parts, *LEARNER)
+    assert cli("run", first, *told, *state).exit_code == 0
+    first.write_text("".join(lines))
+    result = cli("run", first, *told, *state, "--resume")
+    assert result.exit_code == 0, result.output
+    assert parts.read_bytes() == whole.read_bytes()
+    shown = cli("models", tmp_path / "state", "a")
+    assert shown.exit_code == 0, shown.output
+    assert "typical stay" in shown.output
+
+
+def test_gaps_end_segments(cli, pump, tmp_path):
+    path = pump()
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:300] + lines[600:]))
+    segments = tmp_path / "segments.csv"
+    result = cli(
+        *("run", path, "--value", "flow", "--time", "when", "--max-gap", "3600"),
+        *("--segments", segments, *LEARNER),
+    )
+    assert result.exit_code == 0, result.output
+    assert {int(row["end"]) for row in read(segments)} >= {START + 60 * 298}
+
+
+def test_the_report_shows_regimes_that_were_found(cli, pump, tmp_path):
+    report = tmp_path / "report.html"
+    result = cli("run", pump(), "--value", "flow", "--report", report, *LEARNER)
+    assert result.exit_code == 0, result.output
+    assert report.stat().st_size > 10_000
