@@ -18,6 +18,10 @@ from replay.sources.opening import Files
 OPTIONS = ["--value", "level", "--value", "load", "--regimes", 2, "--warm-up", 60]
 
 
+def values_of_rows(source):
+    return np.concatenate([batch.values for batch in batches_of(source, 1000)])
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_adjusted_rand_is_scikit_learns(seed):
     rng = np.random.default_rng(seed)
@@ -60,7 +64,10 @@ def test_comparison_is_what_online_gmm_computes(two_levels, cli):
     assert result.exit_code == 0, result.output
     table = lines(result)
     X = np.array(
-        [list(row.values.values()) for row in Files([str(two_levels)], Asked(("level", "load")))]
+        [
+            list(row.values.values())
+            for row in one_by_one(Files([str(two_levels)], Asked(("level", "load"))))
+        ]
     )
     X = X[~np.isnan(X).all(axis=1)]
     assert [row[0] for row in table] == [60, 100, 200, 500, 1000, len(X)]
@@ -130,7 +137,10 @@ def test_polish_adds_the_line_that_decides(cli, write_levels):
     assert last[1] == "polished"
 
     X = np.array(
-        [list(row.values.values()) for row in Files([str(path)], Asked(("level", "load")))]
+        [
+            list(row.values.values())
+            for row in one_by_one(Files([str(path)], Asked(("level", "load"))))
+        ]
     )
     X = X[~np.isnan(X).all(axis=1)]
     assert last[0] == f"{3 * len(X):,}"

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from batches import one_by_one
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -173,7 +174,7 @@ def test_numbers_are_told_by_their_size(text, looked):
         ("0", "time that has passed"),
         ("90400", "--time-format s, ms"),
         ("1e10", "between two units"),
-        ("1e300", "after 2200"),
+        ("1e100", "after 2200"),
     ],
 )
 def test_a_number_that_is_no_time_of_today_is_a_question(text, advice, tmp_path):
@@ -183,7 +184,7 @@ def test_a_number_that_is_no_time_of_today_is_a_question(text, advice, tmp_path)
         Files([str(path)], Asked(("level",), "t", timed=True))
     assert advice in str(caught.value)
     answered = Asked(("level",), "t", timed=True, clock=Clock("s"))
-    assert next(iter(Files([str(path)], answered))).seconds == float(text)
+    assert next(one_by_one(Files([str(path)], answered))).seconds == float(text)
 
 
 def test_day_numbers_of_spreadsheets():
@@ -252,7 +253,7 @@ def test_a_date_and_a_clock_in_two_columns(tmp_path):
     path = tmp_path / "house.txt"
     path.write_text("Date;Time;power\n16/12/2006;17:24:00;4.2\n16/12/2006;17:25:00;?\n")
     source = Files([str(path)], Asked(("power",), "Date,Time", timed=True))
-    rows = list(source)
+    rows = list(one_by_one(source))
     assert source.time == "Date Time"
     assert [row.time for row in rows] == ["16/12/2006 17:24:00", "16/12/2006 17:25:00"]
     assert [row.seconds for row in rows] == [1166289840.0, 1166289900.0]

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from batches import one_by_one
 from hypothesis import HealthCheck, given, settings
 from written_files import Written, written_files
 
@@ -19,7 +20,7 @@ def judge(written: Written, path, by_default=False) -> None:
     source = Files([str(path)], asked, style)
     assert source.values == (written.value,)
     assert source.time == written.time.replace(",", " ")
-    rows = list(source)
+    rows = list(one_by_one(source))
     values = [row.values[written.value] for row in rows]
     assert len(rows) == len(written.values)
     for value, expected in zip(values, written.values, strict=True):
