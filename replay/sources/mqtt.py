@@ -99,7 +99,7 @@ class MqttSource(BatchSource):
         self.done = 0
         self._broker = broker
         self._messages = Messages(asked)
-        self._at_most = at_most
+        self._receive_maximum = at_most
         self._n = 0
         self._came: deque[MQTTMessage] = deque()
         self._handed_on: list[int] = []
@@ -163,7 +163,7 @@ class MqttSource(BatchSource):
         if is_5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = KEPT
-            properties.ReceiveMaximum = self._at_most
+            properties.ReceiveMaximum = self._receive_maximum
         self._broker.connect(client, properties)
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
@@ -214,7 +214,7 @@ class MqttSource(BatchSource):
     @property
     def wants_acknowledgement(self) -> bool:
         is_short = self._is_idle or self._window < FEW
-        return len(self._handed_on) >= (self._window if is_short else self._at_most // 2)
+        return len(self._handed_on) >= (self._window if is_short else self._receive_maximum // 2)
 
     def acknowledge(self) -> None:
         for number in self._handed_on:

@@ -56,7 +56,8 @@ def cli():
 
     def run(*arguments: object) -> Result:
         words = [str(argument) for argument in arguments]
-        if words[:1] in (["run"], ["live"]) and not {"--learner", "--persist"} & set(words):
+        named = {"--learner", "--persist", "--land"} & set(words)
+        if words[:1] in (["run"], ["live"]) and not named:
             words += ["--learner", "mixture"]
         return CliRunner().invoke(app, words)
 

@@ -22,6 +22,7 @@ from replay.sources.mqtt_broker import Broker
 
 OPTIONS = [
     *("--value", "level", "--key", "device", "--time", "t", "--sequence", "n"),
+    *("--time-format", "s"),
     *("--client", CLIENT, "--land-rows", "50", "--land-seconds", "0.1"),
 ]
 

@@ -21,6 +21,7 @@ from replay.sources.mqtt_broker import Broker
 CLIENT = "crash"
 OPTIONS = [
     *("--value", "level", "--key", "device", "--time", "t", "--sequence", "n"),
+    *("--time-format", "s"),
     *("--regimes", "2", "--warm-up", "60", "--on-bad", "skip", "--late", "skip"),
 ]
 
