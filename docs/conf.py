@@ -3,7 +3,6 @@
 import inspect
 from pathlib import Path
 
-import click
 import typer
 
 import online_gmm
@@ -56,7 +55,7 @@ def command_reference() -> str:
             if getattr(parameter, "hidden", False):
                 continue
             shown = [*parameter.opts, *parameter.secondary_opts]
-            named = isinstance(parameter, click.Option) or parameter.opts[0].startswith("--")
+            named = parameter.opts[0].startswith("--")
             term = ", ".join(shown) if named else parameter.metavar or parameter.name
             value = "" if getattr(parameter, "is_flag", False) or not named else parameter.metavar
             lines += [f"``{term} {value or ''}".rstrip() + "``"]

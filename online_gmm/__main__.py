@@ -10,7 +10,7 @@ def main() -> None:
     kernel = online_gmm.__kernel__
     print(f"online-gmm {online_gmm.__version__}, Python {platform.python_version()}")
     if kernel == "interpreted":
-        kernel += ": same numbers, some 40 times slower; install where there is a C compiler"
+        kernel += ": same numbers, much slower; install where there is a C compiler"
     print(f"kernel: {kernel}")
     print()
     print("replay look FILE     what a file holds")
