@@ -731,11 +731,27 @@ class Partition:
                 taken.add(number)
         self.chosen = k
         self.final = -1
-        for place, state, certainty in self.history[k]:
-            if place > self.since:
-                self.tell(k, place, state, certainty)
         scale: Scale = cython.cast(Scale, self.scales[k])
-        self.tell(k, scale.base_row, scale.now, 0.5)
+        least: cython.Py_ssize_t = scale.window if self.label >= 0 else 0
+        for place, state, certainty in self.history[k]:
+            if place > self.since + least:
+                self.tell(k, place, state, certainty)
+        if self.label < 0 or scale.base_row > self.since + least:
+            self.tell(k, scale.base_row, scale.now, 0.5)
+            return
+        # both scales see the same segment going on: no change is told, but it may be a known regime
+        newest: cython.Py_ssize_t = self.n_numbers - 1
+        number = self.named(k, scale.now)
+        if number == self.label:
+            return
+        if self.label != newest or number > newest:
+            self.final = number
+            return
+        self.told.append(("merged", self.n - 1, self.label, number))
+        for i in range(self.n_snapshots):
+            if self.snapshot_label[i] == self.label:
+                self.snapshot_label[i] = number
+        self.label = number
 
     def state(self) -> dict[str, Any]:
         """All that learning goes on from, as plain values."""
