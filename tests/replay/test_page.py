@@ -22,7 +22,7 @@ from screenshots import CHROMIUM, DRIVER, Machines, browser, complaints, look, u
 from online_gmm import Assignment, OnlineGMM
 from online_gmm.em.batch import BatchFit
 from replay.checks.check import Comparison
-from replay.engine.rows import InputError, Row
+from replay.engine.rows import InputError, OutputError, Row
 from replay.engine.series import Series
 from replay.views.history import History
 from replay.views.page.access import Access, parse_address
@@ -155,7 +155,7 @@ def test_scores_are_means_of_log_densities():
 
 
 def test_a_file_that_cannot_be_written(tmp_path):
-    with pytest.raises(InputError, match=r"--report .*nowhere"):
+    with pytest.raises(OutputError, match=r"--report .*nowhere"):
         write_report(tmp_path / "nowhere" / "r.html", "", History(["value"]), {})
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from batches import label
 
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
@@ -76,11 +77,11 @@ def test_what_has_not_changed_is_read_back_once():
 
     fleet = Fleet(lambda: series_of("lagged"), load)
     for key in "ab":
-        list(fleet[key].take(Row(1, "", ("", ""), dict.fromkeys(VALUES, 1.0))))
+        label(fleet[key], [Row(1, "", ("", ""), dict.fromkeys(VALUES, 1.0))])
     for _ in range(2):
         assert len(dict(fleet.states())) == 2
         assert len(read) == 2
-    list(fleet["b"].take(Row(2, "", ("", ""), dict.fromkeys(VALUES, 2.0))))
+    label(fleet["b"], [Row(2, "", ("", ""), dict.fromkeys(VALUES, 2.0))])
     dict(fleet.states())
     assert len(read) == 3
 

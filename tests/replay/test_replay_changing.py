@@ -1,6 +1,7 @@
 """Series that change: regimes that come and go, and rows that count less with time."""
 
 import csv
+import math
 import re
 from itertools import pairwise
 from types import SimpleNamespace
@@ -36,15 +37,22 @@ def by_hand(path):
     with path.open(newline="") as file:
         points = [{"level": float(row["level"] or "nan")} for row in csv.DictReader(file)]
     labels, events, waiting = [], [], []
+
+    def label(point):
+        # a row that measured nothing carries the last label
+        known = not math.isnan(point["level"])
+        labels.append(model.predict_one(point) if known else labels[-1])
+
     for row, point in enumerate(points, 1):
         if model.is_started:
-            labels.append(model.predict_one(point))
+            label(point)
             model.learn_one(point)
         else:
             waiting.append(point)
             model.learn_one(point)
             if model.is_started:
-                labels = [model.predict_one(held) for held in waiting]
+                for held in waiting:
+                    label(held)
         while len(events) < len(model.events):
             events.append((row, model.events[len(events)]))
     return model, labels, events
@@ -150,7 +158,7 @@ def test_check_with_fewer_regimes_than_batch_em(cli, tmp_path):
     assert table[-1][0] == "4,400"
     assert table[-1][3] == "-" != table[2][3]
     events = shown(result, "Regimes that came and went")[1:]
-    assert {row[1] for row in events} <= {"retired", "merged"}
+    assert "retired" in {row[1] for row in events}
     model = OnlineGMM(3, recycle=True, features=["level"], seed=1)
     model.learn_many(np.round(x, 3)[:, None])
     assert [row[0] for row in events] == [f"{event.n_points:,}" for event in model.events]
@@ -181,7 +189,7 @@ def test_tables_of_very_many_regimes_that_are_gone():
     mixture = MixtureParameters([0.5, 0.5], [[0.0], [1.0]], [[[1.0]], [[1.0]]])
     events = [ComponentEvent("merged", 9, 500, None, "became one with component 8")]
     table = regimes_table(
-        summary, SimpleNamespace(mixture=mixture, labels=(10, 3), events=tuple(events))
+        summary, SimpleNamespace(mixture=mixture, labels=(10, 3), names={}, events=tuple(events))
     )
     heads = [str(column.header) for column in table.columns]
     assert heads[:3] == ["regime", "10", "3"]

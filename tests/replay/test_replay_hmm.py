@@ -270,10 +270,10 @@ def test_file_that_grows_between_the_passes(stays, cli, monkeypatch):
     def growing(*arguments):
         with stays.open("a") as file:
             file.write("2033-01-01,1,1\n")
-        return as_a_whole(*arguments)
+        return by_what_is_known(*arguments)
 
-    as_a_whole = whole.as_a_whole
-    monkeypatch.setattr(whole, "as_a_whole", growing)
+    by_what_is_known = whole.by_what_is_known
+    monkeypatch.setattr(whole, "by_what_is_known", growing)
     result = cli("run", stays, *OPTIONS[:-3], "--warm-up", 1000, "--persist", "--smooth")
     assert result.exit_code == 2
     assert "stays.csv had 900 rows when they were learnt and 901" in result.stderr

@@ -21,7 +21,7 @@ def test_regimes_have_their_names_and_the_unknown_is_none():
     model.rename(1, "run [hot]")
     summary = Summary()
     labels = np.repeat([-1, 0, 1], [5, 40, 35])
-    summary.add_many(np.zeros((80, 1)), labels, np.zeros(80, dtype=bool))
+    summary.add(np.zeros((80, 1)), labels, np.zeros(80, dtype=bool))
     summary.close()
     text = shown(regimes_table(summary, model))
     assert "run [hot]" in text
