@@ -61,7 +61,7 @@ def test_before_the_warm_start_answers_are_defined():
     assert model.assign_one({"a": 1.0}).label == -1
     assert model.smoothed is None
     assert model.centers == {}
-    X = np.zeros((3, 1))
+    X = pd.DataFrame({"a": np.zeros(3)})
     assert model.predict_many(X).tolist() == model.decode_many(X).tolist() == [-1, -1, -1]
     assert model.smooth_many(X).shape == (3, 0)
     with pytest.raises(ValueError, match="1 of 10 warm-up points"):

@@ -468,7 +468,7 @@ def test_in_and_around_a_pipeline(outside):
 
 
 def test_progressive_validation():
-    points = [(x, i // 50 % 2) for i, x in enumerate(sensor(1000, 5))]
+    points = [(x, i // 50 % 2) for i, x in enumerate(sensor(3000, 5))]
 
     def score(last):
         model = preprocessing.StandardScaler() | last

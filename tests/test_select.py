@@ -202,7 +202,7 @@ def test_merging():
 def test_numbers_that_make_no_sense(value):
     with pytest.raises(ValueError, match="it must be at least 1 and whole, or 'auto'"):
         OnlineGMM(value)
-    with pytest.raises(ValueError, match="max_components is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="max_components is 0; it must be from 1 to 10000"):
         OnlineGMM("auto", max_components=0)
 
 

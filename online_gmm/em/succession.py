@@ -39,7 +39,8 @@ def has_moved(
 
     ``n_points`` are those behind the old component.
     """
-    gap = new.means[j] - old.means[i]
-    distance = float(gap @ np.linalg.lstsq(old.covariances[i], gap, rcond=None)[0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        gap = new.means[j] - old.means[i]
+        distance = float(gap @ np.linalg.lstsq(old.covariances[i], gap, rcond=None)[0])
     allowed = max(SAME, ERRORS / np.sqrt(max(n_points, 1.0)))
     return bool(distance > len(gap) * allowed**2)

@@ -277,9 +277,12 @@ class EMLearner(Learner, abc.ABC):
         known = self.mixture
         means = np.nanmean(np.vstack([strays, known.means]), axis=0)
         points = np.where(np.isnan(strays), means, strays)
-        gaps = points.mean(axis=0) - known.means
-        inward = np.linalg.solve(known.covariances, gaps[:, :, None])[:, :, 0]
-        nearest = int((gaps * inward).sum(axis=1).argmin())
+        # beyond the range of doubles a gap is infinite, and not the nearest
+        with np.errstate(over="ignore", invalid="ignore"):
+            gaps = points.mean(axis=0) - known.means
+            inward = np.linalg.solve(known.covariances, gaps[:, :, None])[:, :, 0]
+            distances = np.nan_to_num((gaps * inward).sum(axis=1), nan=np.inf)
+        nearest = int(distances.argmin())
         support = known.weights[nearest] * stream.n_points
         if support < WELL_KNOWN * (d + 1) and self._keeps_all:
             self._refit()

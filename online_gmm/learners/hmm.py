@@ -512,8 +512,6 @@ class OnlineHMM(EMLearner):
             raise ValueError("lag is not that of the parameters")
         if its["capacity"] != self._room:
             raise ValueError("capacity is not that of the parameters")
-        if not (its["due"] == -1 or its["seen"] < its["due"]):
-            raise ValueError("due is over")
         return stream
 
     # -- answers --------------------------------------------------------------------------------

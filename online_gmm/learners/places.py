@@ -22,7 +22,17 @@ STATISTICS = ("shape", "points", "weight", "center", "scatter", "strength", "pri
 
 @dataclass
 class Parts:
-    """Sufficient statistics: weights (K,), centres (K, D), and scatters (K, D * D) or (K, D)."""
+    """Sufficient statistics of K components, as arrays.
+
+    Parameters
+    ----------
+    weight
+        Of the components, shape (K,).
+    center
+        Their means, shape (K, D).
+    scatter
+        Their covariances, shape (K, D * D), or variances, shape (K, D).
+    """
 
     weight: Array
     center: Array
@@ -120,8 +130,22 @@ def _without_strays(state: State) -> State:
 class Links:
     """What a chain's state has beside its components, by place.
 
-    ``moments`` [i, k, :] and ``pairs`` [i, j, k] are the statistics of component i, and of changes
-    from i to j, given that the chain is in k now; ``origin`` is where the moments are seen from.
+    Parameters
+    ----------
+    belief, report_belief
+        The filtered probability of each component, of the iterate and of the average.
+    origin
+        Where the moments are seen from, shape (D,).
+    moments
+        The statistics of component i given that the chain is in k now, at ``[i, k, :]``.
+    pairs
+        The statistics of changes from i to j given that the chain is in k now, at ``[i, j, k]``.
+    flow, average_flow
+        The statistics of changes from i to j, of the iterate and of the average.
+    backs
+        Backward transition probabilities of the last points, where there is a lag.
+    parting
+        Statistics of the time spent in each component, where times are given.
     """
 
     belief: Array

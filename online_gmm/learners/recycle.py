@@ -66,7 +66,13 @@ class ComponentEvent:
 
 
 class Roster:
-    """The number of each component in the kernel, and what has happened to components so far."""
+    """The number of each component in the kernel, and what has happened to components so far.
+
+    Parameters
+    ----------
+    n_components
+        How many components there are at first; they get the numbers from 0.
+    """
 
     __slots__ = ("events", "next", "numbers")
 
@@ -138,12 +144,14 @@ def crowd(n_features: int) -> int:
 def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
     """A roster of so many components."""
     whole = _kernel.whole
-    result = Roster(n_components)
-    result.next = whole(state["next"], "next")
     # up to version 2 of the format a place could be free
     numbers = [number for number in state["numbers"] if number is not None]
+    if len(numbers) != n_components:
+        raise ValueError(f"numbers are not those of {n_components} components")
+    result = Roster(n_components)
+    result.next = whole(state["next"], "next")
     result.numbers = [whole(number, "number", 0, result.next - 1) for number in numbers]
-    if len(numbers) != n_components or not numbers or len(set(numbers)) != len(numbers):
+    if not numbers or len(set(numbers)) != len(numbers):
         raise ValueError(f"numbers are not those of {n_components} components")
     for kind, number, n_points, time, cause, *centers in state["events"]:
         before, after = map(_center, centers or (None, None))

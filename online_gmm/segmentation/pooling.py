@@ -77,7 +77,7 @@ def pool(segmenters: Sequence[Segmenter], *, alike: float = ALIKE) -> Pool:
     >>> both = pool([first, second])
     >>> both.numbers
     ({0: 0, 1: 1}, {0: 1, 1: 0})
-    >>> [(card.n, round(card.mean["flow"])) for card in both.regimes.values()]
+    >>> [(round(card.n, -1), round(card.mean["flow"])) for card in both.regimes.values()]
     [(600, 10), (600, 20)]
     """
     names: tuple[Hashable, ...] | None = None

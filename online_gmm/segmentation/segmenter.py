@@ -201,7 +201,7 @@ class Segmenter(base.Clusterer, Writable):
             value = getattr(self, name)
             if not (value >= 1 and value == int(value)):
                 raise ValueError(f"{name} is {value!r}; it must be a number of points, at least 1")
-        if self.smoothed and not hasattr(type(self._learner), "smoothed"):
+        if self.smoothed and not hasattr(self._learner, "smoothed"):
             raise ValueError(
                 f"{self._learner} gives no smoothed labels; smoothed=True needs a learner with a "
                 "lag, such as OnlineHMM(lag=...)"

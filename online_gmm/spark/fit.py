@@ -23,6 +23,7 @@ from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.prior import Prior
 from online_gmm.em.warm_start import in_order, warm_start
 from online_gmm.learners.gmm import OnlineGMM
+from online_gmm.learners.recycle import Roster
 from online_gmm.spark.names import quoted
 
 Rows = Iterable[pa.RecordBatch]
@@ -102,6 +103,7 @@ class MixtureFit(BatchFit):
         params = {**model._get_params(), "features": list(self.mixture.features)}
         learner = OnlineGMM(**{**params, "n_components": k})
         learner.fit_start(self.sample[:points])
+        learner._roster = Roster(k)
         order = in_order(self.mixture, model.order_by)
         mixture = self.mixture.reordered(order)
         start = learner.start
@@ -116,6 +118,7 @@ class MixtureFit(BatchFit):
         components.count_as(float(points))
         gates = learner._gates(self.prior, len(self.mixture.features))
         learner._stream.restart(components, flat(gates))
+        learner._watch()
         return learner
 
 
