@@ -57,14 +57,15 @@ def run(labelled, folder):
     return query
 
 
+def comparable(row):
+    """A row as a tuple, with None for a probability that is not known: NaN equals nothing."""
+    return tuple(None if cell != cell else cell for cell in row)
+
+
 def told(spark, folder, *columns):
     frame = spark.read.parquet(str(folder / "labels"))
     names = columns or ("device", "t", "label", "probability", "change")
-    # a probability that is not known is NaN, which equals nothing
-    return sorted(
-        tuple(None if cell != cell else cell for cell in row)
-        for row in frame.select(*names).collect()
-    )
+    return sorted(map(comparable, frame.select(*names).collect()))
 
 
 def test_all_labels_are_those_of_a_plain_loop(spark, tmp_path):
@@ -178,7 +179,7 @@ def test_a_table_is_labelled_from_states(spark, tmp_path):
         model=OnlineGMM(**GMM),
         initial=initial,
     )
-    found = {tuple(row)[:2]: tuple(row)[2:4] for row in labelled.collect()}
+    found = {row[:2]: row[2:4] for row in map(comparable, labelled.collect())}
     whole = plain_loop(rows, lambda: OnlineGMM(**GMM))
     assert len(found) == len(rest)
     for device, t, label, probability, _ in whole:
