@@ -167,7 +167,7 @@ def test_memory_does_not_grow_with_the_segments(tmp_path, write_levels, monkeypa
         return result
 
     peak(1_000)  # what is imported and cached at first use
-    few, many = peak(15_000), peak(45_000)
+    few, many = peak(30_000), peak(60_000)
     assert many < few + 50_000
 
 
