@@ -158,7 +158,7 @@ class LiveLines(BatchSource):
         self.time = asked.time
         self.key = asked.key
         self.timed = asked.is_timed
-        self._line = self._n_done = 0
+        self._line = 0
         self.done = 0
         self._ready: deque[bytes] = deque()
         self._until: float | None = None
@@ -203,21 +203,9 @@ class LiveLines(BatchSource):
             if not data:
                 return
 
-    def next_batch(self, at_most: int) -> Batch | None:
-        # what was handed on before is done with
-        self._n_done = self._line
-        return super().next_batch(at_most)
-
     def stop(self) -> None:
         """Hand on what has come; end when nothing more comes, or after DRAIN seconds."""
         self._until = time.monotonic() + DRAIN
-
-    def n_left(self) -> int:
-        """Lines that have come and are not labelled, with those that wait in the pipe."""
-        descriptor, n = sys.stdin.fileno(), self._line - self._n_done + len(self._ready)
-        while select.select([descriptor], [], [], 0.0)[0] and (data := os.read(descriptor, CHUNK)):
-            n += data.count(b"\n")
-        return n
 
     @property
     def position(self) -> dict[str, Any]:
