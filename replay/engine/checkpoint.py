@@ -21,7 +21,7 @@ from replay.engine.disk import DiskFile, HeldError, locked_folder, rename
 from replay.engine.rows import InputError, OutputError
 
 MAGIC = b"OGMM-CP\n"
-VERSION = 1
+VERSION = 2
 NAME = "checkpoint"
 BEFORE = "checkpoint.before"
 LENGTH = struct.Struct("<Q")

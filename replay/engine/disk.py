@@ -5,13 +5,34 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 Buffer = bytes | bytearray | memoryview
 BUFFER = 1 << 16
 """Bytes that are held in memory until they are written together."""
 LOCKS = Path("/proc/locks")
 """Where Linux lists who holds which lock."""
+
+
+class Place(NamedTuple):
+    """A place in a file, and what stands before it.
+
+    Parameters
+    ----------
+    length
+        Number of bytes.
+    checksum
+        Their CRC-32; None if it is not known.
+    """
+
+    length: int
+    checksum: int | None
+
+
+class ChangedError(Exception):
+    """The bytes of a file are not those that were written."""
 
 
 class HeldError(Exception):
@@ -57,12 +78,15 @@ class DiskFile:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         if new:
             flags |= os.O_EXCL | os.O_NOFOLLOW
+        self._path = path
+        self._checksum: int | None
         self._failure: OSError | None = None
         self._buffer = bytearray()
         self._handle = os.open(path, flags, mode)
         try:
             lock(self._handle)
             self._length = os.fstat(self._handle).st_size
+            self._checksum = 0 if self._length == 0 else None
         except BaseException:
             os.close(self._handle)
             raise
@@ -93,8 +117,8 @@ class DiskFile:
         data, self._buffer = self._buffer, bytearray()
         self._put(data)
 
-    def sync(self) -> int:
-        """Put all bytes on disk; their number.
+    def sync(self) -> Place:
+        """Put all bytes on disk; their number and checksum.
 
         Raises
         ------
@@ -114,14 +138,25 @@ class DiskFile:
         except OSError as error:
             self._failure = error
             raise
-        return self._length
+        return Place(self._length, self._checksum)
 
-    def cut(self, length: int) -> None:
-        """Remove all bytes after so many."""
+    def cut(self, place: Place) -> None:
+        """Remove all bytes after a place.
+
+        Raises
+        ------
+        OSError
+            If that fails.
+        ChangedError
+            If the bytes before it are not those whose checksum the place has. Nothing is removed.
+        """
         self._raise_failure()
         self._buffer.clear()
-        os.ftruncate(self._handle, length)
-        self._length = length
+        found = _checksum(self._path, place.length)
+        if place.checksum not in (None, found):
+            raise ChangedError
+        os.ftruncate(self._handle, place.length)
+        self._length, self._checksum = place.length, found
 
     def close(self) -> None:
         """Close the file. Bytes in memory are written if that is possible."""
@@ -138,6 +173,8 @@ class DiskFile:
             while left:
                 n = os.write(self._handle, left)
                 self._length += n
+                if self._checksum is not None:
+                    self._checksum = zlib.crc32(left[:n], self._checksum)
                 left = left[n:]
         except OSError as error:
             self._failure = error
@@ -146,6 +183,17 @@ class DiskFile:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def _checksum(path: Path, length: int) -> int:
+    """CRC-32 of the first bytes of a file."""
+    found = 0
+    if length:
+        with path.open("rb") as file:
+            while length and (data := file.read(min(length, 1 << 20))):
+                found = zlib.crc32(data, found)
+                length -= len(data)
+    return found
 
 
 def rename(old: Path, new: Path) -> None:

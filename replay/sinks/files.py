@@ -18,7 +18,15 @@ import msgspec
 from online_gmm import Assignment
 from online_gmm.segmentation.segments import Segment
 from replay.engine.batch import LabelledBatch
-from replay.engine.disk import Buffer, DiskFile, HeldError, locked, rename
+from replay.engine.disk import (
+    Buffer,
+    ChangedError,
+    DiskFile,
+    HeldError,
+    Place,
+    locked,
+    rename,
+)
 from replay.engine.printable import printable
 from replay.engine.protocols import Sink, Source
 from replay.engine.rows import InputError, OutputError, Row
@@ -37,6 +45,7 @@ GROUP = 65_536
 BATCH = 4096
 """Rows of Parquet held in memory before they are put aside."""
 LENGTH = struct.Struct("<Q")
+START = Place(0, None)
 
 
 class File:
@@ -125,26 +134,40 @@ class File:
         with self._explained():
             self._file.flush()
 
-    def position(self) -> int | None:
-        """Put all on disk; its number of bytes. None for a pipe."""
+    def position(self) -> Place | None:
+        """Put all on disk; its number of bytes and their checksum. None for a pipe."""
         self.flush()
         if not isinstance(self._file, DiskFile):
             return None
         with self._explained():
             return self._file.sync()
 
-    def go_to(self, position: int | None) -> None:
-        """Cut it back to so many bytes."""
+    def go_to(self, position: tuple[int, int | None] | None) -> None:
+        """Cut it back to a place.
+
+        Raises
+        ------
+        InputError
+            If what stands before that place is not what was written.
+        """
         self._wait()
         if position is None or not isinstance(self._file, DiskFile):
             return
-        if (length := self._file.length) < position:
+        place = Place(*position)
+        if (length := self._file.length) < place.length:
             raise InputError(
-                f"{self.option} {self.path} has {length:,} bytes, and had {position:,} at the "
+                f"{self.option} {self.path} has {length:,} bytes, and had {place.length:,} at the "
                 "checkpoint; put it back, or start afresh without --resume"
             )
-        with self._explained():
-            self._file.cut(position)
+        try:
+            with self._explained():
+                self._file.cut(place)
+        except ChangedError:
+            raise InputError(
+                f"{self.option} {self.path} was changed after the checkpoint: its first "
+                f"{place.length:,} bytes are not those that were written; put it back, or start "
+                "afresh without --resume"
+            ) from None
 
     def finish(self) -> None:
         """Put it in its place."""
@@ -207,7 +230,7 @@ class Csv:
         self.close = file.close
 
     def begin(self) -> None:
-        self._file.go_to(0)
+        self._file.go_to(START)
         self.put(self._names)
 
 
@@ -244,7 +267,7 @@ class Parquet:
         self._cells: list[Sequence[object]] = []
 
     def begin(self) -> None:
-        self.go_to(0)
+        self.go_to(START)
 
     def put(self, cells: Sequence[object]) -> None:
         self._cells.append(cells)
@@ -274,11 +297,11 @@ class Parquet:
     def flush(self) -> None:
         """Nothing: nobody can read it before its end."""
 
-    def position(self) -> int | None:
+    def position(self) -> Place | None:
         self._put_aside()
         return self._aside.position()
 
-    def go_to(self, position: int | None) -> None:
+    def go_to(self, position: tuple[int, int | None] | None) -> None:
         self._cells.clear()
         self._aside.go_to(position)
 
@@ -287,7 +310,7 @@ class Parquet:
         from pyarrow import parquet
 
         self._put_aside()
-        self._file.go_to(0)
+        self._file.go_to(START)
         try:
             with parquet.ParquetWriter(_Stream(self._file), self._schema) as writer:
                 rows: list[Any] = []
@@ -440,7 +463,7 @@ class Lines:
         self.close = file.close
 
     def begin(self) -> None:
-        self._file.go_to(0)
+        self._file.go_to(START)
 
     def write(self, labelled: LabelledBatch) -> None:
         encode, source = self._encode, self._source

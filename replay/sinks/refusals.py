@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from replay.engine.disk import Place
 from replay.sinks.files import Csv, File
 
 COLUMNS: dict[str, type] = {"file": str, "line": int, "reason": str, "text": str}
@@ -56,7 +57,7 @@ class Refusals:
         if self._table is not None:
             written = 0 if self.path is None else _whole_records(self.path)
             if written:
-                self._table.go_to(written)
+                self._table.go_to(Place(written, None))
             else:
                 self._table.begin()
 

@@ -82,7 +82,7 @@ def test_other_versions_and_hostile_lengths(saved):
         content[8] = 9
 
     resealed(path, newer)
-    with pytest.raises(InputError, match="is of version 9, and this release reads version 1"):
+    with pytest.raises(InputError, match="is of version 9, and this release reads version 2"):
         saved.load()
 
     def older(content):

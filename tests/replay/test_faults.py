@@ -5,6 +5,7 @@ import re
 import resource
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from test_landing import Sender, read, row_of
 
 from replay.cli.landing import Lander
 from replay.engine.checkpoint import Checkpoints
-from replay.engine.disk import BUFFER, DiskFile
+from replay.engine.disk import BUFFER, DiskFile, Place
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop, Saving
 from replay.engine.protocols import MemorySink
@@ -160,7 +161,12 @@ def test_a_failure_is_final(call, tmp_path, monkeypatch):
         file.write(b"lost")
         with pytest.raises(OSError, match="No space left"):
             file.sync()
-    for again in (file.sync, file.flush, lambda: file.write(bytes(BUFFER)), lambda: file.cut(0)):
+    for again in (
+        file.sync,
+        file.flush,
+        lambda: file.write(bytes(BUFFER)),
+        lambda: file.cut(Place(0, None)),
+    ):
         with pytest.raises(OSError, match="No space left"):
             again()
     file.close()
@@ -275,7 +281,7 @@ def test_a_file_that_another_program_changes(tmp_path):
 
     file = File(tmp_path / "labels.csv", "--labels", (), lasting=True)
     file.write(b"x" * 100)
-    assert file.position() == 100
+    assert file.position() == (100, zlib.crc32(b"x" * 100))
     (tmp_path / "labels.csv").write_bytes(b"")
     file.write(b"y" * 100)
     with pytest.raises(OutputError, match="it has 100 bytes where 200 were written; another"):
@@ -284,6 +290,34 @@ def test_a_file_that_another_program_changes(tmp_path):
     with pytest.raises(OutputError, match="another program changes it"):
         file.position()
     file.close()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_outputs_that_were_edited_are_not_gone_on_with(form, rows, cli, tmp_path):
+    """As long as before, but with other bytes: a length alone would not tell."""
+    folder = tmp_path / "out"
+    assert cli(*arguments(rows, folder, form)).exit_code == 0
+    names = {
+        "labels": "labels",
+        "segments": f"segments.{'parquet' if form == 'parquet' else 'csv'}",
+    }
+    names["refused"] = "refused.csv"
+    for option, name in names.items():
+        aside = folder / f".{name}.rows"
+        path = aside if aside.exists() else folder / name
+        whole = path.read_bytes()
+        for place in (0, 30):
+            edited = bytearray(whole)
+            edited[place] ^= 1
+            path.write_bytes(edited)
+            result = cli(*arguments(rows, folder, form))
+            assert result.exit_code == 2
+            assert f"--{option} {path} was changed after the checkpoint: its first" in (
+                result.stderr.replace("\n", " ")
+            )
+            assert path.read_bytes() == edited
+        path.write_bytes(whole)
+        assert cli(*arguments(rows, folder, form)).exit_code == 0
 
 
 def test_an_output_error_is_no_input_error():

@@ -147,7 +147,7 @@ def test_cut_back_and_gone_on_with(sink_of, name, tmp_path, monkeypatch):
 def test_less_than_the_checkpoint_knows(sink_of, tmp_path):
     sink = sink_of(tmp_path / "labels.csv", lasting=True)
     with pytest.raises(InputError, match=r"labels.csv has 56 bytes, and had 4,000 at the checkp"):
-        sink.go_to(4000)
+        sink.go_to((4000, None))
 
 
 def segment(start=3, label=1):
