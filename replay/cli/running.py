@@ -361,7 +361,8 @@ def _print(
         console.print(f"{loop.n_rows:,} rows of {totals_of.n_series:,} keys")
         console.print(fleet_table(listed, totals_of.n_series, source.key))
     else:
-        console.print(totals(only.summary))
+        n_segments = only.n_segments if settings.finds else None
+        console.print(totals(only.summary, n_segments))
         console.print(changes(only), soft_wrap=True)
         if isinstance(model, FoundRegimes):
             console.print(cards_table(model))

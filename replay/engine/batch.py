@@ -272,14 +272,15 @@ class LabelledBatch:
     answers
         Label, probability, log density and outlier flag of each.
     changes
-        Whether a change of regime is reported at a row, shape (n,).
+        How many changes of regime are reported at a row, shape (n,). It may be more than one where
+        regimes are found.
     ended
         Gives the segments that have ended, in order. They are made when they are asked for.
     """
 
     batch: Batch
     answers: Assignments
-    changes: NDArray[np.bool_]
+    changes: NDArray[np.int64]
     ended: Callable[[], list[Ended]] = none_ended
 
     def __len__(self) -> int:
@@ -290,8 +291,8 @@ class LabelledBatch:
         answers = answers_at(self.answers, slice(first, end))
         return LabelledBatch(self.batch.part(first, end), answers, self.changes[first:end])
 
-    def rows(self) -> Iterator[tuple[Row, Assignment, bool]]:
-        """Each row, what the model said of it, and whether a change is reported there."""
+    def rows(self) -> Iterator[tuple[Row, Assignment, int]]:
+        """Each row, what the model said of it, and how many changes are reported there."""
         known = zip(*(column.tolist() for column in self.answers), strict=True)
         for row, its, change in zip(self.batch.rows(), known, self.changes.tolist(), strict=True):
             yield row, Assignment(*its), change
@@ -302,6 +303,6 @@ def of_segment(segment: Segment, key: str) -> LabelledBatch:
     return LabelledBatch(
         Batch.of_rows((), [str(name) for name in segment.mean]),
         Assignments.unknown(0),
-        np.empty(0, dtype=bool),
+        np.empty(0, dtype=np.int64),
         lambda: [Ended(0, key, segment)],
     )

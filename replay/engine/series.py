@@ -29,7 +29,7 @@ FEW = 8
 """Rows for which arrays cost more than they save."""
 COUNTS = (
     *("n_duplicates", "n_late", "n_lost", "n_gaps"),
-    *("n_steps_back", "n_segments", "n_changes", "_n_rows"),
+    *("n_steps_back", "n_segments", "n_changes", "n_change_rows", "_n_rows"),
 )
 """What a series counts."""
 HOUR = 3600.0
@@ -129,7 +129,9 @@ class Series:
     chronicle
         How its regimes came and went, if they are recycled.
     n_segments, n_changes
-        Segments ended, and changes of regime.
+        Segments ended, and changes of regime that ended one.
+    n_change_rows
+        Rows at which changes were reported; at some of them several may have been.
     last_segment
         The segment in which the series ended; None before.
     n_duplicates, n_late
@@ -147,7 +149,7 @@ class Series:
             self.segmenter = Segmenter(model, min_dwell=manner.min_dwell, confirm=manner.confirm)
         self.summary = Summary()
         self.n_duplicates = self.n_late = self.n_lost = self.n_gaps = self.n_steps_back = 0
-        self.n_segments = self.n_changes = 0
+        self.n_segments = self.n_changes = self.n_change_rows = 0
         self.last_segment: Segment | None = None
         self.model = model
         self._held: list[Row] = []
@@ -294,6 +296,7 @@ class Series:
         n_changes = int(np.count_nonzero(segmentation.changes))
         pending, self._closed = self._closed, None
         self.n_changes += n_changes
+        self.n_change_rows += n_changes
         self.n_segments += n_changes + (pending is not None)
 
         def ended() -> list[Ended]:
@@ -303,7 +306,7 @@ class Series:
                 found.append(Ended(row, batch.key_at(row), segment))
             return found
 
-        return LabelledBatch(batch, answers, segmentation.changes, ended)
+        return LabelledBatch(batch, answers, segmentation.changes.astype(np.int64), ended)
 
     def _accept_found(
         self, batch: Batch, answers: Assignments, news: Sequence[Event]
@@ -312,7 +315,7 @@ class Series:
         n_before, n = self._n_rows, len(batch)
         self._n_rows += n
         self.summary.add(batch.values, answers.labels, answers.outliers)
-        changes = np.zeros(n, dtype=bool)
+        changes = np.zeros(n, dtype=np.int64)
         pending, self._closed = self._closed, None
         found = [] if pending is None else [Ended(0, batch.key_at(0), pending)]
         closed: Segment | None = None
@@ -321,12 +324,14 @@ class Series:
                 closed = event
             elif isinstance(event, RegimeChange):
                 row = min(max(event.known_at[0] - 1 - n_before, 0), n - 1)
-                changes[row] = True
-                self.n_changes += 1
+                # what is said of a segment that began at a gap ends no other one
                 if closed is not None:
                     found.append(Ended(row, batch.key_at(row), closed))
+                    changes[row] += 1
+                    self.n_changes += 1
                 closed = None
         self.n_segments += len(found)
+        self.n_change_rows += int(np.count_nonzero(changes))
         return LabelledBatch(batch, answers, changes, lambda: found)
 
     def _segmented(self, batch: Batch, answers: Assignments) -> Segmentation:

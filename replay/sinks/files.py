@@ -407,7 +407,7 @@ class Labels(_TableSink):
             columns: list[Any] = [batch.texts.times()] if self._timed else []
             columns += [batch.keys] if self._keyed else []
             columns += list(batch.values.T)
-            its = (answers.labels, answers.probabilities, answers.outliers, labelled.changes)
+            its = (answers.labels, answers.probabilities, answers.outliers, labelled.changes > 0)
             self.table.put_columns([*columns, *its])
         elif can_be_lines(labelled):
             self.table.write_beside(lambda: labelled_lines(labelled))
@@ -415,7 +415,7 @@ class Labels(_TableSink):
             for row, (label, probability, _, outlier), change in labelled.rows():
                 time = (row.time,) if self._timed else ()
                 key = (row.key,) if self._keyed else ()
-                known = (label, f"{probability:.6g}", int(outlier), int(change))
+                known = (label, f"{probability:.6g}", int(outlier), int(change > 0))
                 self.table.put((*time, *key, *row.texts, *known))
 
 
@@ -472,7 +472,7 @@ class Lines:
             self._file.write(b"\n".join([*lines, b""]))
 
 
-def as_message(row: Row, assignment: Assignment, change: bool, source: Source) -> dict[str, Any]:
+def as_message(row: Row, assignment: Assignment, change: int, source: Source) -> dict[str, Any]:
     """A labelled row as a JSON object has it; a missing value is null."""
     label, probability, _, outlier = assignment
     message: dict[str, Any] = {"n": row.line}
@@ -484,7 +484,7 @@ def as_message(row: Row, assignment: Assignment, change: bool, source: Source) -
     message["label"] = label
     message["probability"] = round(probability, 6)
     message["outlier"] = outlier
-    message["change"] = change
+    message["change"] = change > 0
     return message
 
 

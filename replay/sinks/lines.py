@@ -51,7 +51,7 @@ def labelled_lines(labelled: LabelledBatch) -> memoryview:
         labelled.answers.labels,
         *six_digits(labelled.answers.probabilities),
         labelled.answers.outliers.view(np.uint8),
-        labelled.changes.view(np.uint8),
+        (labelled.changes > 0).view(np.uint8),
         out,
     )
     return memoryview(out)[:written]

@@ -194,7 +194,7 @@ class History:
         self.n_left_out = 0
         self._limits = buckets, keys, recent
         self._lock = threading.Lock()
-        self._pending: list[tuple[Row, Assignment, bool]] = []
+        self._pending: list[tuple[Row, Assignment, int]] = []
         self._logs: dict[str, _Log] = {}
         self._segments: dict[str, deque[Segment]] = {}
         self._n_segments: Counter[str] = Counter()
@@ -202,10 +202,10 @@ class History:
         self._timed: bool | None = None
         self._dates = False
 
-    def add(self, row: Row, assignment: Assignment, change: bool = False) -> None:
-        """Take a labelled row; ``change`` tells whether a change of regime is reported at it."""
+    def add(self, row: Row, assignment: Assignment, changes: int = 0) -> None:
+        """Take a labelled row, and how many changes of regime are reported at it."""
         with self._lock:
-            self._pending.append((row, assignment, change))
+            self._pending.append((row, assignment, changes))
             if len(self._pending) >= MOST_PENDING:
                 self._take_in()
 
@@ -329,7 +329,7 @@ class History:
         self._n += len(pending)
 
     def _take_in_keys(
-        self, pending: list[tuple[Row, Assignment, bool]], by_key: dict[str, list[int]]
+        self, pending: list[tuple[Row, Assignment, int]], by_key: dict[str, list[int]]
     ) -> None:
         # in the order of their first rows: which keys there is room for must not depend on how
         # many rows are taken in together
@@ -391,7 +391,7 @@ class _Log:
 
     # -- rows -----------------------------------------------------------------------------------
 
-    def take(self, rows: list[tuple[Row, Assignment, bool]], last: int, timed: bool) -> None:
+    def take(self, rows: list[tuple[Row, Assignment, int]], last: int, timed: bool) -> None:
         """Take rows, the last of which has this number among those of all keys."""
         n = len(rows)
         y = np.array([tuple(row.values.values()) for row, _, _ in rows], dtype=np.float64)
@@ -419,10 +419,10 @@ class _Log:
         self.last = last
         self.last_x = float(x[-1])
 
-    def _count(self, rows: list[tuple[Row, Assignment, bool]], labels: Ints, x: Floats) -> None:
+    def _count(self, rows: list[tuple[Row, Assignment, int]], labels: Ints, x: Floats) -> None:
         """What is counted, and the runs of labels."""
         self.n_outliers += sum(assignment.outlier for _, assignment, _ in rows)
-        self.n_changes += sum(change for _, _, change in rows)
+        self.n_changes += sum(changes for _, _, changes in rows)
         for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
             self.counts[int(label)] += int(count)
         if not self.n:

@@ -162,10 +162,13 @@ def by_points(events: Sequence[ComponentEvent]) -> list[Happening]:
     return [Happening(event.n_points, "", event) for event in events]
 
 
-def totals(summary: Summary) -> str:
-    segments = summary.n_segments(*(label for label in summary.lengths if label != UNKNOWN))
+def totals(summary: Summary, n_segments: int | None = None) -> str:
+    """Rows, segments, outliers and missing values; runs of a label are segments unless counted."""
+    if n_segments is None:
+        n_segments = summary.n_segments(*(its for its in summary.lengths if its != UNKNOWN))
+    segments = f"{n_segments:,} segment{'' if n_segments == 1 else 's'}"
     return (
-        f"{summary.n_rows:,} rows, {segments:,} segments, {summary.n_outliers:,} outliers, "
+        f"{summary.n_rows:,} rows, {segments}, {summary.n_outliers:,} outliers, "
         f"{summary.n_missing:,} missing values"
     )
 
@@ -178,9 +181,12 @@ def changes(series: Series) -> str:
     if (manner.min_dwell, manner.confirm) != (1, 1):
         segments = f"{n:,} segment{'' if n == 1 else 's'}"
         options = f"with --min-dwell {manner.min_dwell} --confirm {manner.confirm}: {segments}, "
+    together = ""
+    if series.n_change_rows < series.n_changes:
+        together = f", told at {series.n_change_rows:,} rows"
     return (
-        f"{options}{series.n_changes:,} change{'' if series.n_changes == 1 else 's'} of regime; "
-        f"in regime {last.label} since {moment(last.start)}"
+        f"{options}{series.n_changes:,} change{'' if series.n_changes == 1 else 's'} of regime"
+        f"{together}; in regime {last.label} since {moment(last.start)}"
     )
 
 

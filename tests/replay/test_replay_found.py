@@ -1,6 +1,7 @@
 """replay run and live where the regimes are found."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -107,3 +108,65 @@ def test_the_report_shows_regimes_that_were_found(cli, pump, tmp_path):
     result = cli("run", pump(), "--value", "flow", "--report", report, *LEARNER)
     assert result.exit_code == 0, result.output
     assert report.stat().st_size > 10_000
+
+
+def counted(output):
+    """Segments, changes, and rows at which changes were told, as the summary has them."""
+    segments = int(re.search(r"rows, ([\d,]+) segments?,", output)[1].replace(",", ""))
+    line = re.search(r"(\d+) changes? of regime(?:, told at (\d+) rows)?;", output)
+    return segments, int(line[1]), int(line[2] or line[1])
+
+
+@pytest.mark.parametrize("cut", [None, (300, 600)], ids=["whole", "gap"])
+def test_what_is_counted_agrees_everywhere(cli, pump, tmp_path, monkeypatch, cut):
+    path, labels, segments = pump(), tmp_path / "labels.csv", tmp_path / "segments.csv"
+    if cut is not None:
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(lines[: cut[0]] + lines[cut[1] :]))
+    kept = []
+    monkeypatch.setattr(
+        "replay.views.page.report.write_report", lambda *given, **named: kept.append(given)
+    )
+    told = ("--value", "flow", "--value", "pressure", "--time", "when", "--max-gap", "3600")
+    outputs = ("--labels", labels, "--segments", segments, "--report", tmp_path / "report.html")
+    result = cli("run", path, *told, *outputs, *LEARNER)
+    assert result.exit_code == 0, result.output
+    n_segments, n_changes, n_rows = counted(result.output)
+    written, rows = read(segments), read(labels)
+    n_gaps = int(cut is not None)
+    assert n_segments == len(written) == n_changes + 1 + n_gaps > 4
+    assert sum(int(row["n"]) for row in written) == len(rows)
+    assert sum(row["change"] == "1" for row in rows) == n_rows
+    ((_, _, history, its, _),) = kept
+    (head,) = history.heads()
+    assert (head.n, head.n_changes) == (len(rows), n_changes)
+    assert history.segments("")[1] == n_segments
+    assert sum(card.visits for card in its[""].model.regimes.values()) == n_segments
+    # the summary of each key says the same, and so does one that went on after a stop
+    lines = path.read_text().splitlines(keepends=True)
+    first = tmp_path / "first.csv"
+    first.write_text("".join(lines[:700]))
+    again = ("--labels", tmp_path / "l.csv", "--segments", tmp_path / "s.csv", *LEARNER)
+    state = ("--checkpoint", tmp_path / "state")
+    assert cli("run", first, *told, *again, *state).exit_code == 0
+    first.write_text("".join(lines))
+    result = cli("run", first, *told, *again, *state, "--resume")
+    assert counted(result.output) == (n_segments, n_changes, n_rows)
+    assert (tmp_path / "s.csv").read_bytes() == segments.read_bytes()
+    assert (tmp_path / "l.csv").read_bytes() == labels.read_bytes()
+
+
+def test_each_key_counts_what_its_segments_show(cli, pump, tmp_path):
+    labels, segments = tmp_path / "labels.csv", tmp_path / "segments.csv"
+    result = cli(
+        *("run", pump(("a", "b")), "--value", "flow", "--time", "when", "--key", "device"),
+        *("--labels", labels, "--segments", segments, *LEARNER),
+    )
+    assert result.exit_code == 0, result.output
+    for key in ("a", "b"):
+        line = re.search(rf"│ {key} +│ +([\d,]+) │.*│ +(\d+) │ +\d+ │", result.output)
+        its = [row for row in read(segments) if row["device"] == key]
+        assert int(line[1].replace(",", "")) == sum(int(row["n"]) for row in its) == 1600
+        assert int(line[2]) == len(its) - 1
+        rows = [row for row in read(labels) if row["device"] == key]
+        assert 1 <= sum(row["change"] == "1" for row in rows) <= len(its) - 1
