@@ -82,13 +82,14 @@ def test_other_versions_and_hostile_lengths(saved):
         content[8] = 9
 
     resealed(path, newer)
-    with pytest.raises(InputError, match="is of version 9, and this release reads version 2"):
+    said = f"is of version 9, and this release reads version {checkpoint.VERSION}"
+    with pytest.raises(InputError, match=said):
         saved.load()
 
-    def older(content):
-        content[8] = 1
+    def ours(content):
+        content[8] = checkpoint.VERSION
 
-    resealed(path, older)
+    resealed(path, ours)
     assert saved.load()[0] == standing(2)
 
     def endless(content):
