@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from online_gmm import _kernel
+from online_gmm.data import html
 from online_gmm.data.frames import Table, flat, view
 
 CovarianceType = Literal["full", "tied", "diag", "spherical"]
@@ -93,6 +94,17 @@ class MixtureParameters:
     @property
     def n_features(self) -> int:
         return len(self.features)
+
+    def _repr_html_(self) -> str:
+        sds = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
+        rows = [
+            [k, html.Share(weight), *map(html.mean_and_sd, mean, sd)]
+            for k, (weight, mean, sd) in enumerate(zip(self.weights, self.means, sds, strict=True))
+        ]
+        n = html.MOST_CHANNELS
+        heads = ["component", "weight", *html.channel_heads(self.features)]
+        whole = html.table(heads, [row[: n + 2] for row in rows])
+        return html.page(f"MixtureParameters, {self.n_components} components", (), whole)
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Log density of each row of X in nats, shape (n,).

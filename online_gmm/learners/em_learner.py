@@ -8,14 +8,14 @@ import math
 from collections.abc import Hashable, Mapping
 from numbers import Integral
 from operator import methodcaller
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data import state
+from online_gmm.data import html, state
 from online_gmm.data.frames import Table, flat
 from online_gmm.em.mixture import (
     COVARIANCE_TYPES,
@@ -497,6 +497,37 @@ class EMLearner(Learner, abc.ABC):
             label: dict(zip(self._names, mean, strict=True))
             for label, mean in zip(self.labels, self.mixture.means.tolist(), strict=True)
         }
+
+    def _repr_html_(self) -> str:
+        said = f"{self.n_points:,} points"
+        if self._stream is None:
+            return html.page(html.call_of(self), [f"{said}, not started"])
+        mixture = self.mixture
+        shares = zip(self.labels, mixture.weights.tolist(), mixture.covariances, strict=True)
+        rows = [
+            [
+                label,
+                *([self.names.get(label, "")] if self.names else []),
+                html.Share(weight, html.colour_of(label)),
+                *self._html_cells(i),
+                *html.channel_cells(
+                    mixture.features,
+                    self.centers[label],
+                    dict(zip(mixture.features, np.sqrt(np.diagonal(covariance)), strict=True)),
+                ),
+            ]
+            for i, (label, weight, covariance) in enumerate(shares)
+        ]
+        heads = ["label", *(["name"] if self.names else []), "weight", *self._html_heads]
+        whole = html.table([*heads, *html.channel_heads(mixture.features)], rows)
+        return html.page(html.call_of(self), [said], whole)
+
+    _html_heads: ClassVar[tuple[str, ...]] = ()
+    """Columns that a learner adds to its table in a notebook."""
+
+    def _html_cells(self, place: int) -> list[str]:
+        """Return the cells of these columns for the component in this place."""
+        return []
 
 
 def strangeness(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm.data import html
 from online_gmm.data.frames import Table, flat
 from online_gmm.data.state import instance, writable
 from online_gmm.em import baum_welch
@@ -719,3 +720,8 @@ class OnlineHMM(EMLearner):
         stay = np.diagonal(self.transition)
         with np.errstate(divide="ignore"):
             return np.asarray(1.0 / np.abs(stay) if self._timed else 1.0 / (1.0 - stay))
+
+    _html_heads = ("mean dwell",)
+
+    def _html_cells(self, place: int) -> list[str]:
+        return [f"{html.number(self.dwell[place])} {'s' if self._timed else 'points'}"]

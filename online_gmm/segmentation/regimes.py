@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from online_gmm.data import html
 from online_gmm.data.state import instance
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.segmentation.row_statistics import RowStatistics
@@ -41,6 +42,28 @@ class RegimeCard:
     n: int
     mean: dict[Hashable, float]
     sd: dict[Hashable, float]
+
+    def _repr_html_(self) -> str:
+        return html.page(f"regime {self.label}", (), cards_table([self], {}))
+
+
+def cards_table(cards: Sequence[RegimeCard], names: Mapping[int, str]) -> str:
+    """Return cards as an HTML table with a row for each."""
+    channels = list(dict.fromkeys(channel for card in cards for channel in card.mean))
+    rows = [
+        [
+            card.label,
+            *([names.get(card.label, "")] if names else []),
+            html.Share(card.share, html.colour_of(card.label)),
+            f"{card.n:,}",
+            f"{card.visits:,}",
+            html.number(card.typical_stay),
+            *html.channel_cells(channels, card.mean, card.sd),
+        ]
+        for card in cards
+    ]
+    heads = ["regime", *(["name"] if names else []), "share of rows", "rows", "visits"]
+    return html.table([*heads, "typical stay, rows", *html.channel_heads(channels)], rows)
 
 
 class Regime:

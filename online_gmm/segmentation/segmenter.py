@@ -21,6 +21,7 @@ from online_gmm.segmentation.labelled import LabelledSegments, Point, numbers_in
 from online_gmm.segmentation.placed import Event
 from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment, Segmentation
+from online_gmm.segmentation.whole import as_html, label_whole
 
 
 @writable
@@ -89,6 +90,9 @@ class Segmenter(base.Clusterer, Writable):
         The `Segment` that it completed, or None.
     current
         The `Segment` that is going on: in which regime the stream is, and since when.
+    segments_
+        After `label_many`: a pandas frame with a row for each segment: ``start``, ``end``,
+        ``label``, ``n``, ``probability``, ``why`` it began, and mean and sd of each channel.
 
     Raises
     ------
@@ -337,6 +341,42 @@ class Segmenter(base.Clusterer, Writable):
                 x[self.time] = seconds
                 seconds = None
             yield x, seconds
+
+    def label_many(self, X: Any, t: Any = None) -> Any:
+        """Learn all rows of a frame, end the stream, and return the regime of each row.
+
+        Labels are those in hindsight: each row bears the number of its segment, also the rows that
+        came before the change was told. Segments are in ``segments_``.
+
+        Parameters
+        ----------
+        X, t
+            Rows and their times, as in `learn_many`. The stream before them is ended first.
+
+        Returns
+        -------
+        series or numpy.ndarray
+            Regimes, shape (n,), of the kind that goes with X. -1 for rows that belong to no
+            segment: with a model those before its start, and with ``smoothed`` the last ``lag``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from online_gmm import Segmenter
+        >>> rng = np.random.default_rng(1)
+        >>> X = rng.normal(np.repeat([0.0, 9.0, 0.0], 300), 1.0)[:, None]
+        >>> segmenter = Segmenter()
+        >>> labels = segmenter.label_many(X)
+        >>> np.flatnonzero(np.diff(labels)).tolist()
+        [299, 599]
+        >>> segmenter.segments_[["start", "end", "label"]]
+           start  end  label
+        0      0  299      0
+        1    300  599      1
+        2    600  899      0
+        """
+        labels, self.segments_ = label_whole(self, X, t)
+        return labels
 
     def segment_one(
         self, x: Mapping[Any, Any], label: int, probability: float = math.nan, t: Any = None
@@ -680,6 +720,9 @@ class Segmenter(base.Clusterer, Writable):
     def n_changes(self) -> int:
         """Changes of regime that were told. Only without a model."""
         return self._finder.n_changes
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     # -- points ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm.data import html
 from online_gmm.data.state import instance, plain
 from online_gmm.segmentation.explanation import Kind, Reason
 
@@ -53,6 +54,13 @@ class Segment:
     def __str__(self) -> str:
         return f"regime {self.label}, {self.start} to {self.end}, {self.n:,} points"
 
+    def _repr_html_(self) -> str:
+        channels = list(self.mean)
+        cells = html.channel_cells(channels, self.mean, self.sd)
+        probability = html.Share(self.probability, html.colour_of(self.label))
+        whole = html.table(["probability", *html.channel_heads(channels)], [[probability, *cells]])
+        return html.page(f"Segment: {self}", (), whole)
+
 
 @dataclass(frozen=True)
 class RegimeChange:
@@ -92,6 +100,12 @@ class RegimeChange:
         told = [reason for reason in self.why if reason.kind != "other" or reason.share >= 0.01]
         why = "; ".join(f"{reason} ({reason.share:.0%})" for reason in told)
         return f"{self.before} -> {self.after} at {self.at}" + (f": {why}" if why else "")
+
+    def _repr_html_(self) -> str:
+        rows = [[str(reason), reason.kind, html.Share(reason.share)] for reason in self.why]
+        title = f"Change of regime: {self.before} -> {self.after} at {self.at}"
+        told = f"known at {self.known_at}, {self.delay:,} points later"
+        return html.page(title, [told], html.table(["why", "kind", "share"], rows))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from matplotlib.ticker import (
     SymmetricalLogLocator,
 )
 
+from online_gmm.data.html import COLOURS as OKABE_ITO
+from online_gmm.plot import CHANGE
 from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison, IncrementalComparison, Tolerances
 from replay.engine.batch import LabelledBatch
@@ -30,17 +32,6 @@ from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError
 from replay.engine.settings import Model, labels_of
 
-OKABE_ITO = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-    "#999933",
-    "#000000",
-)
-"""Colours that differ for colour-blind people too (Okabe & Ito 2008)."""
 STYLE: Any = {
     "axes.grid": True,
     "axes.spines.right": False,
@@ -51,8 +42,6 @@ STYLE: Any = {
     "lines.linewidth": 1.0,
     "lines.markersize": 4.0,
 }
-CHANGE: Any = {"color": "0.3", "linestyle": "--", "linewidth": 0.7}
-"""How a change of regime is drawn."""
 MOST_POINTS = 4000
 """Points that a plot keeps of a series of any length; they are thinned evenly."""
 MOST_FEATURES = 6
