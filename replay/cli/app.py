@@ -31,6 +31,7 @@ from replay.cli.options import (
     HalfLife,
     InMemory,
     Irregular,
+    Join,
     Key,
     LabelsAs,
     Lag,
@@ -482,6 +483,7 @@ def live(
     late: LateRows = None,
     max_gap: MaxGap = None,
     on_gap: GapManner = OnGap.reset,
+    join: Join = "hold",
     client: Annotated[
         str | None,
         typer.Option(
@@ -621,7 +623,9 @@ def live(
         if land is not None:
             from replay.cli.landing import at_most_for, land_source
 
-            source = live_source(address, asked, client, credentials, ca, at_most_for(land_rows))
+            source = live_source(
+                address, asked, client, credentials, ca, at_most_for(land_rows), join
+            )
             land_source(source, land, land_rows, land_seconds, refusals)
             return
         topic = None
@@ -636,7 +640,7 @@ def live(
         outputs.check()
         manner = Manner(min_dwell, confirm, str(late or "skip"), max_gap, str(on_gap))
         lasting = Lasting(checkpoint, resume, every_rows, every_seconds, in_memory)
-        source = live_source(address, asked, client, credentials, ca)
+        source = live_source(address, asked, client, credentials, ca, join=join)
         replay_source(source, settings, outputs, manner, lasting, refusals, live=True)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from replay.cli.terminal import err, out
 from replay.engine.batch import Batch
-from replay.engine.progress import bar_on
-from replay.engine.protocols import Source
+from replay.engine.protocols import LiveSource, Source
 from replay.engine.rows import InputError
+from replay.engine.status import Status, told_on
 from replay.engine.stopping import signals_noted
 from replay.sinks.landing_folder import Folder, Landing
 from replay.sinks.refusals import Refusals
@@ -145,7 +145,9 @@ def at_most_for(rows: int) -> int:
     return min(2 * rows, MOST_ON_THE_WAY)
 
 
-def land_source(source: Source, path: Path, rows: int, seconds: float, refusals: Refusals) -> None:
+def land_source(
+    source: LiveSource, path: Path, rows: int, seconds: float, refusals: Refusals
+) -> None:
     """Put the rows of a source into a folder, and print how many there were."""
     with ExitStack() as open_now:
         open_now.callback(source.close)
@@ -155,8 +157,7 @@ def land_source(source: Source, path: Path, rows: int, seconds: float, refusals:
         open_now.callback(refusals.close)
         refusals.go_on()
         landing = Lander(source, folder, refusals, rows, seconds)
-        progress = bar_on(err())
-        landing.run(lambda batches: progress(source, "landing", batches))
+        landing.run(told_on(err(), Status(source, refusals)))
         refusals.finish()
     console = out()
     console.print(source.name, style="bold", soft_wrap=True)

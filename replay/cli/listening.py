@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replay.engine.protocols import Source
+from replay.engine.protocols import LiveSource
 from replay.engine.rows import InputError
 from replay.sources.asked import Asked
+from replay.sources.joining import are_topics
 from replay.sources.json_lines import LiveLines
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ def live_source(
     credentials: Path | None = None,
     ca: Path | None = None,
     at_most: int | None = None,
-) -> Source:
-    """The source of an address; of a broker, as whom, by which certificates, and with how many
-    messages on their way.
+    join: str = "hold",
+) -> LiveSource:
+    """The source of an address; of a broker, as whom, by which certificates, with how many
+    messages on their way, and how several topics are joined to rows.
 
     Raises
     ------
@@ -32,14 +34,32 @@ def live_source(
     """
     if not asked.values:
         raise InputError("--value is missing; name the fields to learn, once for each")
+    window = _window(join)
     if address == "-":
+        if are_topics(asked.values):
+            raise InputError(
+                f"--value {asked.values[0]!r} is a topic, and standard input has none; name fields"
+            )
         return LiveLines(asked)
     if "://" not in address:
         raise InputError(f"{address!r} is no address; give - or mqtt://HOST/TOPIC")
     broker = broker_of(address, credentials, ca)
     from replay.sources.mqtt import AT_MOST, MqttSource
 
-    return MqttSource(broker, asked, client, at_most or AT_MOST)
+    return MqttSource(broker, asked, client, at_most or AT_MOST, window)
+
+
+def _window(join: str) -> float | None:
+    """The seconds of --join; None to hold the last value."""
+    if join == "hold":
+        return None
+    try:
+        seconds = float(join)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < float("inf"):
+        raise InputError(f"--join is {join!r}; it must be hold, or a number of seconds above 0")
+    return seconds
 
 
 def broker_of(address: str, credentials: Path | None = None, ca: Path | None = None) -> Broker:

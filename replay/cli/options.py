@@ -21,7 +21,7 @@ LANDING = "Rows for an engine"
 LANDED = {
     *("address", "client", "credentials", "ca"),
     *("value", "time", "key", "sequence", "time_format", "time_zone", "on_bad", "refused"),
-    *("missing", "unit"),
+    *("missing", "unit", "join"),
     *("land", "land_rows", "land_seconds"),
 }
 """What can be told of rows that land, by the names of the parameters."""
@@ -99,8 +99,21 @@ Key = Annotated[
     str | None,
     typer.Option(
         metavar="COL",
-        help="Column that tells what a row is a measurement of: each has a model of its own.",
+        help="Column that tells what a row is a measurement of: each has a model of its own. Of "
+        "messages, topic:2 is the second level of the topic, counted from 1: p7 in plant/p7/state.",
         show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
+Join = Annotated[
+    str,
+    typer.Option(
+        "--join",
+        metavar="hold|SECONDS",
+        help="With several topics as values, such as --value 'sensors/+/temp,sensors/+/flow' "
+        "(sensors/+/state:power is a field): hold makes a row of every message, with the last "
+        "value of the other topics; SECONDS makes one row of the messages that come within. What "
+        "stands for + is the key, unless --key names a level.",
         rich_help_panel=INPUT,
     ),
 ]

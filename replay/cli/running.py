@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 from rich.console import Console
@@ -27,6 +27,7 @@ from replay.engine.protocols import Sink, Source
 from replay.engine.rows import InputError
 from replay.engine.series import Manner, Series
 from replay.engine.settings import Settings
+from replay.engine.status import Status, told_on
 from replay.engine.whole import labelled_as_a_whole
 from replay.sinks.files import SHEETS, File, Segments, labels_sink
 from replay.sinks.refusals import Refusals
@@ -44,6 +45,7 @@ from replay.views.tables import (
 
 if TYPE_CHECKING:
     from replay.checks.check import Comparison
+    from replay.engine.protocols import LiveSource
     from replay.sources.mqtt_broker import Broker
     from replay.views.page.sink import Watcher
 
@@ -172,6 +174,11 @@ def replay_source(
         loop.ended = totals_of.add
         loop.flushing = live
         progress = bar_on(err())
+        watch = (
+            told_on(err(), Status(cast("LiveSource", source), refusals, fleet))
+            if live
+            else lambda batches: progress(source, "streaming", batches)
+        )
         if lasting.resume and loop.saving is not None and loop.saving.checkpoints.exists:
             loop.resume()
         else:
@@ -182,7 +189,7 @@ def replay_source(
             series = Series(first, manner)
             loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
         else:
-            loop.run(lambda batches: progress(source, "streaming", batches))
+            loop.run(watch)
         broken_off = loop.stopped_by is not None and not live and lasting.folder is None
         if page is not None and outputs.report is not None and not broken_off:
             its_series = {"": series} if smooth else None

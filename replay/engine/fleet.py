@@ -123,6 +123,15 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def in_memory(self) -> Iterator[Series]:
+        """The series that are not parked, those used last first."""
+        return reversed(self._here.values())
+
+    @property
+    def n_parked_now(self) -> int:
+        """Keys whose series are parked."""
+        return len(self._keys) - len(self._here)
+
     def items(self) -> Iterator[tuple[str, Series]]:
         """Every key and its series; of those parked a copy, which is not kept."""
         for key in self._keys:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from replay.engine.batch import Batch, LabelledBatch
@@ -105,6 +106,15 @@ class Source(Protocol):
     def size(self) -> int | None: ...
 
 
+class LiveSource(Source, Protocol):
+    """A source of messages that come as they are sent."""
+
+    @property
+    def n_messages(self) -> int:
+        """Messages that have come, used or not."""
+        ...
+
+
 class Output(Protocol):
     """What is written, and goes on after a checkpoint."""
 
@@ -135,6 +145,16 @@ class Output(Protocol):
 
 class RefusalLog(Output, Protocol):
     """Counts what a source refuses, and writes it down if a file is asked for."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many there were, by reason."""
+        ...
+
+    @property
+    def hints(self) -> list[str]:
+        """What has been noticed about the input that somebody should know at once."""
+        ...
 
     @property
     def summary(self) -> str:
@@ -179,6 +199,10 @@ class NoRefusals(MemorySink):
     """The log of a source that refuses nothing."""
 
     summary = ""
+    counts: Mapping[str, int] = MappingProxyType({})
+
+    def __init__(self) -> None:
+        self.hints: list[str] = []
 
 
 def batches_of(source: Source, at_most: int) -> Iterator[Batch]:

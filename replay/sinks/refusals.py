@@ -33,10 +33,13 @@ class Refusals:
         How many there were, by reason.
     first
         What was wrong with the first one; None if there was none.
+    hints
+        What has been noticed about the input that somebody should know at once, in sentences.
     """
 
     def __init__(self, path: Path | None = None, lasting: bool = False) -> None:
         self.counts: Counter[str] = Counter()
+        self.hints: list[str] = []
         self.first: str | None = None
         self.path = path
         self._lasting = lasting
@@ -76,6 +79,10 @@ class Refusals:
         self.counts[reason] += 1
         if self._table is not None:
             self._table.put((file, line, reason, text[:LONGEST]))
+
+    def hint(self, text: str) -> None:
+        """Take in what somebody should know at once."""
+        self.hints.append(text)
 
     @property
     def summary(self) -> str:

@@ -217,6 +217,10 @@ class LiveLines(BatchSource):
         self._messages.clock.go_to(position.get("clock", {}))
 
     @property
+    def n_messages(self) -> int:
+        return self._line
+
+    @property
     def said(self) -> Sequence[str]:
         return self._messages.said
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from replay.engine.rows import LARGEST, InputError, Row
+from replay.sources.advice import TOPIC, Advice, Levels
 from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
 from replay.sources.numbers import Numbers
 
 LIMIT = 1 << 16
 """Bytes of the longest message that is read."""
-TOPIC = "topic"
-"""The key of --key that is not a field; topic:N is its N-th level, from 1."""
 TOO_LONG = "messages that are too long"
 NO_JSON = "messages that are no JSON"
 NO_OBJECT = "messages that are no JSON object"
@@ -41,18 +42,21 @@ class BadMessageError(Exception):
 class Messages:
     """Makes rows of JSON objects.
 
-    A field ``a.b`` is b of the object a, unless there is a field of that very name. Missing and
-    null are missing values; at least one value must have its field. A text that is a number is one,
-    and true and false are 1 and 0. Where one value is wanted, a message may be that alone.
+    A field ``a.b`` is b of the object a, and ``a.0`` or ``a[0]`` the first item of the array a,
+    unless there is a field of that very name. Missing and null are missing values; at least one
+    value must have its field. A text that is a number is one, and true and false are 1 and 0. Where
+    one value is wanted, a message may be that alone; where items are wanted, it may be an array.
 
     Parameters
     ----------
     asked
         The fields that are wanted. Of a message with a topic, the key may be this, or a level of
         it.
+    hints
+        Whether hints are given when no message can be used, and about topics.
     """
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, hints: bool = True) -> None:
         self._asked = asked
         self.clock = asked.clock
         self._numbers = Numbers(unit=asked.unit, missing=asked.missing)
@@ -64,6 +68,10 @@ class Messages:
             if not (level.isdecimal() and int(level) >= 1):
                 raise InputError(f"--key is {asked.key!r}; levels of a topic count from 1")
             self._level = int(level)
+        self._is_array = any(_path(field)[0].isdecimal() for field in asked.values)
+        self._hints = hints
+        self._advice = Advice(asked)
+        self._levels = Levels(asked, self._level)
 
     @property
     def said(self) -> list[str]:
@@ -82,12 +90,18 @@ class Messages:
         topic
             What it is about, if it has been sent with one.
         """
+        if topic is not None and self._hints:
+            self._levels.take(topic)
         try:
-            return self.row(name, number, data, topic)
+            row = self.row(name, number, data, topic)
+            self._advice.used()
+            return row
         except BadMessageError as bad:
             error = InputError(f"{name}, message {number:,}: {bad}")
             shown = data[:LIMIT].decode(errors="replace").rstrip("\r\n")
             self._asked.refuse(error, name, number, bad.reason, shown)
+            if self._hints:
+                self._advice.refused(bad.reason, data, topic)
             return None
 
     def row(self, name: str, number: int, data: bytes, topic: str | None = None) -> Row:
@@ -111,7 +125,7 @@ class Messages:
                 raise BadMessageError(NO_JSON, f"it is no JSON ({error})") from None
         if len(asked.values) == 1 and isinstance(message, bool | int | float | str):
             message = {asked.values[0]: message}
-        if not isinstance(message, dict):
+        if not isinstance(message, dict) and not (self._is_array and isinstance(message, list)):
             raise BadMessageError(
                 NO_OBJECT, f"it is {_shown(message)}, and a JSON object is needed"
             )
@@ -172,7 +186,7 @@ class Messages:
             return None
         return text or None
 
-    def _moment(self, message: dict[str, Any]) -> Any:
+    def _moment(self, message: Any) -> Any:
         """What is in the field of the time, or in both if it is in two."""
         found = None if self._asked.time is None else _of(message, self._asked.time)
         if found is None and len(self._parts) > 1:
@@ -196,7 +210,7 @@ class Messages:
         except ValueError as error:
             raise BadMessageError(NO_TIME, f"field {field!r}: {error}") from None
 
-    def _key(self, field: str, message: dict[str, Any], topic: str | None) -> str:
+    def _key(self, field: str, message: Any, topic: str | None) -> str:
         found = _of(message, field)
         if found is None and topic is not None:
             if field == TOPIC:
@@ -244,23 +258,42 @@ def _as_text(found: Any) -> str:
     return str(found).lower() if isinstance(found, bool) else str(found)
 
 
-def _of(message: dict[str, Any], field: str) -> Any:
-    """A field; None if there is none."""
-    if field in message or "." not in field:
-        return message.get(field)
-    found: Any = message
-    for part in field.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
+@lru_cache(1024)
+def _path(field: str) -> tuple[str, ...]:
+    """The steps to a field: ``a[0].b`` is ``a``, ``0``, ``b``."""
+    return tuple(re.sub(r"\[(\d+)\]", r".\1", field).removeprefix(".").split("."))
+
+
+def _step(holder: Any, step: str) -> Any:
+    """What is in a field of an object, or at a place of an array; `_NOTHING` if it has none."""
+    if isinstance(holder, dict):
+        return holder.get(step, _NOTHING)
+    if isinstance(holder, list) and step.isdecimal() and int(step) < len(holder):
+        return holder[int(step)]
+    return _NOTHING
+
+
+_NOTHING = object()
+
+
+def _walked(message: Any, field: str) -> Any:
+    if isinstance(message, dict) and field in message:
+        return message[field]
+    found = message
+    for step in _path(field):
+        found = _step(found, step)
     return found
 
 
-def _has(message: dict[str, Any], field: str) -> bool:
+def _of(message: Any, field: str) -> Any:
+    """A field; None if there is none."""
+    found = _walked(message, field)
+    return None if found is _NOTHING else found
+
+
+def _has(message: Any, field: str) -> bool:
     """Whether a field is there, be it null."""
-    *path, last = [field] if field in message else field.split(".")
-    holder: Any = message
-    for part in path:
-        holder = holder.get(part) if isinstance(holder, dict) else None
-    return isinstance(holder, dict) and last in holder
+    return _walked(message, field) is not _NOTHING
 
 
 def _shown(found: Any) -> str:

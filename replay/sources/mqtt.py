@@ -23,6 +23,7 @@ from replay.engine.batch import Batch
 from replay.engine.rows import InputError, Row
 from replay.sources.asked import Asked
 from replay.sources.file_source import BatchSource
+from replay.sources.joining import Joined, are_topics
 from replay.sources.message import LIMIT, Messages
 from replay.sources.mqtt_broker import PATIENCE, Broker
 from replay.sources.times import state_of
@@ -70,6 +71,8 @@ class MqttSource(BatchSource):
         the broker and the topic.
     at_most
         Messages that are sent without an acknowledgement.
+    window
+        Of `Joined`, if the values are topics.
 
     Attributes
     ----------
@@ -87,7 +90,12 @@ class MqttSource(BatchSource):
     size = None
 
     def __init__(
-        self, broker: Broker, asked: Asked, client: str | None = None, at_most: int = AT_MOST
+        self,
+        broker: Broker,
+        asked: Asked,
+        client: str | None = None,
+        at_most: int = AT_MOST,
+        window: float | None = None,
     ) -> None:
         super().__init__()
         self.name = broker.name
@@ -98,7 +106,10 @@ class MqttSource(BatchSource):
         self.n_connections = 0
         self.done = 0
         self._broker = broker
-        self._messages = Messages(asked)
+        self._joined = Joined(asked, window) if are_topics(asked.values) else None
+        self._messages: Joined | Messages = self._joined or Messages(asked)
+        if self._joined is not None:
+            self.key = self._joined.key
         self._receive_maximum = at_most
         self._n = 0
         self._came: deque[MQTTMessage] = deque()
@@ -125,6 +136,13 @@ class MqttSource(BatchSource):
                 yield Batch.of_rows((), self.values)
             else:
                 yield from self._collected(self._rows())
+            if self._joined is not None:
+                yield from self._collected(self._joined.due())
+            if not self._is_idle and self.wants_acknowledgement:
+                # of messages that have made no row
+                yield Batch.of_rows((), self.values)
+        if self._joined is not None:
+            yield from self._collected(self._joined.due(at_once=True))
 
     def _rows(self) -> Iterator[Row]:
         """Those of the messages that have come, until the broker wants an acknowledgement."""
@@ -199,7 +217,12 @@ class MqttSource(BatchSource):
     @property
     def position(self) -> dict[str, Any]:
         """Messages that have been handed on."""
-        return {"messages": self._n, **state_of(self._messages.clock)}
+        held = {} if self._joined is None else {"held": self._joined.state()}
+        return {"messages": self._n, **held, **state_of(self._messages.clock)}
+
+    @property
+    def n_messages(self) -> int:
+        return self._n
 
     @property
     def said(self) -> list[str]:
@@ -209,6 +232,8 @@ class MqttSource(BatchSource):
     def go_to(self, position: dict[str, Any]) -> None:
         """Go on counting: where it is, the broker knows."""
         self._n = position["messages"]
+        if self._joined is not None:
+            self._joined.go_to(position.get("held", []))
         self._messages.clock.go_to(position.get("clock", {}))
 
     @property

@@ -1,0 +1,302 @@
+"""Live messages: what is told of them, which ones cannot be used and why, and topics that join."""
+
+import io
+import json
+import math
+
+import pytest
+from batches import one_by_one
+from rich.console import Console
+from test_live import Replay
+from test_mqtt import publish, read, subscribe
+
+from replay.engine.batch import Batch
+from replay.engine.fleet import Fleet
+from replay.engine.rows import InputError, Row
+from replay.engine.series import Manner, Series
+from replay.engine.settings import Settings
+from replay.engine.status import Status, passed
+from replay.sinks.refusals import Refusals
+from replay.sources.advice import closest
+from replay.sources.asked import Asked
+from replay.sources.joining import Joined, matched
+from replay.sources.message import Messages
+from replay.sources.mqtt import MqttSource
+from replay.sources.mqtt_broker import Broker
+
+
+def hints_of(asked, messages, topics=()):
+    reader = Messages(asked)
+    topics = topics or [None] * len(messages)
+    for i, (message, topic) in enumerate(zip(messages, topics, strict=True), 1):
+        reader.taken("here", i, json.dumps(message).encode(), topic)
+    return asked.refusals.hints
+
+
+def test_a_misnamed_field():
+    """As a Tasmota plug tells it: nothing can be used, and after ten messages that is said."""
+    message = {"Time": "2026-01-01T00:00:00", "ENERGY": {"Power": 23, "Total": 3.1}}
+    asked = Asked(("power", "ENERGY.Totl"), "time", "topic:2", on_bad="skip")
+    assert hints_of(asked, [message] * 9) == []
+    (said,) = hints_of(asked, [message] * 30)
+    assert "Their fields: Time, ENERGY.Power, ENERGY.Total." in said
+    assert "did you mean --value ENERGY.Power?" in said
+    assert "did you mean --value ENERGY.Total?" in said
+    assert "did you mean --time Time?" in said
+    assert "--key" not in said
+
+
+def test_a_message_that_is_used_ends_the_watch():
+    asked = Asked(("level",), on_bad="skip")
+    assert hints_of(asked, [{"level": 1}] + [{"x": 1}] * 50) == []
+
+
+def test_plain_numbers_where_several_values_are_asked_for():
+    (said,) = hints_of(Asked(("a", "b"), on_bad="skip"), [23.4] * 10)
+    assert "such as '23.4'" in said
+    assert "--value payload" in said
+    assert "sensors/+/temp" in said
+
+
+def test_an_array_tells_its_items():
+    (said,) = hints_of(Asked(("temp",), on_bad="skip"), [{"temps": [1, 2]}] * 10)
+    assert "Their fields: temps.0, temps.1." in said
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Power", "ENERGY.Power"),
+        ("temprature", "temperature"),
+        ("TEMPERATURE", "temperature"),
+        ("pow", "ENERGY.Power"),
+        ("xyz", None),
+    ],
+)
+def test_did_you_mean(name, meant):
+    assert closest(name, ["Time", "ENERGY.Power", "temperature"]) == meant
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("temps.1", 2.0), ("temps[0]", 1.0), ("deep[1].x", 5.0)]
+)
+def test_items_of_arrays_are_values(field, value):
+    message = {"temps": [1, "2"], "deep": [None, {"x": 5}]}
+    row = Messages(Asked((field,))).row("here", 1, json.dumps(message).encode())
+    assert row.values == {field: value}
+
+
+def test_a_message_that_is_an_array():
+    row = Messages(Asked(("0", "[2]"))).row("here", 1, b"[1, 2, 3]")
+    assert list(row.values.values()) == [1.0, 3.0]
+
+
+def test_an_item_that_is_not_there_is_no_value():
+    asked = Asked(("temps.5",), on_bad="skip")
+    assert Messages(asked).taken("here", 1, b'{"temps": [1, 2]}') is None
+
+
+def test_a_level_that_is_always_the_same_is_pointed_out():
+    topics = [f"plant/{'ab'[i % 2]}/state" for i in range(40)]
+    (said,) = hints_of(Asked(("x",), key="topic:1"), [{"x": 1}] * 40, topics)
+    assert "--key topic:1 is 'plant' in all messages, while level 2 differs (a, b)" in said
+    assert "did you mean --key topic:2?" in said
+
+
+def test_topics_without_a_key_are_pointed_out():
+    topics = [f"plant/{'ab'[i % 2]}/state" for i in range(40)]
+    (said,) = hints_of(Asked(("x",)), [{"x": 1}] * 40, topics)
+    assert "Without --key all are one series; did you mean --key topic:2?" in said
+
+
+@pytest.mark.parametrize("key", ["topic:2", "x", "topic"])
+def test_topics_that_are_told_apart_are_not(key):
+    topics = [f"plant/{'ab'[i % 2]}/state" for i in range(40)]
+    assert hints_of(Asked(("x",), key=key), [{"x": 1}] * 40, topics) == []
+
+
+# -- topics that join --------------------------------------------------------------------------
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def join(joined, *messages):
+    """The rows of messages, each a topic and what it says."""
+    told = enumerate(messages, 1)
+    return [joined.taken("here", i, str(said).encode(), topic) for i, (topic, said) in told]
+
+
+TOPICS = ("sensors/+/temp", "sensors/+/flow")
+
+
+def test_the_last_value_is_held():
+    joined = Joined(Asked(TOPICS))
+    assert joined.key == "topic"
+    rows = join(
+        joined, ("sensors/a/temp", 1), ("sensors/b/flow", 7), ("sensors/a/flow", 2),
+        ("sensors/a/temp", 3),
+    )  # fmt: skip
+    assert [row.key for row in rows] == ["a", "b", "a", "a"]
+    found = [tuple(row.values.values()) for row in rows]
+    assert found[2:] == [(1.0, 2.0), (3.0, 2.0)]
+    assert found[0][0] == 1.0
+    assert math.isnan(found[0][1])
+    assert math.isnan(found[1][0])
+
+
+def test_a_time_window():
+    clock = Clock()
+    joined = Joined(Asked(TOPICS), 5.0, clock)
+    rows = join(joined, ("sensors/a/temp", 1), ("sensors/a/temp", 2), ("sensors/a/flow", 3))
+    assert rows[:2] == [None, None]
+    assert tuple(rows[2].values.values()) == (2.0, 3.0)
+    assert join(joined, ("sensors/a/temp", 4)) == [None]
+    assert list(joined.due()) == []
+    clock.now = 5.0
+    (row,) = joined.due()
+    assert row.values["sensors/+/temp"] == 4.0
+    assert math.isnan(row.values["sensors/+/flow"])
+    assert list(joined.due()) == []
+
+
+def test_fields_of_topics_and_a_level_as_key():
+    joined = Joined(Asked(("plant/+/x/state:power", "plant/+/y/state:on"), key="topic:2"))
+    rows = join(joined, ("plant/p/x/state", '{"power": 4}'), ("plant/p/y/state", '{"on": true}'))
+    assert tuple(rows[1].values.values()) == (4.0, 1.0)
+    assert rows[1].key == "p"
+
+
+def test_what_is_held_outlives_a_stop():
+    joined = Joined(Asked(TOPICS))
+    join(joined, ("sensors/a/temp", 1))
+    again = Joined(Asked(TOPICS))
+    again.go_to(json.loads(json.dumps(joined.state())))
+    (row,) = join(again, ("sensors/a/flow", 2))
+    assert tuple(row.values.values()) == (1.0, 2.0)
+
+
+def test_a_topic_that_nobody_asked_for_is_told():
+    asked = Asked(TOPICS, on_bad="skip")
+    join(Joined(asked), *[("sensors/a/temprature", 1)] * 12)
+    assert asked.refusals.counts == {"messages of topics that no --value names": 12}
+    assert "Their topics: sensors/a/temprature" in asked.refusals.hints[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        (Asked((*TOPICS, "level")), "all must be topics"),
+        (Asked(TOPICS, sequence="n"), "leave --sequence out"),
+        (Asked(TOPICS, key="topic"), "--key topic:2"),
+    ],
+)
+def test_what_cannot_be_joined(asked, problem):
+    with pytest.raises(InputError, match=problem):
+        Joined(asked)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "topic", "levels"),
+    [
+        ("a/+/c", "a/b/c", ["b"]),
+        ("a/+/+", "a/b/c", ["b", "c"]),
+        ("a/#", "a", []),
+        ("a/#", "a/b/c", []),
+        ("a/+", "a/b/c", None),
+        ("a/b/c", "a/b", None),
+    ],
+)
+def test_topics_match_as_mqtt_has_it(wanted, topic, levels):
+    assert matched(wanted, topic) == levels
+
+
+@pytest.mark.parametrize("window", [None, 30.0])
+def test_topics_of_a_broker_join(broker, window):
+    asked = Asked(("plant/+/temp", "plant/+/flow"))
+    subscribe(broker)
+    for i in range(3):
+        for topic, value in (("plant/a/temp", i), ("plant/a/flow", 100 + i)):
+            publish(broker, [str(value).encode()], topic)
+    source = MqttSource(Broker.of(broker.address("plant/#")), asked, "reader", window=window)
+    rows = read(one_by_one(source), 3 if window else 6)
+    source.acknowledge()
+    source.close()
+    last = tuple(rows[-1].values.values())
+    assert last == (2.0, 102.0)
+    assert {row.key for row in rows} == {"a"}
+    assert source.n_messages == 6
+
+
+# -- the status line ---------------------------------------------------------------------------
+
+
+class Told:
+    """A live source of which only the number of messages is asked."""
+
+    def __init__(self):
+        self.n_messages = 100
+        self.key = "device"
+
+
+def row(i, key):
+    return Row(i, str(i), ("1",), {"x": float(i % 2)}, 1.8e9 + i, key)
+
+
+def test_a_line_says_all_of_it():
+    clock, source, refusals = Clock(), Told(), Refusals()
+    settings = Settings(finds=True)
+    fleet = Fleet(
+        lambda: Series(settings.model(type("S", (), {"values": ("x",)})), Manner()), lambda _: None
+    )
+    status = Status(source, refusals, fleet, clock, lambda: 1.8e9 + 21.5)
+    batch = Batch.of_rows([row(i, "ab"[i % 2]) for i in range(20)])
+    list(fleet.label(batch))
+    status.take(batch)
+    source.n_messages += 30
+    refusals.counts.update({"rows without a key": 10})
+    clock.now = 10.0
+    assert status.line() == (
+        "30 messages (3/s), 20 rows used, 10 refused (10 rows without a key), 2 keys, 0 regimes, "
+        "lag 2.5 s"
+    )
+    clock.now = 11.0
+    assert status.line().startswith("30 messages (0/s)")
+
+
+def test_a_line_comes_once_in_a_while_and_hints_at_once():
+    clock, source, refusals = Clock(), Told(), Refusals()
+    status = Status(source, refusals, None, clock)
+    file = io.StringIO()
+    shown = []
+
+    def batches():
+        for i in range(10):
+            clock.now += 20.0
+            if i == 4:
+                refusals.hint("look at this")
+            yield Batch.of_rows((), ("x",))
+
+    list(passed(batches(), status, Console(file=file, width=200), 60.0, shown.append, clock))
+    assert len(shown) == 3
+    assert file.getvalue() == "look at this\n"
+
+
+def test_a_live_stream_tells_its_status():
+    with Replay("live", "--value", "power") as live:
+        live.tell([json.dumps({"ENERGY": {"Power": i}}) for i in range(600)])
+        status, said = live.end()
+    assert status == 2
+    assert said.count("did you mean --value ENERGY.Power?") == 1
+    assert "600 messages" in said
+    assert "0 rows used, 600 refused (600 messages without any of the values)" in said
+    with Replay("live", "--value", "payload") as live:
+        live.tell([str(i % 7) for i in range(600)])
+        status, said = live.end()
+    assert status == 0
+    assert "600 rows used" in said
