@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from online_gmm import Constant, HalfLife, OnlineGMM
+from online_gmm.em.mixture import MixtureParameters
 from online_gmm.learners.places import parts_of
+from online_gmm.learners.recycle import crowd, twins
 from tests.test_kernel import TYPES
 
 
@@ -72,6 +74,24 @@ def test_two_that_have_become_one_are_merged(covariance_type):
     assert model.events[0].time == model.events[0].n_points - 501
     np.testing.assert_allclose(model.mixture.means, 0.0, atol=0.3)
     np.testing.assert_allclose(model.mixture.weights, 1.0)
+
+
+@pytest.mark.parametrize(("factor", "are_one"), [(0.999, True), (1.001, False)])
+def test_two_are_one_below_a_bhattacharyya_distance_of_a_twentieth(factor, are_one):
+    """Between normal distributions of one variance it is d^2 / 8, d in standard deviations."""
+    sd = 3.0
+    apart = factor * sd * math.sqrt(8.0 * 0.05)
+    mixture = MixtureParameters(
+        weights=np.array([0.2, 0.5, 0.3]),
+        means=np.array([[-50.0], [4.0], [4.0 + apart]]),
+        covariances=np.full((3, 1, 1), sd**2),
+    )
+    assert twins(mixture) == ((1, 2) if are_one else None)
+
+
+@pytest.mark.parametrize(("n_features", "expected"), [(1, 12), (3, 12), (4, 15), (9, 30)])
+def test_strays_that_are_more_than_chance(n_features, expected):
+    assert crowd(n_features) == expected
 
 
 def test_merging_keeps_the_moments():

@@ -344,6 +344,21 @@ def test_times_are_handed_back_and_gaps_end_segments(dated):
     assert many.to_bytes() == segmenter.to_bytes()
 
 
+def test_a_gap_is_longer_than_the_longest_allowed():
+    """Points exactly ``max_gap`` apart follow each other; the next larger double is a gap."""
+    X = stream(1, seed=12)[:40]
+    frame = pd.DataFrame(X, columns=list(NAMES)).assign(t=10.0 * np.arange(len(X)))
+    for longest, is_gap in ((10.0, False), (np.nextafter(10.0, 0.0), True)):
+        one, many = (Segmenter(time="t", max_gap=float(longest)) for _ in range(2))
+        told = []
+        for x in frame.to_dict("records"):
+            one.learn_one(x)
+            told += one.told
+        many.learn_many(frame)
+        assert bool(told) == is_gap
+        assert many.told == told
+
+
 def test_late_points_are_refused_or_counted():
     X = stream(2, seed=13)
     for late in ("raise", "skip"):

@@ -144,6 +144,45 @@ def test_a_gap_ends_the_segment():
     assert within.n_gaps == 0
 
 
+@pytest.mark.parametrize("on_gap", ["reset", "hold"])
+def test_a_gap_is_longer_than_the_longest_allowed(on_gap):
+    """Rows exactly ``max_gap`` apart follow each other; the next larger double is a gap."""
+    row = next(rows_of(1))
+    apart = [row._replace(line=i, seconds=12.0 * i, sequence=i) for i in range(60)]
+    series = series_of(max_gap=12.0, on_gap=on_gap)
+    label(series, apart)
+    assert series.n_gaps == 0
+    longer = series_of(max_gap=math.nextafter(12.0, 0.0), on_gap=on_gap)
+    label(longer, apart)
+    assert longer.n_gaps == 59
+
+
+def test_numbers_at_their_bounds():
+    """The next number follows, the same one is a duplicate, one more than the next loses one."""
+    rows = list(rows_of(7))
+    numbers = (5, 6, 6, 4, 8, 9, 12)
+    # the time does not go on at a number that has been there
+    seconds = (0.0, 1.0, 1.0, 0.5, 2.0, 3.0, 4.0)
+    series = series_of()
+    label(
+        series,
+        [
+            row._replace(sequence=number, seconds=at)
+            for row, number, at in zip(rows, numbers, seconds, strict=True)
+        ],
+    )
+    assert (series.n_duplicates, series.n_lost) == (2, 1 + 2)
+
+
+@pytest.mark.parametrize(("earlier", "steps"), [(3600.0, 1), (3599.0, 0), (3601.0, 0)])
+def test_a_step_back_is_an_hour(earlier, steps):
+    row = next(rows_of(1))
+    seconds = [0.0, 10.0, 20.0, 30.0 - earlier]
+    series = series_of(late="skip")
+    label(series, [row._replace(line=i, seconds=s, sequence=None) for i, s in enumerate(seconds)])
+    assert (series.n_steps_back, series.n_late) == (steps, 1)
+
+
 @pytest.mark.parametrize("name", ["chain", "timed"])
 def test_after_a_gap_the_regime_is_not_known(name):
     series, held = series_of(name, max_gap=12.0), series_of(name, max_gap=12.0, on_gap="hold")
