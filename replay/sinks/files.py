@@ -30,6 +30,7 @@ from replay.engine.disk import (
 from replay.engine.printable import printable
 from replay.engine.protocols import Sink, Source
 from replay.engine.rows import InputError, OutputError, Row
+from replay.sinks.formulas import as_text
 from replay.sinks.lines import can_be_lines, labelled_lines
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ BATCH = 4096
 """Rows of Parquet held in memory before they are put aside."""
 LENGTH = struct.Struct("<Q")
 START = Place(0, None)
+LINE_END = "\r\n"
+"""Of the csv writer, so that cells with either character are quoted; files have the second."""
 
 
 class File:
@@ -63,11 +66,21 @@ class File:
     lasting
         Whether it stands under its name from the start, to be cut back to a known place and gone on
         with; otherwise it appears when it is whole, and not at all if anything fails.
+    escapes_formulas
+        Whether cells of CSV that a spreadsheet would take for formulas are written as text.
     """
 
-    def __init__(self, path: Path, option: str, inputs: Sequence[Path], lasting: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        option: str,
+        inputs: Sequence[Path],
+        lasting: bool,
+        escapes_formulas: bool = False,
+    ) -> None:
         self.path = path
         self.option = option
+        self.escapes_formulas = escapes_formulas
         self.lasting = lasting
         self.piped = str(path) == "-" or (path.exists() and not path.is_file())
         self._part: Path | None = None
@@ -221,7 +234,9 @@ class Csv:
         self._file = file
         self._names = list(columns)
         self.put: Callable[[Sequence[object]], object]
-        self.put = csv.writer(_Encoded(file), lineterminator="\n").writerow
+        write = self.put = csv.writer(_Encoded(file), lineterminator=LINE_END).writerow
+        if file.escapes_formulas:
+            self.put = lambda cells: write([as_text(cell) for cell in cells])
         self.write_beside = file.write_beside
         self.flush = file.flush
         self.position = file.position
@@ -241,7 +256,7 @@ class _Encoded:
         self._file = file
 
     def write(self, line: str) -> None:
-        self._file.write(line.encode())
+        self._file.write(line.removesuffix(LINE_END).encode() + b"\n")
 
 
 class Parquet:
@@ -388,6 +403,7 @@ class Labels(_TableSink):
     def __init__(self, file: File, source: Source, form: str | None = None) -> None:
         self._timed = source.time is not None
         self._keyed = source.key is not None
+        self._as_lines = not file.escapes_formulas
         names = (*_named(source.time), *_named(source.key), *source.values)
         if taken := next((name for name in names if name in ADDED), None):
             raise InputError(
@@ -409,7 +425,7 @@ class Labels(_TableSink):
             columns += list(batch.values.T)
             its = (answers.labels, answers.probabilities, answers.outliers, labelled.changes > 0)
             self.table.put_columns([*columns, *its])
-        elif can_be_lines(labelled):
+        elif self._as_lines and can_be_lines(labelled):
             self.table.write_beside(lambda: labelled_lines(labelled))
         else:
             for row, (label, probability, _, outlier), change in labelled.rows():

@@ -22,7 +22,7 @@ class Refusals:
     ----------
     path
         Where they are written, as CSV; None only counts them.
-    lasting
+    lasting, escapes_formulas
         Of the `File`.
 
     Attributes
@@ -37,18 +37,22 @@ class Refusals:
         What has been noticed about the input that somebody should know at once, in sentences.
     """
 
-    def __init__(self, path: Path | None = None, lasting: bool = False) -> None:
+    def __init__(
+        self, path: Path | None = None, lasting: bool = False, escapes_formulas: bool = False
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.hints: list[str] = []
         self.first: str | None = None
         self.path = path
         self._lasting = lasting
+        self._escapes_formulas = escapes_formulas
         self._table: Csv | None = None
 
     def open(self, inputs: Sequence[Path]) -> None:
         """Be ready to write; not over one of the inputs."""
         if self.path is not None:
-            self._table = Csv(File(self.path, "--refused", inputs, self._lasting), COLUMNS)
+            file = File(self.path, "--refused", inputs, self._lasting, self._escapes_formulas)
+            self._table = Csv(file, COLUMNS)
 
     def begin(self) -> None:
         """Start with nothing written."""

@@ -1,5 +1,6 @@
 """Sinks: what they write, and that they can be cut back to any place they have told."""
 
+import csv
 import json
 import math
 from collections import deque
@@ -65,6 +66,33 @@ def test_csv(sink_of, tmp_path):
         't3,d0,,"1,5",1,0.75,0,0',
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
+
+
+HOSTILE = (
+    *("=1+1", "+1;cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-5.25", "+3", "-1,5"),
+    *("pump 1", "", "'=1", " =1"),
+)
+
+
+def test_cells_that_a_spreadsheet_would_compute(tmp_path):
+    """With the option, no text cell is a formula; without it, cells are what they were."""
+    columns = {"key": str, "value": float}
+    for escapes in (False, True):
+        path = tmp_path / f"{escapes}.csv"
+        table = sinks.Csv(File(path, "--labels", (), False, escapes), {"=name": str, **columns})
+        table.begin()
+        for text in HOSTILE:
+            table.put((text, text, -1.5))
+        table.finish()
+        table.close()
+        with path.open(newline="") as file:
+            (header, *found) = csv.reader(file)
+        expected = ["=name", "key", "value"]
+        assert header == ([f"'{expected[0]}", *expected[1:]] if escapes else expected)
+        for text, (cell, again, number) in zip(HOSTILE, found, strict=True):
+            is_formula = escapes and text in HOSTILE[:6]
+            assert cell == again == (f"'{text}" if is_formula else text)
+            assert number == "-1.5"
 
 
 def test_lines(sink_of, tmp_path):
