@@ -75,8 +75,8 @@ def send(address: str, devices: int, rows: int, landed: Path) -> None:
 def land(address: str, folder: Path) -> subprocess.Popen[bytes]:
     """Put messages down as files, each acknowledged when it is on disk."""
     key = address.split("/")[3:].index("+") + 1
-    command = ["live", address, "--key", f"topic:{key}", "--time", "t", "--sequence", "n"]
-    command += ["--value", "level", "--land", str(folder), "--land-seconds", "1"]
+    command = ["land", address, str(folder), "--key", f"topic:{key}"]
+    command += ["--time", "t", "--sequence", "n", "--value", "level", "--file-seconds", "1"]
     return subprocess.Popen([sys.executable, "-m", "replay", *command])
 
 

@@ -80,6 +80,6 @@ def test_a_picture_that_cannot_be_drawn_says_so_too(without, tmp_path):
 
 
 def test_a_fault_is_not_called_a_missing_extra(without):
-    said = without("replay.cli.options", "run", "examples/first_series.csv")
+    said = without("replay.cli.running", "run", "examples/first_series.csv")
     assert said.returncode == 1
     assert "Traceback" in said.stderr

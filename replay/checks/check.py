@@ -189,7 +189,7 @@ def converge(
     for rows, mixture, events in snapshots:
         if rows == n:
             starts.append(afresh(X, settings, source.values))
-        batch = best_fit(X[:rows], starts, model.start.prior, settings.covariance)
+        batch = best_fit(X[:rows], starts, model.start.prior, settings.covariance_type)
         # the fit to fewer rows is in the basin of the start, and nearer
         starts = [batch.mixture]
         yield compare(mixture, batch, X[:rows], 1, events)
@@ -217,7 +217,7 @@ def afresh(X: Matrix, settings: Settings, features: tuple[str, ...]) -> MixtureP
     """
     rows = X[~np.isnan(X).all(axis=1)]
     rows = rows[:: math.ceil(len(rows) / SAMPLE)]
-    options: dict[str, Any] = {"covariance_type": settings.covariance, "seed": settings.seed}
+    options: dict[str, Any] = {"covariance_type": settings.covariance_type, "seed": settings.seed}
     if settings.regimes == "auto":
         return warm_start(rows, "auto", features, **options).mixture
     return told(rows, settings.regimes, features, **options)[0]
@@ -240,8 +240,8 @@ def exact(
     """
     first, X = started(source, settings, progress)
     start, prior = first.mixture, first.prior
-    batch = fit(X, start, prior, settings.covariance)
-    em = BatchEM(start, prior, settings.covariance)
+    batch = fit(X, start, prior, settings.covariance_type)
+    em = BatchEM(start, prior, settings.covariance_type)
     mark = 1
     for done in range(1, (passes or MOST_PASSES) + 1):
         before = em.mixture
@@ -268,9 +268,9 @@ def in_increments(
     """
     first, X = started(source, settings, progress, complete=True)
     start, prior = first.mixture, first.prior
-    batch = fit(X, start, prior, settings.covariance, AT_REST)
-    increments = incremental.fit(X, start, prior, settings.covariance, passes)
-    rest = fit(X, increments.mixture, prior, settings.covariance, AT_REST)
+    batch = fit(X, start, prior, settings.covariance_type, AT_REST)
+    increments = incremental.fit(X, start, prior, settings.covariance_type, passes)
+    rest = fit(X, increments.mixture, prior, settings.covariance_type, AT_REST)
     return IncrementalComparison(
         (batch.penalised[0], *increments.free_energy),
         batch,
@@ -310,8 +310,8 @@ def started(
         X[: model.start.n_points],
         settings.regimes,
         source.values,
-        settings.covariance,
-        settings.prior,
+        settings.covariance_type,
+        settings.prior_strength,
         seed=settings.seed,
     )
     return start, X

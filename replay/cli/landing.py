@@ -1,4 +1,4 @@
-"""``replay live --land``: rows as they come, in batches for an engine, and nothing learnt."""
+"""Write live rows to numbered Parquet files, in batches for an engine, and learn nothing."""
 
 from __future__ import annotations
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from replay.cli.options.reading import BrokerOptions
 from replay.engine.protocols import LiveSource
 from replay.engine.rows import InputError
-from replay.sources.asked import Asked
+from replay.sources.asked import Asked, split_names
 from replay.sources.joining import are_topics
 from replay.sources.json_lines import LiveLines
 
@@ -18,23 +19,30 @@ if TYPE_CHECKING:
 def live_source(
     address: str,
     asked: Asked,
-    client: str | None = None,
-    credentials: Path | None = None,
-    ca: Path | None = None,
+    broker: BrokerOptions = BrokerOptions(),
     at_most: int | None = None,
-    join: str = "hold",
 ) -> LiveSource:
-    """The source of an address; of a broker, as whom, by which certificates, with how many
-    messages on their way, and how several topics are joined to rows.
+    """Open the live source at an address.
+
+    Parameters
+    ----------
+    address
+        ``-`` for standard input, or the address of a topic on a broker.
+    asked
+        Which columns are read, and how.
+    broker
+        How to connect to a broker.
+    at_most
+        Most messages that the broker sends without an acknowledgement.
 
     Raises
     ------
     InputError
-        If it is none, or cannot be reached.
+        If it is no address, or cannot be reached.
     """
     if not asked.values:
         raise InputError("--value is missing; name the fields to learn, once for each")
-    window = _window(join)
+    window = _window(broker.join)
     if address == "-":
         if are_topics(asked.values):
             raise InputError(
@@ -43,10 +51,10 @@ def live_source(
         return LiveLines(asked)
     if "://" not in address:
         raise InputError(f"{address!r} is no address; give - or mqtt://HOST/TOPIC")
-    broker = broker_of(address, credentials, ca)
+    its = broker_of(address, broker)
     from replay.sources.mqtt import AT_MOST, MqttSource
 
-    return MqttSource(broker, asked, client, at_most or AT_MOST, window)
+    return MqttSource(its, asked, broker.client, at_most or AT_MOST, window)
 
 
 def _window(join: str) -> float | None:
@@ -62,12 +70,17 @@ def _window(join: str) -> float | None:
     return seconds
 
 
-def broker_of(address: str, credentials: Path | None = None, ca: Path | None = None) -> Broker:
-    """The broker of an address."""
+def names_split(asked: Asked) -> Asked:
+    """The same with names of values split at their commas: a stream does not list its columns."""
+    return replace(asked, values=split_names(asked.values))
+
+
+def broker_of(address: str, options: BrokerOptions) -> Broker:
+    """The broker at an address."""
     try:
         from replay.sources.mqtt_broker import Broker
     except ModuleNotFoundError:
         raise InputError(
             "mqtt:// needs paho-mqtt; install it with: pip install 'online-gmm[mqtt]'"
         ) from None
-    return Broker.of(address, credentials, ca)
+    return Broker.of(address, options.credentials, options.ca)

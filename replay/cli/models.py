@@ -1,61 +1,31 @@
-"""``replay models``: what a checkpoint has learnt."""
+"""``replay models``."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
-from online_gmm import OnlineHMM
-from online_gmm.segmentation.found import FoundRegimes
-from replay.cli.terminal import out
-from replay.engine.checkpoint import Checkpoints
-from replay.engine.rows import InputError
-from replay.engine.series import Manner, Series
-from replay.views.cards import cards_table, changes_table
-from replay.views.tables import fleet_table, regimes_table, totals, transition_table
+import typer
 
-MOST_LISTED = 100
-"""Keys whose series are listed, those with most rows."""
+from replay.cli.terminal import explained
 
 
-def show_models(folder: Path, key: str | None) -> None:
-    """Print the series of a checkpoint, or one of them and its model."""
-    standing, states = Checkpoints(folder).load()
-    told = standing.told
-    names = ("min_dwell", "confirm", "late", "max_gap", "on_gap")
-    manner = Manner(**{name: told[name] for name in names})
-    console = out()
-    n = 0
+def models(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of --checkpoint.")],
+    key: Annotated[
+        str | None,
+        typer.Argument(metavar="KEY", help="Key whose model is shown.", show_default=False),
+    ] = None,
+) -> None:
+    """Show what a checkpoint has learnt: which regime each series is in, and since when.
 
-    def loaded() -> Iterator[tuple[str, Series]]:
-        nonlocal n
-        for name, state in states:
-            n += 1
-            if key is None or name == key:
-                yield name, Series.from_bytes(state, told["value"], manner)
+    With a key, or if there is only one series, its regimes are shown as well.
 
-    listed = heapq.nlargest(MOST_LISTED, loaded(), key=lambda item: item[1].summary.n_rows)
-    if key is not None and not listed:
-        raise InputError(f"{folder} has no model of {key!r}; without a key all are listed")
-    console.print(f"{folder}: after {standing.rows:,} rows, {n:,} model{'' if n == 1 else 's'}")
-    if not listed:
-        return
-    console.print(fleet_table(listed, 1 if key else n, told["key"] or "series"))
-    if len(listed) > 1:
-        return
-    series = listed[0][1]
-    if not series.model.is_started:
-        console.print(
-            f"nothing is learnt yet: {series.model.n_points} of {series.model.warm_up} rows of "
-            "the warm-up have come"
-        )
-        return
-    console.print(totals(series.summary))
-    if isinstance(series.model, FoundRegimes):
-        console.print(cards_table(series.model))
-        console.print(changes_table(series.model, series.n_changes, told["time"] is not None))
-        return
-    console.print(regimes_table(series.summary, series.model))
-    if isinstance(series.model, OnlineHMM):
-        console.print(transition_table(series.model))
+    Example: **replay models state**
+
+    Example, of one device: **replay models state pump-7**
+    """
+    with explained():
+        from replay.cli.saved import show_models
+
+        show_models(folder, key)

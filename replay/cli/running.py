@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +16,8 @@ from rich.console import Console
 
 from online_gmm import OnlineHMM
 from online_gmm.segmentation.found import FoundRegimes
-from replay.cli.options import Lasting
+from replay.cli.options.output import Checkpointing, Outputs, Segmenting
+from replay.cli.options.reading import Rows
 from replay.cli.terminal import OUT, err, heading, out, parent
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
@@ -25,7 +25,7 @@ from replay.engine.loop import Loop, Saving
 from replay.engine.progress import bar_on
 from replay.engine.protocols import Sink, Source
 from replay.engine.rows import InputError
-from replay.engine.series import Manner, Series
+from replay.engine.series import Series, SeriesOptions
 from replay.engine.settings import Settings
 from replay.engine.status import Status, told_on
 from replay.engine.whole import labelled_as_a_whole
@@ -63,46 +63,38 @@ LEFT_OUT = {
 """What a series counts beside the rows it labels."""
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """What is written where; None is not."""
+def series_options(rows: Rows, segmenting: Segmenting) -> SeriesOptions:
+    """The options of a series, by those of the command line."""
+    return SeriesOptions(
+        segmenting.min_dwell, segmenting.confirm, rows.late or "raise", rows.max_gap, rows.on_gap
+    )
 
-    labels: Path | None = None
-    segments: Path | None = None
-    plot: Path | None = None
-    report: Path | None = None
-    publish: Broker | None = None
-    serve: str | None = None
-    allow_hosts: Sequence[str] = ()
-    labels_as: str | None = None
 
-    def check(self) -> None:
-        """Refuse two outputs of one name."""
-        seen: dict[Path, str] = {}
-        for name, path in vars(self).items():
-            if not isinstance(path, Path):
-                continue
-            if path in seen:
-                raise InputError(
-                    f"--{seen[path]} and --{name} are both {path}; choose another name"
-                )
-            seen[path] = name
-            if path == STDOUT:
-                continue
-            if path.suffix.lower() in SHEETS:
-                raise InputError(
-                    f"--{name} {path}: spreadsheets are not written; choose a name that ends in "
-                    ".csv, which they open, or in .parquet"
-                )
-            if path.parent != OUT and not path.parent.is_dir():
-                raise InputError(
-                    f"--{name} {path}: there is no folder {path.parent}; make it, or choose another"
-                )
+def check_outputs(outputs: Outputs) -> None:
+    """Refuse two outputs of one name, spreadsheets, and folders that are not there."""
+    seen: dict[Path, str] = {}
+    for name, path in vars(outputs).items():
+        if not isinstance(path, Path):
+            continue
+        if path in seen:
+            raise InputError(f"--{seen[path]} and --{name} are both {path}; choose another name")
+        seen[path] = name
+        if path == STDOUT:
+            continue
+        if path.suffix.lower() in SHEETS:
+            raise InputError(
+                f"--{name} {path}: spreadsheets are not written; choose a name that ends in "
+                ".csv, which they open, or in .parquet"
+            )
+        if path.parent != OUT and not path.parent.is_dir():
+            raise InputError(
+                f"--{name} {path}: there is no folder {path.parent}; make it, or choose another"
+            )
 
-    @property
-    def console(self) -> Console:
-        """Where the summary goes: not where the rows do."""
-        return err() if STDOUT in (self.labels, self.segments) else out()
+
+def _console(outputs: Outputs) -> Console:
+    """Where the summary goes: not where the rows do."""
+    return err() if STDOUT in (outputs.labels, outputs.segments) else out()
 
 
 class Totals:
@@ -133,23 +125,29 @@ def replay_source(
     source: Source,
     settings: Settings,
     outputs: Outputs,
-    manner: Manner | None = None,
-    lasting: Lasting | None = None,
+    options: SeriesOptions | None = None,
+    checkpoints: Checkpointing | None = None,
     refusals: Refusals | None = None,
     smooth: bool = False,
+    topic: Broker | None = None,
     live: bool = False,
 ) -> None:
     """Label the rows of a source, write what is wanted, and print what was found.
 
-    When it is live, what is written must not be held back, and a signal is how it ends.
+    Parameters
+    ----------
+    topic
+        Where labelled rows are published; None publishes none.
+    live
+        Whether what is written must not be held back, and a signal is the normal end.
     """
-    manner, lasting = manner or Manner(), lasting or Lasting()
+    options, checkpoints = options or SeriesOptions(), checkpoints or Checkpointing()
     refusals = refusals or Refusals()
-    console = outputs.console
+    console = _console(outputs)
     first = settings.model(source)
     if (smooth or outputs.plot) and source.key is not None:
         raise InputError(f"{'--smooth' if smooth else '--plot'} is for one series; leave out --key")
-    if (smooth or outputs.plot) and lasting.folder is not None:
+    if (smooth or outputs.plot) and checkpoints.checkpoint is not None:
         raise InputError(
             f"{'--smooth' if smooth else '--plot'} needs the replay in one go; leave out "
             "--checkpoint"
@@ -157,8 +155,8 @@ def replay_source(
     totals_of = Totals()
     with ExitStack() as open_now:
         open_now.callback(source.close)
-        fleet = _fleet(source, settings, manner, lasting, open_now)
-        sinks = _sinks(source, outputs, lasting, live, open_now)
+        fleet = _fleet(source, settings, options, checkpoints, open_now)
+        sinks = _sinks(source, outputs, topic, checkpoints, live, open_now)
         picture = page = None
         if outputs.plot is not None:
             from replay.views.plot import Picture
@@ -169,7 +167,7 @@ def replay_source(
             page = sinks["page"] = _page(source, fleet)
         refusals.open(source.files)
         open_now.callback(refusals.close)
-        saving = _saving(source, settings, manner, outputs, refusals, lasting, open_now)
+        saving = _saving(source, settings, options, outputs, refusals, checkpoints, open_now)
         loop = Loop(source, fleet, sinks, saving, refusals)
         loop.ended = totals_of.add
         loop.flushing = live
@@ -179,23 +177,23 @@ def replay_source(
             if live
             else lambda batches: progress(source, "streaming", batches)
         )
-        if lasting.resume and loop.saving is not None and loop.saving.checkpoints.exists:
+        if checkpoints.resume and loop.saving is not None and loop.saving.checkpoints.exists:
             loop.resume()
         else:
             loop.begin()
         if page is not None and outputs.serve is not None:
             _serve(page, outputs, source.name, open_now)
         if smooth:
-            series = Series(first, manner)
+            series = Series(first, options)
             loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
         else:
             loop.run(watch)
-        broken_off = loop.stopped_by is not None and not live and lasting.folder is None
+        broken_off = loop.stopped_by is not None and not live and checkpoints.checkpoint is None
         if page is not None and outputs.report is not None and not broken_off:
             its_series = {"": series} if smooth else None
             _write_report(outputs.report, source, page, fleet, its_series)
-    if loop.stopped_by is not None and (not live or lasting.folder is not None):
-        _say_stopped(loop, lasting)
+    if loop.stopped_by is not None and (not live or checkpoints.checkpoint is not None):
+        _say_stopped(loop, checkpoints)
         raise typer.Exit(0 if live else 128 + loop.stopped_by)
     if not totals_of.n_series:
         console.print("no row has come")
@@ -221,13 +219,18 @@ def replay_source(
 
 
 def _sinks(
-    source: Source, outputs: Outputs, lasting: Lasting, live: bool, open_now: ExitStack
+    source: Source,
+    outputs: Outputs,
+    topic: Broker | None,
+    checkpoints: Checkpointing,
+    live: bool,
+    open_now: ExitStack,
 ) -> dict[str, Sink]:
     """The files that are written, to be closed in any case."""
     sinks: dict[str, Sink] = {}
 
     def file(path: Path, option: str) -> File:
-        result = File(parent(path), option, source.files, lasting.folder is not None)
+        result = File(parent(path), option, source.files, checkpoints.checkpoint is not None)
         open_now.callback(result.close)
         return result
 
@@ -240,10 +243,10 @@ def _sinks(
         add("labels", labels_sink(file(outputs.labels, "--labels"), source, form))
     if outputs.segments is not None:
         add("segments", Segments(file(outputs.segments, "--segments"), source))
-    if outputs.publish is not None:
+    if topic is not None:
         from replay.sinks.mqtt import MqttSink
 
-        add("publish", MqttSink(outputs.publish, source))
+        add("publish", MqttSink(topic, source))
     return sinks
 
 
@@ -259,7 +262,7 @@ def _serve(page: Watcher, outputs: Outputs, title: str, open_now: ExitStack) -> 
 
     assert outputs.serve is not None
     server = PageServer(
-        outputs.serve, title, page.history, page.parameters, allowed=outputs.allow_hosts
+        outputs.serve, title, page.history, page.parameters, allowed=outputs.allow_host or ()
     )
     server.start()
     open_now.callback(server.stop)
@@ -290,7 +293,7 @@ def report_comparison(
 ) -> None:
     """Write the page of a source, with how far its learner is from batch EM."""
     with ExitStack() as open_now:
-        fleet = _fleet(source, settings, Manner(), Lasting(), open_now)
+        fleet = _fleet(source, settings, SeriesOptions(), Checkpointing(), open_now)
         page = _page(source, fleet)
         loop = Loop(source, fleet, {"page": page})
         loop.begin()
@@ -300,16 +303,20 @@ def report_comparison(
 
 
 def _fleet(
-    source: Source, settings: Settings, manner: Manner, lasting: Lasting, open_now: ExitStack
+    source: Source,
+    settings: Settings,
+    options: SeriesOptions,
+    checkpoints: Checkpointing,
+    open_now: ExitStack,
 ) -> Fleet:
     parking = None
-    if lasting.in_memory is not None:
+    if checkpoints.in_memory is not None:
         folder = open_now.enter_context(tempfile.TemporaryDirectory(prefix="replay-"))
         parking = Path(folder) / "parked.sqlite"
     fleet = Fleet(
-        lambda: Series(settings.model(source), manner),
-        lambda state: Series.from_bytes(state, source.values, manner),
-        lasting.in_memory,
+        lambda: Series(settings.model(source), options),
+        lambda state: Series.from_bytes(state, source.values, options),
+        checkpoints.in_memory,
         parking,
     )
     open_now.callback(fleet.close)
@@ -319,26 +326,26 @@ def _fleet(
 def _saving(
     source: Source,
     settings: Settings,
-    manner: Manner,
+    options: SeriesOptions,
     outputs: Outputs,
     refusals: Refusals,
-    lasting: Lasting,
+    checkpoints: Checkpointing,
     open_now: ExitStack,
 ) -> Saving | None:
-    if lasting.folder is None:
-        if lasting.resume:
+    if checkpoints.checkpoint is None:
+        if checkpoints.resume:
             raise InputError("--resume needs --checkpoint, the folder to go on from")
         return None
-    checkpoints = Checkpoints(lasting.folder)
-    open_now.enter_context(checkpoints.locked())
-    if checkpoints.exists and not lasting.resume:
+    folder = Checkpoints(checkpoints.checkpoint)
+    open_now.enter_context(folder.locked())
+    if folder.exists and not checkpoints.resume:
         raise InputError(
-            f"--checkpoint {lasting.folder} holds a checkpoint already; go on from it with "
+            f"--checkpoint {checkpoints.checkpoint} holds a checkpoint already; go on from it with "
             "--resume, or choose another folder"
         )
     told: dict[str, Any] = {
         **dataclasses.asdict(settings),
-        **dataclasses.asdict(manner),
+        **dataclasses.asdict(options),
         "value": list(source.values),
         "time": source.time,
         "key": source.key,
@@ -347,7 +354,7 @@ def _saving(
         "segments": outputs.segments and str(outputs.segments),
         "refused": refusals.path and str(refusals.path),
     }
-    return Saving(checkpoints, told, lasting.rows, lasting.seconds)
+    return Saving(folder, told, checkpoints.every_rows, checkpoints.every_seconds)
 
 
 def _print(
@@ -388,11 +395,11 @@ def _print(
         console.print(line, soft_wrap=True)
 
 
-def _say_stopped(loop: Loop, lasting: Lasting) -> None:
+def _say_stopped(loop: Loop, checkpoints: Checkpointing) -> None:
     name = signal.Signals(loop.stopped_by or 0).name
     going_on = (
-        f"go on with --resume --checkpoint {lasting.folder}"
-        if lasting.folder
+        f"go on with --resume --checkpoint {checkpoints.checkpoint}"
+        if checkpoints.checkpoint
         else ("nothing was written; with --checkpoint it could go on")
     )
     err().print(f"stopped by {name} after {loop.n_rows:,} rows; {going_on}", soft_wrap=True)

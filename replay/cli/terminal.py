@@ -92,8 +92,8 @@ def heading(
     regimes = f"{found} (auto)" if settings.regimes == "auto" else str(settings.regimes)
     console.print(
         f"columns {', '.join(source.values)}; {regimes} regimes{persistence}, "
-        f"{settings.covariance} covariance, warm-up of up to {settings.warm_up} rows, "
-        f"seed {settings.seed}, prior {settings.prior:g}{steps}"
+        f"{settings.covariance_type} covariance, warm-up of up to {settings.warm_up} rows, "
+        f"seed {settings.seed}, prior {settings.prior_strength:g}{steps}"
         f"{', regimes recycled' if settings.recycle else ''}",
         soft_wrap=True,
     )

@@ -37,15 +37,15 @@ HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How the rows of a series are taken.
+class SeriesOptions:
+    """How the rows of a series are labelled and segmented.
 
     Parameters
     ----------
     min_dwell, confirm
-        Of the `Segmenter`.
+        As in `Segmenter`.
     late
-        What is done with a row whose time is not after that of the one before: ``fail``, ``skip``
+        What is done with a row whose time is not after that of the one before: ``raise``, ``skip``
         or ``learn``.
     max_gap
         Seconds without a row after which one is said to be missing; None for no limit.
@@ -56,7 +56,7 @@ class Manner:
 
     min_dwell: int = 1
     confirm: int = 1
-    late: str = "fail"
+    late: str = "raise"
     max_gap: float | None = None
     on_gap: str = "reset"
 
@@ -119,7 +119,7 @@ class Series:
     ----------
     model
         Its learner.
-    manner
+    options
         How rows are taken.
 
     Attributes
@@ -141,12 +141,12 @@ class Series:
         exactly an hour from where the next row was due.
     """
 
-    def __init__(self, model: Model, manner: Manner = Manner()) -> None:
-        self.manner = manner
+    def __init__(self, model: Model, options: SeriesOptions = SeriesOptions()) -> None:
+        self.options = options
         if isinstance(model, FoundRegimes):
             self.segmenter = Segmenter(model)
         else:
-            self.segmenter = Segmenter(model, min_dwell=manner.min_dwell, confirm=manner.confirm)
+            self.segmenter = Segmenter(model, min_dwell=options.min_dwell, confirm=options.confirm)
         self.summary = Summary()
         self.n_duplicates = self.n_late = self.n_lost = self.n_gaps = self.n_steps_back = 0
         self.n_segments = self.n_changes = self.n_change_rows = 0
@@ -439,10 +439,10 @@ class Series:
                 if seconds <= (last := self._last[0]):
                     is_step_back = abs(last + self._step - HOUR - seconds) < 1e-3
                     self.n_steps_back += is_step_back
-                    if self.manner.late == "fail":
+                    if self.options.late == "raise":
                         refusal = Refusal(i, self._late(batch.row(i), is_step_back))
                         break
-                    if self.manner.late == "skip":
+                    if self.options.late == "skip":
                         self.n_duplicates += seconds == last
                         self.n_late += seconds < last
                         continue
@@ -485,11 +485,11 @@ class Series:
             return False
         self._last = (seconds, batch.texts.time_at(i), int(batch.lines[i]))
         self._step = seconds - last
-        longest = self.manner.max_gap
+        longest = self.options.max_gap
         if longest is None or seconds - last <= longest or last == -math.inf:
             return False
         self.n_gaps += 1
-        if self.manner.on_gap == "hold":
+        if self.options.on_gap == "hold":
             self._cut += seconds - last - longest
             return False
         return True
@@ -525,11 +525,11 @@ class Series:
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes, values: Sequence[str], manner: Manner) -> Series:
+    def from_bytes(cls, data: bytes, values: Sequence[str], options: SeriesOptions) -> Series:
         """The series of `to_bytes`; its columns of values are not in there."""
         state: dict[str, Any] = msgspec.msgpack.decode(data)
         segmenter = Segmenter.from_bytes(state["segmenter"])
-        series = cls(segmenter.learner, manner)
+        series = cls(segmenter.learner, options)
         series.segmenter = segmenter
         series.summary.load(state["summary"])
         if series.chronicle is not None:

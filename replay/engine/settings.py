@@ -28,8 +28,8 @@ class Settings:
     regimes: int | Literal["auto"] = 3
     warm_up: int = 200
     seed: int = 1
-    covariance: str = "full"
-    prior: float = 1e-3
+    covariance_type: str = "full"
+    prior_strength: float = 1e-3
     exponent: float = PowerDecay().exponent
     half_life: float | None = None
     recycle: bool = False
@@ -85,10 +85,10 @@ class Settings:
         """What both learners take."""
         follow = self.half_life is not None
         return {
-            "covariance_type": self.covariance,
+            "covariance_type": self.covariance_type,
             "warm_up": self.warm_up,
             "step_size": HalfLife(points=self.half_life) if follow else PowerDecay(self.exponent),
-            "prior_strength": self.prior,
+            "prior_strength": self.prior_strength,
             "seed": self.seed,
         }
 

@@ -46,7 +46,7 @@ def labelled_as_a_whole(
     """
     model = series.model
     seen = _Seen()
-    learner = Series(model, series.manner)
+    learner = Series(model, series.options)
     loop = Loop(source, Fleet(lambda: learner, _not_parked), {"seen": seen})
     loop.run(lambda batches: progress(source, "learning", batches))
     if loop.cut_off is not None:

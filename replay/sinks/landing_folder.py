@@ -43,8 +43,8 @@ class Landing:
         for name, times in Counter(values).items():
             if name in COLUMNS:
                 raise InputError(
-                    f"--value {name!r} has the name of a column that --land adds (these are "
-                    f"{', '.join(COLUMNS)}); have it sent by another name"
+                    f"--value {name!r} is also the name of a column that is added to the files "
+                    f"({', '.join(COLUMNS)}); have it sent by another name"
                 )
             if times > 1:
                 raise InputError(f"--value {name!r} is given twice; once is enough")
@@ -104,7 +104,7 @@ class Folder:
             self._handle = locked_folder(path)
         except HeldError as error:
             raise OutputError(
-                f"--land {path} is written to by {error.holder}; give each a folder of its own"
+                f"{path} is written to by {error.holder}; give each a folder of its own"
             ) from None
         except OSError as error:
             raise self._unfit(error) from None
@@ -118,9 +118,7 @@ class Folder:
         self._last = max((int(its[1]) for its in map(NAME.fullmatch, names) if its), default=0)
 
     def _unfit(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"--land {self.path} is no folder that can be written to: {error.strerror}"
-        )
+        return OutputError(f"{self.path} is no folder that can be written to: {error.strerror}")
 
     def put(self, data: memoryview) -> None:
         """Write a file; when this returns it outlives any crash.
@@ -145,7 +143,7 @@ class Folder:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             raise OutputError(
-                f"--land {self.path}: a batch cannot be written: {error.strerror}; its rows are "
+                f"{self.path}: a batch cannot be written: {error.strerror}; its rows are "
                 "not acknowledged, so a broker sends them again when there is room"
             ) from None
         self._last = number

@@ -39,7 +39,7 @@ class Asked:
     clock
         How it is read.
     on_bad
-        With a row that is not as it should be: ``fail``, ``skip`` it, or ``missing``, which takes
+        With a row that is not as it should be: ``raise``, ``skip`` it, or ``missing``, which takes
         a value that is no number as missing, and skips rows that are bad in another way.
     refusals
         What is skipped, or taken as missing.
@@ -57,7 +57,7 @@ class Asked:
     sequence: str | None = None
     timed: bool = False
     clock: Clock = field(default_factory=Clock)
-    on_bad: Literal["fail", "skip", "missing"] = "fail"
+    on_bad: Literal["raise", "skip", "missing"] = "raise"
     refusals: Refusals = field(default_factory=Refusals)
     missing: tuple[str, ...] = ()
     unit: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class Asked:
 
     def refuse(self, error: InputError, file: str, line: int, reason: str, text: str) -> None:
         """Count what is bad, or raise the error that says what is wrong with it."""
-        if self.on_bad == "fail":
+        if self.on_bad == "raise":
             raise error
         self.refusals.first = self.refusals.first or str(error)
         self.refusals.add(file, line, reason, text)

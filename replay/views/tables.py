@@ -175,7 +175,7 @@ def totals(summary: Summary, n_segments: int | None = None) -> str:
 
 def changes(series: Series) -> str:
     """How often the regime changed, and which one it is now since when."""
-    n, last, manner = series.n_segments, series.last_segment, series.manner
+    n, last, manner = series.n_segments, series.last_segment, series.options
     assert last is not None
     options = ""
     if (manner.min_dwell, manner.confirm) != (1, 1):

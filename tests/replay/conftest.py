@@ -56,7 +56,7 @@ def cli():
 
     def run(*arguments: object) -> Result:
         words = [str(argument) for argument in arguments]
-        named = {"--learner", "--persist", "--land"} & set(words)
+        named = {"--learner", "--persist"} & set(words)
         if words[:1] in (["run"], ["live"]) and not named:
             words += ["--learner", "mixture"]
         return CliRunner().invoke(app, words)

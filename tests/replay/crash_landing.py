@@ -23,7 +23,7 @@ from replay.sources.mqtt_broker import Broker
 OPTIONS = [
     *("--value", "level", "--key", "device", "--time", "t", "--sequence", "n"),
     *("--time-format", "s"),
-    *("--client", CLIENT, "--land-rows", "50", "--land-seconds", "0.1"),
+    *("--client", CLIENT, "--file-rows", "50", "--file-seconds", "0.1"),
 ]
 
 
@@ -54,7 +54,7 @@ def kill_landings(base: Path, kills: int, rows: int, rng: random.Random) -> tupl
             if done == kills // 2:
                 later = _publishing(broker.port, told[rows // 2 :])
             before = _files(landed)
-            child = start(["live", address, *OPTIONS, "--land", str(landed)])
+            child = start(["land", address, str(landed), *OPTIONS])
             if done == kills:
                 if ended(later, 120.0) != 0:
                     return count, "not all rows could be published"

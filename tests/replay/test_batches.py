@@ -103,7 +103,7 @@ def small_pieces(monkeypatch):
     return set_to
 
 
-@pytest.mark.parametrize("on_bad", ["skip", "missing", "fail"])
+@pytest.mark.parametrize("on_bad", ["skip", "missing", "raise"])
 @pytest.mark.parametrize("seed", range(40))
 def test_batches_hold_the_rows_that_come_one_by_one(seed, on_bad, small_pieces, tmp_path):
     rng = random.Random(seed)
@@ -174,7 +174,7 @@ def test_other_styles_come_in_batches_too(content, style, tmp_path):
 def test_a_line_longer_than_a_cell_may_be_is_refused(tmp_path):
     path = tmp_path / "long.csv"
     path.write_text("when,level,load\n1,2,3\n" + "x" * 140_000 + ",2,3\n1,2,3\n")
-    source, _ = source_of(path, "fail")
+    source, _ = source_of(path, "raise")
     rows, _, error = taken(source, 100)
     assert len(rows) == 1
     assert "line 3" in error[1]
@@ -186,7 +186,7 @@ def test_what_is_cut_off_comes_up_to_its_last_whole_line(tmp_path):
     lines = "".join(f"t{i},{rng.random()},{rng.random()}\n" for i in range(30_000))
     packed = gzip.compress(f"when,level,load\n{lines}".encode())
     path.write_bytes(packed[: len(packed) // 2])
-    source, _ = source_of(path, "fail")
+    source, _ = source_of(path, "raise")
     rows, _, error = taken(source, 1)
     found, _, found_error = taken(source, 1000)
     assert found == rows
@@ -299,7 +299,7 @@ def test_parquet_comes_in_batches_too(name, both_ways, tmp_path):
     parquet.write_table(pa.table(columns), path, row_group_size=9000)
     batches, rows = both_ways(
         *(path, "--value", "level,count,share,price", "--time", "when", "--on-bad", "missing"),
-        *("--covariance", "diag", "--labels", f"OUT/{name}", "--segments", "OUT/segments.csv"),
+        *("--covariance-type", "diag", "--labels", f"OUT/{name}", "--segments", "OUT/segments.csv"),
         *("--refused", "OUT/refused.csv"),
     )
     assert rows[0] == 0
@@ -392,7 +392,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 def test_without_the_compiled_kernel_rows_are_read_one_by_one(monkeypatch, tmp_path):
     path = tmp_path / "any.csv"
     path.write_text("when,level,load\n1,2,3\n2,2,3\n")
-    source, _ = source_of(path, "fail")
+    source, _ = source_of(path, "raise")
     rows, positions, _ = taken(source, 10)
     monkeypatch.setattr(_kernel, "COMPILED", False)
     (batch,) = batches_of(source, 10)

@@ -19,7 +19,7 @@ from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop, Saving
 from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError, OutputError
-from replay.engine.series import Manner, Series
+from replay.engine.series import Series, SeriesOptions
 from replay.engine.settings import Settings
 from replay.sinks.landing_folder import Folder
 from replay.sinks.refusals import Refusals
@@ -121,7 +121,7 @@ def test_a_file_that_cannot_grow(form, rows, tmp_path, cli):
 
 def test_what_comes_of_a_source_that_fails_is_saved(rows, cli, tmp_path):
     """A failure of the source is none of a sink: a checkpoint holds the rows before it."""
-    options = arguments(rows, tmp_path / "out", "csv", "--on-bad", "fail")
+    options = arguments(rows, tmp_path / "out", "csv", "--on-bad", "raise")
     assert cli(*options).exit_code == 2
     shown = cli("models", tmp_path / "out" / "state")
     assert "after 17 rows" in shown.stdout
@@ -140,7 +140,7 @@ def test_no_checkpoint_follows_a_failed_write(rows, tmp_path):
     source = Files([str(rows)], Asked(("level",), "t", on_bad="skip"))
     fleet = Fleet(
         lambda: Series(Settings(2, 20).model(source)),
-        lambda data: Series.from_bytes(data, ("level",), Manner()),
+        lambda data: Series.from_bytes(data, ("level",), SeriesOptions()),
     )
     with Checkpoints(tmp_path / "state").locked():
         saving = Saving(Checkpoints(tmp_path / "state"), {}, rows=30)

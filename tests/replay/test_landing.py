@@ -148,7 +148,7 @@ def test_columns_of_nothing_but_missing_values_keep_their_types():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (("level", "time"), "'time' has the name of a column that --land adds"),
+        (("level", "time"), "'time' is also the name of a column"),
         (("level", "level"), "'level' is given twice"),
     ],
 )
@@ -438,7 +438,7 @@ def test_a_folder_that_is_new_is_on_disk(steps, tmp_path):
 
 def test_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"--land .*file is no folder that can be written to"):
+    with pytest.raises(OutputError, match=r".*file is no folder that can be written to"):
         Folder(tmp_path / "file")
 
 
@@ -465,41 +465,28 @@ def test_refused_rows_are_written_behind_those_before(cut, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--labels", "x.csv"], "--labels is for rows that are labelled here, and --land puts"),
-        (["--labels", "-"], "--labels is for"),
-        (["--segments", "x.csv"], "--segments is for"),
-        (["--regimes", "3"], "--regimes is for"),
-        (["--persist"], "--persist is for"),
-        (["--checkpoint", "x"], "--checkpoint is for"),
-        (["--serve", "127.0.0.1:0"], "--serve is for"),
-        (["--publish", "mqtt://h/x"], "--publish is for"),
-        (["--late", "skip"], "--late is for"),
-        (["--as", "csv"], "--as is for"),
-        (["--time", "t", "--max-gap", "3"], "--max-gap is for"),
-        (["--value", "key"], "--value 'key' has the name of a column that --land adds"),
-    ],
-)
-def test_options_that_do_not_go_with_it(arguments, said, cli):
-    result = cli("live", "-", "--value", "level", "--land", "landed", *arguments)
+    "option",
+    ["--labels", "--segments", "--regimes", "--persist", "--checkpoint", "--serve", "--publish",
+     "--late", "--as", "--max-gap"],
+)  # fmt: skip
+def test_it_has_no_options_of_labels(option, cli):
+    result = cli("land", "-", "landed", "--value", "level", option, "3")
     assert result.exit_code == 2, result.output
-    assert said in result.stderr
+    assert "No such option" in result.stderr
 
 
-@pytest.mark.parametrize("option", ["--land-rows", "--land-seconds"])
-def test_options_of_it_alone(option, cli):
-    result = cli("live", "-", "--value", "level", option, "3")
-    assert result.exit_code == 2
-    assert f"{option} is for --land" in result.stderr
+def test_names_of_its_own_columns_are_refused(cli):
+    result = cli("land", "-", "landed", "--value", "level", "--value", "key")
+    assert result.exit_code == 2, result.output
+    assert "--value 'key' is also the name of a column that is added to the files" in result.stderr
 
 
 class Process:
-    """``replay live`` in a process of its own."""
+    """``replay land`` in a process of its own, to the folder ``landed``."""
 
     def __init__(self, address, *options):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "replay", "live", address, *map(str, options)],
+            [sys.executable, "-m", "replay", "land", address, "landed", *map(str, options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -536,13 +523,13 @@ def wait_for(condition, seconds=30.0):
         time.sleep(0.01)
 
 
-OPTIONS = ["--value", "level", "--time", "t", "--sequence", "n", "--land", "landed"]
+OPTIONS = ["--value", "level", "--time", "t", "--sequence", "n"]
 
 
 def test_standard_input(tmp_path):
-    with Process("-", *OPTIONS, "--key", "device", "--refused", "refused.csv") as live:
-        live.tell([message(0), b"nonsense", message(1, "b"), message(7)])
-        status, said = live.end()
+    with Process("-", *OPTIONS, "--key", "device", "--refused", "refused.csv") as lander:
+        lander.tell([message(0), b"nonsense", message(1, "b"), message(7)])
+        status, said = lander.end()
     assert (status, "3 rows in 1 files: landed" in said) == (0, True), said
     assert "refused: 1 messages that are no JSON" in said
     assert "nonsense" in Path("refused.csv").read_text()
@@ -554,20 +541,20 @@ def test_standard_input(tmp_path):
 
 
 def test_rows_that_wait_land_after_some_seconds_and_at_a_signal(tmp_path):
-    with Process("-", *OPTIONS, "--land-seconds", "0.3") as live:
-        live.tell(map(message, range(5)))
+    with Process("-", *OPTIONS, "--file-seconds", "0.3") as lander:
+        lander.tell(map(message, range(5)))
         wait_for(lambda: Path("landed").exists() and len(sequences("landed")) == 5)
-        live.tell(map(message, range(5, 8)))
+        lander.tell(map(message, range(5, 8)))
         time.sleep(0.15)
-        status, said = live.end(signal.SIGTERM)
+        status, said = lander.end(signal.SIGTERM)
     assert (status, "8 rows in " in said) == (0, True), said
     assert sequences("landed") == list(range(8))
 
 
 def test_bad_rows_end_it_if_asked_to(tmp_path):
-    with Process("-", *OPTIONS, "--on-bad", "fail") as live:
-        live.tell([message(0), b"nonsense", message(1)])
-        status, said = live.end()
+    with Process("-", *OPTIONS, "--on-bad", "raise") as lander:
+        lander.tell([message(0), b"nonsense", message(1)])
+        status, said = lander.end()
     assert (status, "message 2: it is no JSON" in said) == (2, True), said
     assert sequences("landed") == [0]
 
@@ -619,9 +606,9 @@ def test_every_message_lands_once(broker):
     subscribe(broker)
     messages = list(told(5000))
     publish(broker, [*messages[:2000], b"nonsense", *messages[2000:]])
-    with Process(broker.address("plant/#"), *FROM_BROKER, "--land-rows", "700") as live:
+    with Process(broker.address("plant/#"), *FROM_BROKER, "--file-rows", "700") as lander:
         wait_for(lambda: Path("landed").exists() and len(sequences("landed")) == 5000)
-        status, said = live.end(signal.SIGTERM)
+        status, said = lander.end(signal.SIGTERM)
     assert (status, "5,000 rows in " in said) == (0, True), said
     assert "refused: 1 messages that are no JSON" in said
     assert read("landed") == expected_rows(messages)
@@ -629,9 +616,9 @@ def test_every_message_lands_once(broker):
     assert max(pq.read_metadata(path).num_rows for path in files) == 700
     # and all of them are acknowledged: none comes again before the next one
     publish(broker, [message(5001)])
-    with Process(broker.address("plant/#"), *FROM_BROKER, "--land-seconds", "0.1") as live:
+    with Process(broker.address("plant/#"), *FROM_BROKER, "--file-seconds", "0.1") as lander:
         wait_for(lambda: len(list(Path("landed").glob("[0-9]*"))) > len(files))
-        status, said = live.end(signal.SIGINT)
+        status, said = lander.end(signal.SIGINT)
     assert (status, "1 rows in 1 files" in said) == (0, True), said
     assert read("landed") == expected_rows([*messages, message(5001)])
 
@@ -640,10 +627,10 @@ def test_the_key_may_be_in_the_topic(broker):
     subscribe(broker)
     publish(broker, [message(1)], "plant/p7")
     publish(broker, [message(2)], "plant/p8")
-    options = [*OPTIONS, "--key", "topic:2", "--client", "lander", "--land-seconds", "0.2"]
-    with Process(broker.address("plant/#"), *options) as live:
+    options = [*OPTIONS, "--key", "topic:2", "--client", "lander", "--file-seconds", "0.2"]
+    with Process(broker.address("plant/#"), *options) as lander:
         wait_for(lambda: Path("landed").exists() and len(read("landed")) == 2)
-        assert live.end(signal.SIGTERM)[0] == 0
+        assert lander.end(signal.SIGTERM)[0] == 0
     assert [(row["key"], row["sequence"]) for row in read("landed")] == [("p7", 1), ("p8", 2)]
 
 
@@ -652,8 +639,8 @@ def test_a_broker_that_goes_away_amid_a_batch_is_waited_for(ends, broker):
     subscribe(broker)
     messages = list(told(1000))
     publish(broker, messages[:600])
-    options = [*FROM_BROKER, "--land-rows", "250", "--land-seconds", "2"]
-    with Process(broker.address("plant/#"), *options) as live:
+    options = [*FROM_BROKER, "--file-rows", "250", "--file-seconds", "2"]
+    with Process(broker.address("plant/#"), *options) as lander:
         wait_for(lambda: Path("landed").exists() and len(read("landed")) == 500)
         # a hundred rows are in a batch that is not closed, and come again
         if ends == "kill":
@@ -663,7 +650,7 @@ def test_a_broker_that_goes_away_amid_a_batch_is_waited_for(ends, broker):
         broker.start()
         publish(broker, messages[600:])
         wait_for(lambda: len({(row["key"], row["sequence"]) for row in read("landed")}) == 1000)
-        status, said = live.end(signal.SIGTERM)
+        status, said = lander.end(signal.SIGTERM)
     assert status == 0, said
     found = read("landed")
     assert {tuple(row.values()) for row in found} == {

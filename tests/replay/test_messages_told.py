@@ -13,7 +13,7 @@ from test_mqtt import publish, read, subscribe
 from replay.engine.batch import Batch
 from replay.engine.fleet import Fleet
 from replay.engine.rows import InputError, Row
-from replay.engine.series import Manner, Series
+from replay.engine.series import Series, SeriesOptions
 from replay.engine.settings import Settings
 from replay.engine.status import Status, passed
 from replay.sinks.refusals import Refusals
@@ -252,7 +252,7 @@ def test_a_line_says_all_of_it():
     clock, source, refusals = Clock(), Told(), Refusals()
     settings = Settings(finds=True)
     fleet = Fleet(
-        lambda: Series(settings.model(type("S", (), {"values": ("x",)})), Manner()), lambda _: None
+        lambda: Series(settings.model(type("S", (), {"values": ("x",)})), SeriesOptions()), lambda _: None
     )
     status = Status(source, refusals, fleet, clock, lambda: 1.8e9 + 21.5)
     batch = Batch.of_rows([row(i, "ab"[i % 2]) for i in range(20)])

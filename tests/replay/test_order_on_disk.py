@@ -9,7 +9,7 @@ from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop, Saving
 from replay.engine.rows import InputError
-from replay.engine.series import Manner, Series
+from replay.engine.series import Series, SeriesOptions
 from replay.engine.settings import Settings
 from replay.sinks.files import File, Segments, labels_sink
 from replay.sinks.refusals import Refusals
@@ -72,7 +72,7 @@ def made(tmp_path, steps):
         }
         fleet = Fleet(
             lambda: Series(Settings(2, 20).model(source)),
-            lambda data: Series.from_bytes(data, ("level",), Manner()),
+            lambda data: Series.from_bytes(data, ("level",), SeriesOptions()),
         )
         checkpoints = Checkpoints(tmp_path / "state")
         loop = Loop(source, fleet, sinks, Saving(checkpoints, {}, rows=EVERY), refusals)

@@ -125,7 +125,7 @@ def test_check(cli, rows):
         ("live", f"mqtt{COMMANDS}", "--value", COLUMN),
         ("live", "-", "--value", "x", "--serve", COMMANDS),
         ("live", "-", "--value", "x", "--serve", "127.0.0.1:0", "--allow-host", COMMANDS),
-        ("live", "-", "--value", "x", "--land", "{keyed}/" + COMMANDS),
+        ("land", "-", "{keyed}/" + COMMANDS, "--value", "x"),
         ("models", f"nowhere{COMMANDS}"),
     ],
 )
@@ -139,9 +139,9 @@ def test_errors(cli, rows, arguments):
     assert r"\x1b]52;" in said(cli(*arguments), 2)
 
 
-def live(*arguments, lines=()):
+def fed(*arguments, lines=()):
     return subprocess.run(
-        [sys.executable, "-m", "replay", "live", "-", *map(str, arguments)],
+        [sys.executable, "-m", "replay", *map(str, arguments)],
         input="".join(f"{json.dumps(line)}\n" for line in lines),
         capture_output=True,
         text=True,
@@ -157,11 +157,13 @@ def test_live_and_land():
     ]
     lines.append({"key": KEY, "time": 1000.0, COLUMN: f"none{COMMANDS}"})
     options = ("--value", COLUMN, "--key", "key", "--time", "time")
-    done = live(*options, "--regimes", 2, "--warm-up", 20, "--labels", "l.ndjson", lines=lines)
+    done = fed(
+        "live", "-", *options, "--regimes", 2, "--warm-up", 20, "--labels", "l.ndjson", lines=lines
+    )
     assert done.returncode == 0, done.stderr
     assert hidden(done.stdout + done.stderr) == set()
     assert ESCAPED in done.stdout
-    done = live(*options, "--land", "landed", lines=lines)
+    done = fed("land", "-", "landed", *options, lines=lines)
     assert done.returncode == 0, done.stderr
     assert hidden(done.stdout + done.stderr) == set()
 

@@ -8,7 +8,7 @@ from batches import label
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
 from replay.engine.rows import Row
-from replay.engine.series import Manner, Series
+from replay.engine.series import Series, SeriesOptions
 from tests.replay.test_series import VALUES, series_of
 
 OPTIONS = ("--value", "level", "--regimes", "2", "--warm-up", "50")
@@ -73,7 +73,7 @@ def test_what_has_not_changed_is_read_back_once():
 
     def load(data):
         read.append(data)
-        return Series.from_bytes(data, VALUES, Manner())
+        return Series.from_bytes(data, VALUES, SeriesOptions())
 
     fleet = Fleet(lambda: series_of("lagged"), load)
     for key in "ab":

@@ -5,12 +5,13 @@ import os
 import re
 import subprocess
 import sys
+from typing import get_args, get_type_hints
 
 import pytest
 
 from online_gmm.em.mixture import COVARIANCE_TYPES
 from replay.cli import bundled
-from replay.cli.app import Covariance
+from replay.cli.options.learning import Learning
 
 
 def replay(*arguments):
@@ -127,19 +128,30 @@ def test_options_have_an_example(command, examples, cli):
 
 
 def test_covariance_types_are_the_librarys():
-    assert set(Covariance) == set(COVARIANCE_TYPES)
+    declared, _ = get_args(get_type_hints(Learning, include_extras=True)["covariance_type"])
+    assert set(get_args(declared)) == set(COVARIANCE_TYPES)
 
 
-@pytest.mark.parametrize("covariance", Covariance)
+@pytest.mark.parametrize("covariance", COVARIANCE_TYPES)
 def test_every_covariance_type_runs(covariance, two_levels, cli):
-    options = ["--value", "level", "--value", "load", "--regimes", 2, "--covariance", covariance]
+    options = [
+        "--value",
+        "level",
+        "--value",
+        "load",
+        "--regimes",
+        2,
+        "--covariance-type",
+        covariance,
+    ]
     result = cli("check", two_levels, *options)
     assert result.exit_code == 0, result.output
     assert f"{covariance} covariance" in result.stdout
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--exponent", 0.3], ["--exponent", 2], ["--regimes", 0], ["--prior", "nan"]]
+    "arguments",
+    [["--exponent", 0.3], ["--exponent", 2], ["--regimes", 0], ["--prior-strength", "nan"]],
 )
 def test_bad_options(arguments, two_levels, cli):
     result = cli("run", two_levels, "--value", "level", *arguments)

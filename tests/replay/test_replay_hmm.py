@@ -97,7 +97,7 @@ def assert_labels(rows, expected):
     [
         ([], {}),
         (["--stickiness", 40], {"stickiness": 40.0}),
-        (["--irregular", "--covariance", "diag"], {"time": "when", "covariance_type": "diag"}),
+        (["--irregular", "--covariance-type", "diag"], {"time": "when", "covariance_type": "diag"}),
     ],
 )
 def test_labels_at_once_are_the_models(options, parameters, stays, cli, tmp_path):

@@ -86,7 +86,7 @@ def test_gaps_are_those_of_the_definitions(series, cli):
         rest.batch_pass()
     optimum = rest.log_likelihood()
     result = cli(
-        "check", series, *ONE_COLUMN, "--prior", 0, "--incremental", "--passes", 20,
+        "check", series, *ONE_COLUMN, "--prior-strength", 0, "--incremental", "--passes", 20,
         "--max-gap-exact", 0.01,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -112,7 +112,7 @@ def test_lands_on_batch_em_in_fewer_passes(covariance, cli, tmp_path):
     path.write_text("a,b\n" + "".join(f"{a:.4f},{b:.4f}\n" for a, b in X))
     columns = ["--value", "a", "--value", "b"]
     result = cli(
-        "check", path, *columns, *ONE_COLUMN, "--covariance", covariance, "--incremental"
+        "check", path, *columns, *ONE_COLUMN, "--covariance-type", covariance, "--incremental"
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert result.stdout.count("PASS") == 3

@@ -69,7 +69,7 @@ def read(path):
         ([], {}),
         (["--exponent", 1], {"step_size": PowerDecay(1.0)}),
         (
-            ["--covariance", "diag", "--prior", 2],
+            ["--covariance-type", "diag", "--prior-strength", 2],
             {"covariance_type": "diag", "prior_strength": 2.0},
         ),
     ],

@@ -13,7 +13,7 @@ from online_gmm import OnlineGMM
 from online_gmm.segmentation.segments import Segment
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop
-from replay.engine.series import Manner, Series
+from replay.engine.series import Series, SeriesOptions
 from replay.engine.settings import Settings
 from replay.sinks.files import File, Segments
 from replay.sources.asked import Asked
@@ -200,7 +200,7 @@ def test_of_one_segment_there_is_no_change():
     bands.add(only)
     series.n_segments, series.last_segment = 1, only
     assert changes(series) == "0 changes of regime; in regime 0 since row 1"
-    series.manner = Manner(min_dwell=2)
+    series.options = SeriesOptions(min_dwell=2)
     assert changes(series) == (
         "with --min-dwell 2 --confirm 1: 1 segment, 0 changes of regime; in regime 0 since row 1"
     )

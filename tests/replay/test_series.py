@@ -9,7 +9,7 @@ from batches import finish, label, rows_in
 from replay.engine.batch import Batch
 from replay.engine.fleet import Fleet
 from replay.engine.rows import InputError, Row
-from replay.engine.series import Manner, Series
+from replay.engine.series import Series, SeriesOptions
 from replay.engine.settings import Settings
 
 VALUES = ("level", "load")
@@ -44,7 +44,7 @@ def rows_of(n, seed=1, key=""):
 
 
 def series_of(name="mixture", **manner):
-    return Series(SETTINGS[name].model(Columns), Manner(**manner))
+    return Series(SETTINGS[name].model(Columns), SeriesOptions(**manner))
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -218,7 +218,7 @@ def test_parked_series_come_back_exact(parking, tmp_path):
 
         fleet = Fleet(
             make,
-            lambda data: Series.from_bytes(data, VALUES, Manner()),
+            lambda data: Series.from_bytes(data, VALUES, SeriesOptions()),
             at_most,
             tmp_path / "parked" if parking and at_most else None,
         )
@@ -232,7 +232,7 @@ def test_parked_series_come_back_exact(parking, tmp_path):
         assert list(fleet) == [f"k{seed}" for seed in range(7)]
         assert len(made) == len(fleet) == 7
         states = dict(fleet.states())
-        again = Fleet(make, lambda data: Series.from_bytes(data, VALUES, Manner()), at_most)
+        again = Fleet(make, lambda data: Series.from_bytes(data, VALUES, SeriesOptions()), at_most)
         again.restore(states.items())
         assert dict(again.states()) == states
         assert len(made) == 7
@@ -299,7 +299,7 @@ def test_a_fleet_keeps_the_order_of_rows():
     rows[400] = rows[30]
 
     def fleet_of():
-        manner = Manner(max_gap=3.0)
+        manner = SeriesOptions(max_gap=3.0)
         return Fleet(
             lambda: series_of("lagged", max_gap=3.0),
             lambda state: Series.from_bytes(state, VALUES, manner),

@@ -97,14 +97,14 @@ CELLS = {
 
 
 @pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("on_bad", ["fail", "skip", "missing"])
+@pytest.mark.parametrize("on_bad", ["raise", "skip", "missing"])
 def test_cells_that_a_row_needs(name, on_bad, tmp_path):
     options, bad, why = CELLS[name]
     path = tmp_path / "rows.csv"
     path.write_bytes(b"t,level,device,n\n1,1,d,1\n" + bad + b"3,3,d,3\n")
     wanted = asked(on_bad=on_bad, clock=Clock("s"), **options)
     source = Files([str(path)], wanted)
-    if on_bad == "fail":
+    if on_bad == "raise":
         with pytest.raises(InputError, match=r"rows\.csv, line 3, column"):
             list(one_by_one(source))
     else:

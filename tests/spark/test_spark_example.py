@@ -11,7 +11,7 @@ import pytest
 
 from replay.engine.batch import Batch
 from replay.engine.rows import Row
-from replay.engine.series import Manner, Series
+from replay.engine.series import Series, SeriesOptions
 from tests.replay.broker import AMQTT, MOSQUITTO, TestBroker
 from tests.spark import job
 
@@ -44,7 +44,7 @@ def test_a_fleet_from_its_broker_to_its_labels(tmp_path):
     fleet = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fleet)
     for device in range(4):
-        series = Series(fleet.learner(), Manner(late="skip"))
+        series = Series(fleet.learner(), SeriesOptions(late="skip"))
         expected = []
         for told in fleet.readings(device, 150):
             row = Row(told["n"], "", (), {"level": told["level"]}, told["t"], "", told["n"])

@@ -19,8 +19,7 @@ from online_gmm.spark import LabelProcessor, Manner, Track, packing
 from online_gmm.spark.packing import packed
 from replay.engine.batch import Batch
 from replay.engine.rows import Row as Read
-from replay.engine.series import Manner as ReplayManner
-from replay.engine.series import Series
+from replay.engine.series import Series, SeriesOptions
 from tests.spark.rows import columns, fleet, packs, plain_loop, unpacked
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -85,7 +84,7 @@ def test_rows_of_the_warm_up_are_held_as_replay_holds_them(name):
     expected = []
     all_rows = pd.concat([rows.iloc[:-6], late])
     for key, its in all_rows.groupby("device"):
-        series = Series(MODELS[name](), ReplayManner(late="skip"))
+        series = Series(MODELS[name](), SeriesOptions(late="skip"))
         told = []
         for i, (t, *values) in enumerate(its[["t", *VALUES]].itertuples(index=False)):
             x = dict(zip(VALUES, values, strict=True))

@@ -1,0 +1,79 @@
+"""``replay live``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from replay.cli.options.groups import with_groups
+from replay.cli.options.learning import Learning
+from replay.cli.options.output import Checkpointing, Outputs, Segmenting
+from replay.cli.options.reading import (
+    Address,
+    BrokerOptions,
+    Cells,
+    Columns,
+    Rows,
+    asked_of,
+    needs_time,
+)
+from replay.cli.terminal import explained
+from replay.engine.rows import InputError
+
+
+@with_groups(without=("smooth", "plot"))
+def live(
+    context: typer.Context,
+    address: Address = "-",
+    columns: Columns = Columns(),
+    cells: Cells = Cells(),
+    rows: Rows = Rows(on_bad="skip"),
+    broker: BrokerOptions = BrokerOptions(),
+    learning: Learning = Learning(),
+    outputs: Outputs = Outputs(labels=Path("-")),
+    segmenting: Segmenting = Segmenting(),
+    checkpoints: Checkpointing = Checkpointing(every_rows=10_000, every_seconds=10.0),
+) -> None:
+    """Label rows as they come: which regime is each device in, and since when?
+
+    It ends with its input, or by Ctrl-C or SIGTERM. With --checkpoint, what is learnt is saved
+    then, and messages are acknowledged only after they are saved: none is lost, and those that come
+    twice are recognised by --sequence or --time and dropped. Rows of the warm-up are labelled when
+    it is complete.
+
+    Example: **sensor | replay live - --value temperature --time t --regimes 2**
+
+    Example, of devices on a broker: **replay live 'mqtt://localhost/plant/+/state' --key topic:2
+    --value temperature --value load --time t --sequence n --checkpoint state --resume --serve
+    127.0.0.1:8080**
+    """
+    with explained():
+        from replay.cli.listening import broker_of, live_source, names_split
+        from replay.cli.running import check_outputs, replay_source, series_options
+        from replay.sinks.refusals import Refusals
+
+        settings = learning.settings(context)
+        needs_time(
+            columns,
+            {
+                "--irregular": learning.irregular,
+                "--max-gap": rows.max_gap,
+                "--late": rows.late,
+            },
+        )
+        refusals = Refusals(rows.refused, checkpoints.checkpoint is not None)
+        asked = names_split(asked_of(columns, cells, rows, refusals, columns.time is not None))
+        topic = None
+        if outputs.publish is not None:
+            ca = broker.ca if outputs.publish.startswith("mqtts:") else None
+            topic = broker_of(outputs.publish, replace(broker, ca=ca))
+        if outputs.allow_host and outputs.serve is None:
+            raise InputError("--allow-host is for --serve, the page; add --serve, or leave it out")
+        check_outputs(outputs)
+        options = series_options(replace(rows, late=rows.late or "skip"), segmenting)
+        source = live_source(address, asked, broker)
+        replay_source(
+            source, settings, outputs, options, checkpoints, refusals, topic=topic, live=True
+        )

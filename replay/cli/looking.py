@@ -1,0 +1,181 @@
+"""``replay look``: what a file holds, and the command line that replays it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from rich.table import Table
+
+from replay.cli.terminal import out
+from replay.engine.protocols import batches_of
+from replay.engine.rows import InputError
+from replay.sinks.refusals import Refusals
+from replay.sources.asked import Asked
+from replay.sources.csv_file import Style
+from replay.sources.look import quoted
+from replay.sources.opening import Files
+from replay.views.tables import duration
+
+TWINS = 0.9999
+"""Correlation from which on two columns are said to tell the same."""
+SAMPLE = 5000
+"""Rows of the sample that twins are looked for in."""
+GAP = 2.5
+"""Usual steps after which a row is said to be missing."""
+
+
+@dataclass
+class Seen:
+    """What has been seen of the rows of a file, in memory that does not grow with them."""
+
+    names: Sequence[str]
+    n: int = 0
+    n_given: Counter[str] = field(default_factory=Counter)
+    least: dict[str, float] = field(default_factory=dict)
+    greatest: dict[str, float] = field(default_factory=dict)
+    sample: list[list[float]] = field(default_factory=list)
+    steps: Counter[float] = field(default_factory=Counter)
+    n_backwards: int = 0
+    first: tuple[str, float] | None = None
+    last: tuple[str, float] | None = None
+    last_of: dict[str, float] = field(default_factory=dict)
+    n_backwards_by_key: int = 0
+    _every: int = 1
+
+    def add(self, values: Sequence[float], time: str, seconds: float | None, key: str) -> None:
+        """Take in a row."""
+        for name, value in zip(self.names, values, strict=True):
+            if value == value:
+                self.n_given[name] += 1
+                self.least[name] = min(value, self.least.get(name, math.inf))
+                self.greatest[name] = max(value, self.greatest.get(name, -math.inf))
+        if self.n % self._every == 0:
+            self.sample.append(list(values))
+            if len(self.sample) > SAMPLE:
+                self.sample = self.sample[::2]
+                self._every *= 2
+        self.n += 1
+        if seconds is None:
+            return
+        self.first = self.first or (time, seconds)
+        if self.last is not None:
+            step = seconds - self.last[1]
+            self.n_backwards += step <= 0
+            if step > 0 and (len(self.steps) < SAMPLE or step in self.steps):
+                self.steps[round(step, 6)] += 1
+        self.last = (time, seconds)
+        before = self.last_of.get(key)
+        self.n_backwards_by_key += before is not None and seconds <= before
+        self.last_of[key] = seconds
+
+    @property
+    def step(self) -> float | None:
+        """The usual time from a row to the next."""
+        return self.steps.most_common(1)[0][0] if self.steps else None
+
+    @property
+    def n_gaps(self) -> int:
+        """Times between rows that are much longer than usual."""
+        step = self.step
+        return 0 if step is None else sum(n for s, n in self.steps.items() if s > GAP * step)
+
+    def constants(self) -> list[str]:
+        """Columns of which all values are alike."""
+        return [n for n in self.names if n in self.least and self.least[n] == self.greatest[n]]
+
+    def twins(self) -> list[tuple[str, str]]:
+        """Pairs of columns of which one tells the other."""
+        sample = np.array(self.sample).reshape(len(self.sample), len(self.names))
+        sample = sample[~np.isnan(sample).any(axis=1)]
+        moving = [j for j in range(sample.shape[1]) if len(sample) > 2 and np.ptp(sample[:, j]) > 0]
+        if len(moving) < 2:
+            return []
+        alike = np.abs(np.corrcoef(sample[:, moving].T)) >= TWINS
+        return [
+            (self.names[moving[i]], self.names[moving[j]])
+            for i in range(len(moving))
+            for j in range(i + 1, len(moving))
+            if alike[i, j]
+        ]
+
+
+def look_at(files: Sequence[str], asked: Asked, style: Style, told: Sequence[str]) -> None:
+    """Print what files hold.
+
+    Parameters
+    ----------
+    files
+        Their names.
+    asked, style
+        What is told of them.
+    told
+        The options that were given, for the command line at the end.
+    """
+    console = out()
+    problem = ""
+    source = Files(files, replace(asked, timed=False, refusals=Refusals(), on_bad="missing"), style)
+    columns = source.columns
+    choice = source.asked
+    if choice.time is not None:
+        try:
+            timed = replace(choice, timed=True, refusals=Refusals(), on_bad="missing")
+            source = Files(files, timed, style)
+        except InputError as error:
+            problem = str(error)
+    keys = [column.name for column in columns if column.tells_apart]
+    key = choice.key or (keys[0] if keys else None)
+    if choice.key is None and key is not None:
+        with_key = replace(source.asked, key=key, refusals=Refusals())
+        source = Files(files, with_key, style)
+    seen = Seen(source.values)
+    for batch in batches_of(source, 4096):
+        for row in batch.rows():
+            seen.add(list(row.values.values()), row.time, row.seconds, row.key)
+    console.print(source.name, style="bold", soft_wrap=True)
+    table = Table(title=f"{seen.n:,} rows", title_justify="left")
+    for head in ("column", "holds", "missing", "least", "greatest"):
+        table.add_column(head, justify="left" if head in ("column", "holds") else "right")
+    for column in columns:
+        name, cells = column.name, ["", "", ""]
+        if name in seen.names:
+            share = 1 - seen.n_given[name] / max(seen.n, 1)
+            ends = (seen.least.get(name), seen.greatest.get(name))
+            cells = [f"{share:.1%}", *("-" if end is None else f"{end:.6g}" for end in ends)]
+        elif column.n:
+            cells[0] = f"{column.n_missing / column.n:.1%}"
+        table.add_row(name, column.holds, *cells)
+    console.print(table)
+    lines = list(source.said)
+    if seen.first is not None and seen.last is not None:
+        lines.append(f"times from {seen.first[0]} to {seen.last[0]}")
+    # of several things the steps of each count, not those between them
+    by_key = key is not None and seen.n_backwards > seen.n_backwards_by_key
+    if seen.step is not None and not by_key:
+        lines.append(f"usual step {duration(seen.step)}, {seen.n_gaps:,} gaps")
+    if seen.n_backwards and not by_key:
+        lines.append(f"{seen.n_backwards:,} rows are not later than the one before")
+    lines += [f"{name!r} is {seen.least[name]:.6g} in all rows" for name in seen.constants()]
+    lines += [f"{one!r} and {other!r} tell the same: one of them is enough"
+              for one, other in seen.twins()]  # fmt: skip
+    refused = source.asked.refusals.counts
+    lines += [f"{count:,} {reason}" for reason, count in refused.items()]
+    if problem:
+        lines.append(f"times cannot be read: {problem}")
+    if by_key:
+        lines.append(f"times go forward in each {key!r} only: it is the key")
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    words = ["replay", "run", *map(quoted, files), *told]
+    twins = {other for _, other in seen.twins()}
+    values = [name for name in source.values if name not in twins]
+    if "--value" not in told:
+        words += [word for name in values for word in ("--value", quoted(name))]
+    if choice.time is not None and "--time" not in told:
+        words += ["--time", quoted(",".join(choice.parts) or choice.time)]
+    if by_key and key is not None and "--key" not in told:
+        words += ["--key", quoted(key)]
+    console.print(" ".join(words), soft_wrap=True)

@@ -1,0 +1,197 @@
+"""Options of the learner, and the settings they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from replay.cli.options.groups import Group, given_options
+from replay.engine.rows import InputError
+
+if TYPE_CHECKING:
+    from replay.engine.settings import Settings
+
+LEARNING = "Regimes"
+
+NOT_OF_SEGMENTER = (
+    *("regimes", "warm_up", "seed", "covariance_type", "prior_strength", "exponent", "half_life"),
+    *("recycle", "persist", "stickiness", "lag", "smooth", "irregular", "min_dwell", "confirm"),
+)
+"""Parameters that the segmenter does not have."""
+
+
+@dataclass(frozen=True)
+class Learning(Group):
+    """Which learner labels the rows, and with which parameters."""
+
+    panel = LEARNING
+    learner: Annotated[
+        Literal["segmenter", "mixture", "hmm"] | None,
+        typer.Option(
+            help="segmenter finds the regimes, their number, and where they change; it needs no "
+            "other option of this section. mixture has a fixed number of --regimes and labels each "
+            "row by itself. hmm is the same as --persist. [default: segmenter; mixture or hmm if "
+            "one of their options is given]",
+        ),
+    ] = None
+    regimes: Annotated[
+        str,
+        typer.Option(
+            metavar="K|auto",
+            help="Number of regimes. auto chooses it by the rows of the warm-up.",
+        ),
+    ] = "3"
+    warm_up: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Number of rows at the start that are fitted together. They should show every "
+            "regime if possible.",
+        ),
+    ] = 200
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the warm start, which makes it repeatable.")
+    ] = 1
+    covariance_type: Annotated[
+        Literal["full", "tied", "diag", "spherical"],
+        typer.Option(help="Shape of the covariance matrices of the regimes."),
+    ] = "full"
+    prior_strength: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Weight of the covariance prior, in rows. It keeps a regime from collapsing onto "
+            "a single row.",
+        ),
+    ] = 1e-3
+    exponent: Annotated[
+        float | None,
+        typer.Option(
+            help="The step size is n^-EXPONENT, above 0.5 and up to 1. A lower exponent forgets a "
+            "bad start sooner, and also a regime that stays away; with 1 all rows have the same "
+            "weight. [default: 0.7]",
+        ),
+    ] = None
+    half_life: Annotated[
+        float | None,
+        typer.Option(
+            metavar="ROWS",
+            help="For a series that changes: the weight of a row halves after so many more rows. "
+            "Replaces --exponent. [default: rows never lose their weight]",
+        ),
+    ] = None
+    recycle: Annotated[
+        bool,
+        typer.Option(
+            help="Retire regimes that no longer have rows, merge two that have become one, and "
+            "give their places to rows that no regime explains. These events are listed. Labels of "
+            "retired regimes are not used again, so labels may be any number.",
+        ),
+    ] = False
+    persist: Annotated[
+        bool,
+        typer.Option(
+            help="Regimes last: learn how long, and which follows which (a hidden Markov model), "
+            "and label a row by the rows before it too. At most 8 regimes.",
+        ),
+    ] = False
+    stickiness: Annotated[
+        float | None,
+        typer.Option(
+            metavar="ROWS",
+            help="With --persist: how many rows a regime is expected to last before any change is "
+            "seen. It has the weight of one stay. [default: 10]",
+        ),
+    ] = None
+    lag: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ROWS",
+            min=0,
+            help="With --persist: label a row after so many more rows have come, by these too. "
+            "[default: 0, at once]",
+        ),
+    ] = None
+    smooth: Annotated[
+        bool,
+        typer.Option(
+            help="With --persist: read the file again when it is learnt, and label it as a whole. "
+            "All values are held in memory.",
+        ),
+    ] = False
+    irregular: Annotated[
+        bool,
+        typer.Option(
+            help="With --persist: rows come at irregular times. The times of --time count, in "
+            "seconds or as in 2022-03-20T11:00:00+01:00, and regimes last for times, not rows.",
+        ),
+    ] = False
+
+    def mixture(self) -> Settings:
+        """Return the settings of the mixture."""
+        from replay.engine.settings import Settings
+
+        if self.half_life is not None and self.exponent is not None:
+            raise InputError(
+                "--half-life and --exponent are two ways to weigh rows; give one of them"
+            )
+        k: int | Literal["auto"] = "auto"
+        if self.regimes != "auto":
+            if not (self.regimes.isdecimal() and int(self.regimes) >= 1):
+                raise InputError(
+                    f"--regimes is {self.regimes!r}; it must be a number from 1, or auto"
+                )
+            k = int(self.regimes)
+        settings = Settings(
+            k,
+            self.warm_up,
+            self.seed,
+            self.covariance_type,
+            self.prior_strength,
+            half_life=self.half_life,
+            recycle=self.recycle,
+        )
+        return settings if self.exponent is None else replace(settings, exponent=self.exponent)
+
+    def settings(self, context: typer.Context) -> Settings:
+        """Return the settings of the learner that was chosen, or that has the options given."""
+        settings = self._persistent(self.mixture())
+        given = given_options(context, NOT_OF_SEGMENTER)
+        if self.learner is None:
+            return settings if given else replace(settings, finds=True)
+        if self.learner == "segmenter":
+            if given:
+                raise InputError(
+                    f"{given[0]} is not for --learner segmenter, which finds this itself; leave it "
+                    "out, or choose --learner mixture or hmm"
+                )
+            return replace(settings, finds=True)
+        if self.learner == "mixture" and settings.persist:
+            raise InputError("--persist is --learner hmm; leave out --learner mixture")
+        return settings
+
+    def _persistent(self, settings: Settings) -> Settings:
+        """Add the settings of regimes that persist."""
+        if not (self.persist or self.learner == "hmm"):
+            given = {
+                "--stickiness": self.stickiness is not None,
+                "--lag": self.lag is not None,
+                "--smooth": self.smooth,
+                "--irregular": self.irregular,
+            }
+            if name := next((name for name, is_given in given.items() if is_given), None):
+                raise InputError(
+                    f"{name} is for regimes that persist; add --persist, or leave it out"
+                )
+            return settings
+        if settings.recycle:
+            raise InputError("--recycle and --persist do not go together; give one of them")
+        if self.smooth and self.lag:
+            raise InputError(
+                "--lag and --smooth are two ways to give later rows a say; give one of them"
+            )
+        known: dict[str, Any] = {"stickiness": self.stickiness, "lag": self.lag}
+        known = {name: value for name, value in known.items() if value is not None}
+        return replace(settings, persist=True, irregular=self.irregular, **known)

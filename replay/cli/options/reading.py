@@ -1,0 +1,324 @@
+"""Options that say where rows come from and how they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from replay.cli.options.groups import Group
+from replay.engine.rows import InputError
+
+if TYPE_CHECKING:
+    from replay.sinks.refusals import Refusals
+    from replay.sources.asked import Asked
+    from replay.sources.csv_file import Style
+
+INPUT = "Input"
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE",
+        help="Files to replay, one after the other: CSV or lines of JSON, plain or gzipped, or "
+        "Parquet. A pattern such as 'log/*.csv' takes all that match, in the order of their names; "
+        "- is standard input. Without a file the two bundled series are taken.",
+        show_default=False,
+    ),
+]
+Address = Annotated[
+    str,
+    typer.Argument(
+        metavar="-|mqtt://HOST[:PORT]/TOPIC",
+        help="Where rows come from: - is standard input, one JSON object a line; mqtt:// (or "
+        "mqtts://, with TLS) is a broker and a topic filter, in which + and # may stand.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Columns(Group):
+    """Which columns mean what."""
+
+    panel = INPUT
+    value: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--value",
+            "--values",
+            metavar="COL",
+            help="Column to learn; repeat it for more, or put commas between. [default: all that "
+            "hold numbers and vary, except those that count rows]",
+        ),
+    ] = None
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="Column with the time, which is copied to the output as it is. Date and time of "
+            "day in two columns are given as Date,Time. [default: found if --value is not given]",
+        ),
+    ] = None
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="Column that names the thing a row measures, such as the device. Each has a model "
+            "of its own. Of messages, topic:2 is the second level of the topic, counted from 1: p7 "
+            "in plant/p7/state.",
+        ),
+    ] = None
+    sequence: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="Column of the number that the device gives each row, counting up by one. Rows "
+            "that come twice are dropped, and those that never come are counted.",
+        ),
+    ] = None
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The columns to learn, as they were typed."""
+        return tuple(name for name in self.value or () if name)
+
+
+@dataclass(frozen=True)
+class CsvStyle(Group):
+    """How a CSV file is written."""
+
+    panel = INPUT
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHAR",
+            help="Character between columns, or the word tab. [default: comma, semicolon or tab, "
+            "as in the first line]",
+        ),
+    ] = None
+    decimal: Annotated[
+        str | None,
+        typer.Option(
+            metavar=".|,",
+            help="Decimal mark. The other one of point and comma may then separate thousands. "
+            "[default: as in the first rows]",
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoding of the file, such as latin-1 or cp1252. [default: utf-8, or utf-16 if "
+            "the file begins with its mark]",
+        ),
+    ] = None
+    no_header: Annotated[
+        bool, typer.Option(help="The first line is data. Columns are called 0, 1, ...")
+    ] = False
+    skip_lines: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Number of lines to leave out at the start of the file. Lines above the header "
+            "are usually found without it.",
+        ),
+    ] = 0
+    comment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Lines that begin with this text are left out. [default: # if the first line "
+            "begins with it]",
+        ),
+    ] = None
+
+    def style(self) -> Style:
+        """Check the options, and return them as the reader of CSV takes them."""
+        from replay.sources.csv_file import Style
+
+        delimiter, decimal = self.delimiter, self.decimal
+        if delimiter in ("\\t", "tab"):
+            delimiter = "\t"
+        if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+            raise InputError(
+                f"--delimiter is {delimiter!r}; it must be one character and no quote, or the "
+                "word tab"
+            )
+        if decimal not in (None, ".", ","):
+            raise InputError(f"--decimal is {decimal!r}; it must be . or ,")
+        if delimiter is not None and delimiter == decimal:
+            raise InputError(f"--delimiter and --decimal are both {delimiter!r}; they must differ")
+        if self.comment == "":
+            raise InputError("--comment is empty; it must be what comments begin with, such as #")
+        header = not self.no_header
+        return Style(delimiter, decimal, self.encoding, header, self.skip_lines, self.comment)
+
+
+@dataclass(frozen=True)
+class Cells(Group):
+    """How numbers and times are written in a cell or a field."""
+
+    panel = INPUT
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Text that marks a missing value, such as -9999; repeat it for more. Empty cells, "
+            "NaN, NA, null, unavailable, unknown, -, ? and similar marks are always recognised.",
+        ),
+    ] = None
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Unit that may follow numbers, such as kW; repeat it for more. A unit that all "
+            "numbers of a column have is found.",
+        ),
+    ] = None
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="How times are written: a format of strptime ('%d.%m.%Y %H:%M'); dmy, mdy or ymd "
+            "for the order of day, month and year; s, ms, us or ns for numbers since 1970 or "
+            "another start; excel for the day numbers of a spreadsheet. [default: as in the first "
+            "rows]",
+        ),
+    ] = None
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ZONE",
+            help="Zone of times that name none, such as Europe/Berlin or +01:00. In an hour that "
+            "occurs twice, the order of the rows decides. [default: UTC]",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Rows(Group):
+    """What happens to rows that are bad, late, or come after a gap."""
+
+    panel = INPUT
+    on_bad: Annotated[
+        Literal["raise", "skip", "missing"],
+        typer.Option(
+            help="What to do with a bad row: raise ends with an error, skip leaves the row out, "
+            "and missing takes its bad cells as missing. Rows that are left out are counted.",
+        ),
+    ] = "raise"
+    refused: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.csv",
+            help="Write the rows that are left out here: file, line, reason and text.",
+        ),
+    ] = None
+    late: Annotated[
+        Literal["raise", "skip", "learn"] | None,
+        typer.Option(
+            help="What to do with a row whose time is not after that of the row before: raise ends "
+            "with an error, skip leaves the row out and counts it, and learn learns it. [default: "
+            "raise with --irregular or --max-gap; skip when live]",
+        ),
+    ] = None
+    max_gap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.0,
+            help="A longer time without a row is a gap; see --on-gap.",
+        ),
+    ] = None
+    on_gap: Annotated[
+        Literal["reset", "hold"],
+        typer.Option(
+            help="What a gap does: reset ends the segment and starts a new one, hold lets the "
+            "regime last.",
+        ),
+    ] = "reset"
+
+
+@dataclass(frozen=True)
+class BrokerOptions(Group):
+    """How to connect to an MQTT broker, and how its topics become rows."""
+
+    panel = INPUT
+    join: Annotated[
+        str,
+        typer.Option(
+            metavar="hold|SECONDS",
+            help="With several topics as values, such as --value 'sensors/+/temp,sensors/+/flow' "
+            "(sensors/+/state:power is a field): hold makes a row of every message, with the last "
+            "value of the other topics; SECONDS makes one row of the messages that come within "
+            "that time. What stands for + is the key, unless --key names a level.",
+        ),
+    ] = "hold"
+    client: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Name by which the broker knows this reader and keeps its messages. [default: "
+            "made of host and topic]",
+        ),
+    ] = None
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File with user=NAME and password=WORD that only you can read. Without it they "
+            "are taken from REPLAY_MQTT_USER and REPLAY_MQTT_PASSWORD.",
+        ),
+    ] = None
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Certificates to trust, for mqtts://. [default: those of the system]",
+        ),
+    ] = None
+
+
+def needs_time(columns: Columns, given: dict[str, object]) -> None:
+    """Refuse options that need times when there is no ``--time``."""
+    name = next((name for name, value in given.items() if value not in (None, False)), None)
+    if name is not None and columns.time is None:
+        raise InputError(f"{name} needs --time, the column that tells when rows came")
+
+
+def asked_of(
+    columns: Columns,
+    cells: Cells,
+    rows: Rows | None = None,
+    refusals: Refusals | None = None,
+    timed: bool = False,
+) -> Asked:
+    """What these options ask of a source.
+
+    Parameters
+    ----------
+    columns, cells, rows
+        The options.
+    refusals
+        Where bad rows are counted.
+    timed
+        Whether times are read as well as copied.
+    """
+    from replay.sinks.refusals import Refusals
+    from replay.sources.asked import Asked
+    from replay.sources.times import Clock
+
+    return Asked(
+        columns.values,
+        columns.time,
+        columns.key,
+        columns.sequence,
+        timed,
+        Clock(cells.time_format, cells.time_zone),
+        (rows or Rows()).on_bad,
+        refusals or Refusals(),
+        tuple(cells.missing or ()),
+        tuple(cells.unit or ()),
+    )

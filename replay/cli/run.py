@@ -1,0 +1,137 @@
+"""``replay run``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from replay.cli.options.groups import with_groups
+from replay.cli.options.learning import Learning
+from replay.cli.options.output import Checkpointing, Outputs, Segmenting
+from replay.cli.options.reading import (
+    INPUT,
+    Cells,
+    Columns,
+    CsvStyle,
+    Files,
+    Rows,
+    asked_of,
+    needs_time,
+)
+from replay.cli.terminal import explained
+
+
+@with_groups(without=("publish", "serve", "allow_host"))
+def run(
+    context: typer.Context,
+    files: Files = None,
+    columns: Columns = Columns(),
+    style: CsvStyle = CsvStyle(),
+    cells: Cells = Cells(),
+    rows: Rows = Rows(),
+    speed: Annotated[
+        str,
+        typer.Option(
+            metavar="N|max",
+            help="Replay by the times of --time: 1 as fast as rows came, 100 a hundred times "
+            "faster, max without waiting.",
+            rich_help_panel=INPUT,
+        ),
+    ] = "max",
+    learning: Learning = Learning(),
+    outputs: Outputs = Outputs(),
+    segmenting: Segmenting = Segmenting(),
+    checkpoints: Checkpointing = Checkpointing(),
+) -> None:
+    """Label files row by row, in constant memory, and sum up what was found.
+
+    Without options of a learner, the regimes and their number are found. Each change of regime is
+    reported with the row at which it began and the reasons. Each row is labelled by what is known
+    when it comes: -1 until something is, and the last regime until a change is known.
+
+    With --regimes, --persist or another option of theirs, a mixture or a hidden Markov model labels
+    every row *before* it is learnt, by the rows above it; only the warm-up is labelled as a whole.
+    With --persist, --lag and --smooth also use later rows. Rows without any value do not count for
+    the warm-up. At most 10 times its rows are held: then the rows that have a value must do.
+
+    The labels have the time, the key and the values as they were, the `label`, its `probability`,
+    `outlier` (1 for a row far from every regime) and `change` (1 where a change of regime is
+    reported).
+
+    How the file is written is found out and said: delimiter, decimal mark, what stands above the
+    header, how times are written, and without --value which columns are learnt. What can be read
+    in two ways ends with a question that names the option which answers it. **replay look FILE**
+    shows what a file holds.
+
+    The segments have `start` and `end` (times, or numbers of rows from 1), `label`, `n`, the
+    mean `probability` of the label, and mean and standard deviation of each column. --min-dwell and
+    --confirm change the segments; labels and the table of regimes stay as they are.
+
+    Example: **replay run pump.csv --segments segments.csv --plot series.png**
+
+    Example, of a mixture: **replay run pump.csv --value pressure --value flow --time when --regimes
+    3 --labels labels.csv**
+
+    Example, of segments: **replay run pump.csv --value pressure --segments segments.csv --min-dwell
+    50 --confirm 5**
+
+    Example, of a series that changes: **replay run pump.csv --value pressure --half-life 5000
+    --recycle**
+
+    Example, of regimes that last: **replay run pump.csv --value pressure --persist --lag 20
+    --labels labels.csv**
+
+    Example, at irregular times: **replay run pump.csv --value pressure --time when --persist
+    --irregular --smooth**
+
+    Example, of many devices, continued after a stop: **replay run 'log/*.csv.gz' --key device
+    --time when --value pressure --labels labels.parquet --checkpoint state --resume**
+    """
+    with explained():
+        from replay.cli.bundled import bundled_tasks, refuse_without_file
+        from replay.cli.running import check_outputs, replay_source, series_options
+        from replay.engine.protocols import Source
+        from replay.sinks.refusals import Refusals
+        from replay.sources.opening import Files as Opened
+        from replay.sources.pace import Paced, at_speed
+
+        settings = learning.settings(context)
+        its_style = style.style()
+        pace = at_speed(speed)
+        if files:
+            needs_time(
+                columns,
+                {
+                    "--irregular": learning.irregular,
+                    "--max-gap": rows.max_gap,
+                    "--late": rows.late,
+                    "--speed": pace,
+                },
+            )
+        check_outputs(outputs)
+        options = series_options(rows, segmenting)
+        if not files:
+            refuse_without_file(
+                value=columns.value,
+                time=columns.time,
+                key=columns.key,
+                sequence=columns.sequence,
+                labels=outputs.labels,
+                segments=outputs.segments,
+                plot=outputs.plot,
+                report=outputs.report,
+                checkpoint=checkpoints.checkpoint,
+            )
+            for _, source, chosen in bundled_tasks(settings, learning.irregular):
+                replay_source(source, chosen, outputs, options, smooth=learning.smooth)
+            return
+        refusals = Refusals(rows.refused, checkpoints.checkpoint is not None)
+        given = (rows.max_gap, rows.late, pace)
+        timed = learning.irregular or any(option is not None for option in given)
+        its: Source = Opened(files, asked_of(columns, cells, rows, refusals, timed), its_style)
+        if pace is not None:
+            its = Paced(its, pace)
+        replay_source(
+            its, settings, outputs, options, checkpoints, refusals, smooth=learning.smooth
+        )
