@@ -175,12 +175,12 @@ def totals(summary: Summary, n_segments: int | None = None) -> str:
 
 def changes(series: Series) -> str:
     """How often the regime changed, and which one it is now since when."""
-    n, last, manner = series.n_segments, series.last_segment, series.options
+    n, last, its = series.n_segments, series.last_segment, series.options
     assert last is not None
     options = ""
-    if (manner.min_dwell, manner.confirm) != (1, 1):
+    if (its.min_dwell, its.confirm) != (1, 1):
         segments = f"{n:,} segment{'' if n == 1 else 's'}"
-        options = f"with --min-dwell {manner.min_dwell} --confirm {manner.confirm}: {segments}, "
+        options = f"with --min-dwell {its.min_dwell} --confirm {its.confirm}: {segments}, "
     together = ""
     if series.n_change_rows < series.n_changes:
         together = f", told at {series.n_change_rows:,} rows"

@@ -43,20 +43,20 @@ def rows_of(n, seed=1, key=""):
         yield Row(i + 2, f"{seconds:.3f}", (f"{level}", f"{load}"), values, seconds, key, i)
 
 
-def series_of(name="mixture", **manner):
-    return Series(SETTINGS[name].model(Columns), SeriesOptions(**manner))
+def series_of(name="mixture", **options):
+    return Series(SETTINGS[name].model(Columns), SeriesOptions(**options))
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("cut", [0, 17, 40, 41, 333, 899])
 def test_goes_on_from_its_bytes(name, cut):
     rows = list(rows_of(900))
-    manner = {"min_dwell": 3, "confirm": 2, "max_gap": 4.0}
-    whole = series_of(name, **manner)
+    options = {"min_dwell": 3, "confirm": 2, "max_gap": 4.0}
+    whole = series_of(name, **options)
     expected = label(whole, rows)
-    first = series_of(name, **manner)
+    first = series_of(name, **options)
     before = label(first, rows[:cut])
-    again = Series.from_bytes(first.to_bytes(), VALUES, first.manner)
+    again = Series.from_bytes(first.to_bytes(), VALUES, first.options)
     after = label(again, rows[cut:])
     assert repr(before + after) == repr(expected)
     assert again.to_bytes() == whole.to_bytes()
@@ -249,20 +249,20 @@ def test_parked_series_come_back_exact(parking, tmp_path):
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize(
-    "manner",
+    "options",
     [{}, {"min_dwell": 3, "confirm": 2}, {"max_gap": 3.0}, {"max_gap": 3.0, "late": "skip"}],
 )
-def test_a_batch_is_taken_as_its_rows_are(name, manner):
+def test_a_batch_is_taken_as_its_rows_are(name, options):
     rows = list(rows_of(2500))
     for i, row in enumerate(rows):
         if i == 700 or 900 <= i < 905:
             row.values.update({name: value * 1e5 for name, value in row.values.items()})
         if i == 800:
             row.values.update(dict.fromkeys(VALUES, math.nan))
-        if i % 300 == 299 and "late" in manner:
+        if i % 300 == 299 and "late" in options:
             rows[i] = rows[i - 5]
     rng = random.Random(1)
-    one, many = series_of(name, **manner), series_of(name, **manner)
+    one, many = series_of(name, **options), series_of(name, **options)
     at = 0
     while at < 2500:
         end = min(at + rng.choice([1, 2, 30, 400]), 2500)
@@ -299,10 +299,10 @@ def test_a_fleet_keeps_the_order_of_rows():
     rows[400] = rows[30]
 
     def fleet_of():
-        manner = SeriesOptions(max_gap=3.0)
+        options = SeriesOptions(max_gap=3.0)
         return Fleet(
             lambda: series_of("lagged", max_gap=3.0),
-            lambda state: Series.from_bytes(state, VALUES, manner),
+            lambda state: Series.from_bytes(state, VALUES, options),
         )
 
     one, many = fleet_of(), fleet_of()
