@@ -252,7 +252,8 @@ def test_a_line_says_all_of_it():
     clock, source, refusals = Clock(), Told(), Refusals()
     settings = Settings(finds=True)
     fleet = Fleet(
-        lambda: Series(settings.model(type("S", (), {"values": ("x",)})), SeriesOptions()), lambda _: None
+        lambda: Series(settings.model(type("S", (), {"values": ("x",)})), SeriesOptions()),
+        lambda _: None,
     )
     status = Status(source, refusals, fleet, clock, lambda: 1.8e9 + 21.5)
     batch = Batch.of_rows([row(i, "ab"[i % 2]) for i in range(20)])
