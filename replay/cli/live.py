@@ -63,7 +63,8 @@ def live(
                 "--late": rows.late,
             },
         )
-        refusals = Refusals(rows.refused, checkpoints.checkpoint is not None)
+        lasting = checkpoints.checkpoint is not None
+        refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
         asked = names_split(asked_of(columns, cells, rows, refusals, columns.time is not None))
         topic = None
         if outputs.publish is not None:

@@ -126,7 +126,8 @@ def run(
             for _, source, chosen in bundled_tasks(settings, learning.irregular):
                 replay_source(source, chosen, outputs, options, smooth=learning.smooth)
             return
-        refusals = Refusals(rows.refused, checkpoints.checkpoint is not None)
+        lasting = checkpoints.checkpoint is not None
+        refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
         given = (rows.max_gap, rows.late, pace)
         timed = learning.irregular or any(option is not None for option in given)
         its: Source = Opened(files, asked_of(columns, cells, rows, refusals, timed), its_style)

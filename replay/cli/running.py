@@ -230,7 +230,8 @@ def _sinks(
     sinks: dict[str, Sink] = {}
 
     def file(path: Path, option: str) -> File:
-        result = File(parent(path), option, source.files, checkpoints.checkpoint is not None)
+        lasting = checkpoints.checkpoint is not None
+        result = File(parent(path), option, source.files, lasting, outputs.escape_formulas)
         open_now.callback(result.close)
         return result
 
@@ -351,6 +352,7 @@ def _saving(
         "key": source.key,
         "labels": outputs.labels and str(outputs.labels),
         "as": outputs.labels_as,
+        "escape_formulas": outputs.escape_formulas,
         "segments": outputs.segments and str(outputs.segments),
         "refused": refusals.path and str(refusals.path),
     }

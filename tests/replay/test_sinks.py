@@ -220,3 +220,33 @@ def test_a_full_disk_is_said(sink_of):
     sink = sink_of(sinks.Path("/dev/full"), lasting=True)
     with pytest.raises(OutputError, match="/dev/full cannot be written: No space left"):
         deque(map(sink.write, rows_of(2000)), 0)
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_the_option_that_escapes_formulas(keyed, cli, tmp_path):
+    """Only keys, refused texts and headers change; numbers and lines of JSON do not."""
+    path = tmp_path / "rows.csv"
+    levels = ["=2+3" if i == 40 else f"{-(i % 7) - 90 * (i // 50 % 2)}" for i in range(200)]
+    lines = ["=level,device", *(f"{level},{'=1+1' if keyed else 'a'}" for level in levels)]
+    path.write_text("\n".join(lines) + "\n")
+    written = {}
+    for option in ([], ["--escape-formulas"]):
+        folder = tmp_path / f"out{len(option)}"
+        folder.mkdir()
+        result = cli(
+            *("run", path, "--value", "=level", *(("--key", "device") if keyed else ())),
+            *("--regimes", 2, "--on-bad", "skip", "--labels", folder / "labels.csv"),
+            *("--segments", folder / "segments.csv", "--refused", folder / "refused.csv", *option),
+        )
+        assert result.exit_code == 0, result.output
+        for name in ("labels", "segments", "refused"):
+            with (folder / f"{name}.csv").open(newline="") as file:
+                written[name, bool(option)] = list(csv.reader(file))
+
+    def escaped(cells):
+        return [f"'{cell}" if cell[:1] == "=" else cell for cell in cells]
+
+    for name in ("labels", "segments", "refused"):
+        plain = written[name, False]
+        assert any(cell.startswith("=") for row in plain for cell in row) or name == "segments"
+        assert written[name, True] == [escaped(row) for row in plain]

@@ -42,6 +42,14 @@ class Outputs(Group):
             ".parquet; - is standard output.",
         ),
     ] = None
+    escape_formulas: Annotated[
+        bool,
+        typer.Option(
+            help="Write an apostrophe before cells of CSV that a spreadsheet would compute, such "
+            "as =1+1. Use it if whoever sends the data is not trusted and the files are opened in a "
+            "spreadsheet.",
+        ),
+    ] = False
     plot: Annotated[
         Path | None,
         typer.Option(
