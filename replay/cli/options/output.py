@@ -46,8 +46,8 @@ class Outputs(Group):
         bool,
         typer.Option(
             help="Write an apostrophe before cells of CSV that a spreadsheet would compute, such "
-            "as =1+1. Use it if whoever sends the data is not trusted and the files are opened in a "
-            "spreadsheet.",
+            "as =1+1. Use it if you open the files in a spreadsheet and do not trust the "
+            "source of the data.",
         ),
     ] = False
     plot: Annotated[
