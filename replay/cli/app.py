@@ -13,11 +13,12 @@ from replay.cli.land import land
 from replay.cli.live import live
 from replay.cli.look import look
 from replay.cli.models import models
+from replay.cli.name import name
 from replay.cli.run import run
 from replay.cli.terminal import OUT, explained
 
 app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=False)
-for command in (run, check, live, land, look, models):
+for command in (run, check, live, land, look, models, name):
     app.command()(command)
 
 
@@ -44,7 +45,8 @@ def replay(
 
     **replay look** shows what a file holds, **replay run** labels it row by row, **replay live**
     labels rows as they come, **replay check** compares with batch EM, **replay models** shows what
-    a checkpoint has learnt, **replay land** writes live rows to files for an engine such as Spark.
+    a checkpoint has learnt, **replay name** gives a regime a name, **replay land** writes live rows
+    to files for an engine such as Spark.
 
     Without a command, run and check are done for the two bundled series: the 50-point series, as a
     mixture of three regimes, and river's WaterFlow, whose regimes are found. check compares the

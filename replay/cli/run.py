@@ -57,7 +57,8 @@ def run(
 
     The labels have the time, the key and the values as they were, the `label`, its `probability`,
     `outlier` (1 for a row far from every regime) and `change` (1 where a change of regime is
-    reported).
+    reported). With --checkpoint they have the `name` of the regime as well, empty until **replay
+    name** gives one.
 
     How the file is written is found out and said: delimiter, decimal mark, what stands above the
     header, how times are written, and without --value which columns are learnt. What can be read

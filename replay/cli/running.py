@@ -228,6 +228,8 @@ def _sinks(
 ) -> dict[str, Sink]:
     """The files that are written, to be closed in any case."""
     sinks: dict[str, Sink] = {}
+    # a name is given in a checkpoint, and nowhere else
+    named = checkpoints.checkpoint is not None
 
     def file(path: Path, option: str) -> File:
         lasting = checkpoints.checkpoint is not None
@@ -241,9 +243,10 @@ def _sinks(
 
     if outputs.labels is not None:
         form = outputs.labels_as or ("ndjson" if live and outputs.labels == STDOUT else None)
-        add("labels", labels_sink(file(outputs.labels, "--labels"), source, form))
+        labels = file(outputs.labels, "--labels")
+        add("labels", labels_sink(labels, source, form, named))
     if outputs.segments is not None:
-        add("segments", Segments(file(outputs.segments, "--segments"), source))
+        add("segments", Segments(file(outputs.segments, "--segments"), source, named))
     if topic is not None:
         from replay.sinks.mqtt import MqttSink
 
@@ -379,7 +382,7 @@ def _print(
     else:
         n_segments = only.n_segments if settings.finds else None
         console.print(totals(only.summary, n_segments))
-        console.print(changes(only), soft_wrap=True)
+        console.print(changes(only), soft_wrap=True, markup=False)
         if isinstance(model, FoundRegimes):
             console.print(cards_table(model))
             console.print(changes_table(model, only.n_changes, source.time is not None))

@@ -23,8 +23,7 @@ def show_models(folder: Path, key: str | None) -> None:
     """Print the series of a checkpoint, or one of them and its model."""
     standing, states = Checkpoints(folder).load()
     told = standing.told
-    names = ("min_dwell", "confirm", "late", "max_gap", "on_gap")
-    options = SeriesOptions(**{name: told[name] for name in names})
+    options = SeriesOptions.of(told)
     console = out()
     n = 0
 

@@ -250,11 +250,12 @@ def answers_at(answers: Assignments, rows: Rows) -> Assignments:
 
 
 class Ended(NamedTuple):
-    """A segment that has ended: at which row of its batch, and of which key."""
+    """A segment that has ended: at which row of its batch, of which key, and its regime's name."""
 
     row: int
     key: str
     segment: Segment
+    name: str = ""
 
 
 def none_ended() -> list[Ended]:
@@ -276,12 +277,15 @@ class LabelledBatch:
         regimes are found.
     ended
         Gives the segments that have ended, in order. They are made when they are asked for.
+    names
+        The name of each row's regime, empty where it has none; None if no regime has a name.
     """
 
     batch: Batch
     answers: Assignments
     changes: NDArray[np.int64]
     ended: Callable[[], list[Ended]] = none_ended
+    names: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -289,7 +293,12 @@ class LabelledBatch:
     def part(self, first: int, end: int) -> LabelledBatch:
         """Rows from the first to the one before the end, without segments."""
         answers = answers_at(self.answers, slice(first, end))
-        return LabelledBatch(self.batch.part(first, end), answers, self.changes[first:end])
+        return LabelledBatch(
+            self.batch.part(first, end),
+            answers,
+            self.changes[first:end],
+            names=None if self.names is None else self.names[first:end],
+        )
 
     def rows(self) -> Iterator[tuple[Row, Assignment, int]]:
         """Each row, what the model said of it, and how many changes are reported there."""
@@ -297,12 +306,16 @@ class LabelledBatch:
         for row, its, change in zip(self.batch.rows(), known, self.changes.tolist(), strict=True):
             yield row, Assignment(*its), change
 
+    def name_of_each(self) -> list[str]:
+        """The name of each row's regime, empty where it has none."""
+        return [""] * len(self) if self.names is None else self.names
 
-def of_segment(segment: Segment, key: str) -> LabelledBatch:
+
+def of_segment(segment: Segment, key: str, name: str = "") -> LabelledBatch:
     """A segment that ends after the last row."""
     return LabelledBatch(
         Batch.of_rows((), [str(name) for name in segment.mean]),
         Assignments.unknown(0),
         np.empty(0, dtype=np.int64),
-        lambda: [Ended(0, key, segment)],
+        lambda: [Ended(0, key, segment, name)],
     )

@@ -233,7 +233,13 @@ def merged(batch: Batch, pieces: list[Piece]) -> LabelledBatch:
         ]
         return sorted(found, key=itemgetter(0))
 
-    return LabelledBatch(rows, answers, changes, ended)
+    names = None
+    if any(piece.labelled.names for piece in pieces):
+        unordered: list[str] = []
+        for piece in pieces:
+            unordered += piece.labelled.names or [""] * len(piece.labelled)
+        names = [unordered[i] for i in order.tolist()]
+    return LabelledBatch(rows, answers, changes, ended, names)
 
 
 def _is_straight(piece: Piece, batch: Batch) -> bool:

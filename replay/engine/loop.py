@@ -149,7 +149,8 @@ class Loop:
             self.n_rows += len(labelled)
             self._write(labelled)
         if series.last_segment is not None:
-            self._write(of_segment(series.last_segment, ""))
+            name = series.model.names.get(series.last_segment.label, "")
+            self._write(of_segment(series.last_segment, "", name))
         self.ended("", series)
         self._finish_sinks()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import msgspec
@@ -59,6 +59,11 @@ class SeriesOptions:
     late: str = "raise"
     max_gap: float | None = None
     on_gap: str = "reset"
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> SeriesOptions:
+        """As a replay was told, by what its checkpoint says."""
+        return cls(**{field.name: told[field.name] for field in fields(cls)})
 
 
 class Refusal(NamedTuple):
@@ -205,7 +210,8 @@ class Series:
         self.end()
         labelled = [piece.labelled for piece in pieces]
         if self.last_segment is not None:
-            labelled.append(of_segment(self.last_segment, key))
+            name = self.model.names.get(self.last_segment.label, "")
+            labelled.append(of_segment(self.last_segment, key, name))
         return labelled
 
     def end(self) -> None:
@@ -300,13 +306,24 @@ class Series:
         self.n_segments += n_changes + (pending is not None)
 
         def ended() -> list[Ended]:
-            found = [] if pending is None else [Ended(0, batch.key_at(0), pending)]
+            found = [] if pending is None else [self._ended(0, batch, pending)]
             rows = np.flatnonzero(segmentation.changes).tolist()
             for row, segment in zip(rows, segmentation.closed(), strict=True):
-                found.append(Ended(row, batch.key_at(row), segment))
+                found.append(self._ended(row, batch, segment))
             return found
 
-        return LabelledBatch(batch, answers, segmentation.changes.astype(np.int64), ended)
+        names = self._names_of(answers.labels)
+        changes = segmentation.changes.astype(np.int64)
+        return LabelledBatch(batch, answers, changes, ended, names)
+
+    def _ended(self, row: int, batch: Batch, segment: Segment) -> Ended:
+        name = self.model.names.get(segment.label, "")
+        return Ended(row, batch.key_at(row), segment, name)
+
+    def _names_of(self, labels: NDArray[np.int64]) -> list[str] | None:
+        """The name of each label, empty where it has none; None if no label has a name."""
+        names = self.model.names
+        return [names.get(label, "") for label in labels.tolist()] if names else None
 
     def _accept_found(
         self, batch: Batch, answers: Assignments, news: Sequence[Event]
@@ -317,7 +334,7 @@ class Series:
         self.summary.add(batch.values, answers.labels, answers.outliers)
         changes = np.zeros(n, dtype=np.int64)
         pending, self._closed = self._closed, None
-        found = [] if pending is None else [Ended(0, batch.key_at(0), pending)]
+        found = [] if pending is None else [self._ended(0, batch, pending)]
         closed: Segment | None = None
         for event in news:
             if isinstance(event, Segment):
@@ -326,13 +343,13 @@ class Series:
                 row = min(max(event.known_at[0] - 1 - n_before, 0), n - 1)
                 # what is said of a segment that began at a gap ends no other one
                 if closed is not None:
-                    found.append(Ended(row, batch.key_at(row), closed))
+                    found.append(self._ended(row, batch, closed))
                     changes[row] += 1
                     self.n_changes += 1
                 closed = None
         self.n_segments += len(found)
         self.n_change_rows += int(np.count_nonzero(changes))
-        return LabelledBatch(batch, answers, changes, lambda: found)
+        return LabelledBatch(batch, answers, changes, lambda: found, self._names_of(answers.labels))
 
     def _segmented(self, batch: Batch, answers: Assignments) -> Segmentation:
         segmenter, n = self.segmenter, len(batch)

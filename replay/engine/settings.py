@@ -91,10 +91,3 @@ class Settings:
             "prior_strength": self.prior_strength,
             "seed": self.seed,
         }
-
-
-def labels_of(model: Model) -> tuple[int, ...]:
-    """The label of each of the model's regimes, in their order."""
-    if isinstance(model, OnlineHMM):
-        return tuple(range(model.mixture.n_components))
-    return tuple(model.labels)

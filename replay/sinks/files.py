@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 ADDED = ("label", "probability", "outlier", "change")
 """The columns that the labels have beyond those of the input."""
+NAMED = "name"
+"""One more, where regimes may have names."""
 PARQUET = (".parquet", ".pq")
 SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 LINES = (".ndjson", ".jsonl")
@@ -398,21 +400,29 @@ class _TableSink:
 
 
 class Labels(_TableSink):
-    """Labelled rows: time, key and values as they were, and the columns ADDED."""
+    """Labelled rows: time, key and values as they were, and the columns ADDED.
 
-    def __init__(self, file: File, source: Source, form: str | None = None) -> None:
+    A regime can be given a name in a checkpoint only. With one there is the column NAMED as well,
+    last, empty where a regime has no name.
+    """
+
+    def __init__(
+        self, file: File, source: Source, form: str | None = None, named: bool = False
+    ) -> None:
         self._timed = source.time is not None
         self._keyed = source.key is not None
         self._as_lines = not file.escapes_formulas
+        self._named = named
+        added = (*ADDED, NAMED) if named else ADDED
         names = (*_named(source.time), *_named(source.key), *source.values)
-        if taken := next((name for name in names if name in ADDED), None):
+        if taken := next((name for name in names if name in added), None):
             raise InputError(
                 f"{source.name}, line 1, column {taken!r}: the labels file adds a column of this "
                 "name; rename the input's"
             )
         columns: dict[str, type] = dict.fromkeys((*_named(source.time), *_named(source.key)), str)
         columns.update(dict.fromkeys(source.values, float))
-        columns.update(zip(ADDED, (int, float, bool, bool), strict=True))
+        columns.update(zip(added, (int, float, bool, bool, str), strict=False))
         super().__init__(file, columns, form)
 
     def write(self, labelled: LabelledBatch) -> None:
@@ -424,36 +434,43 @@ class Labels(_TableSink):
             columns += [batch.keys] if self._keyed else []
             columns += list(batch.values.T)
             its = (answers.labels, answers.probabilities, answers.outliers, labelled.changes > 0)
-            self.table.put_columns([*columns, *its])
+            called = [[name or None for name in labelled.name_of_each()]] if self._named else []
+            self.table.put_columns([*columns, *its, *called])
         elif self._as_lines and can_be_lines(labelled):
-            self.table.write_beside(lambda: labelled_lines(labelled))
+            named = self._named
+            self.table.write_beside(lambda: labelled_lines(labelled, named))
         else:
-            for row, (label, probability, _, outlier), change in labelled.rows():
+            rows = zip(labelled.rows(), labelled.name_of_each(), strict=True)
+            for (row, (label, probability, _, outlier), change), name in rows:
                 time = (row.time,) if self._timed else ()
                 key = (row.key,) if self._keyed else ()
                 known = (label, f"{probability:.6g}", int(outlier), int(change > 0))
-                self.table.put((*time, *key, *row.texts, *known))
+                name_cell = (name,) if self._named else ()
+                self.table.put((*time, *key, *row.texts, *known, *name_cell))
 
 
 class Segments(_TableSink):
     """Segments; their start and end are times as they stand in the input, or rows without."""
 
-    def __init__(self, file: File, source: Source) -> None:
+    def __init__(self, file: File, source: Source, named: bool = False) -> None:
         self._timed = source.time is not None
         self._keyed = source.key is not None
         self._values = source.values
+        self._named = named
         moment = str if self._timed else int
         columns: dict[str, type] = dict.fromkeys(_named(source.key), str)
         columns |= {"start": moment, "end": moment, "label": int, "n": int, "probability": float}
         for name in source.values:
             columns |= {f"mean_{name}": float, f"sd_{name}": float}
+        if named:
+            columns[NAMED] = str
         super().__init__(file, columns)
 
     def write(self, labelled: LabelledBatch) -> None:
-        for _, key, segment in labelled.ended():
-            self._put(key, segment)
+        for _, key, segment, name in labelled.ended():
+            self._put(key, segment, name)
 
-    def _put(self, key: str, segment: Segment) -> None:
+    def _put(self, key: str, segment: Segment, name: str) -> None:
         keys = (key,) if self._keyed else ()
         when = (moment[self._timed] for moment in (segment.start, segment.end))
         probability: object = segment.probability
@@ -462,7 +479,8 @@ class Segments(_TableSink):
         if not self.table.typed:
             probability = f"{segment.probability:.6g}"
             told = ("" if number is None else f"{number:.10g}" for number in told)
-        self.table.put((*keys, *when, segment.label, segment.n, probability, *told))
+        called = (name or None,) if self._named else ()
+        self.table.put((*keys, *when, segment.label, segment.n, probability, *told, *called))
 
 
 class Lines:
@@ -483,13 +501,16 @@ class Lines:
 
     def write(self, labelled: LabelledBatch) -> None:
         encode, source = self._encode, self._source
-        lines = [encode(as_message(*its, source)) for its in labelled.rows()]
+        rows = zip(labelled.rows(), labelled.name_of_each(), strict=True)
+        lines = [encode(as_message(*its, source, name)) for its, name in rows]
         if lines:
             self._file.write(b"\n".join([*lines, b""]))
 
 
-def as_message(row: Row, assignment: Assignment, change: int, source: Source) -> dict[str, Any]:
-    """A labelled row as a JSON object has it; a missing value is null."""
+def as_message(
+    row: Row, assignment: Assignment, change: int, source: Source, name: str = ""
+) -> dict[str, Any]:
+    """A labelled row as a JSON object has it; a missing value is null, and no name is left out."""
     label, probability, _, outlier = assignment
     message: dict[str, Any] = {"n": row.line}
     if source.time is not None:
@@ -498,18 +519,23 @@ def as_message(row: Row, assignment: Assignment, change: int, source: Source) ->
         message["key"] = row.key
     message["values"] = row.values
     message["label"] = label
+    if name:
+        message["name"] = name
     message["probability"] = round(probability, 6)
     message["outlier"] = outlier
     message["change"] = change > 0
     return message
 
 
-def labels_sink(file: File, source: Source, form: str | None = None) -> Sink:
-    """Labelled rows, as csv, ndjson or parquet; None is what the name of the file asks for."""
+def labels_sink(file: File, source: Source, form: str | None = None, named: bool = False) -> Sink:
+    """Labelled rows, as csv, ndjson or parquet; None is what the name of the file asks for.
+
+    ``named`` gives tables a column for the names of regimes.
+    """
     return (
         Lines(file, source)
         if (form or _form(file.path)) == "ndjson"
-        else Labels(file, source, form)
+        else Labels(file, source, form, named)
     )
 
 

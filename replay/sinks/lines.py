@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import numpy as np
 from numpy.typing import NDArray
 
 from replay import cells
 from replay.engine.batch import CutTexts, LabelledBatch
+from replay.engine.disk import Buffer
 
 LEAST = 1e-4
 """Below this a probability is not written as a decimal fraction."""
@@ -27,13 +31,15 @@ def can_be_lines(labelled: LabelledBatch) -> bool:
     )
 
 
-def labelled_lines(labelled: LabelledBatch) -> memoryview:
+def labelled_lines(labelled: LabelledBatch, named: bool = False) -> Buffer:
     """The lines: time, key and values as they were, and what is said of the row.
 
     Parameters
     ----------
     labelled
         Rows that `can_be_lines`.
+    named
+        Whether the name of the regime follows.
     """
     texts = labelled.batch.texts
     assert isinstance(texts, CutTexts)
@@ -54,7 +60,24 @@ def labelled_lines(labelled: LabelledBatch) -> memoryview:
         (labelled.changes > 0).view(np.uint8),
         out,
     )
-    return memoryview(out)[:written]
+    lines = memoryview(out)[:written]
+    return _with_names(bytes(lines), labelled.names) if named else lines
+
+
+def _with_names(lines: bytes, names: list[str] | None) -> bytes:
+    """The same lines with one more cell."""
+    if names is None:
+        return lines.replace(b"\n", b",\n")
+    cell = {name: b"," + _cell(name) + b"\n" for name in set(names)}
+    ended = zip(lines.split(b"\n"), names, strict=False)
+    return b"".join([line + cell[name] for line, name in ended])
+
+
+def _cell(text: str) -> bytes:
+    """A text as a cell of CSV, in quotes if it needs them."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(("", text))
+    return line.getvalue()[1:].encode()
 
 
 def six_digits(

@@ -73,9 +73,11 @@ class MqttSink:
         """Nothing: what was published stays."""
 
     def write(self, labelled: LabelledBatch) -> None:
-        for row, assignment, change in labelled.rows():
+        rows = zip(labelled.rows(), labelled.name_of_each(), strict=True)
+        for (row, assignment, change), name in rows:
             topic = self._topic.replace("{key}", IN_TOPICS.sub("_", row.key))
-            self._publish(topic, self._encode(as_message(row, assignment, change, self._source)))
+            message = as_message(row, assignment, change, self._source, name)
+            self._publish(topic, self._encode(message))
 
     def _publish(self, topic: str, data: bytes) -> None:
         with self._changed:

@@ -42,6 +42,11 @@ def called(label: int, names: Mapping[int, str]) -> str:
     return f"{label}\n{names[label]}" if label in names else str(label)
 
 
+def in_line(label: int, names: Mapping[int, str]) -> str:
+    """The same in one line."""
+    return called(label, names).replace("\n", " ")
+
+
 def _stay(card: RegimeCard) -> str:
     return "-" if math.isnan(card.typical_stay) else f"{card.typical_stay:,.0f}"
 
@@ -67,8 +72,8 @@ def changes_table(model: FoundRegimes, n_changes: int, timed: bool) -> Table | s
         row, time = change.at
         when = (Text(time),) if timed else ()
         why = "; ".join(str(reason) for reason in change.why if reason.kind != "other")
-        regimes = f"{change.before} -> {change.after}"
-        table.add_row(f"{row:,}", *when, f"+{change.delay:,}", regimes, Text(why))
+        regimes = f"{in_line(change.before, model.names)} -> {in_line(change.after, model.names)}"
+        table.add_row(f"{row:,}", *when, f"+{change.delay:,}", Text(regimes), Text(why))
     if len(changes) < n_changes:
         table.caption = f"the last {len(changes):,} of {n_changes:,} changes"
     return table

@@ -109,6 +109,8 @@ class Head:
         Times of the first and last row, as written.
     counts
         Rows of each label.
+    names
+        The names of labels, of those that have one.
     """
 
     key: str
@@ -124,6 +126,7 @@ class Head:
     first_time: str
     last_time: str
     counts: dict[int, int]
+    names: dict[int, str]
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,10 @@ class Snapshot:
     scores: Scores
     sample: Floats
     sample_labels: Ints
+
+
+_Labelled = tuple[Row, Assignment, int, str]
+"""A row, what is known of it, how many changes are reported at it, and its regime's name."""
 
 
 class History:
@@ -194,7 +201,7 @@ class History:
         self.n_left_out = 0
         self._limits = buckets, keys, recent
         self._lock = threading.Lock()
-        self._pending: list[tuple[Row, Assignment, int]] = []
+        self._pending: list[_Labelled] = []
         self._logs: dict[str, _Log] = {}
         self._segments: dict[str, deque[Segment]] = {}
         self._n_segments: Counter[str] = Counter()
@@ -202,10 +209,14 @@ class History:
         self._timed: bool | None = None
         self._dates = False
 
-    def add(self, row: Row, assignment: Assignment, changes: int = 0) -> None:
-        """Take a labelled row, and how many changes of regime are reported at it."""
+    def add(self, row: Row, assignment: Assignment, changes: int = 0, name: str = "") -> None:
+        """Take a labelled row.
+
+        ``changes`` tells how many changes of regime are reported at it, and ``name`` is that of its
+        regime, empty if it has none.
+        """
         with self._lock:
-            self._pending.append((row, assignment, changes))
+            self._pending.append((row, assignment, changes, name))
             if len(self._pending) >= MOST_PENDING:
                 self._take_in()
 
@@ -316,7 +327,7 @@ class History:
             self._timed = first.seconds is not None
             self._dates = self._timed and not _is_number(first.time)
         by_key: dict[str, list[int]] = {}
-        for i, (row, _, _) in enumerate(pending):
+        for i, (row, *_) in enumerate(pending):
             by_key.setdefault(row.key, []).append(i)
         if len(by_key) > 1:
             self._take_in_keys(pending, by_key)
@@ -328,9 +339,7 @@ class History:
                 self.n_left_out += len(pending)
         self._n += len(pending)
 
-    def _take_in_keys(
-        self, pending: list[tuple[Row, Assignment, int]], by_key: dict[str, list[int]]
-    ) -> None:
+    def _take_in_keys(self, pending: list[_Labelled], by_key: dict[str, list[int]]) -> None:
         # in the order of their first rows: which keys there is room for must not depend on how
         # many rows are taken in together
         for key, places in by_key.items():
@@ -378,6 +387,7 @@ class _Log:
         self.last_x = math.nan
         self.every = 1
         self.counts: Counter[int] = Counter()
+        self.names: dict[int, str] = {}
         # label and place of the first row of each; None when they have become too many
         self.runs: list[tuple[int, float]] | None = []
         self.table = _Table.of_rows(
@@ -391,14 +401,14 @@ class _Log:
 
     # -- rows -----------------------------------------------------------------------------------
 
-    def take(self, rows: list[tuple[Row, Assignment, int]], last: int, timed: bool) -> None:
+    def take(self, rows: list[_Labelled], last: int, timed: bool) -> None:
         """Take rows, the last of which has this number among those of all keys."""
         n = len(rows)
-        y = np.array([tuple(row.values.values()) for row, _, _ in rows], dtype=np.float64)
-        labels = np.array([assignment.label for _, assignment, _ in rows], dtype=np.int64)
-        scores = np.array([assignment.log_density for _, assignment, _ in rows], dtype=np.float64)
+        y = np.array([tuple(row.values.values()) for row, *_ in rows], dtype=np.float64)
+        labels = np.array([assignment.label for _, assignment, *_ in rows], dtype=np.int64)
+        scores = np.array([assignment.log_density for _, assignment, *_ in rows], dtype=np.float64)
         if timed:
-            x = np.array([row.seconds for row, _, _ in rows], dtype=np.float64)
+            x = np.array([row.seconds for row, *_ in rows], dtype=np.float64)
         else:
             x = np.arange(self.n + 1, self.n + n + 1, dtype=np.float64)
         self._count(rows, labels, x)
@@ -419,10 +429,10 @@ class _Log:
         self.last = last
         self.last_x = float(x[-1])
 
-    def _count(self, rows: list[tuple[Row, Assignment, int]], labels: Ints, x: Floats) -> None:
+    def _count(self, rows: list[_Labelled], labels: Ints, x: Floats) -> None:
         """What is counted, and the runs of labels."""
-        self.n_outliers += sum(assignment.outlier for _, assignment, _ in rows)
-        self.n_changes += sum(changes for _, _, changes in rows)
+        self.n_outliers += sum(assignment.outlier for _, assignment, *_ in rows)
+        self.n_changes += sum(changes for _, _, changes, _ in rows)
         for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
             self.counts[int(label)] += int(count)
         if not self.n:
@@ -436,6 +446,10 @@ class _Log:
             self.runs += [(int(labels[i]), float(x[i])) for i in begins[: MOST_RUNS + 1]]
             if len(self.runs) > MOST_RUNS:
                 self.runs = None
+        for label, name in {assignment.label: name for _, assignment, _, name in rows}.items():
+            self.names.pop(label, None)
+            if name:
+                self.names[label] = name
         final = rows[-1]
         self.label, self.probability = int(labels[-1]), float(final[1].probability)
         self.last_time = final[0].time
@@ -472,6 +486,7 @@ class _Log:
             self.first_time,
             self.last_time,
             dict(self.counts),
+            dict(self.names),
         )
 
     def whole(self, buckets: int | None) -> tuple[Trace, Scores]:
@@ -511,6 +526,7 @@ class _Log:
         return {
             "counts": [getattr(self, name) for name in COUNTS],
             "labels": list(map(list, sorted(self.counts.items()))),
+            "names": list(map(list, sorted(self.names.items()))),
             "runs": None if self.runs is None else [list(run) for run in self.runs],
             "arrays": [_array_state(getattr(self, name)) for name in ARRAYS],
             "table": [_array_state(array) for array in self.table],
@@ -520,6 +536,7 @@ class _Log:
         for name, value in zip(COUNTS, state["counts"], strict=True):
             setattr(self, name, value)
         self.counts = Counter(dict(state["labels"]))
+        self.names = dict(state["names"])
         runs = state["runs"]
         self.runs = None if runs is None else [(label, x) for label, x in runs]
         for name, array in zip(ARRAYS, state["arrays"], strict=True):

@@ -30,7 +30,7 @@ from replay.engine.batch import LabelledBatch
 from replay.engine.printable import printable
 from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError
-from replay.engine.settings import Model, labels_of
+from replay.engine.settings import Model
 
 STYLE: Any = {
     "axes.grid": True,
@@ -120,8 +120,8 @@ class Picture(MemorySink):
 
     def write(self, labelled: LabelledBatch) -> None:
         self.sample.add(labelled)
-        for _, _, segment in labelled.ended():
-            self.bands.add(segment)
+        for ended in labelled.ended():
+            self.bands.add(ended.segment)
 
 
 def draw_series(sample: Sample, bands: Bands, model: Model, title: str, path: Path) -> None:
@@ -130,7 +130,7 @@ def draw_series(sample: Sample, bands: Bands, model: Model, title: str, path: Pa
     Points have the colour of their label, the ground that of the segment; lines are changes.
     """
     mixture = model.mixture
-    places = dict(zip(labels_of(model), range(mixture.n_components), strict=True))
+    places = dict(zip(model.labels, range(mixture.n_components), strict=True))
     features = mixture.features[:MOST_FEATURES]
     rows, labels, values = map(np.array, (sample.rows, sample.labels, sample.values))
     with plt.rc_context(STYLE):

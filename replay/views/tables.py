@@ -16,6 +16,7 @@ from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.engine.summary import Happening, Summary
 from replay.sinks.refusals import Refusals
+from replay.views.cards import called, in_line
 
 MOST_GONE = 6
 """Regimes that are gone and have a column of their own; those before share one."""
@@ -36,8 +37,8 @@ def regimes_table(summary: Summary, model: OnlineGMM | OnlineHMM) -> Table:
     gone = {event.number: event.kind for event in model.events if event.kind != "born"}
     left = sorted(set(summary.lengths) - {*here, UNKNOWN})
     older, left = left[: -MOST_GONE or None], left[-MOST_GONE:]
-    columns: list[tuple[str, tuple[int, ...]]] = [(_called(k, names), (k,)) for k in here]
-    columns += [(f"{_called(k, names)}\n{gone.get(k, 'gone')}", (k,)) for k in left]
+    columns: list[tuple[str, tuple[int, ...]]] = [(called(k, names), (k,)) for k in here]
+    columns += [(f"{called(k, names)}\n{gone.get(k, 'gone')}", (k,)) for k in left]
     if older:
         columns.append((f"{len(older)} more\ngone", tuple(older)))
     labels = [labels for _, labels in columns]
@@ -73,11 +74,6 @@ def regimes_table(summary: Summary, model: OnlineGMM | OnlineHMM) -> Table:
     return table
 
 
-def _called(label: int, names: Mapping[int, str]) -> str:
-    """A label and its name, if it has one."""
-    return f"{label}\n{names[label]}" if label in names else str(label)
-
-
 def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
     """What happened to components; the last events, if there are very many."""
     table = Table(title="Regimes that came and went", title_justify="left")
@@ -108,11 +104,14 @@ def fleet_table(listed: Sequence[tuple[str, Series]], n_series: int, key: str) -
         table.add_column(name, justify="left" if name == "since" else "right")
     for name, series in listed:
         summary, segment = series.summary, series.last_segment or series.segmenter.current
-        label, since = ("-", "-") if segment is None else (segment.label, moment(segment.start))
+        label = since = "-"
+        if segment is not None:
+            label = in_line(segment.label, series.model.names)
+            since = moment(segment.start)
         table.add_row(
             name,
             f"{summary.n_rows:,}",
-            str(label),
+            Text(label),
             since,
             f"{series.n_changes:,}",
             f"{summary.n_outliers:,}",
@@ -141,10 +140,13 @@ def transition_table(model: OnlineHMM) -> Table:
         following = following / np.nansum(following, axis=1, keepdims=True)
     table = Table(title=title, title_justify="left")
     table.add_column("from regime")
-    for label in range(k):
-        table.add_column(f"to {label}", justify="right")
-    for label, row in enumerate(following):
-        table.add_row(str(label), *("-" if math.isnan(share) else f"{share:.2%}" for share in row))
+    regimes = [in_line(label, model.names) for label in model.labels]
+    for regime in regimes:
+        table.add_column(Text(f"to {regime}"), justify="right")
+    for regime, row in zip(regimes, following, strict=True):
+        table.add_row(
+            Text(regime), *("-" if math.isnan(share) else f"{share:.2%}" for share in row)
+        )
     return table
 
 
@@ -186,7 +188,8 @@ def changes(series: Series) -> str:
         together = f", told at {series.n_change_rows:,} rows"
     return (
         f"{options}{series.n_changes:,} change{'' if series.n_changes == 1 else 's'} of regime"
-        f"{together}; in regime {last.label} since {moment(last.start)}"
+        f"{together}; in regime {in_line(last.label, series.model.names)} since "
+        f"{moment(last.start)}"
     )
 
 

@@ -142,7 +142,8 @@ def rows(tmp_path):
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_a_replay_which_goes_on(how, status, rows, cli, tmp_path):
     whole, labels, state = (tmp_path / name for name in ("whole.csv", "labels.csv", "state"))
-    assert cli("run", rows, *OPTIONS, "--labels", whole).exit_code == 0
+    saving = ("--checkpoint", tmp_path / "whole")
+    assert cli("run", rows, *OPTIONS, "--labels", whole, *saving).exit_code == 0
     arguments = ["run", rows, *OPTIONS, "--labels", labels, "--checkpoint", state]
     # as the rows came, one a second, a thousand times faster
     with Replay(*arguments, "--speed", "1000") as replay:
@@ -177,7 +178,8 @@ def test_a_signal_without_a_checkpoint_leaves_nothing(rows, tmp_path):
 def test_a_bad_row_can_be_mended_and_gone_on_from(rows, cli, tmp_path):
     lines = rows.read_text().splitlines()
     whole, labels, state = (tmp_path / name for name in ("whole.csv", "labels.csv", "state"))
-    assert cli("run", rows, *OPTIONS, "--labels", whole).exit_code == 0
+    saving = ("--checkpoint", tmp_path / "whole")
+    assert cli("run", rows, *OPTIONS, "--labels", whole, *saving).exit_code == 0
     rows.write_text("\n".join([*lines[:2500], "2499,x,a", *lines[2501:]]) + "\n")
     arguments = ["run", rows, *OPTIONS, "--labels", labels, "--checkpoint", state]
     result = cli(*arguments)
@@ -192,7 +194,8 @@ def test_rows_that_have_come_since(rows, cli, tmp_path):
     lines = rows.read_text().splitlines(keepends=True)
     whole, labels, state = (tmp_path / name for name in ("whole.csv", "labels.csv", "state"))
     options = [*OPTIONS, "--persist", "--lag", 9, "--key", "device"]
-    assert cli("run", rows, *options, "--labels", whole).exit_code == 0
+    saving = ("--checkpoint", tmp_path / "whole")
+    assert cli("run", rows, *options, "--labels", whole, *saving).exit_code == 0
     arguments = ["run", rows, *options, "--labels", labels, "--checkpoint", state, "--resume"]
     for n in (31, 1000, 3001):
         rows.write_text("".join(lines[:n]))

@@ -40,7 +40,7 @@ def breaking(faults):
 
 
 def test_a_state_that_cannot_be_read_replaces_nothing(cli, two_levels, breaking, faults):
-    whole = cli("run", two_levels, *OPTIONS, "--labels", "whole.csv")
+    whole = cli("run", two_levels, *OPTIONS, "--labels", "whole.csv", "--checkpoint", "whole")
     assert whole.exit_code == 0
     breaking(3)
     saving = ("--checkpoint", "state", "--every-rows", 300, "--labels", "labels.csv")

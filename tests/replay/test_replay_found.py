@@ -73,7 +73,8 @@ def test_each_key_has_its_own_regimes_and_a_stop_leaves_no_trace(cli, pump, tmp_
     path = pump(("a", "b"))
     told = ("--value", "flow", "--value", "pressure", "--time", "when", "--key", "device")
     whole, parts = tmp_path / "whole.csv", tmp_path / "parts.csv"
-    result = cli("run", path, *told, "--segments", whole, *LEARNER)
+    saving = ("--checkpoint", tmp_path / "whole")
+    result = cli("run", path, *told, "--segments", whole, *saving, *LEARNER)
     assert result.exit_code == 0, result.output
     assert len(read(whole)) >= 8
     lines = path.read_text().splitlines(keepends=True)

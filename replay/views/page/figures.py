@@ -33,7 +33,6 @@ from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison
 from replay.engine.printable import printable
 from replay.engine.settings import Model as Learner
-from replay.engine.settings import labels_of
 from replay.views.history import MOST_SAMPLED, Bands, Floats, Head, Ints, Scores, Snapshot, Trace
 from replay.views.page.style import CHOICE, MARKERS, PAGE, PAINT, REGIMES, SWITCH, TABLES
 from replay.views.tables import duration, mean_and_sd
@@ -66,6 +65,8 @@ class Parameters(NamedTuple):
         Points it has learnt.
     labels, weights, means, sds
         Of each regime; means and standard deviations by column.
+    names
+        The names of labels, of those that have one.
     stays
         How long each lasts in the mean, where that is learnt: seconds if ``timed``, or rows.
     """
@@ -77,6 +78,7 @@ class Parameters(NamedTuple):
     sds: Floats
     stays: Floats | None
     timed: bool
+    names: dict[int, str]
 
     @classmethod
     def of(cls, model: Learner) -> Parameters | None:
@@ -86,12 +88,13 @@ class Parameters(NamedTuple):
         mixture = model.mixture
         return cls(
             model.n_points,
-            labels_of(model),
+            model.labels,
             mixture.weights,
             mixture.means,
             np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2)),
             model.dwell if isinstance(model, OnlineHMM) else None,
             model.time is not None,
+            model.names,
         )
 
 
@@ -140,20 +143,21 @@ def content_of(
     """
     head, columns = snapshot.head, snapshot.columns
     content = Content(dates=snapshot.dates if snapshot.timed else None)
+    names = head.names if parameters is None else head.names | parameters.names
     scale = 1000.0 if snapshot.dates else 1.0
     parts = {"whole": snapshot.whole, **({"recent": snapshot.recent} if recent else {})}
     for part, trace in parts.items():
         content.data[f"{part} bands"] = _bands(trace.bands, scale)
-        content.data[f"{part} names"] = _names(trace.bands, scale)
+        content.data[f"{part} names"] = _names(trace.bands, scale, names)
         for j in range(min(len(columns), MOST_COLUMNS)):
             content.data[f"{part} {j}"] = _line(trace, j, scale, part == "recent")
     for j in range(min(len(columns), MOST_COLUMNS)):
         _add_density(content, snapshot, j, parameters, most_sampled)
     _add_scores(content, snapshot.scores)
     content.texts = {
-        "head": _head(head, snapshot.whole.rows),
-        "parameters": _parameters(head, columns, parameters),
-        "segments": _segments(columns, segments, n_segments),
+        "head": _head(head, snapshot.whole.rows, names),
+        "parameters": _parameters(head, columns, parameters, names),
+        "segments": _segments(columns, segments, n_segments, names),
     }
     return content
 
@@ -475,13 +479,14 @@ def _bands(bands: Bands, scale: float) -> Data:
     }
 
 
-def _names(bands: Bands, scale: float) -> Data:
-    """Labels of the bands that have room for them."""
+def _names(bands: Bands, scale: float, names: Mapping[int, str]) -> Data:
+    """Names, or labels, of the bands that have room for them."""
     if not len(bands.labels):
         return {"x": [], "text": []}
     wide = bands.ends - bands.starts >= WIDE * (bands.ends[-1] - bands.starts[0])
     middle = scale * (bands.starts + bands.ends) / 2.0
-    return {"x": middle[wide], "text": list(map(str, bands.labels[wide].tolist()))}
+    text = [printable(names.get(label, str(label))) for label in bands.labels[wide].tolist()]
+    return {"x": middle[wide], "text": text}
 
 
 def _add_density(
@@ -506,6 +511,7 @@ def _add_density(
         heights = parameters.weights[:, None] * np.exp(-0.5 * ((grid - mean) / sd) ** 2)
         heights /= sd * math.sqrt(2.0 * math.pi)
     its = parameters.labels if parameters is not None else ()
+    called = parameters.names if parameters is not None else {}
     total = heights.sum(axis=0)
     highest = float(total.max()) if len(heights) else 1.0
     peaks = heights.argmax(axis=1) if len(heights) else np.empty(0, dtype=np.int64)
@@ -522,7 +528,7 @@ def _add_density(
         f"peaks {j}": {
             "x": grid[peaks],
             "y": heights[np.arange(len(heights)), peaks],
-            "text": list(map(str, its)),
+            "text": [printable(called.get(label, str(label))) for label in its],
         },
         f"rug {j}": {
             "x": values,
@@ -562,16 +568,17 @@ def html_of(text: str) -> str:
     return html.escape(printable(text))
 
 
-def chip(label: int) -> str:
-    """A regime, with its colour."""
+def chip(label: int, names: Mapping[int, str]) -> str:
+    """A regime, with its colour, and its name if it has one."""
     colour = REGIMES[label % len(REGIMES)]
-    return f'<span class="chip"><i style="background:{colour}"></i>{label}</span>'
+    name = f" {html_of(names[label])}" if label in names else ""
+    return f'<span class="chip"><i style="background:{colour}"></i>{label}{name}</span>'
 
 
-def _head(head: Head, rows: int) -> str:
+def _head(head: Head, rows: int, called: Mapping[int, str]) -> str:
     since = html_of(head.since_time) or f"row {head.since:,}"
     facts = {
-        "regime": chip(head.label),
+        "regime": chip(head.label, called),
         f"since{f' (row {head.since:,})' if head.since_time else ''}": since,
         "probability": _share(head.probability),
         "rows": f"{head.n:,}",
@@ -594,7 +601,7 @@ def keys_table(heads: Sequence[Head], n_left_out: int = 0) -> str:
     lines = (
         (
             html_of(head.key),
-            chip(head.label),
+            chip(head.label, head.names),
             html_of(head.since_time) or f"row {head.since:,}",
             _share(head.probability),
             f"{head.n:,}",
@@ -606,7 +613,12 @@ def keys_table(heads: Sequence[Head], n_left_out: int = 0) -> str:
     return _table(names, lines, note, "scroll tall")
 
 
-def _parameters(head: Head, columns: Sequence[str], parameters: Parameters | None) -> str:
+def _parameters(
+    head: Head,
+    columns: Sequence[str],
+    parameters: Parameters | None,
+    called: Mapping[int, str],
+) -> str:
     if parameters is None:
         return "<p>nothing is learnt yet: the rows of the warm-up are still coming</p>"
     stays = parameters.stays
@@ -617,7 +629,11 @@ def _parameters(head: Head, columns: Sequence[str], parameters: Parameters | Non
     names += [f"{html_of(column)}, mean ± sd" for column in columns]
     lines: list[list[str]] = []
     for k, label in enumerate(parameters.labels):
-        line = [chip(label), f"{head.counts.get(label, 0):,}", f"{parameters.weights[k]:.1%}"]
+        line = [
+            chip(label, called),
+            f"{head.counts.get(label, 0):,}",
+            f"{parameters.weights[k]:.1%}",
+        ]
         if stays is not None:
             line.append(duration(stays[k]) if timed else f"{stays[k]:,.1f}")
         line += [
@@ -633,14 +649,16 @@ def _parameters(head: Head, columns: Sequence[str], parameters: Parameters | Non
     return _table(names, lines, note)
 
 
-def _segments(columns: Sequence[str], segments: Sequence[Segment], n: int) -> str:
+def _segments(
+    columns: Sequence[str], segments: Sequence[Segment], n: int, called: Mapping[int, str]
+) -> str:
     if not segments:
         return "<p>no segment has ended yet</p>"
     names = ["regime", "start", "end", "rows", "probability"]
     names += [f"{html_of(column)}, mean ± sd" for column in columns]
     lines = (
         [
-            chip(segment.label),
+            chip(segment.label, called),
             *(html_of(time) or f"row {row:,}" for row, time in (segment.start, segment.end)),
             f"{segment.n:,}",
             _share(segment.probability),

@@ -33,10 +33,10 @@ class Watcher(MemorySink):
         self._lock = threading.Lock()
 
     def write(self, labelled: LabelledBatch) -> None:
-        for its in labelled.rows():
-            self.history.add(*its)
-        for _, key, segment in labelled.ended():
-            self.history.add_segment(key, segment)
+        for its, name in zip(labelled.rows(), labelled.name_of_each(), strict=True):
+            self.history.add(*its, name)
+        for ended in labelled.ended():
+            self.history.add_segment(ended.key, ended.segment)
 
     def flush(self) -> None:
         """Look up what is learnt of the keys that were asked for."""
