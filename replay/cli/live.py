@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -19,6 +20,7 @@ from replay.cli.options.reading import (
     asked_of,
     needs_time,
 )
+from replay.cli.options.telling import Telling
 from replay.cli.terminal import explained
 from replay.engine.rows import InputError
 
@@ -34,6 +36,7 @@ def live(
     learning: Learning = Learning(),
     outputs: Outputs = Outputs(labels=Path("-")),
     segmenting: Segmenting = Segmenting(),
+    telling: Telling = Telling(),
     checkpoints: Checkpointing = Checkpointing(every_rows=10_000, every_seconds=10.0),
 ) -> None:
     """Label rows as they come: which regime is each device in, and since when?
@@ -48,6 +51,10 @@ def live(
     Example, of devices on a broker: **replay live 'mqtt://localhost/plant/+/state' --key topic:2
     --value temperature --value load --time t --sequence n --checkpoint state --resume --serve
     127.0.0.1:8080**
+
+    Example, that tells every change of regime to Home Assistant: **replay live
+    'mqtt://localhost/plugs/+/SENSOR' --key topic:2 --value ENERGY.Power --notify
+    'mqtt://localhost/regimes/{key}' --home-assistant --checkpoint state --resume**
     """
     with explained():
         from replay.cli.listening import broker_of, live_source, names_split
@@ -73,8 +80,22 @@ def live(
         if outputs.allow_host and outputs.serve is None:
             raise InputError("--allow-host is for --serve, the page; add --serve, or leave it out")
         check_outputs(outputs)
+        telling.check()
+        tell = None
+        if telling.notify:
+            from replay.cli.telling import notices_of
+
+            tell = partial(notices_of, telling, broker, asked.clock)
         options = series_options(replace(rows, late=rows.late or "skip"), segmenting)
         source = live_source(address, asked, broker)
         replay_source(
-            source, settings, outputs, options, checkpoints, refusals, topic=topic, live=True
+            source,
+            settings,
+            outputs,
+            options,
+            checkpoints,
+            refusals,
+            topic=topic,
+            live=True,
+            tell=tell,
         )

@@ -93,6 +93,7 @@ def run(
         from replay.cli.bundled import bundled_tasks, refuse_without_file
         from replay.cli.running import check_outputs, replay_source, series_options
         from replay.engine.protocols import Source
+        from replay.sinks.labels import needs_times
         from replay.sinks.refusals import Refusals
         from replay.sources.opening import Files as Opened
         from replay.sources.pace import Paced, at_speed
@@ -131,6 +132,7 @@ def run(
         refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
         given = (rows.max_gap, rows.late, pace)
         timed = learning.irregular or any(option is not None for option in given)
+        timed |= needs_times(outputs.labels, outputs.labels_as)
         its: Source = Opened(files, asked_of(columns, cells, rows, refusals, timed), its_style)
         if pace is not None:
             its = Paced(its, pace)

@@ -6,7 +6,7 @@ import dataclasses
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,7 +29,8 @@ from replay.engine.series import Series, SeriesOptions
 from replay.engine.settings import Settings
 from replay.engine.status import Status, told_on
 from replay.engine.whole import labelled_as_a_whole
-from replay.sinks.files import SHEETS, File, Segments, labels_sink
+from replay.sinks.files import SHEETS, File, Segments
+from replay.sinks.labels import labels_sink
 from replay.sinks.refusals import Refusals
 from replay.views.cards import cards_table, changes_table
 from replay.views.tables import (
@@ -46,6 +47,7 @@ from replay.views.tables import (
 if TYPE_CHECKING:
     from replay.checks.check import Comparison
     from replay.engine.protocols import LiveSource
+    from replay.sinks.notices import Notices
     from replay.sources.mqtt_broker import Broker
     from replay.views.page.sink import Watcher
 
@@ -131,6 +133,7 @@ def replay_source(
     smooth: bool = False,
     topic: Broker | None = None,
     live: bool = False,
+    tell: Callable[[Source, Fleet], Notices] | None = None,
 ) -> None:
     """Label the rows of a source, write what is wanted, and print what was found.
 
@@ -138,6 +141,8 @@ def replay_source(
     ----------
     topic
         Where labelled rows are published; None publishes none.
+    tell
+        Makes the sink that tells changes of regime; None tells nobody.
     live
         Whether what is written must not be held back, and a signal is the normal end.
     """
@@ -165,24 +170,30 @@ def replay_source(
             sinks["plot"] = picture
         if outputs.report is not None or outputs.serve is not None:
             page = sinks["page"] = _page(source, fleet)
+        notices = None
+        if tell is not None:
+            notices = sinks["notices"] = tell(source, fleet)
+            open_now.callback(notices.close)
         refusals.open(source.files)
         open_now.callback(refusals.close)
         saving = _saving(source, settings, options, outputs, refusals, checkpoints, open_now)
         loop = Loop(source, fleet, sinks, saving, refusals)
+        loop.heralds = () if notices is None else (notices,)
         loop.ended = totals_of.add
         loop.flushing = live
         progress = bar_on(err())
+        status = Status(cast("LiveSource", source), refusals, fleet) if live else None
         watch = (
-            told_on(err(), Status(cast("LiveSource", source), refusals, fleet))
-            if live
-            else lambda batches: progress(source, "streaming", batches)
+            (lambda batches: progress(source, "streaming", batches))
+            if status is None
+            else told_on(err(), status)
         )
         if checkpoints.resume and loop.saving is not None and loop.saving.checkpoints.exists:
             loop.resume()
         else:
             loop.begin()
         if page is not None and outputs.serve is not None:
-            _serve(page, outputs, source.name, open_now)
+            _serve(page, outputs, source.name, status, open_now)
         if smooth:
             series = Series(first, options)
             loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
@@ -261,12 +272,20 @@ def _page(source: Source, fleet: Fleet) -> Watcher:
     return Watcher(History(source.values), fleet.__getitem__)
 
 
-def _serve(page: Watcher, outputs: Outputs, title: str, open_now: ExitStack) -> None:
+def _serve(
+    page: Watcher, outputs: Outputs, title: str, status: Status | None, open_now: ExitStack
+) -> None:
+    from replay.views.page.metrics import Metrics
     from replay.views.page.server import PageServer
 
     assert outputs.serve is not None
     server = PageServer(
-        outputs.serve, title, page.history, page.parameters, allowed=outputs.allow_host or ()
+        outputs.serve,
+        title,
+        page.history,
+        page.parameters,
+        allowed=outputs.allow_host or (),
+        metrics=None if status is None else Metrics(status, page.history),
     )
     server.start()
     open_now.callback(server.stop)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from replay.engine.batch import Batch, LabelledBatch, of_segment
 from replay.engine.checkpoint import Checkpoints, Standing
 from replay.engine.fleet import Fleet
-from replay.engine.protocols import NoRefusals, RefusalLog, Sink, Source, batches_of
+from replay.engine.protocols import Herald, NoRefusals, RefusalLog, Sink, Source, batches_of
 from replay.engine.rows import CutOffError, InputError
 from replay.engine.series import Series
 from replay.engine.stopping import signals_noted
@@ -76,6 +76,8 @@ class Loop:
         Called with each key and its series when the source has ended.
     flushing
         Whether others wait for what is written, so that it must not be held back.
+    heralds
+        Who is told when a checkpoint has been made.
 
     Attributes
     ----------
@@ -94,6 +96,7 @@ class Loop:
     refusals: RefusalLog = field(default_factory=NoRefusals)
     ended: Callable[[str, Series], object] = lambda key, series: None
     flushing: bool = False
+    heralds: Sequence[Herald] = ()
     n_rows: int = 0
     stopped_by: int | None = None
     cut_off: CutOffError | None = None
@@ -202,7 +205,10 @@ class Loop:
             due = now - then >= self.saving.seconds or self.n_rows - rows >= self.saving.rows
             # when there is time, but not all the time
             may_wait = idle and now - then < SPARING * self._cost
-            if (due and self.n_rows > rows) or (self.source.wants_acknowledgement and not may_wait):
+            asked = self.source.wants_acknowledgement or any(
+                herald.wants_saving for herald in self.heralds
+            )
+            if (due and self.n_rows > rows) or (asked and not may_wait):
                 self.save()
         elif self.source.wants_acknowledgement:
             self._flush()
@@ -212,6 +218,12 @@ class Loop:
         for sink in self.sinks.values():
             sink.flush()
         self.refusals.flush()
+        if self.saving is None:
+            self._told_saved()
+
+    def _told_saved(self) -> None:
+        for herald in self.heralds:
+            herald.saved()
 
     def save(self) -> None:
         """Make a checkpoint, and let the source know that its rows are safe."""
@@ -229,6 +241,7 @@ class Loop:
             self.saving.checkpoints.save(standing, self.fleet.states())
             self._saved = self.n_rows, time.monotonic()
             self._cost = self._saved[1] - begun
+            self._told_saved()
         else:
             self._flush()
         self.source.acknowledge()

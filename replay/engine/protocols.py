@@ -170,6 +170,19 @@ class Sink(Output, Protocol):
         ...
 
 
+class Herald(Protocol):
+    """Does something about what was written, once that outlives a crash."""
+
+    @property
+    def wants_saving(self) -> bool:
+        """Whether it waits for a checkpoint."""
+        ...
+
+    def saved(self) -> None:
+        """All that was written before is safe; without checkpoints, as safe as it will be."""
+        ...
+
+
 class MemorySink:
     """What a sink that keeps what it sees in memory, of which nothing lasts, need not do."""
 

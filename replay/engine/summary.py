@@ -83,6 +83,11 @@ class Summary:
             self.lengths[self._label][self._length] += 1
         self._length = 0
 
+    @property
+    def label(self) -> int | None:
+        """That of the last row; None before there is one, and after `close`."""
+        return self._label if self._length else None
+
     def state(self) -> dict[str, Any]:
         """All of it, as plain values."""
         return {

@@ -28,7 +28,7 @@ from replay.engine.disk import (
     rename,
 )
 from replay.engine.printable import printable
-from replay.engine.protocols import Sink, Source
+from replay.engine.protocols import Source
 from replay.engine.rows import InputError, OutputError, Row
 from replay.sinks.formulas import as_text
 from replay.sinks.lines import can_be_lines, labelled_lines
@@ -43,6 +43,12 @@ NAMED = "name"
 PARQUET = (".parquet", ".pq")
 SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 LINES = (".ndjson", ".jsonl")
+FORMS = {
+    **dict.fromkeys(PARQUET, "parquet"),
+    **dict.fromkeys(LINES, "ndjson"),
+    **dict.fromkeys((".lp", ".influx"), "influx"),
+}
+"""Formats by the ends of names; all others are CSV."""
 GROUP = 65_536
 """Rows of a row group of Parquet."""
 BATCH = 4096
@@ -389,7 +395,7 @@ class _TableSink:
     """A sink that is a table."""
 
     def __init__(self, file: File, columns: Mapping[str, type], form: str | None = None) -> None:
-        kind = Parquet if (form or _form(file.path)) == "parquet" else Csv
+        kind = Parquet if (form or form_of(file.path)) == "parquet" else Csv
         self.table: Csv | Parquet = kind(file, columns)
         self.begin = self.table.begin
         self.flush = self.table.flush
@@ -527,6 +533,7 @@ def as_message(
     return message
 
 
+<<<<<<< HEAD
 def labels_sink(file: File, source: Source, form: str | None = None, named: bool = False) -> Sink:
     """Labelled rows, as csv, ndjson or parquet; None is what the name of the file asks for.
 
@@ -542,6 +549,11 @@ def labels_sink(file: File, source: Source, form: str | None = None, named: bool
 def _form(path: Path) -> str:
     suffix = path.suffix.lower()
     return "parquet" if suffix in PARQUET else "ndjson" if suffix in LINES else "csv"
+=======
+def form_of(path: Path) -> str:
+    """The format that the name of a file asks for."""
+    return FORMS.get(path.suffix.lower(), "csv")
+>>>>>>> 6deaa9f (Changes of regime are told: MQTT state, webhook, command, apprise; Home Assistant; metrics; Influx lines)
 
 
 def _named(name: str | None) -> tuple[str, ...]:

@@ -26,6 +26,11 @@ IN_TOPICS = re.compile(r"[/+#\0]")
 """What a key cannot bring into a topic."""
 
 
+def topic_of(topic: str, key: str) -> str:
+    """The topic of a key, which takes the place of ``{key}``."""
+    return topic.replace("{key}", IN_TOPICS.sub("_", key))
+
+
 class MqttSink:
     """Publishes labelled rows as JSON, with QoS 1; a `Sink`.
 
@@ -73,11 +78,17 @@ class MqttSink:
         """Nothing: what was published stays."""
 
     def write(self, labelled: LabelledBatch) -> None:
+<<<<<<< HEAD
         rows = zip(labelled.rows(), labelled.name_of_each(), strict=True)
         for (row, assignment, change), name in rows:
             topic = self._topic.replace("{key}", IN_TOPICS.sub("_", row.key))
             message = as_message(row, assignment, change, self._source, name)
             self._publish(topic, self._encode(message))
+=======
+        for row, assignment, change in labelled.rows():
+            topic = topic_of(self._topic, row.key)
+            self._publish(topic, self._encode(as_message(row, assignment, change, self._source)))
+>>>>>>> 6deaa9f (Changes of regime are told: MQTT state, webhook, command, apprise; Home Assistant; metrics; Influx lines)
 
     def _publish(self, topic: str, data: bytes) -> None:
         with self._changed:

@@ -129,7 +129,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mqtt", action="store_true", help="a consumer of MQTT, not of a file")
     parser.add_argument("--landing", action="store_true", help="rows that land, from MQTT")
+    parser.add_argument("--notices", action="store_true", help="one that tells changes of regime")
     chosen = parser.parse_args()
+    if chosen.notices:
+        from crash_notices import kill_tellers
+
+        with tempfile.TemporaryDirectory() as name:
+            rng = random.Random(chosen.seed)
+            n, again, wrong = kill_tellers(Path(name), chosen.kills, chosen.rows, rng)
+        print(f"{chosen.kills} kills, {n} changes told, {again} more than once", wrong, sep="; ")
+        sys.exit(bool(wrong))
     if chosen.landing:
         from crash_landing import kill_landings
 

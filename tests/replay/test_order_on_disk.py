@@ -11,7 +11,8 @@ from replay.engine.loop import Loop, Saving
 from replay.engine.rows import InputError
 from replay.engine.series import Series, SeriesOptions
 from replay.engine.settings import Settings
-from replay.sinks.files import File, Segments, labels_sink
+from replay.sinks.files import File, Segments
+from replay.sinks.labels import labels_sink
 from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
 from replay.sources.opening import Files

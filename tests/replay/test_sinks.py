@@ -15,7 +15,8 @@ from online_gmm.segmentation.segments import Segment
 from replay.engine.batch import of_segment
 from replay.engine.rows import InputError, OutputError, Row
 from replay.sinks import files as sinks
-from replay.sinks.files import File, Segments, labels_sink
+from replay.sinks.files import File, Segments
+from replay.sinks.labels import labels_sink
 
 
 class Columns:

@@ -22,12 +22,13 @@ class Outputs(Group):
         Path | None,
         typer.Option(
             metavar="OUT",
-            help="Write the labelled rows here: CSV, Parquet or lines of JSON, as --as or the name "
-            "says (.csv, .parquet, .ndjson); - is standard output.",
+            help="Write the labelled rows here: CSV, Parquet, lines of JSON or the line protocol "
+            "of InfluxDB, as --as or the name says (.csv, .parquet, .ndjson, .lp); - is standard "
+            "output.",
         ),
     ] = None
     labels_as: Annotated[
-        Literal["csv", "ndjson", "parquet"] | None,
+        Literal["csv", "ndjson", "parquet", "influx"] | None,
         typer.Option(
             "--as",
             help="Format of the labels. [default: as the name says; on standard output CSV, and "

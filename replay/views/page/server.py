@@ -23,6 +23,7 @@ from replay.engine.rows import InputError
 from replay.views.history import History
 from replay.views.page.access import Access, bracketed, parse_address
 from replay.views.page.figures import Page, Parameters, content_of, keys_table
+from replay.views.page.metrics import Metrics, MetricsHandler
 
 EVERY = 500
 """Milliseconds between two looks at the history."""
@@ -79,6 +80,8 @@ class PageServer:
         Gives what is learnt of a key; called by the server's thread.
     allowed
         More host names under which browsers may open the page.
+    metrics
+        What Prometheus reads under ``metrics``, beside the page; None for nothing.
 
     Attributes
     ----------
@@ -105,12 +108,14 @@ class PageServer:
         history: History,
         parameters: Callable[[str], Parameters | None] = lambda key: None,
         allowed: Sequence[str] = (),
+        metrics: Metrics | None = None,
     ) -> None:
         self.host, self.port = parse_address(address)
         self.title = title
         self.history = history
         self.parameters = parameters
         self.allowed = allowed
+        self.metrics = metrics
         self._access: Access | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -194,6 +199,9 @@ class PageServer:
         gone = {"status_code": 404}
         paths = [access.path + name for name in UNSERVED]
         application.add_handlers(".*", [(path, ErrorHandler, gone) for path in paths])
+        if self.metrics is not None:
+            beside = access.path + "metrics"
+            application.add_handlers(".*", [(beside, MetricsHandler, {"metrics": self.metrics})])
         http = HTTPServer(application, max_body_size=0)
         http.add_socket(listening)
         server = BaseServer(IOLoop.current(), application, http)

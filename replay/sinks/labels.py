@@ -1,0 +1,24 @@
+"""Which sink writes labelled rows, by the format asked for or the name of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from replay.engine.protocols import Sink, Source
+from replay.sinks.files import File, Labels, Lines, form_of
+from replay.sinks.influx import Influx
+
+
+def labels_sink(file: File, source: Source, form: str | None = None) -> Sink:
+    """Labelled rows, as csv, ndjson, parquet or influx; None is what the name asks for."""
+    chosen = form or form_of(file.path)
+    if chosen == "ndjson":
+        return Lines(file, source)
+    if chosen == "influx":
+        return Influx(file, source)
+    return Labels(file, source, form)
+
+
+def needs_times(path: Path | None, form: str | None) -> bool:
+    """Whether times must be read to be written."""
+    return path is not None and (form or form_of(path)) == "influx"
