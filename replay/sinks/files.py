@@ -533,27 +533,9 @@ def as_message(
     return message
 
 
-<<<<<<< HEAD
-def labels_sink(file: File, source: Source, form: str | None = None, named: bool = False) -> Sink:
-    """Labelled rows, as csv, ndjson or parquet; None is what the name of the file asks for.
-
-    ``named`` gives tables a column for the names of regimes.
-    """
-    return (
-        Lines(file, source)
-        if (form or _form(file.path)) == "ndjson"
-        else Labels(file, source, form, named)
-    )
-
-
-def _form(path: Path) -> str:
-    suffix = path.suffix.lower()
-    return "parquet" if suffix in PARQUET else "ndjson" if suffix in LINES else "csv"
-=======
 def form_of(path: Path) -> str:
     """The format that the name of a file asks for."""
     return FORMS.get(path.suffix.lower(), "csv")
->>>>>>> 6deaa9f (Changes of regime are told: MQTT state, webhook, command, apprise; Home Assistant; metrics; Influx lines)
 
 
 def _named(name: str | None) -> tuple[str, ...]:

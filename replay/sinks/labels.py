@@ -9,14 +9,17 @@ from replay.sinks.files import File, Labels, Lines, form_of
 from replay.sinks.influx import Influx
 
 
-def labels_sink(file: File, source: Source, form: str | None = None) -> Sink:
-    """Labelled rows, as csv, ndjson, parquet or influx; None is what the name asks for."""
+def labels_sink(file: File, source: Source, form: str | None = None, named: bool = False) -> Sink:
+    """Labelled rows, as csv, ndjson, parquet or influx; None is what the name asks for.
+
+    ``named`` gives tables a column for the names of regimes.
+    """
     chosen = form or form_of(file.path)
     if chosen == "ndjson":
         return Lines(file, source)
     if chosen == "influx":
         return Influx(file, source)
-    return Labels(file, source, form)
+    return Labels(file, source, form, named)
 
 
 def needs_times(path: Path | None, form: str | None) -> bool:

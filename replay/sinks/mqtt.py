@@ -78,17 +78,11 @@ class MqttSink:
         """Nothing: what was published stays."""
 
     def write(self, labelled: LabelledBatch) -> None:
-<<<<<<< HEAD
         rows = zip(labelled.rows(), labelled.name_of_each(), strict=True)
         for (row, assignment, change), name in rows:
-            topic = self._topic.replace("{key}", IN_TOPICS.sub("_", row.key))
+            topic = topic_of(self._topic, row.key)
             message = as_message(row, assignment, change, self._source, name)
             self._publish(topic, self._encode(message))
-=======
-        for row, assignment, change in labelled.rows():
-            topic = topic_of(self._topic, row.key)
-            self._publish(topic, self._encode(as_message(row, assignment, change, self._source)))
->>>>>>> 6deaa9f (Changes of regime are told: MQTT state, webhook, command, apprise; Home Assistant; metrics; Influx lines)
 
     def _publish(self, topic: str, data: bytes) -> None:
         with self._changed:

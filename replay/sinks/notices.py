@@ -117,7 +117,7 @@ class Notices:
         if not len(labelled):
             return
         ended: dict[str, list[Segment]] = {}
-        for _, key, segment in labelled.ended():
+        for _, key, segment, _ in labelled.ended():
             ended.setdefault(key, []).append(segment)
         keys = labelled.batch.keys
         last = {"": len(labelled) - 1} if keys is None else dict(zip(keys, range(len(keys))))  # noqa: B905
