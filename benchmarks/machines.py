@@ -4,7 +4,8 @@ python benchmarks/machines.py [--only pump ...] [--seeds N] [--out FILE.md]
 
 Every stream is made from a seed, with the true regime of each row. `judge` compares what a
 segmenter said as the stream went: the places of its changes, and the numbers of its regimes.
-OnlineGMM and OnlineHMM stand beside it; they are told the true number of regimes.
+OnlineGMM and OnlineHMM stand beside it, and river's KMeans and DBSTREAM. All of these but DBSTREAM
+are told the true number of regimes.
 
 Columns of the table, as means over seeds where nothing else is said:
 
@@ -386,10 +387,32 @@ def found(machine: Machine) -> Answer:
     return Answer(placed, causal, at, known_at)
 
 
+def of_river(kind: str, machine: Machine) -> Answer:
+    """A clusterer of river after its StandardScaler; labels before learning.
+
+    KMeans is told the true number of regimes. Missing values are left out of the point.
+    """
+    from river import cluster, preprocessing
+
+    made: Any = getattr(cluster, kind)
+    clusterer = made(machine.n_regimes, halflife=0.1, seed=1) if kind == "KMeans" else made()
+    scaler = preprocessing.StandardScaler()
+    labels = np.empty(len(machine.X), dtype=np.int64)
+    for i, row in enumerate(machine.X.tolist()):
+        x = {name: value for name, value in enumerate(row) if value == value}
+        scaler.learn_one(x)
+        x = scaler.transform_one(x)
+        labels[i] = clusterer.predict_one(x) if i else 0
+        clusterer.learn_one(x)
+    return from_causal(labels)
+
+
 LEARNERS: dict[str, Callable[[Machine], Answer]] = {
     "Segmenter()": found,
     "OnlineGMM(K)": partial(told_k, "OnlineGMM"),
     "OnlineHMM(K)": partial(told_k, "OnlineHMM"),
+    "river KMeans(K)": partial(of_river, "KMeans"),
+    "river DBSTREAM()": partial(of_river, "DBSTREAM"),
 }
 
 
@@ -399,6 +422,10 @@ HEAD = (
     "| stream | learner | ARI | worst | half 2 | causal | placed | delay | changed | found/true |\n"
     "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
+
+
+ALL = "\n<!-- all -->\n"
+"""Where the rows over all streams begin, for a document to include."""
 
 
 def row(name: str, learner: str, verdicts: list[Verdict]) -> str:
@@ -438,12 +465,18 @@ def main() -> None:
     options = parser.parse_args()
     lines = [HEAD]
     print(HEAD)
+    of_all: dict[str, list[Verdict]] = {learner: [] for learner in options.learners}
     for name in options.only:
         machines = [MACHINES[name](seed) for seed in range(options.seeds)]
         for learner in options.learners:
             verdicts = [judge(machine, LEARNERS[learner](machine)) for machine in machines]
+            of_all[learner] += verdicts
             lines.append(row(machines[0].name, learner, verdicts))
             print(lines[-1], flush=True)
+    lines += [ALL, HEAD]
+    for learner, verdicts in of_all.items():
+        lines.append(row("all", learner, verdicts))
+        print(lines[-1], flush=True)
     if options.out is not None:
         options.out.write_text("\n".join(lines) + "\n")
 

@@ -1,21 +1,31 @@
 """The documentation as a site: `scripts/docs` builds it to out/docs/."""
 
 import inspect
+import re
 from pathlib import Path
 
 import typer
+from sphinx.application import Sphinx
 
 import online_gmm
 from replay.cli.app import app as command_line
 
 project = "online-gmm"
 release = version = online_gmm.__version__
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+myst_enable_extensions = ["colon_fence"]
 html_theme = "pydata_sphinx_theme"
 html_title = project
-html_sidebars = {"**": ["sidebar-nav-bs"], "index": []}
+html_sidebars = {"**": ["sidebar-nav-bs"], "index": [], "faq": [], "comparison": []}
 html_theme_options = {"show_prev_next": False}
-exclude_patterns = []
+exclude_patterns = ["figures"]
 myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -27,7 +37,23 @@ autodoc_default_options = {
 }
 numpydoc_show_class_members = False
 
-GENERATED = Path(__file__).parent / "_generated"
+HERE = Path(__file__).parent
+sphinx_gallery_conf = {
+    "examples_dirs": [str(HERE.parent / "examples" / "gallery")],
+    "gallery_dirs": ["_generated/gallery"],
+    "filename_pattern": "plot_",
+    "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "ignore_repr_types": r"numpy\.ndarray|matplotlib",
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 1e9,
+    "write_computation_times": False,
+    "within_subsection_order": "FileNameSortKey",
+}
+
+GENERATED = HERE / "_generated"
 
 
 def _literal(text: str) -> str:
@@ -67,6 +93,19 @@ def command_reference() -> str:
     return "\n".join(lines)
 
 
-def setup(app: object) -> None:
+def link_to_pages(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Links to scripts of the gallery become links to their pages."""
+    source[0] = (
+        source[0]
+        .replace("(../examples/gallery/GALLERY_HEADER.rst)", "(_generated/gallery/index.rst)")
+        .replace("(../README.md)", "(index.md)")
+    )
+    source[0] = re.sub(
+        r"\(\.\./examples/gallery/(\w+)\.py\)", r"(_generated/gallery/\1.rst)", source[0]
+    )
+
+
+def setup(app: Sphinx) -> None:
     GENERATED.mkdir(exist_ok=True)
     (GENERATED / "commands.rst").write_text(command_reference())
+    app.connect("source-read", link_to_pages)

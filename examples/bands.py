@@ -16,8 +16,7 @@ from matplotlib import dates
 from matplotlib import pyplot as plt
 from river import datasets
 
-from online_gmm import RegimeChange, Segment, Segmenter
-from replay.views.plot import OKABE_ITO, STYLE
+from online_gmm import RegimeChange, Segment, Segmenter, plot
 
 FLOW = "flow"
 
@@ -37,21 +36,9 @@ def found() -> tuple[list[datetime], list[float], list[Segment], list[RegimeChan
 
 def picture(path: Path) -> None:
     times, flow, segments, changes = found()
-    with plt.rc_context({**STYLE, "axes.grid": False, "font.size": 10}):
+    with plt.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
         figure, axes = plt.subplots(figsize=(9.0, 2.9), layout="constrained")
-        numbers = sorted({segment.label for segment in segments})
-        colours = {number: OKABE_ITO[i % len(OKABE_ITO)] for i, number in enumerate(numbers)}
-        for number in numbers:
-            bands = [segment for segment in segments if segment.label == number]
-            for i, band in enumerate(bands):
-                axes.axvspan(
-                    band.start,
-                    band.end,
-                    color=colours[number],
-                    alpha=0.25,
-                    linewidth=0,
-                    label=f"regime {number}" if i == 0 else None,
-                )
+        plot.bands(axes, segments)
         axes.plot(times, flow, color="0.2", linewidth=0.8)
         axes.set_ylim(0.0, 135.0)
         axes.set_xlim(times[0], times[-1])
@@ -71,7 +58,7 @@ def picture(path: Path) -> None:
         )
         axes.set_ylabel("flow [l/s]")
         axes.xaxis.set_major_formatter(dates.DateFormatter("%d %b"))
-        axes.legend(loc="lower left", ncols=len(numbers), frameon=False)
+        axes.legend(loc="lower center", ncols=4, frameon=False)
         figure.savefig(path, dpi=100)
         plt.close(figure)
 
@@ -79,9 +66,9 @@ def picture(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--plot", default="bands.png", type=Path, metavar="OUT.png")
-    plot = parser.parse_args().plot
-    picture(plot)
-    print(f"picture: {plot}")
+    path = parser.parse_args().plot
+    picture(path)
+    print(f"picture: {path}")
 
 
 if __name__ == "__main__":

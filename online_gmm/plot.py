@@ -256,7 +256,7 @@ def regimes(segmenter: Any, *, axes: Any = None) -> NDArray[Any]:
         range(len(cards)), [names.get(card.label, f"regime {card.label}") for card in cards]
     )
     panels[0].set_ylim(len(cards) - 0.5, -0.5)
-    panels[0].set_xlim(0.0, 1.5)
+    panels[0].set_xlim(0.0, 1.8)
     panels[0].set_xticks([0.0, 0.5, 1.0])
     for panel, title in zip(panels, ["share of rows", *map(str, channels)], strict=True):
         panel.set_title(title, fontsize="medium")

@@ -24,7 +24,7 @@ def read(path):
     return np.array(rows[1:], dtype=float)
 
 
-FAITHFUL = read(HERE / "data" / "old_faithful.csv")
+FAITHFUL = read(HERE.parent / "examples" / "old_faithful.csv")
 FIRST = read(HERE.parent / "examples" / "first_series.csv")
 
 SETS = {

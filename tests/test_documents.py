@@ -4,6 +4,8 @@ Python in documents is run as doctests.
 """
 
 import doctest
+import importlib
+import inspect
 import os
 import re
 import shlex
@@ -13,9 +15,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from river.datasets import WaterFlow
 
 import online_gmm
+from replay.cli.app import app as command_line
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -86,10 +90,63 @@ def test_names_of_the_path_of_a_point_are_there():
         assert f"def {name}(" in (ROOT / path).read_text(), (path, name)
 
 
-def test_every_public_name_is_in_the_reference():
-    lines = {line.strip() for line in (ROOT / "docs" / "api.md").read_text().splitlines()}
+def public_names():
+    """The names of the library, and of the modules that are imported by themselves."""
     modules = {"data", "em", "features", "learners", "segmentation"}
-    assert set(online_gmm.__all__) - modules <= lines
+    for name in sorted(set(online_gmm.__all__) - modules):
+        yield name, getattr(online_gmm, name)
+    for module in ("plot", "sklearn", "spark"):
+        its = importlib.import_module(f"online_gmm.{module}")
+        for name in getattr(its, "__all__", vars(its)):
+            value = getattr(its, name)
+            own = getattr(value, "__module__", "").startswith(its.__name__)
+            if own and not name.startswith("_") and not inspect.ismodule(value):
+                yield f"{module}.{name}", value
+
+
+NAMES = dict(public_names())
+
+
+def test_there_are_public_names():
+    assert {"Segmenter", "plot.series", "sklearn.StreamingGaussianMixture", "spark.Track"} <= {
+        *NAMES
+    }
+
+
+@pytest.mark.parametrize("name", list(NAMES))
+def test_a_public_name_is_documented_and_in_the_reference(name):
+    lines = {line.strip() for line in (ROOT / "docs" / "api.md").read_text().splitlines()}
+    assert name in lines
+    value = NAMES[name]
+    assert value.__doc__
+    if inspect.isclass(value):
+        for method in dir(value):
+            its = getattr(value, method)
+            ours = getattr(its, "__module__", "online_gmm") or "online_gmm"
+            if not method.startswith("_") and ours.startswith("online_gmm"):
+                assert inspect.getdoc(its) or not callable(its), method
+
+
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+
+
+def test_options_that_documents_name_are_there():
+    """Of a command of replay, or of a script."""
+    group = typer.main.get_command(command_line)
+    known = {
+        option
+        for command in group.commands.values()
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    known |= {option for parameter in group.params for option in parameter.opts}
+    scripts = [*(ROOT / "scripts").iterdir(), *(ROOT / "benchmarks").glob("*.py")]
+    for path in [*scripts, *(ROOT / "tests").rglob("crash.py")]:
+        known |= set(OPTION.findall(path.read_text()))
+    known |= {"--editable", "--help", "--version"}
+    for path in DOCUMENTS:
+        if path.name != "CHANGELOG.md":
+            assert set(OPTION.findall(path.read_text())) <= known, path
 
 
 def test_the_readme_is_short():

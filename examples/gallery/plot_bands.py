@@ -1,0 +1,35 @@
+"""
+Which regime, since when, and why
+=================================
+
+`Segmenter()` reads a stream point by point and finds the regimes by itself. The series is
+river's WaterFlow: two months of hourly readings of a pipe that was shut a few times.
+"""
+
+import pandas as pd
+from river.datasets import WaterFlow
+
+from online_gmm import RegimeChange, Segmenter, plot
+
+points = [{**x, "flow": flow} for x, flow in WaterFlow()]
+
+# %%
+# The series is short, so we say how many points the slowest pattern within a regime takes.
+# Without ``window`` the segmenter finds it, but it needs more points for that.
+
+segmenter = Segmenter(window=8, time="Time")
+told = list(segmenter.stream(points))
+
+# %%
+# ``told`` has each segment, and each change with its reasons. A change is told some points after
+# it began: ``delay`` says how many.
+
+for event in told:
+    if isinstance(event, RegimeChange):
+        print(f"{event}, known {event.delay} points later")
+
+# %%
+# `online_gmm.plot.series` draws the series with its segments as bands. A regime that returns
+# keeps its number and its colour.
+
+plot.series(pd.DataFrame(points), told, time="Time")
