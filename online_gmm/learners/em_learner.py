@@ -423,9 +423,12 @@ class EMLearner(Learner, abc.ABC):
 
     @abc.abstractmethod
     def _posterior(
-        self, table: Table
+        self, table: Table, flagging: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """Return probabilities by place (n, K), log densities, and which rows are outliers."""
+        """Return probabilities by place (n, K), log densities, and which rows are outliers.
+
+        The last one matters only with ``flagging``.
+        """
 
     @abc.abstractmethod
     def _distances(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -434,12 +437,23 @@ class EMLearner(Learner, abc.ABC):
     def _probabilities(self, table: Table) -> NDArray[np.float64]:
         if self._stream is None or not self._knows(table):
             return np.full((len(table), len(self.labels)), math.nan)
-        return self._posterior(table)[0]
+        return self._posterior(table, False)[0]
+
+    def _labels_of(self, table: Table) -> NDArray[np.int64]:
+        if self._stream is None or not self._knows(table):
+            return np.full(len(table), UNKNOWN, dtype=np.int64)
+        labels: NDArray[np.int64] = self._by_place[self._posterior(table, False)[0].argmax(axis=1)]
+        return labels
+
+    def _log_densities(self, table: Table) -> NDArray[np.float64]:
+        if self._stream is None or not self._knows(table):
+            return np.full(len(table), math.nan)
+        return self._posterior(table, False)[1]
 
     def _assignments(self, table: Table) -> Assignments:
         if self._stream is None or not self._knows(table):
             return Assignments.unknown(len(table))
-        probabilities, log_density, outlier = self._posterior(table)
+        probabilities, log_density, outlier = self._posterior(table, True)
         place = probabilities.argmax(axis=1)
         return Assignments(self._by_place[place], probabilities.max(axis=1), log_density, outlier)
 

@@ -582,7 +582,7 @@ class OnlineGMM(EMLearner):
     # -- answers --------------------------------------------------------------------------------
 
     def _posterior(
-        self, table: Table
+        self, table: Table, flagging: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         rows = table.select(self._names)
         responsibilities, log_density, distance = posterior(self._stream, rows)

@@ -666,7 +666,7 @@ class OnlineHMM(EMLearner):
         return table.times
 
     def _posterior(
-        self, table: Table
+        self, table: Table, flagging: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         n, k = len(table), self._k
         rows = table.select(self._names)
@@ -677,7 +677,8 @@ class OnlineHMM(EMLearner):
         return (
             np.frombuffer(probabilities).reshape(n, k),
             np.frombuffer(log_density),
-            self._strange(rows),
+            # a pass of its own
+            self._strange(rows) if flagging else np.zeros(n, dtype=bool),
         )
 
     def _distances(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
