@@ -61,7 +61,9 @@ def kill_consumers(base: Path, kills: int, rows: int, rng: random.Random) -> tup
     lines = base / "rows.ndjson"
     lines.write_bytes(b"\n".join(told) + b"\n")
     expected = base / "expected.csv"
-    run = start(["run", str(lines), *OPTIONS, "--labels", str(expected)])
+    # with a checkpoint, the labels have a column for names
+    lasting = ["--checkpoint", str(base / "whole")]
+    run = start(["run", str(lines), *OPTIONS, *lasting, "--labels", str(expected)])
     assert ended(run, 600.0) == 0
     broker = TestBroker(base / "broker")
     try:

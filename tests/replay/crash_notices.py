@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from broker import TestBroker
-from crash import ended, start
+from crash import differing, ended, start
 from crash_mqtt import CLIENT, OPTIONS, messages, publish
 
 from replay.sources.asked import Asked
@@ -122,7 +122,7 @@ def kill_tellers(base: Path, kills: int, rows: int, rng: random.Random) -> tuple
         elif extra := set(came) - expected:
             wrong = f"{len(extra)} are no changes, such as {min(extra)}"
         elif found.read_bytes() != labels.read_bytes():
-            wrong = "the labels differ"
+            wrong = differing({"labels": found.read_bytes()}, {"labels": labels.read_bytes()})
         return len(expected), len(came) - len(set(came)), wrong
     finally:
         listener.close()
