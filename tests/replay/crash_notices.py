@@ -69,7 +69,9 @@ def kill_tellers(base: Path, kills: int, rows: int, rng: random.Random) -> tuple
     lines = base / "rows.ndjson"
     lines.write_bytes(b"\n".join(told) + b"\n")
     labels, segments = base / "expected.csv", base / "segments.csv"
-    run = start(["run", str(lines), *OPTIONS, "--labels", str(labels), "--segments", str(segments)])
+    # with a checkpoint, the labels have a column for names
+    outputs = ["--labels", str(labels), "--segments", str(segments)]
+    run = start(["run", str(lines), *OPTIONS, *outputs, "--checkpoint", str(base / "whole")])
     assert ended(run, 600.0) == 0
     with segments.open(newline="") as file:
         expected = {
