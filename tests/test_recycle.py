@@ -11,7 +11,7 @@ import pytest
 from online_gmm import Constant, HalfLife, OnlineGMM
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.learners.places import parts_of
-from online_gmm.learners.recycle import crowd, twins
+from online_gmm.learners.recycle import crowd, roster_from_state, twins
 from tests.test_kernel import TYPES
 
 
@@ -153,3 +153,65 @@ def test_with_refits():
     model.learn_many(levels(8000, [0.0, 10.0, 40.0], seed=2))
     assert math.isfinite(model.log_density_one({0: 40.0, 1: 40.0}))
     assert model.predict_one({0: 40.0, 1: 40.0}) != model.predict_one({0: 10.0, 1: 10.0})
+
+
+# -- what is kept of numbers and events -----------------------------------------------------------
+
+
+def roster_state(**changed):
+    """The state of three components, of which one is of a later number, after two events."""
+    return {
+        "numbers": [0, 4, 2],
+        "next": 5,
+        "events": [
+            ["retired", 1, 700, None, "no support", [1.5, -2.0], None],
+            ["born", 4, 900, 12.5, "strays", None, [0.25, 8.0]],
+        ],
+    } | changed
+
+
+def test_numbers_and_events_outlive_bytes():
+    roster = roster_from_state(roster_state(), 3)
+    assert roster.numbers == [0, 4, 2]
+    retired, born = roster.events
+    assert (retired.kind, retired.number, retired.n_points) == ("retired", 1, 700)
+    assert (retired.time, retired.cause) == (None, "no support")
+    assert (retired.before, retired.after) == ((1.5, -2.0), None)
+    assert (born.time, born.before, born.after) == (12.5, None, (0.25, 8.0))
+    again = roster_from_state(roster.state(), 3)
+    assert again.state() == roster.state()
+    # the next components get the next numbers, one after the other
+    assert [roster.add(), roster.add()] == [5, 6]
+    assert roster.numbers == [0, 4, 2, 5, 6]
+
+
+def test_events_of_older_releases_have_no_centres():
+    state = roster_state(events=[["born", 4, 900, None, "strays"]])
+    (event,) = roster_from_state(state, 3).events
+    assert (event.before, event.after) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"numbers": [0, 4]}, "numbers are not those of 3 components"),
+        ({"numbers": [0, 4, 4]}, "numbers are not those of 3 components"),
+        ({"numbers": [0, 4, 5]}, "^number is not a whole number from 0 to 4$"),
+        ({"numbers": [0, 4, 6]}, "^number is not a whole number from 0 to 4$"),
+        ({"numbers": [0, 4, -1]}, "^number is not a whole number from 0 to 4$"),
+        ({"next": -1}, "^next is not a whole number"),
+        ({"events": [["lost", 1, 700, None, "why", None, None]]}, "an event is of the kind 'lost'"),
+        ({"events": [["born", 1, 700, 3, "why", None, None]]}, "^time"),
+        ({"events": [["born", 1, 700, None, 3, None, None]]}, "^cause"),
+        ({"events": [["born", 1, 700, None, "why", [1], None]]}, "^a centre"),
+        ({"events": [["born", 1, 700, None, "why", None, ["x"]]]}, "a centre"),
+    ],
+)
+def test_states_that_are_none(changed, said):
+    with pytest.raises((ValueError, TypeError), match=said):
+        roster_from_state(roster_state(**changed), 3)
+
+
+def test_no_component_has_no_numbers():
+    with pytest.raises(ValueError, match="numbers are not those of 0 components"):
+        roster_from_state(roster_state(numbers=[]), 0)
