@@ -9,6 +9,7 @@ import typer
 
 import online_gmm
 from replay.cli.check import Comparing, check
+from replay.cli.config import config
 from replay.cli.land import land
 from replay.cli.live import live
 from replay.cli.look import look
@@ -20,6 +21,10 @@ from replay.cli.terminal import OUT, explained
 app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=False)
 for command in (run, check, live, land, look, models, name):
     app.command()(command)
+# what follows it is another command line
+app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
+    config
+)
 
 
 def _say_version(asked: bool) -> None:
@@ -46,7 +51,7 @@ def replay(
     **replay look** shows what a file holds, **replay run** labels it row by row, **replay live**
     labels rows as they come, **replay check** compares with batch EM, **replay models** shows what
     a checkpoint has learnt, **replay name** gives a regime a name, **replay land** writes live rows
-    to files for an engine such as Spark.
+    to files for an engine such as Spark, **replay config** writes a command line to a file.
 
     Without a command, run and check are done for the two bundled series: the 50-point series, as a
     mixture of three regimes, and river's WaterFlow, whose regimes are found. check compares the

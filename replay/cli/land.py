@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from replay.cli.config import ConfigFile
 from replay.cli.options.groups import with_groups
 from replay.cli.options.output import OUTPUT
 from replay.cli.options.reading import Address, BrokerOptions, Cells, Columns, Rows, asked_of
@@ -34,6 +35,7 @@ def land(
             rich_help_panel=OUTPUT,
         ),
     ] = 5.0,
+    config: ConfigFile = None,
 ) -> None:
     """Write live rows to numbered Parquet files, for an engine such as Spark. Nothing is labelled.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from replay.cli.config import ConfigFile
 from replay.cli.options.groups import with_groups
 from replay.cli.options.learning import Learning
 from replay.cli.options.output import Checkpointing, Outputs, Segmenting
@@ -38,6 +39,7 @@ def live(
     segmenting: Segmenting = Segmenting(),
     telling: Telling = Telling(),
     checkpoints: Checkpointing = Checkpointing(every_rows=10_000, every_seconds=10.0),
+    config: ConfigFile = None,
 ) -> None:
     """Label rows as they come: which regime is each device in, and since when?
 

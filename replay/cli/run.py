@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from replay.cli.config import ConfigFile
 from replay.cli.options.groups import with_groups
 from replay.cli.options.learning import Learning
 from replay.cli.options.output import Checkpointing, Outputs, Segmenting
@@ -43,6 +44,7 @@ def run(
     outputs: Outputs = Outputs(),
     segmenting: Segmenting = Segmenting(),
     checkpoints: Checkpointing = Checkpointing(),
+    config: ConfigFile = None,
 ) -> None:
     """Label files row by row, in constant memory, and sum up what was found.
 
