@@ -16,6 +16,7 @@ from .learners.gmm import OnlineGMM as OnlineGMM
 from .learners.hmm import OnlineHMM as OnlineHMM
 from .learners.hmm import Smoothed as Smoothed
 from .learners.recycle import ComponentEvent as ComponentEvent
+from .learners.strangeness import StrangenessDetector as StrangenessDetector
 from .segmentation.explanation import Reason as Reason
 from .segmentation.pooling import Pool as Pool
 from .segmentation.pooling import pool as pool

@@ -6,10 +6,10 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from river import checks, compat, datasets, evaluate, metrics, preprocessing, stream
+from river import anomaly, checks, compat, datasets, evaluate, metrics, preprocessing, stream
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import OnlineGMM, OnlineHMM, Segmenter
+from online_gmm import OnlineGMM, OnlineHMM, Segmenter, StrangenessDetector
 
 DATASET_CHECKS = [
     "learn_one",
@@ -109,3 +109,63 @@ def test_as_a_scikit_learn_clusterer():
     wrapped = compat.convert_river_to_sklearn(OnlineGMM(3, warm_up=100, seed=1)).fit(X)
     assert set(wrapped.labels_) <= {-1, 0, 1, 2}
     assert set(wrapped.predict(X)) == {0, 1, 2}
+
+
+# -- anomaly detectors --------------------------------------------------------------------------
+
+DETECTORS = [
+    StrangenessDetector(OnlineGMM(2, warm_up=50, seed=1)),
+    StrangenessDetector(OnlineHMM(2, warm_up=50, capacity=60, n_init=2, seed=1)),
+]
+
+
+@pytest.fixture
+def anomalies(monkeypatch):
+    """River's checks of detectors download CreditCard; Shuttle comes with river."""
+    n = 500
+
+    class CreditCard:
+        def take(self, _):
+            shuttle = datasets.Shuttle()
+            few = [(x, y) for x, y in shuttle.take(3 * n) if y][: n // 20]
+            return [*((x, 0) for x, y in shuttle.take(3 * n) if not y), *few][:n] + few
+
+    monkeypatch.setattr(datasets, "CreditCard", CreditCard)
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=repr)
+def test_river_accepts_the_detector(detector, anomalies, compiled):
+    if compiled:
+        checks.check_estimator(detector)
+    else:  # where all of them would take minutes
+        for name in ("learn_one", "pickling", "clone_is_independent"):
+            check = getattr(checks.common, f"check_{name}")
+            check(detector.clone(), list(datasets.TrumpApproval().take(60)))
+
+
+def test_a_detector_scores_as_its_learner_does():
+    rng = np.random.default_rng(1)
+    learner, detector = OnlineGMM(2, warm_up=50, seed=1), DETECTORS[0].clone()
+    for row in rng.normal(rng.choice([0.0, 9.0], (300, 1)), 1.0, (300, 2)):
+        x = dict(zip("ab", row.tolist(), strict=True))
+        expected = learner.score_one(x)
+        assert detector.score_one(x) == (0.0 if np.isnan(expected) else expected)
+        learner.learn_one(x)
+        detector.learn_one(x)
+    assert detector.score_one({"a": 100.0, "b": 0.0}) > 6.0
+
+
+def test_a_detector_in_a_filter_and_a_pipeline():
+    rng = np.random.default_rng(2)
+    model = preprocessing.StandardScaler() | anomaly.QuantileFilter(
+        StrangenessDetector(OnlineGMM(1, warm_up=100, seed=1)), q=0.99
+    )
+    alarms = []
+    for i, value in enumerate(rng.normal(size=600)):
+        strange = i > 200 and i % 50 == 0
+        x = {"x": float(value) + 8.0 * strange}
+        told = model["QuantileFilter"].classify(model.score_one(x))
+        alarms.append((strange, told))
+        model.learn_one(x)
+    assert all(told for strange, told in alarms if strange)
+    assert sum(told for strange, told in alarms[200:] if not strange) < 20

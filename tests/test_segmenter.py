@@ -462,3 +462,12 @@ def test_devices_of_other_channels_are_not_pooled():
         pool([one, other])
     with pytest.raises(ValueError, match="knows a regime"):
         pool([Segmenter()])
+
+
+def test_a_finished_segment_counts_once_in_the_mixture():
+    rng = np.random.default_rng(1)
+    segmenter = Segmenter()
+    segmenter.learn_many(rng.normal(np.repeat([0.0, 9.0], [300, 100]), 1.0)[:, None])
+    segmenter.finish()
+    shares = [card.share for card in segmenter.regimes.values()]
+    np.testing.assert_allclose(segmenter.mixture.weights, shares)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from online_gmm.sklearn import StreamingGaussianMixture
+from online_gmm.sklearn import StreamingGaussianMixture, StreamingSegmenter
 
 KINDS = ("full", "tied", "diag", "spherical")
 
@@ -28,7 +29,13 @@ def kernel() -> None:
     """The facade knows no kernel: once is enough."""
 
 
-@parametrize_with_checks([StreamingGaussianMixture(n_components=2, warm_up=50, random_state=0)])
+@parametrize_with_checks(
+    [
+        StreamingGaussianMixture(n_components=2, warm_up=50, random_state=0),
+        StreamingGaussianMixture(n_components=2, warm_up=50, init_params="kmeans", random_state=0),
+        StreamingSegmenter(),
+    ]
+)
 def test_scikit_learn_accepts_the_estimator(estimator, check) -> None:
     check(estimator)
 
@@ -114,3 +121,153 @@ def test_half_life_follows_a_level_that_moves() -> None:
     X = (level + rng.normal(size=20_000))[:, None]
     model = StreamingGaussianMixture(1, half_life=200.0, random_state=1).fit(X)
     assert model.means_[0, 0] == pytest.approx(20.0, abs=0.8)
+
+
+# -- scikit-learn's own tests of mixtures, as far as they apply ---------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("init", ["auto", "kmeans", "k-means++", "random", "random_from_data"])
+def test_there_are_k_components_by_every_start(kind, init) -> None:
+    """Adapted from test_means_for_all_inits."""
+    X = np.random.default_rng(0).random((60, 4))
+    model = StreamingGaussianMixture(
+        5, covariance_type=kind, init_params=init, n_init=2, random_state=0
+    )
+    for fitted in (model.fit(X), model.__class__(**model.get_params()).partial_fit(X)):
+        assert fitted.means_.shape == (5, 4)
+        assert np.isfinite(fitted.means_).all()
+        assert (fitted.means_ >= X.min(axis=0)).all()
+        assert (fitted.means_ <= X.max(axis=0)).all()
+        assert fitted.weights_.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("init", ["auto", "kmeans", "k-means++", "random_from_data"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_truth_is_recovered(kind, init) -> None:
+    """Adapted from test_gaussian_mixture_fit."""
+    X, labels = three(5000, 11)
+    model = StreamingGaussianMixture(
+        3, covariance_type=kind, init_params=init, n_init=4, random_state=0
+    ).fit(X)
+    order = np.lexsort(model.means_.round().T)
+    np.testing.assert_allclose(model.weights_[order], 1 / 3, atol=0.02)
+    np.testing.assert_allclose(model.means_[order], [[0, 0], [6, 0], [0, 6]], atol=0.1)
+    variances = {"full": (0, 1), "tied": None, "diag": None, "spherical": None}[kind]
+    its = model.covariances_ if variances is None else np.diagonal(model.covariances_, 0, 1, 2)
+    assert np.abs(np.asarray(its)[np.abs(its) > 0.3] - 1.0).max() < 0.1
+    np.testing.assert_array_equal(model.predict(X), model.predict_proba(X).argmax(axis=1))
+    assert adjusted_rand_score(labels, model.predict(X)) > 0.95
+
+
+def test_more_starts_are_not_worse() -> None:
+    """Adapted from test_multiple_init."""
+    X = np.random.RandomState(0).randn(50, 5)
+    for kind in KINDS:
+        one, twelve = (
+            StreamingGaussianMixture(2, covariance_type=kind, n_init=n, random_state=0)
+            .fit(X)
+            .score(X)
+            for n in (1, 12)
+        )
+        assert twelve >= one
+
+
+@pytest.mark.parametrize("model", [StreamingGaussianMixture(2), StreamingSegmenter()])
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples", "score", "bic"])
+def test_what_is_not_fitted_says_so(model, method) -> None:
+    """Adapted from test_score_samples, test_score and test_sample."""
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        getattr(model, method)(np.zeros((3, 2)))
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        model.sample(1)
+
+
+def test_fewer_rows_than_components_are_an_error() -> None:
+    """Adapted from test_mixture_n_components_greater_than_n_samples_error."""
+    with pytest.raises(ValueError, match="should be >= n_components=12"):
+        StreamingGaussianMixture(12).fit(np.random.default_rng(0).random((10, 5)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_criteria_are_near_the_entropy(kind) -> None:
+    """Adapted from test_gaussian_mixture_aic_bic."""
+    rng = np.random.RandomState(0)
+    n, d, k = 50, 3, 2
+    X = rng.randn(n, d)
+    entropy = 0.5 * (np.linalg.slogdet(np.cov(X.T, bias=True))[1] + d * (1 + np.log(2 * np.pi)))
+    model = StreamingGaussianMixture(k, covariance_type=kind, random_state=0).fit(X)
+    free = model._n_parameters()
+    assert abs((model.aic(X) - (2 * n * entropy + 2 * free)) / n) < np.sqrt(d)
+    assert abs((model.bic(X) - (2 * n * entropy + np.log(n) * free)) / n) < np.sqrt(d)
+
+
+def test_samples_have_the_covariances_of_their_components() -> None:
+    """Adapted from test_sample."""
+    X, _ = three(3000, 12)
+    for kind in KINDS:
+        model = StreamingGaussianMixture(3, covariance_type=kind, random_state=0).fit(X)
+        drawn, labels = model.sample(20_000)
+        for k in range(3):
+            mine = model.mixture_.covariances[k]
+            np.testing.assert_allclose(np.cov(drawn[labels == k].T), mine, atol=0.1)
+        for size in (1, 2, 99):
+            assert model.sample(size)[0].shape == (size, 2)
+
+
+# -- the segmenter ------------------------------------------------------------------------------
+
+
+def steps(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    truth = np.repeat([0, 1, 0, 2, 1], 300)
+    rng = np.random.default_rng(seed)
+    return np.array([[0.0, 5.0], [8.0, 5.0], [8.0, 0.0]])[truth] + rng.normal(size=(1500, 2)), truth
+
+
+def test_a_series_is_labelled_in_hindsight() -> None:
+    X, truth = steps(1)
+    model = StreamingSegmenter()
+    labels = model.fit_predict(X)
+    assert adjusted_rand_score(labels, truth) > 0.97
+    assert model.segments_["label"].tolist() == [0, 1, 0, 2, 1]
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert sorted(model.regimes_) == [0, 1, 2]
+    assert model.n_samples_seen_ == 1500
+    # rows by themselves, in any order
+    shuffled = np.random.default_rng(1).permutation(1500)
+    assert adjusted_rand_score(model.predict(X[shuffled]), truth[shuffled]) > 0.95
+    assert model.predict_proba(X).shape == (1500, 3)
+    assert model.score(X) > StreamingGaussianMixture(1).fit(X).score(X)
+    assert model.bic(X) < StreamingGaussianMixture(1).fit(X).bic(X)
+    drawn, _ = model.sample(5000)
+    np.testing.assert_allclose(drawn.mean(axis=0), X.mean(axis=0), atol=0.2)
+
+
+def test_parts_of_a_series_are_labelled_by_what_came_before() -> None:
+    X, _ = steps(2)
+    from online_gmm import Segmenter
+
+    model, labels = StreamingSegmenter(), []
+    for part in np.split(X, 10):
+        labels.append(model.partial_fit(part).labels_)
+    causal = Segmenter(features=(0, 1)).label_then_learn_many(X).labels
+    np.testing.assert_array_equal(np.concatenate(labels), causal)
+    np.testing.assert_allclose(model.mixture_.means[:, 0], [0.0, 8.0, 8.0], atol=1.0)
+
+
+def test_a_series_without_a_change_is_one_regime() -> None:
+    X = np.random.default_rng(3).normal(3.0, 2.0, size=(12, 1))
+    for model in (StreamingSegmenter().fit(X), StreamingSegmenter().partial_fit(X)):
+        assert set(model.predict(X)) == {0}
+        assert model.mixture_.means[0, 0] == pytest.approx(X.mean())
+        assert model.mixture_.covariances[0, 0, 0] == pytest.approx(X.var())
+    assert set(StreamingSegmenter().fit(X).labels_) == {0}
+
+
+def test_the_segmenter_in_a_pipeline_and_a_grid_search() -> None:
+    X, _ = steps(4)
+    model = make_pipeline(StandardScaler(), StreamingSegmenter())
+    assert model.fit(X).predict(X).shape == (1500,)
+    name = "streamingsegmenter__confirm"
+    search = GridSearchCV(model, {name: [1.0, 1e6]}, cv=TimeSeriesSplit(2)).fit(X)
+    assert search.best_params_ == {name: 1.0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -207,6 +207,10 @@ class OnlineGMM(EMLearner):
         self._roster = Roster(0)
         self._refit_at = NEVER
 
+    # set by the estimators that begin in another way
+    _has_all_at_start = False
+    _first: Callable[[NDArray[np.float64]], MixtureParameters] | None = None
+
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
         yield {"n_components": 3, "warm_up": 20, "seed": 1}
@@ -350,17 +354,19 @@ class OnlineGMM(EMLearner):
         names: tuple[Hashable, ...],
         times: NDArray[np.float64],
     ) -> None:
+        first = None if self._first is None else self._first(rows)
         start = warm_start(
             rows,
             self.n_components,
             names,
             self.covariance_type,
             self.prior_strength,
-            self.n_init,
+            self.n_init if first is None else 0,
             self.order_by,
             self.seed,
+            current=first,
             max_components=self.max_components,
-            at_most=self._keeps_points,
+            at_most=self._keeps_points and not self._has_all_at_start,
         )
         self._names = names
         self._started_by(start)

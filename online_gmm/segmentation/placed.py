@@ -173,6 +173,7 @@ class PlacedSegments:
         if not len(self.rows):
             return None
         segment = self._end(self.rows.end)[0]
+        self._snapshot = RowStatistics(len(self.names))
         self.label, self.probability = UNKNOWN, 1.0
         return segment
 

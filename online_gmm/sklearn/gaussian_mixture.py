@@ -1,36 +1,35 @@
-"""Scikit-learn's API over the streaming learners: ``fit``, ``partial_fit``, ``predict``.
-
-Needs scikit-learn: ``pip install 'online-gmm[sklearn]'``.
-"""
+"""`OnlineGMM` as a scikit-learn estimator."""
 
 from __future__ import annotations
 
 import copy
+import math
+import warnings
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 
-try:
-    from sklearn.base import BaseEstimator, DensityMixin, _fit_context
-    from sklearn.utils import check_random_state
-    from sklearn.utils._param_validation import Interval, StrOptions
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "online_gmm.sklearn needs scikit-learn: pip install 'online-gmm[sklearn]'", name=error.name
-    ) from None
-
-from online_gmm.em.mixture import MixtureParameters, n_parameters
+from online_gmm.data.frames import column_means
+from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.step_size import HalfLife
 from online_gmm.learners.gmm import OnlineGMM
+from online_gmm.sklearn.mixture_answers import MixtureAnswers
 
 CHUNK = 65_536
 """Rows learnt at a time by ``fit``."""
+SAMPLE = 2000
+"""Rows, evenly thinned, that ``fit`` starts from, or ``warm_up`` if that is more."""
+
+InitParams = Literal["auto", "kmeans", "k-means++", "random", "random_from_data"]
 
 
-class StreamingGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
+class StreamingGaussianMixture(MixtureAnswers):
     """Gaussian mixture that can learn in parts, with the methods of scikit-learn's.
 
     ``partial_fit`` learns more rows in one pass by incremental EM (`OnlineGMM`). ``fit`` starts
@@ -40,7 +39,7 @@ class StreamingGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[mis
     Parameters
     ----------
     n_components : int, default=1
-        K, the number of components.
+        K, the number of components. There are K from the start.
     covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
         Each component has its own covariance matrix (``full``), all share one (``tied``), or each
         has a variance per feature (``diag``) or a single one (``spherical``).
@@ -51,8 +50,11 @@ class StreamingGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[mis
     half_life : float, default=None
         Points after which an old point counts half. None weighs all points alike, for data that
         does not change.
+    init_params : {'auto', 'kmeans', 'k-means++', 'random', 'random_from_data'}, default='auto'
+        How the warm start begins. ``auto`` tries ``n_init`` starts, half k-means++, half random.
+        The others are those of `sklearn.mixture.GaussianMixture`, tried ``n_init`` times.
     n_init : int, default=12
-        EM starts tried in the warm start: half k-means++, half random.
+        EM starts tried in the warm start; the likeliest is taken.
     prior_strength : float, default=1e-3
         Pseudo-points with the variance of the data that each component is born with; keeps
         components from collapsing.
@@ -109,6 +111,7 @@ class StreamingGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[mis
         "covariance_type": [StrOptions({"full", "tied", "diag", "spherical"})],
         "warm_up": [Interval(Integral, 1, None, closed="left")],
         "half_life": [None, Interval(Real, 0, None, closed="neither")],
+        "init_params": [StrOptions({"auto", "kmeans", "k-means++", "random", "random_from_data"})],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "prior_strength": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
@@ -121,6 +124,7 @@ class StreamingGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[mis
         covariance_type: Literal["full", "tied", "diag", "spherical"] = "full",
         warm_up: int = 200,
         half_life: float | None = None,
+        init_params: InitParams = "auto",
         n_init: int = 12,
         prior_strength: float = 1e-3,
         random_state: Any = None,
@@ -129,14 +133,10 @@ class StreamingGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[mis
         self.covariance_type = covariance_type
         self.warm_up = warm_up
         self.half_life = half_life
+        self.init_params = init_params
         self.n_init = n_init
         self.prior_strength = prior_strength
         self.random_state = random_state
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: ArrayLike, y: None = None) -> Self:
@@ -166,11 +166,17 @@ class StreamingGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[mis
                 "needs at least one row"
             )
         self.learner_ = self._new_learner()
-        self._learn(rows)
-        if not self.learner_.is_started:
-            self.learner_.fit_start()
         if self.half_life is None:
+            seen = ~np.isnan(rows).all(axis=1)
+            stride = math.ceil(seen.sum() / max(self.warm_up, SAMPLE, self.n_components))
+            first = seen & (np.cumsum(seen) % max(stride, 1) == 0)
+            self.learner_.fit_start(rows[first])
+            self._learn(rows[~first])
             self.learner_.polish(rows)
+        else:
+            self._learn(rows)
+            if not self.learner_.is_started:
+                self.learner_.fit_start()
         self._read_out()
         return self
 
@@ -210,7 +216,7 @@ class StreamingGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[mis
             if random is not None and not isinstance(random, Integral)
             else random
         )
-        return OnlineGMM(
+        learner = OnlineGMM(
             self.n_components,
             covariance_type=self.covariance_type,
             warm_up=self.warm_up,
@@ -220,12 +226,18 @@ class StreamingGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[mis
             features=tuple(range(self.n_features_in_)),
             seed=seed if seed is None else int(seed),
         )
-
-    def _rows(self, X: ArrayLike, reset: bool) -> NDArray[np.float64]:
-        rows: NDArray[np.float64] = validate_data(
-            self, X, reset=reset, dtype=np.float64, order="C", ensure_all_finite="allow-nan"
-        )
-        return rows
+        # scikit-learn's mixtures have K components from the start
+        learner._has_all_at_start = True
+        if self.init_params != "auto":
+            learner._first = partial(
+                _as_sklearn_begins,
+                init_params=self.init_params,
+                n_components=self.n_components,
+                covariance_type=self.covariance_type,
+                n_init=self.n_init,
+                seed=learner.seed,
+            )
+        return learner
 
     def _learn(self, rows: NDArray[np.float64]) -> None:
         for begin in range(0, len(rows), CHUNK):
@@ -241,58 +253,41 @@ class StreamingGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[mis
         self.weights_, self.means_ = mixture.weights, mixture.means
         self.covariances_ = _as_sklearn_has_them(mixture.covariances, self.covariance_type)
 
-    # -- answers --------------------------------------------------------------------------------
 
-    def _known(self, X: ArrayLike) -> tuple[MixtureParameters, NDArray[np.float64]]:
-        check_is_fitted(self)
-        return self.mixture_, self._rows(X, reset=False)
+def _as_sklearn_begins(
+    rows: NDArray[np.float64],
+    init_params: str,
+    n_components: int,
+    covariance_type: str,
+    n_init: int,
+    seed: int | None,
+) -> MixtureParameters:
+    """Return the mixture after the first step of scikit-learn's EM; missing values are means."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
 
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Return the most probable component of each row, shape (n,)."""
-        mixture, rows = self._known(X)
-        return mixture.predict(rows)
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the probability of each component for each row, shape (n, K)."""
-        mixture, rows = self._known(X)
-        return mixture.predict_proba(rows)
-
-    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the log density of each row in nats, shape (n,)."""
-        mixture, rows = self._known(X)
-        return mixture.score_samples(rows)
-
-    def score(self, X: ArrayLike, y: None = None) -> float:
-        """Return the mean log density of the rows, in nats."""
-        return float(self.score_samples(X).mean())
-
-    def bic(self, X: ArrayLike) -> float:
-        """Return the Bayesian information criterion on these rows; the lower, the better."""
-        n = len(densities := self.score_samples(X))
-        return float(-2 * densities.sum() + self._n_parameters() * np.log(n))
-
-    def aic(self, X: ArrayLike) -> float:
-        """Return the Akaike information criterion on these rows; the lower, the better."""
-        return float(-2 * self.score_samples(X).sum() + 2 * self._n_parameters())
-
-    def _n_parameters(self) -> int:
-        return n_parameters(
-            self.mixture_.n_components, self.mixture_.n_features, self.covariance_type
-        )
-
-    def sample(self, n_samples: int = 1) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Draw rows from the mixture: an (n_samples, D) array, and the component of each.
-
-        Raises
-        ------
-        ValueError
-            If ``n_samples`` is less than 1.
-        """
-        check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(f"n_samples is {n_samples!r}; it must be at least 1")
-        random = check_random_state(self.random_state)
-        return self.mixture_.sample(n_samples, int(random.randint(2**31 - 1)))
+    filled = np.where(np.isnan(rows), column_means(rows), rows)
+    k, d = n_components, rows.shape[1]
+    batch = GaussianMixture(
+        k,
+        covariance_type=covariance_type,
+        init_params=init_params,
+        max_iter=1,
+        n_init=n_init,
+        reg_covar=max(1e-6 * float(filled.var(axis=0).max()), 1e-12),
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        batch.fit(filled)
+    its = batch.covariances_
+    if covariance_type == "spherical":
+        its = its[:, None, None] * np.eye(d)
+    elif covariance_type == "diag":
+        its = its[:, :, None] * np.eye(d)
+    return MixtureParameters(
+        batch.weights_, batch.means_, np.broadcast_to(its, (k, d, d)), tuple(range(d))
+    )
 
 
 def _as_sklearn_has_them(
