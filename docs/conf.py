@@ -29,6 +29,8 @@ exclude_patterns = ["figures"]
 myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_typehints = "none"
+# tested in an environment of their own
+autodoc_mock_imports = ["aeon", "sktime"]
 # the methods of a class with their documentation, but for what river and Python bring along
 autodoc_default_options = {
     "members": True,

@@ -1,0 +1,84 @@
+"""`Segmenter` as a segmenter of aeon.
+
+Needs aeon: ``pip install 'online-gmm[aeon]'``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    from aeon.segmentation.base import BaseSegmenter
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "online_gmm.aeon needs aeon: pip install 'online-gmm[aeon]'", name=error.name
+    ) from None
+
+from online_gmm.segmentation.found import MAX_REGIMES
+from online_gmm.segmentation.segmenter import Segmenter
+
+
+class RegimeSegmenter(BaseSegmenter):  # type: ignore[misc]
+    """Find the regimes of a series, and their number.
+
+    ``predict`` returns the regime of each time point in hindsight: a regime that returns has its
+    number again (the tag ``returns_dense`` is False). Each series is segmented afresh.
+
+    Parameters
+    ----------
+    window : int, default=None
+        The number of points that tells regimes apart, at least 4. None to find it from the data.
+    max_regimes : int, default=20
+        How many regimes there are at most.
+    confirm : float, default=1.0
+        The evidence that a change needs, as a multiple of the usual.
+
+    See Also
+    --------
+    online_gmm.Segmenter : The segmenter itself, a point at a time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from online_gmm.aeon import RegimeSegmenter
+    >>> rng = np.random.default_rng(1)
+    >>> X = rng.normal(np.repeat([0.0, 9.0, 0.0], 300), 1.0)
+    >>> labels = RegimeSegmenter().fit_predict(X)
+    >>> labels[[0, 299, 300, 599, 600]]
+    array([0, 0, 1, 1, 0])
+    """
+
+    _tags: ClassVar[dict[str, Any]] = {
+        "X_inner_type": "np.ndarray",
+        "capability:univariate": True,
+        "capability:multivariate": True,
+        "capability:missing_values": True,
+        "fit_is_empty": True,
+        "returns_dense": False,
+    }
+
+    def __init__(
+        self,
+        window: int | None = None,
+        max_regimes: int = MAX_REGIMES,
+        confirm: float = 1.0,
+    ) -> None:
+        self.window = window
+        self.max_regimes = max_regimes
+        self.confirm = confirm
+        super().__init__(n_segments=None, axis=0)
+
+    def _predict(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
+        segmenter = Segmenter(
+            window=self.window, max_regimes=self.max_regimes, confirm=self.confirm
+        )
+        labels: NDArray[np.int64] = segmenter.label_many(np.asarray(X, dtype=np.float64))
+        # a series in which no change was found is one regime
+        return labels if segmenter.labels else np.zeros_like(labels)
+
+    @classmethod
+    def _get_test_params(cls, parameter_set: str = "default") -> dict[str, Any]:
+        return {"window": 4, "max_regimes": 3}
