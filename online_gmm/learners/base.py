@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.data.frames import Table, view
+from online_gmm.em.mixture import MixtureParameters
 from online_gmm.learners.intake import Intake, Time, unchanged_if_refused
 
 UNKNOWN = -1
@@ -87,6 +88,10 @@ NOTHING_KNOWN = Assignment(UNKNOWN, math.nan, math.nan, False)
 class Learner(Intake, abc.ABC):
     """What every learner answers."""
 
+    finds_regimes: bool = False
+    """Whether the learner itself tells where regimes change; its labels are those of segments."""
+    recycle: bool = False
+    """Whether components are retired, merged and born while the learner streams."""
     lag: int = 0
     """How many later points a learner can take into account; see `OnlineHMM.smoothed`."""
 
@@ -388,6 +393,27 @@ class Learner(Intake, abc.ABC):
     @abc.abstractmethod
     def centers(self) -> dict[int, dict[Hashable, float]]:
         """The means by label and feature, as river's Silhouette reads them."""
+
+    @property
+    @abc.abstractmethod
+    def mixture(self) -> MixtureParameters:
+        """The components as a mixture, in the order of ``labels``.
+
+        Raises
+        ------
+        ValueError
+            Before anything is known.
+        """
+
+    @property
+    def transition(self) -> NDArray[np.float64] | None:
+        """The transition matrix; None if points do not depend on each other."""
+        return None
+
+    @property
+    def dwell(self) -> NDArray[np.float64] | None:
+        """The mean dwell of each regime, shape (K,); None if points do not depend on each other."""
+        return None
 
     def reset_state(self) -> None:
         """Declare an interruption: the next point does not follow the last one.

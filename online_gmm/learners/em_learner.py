@@ -499,11 +499,6 @@ class EMLearner(Learner, abc.ABC):
         return label in self.labels or any(e.number == label for e in self._roster.events)
 
     @property
-    @abc.abstractmethod
-    def mixture(self) -> MixtureParameters:
-        """The mixture as learnt so far; its components are in the order of ``labels``."""
-
-    @property
     def centers(self) -> dict[int, dict[Hashable, float]]:
         if self._stream is None:
             return {}

@@ -68,6 +68,8 @@ class FoundRegimes(Learner):
     `online_gmm._kernel.partition`. Memory is bounded.
     """
 
+    finds_regimes = True
+
     def __init__(
         self,
         window: int | None = None,

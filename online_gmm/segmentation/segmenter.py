@@ -621,6 +621,11 @@ class Segmenter(base.Clusterer, Writable):
         return self.model if self._found is None else self._found
 
     @property
+    def finds_regimes(self) -> bool:
+        """Whether regimes are found, rather than being the labels of a model."""
+        return self._found is not None
+
+    @property
     def change(self) -> RegimeChange | None:
         changes = [event for event in self.told if isinstance(event, RegimeChange)]
         return changes[-1] if changes else None

@@ -13,13 +13,13 @@ except ImportError as error:
 from online_gmm.spark.fit import MixtureFit, fit_mixture
 from online_gmm.spark.labels import label_stream, read_states
 from online_gmm.spark.processor import LabelProcessor
-from online_gmm.spark.track import Manner, Track
+from online_gmm.spark.track import Track, TrackOptions
 
 __all__ = [
     "LabelProcessor",
-    "Manner",
     "MixtureFit",
     "Track",
+    "TrackOptions",
     "fit_mixture",
     "label_stream",
     "read_states",

@@ -19,7 +19,7 @@ from online_gmm.learners.base import Learner
 from online_gmm.spark.names import quoted
 from online_gmm.spark.packing import packed
 from online_gmm.spark.processor import STATE, LabelProcessor
-from online_gmm.spark.track import Manner
+from online_gmm.spark.track import TrackOptions
 
 PROVIDER = "spark.sql.streaming.stateStore.providerClass"
 ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
@@ -109,7 +109,7 @@ def label_stream(
     """
     spark = df.sparkSession
     _require_rocksdb(spark)
-    manner, stamp = _checked(df, key, time, values, model, sequence, late, hold)
+    options, stamp = _checked(df, key, time, values, model, sequence, late, hold)
     milliseconds = None if timeout is None else _milliseconds(timeout)
     rows = df.where(functions.col(quoted(key)).isNotNull()).select(
         functions.col(quoted(key)).alias("key"),
@@ -131,7 +131,7 @@ def label_stream(
     )
     numbers = "" if sequence is None else "sequence array<bigint>, "
     labelled = packs.groupBy("key").transformWithState(
-        LabelProcessor(model, manner, stamp, sequence is not None, milliseconds),
+        LabelProcessor(model, options, stamp, sequence is not None, milliseconds),
         f"key {kind}, stamp array<{stamp}>, {numbers}label array<int>, "
         "probability array<double>, change array<boolean>",
         "Append",
@@ -194,7 +194,7 @@ def _checked(
     sequence: str | None,
     late: str,
     hold: bool,
-) -> tuple[Manner, str]:
+) -> tuple[TrackOptions, str]:
     """How rows are to be taken, and the type of their times."""
     if isinstance(values, str) or not values:
         raise ValueError(f"values is {values!r}; a list of columns is expected")
@@ -228,7 +228,7 @@ def _checked(
     _check_model(model, values, late)
     integral = isinstance(df.schema[time].dataType, IntegralType | TimestampType)
     unit = MICROSECONDS if isinstance(df.schema[time].dataType, TimestampType) else 1.0
-    return Manner(tuple(values), unit, late, hold), "bigint" if integral else "double"
+    return TrackOptions(tuple(values), unit, late, hold), "bigint" if integral else "double"
 
 
 def _check_model(model: Learner, values: Sequence[str], late: str) -> None:

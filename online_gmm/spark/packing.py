@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyspark.sql import Row
 
 from online_gmm.segmentation.moments import LARGEST
-from online_gmm.spark.track import Labelled, Sighting
+from online_gmm.spark.track import KeyRow, Labelled
 
 WORD = 8
 """Bytes of a double or an integer."""
@@ -88,7 +88,7 @@ def _cells(rows: NDArray[Any], count: NDArray[np.int64]) -> pa.Array:
 
 def unpacked(
     packs: Iterable[Row], stamps: np.dtype[Any], n_values: int
-) -> tuple[list[Sighting], int]:
+) -> tuple[list[KeyRow], int]:
     """The rows of a key in the order of their times and numbers, and how many were refused."""
     refused = 0
     parts = []
@@ -109,7 +109,7 @@ def unpacked(
     # equal times in an order that does not depend on how the engine split the rows
     order = np.lexsort([*by, at]).tolist()
     times, rows = at.tolist(), values.tolist()
-    return [Sighting(times[i], numbers[i], rows[i]) for i in order], refused
+    return [KeyRow(times[i], numbers[i], rows[i]) for i in order], refused
 
 
 def as_arrays(key: Any, rows: list[Labelled], stamps: np.dtype[Any], sequence: bool) -> Row:

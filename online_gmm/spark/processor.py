@@ -17,7 +17,7 @@ from pyspark.sql.types import BinaryType, StructField, StructType
 from online_gmm.data.state import StateError
 from online_gmm.learners.base import Learner
 from online_gmm.spark.packing import STAMPS, as_arrays, unpacked
-from online_gmm.spark.track import Manner, Track
+from online_gmm.spark.track import Track, TrackOptions
 
 STATE = "m"
 """The name of the state of a key. Its schema is bytes once and for all: they have a version."""
@@ -33,7 +33,7 @@ class LabelProcessor(StatefulProcessor):
     ----------
     model
         What every key begins with.
-    manner
+    options
         How rows are taken.
     stamp
         The type of times, ``double`` or ``bigint``.
@@ -54,10 +54,10 @@ class LabelProcessor(StatefulProcessor):
     >>> from pyspark.sql import Row
     >>> from pyspark.sql.streaming.tws_tester import TwsTester
     >>> from online_gmm import OnlineGMM
-    >>> from online_gmm.spark import LabelProcessor, Manner
+    >>> from online_gmm.spark import LabelProcessor, TrackOptions
     >>> from online_gmm.spark.packing import packed
     >>> model = OnlineGMM(2, warm_up=4, seed=1)
-    >>> tester = TwsTester(LabelProcessor(model, Manner(values=("level",))))
+    >>> tester = TwsTester(LabelProcessor(model, TrackOptions(values=("level",))))
     >>> levels = [1.0, 9.0, 1.1, 9.1, 1.0, 9.2]
     >>> columns = {"key": ["a"] * 6, "stamp": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], "v0": levels}
     >>> (packs,) = packed([pa.RecordBatch.from_pydict(columns)])
@@ -69,13 +69,13 @@ class LabelProcessor(StatefulProcessor):
     def __init__(
         self,
         model: Learner,
-        manner: Manner,
+        options: TrackOptions,
         stamp: str = "double",
         sequence: bool = False,
         timeout: int | None = None,
     ) -> None:
         self._blank = model.to_bytes()
-        self._manner = manner
+        self._options = options
         self._stamps = STAMPS[stamp]
         self._sequence = sequence
         self._timeout = timeout
@@ -100,11 +100,11 @@ class LabelProcessor(StatefulProcessor):
             self._begin(track, timerValues)
         else:
             track = self._read(key[0], known[0])
-        sightings, refused = unpacked(rows, self._stamps, len(self._manner.values))
+        key_rows, refused = unpacked(rows, self._stamps, len(self._options.values))
         track.n_refused += refused
         if self._timeout is not None:
             track.seen = timerValues.getCurrentProcessingTimeInMs()
-        labelled = list(track.take(sightings, self._manner))
+        labelled = list(track.label(key_rows, self._options))
         self._state.update((track.to_bytes(),))
         if labelled:
             yield as_arrays(key[0], labelled, self._stamps, self._sequence)
@@ -121,7 +121,7 @@ class LabelProcessor(StatefulProcessor):
             # there is one timer for each key, and rows that come do not move it
             self._handle.registerTimer(due)
             return
-        labelled = list(track.finish(self._manner))
+        labelled = list(track.finish(self._options))
         self._state.clear()
         if labelled:
             yield as_arrays(key[0], labelled, self._stamps, self._sequence)

@@ -1,4 +1,4 @@
-"""What is known of one key: its learner, where its series stands, and rows that wait."""
+"""The state of one key: its learner, the order of its rows, and rows that wait."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy as np
 from online_gmm.data import state
 from online_gmm.data.state import StateError
 from online_gmm.learners.base import UNKNOWN, Learner
+from online_gmm.series import HeldRows, OrderGuard, label_whole
 
 VERSION = 1
-"""Of what `Track.to_bytes` writes."""
+"""Version of what `Track.to_bytes` writes."""
 HEADER = 2
-MOST_HELD = 10
-"""Rows held for the warm start, as a multiple of those it wants."""
+"""Bytes of the version."""
 
 
-class Sighting(NamedTuple):
-    """A row of one key: its time as it came, its number from the device, and its values."""
+class KeyRow(NamedTuple):
+    """A row of one key: its time as it came, its sequence number, and its values."""
 
     stamp: float | int
     sequence: int | None
@@ -30,7 +30,7 @@ class Sighting(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """A row that has its label; ``change`` tells whether the label before was another one."""
+    """A labelled row; ``change`` tells whether the row before had another label."""
 
     stamp: float | int
     sequence: int | None
@@ -40,20 +40,20 @@ class Labelled(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How the rows of a key are taken.
+class TrackOptions:
+    """How the rows of a key are labelled.
 
     Parameters
     ----------
     values
         The names of the values of a row, in order.
     unit
-        Stamps to a second.
+        Units of the times in a second.
     late
-        What is done with a row whose time is not after that of the one before: ``skip`` or
+        What to do with a row whose time is not after that of the row before: ``skip`` or
         ``learn``.
     hold
-        Whether rows of the warm-up wait for the warm start to label them.
+        Whether rows of the warm-up wait until the warm start labels them.
     """
 
     values: tuple[str, ...]
@@ -72,40 +72,48 @@ class Track:
 
     Attributes
     ----------
-    n_duplicates, n_late
-        Rows left out, as their sequence number, or time, had been there or was passed.
     n_refused
-        Rows left out as they had no time or number, or a value beyond all measure.
+        Rows left out because they had no time or number, or a value that is infinite or beyond
+        1e150.
     seen
-        When a row last came, in milliseconds of the engine's clock.
+        Time of the last row, in milliseconds of the engine's clock.
 
     Examples
     --------
     >>> from online_gmm import OnlineGMM
-    >>> from online_gmm.spark import Manner, Track
-    >>> from online_gmm.spark.track import Sighting
-    >>> track, manner = Track(OnlineGMM(2, warm_up=4, seed=1)), Manner(values=("level",))
-    >>> rows = [Sighting(t, None, [x]) for t, x in enumerate([1.0, 9.0, 1.1, 9.1, 1.0, 9.2])]
-    >>> [row.label for row in track.take(rows, manner)]
+    >>> from online_gmm.spark import Track, TrackOptions
+    >>> from online_gmm.spark.track import KeyRow
+    >>> track, options = Track(OnlineGMM(2, warm_up=4, seed=1)), TrackOptions(values=("level",))
+    >>> rows = [KeyRow(t, None, [x]) for t, x in enumerate([1.0, 9.0, 1.1, 9.1, 1.0, 9.2])]
+    >>> [row.label for row in track.label(rows, options)]
     [-1, -1, -1, -1, 0, 1]
     >>> again = Track.from_bytes(track.to_bytes())
-    >>> list(again.take(rows, manner)), again.n_late, again.n_duplicates
+    >>> list(again.label(rows, options)), again.n_late, again.n_duplicates
     ([], 5, 1)
     """
 
     def __init__(self, model: Learner) -> None:
         self.model = model
-        self.n_duplicates = self.n_late = self.n_refused = 0
+        self.n_refused = 0
         self.seen = 0
-        self._last = -math.inf
-        self._sequence: int | None = None
+        self._order = OrderGuard()
         self._label: int | None = None
         self._probability = math.nan
-        self._held: list[Sighting] = []
+        self._held: HeldRows[KeyRow] = HeldRows(model)
+
+    @property
+    def n_duplicates(self) -> int:
+        """Rows dropped because their sequence number or their time had been there."""
+        return self._order.n_duplicates
+
+    @property
+    def n_late(self) -> int:
+        """Rows dropped because their time had passed."""
+        return self._order.n_late
 
     # -- rows -----------------------------------------------------------------------------------
 
-    def take(self, rows: Iterable[Sighting], manner: Manner) -> Iterator[Labelled]:
+    def label(self, rows: Iterable[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
         """Label each row and then learn it; yield the rows that have their label now.
 
         Before the warm start the label is -1 and its probability NaN. If rows are held, they wait
@@ -114,11 +122,11 @@ class Track:
         value. A row without any value says nothing of the regime: it has the label and the
         probability of the row before.
         """
-        model, unit, names = self.model, manner.unit, manner.values
+        model, unit, names = self.model, options.unit, options.values
         timed = model._clocked
         for row in rows:
             seconds = row.stamp / unit
-            if not self._is_next(row.sequence, seconds, manner.late == "learn"):
+            if not self._is_next(row.sequence, seconds, options.late == "learn"):
                 continue
             x = dict(zip(names, row.values, strict=True))
             t = seconds if timed else None
@@ -127,69 +135,56 @@ class Track:
                 model.learn_one(x, t)
                 yield self._labelled(row, known.label, known.probability)
                 continue
-            if not manner.hold:
+            if not options.hold:
                 known = model.assign_one(x, t)
                 model.learn_one(x, t)
                 yield Labelled(row.stamp, row.sequence, known.label, known.probability, False)
                 continue
-            self._held.append(row)
-            model.learn_one(x, t)
-            full = len(self._held) > MOST_HELD * model.warm_up
-            if full and model.n_points and not model.is_started:
-                model.fit_start()
-            if full or model.is_started:
-                yield from self._release(manner)
+            if self._held.learn(row, x, t):
+                yield from self._release(options)
 
-    def finish(self, manner: Manner) -> Iterator[Labelled]:
+    def finish(self, options: TrackOptions) -> Iterator[Labelled]:
         """Yield the rows that still wait, labelled by what is known."""
-        if self._held:
-            if self.model.n_points:
-                self.model.fit_start()
-            yield from self._release(manner)
+        self._held.end()
+        yield from self._release(options)
 
     def _is_next(self, sequence: int | None, seconds: float, takes_late: bool) -> bool:
         """Return whether a row continues the series; count it if not."""
-        later = seconds > self._last
-        if sequence is not None:
-            # at a later time the device has begun to count anew
-            if self._sequence is not None and sequence <= self._sequence and not later:
-                self.n_duplicates += 1
-                return False
-            self._sequence = sequence
-        if later:
-            self._last = seconds
+        order = self._order
+        if sequence is not None and order.is_duplicate(sequence, seconds):
+            return False
+        if seconds > order.seconds:
+            order.seconds = seconds
         elif not takes_late:
-            self.n_duplicates += seconds == self._last
-            self.n_late += seconds < self._last
-        return later or takes_late
+            order.drop(seconds)
+            return False
+        return True
 
-    def _labelled(self, row: Sighting, label: int, probability: float) -> Labelled:
+    def _labelled(self, row: KeyRow, label: int, probability: float) -> Labelled:
         if self._label is not None and all(map(math.isnan, row.values)):
             label, probability = self._label, self._probability
         change = self._label not in (None, UNKNOWN) and label != self._label
         self._label, self._probability = label, probability
         return Labelled(row.stamp, row.sequence, label, probability, change)
 
-    def _release(self, manner: Manner) -> Iterator[Labelled]:
-        held, self._held = self._held, []
-        for row, (label, probability) in zip(held, self._told(held, manner), strict=True):
+    def _release(self, options: TrackOptions) -> Iterator[Labelled]:
+        held = self._held.release()
+        for row, (label, probability) in zip(held, self._answers(held, options), strict=True):
             yield self._labelled(row, label, probability)
 
-    def _told(self, rows: list[Sighting], manner: Manner) -> Iterator[tuple[int, float]]:
+    def _answers(self, rows: list[KeyRow], options: TrackOptions) -> Iterator[tuple[int, float]]:
         """Return labels of the rows of the warm-up, and their probabilities."""
         model = self.model
-        if not model.is_started:
+        if not (rows and model.is_started):
             yield from ((UNKNOWN, math.nan) for _ in rows)
             return
         # few keys of few queries come here, and every process of the engine starts by importing
         import pandas as pd
 
-        frame = pd.DataFrame([row.values for row in rows], columns=list(manner.values))
-        times = np.array([row.stamp / manner.unit for row in rows])
-        labels = model.decode_many(frame, times)
-        probabilities = model.smooth_many(frame, times)
-        for i, label in enumerate(labels.tolist()):
-            yield label, float(probabilities[label].iloc[i])
+        frame = pd.DataFrame([row.values for row in rows], columns=list(options.values))
+        times = np.array([row.stamp / options.unit for row in rows])
+        labels, probabilities = label_whole(model, frame, times)
+        yield from zip(labels.tolist(), probabilities.tolist(), strict=True)
 
     # -- as bytes -------------------------------------------------------------------------------
 
@@ -200,10 +195,10 @@ class Track:
         """
         its = _Written(
             self.model.to_bytes(),
-            self._last,
-            self._sequence,
+            self._order.seconds,
+            self._order.sequence,
             self._label,
-            self._held,
+            self._held.rows,
             (self.n_duplicates, self.n_late, self.n_refused),
             self.seen,
             self._probability,
@@ -234,9 +229,11 @@ class Track:
         except msgspec.MsgspecError as error:
             raise StateError(f"this state of a key is damaged: {error}") from None
         track = cls(_model(its.model))
-        track._last, track._sequence, track._label = its.last, its.sequence, its.label
-        track._held = its.held
-        track.n_duplicates, track.n_late, track.n_refused = its.counts
+        track._label = its.label
+        track._held.rows = its.held
+        order = track._order
+        order.seconds, order.sequence = its.last, its.sequence
+        order.n_duplicates, order.n_late, track.n_refused = its.counts
         track.seen = its.seen
         track._probability = its.probability
         return track
@@ -249,7 +246,7 @@ class _Written(msgspec.Struct, array_like=True):
     last: float
     sequence: int | None
     label: int | None
-    held: list[Sighting]
+    held: list[KeyRow]
     counts: tuple[int, int, int]
     seen: int
     probability: float = math.nan

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from replay.cli.terminal import out
 from replay.engine.checkpoint import Checkpoints
+from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.series import Series
 
 
 def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> None:

@@ -14,34 +14,31 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 from rich.console import Console
 
-from online_gmm import OnlineHMM
-from online_gmm.segmentation.found import FoundRegimes
 from replay.cli.options.output import Checkpointing, Outputs, Segmenting
 from replay.cli.options.reading import Rows
 from replay.cli.terminal import OUT, err, heading, out, parent
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop, Saving
+from replay.engine.order import SeriesOptions
 from replay.engine.progress import bar_on
 from replay.engine.protocols import Sink, Source
 from replay.engine.rows import InputError
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.engine.status import Status, told_on
 from replay.engine.whole import labelled_as_a_whole
 from replay.sinks.files import SHEETS, File, Segments
 from replay.sinks.labels import labels_sink
 from replay.sinks.refusals import Refusals
-from replay.views.cards import cards_table, changes_table
 from replay.views.tables import (
     changes,
     events_or_none,
     fleet_table,
     labels_given,
     left_out,
-    regimes_table,
+    regime_tables,
     totals,
-    transition_table,
 )
 
 if TYPE_CHECKING:
@@ -109,7 +106,7 @@ class Totals:
 
     def add(self, key: str, series: Series) -> None:
         self.n_series += 1
-        self.left_out.update({what: getattr(series, name) for name, what in LEFT_OUT.items()})
+        self.left_out.update({what: getattr(series.order, name) for name, what in LEFT_OUT.items()})
         self.largest.append((key, series))
         if len(self.largest) > 2 * MOST_LISTED:
             self._sort()
@@ -402,17 +399,10 @@ def _print(
         n_segments = only.n_segments if settings.finds else None
         console.print(totals(only.summary, n_segments))
         console.print(changes(only), soft_wrap=True, markup=False)
-        if isinstance(model, FoundRegimes):
-            console.print(cards_table(model))
-            console.print(changes_table(model, only.n_changes, source.time is not None))
-            for line in left_out(totals_of.left_out, refusals):
-                console.print(line, soft_wrap=True)
-            return
         if settings.persist:
             console.print(labels_given(settings, smooth), soft_wrap=True)
-        console.print(regimes_table(only.summary, model))
-        if isinstance(model, OnlineHMM):
-            console.print(transition_table(model))
+        for table in regime_tables(only, source.time is not None):
+            console.print(table)
         if only.chronicle is not None:
             console.print(events_or_none(only.chronicle.happenings, source.time is not None))
     for line in left_out(totals_of.left_out, refusals):

@@ -6,14 +6,12 @@ import heapq
 from collections.abc import Iterator
 from pathlib import Path
 
-from online_gmm import OnlineHMM
-from online_gmm.segmentation.found import FoundRegimes
 from replay.cli.terminal import out
 from replay.engine.checkpoint import Checkpoints
+from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
-from replay.engine.series import Series, SeriesOptions
-from replay.views.cards import cards_table, changes_table
-from replay.views.tables import fleet_table, regimes_table, totals, transition_table
+from replay.engine.series import Series
+from replay.views.tables import fleet_table, regime_tables, totals
 
 MOST_LISTED = 100
 """Keys whose series are listed, those with most rows."""
@@ -51,10 +49,5 @@ def show_models(folder: Path, key: str | None) -> None:
         )
         return
     console.print(totals(series.summary))
-    if isinstance(series.model, FoundRegimes):
-        console.print(cards_table(series.model))
-        console.print(changes_table(series.model, series.n_changes, told["time"] is not None))
-        return
-    console.print(regimes_table(series.summary, series.model))
-    if isinstance(series.model, OnlineHMM):
-        console.print(transition_table(series.model))
+    for table in regime_tables(series, told["time"] is not None):
+        console.print(table)

@@ -13,8 +13,9 @@ import numpy as np
 
 from online_gmm.learners.base import Assignments
 from replay.engine.batch import Batch, Ended, LabelledBatch
+from replay.engine.order import Refusal
 from replay.engine.rows import InputError, OutputError
-from replay.engine.series import Piece, Refusal, Series
+from replay.engine.series import Piece, Series
 
 UNREADABLE = (
     *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,63 +13,20 @@ from numpy.typing import NDArray
 
 from online_gmm import Assignment
 from online_gmm.learners.base import Assignments
-from online_gmm.segmentation.found import FoundRegimes
 from online_gmm.segmentation.placed import Event
 from online_gmm.segmentation.segmenter import Segmenter
 from online_gmm.segmentation.segments import RegimeChange, Segment, Segmentation
+from online_gmm.series import HeldRows, label_whole
 from replay.engine.batch import Batch, Ended, LabelledBatch, of_segment
-from replay.engine.rows import InputError, Row
+from replay.engine.order import Order, Refusal, SeriesOptions
+from replay.engine.rows import Row
 from replay.engine.settings import Model
 from replay.engine.summary import Chronicle, Summary
 
-MOST_HELD = 10
-"""Rows held for the warm start, as a multiple of those it wants."""
 FEW = 8
 """Rows for which arrays cost more than they save."""
-COUNTS = (
-    *("n_duplicates", "n_late", "n_lost", "n_gaps"),
-    *("n_steps_back", "n_segments", "n_changes", "n_change_rows", "_n_rows"),
-)
+COUNTS = ("n_segments", "n_changes", "n_change_rows", "_n_rows")
 """What a series counts."""
-HOUR = 3600.0
-"""By which clocks are set back for winter."""
-
-
-@dataclass(frozen=True)
-class SeriesOptions:
-    """How the rows of a series are labelled and segmented.
-
-    Parameters
-    ----------
-    min_dwell, confirm
-        As in `Segmenter`.
-    late
-        What is done with a row whose time is not after that of the one before: ``raise``, ``skip``
-        or ``learn``.
-    max_gap
-        Seconds without a row after which one is said to be missing; None for no limit.
-    on_gap
-        ``reset`` ends the segment there and begins anew, ``hold`` lets the regime last as if no
-        more than ``max_gap`` had passed.
-    """
-
-    min_dwell: int = 1
-    confirm: int = 1
-    late: str = "raise"
-    max_gap: float | None = None
-    on_gap: str = "reset"
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any]) -> SeriesOptions:
-        """As a replay was told, by what its checkpoint says."""
-        return cls(**{field.name: told[field.name] for field in fields(cls)})
-
-
-class Refusal(NamedTuple):
-    """The row of a batch that must not be there, and why."""
-
-    row: int
-    error: InputError
 
 
 class Piece(NamedTuple):
@@ -78,27 +34,6 @@ class Piece(NamedTuple):
 
     labelled: LabelledBatch
     at: NDArray[np.intp]
-
-
-class _Accepted(NamedTuple):
-    """Which rows of a batch are taken, and how.
-
-    Parameters
-    ----------
-    rows
-        Their numbers.
-    seconds
-        Their times as the model has them; None if it has none.
-    resets
-        Places in ``rows`` before which there is a gap at which everything begins anew.
-    refusal
-        Why there is an end, if there is one.
-    """
-
-    rows: NDArray[np.intp]
-    seconds: NDArray[np.float64] | None
-    resets: list[int]
-    refusal: Refusal | None
 
 
 class _Moments(Sequence[tuple[int, str]]):
@@ -131,6 +66,8 @@ class Series:
     ----------
     summary
         Counts over its labelled rows.
+    order
+        Counts over the rows left out, and where the last row stands.
     chronicle
         How its regimes came and went, if they are recycled.
     n_segments, n_changes
@@ -139,38 +76,26 @@ class Series:
         Rows at which changes were reported; at some of them several may have been.
     last_segment
         The segment in which the series ended; None before.
-    n_duplicates, n_late
-        Rows left out, as their sequence number, or time, had been there or was passed.
-    n_lost, n_gaps, n_steps_back
-        Sequence numbers that never came, gaps in time, and places where the time steps back by
-        exactly an hour from where the next row was due.
     """
 
-    def __init__(self, model: Model, options: SeriesOptions = SeriesOptions()) -> None:
-        self.options = options
-        if isinstance(model, FoundRegimes):
+    def __init__(self, model: Model, options: SeriesOptions | None = None) -> None:
+        self.options = options = options or SeriesOptions()
+        if model.finds_regimes:
             self.segmenter = Segmenter(model)
         else:
             self.segmenter = Segmenter(model, min_dwell=options.min_dwell, confirm=options.confirm)
+        self.order = Order(options)
         self.summary = Summary()
-        self.n_duplicates = self.n_late = self.n_lost = self.n_gaps = self.n_steps_back = 0
         self.n_segments = self.n_changes = self.n_change_rows = 0
         self.last_segment: Segment | None = None
         self.model = model
-        self._held: list[Row] = []
+        self._held: HeldRows[Row] = HeldRows(model)
         self._waiting: deque[tuple[Row, Assignment]] = deque()
         self._n_rows = 0
-        self._sequence: int | None = None
-        self._last: tuple[float, str, int] = (-math.inf, "", 0)
-        self._step = math.nan
         self._said: tuple[int, float] | None = None
-        self._cut = 0.0
         self._closed: Segment | None = None
-        self._lag: int = getattr(model, "lag", 0)
         self._timed = model.time is not None
-        self.chronicle: Chronicle | None = None
-        if not isinstance(model, FoundRegimes) and getattr(model, "recycle", False):
-            self.chronicle = Chronicle(model)
+        self.chronicle = Chronicle(model) if model.recycle else None
 
     # -- rows -----------------------------------------------------------------------------------
 
@@ -185,8 +110,9 @@ class Series:
 
         If the series refuses a row, those before it are labelled, and it is told.
         """
-        accepted = self._accepted(batch)
-        rows, seconds, resets, refusal = accepted
+        rows, seconds, resets, refusal = self.order.accept(batch)
+        if not self._timed:
+            seconds = None
         its = batch if len(rows) == len(batch) else batch.take(rows)
         pieces: list[Piece] = []
         done = 0
@@ -202,9 +128,8 @@ class Series:
     def finish(self, key: str = "") -> list[LabelledBatch]:
         """The rows that still wait, labelled by what there is; ends the last segment."""
         pieces: list[Piece] = []
-        if self._held:
-            if self.model.n_points:
-                self.model.fit_start()
+        self._held.end()
+        if self._held.rows:
             self._release(0, pieces)
         self._let_go(0, pieces)
         self.end()
@@ -229,21 +154,21 @@ class Series:
     ) -> None:
         """Take rows that follow one another."""
         n, done = len(batch), 0
-        if isinstance(self.model, FoundRegimes):
+        if self.segmenter.finds_regimes:
             moments = _Moments(batch, self._n_rows)
-            answers = self.model.label_then_learn_many(batch.values, stamps=moments)
-            pieces.append(Piece(self._accept_found(batch, answers, self.model.news), at))
+            answers = self.segmenter.label_then_learn_many(batch.values, stamps=moments)
+            pieces.append(Piece(self._accept_found(batch, answers, self.segmenter.told), at))
             return
         while done < n and not self.model.is_started:
-            self._hold(batch.row(done), None if seconds is None else float(seconds[done]))
-            if self._is_complete:
+            row = batch.row(done)
+            if self._held.learn(row, row.values, None if seconds is None else float(seconds[done])):
                 self._release(int(at[done]), pieces)
             done += 1
         if done == n:
             return
         rest, at = batch.part(done, n), at[done:]
         seconds = None if seconds is None else seconds[done:]
-        if self._lag:
+        if self.model.lag:
             self._wait(rest, seconds, at, pieces)
         else:
             answers = self._label_then_learn(rest, seconds)
@@ -370,26 +295,9 @@ class Series:
 
     # -- rows that wait -------------------------------------------------------------------------
 
-    def _hold(self, row: Row, t: float | None) -> None:
-        """Keep a row of the warm-up until it can be labelled."""
-        model = self.model
-        self._held.append(row)
-        model.learn_one(row.values, t)
-        if self._are_too_many and model.n_points and not model.is_started:
-            model.fit_start()
-
-    @property
-    def _are_too_many(self) -> bool:
-        return len(self._held) > MOST_HELD * self.model.warm_up
-
-    @property
-    def _is_complete(self) -> bool:
-        """Whether rows of the warm-up need not be kept any longer."""
-        return self.model.is_started or self._are_too_many
-
     def _release(self, at: int, pieces: list[Piece]) -> None:
         """Label the rows of the warm-up."""
-        held, self._held = self._held, []
+        held = self._held.release()
         batch = Batch.of_rows(held)
         labelled = self.accept(batch, by_what_is_known(batch.values, batch.seconds, self.model))
         pieces.append(Piece(labelled, np.full(len(held), at, dtype=np.intp)))
@@ -408,8 +316,8 @@ class Series:
             t = None if seconds is None else float(seconds[i])
             self._waiting.append((row, model.assign_one(row.values, t)))
             model.learn_one(row.values, t)
-            if len(self._waiting) > self._lag:
-                ready.append(self._looked_back(self._lag))
+            if len(self._waiting) > model.lag:
+                ready.append(self._looked_back(model.lag))
                 came_out.append(at[i])
         self._come_out(ready, np.array(came_out, dtype=np.intp), pieces)
 
@@ -435,81 +343,7 @@ class Series:
             batch = Batch.of_rows([row for row, _ in ready])
             pieces.append(Piece(self.accept(batch, joined([its for _, its in ready])), at))
 
-    # -- time -----------------------------------------------------------------------------------
-
-    def _accepted(self, batch: Batch) -> _Accepted:
-        """The rows that are neither late nor there already, and the gaps between them."""
-        n = len(batch)
-        if batch.seconds is None and batch.sequence is None:
-            return _Accepted(np.arange(n), None, [], None)
-        nothing: list[Any] = [None] * n
-        all_seconds = nothing if batch.seconds is None else batch.seconds.tolist()
-        sequence = nothing if batch.sequence is None else batch.sequence
-        rows: list[int] = []
-        times: list[float] = []
-        resets: list[int] = []
-        refusal: Refusal | None = None
-        for i, (number, seconds) in enumerate(zip(sequence, all_seconds, strict=True)):
-            if number is not None and self._is_duplicate(number, seconds):
-                continue
-            if seconds is not None:
-                if seconds <= (last := self._last[0]):
-                    is_step_back = abs(last + self._step - HOUR - seconds) < 1e-3
-                    self.n_steps_back += is_step_back
-                    if self.options.late == "raise":
-                        refusal = Refusal(i, self._late(batch.row(i), is_step_back))
-                        break
-                    if self.options.late == "skip":
-                        self.n_duplicates += seconds == last
-                        self.n_late += seconds < last
-                        continue
-                if self._is_reset(seconds, batch, i):
-                    resets.append(len(rows))
-                times.append(seconds - self._cut)
-            rows.append(i)
-        of_model = np.array(times) if self._timed and batch.seconds is not None else None
-        return _Accepted(np.array(rows, dtype=np.intp), of_model, resets, refusal)
-
-    def _is_duplicate(self, sequence: int, seconds: float | None) -> bool:
-        last = self._sequence
-        if last is not None and sequence <= last:
-            # at a later time the device has begun to count anew
-            if seconds is None or seconds <= self._last[0]:
-                self.n_duplicates += 1
-                return True
-        elif last is not None:
-            self.n_lost += sequence - last - 1
-        self._sequence = sequence
-        return False
-
-    def _late(self, row: Row, is_step_back: bool) -> InputError:
-        _, text, line = self._last
-        of = f" of {row.key!r}" if row.key else ""
-        advice = "sort the rows, or say --late skip or --late learn"
-        if is_step_back:
-            advice = (
-                "it steps back by exactly an hour, as clocks that are set back for winter do: name "
-                "the zone, as in --time-zone Europe/Berlin"
-            )
-        return InputError(
-            f"line {row.line}: time {row.time!r}{of} is not after {text!r} in line {line}; {advice}"
-        )
-
-    def _is_reset(self, seconds: float, batch: Batch, i: int) -> bool:
-        """Whether everything begins anew at a row, as there is a gap before it."""
-        last = self._last[0]
-        if seconds <= last:
-            return False
-        self._last = (seconds, batch.texts.time_at(i), int(batch.lines[i]))
-        self._step = seconds - last
-        longest = self.options.max_gap
-        if longest is None or seconds - last <= longest or last == -math.inf:
-            return False
-        self.n_gaps += 1
-        if self.options.on_gap == "hold":
-            self._cut += seconds - last - longest
-            return False
-        return True
+    # -- gaps -----------------------------------------------------------------------------------
 
     def _interrupt(self, at: int, pieces: list[Piece]) -> None:
         """End the segment at a gap; what comes then begins anew."""
@@ -529,14 +363,11 @@ class Series:
                 "segmenter": self.segmenter.to_bytes(),
                 "summary": self.summary.state(),
                 "chronicle": None if self.chronicle is None else self.chronicle.state(),
-                "held": [_packed(row) for row in self._held],
+                "held": [_packed(row) for row in self._held.rows],
                 "waiting": [(_packed(row), assignment) for row, assignment in self._waiting],
                 "counts": [getattr(self, name) for name in COUNTS],
-                "sequence": self._sequence,
-                "last": self._last,
-                "step": self._step,
+                "order": self.order.state(),
                 "said": self._said,
-                "cut": self._cut,
                 "closed": self._closed,
             }
         )
@@ -551,19 +382,15 @@ class Series:
         series.summary.load(state["summary"])
         if series.chronicle is not None:
             series.chronicle.load(state["chronicle"])
-        series._held = [_unpacked(row, values) for row in state["held"]]
+        series._held.rows = [_unpacked(row, values) for row in state["held"]]
         series._waiting.extend(
             (_unpacked(row, values), Assignment(*assignment))
             for row, assignment in state["waiting"]
         )
         for name, count in zip(COUNTS, state["counts"], strict=True):
             setattr(series, name, count)
-        series._sequence = state["sequence"]
-        seconds, text, line = state["last"]
-        series._last = (seconds, text, line)
-        series._step = state["step"]
+        series.order.load(state["order"])
         series._said = None if state["said"] is None else tuple(state["said"])
-        series._cut = state["cut"]
         if (closed := state["closed"]) is not None:
             start, end = tuple(closed.pop("start")), tuple(closed.pop("end"))
             series._closed = Segment(start, end, **closed)
@@ -587,16 +414,8 @@ def by_what_is_known(
         return Assignments.unknown(len(values))
     t = seconds if model.time is not None else None
     known = model.assign_many(values, t)
-    labels = np.asarray(model.decode_many(values, t), dtype=np.int64)
-    probabilities = np.asarray(model.smooth_many(values, t))
-    place = {label: i for i, label in enumerate(model.labels)}
-    chosen = [place[label] for label in labels.tolist()]
-    return Assignments(
-        labels,
-        probabilities[np.arange(len(labels)), chosen],
-        known.log_densities,
-        known.outliers,
-    )
+    labels, probabilities = label_whole(model, values, t)
+    return Assignments(labels, probabilities, known.log_densities, known.outliers)
 
 
 def _packed(row: Row) -> tuple[Any, ...]:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import ComponentEvent, OnlineGMM, OnlineHMM
+from online_gmm import ComponentEvent
+from online_gmm.learners.base import Learner
 from replay.engine.batch import Batch
 
 FEW = 8
@@ -149,7 +150,7 @@ class Happening(NamedTuple):
 class Chronicle:
     """At which rows a learner's components came and went."""
 
-    def __init__(self, model: OnlineGMM | OnlineHMM) -> None:
+    def __init__(self, model: Learner) -> None:
         self.happenings: list[Happening] = []
         self._model = model
         self._n_rows = 0

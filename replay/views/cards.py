@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from rich.table import Table
 from rich.text import Text
 
-from online_gmm import RegimeCard, RegimeChange
-from online_gmm.segmentation.found import FoundRegimes
+from online_gmm import RegimeCard, RegimeChange, Segmenter
 
 MOST_SHOWN = 12
 """Regimes that are shown, those with most rows."""
@@ -17,14 +16,14 @@ MOST_CHANGES = 30
 """Changes that are listed, the last ones."""
 
 
-def cards_table(model: FoundRegimes) -> Table:
+def cards_table(segmenter: Segmenter) -> Table:
     """Make a table with a column for each regime: share of time, visits, stays, channels."""
-    cards = sorted(model.regimes.values(), key=lambda card: -card.n)
+    cards = sorted(segmenter.regimes.values(), key=lambda card: -card.n)
     table = Table(title="Regimes", title_justify="left")
     table.add_column("regime")
     shown = sorted(cards[:MOST_SHOWN], key=lambda card: card.label)
     for card in shown:
-        table.add_column(Text(called(card.label, model.names)), justify="right")
+        table.add_column(Text(called(card.label, segmenter.names)), justify="right")
     if len(shown) < len(cards):
         table.caption = f"the {MOST_SHOWN} of {len(cards):,} with most rows"
     table.add_row("rows", *(f"{card.n:,}" for card in shown))
@@ -32,7 +31,7 @@ def cards_table(model: FoundRegimes) -> Table:
     table.add_row("visits", *(f"{card.visits:,}" for card in shown))
     table.add_row("typical stay, rows", *(_stay(card) for card in shown))
     table.add_section()
-    for channel in model.channels:
+    for channel in segmenter.learner.channels:
         table.add_row(f"{channel}, mean ± sd", *(_mean_and_sd(card, channel) for card in shown))
     return table
 
@@ -56,9 +55,11 @@ def _mean_and_sd(card: RegimeCard, channel: object) -> str:
     return "-" if math.isnan(mean) else f"{mean:.4g} ± {sd:.2g}"
 
 
-def changes_table(model: FoundRegimes, n_changes: int, timed: bool) -> Table | str:
+def changes_table(segmenter: Segmenter, n_changes: int, timed: bool) -> Table | str:
     """Make a table of the changes of regime: where each began, when it was known, and why."""
-    changes = [event for event in model.events if isinstance(event, RegimeChange)][-MOST_CHANGES:]
+    names = segmenter.names
+    changes = [event for event in segmenter.events if isinstance(event, RegimeChange)]
+    changes = changes[-MOST_CHANGES:]
     if not changes:
         return "the regime did not change"
     table = Table(title="Changes of regime", title_justify="left")
@@ -72,8 +73,10 @@ def changes_table(model: FoundRegimes, n_changes: int, timed: bool) -> Table | s
         row, time = change.at
         when = (Text(time),) if timed else ()
         why = "; ".join(str(reason) for reason in change.why if reason.kind != "other")
-        regimes = f"{in_line(change.before, model.names)} -> {in_line(change.after, model.names)}"
-        table.add_row(f"{row:,}", *when, f"+{change.delay:,}", Text(regimes), Text(why))
+        before, after = (in_line(label, names) for label in (change.before, change.after))
+        table.add_row(
+            f"{row:,}", *when, f"+{change.delay:,}", Text(f"{before} -> {after}"), Text(why)
+        )
     if len(changes) < n_changes:
         table.caption = f"the last {len(changes):,} of {n_changes:,} changes"
     return table

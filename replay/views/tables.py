@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
-from online_gmm import ComponentEvent, OnlineGMM, OnlineHMM
-from online_gmm.learners.base import UNKNOWN
+from online_gmm import ComponentEvent
+from online_gmm.learners.base import UNKNOWN, Learner
 from replay.checks.check import Comparison, IncrementalComparison, marks
 from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.engine.summary import Happening, Summary
 from replay.sinks.refusals import Refusals
-from replay.views.cards import called, in_line
+from replay.views.cards import called, cards_table, changes_table, in_line
 
 MOST_GONE = 6
 """Regimes that are gone and have a column of their own; those before share one."""
@@ -26,7 +27,22 @@ MOST_EVENTS = 50
 """Events that are listed, the last ones."""
 
 
-def regimes_table(summary: Summary, model: OnlineGMM | OnlineHMM) -> Table:
+def regime_tables(series: Series, timed: bool) -> Iterator[Table | str]:
+    """Make the tables of what a series has learnt about its regimes, and of their changes.
+
+    ``timed`` tells whether the rows have times to show.
+    """
+    if series.segmenter.finds_regimes:
+        yield cards_table(series.segmenter)
+        yield changes_table(series.segmenter, series.n_changes, timed)
+        return
+    model = series.model
+    yield regimes_table(series.summary, model)
+    if (transition := model.transition) is not None:
+        yield transition_table(model, transition)
+
+
+def regimes_table(summary: Summary, model: Learner) -> Table:
     """Make a table with a column for each regime, so that there is room for many features.
 
     The regimes that the model knows come first, then those with rows that are gone. Rows of which
@@ -60,10 +76,10 @@ def regimes_table(summary: Summary, model: OnlineGMM | OnlineHMM) -> Table:
     line("segments", [f"{summary.n_segments(*k):,}" for k in labels])
     line("median length, rows", [_length(summary.median_length(*k)) for k in labels])
     line("longest, rows", [f"{summary.longest(*k):,}" for k in labels])
-    if isinstance(model, OnlineHMM):
+    if (dwell := model.dwell) is not None:
         timed = model.time is not None
         name = "mean stay learnt" if timed else "mean stay learnt, rows"
-        line(name, [duration(stay) if timed else _length(stay) for stay in model.dwell])
+        line(name, [duration(stay) if timed else _length(stay) for stay in dwell])
     table.add_section()
     for j, feature in enumerate(mixture.features):
         cells = [
@@ -131,10 +147,10 @@ def left_out(counts: Mapping[str, int], refusals: Refusals) -> list[str]:
     return lines
 
 
-def transition_table(model: OnlineHMM) -> Table:
+def transition_table(model: Learner, transition: NDArray[np.float64]) -> Table:
     """Which regime follows which: from one row to the next, or, with times, after a stay."""
-    k = len(model.dwell)
-    following, title = model.transition, "Regime of the next row"
+    k = len(transition)
+    following, title = transition, "Regime of the next row"
     if model.time is not None:
         following, title = np.where(np.eye(k), np.nan, following), "Regime after a stay"
         following = following / np.nansum(following, axis=1, keepdims=True)

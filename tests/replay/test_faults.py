@@ -17,9 +17,10 @@ from replay.engine.checkpoint import Checkpoints
 from replay.engine.disk import BUFFER, DiskFile, Place
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop, Saving
+from replay.engine.order import SeriesOptions
 from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError, OutputError
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.sinks.landing_folder import Folder
 from replay.sinks.refusals import Refusals

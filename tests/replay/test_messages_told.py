@@ -12,8 +12,9 @@ from test_mqtt import publish, read, subscribe
 
 from replay.engine.batch import Batch
 from replay.engine.fleet import Fleet
+from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError, Row
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.engine.status import Status, passed
 from replay.sinks.refusals import Refusals

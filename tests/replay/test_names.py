@@ -9,7 +9,8 @@ import pytest
 from online_gmm import OnlineGMM
 from replay.engine.batch import Batch, ListTexts
 from replay.engine.checkpoint import Checkpoints
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.order import SeriesOptions
+from replay.engine.series import Series
 from replay.views.history import History
 from replay.views.page.figures import Parameters, content_of, keys_table
 from replay.views.page.sink import Watcher

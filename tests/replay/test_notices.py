@@ -17,8 +17,9 @@ from test_live import Replay, message
 
 from replay.engine.batch import Batch
 from replay.engine.fleet import Fleet
+from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError, Row
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.sinks.couriers import Chat, Command, Courier, DeliveryError, Webhook
 from replay.sinks.mqtt_state import MqttState, discovery

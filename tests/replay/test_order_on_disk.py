@@ -8,8 +8,9 @@ import pytest
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop, Saving
+from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.sinks.files import File, Segments
 from replay.sinks.labels import labels_sink

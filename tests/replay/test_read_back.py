@@ -7,8 +7,9 @@ from batches import label
 
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
+from replay.engine.order import SeriesOptions
 from replay.engine.rows import Row
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.series import Series
 from tests.replay.test_series import VALUES, series_of
 
 OPTIONS = ("--value", "level", "--regimes", "2", "--warm-up", "50")

@@ -13,7 +13,8 @@ from online_gmm import OnlineGMM
 from online_gmm.segmentation.segments import Segment
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.order import SeriesOptions
+from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.sinks.files import File, Segments
 from replay.sources.asked import Asked

@@ -8,8 +8,9 @@ from batches import finish, label, rows_in
 
 from replay.engine.batch import Batch
 from replay.engine.fleet import Fleet
+from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError, Row
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.series import Series
 from replay.engine.settings import Settings
 
 VALUES = ("level", "load")
@@ -62,8 +63,9 @@ def test_goes_on_from_its_bytes(name, cut):
     assert again.to_bytes() == whole.to_bytes()
     assert repr(finish(again)) == repr(finish(whole))
     assert repr(again.last_segment) == repr(whole.last_segment)
-    for count in ("n_gaps", "n_segments", "n_changes"):
+    for count in ("n_segments", "n_changes"):
         assert getattr(again, count) == getattr(whole, count) > 0
+    assert again.order.n_gaps == whole.order.n_gaps > 0
     assert again.summary.state() == whole.summary.state()
 
 
@@ -84,8 +86,8 @@ def test_rows_that_come_twice_are_dropped():
     expected = label(once, rows)
     again = [row for i in range(0, 300, 50) for row in rows[max(0, i - 20) : i + 50]]
     assert repr(label(twice, again)) == repr(expected)
-    assert twice.n_duplicates == 100
-    assert once.n_duplicates == twice.n_lost == 0
+    assert twice.order.n_duplicates == 100
+    assert once.order.n_duplicates == twice.order.n_lost == 0
     assert twice.model.to_bytes() == once.model.to_bytes()
 
 
@@ -94,14 +96,14 @@ def test_without_numbers_times_tell():
     once, twice = series_of(), series_of(late="skip")
     expected = label(once, rows)
     assert repr(label(twice, [*rows[:100], *rows[60:]])) == repr(expected)
-    assert (twice.n_duplicates, twice.n_late) == (1, 39)
+    assert (twice.order.n_duplicates, twice.order.n_late) == (1, 39)
 
 
 def test_numbers_that_never_came_are_counted():
     series = series_of()
     label(series, [row for row in rows_of(200) if row.sequence not in (0, 50, 51, 52, 120)])
     # what was before the first one cannot be known
-    assert series.n_lost == 4
+    assert series.order.n_lost == 4
 
 
 def test_a_device_that_counts_anew():
@@ -111,7 +113,7 @@ def test_a_device_that_counts_anew():
     expected = label(once, rows)
     found = label(twice, [*rows[:200], *anew[:50], *anew[20:]])
     assert [row.assignment for row in found] == [row.assignment for row in expected]
-    assert (twice.n_duplicates, twice.n_lost) == (30, 0)
+    assert (twice.order.n_duplicates, twice.order.n_lost) == (30, 0)
 
 
 def test_late_rows():
@@ -122,7 +124,7 @@ def test_late_rows():
     learnt = series_of(late="learn")
     label(learnt, late)
     assert learnt.summary.n_rows == 101
-    assert learnt.n_late == 0
+    assert learnt.order.n_late == 0
 
 
 def gapped(shift=1000.0):
@@ -134,14 +136,14 @@ def gapped(shift=1000.0):
 def test_a_gap_ends_the_segment():
     series = series_of(max_gap=100.0)
     labelled = [*label(series, gapped()), *finish(series)]
-    assert series.n_gaps == 1
+    assert series.order.n_gaps == 1
     # the segment that the gap has closed comes with the row after it
     at = next(row for row in labelled if row.row.line == 251)
     assert at.closed.end[0] == 249
     assert not at.change
     within = series_of(max_gap=2000.0)
     label(within, gapped())
-    assert within.n_gaps == 0
+    assert within.order.n_gaps == 0
 
 
 @pytest.mark.parametrize("on_gap", ["reset", "hold"])
@@ -151,10 +153,10 @@ def test_a_gap_is_longer_than_the_longest_allowed(on_gap):
     apart = [row._replace(line=i, seconds=12.0 * i, sequence=i) for i in range(60)]
     series = series_of(max_gap=12.0, on_gap=on_gap)
     label(series, apart)
-    assert series.n_gaps == 0
+    assert series.order.n_gaps == 0
     longer = series_of(max_gap=math.nextafter(12.0, 0.0), on_gap=on_gap)
     label(longer, apart)
-    assert longer.n_gaps == 59
+    assert longer.order.n_gaps == 59
 
 
 def test_numbers_at_their_bounds():
@@ -171,7 +173,7 @@ def test_numbers_at_their_bounds():
             for row, number, at in zip(rows, numbers, seconds, strict=True)
         ],
     )
-    assert (series.n_duplicates, series.n_lost) == (2, 1 + 2)
+    assert (series.order.n_duplicates, series.order.n_lost) == (2, 1 + 2)
 
 
 @pytest.mark.parametrize(("earlier", "steps"), [(3600.0, 1), (3599.0, 0), (3601.0, 0)])
@@ -180,7 +182,7 @@ def test_a_step_back_is_an_hour(earlier, steps):
     seconds = [0.0, 10.0, 20.0, 30.0 - earlier]
     series = series_of(late="skip")
     label(series, [row._replace(line=i, seconds=s, sequence=None) for i, s in enumerate(seconds)])
-    assert (series.n_steps_back, series.n_late) == (steps, 1)
+    assert (series.order.n_steps_back, series.order.n_late) == (steps, 1)
 
 
 @pytest.mark.parametrize("name", ["chain", "timed"])
@@ -197,7 +199,7 @@ def test_after_a_gap_the_regime_is_not_known(name):
         ]
         probability[one] = last.assignment.probability
     assert probability[series] < 0.72 < probability[held]
-    assert held.n_gaps == 1
+    assert held.order.n_gaps == 1
 
 
 def test_a_key_without_values_does_not_stop_the_others():
@@ -275,8 +277,10 @@ def test_a_batch_is_taken_as_its_rows_are(name, options):
         )
         assert many.to_bytes() == one.to_bytes()
         at = end
-    for count in ("n_segments", "n_changes", "n_gaps", "n_duplicates", "n_late"):
+    for count in ("n_segments", "n_changes"):
         assert getattr(many, count) == getattr(one, count)
+    for count in ("n_gaps", "n_duplicates", "n_late"):
+        assert getattr(many.order, count) == getattr(one.order, count)
     assert one.n_changes > 20
     assert repr(finish(many)) == repr(finish(one))
     assert repr(many.last_segment) == repr(one.last_segment)

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from replay.engine.batch import Batch
+from replay.engine.order import SeriesOptions
 from replay.engine.rows import Row
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.series import Series
 from tests.replay.broker import AMQTT, MOSQUITTO, TestBroker
 from tests.spark import job
 

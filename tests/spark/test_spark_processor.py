@@ -15,11 +15,12 @@ from pyspark.sql.streaming.tws_tester import TwsTester
 
 from online_gmm import HalfLife, OnlineGMM, OnlineHMM, Segmenter
 from online_gmm.data.state import StateError
-from online_gmm.spark import LabelProcessor, Manner, Track, packing
+from online_gmm.spark import LabelProcessor, Track, TrackOptions, packing
 from online_gmm.spark.packing import packed
 from replay.engine.batch import Batch
+from replay.engine.order import SeriesOptions
 from replay.engine.rows import Row as Read
-from replay.engine.series import Series, SeriesOptions
+from replay.engine.series import Series
 from tests.spark.rows import columns, fleet, packs, plain_loop, unpacked
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -33,14 +34,14 @@ MODELS = {
     "chain": lambda: OnlineHMM(**GMM, capacity=150),
     "timed chain": lambda: OnlineHMM(**GMM, time="t", capacity=150),
 }
-AT_ONCE = Manner(VALUES)
+AT_ONCE = TrackOptions(VALUES)
 TIMED = ("fading", "timed chain")
 
 
-def engine_of(model, manner=AT_ONCE, **more):
+def engine_of(model, options=AT_ONCE, **more):
     modes = {"timeMode": "ProcessingTime"} if "timeout" in more else {}
     initial = more.pop("initial", None)
-    return TwsTester(LabelProcessor(model, manner, **more), initialStateRow=initial, **modes)
+    return TwsTester(LabelProcessor(model, options, **more), initialStateRow=initial, **modes)
 
 
 def shuffled(rows, seed):
@@ -74,7 +75,7 @@ def test_labels_are_those_of_a_plain_loop(name):
 @pytest.mark.parametrize("name", ["mixture", "recycled", "chain", "timed chain"])
 def test_rows_of_the_warm_up_are_held_as_replay_holds_them(name):
     rows = fleet(3, 150)
-    engine = engine_of(MODELS[name](), Manner(VALUES, hold=True), timeout=1000)
+    engine = engine_of(MODELS[name](), TrackOptions(VALUES, hold=True), timeout=1000)
     answers = run(engine, rows.iloc[:-6])
     # a key whose warm-up is not complete waits, and says what it can when it is forgotten
     late = rows.iloc[-6:].assign(device="d9", t=1.8e9 + np.arange(6))
@@ -100,7 +101,7 @@ def test_rows_of_the_warm_up_are_held_as_replay_holds_them(name):
 
 
 def test_a_sensor_that_never_says_anything_does_not_fill_the_state():
-    engine = engine_of(OnlineGMM(**GMM), Manner(VALUES, hold=True))
+    engine = engine_of(OnlineGMM(**GMM), TrackOptions(VALUES, hold=True))
     rows = fleet(1, 500).assign(level=math.nan, load=math.nan)
     answers = run(engine, rows)
     assert len(unpacked(answers)) == 401
@@ -125,7 +126,7 @@ def test_what_comes_twice_is_dropped_by_number():
     """Though times do not tell rows apart, and late ones are learnt."""
     rows = fleet(2, 120).assign(t=lambda its: its["t"] // 40)
     doubled = pd.concat([rows, rows.iloc[60:]]).sort_index(kind="stable")
-    engine = engine_of(OnlineGMM(**GMM), Manner(VALUES, late="learn"), sequence=True)
+    engine = engine_of(OnlineGMM(**GMM), TrackOptions(VALUES, late="learn"), sequence=True)
     answers = run(engine, doubled, sequence=True)
     assert sorted(unpacked(answers)) == sorted(plain_loop(rows, lambda: OnlineGMM(**GMM)))
     numbers = [
@@ -192,7 +193,7 @@ def test_order_within_a_batch_does_not_matter_even_for_equal_times():
     rows = fleet(1, 90).assign(t=lambda its: its["t"] // 30)
     answers = []
     for seed in range(4):
-        engine = engine_of(OnlineGMM(**GMM), Manner(VALUES, late="learn"))
+        engine = engine_of(OnlineGMM(**GMM), TrackOptions(VALUES, late="learn"))
         answers.append(
             unpacked(engine.test("d0", packs(shuffled(rows, seed), chunk=20 + seed)["d0"]))
         )
@@ -205,8 +206,8 @@ def test_times_that_are_whole_come_back_as_they_were():
     start = 2**62 + 1
     rows = fleet(1, 60)
     rows["t"] = pd.Series(start + 1_000_003 * np.arange(60), dtype=object)
-    manner = Manner(VALUES, unit=1e6, hold=True)
-    engine = engine_of(OnlineGMM(**GMM), manner, stamp="bigint")
+    options = TrackOptions(VALUES, unit=1e6, hold=True)
+    engine = engine_of(OnlineGMM(**GMM), options, stamp="bigint")
     found = unpacked(run(engine, rows, stamp=pa.int64()))
     assert [row[1] for row in found] == [start + 1_000_003 * i for i in range(60)]
 
@@ -214,7 +215,7 @@ def test_times_that_are_whole_come_back_as_they_were():
 def test_seconds_are_those_of_the_unit():
     rows = fleet(1, 150)
     whole = rows.assign(t=(rows["t"] * 1e6).round().astype(np.int64).astype(object))
-    engine = engine_of(MODELS["timed chain"](), Manner(VALUES, unit=1e6), stamp="bigint")
+    engine = engine_of(MODELS["timed chain"](), TrackOptions(VALUES, unit=1e6), stamp="bigint")
     found = [row[2:] for row in unpacked(run(engine, whole, stamp=pa.int64()))]
     rows["t"] = [t / 1e6 for t in whole["t"]]
     assert found == [row[2:] for row in plain_loop(rows, MODELS["timed chain"], timed=True)]
@@ -308,7 +309,7 @@ def test_states_that_a_release_has_written_are_read(name):
     """Written by tests/spark/golden/make.py, once for a version."""
     data = (GOLDEN / f"track-{name}-1.state").read_bytes()
     its = msgspec.json.decode((GOLDEN / f"track-{name}-1.json").read_bytes())
-    engine = engine_of(MODELS["mixture"](), Manner(VALUES, hold=True))
+    engine = engine_of(MODELS["mixture"](), TrackOptions(VALUES, hold=True))
     engine.updateValueState("m", "d0", (data,))
     rows = fleet(1, 200)
     found = unpacked(engine.test("d0", packs(rows)["d0"]))

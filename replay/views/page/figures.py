@@ -28,11 +28,10 @@ from bokeh.plotting import figure
 from jinja2 import Environment
 from numpy.typing import NDArray
 
-from online_gmm import OnlineHMM
+from online_gmm.learners.base import Learner
 from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison
 from replay.engine.printable import printable
-from replay.engine.settings import Model as Learner
 from replay.views.history import MOST_SAMPLED, Bands, Floats, Head, Ints, Scores, Snapshot, Trace
 from replay.views.page.style import CHOICE, MARKERS, PAGE, PAINT, REGIMES, SWITCH, TABLES
 from replay.views.tables import duration, mean_and_sd
@@ -92,7 +91,7 @@ class Parameters(NamedTuple):
             mixture.weights,
             mixture.means,
             np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2)),
-            model.dwell if isinstance(model, OnlineHMM) else None,
+            model.dwell,
             model.time is not None,
             model.names,
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyspark.sql.streaming.tws_tester import TwsTester
 
-from online_gmm.spark import LabelProcessor, Manner, Track
+from online_gmm.spark import LabelProcessor, Track, TrackOptions
 from online_gmm.spark.track import VERSION
 from tests.spark.rows import fleet, packs, unpacked
 from tests.spark.test_spark_processor import MODELS, VALUES
@@ -13,7 +13,7 @@ from tests.spark.test_spark_processor import MODELS, VALUES
 HERE = Path(__file__).parent
 
 for name, n in {"started": 100, "held": 20}.items():
-    engine = TwsTester(LabelProcessor(MODELS["mixture"](), Manner(VALUES, hold=True)))
+    engine = TwsTester(LabelProcessor(MODELS["mixture"](), TrackOptions(VALUES, hold=True)))
     rows = fleet(1, 200)
     bad = rows.iloc[:1].assign(level=1e200)
     engine.test("d0", packs(rows.iloc[:n])["d0"] + packs(rows.iloc[:3])["d0"] + packs(bad)["d0"])

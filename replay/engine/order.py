@@ -1,0 +1,182 @@
+"""The order of the rows of a key: rows that come late or twice, and gaps between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm.series import OrderGuard
+from replay.engine.batch import Batch
+from replay.engine.rows import InputError, Row
+
+HOUR = 3600.0
+"""Seconds by which clocks are set back for winter."""
+COUNTS = ("n_duplicates", "n_late", "n_lost", "n_gaps", "n_steps_back")
+"""What is counted."""
+
+
+@dataclass(frozen=True)
+class SeriesOptions:
+    """How the rows of a series are labelled and segmented.
+
+    Parameters
+    ----------
+    min_dwell, confirm
+        As in `Segmenter`.
+    late
+        What is done with a row whose time is not after that of the one before: ``raise``, ``skip``
+        or ``learn``.
+    max_gap
+        Seconds without a row after which one is said to be missing; None for no limit.
+    on_gap
+        ``reset`` ends the segment there and begins anew, ``hold`` lets the regime last as if no
+        more than ``max_gap`` had passed.
+    """
+
+    min_dwell: int = 1
+    confirm: int = 1
+    late: str = "raise"
+    max_gap: float | None = None
+    on_gap: str = "reset"
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> SeriesOptions:
+        """As a replay was told, by what its checkpoint says."""
+        return cls(**{field.name: told[field.name] for field in fields(cls)})
+
+
+class Refusal(NamedTuple):
+    """The row of a batch that must not be there, and why."""
+
+    row: int
+    error: InputError
+
+
+class Accepted(NamedTuple):
+    """Which rows of a batch are labelled.
+
+    Parameters
+    ----------
+    rows
+        Their numbers in the batch.
+    seconds
+        Their times as the model has them; None if there are none.
+    resets
+        Places in ``rows`` before which there is a gap at which everything begins anew.
+    refusal
+        Why there is an end, if there is one.
+    """
+
+    rows: NDArray[np.intp]
+    seconds: NDArray[np.float64] | None
+    resets: list[int]
+    refusal: Refusal | None
+
+
+class Order(OrderGuard):
+    """Tell which rows of a key are labelled, and where gaps are between them.
+
+    Parameters
+    ----------
+    options
+        What is done with late rows and at gaps.
+
+    Attributes
+    ----------
+    n_gaps
+        Gaps in time.
+    n_steps_back
+        Places where the time steps back by exactly an hour from where the next row was due.
+    """
+
+    def __init__(self, options: SeriesOptions) -> None:
+        super().__init__()
+        self.n_gaps = self.n_steps_back = 0
+        self._options = options
+        self._last: tuple[str, int] = ("", 0)
+        self._step = math.nan
+        self._cut = 0.0
+
+    def accept(self, batch: Batch) -> Accepted:
+        """Return the rows that have not come before and are not late, and the gaps between them."""
+        n = len(batch)
+        if batch.seconds is None and batch.sequence is None:
+            return Accepted(np.arange(n), None, [], None)
+        nothing: list[Any] = [None] * n
+        all_seconds = nothing if batch.seconds is None else batch.seconds.tolist()
+        sequence = nothing if batch.sequence is None else batch.sequence
+        late = self._options.late
+        rows: list[int] = []
+        times: list[float] = []
+        resets: list[int] = []
+        refusal: Refusal | None = None
+        for i, (number, seconds) in enumerate(zip(sequence, all_seconds, strict=True)):
+            if number is not None and self.is_duplicate(number, seconds):
+                continue
+            if seconds is not None:
+                if seconds <= self.seconds:
+                    is_step_back = abs(self.seconds + self._step - HOUR - seconds) < 1e-3
+                    self.n_steps_back += is_step_back
+                    if late == "raise":
+                        refusal = Refusal(i, self._late(batch.row(i), is_step_back))
+                        break
+                    if late == "skip":
+                        self.drop(seconds)
+                        continue
+                elif self._is_reset(seconds, batch, i):
+                    resets.append(len(rows))
+                times.append(seconds - self._cut)
+            rows.append(i)
+        of_model = np.array(times) if batch.seconds is not None else None
+        return Accepted(np.array(rows, dtype=np.intp), of_model, resets, refusal)
+
+    def _late(self, row: Row, is_step_back: bool) -> InputError:
+        text, line = self._last
+        of = f" of {row.key!r}" if row.key else ""
+        advice = "sort the rows, or say --late skip or --late learn"
+        if is_step_back:
+            advice = (
+                "it steps back by exactly an hour, as clocks that are set back for winter do: name "
+                "the zone, as in --time-zone Europe/Berlin"
+            )
+        return InputError(
+            f"line {row.line}: time {row.time!r}{of} is not after {text!r} in line {line}; {advice}"
+        )
+
+    def _is_reset(self, seconds: float, batch: Batch, i: int) -> bool:
+        """Go on to a later row; return whether everything begins anew there, after a gap."""
+        last, self.seconds = self.seconds, seconds
+        self._last = (batch.texts.time_at(i), int(batch.lines[i]))
+        self._step = seconds - last
+        longest = self._options.max_gap
+        if longest is None or seconds - last <= longest or last == -math.inf:
+            return False
+        self.n_gaps += 1
+        if self._options.on_gap == "hold":
+            self._cut += seconds - last - longest
+            return False
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """All that the order goes on from, as plain values."""
+        return {
+            "counts": [getattr(self, name) for name in COUNTS],
+            "sequence": self.sequence,
+            "last": (self.seconds, *self._last),
+            "step": self._step,
+            "cut": self._cut,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Be what `state` was made of."""
+        for name, count in zip(COUNTS, state["counts"], strict=True):
+            setattr(self, name, count)
+        self.sequence = state["sequence"]
+        self.seconds, text, line = state["last"]
+        self._last = (text, line)
+        self._step, self._cut = state["step"], state["cut"]
