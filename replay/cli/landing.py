@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from replay.cli.terminal import err, out
+from replay.cli.terminal import err, out, second_signal_said
 from replay.engine.batch import Batch
 from replay.engine.protocols import LiveSource, Source
 from replay.engine.rows import InputError
@@ -157,7 +157,8 @@ def land_source(
         open_now.callback(refusals.close)
         refusals.go_on()
         landing = Lander(source, folder, refusals, rows, seconds)
-        landing.run(told_on(err(), Status(source, refusals)))
+        with second_signal_said(landing, source.left):
+            landing.run(told_on(err(), Status(source, refusals)))
         refusals.finish()
     console = out()
     console.print(source.name, style="bold", soft_wrap=True)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from replay.cli.options.output import Checkpointing, Outputs, Segmenting
 from replay.cli.options.reading import Rows
-from replay.cli.terminal import OUT, err, heading, out, parent
+from replay.cli.terminal import OUT, err, heading, out, parent, second_signal_said
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop, Saving
@@ -195,7 +195,9 @@ def replay_source(
             series = Series(first, options)
             loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
         else:
-            loop.run(watch)
+            left = cast("LiveSource", source).left if live else None
+            with second_signal_said(loop, left):
+                loop.run(watch)
         broken_off = loop.stopped_by is not None and not live and checkpoints.checkpoint is None
         if page is not None and outputs.report is not None and not broken_off:
             its_series = {"": series} if smooth else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from replay.engine.rows import InputError, ReplayError
 if TYPE_CHECKING:
     from replay.engine.protocols import Source
     from replay.engine.settings import Settings
+    from replay.engine.stopping import Stoppable
 
 OUT = Path("out")
 """Where pictures and labels go unless told."""
@@ -47,6 +48,29 @@ def explained() -> Iterator[None]:
     except ReplayError as error:
         err().print(f"error: {error}", style="red", soft_wrap=True)
         raise typer.Exit(2) from None
+
+
+@contextmanager
+def second_signal_said(on: Stoppable, left: Callable[[], int] | None) -> Iterator[None]:
+    """End at once after a second signal, and say what was left.
+
+    Parameters
+    ----------
+    on
+        What runs.
+    left
+        Counts the messages that have come, are not used, and are not sent again.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if on.stopped_by is None:
+            raise
+        n = 0 if left is None else left()
+        lost = f"; {n:,} lines that had come are lost" if n else ""
+        text = f"ended at once by a second signal after {on.n_rows:,} rows{lost}"
+        err().print(text, soft_wrap=True)
+        raise typer.Exit(128 + on.stopped_by) from None
 
 
 def out() -> Console:

@@ -114,6 +114,13 @@ class LiveSource(Source, Protocol):
         """Messages that have come, used or not."""
         ...
 
+    def left(self) -> int:
+        """Count messages that have come, are not labelled, and are not sent again.
+
+        Called once, when nothing more is read.
+        """
+        ...
+
 
 class Output(Protocol):
     """What is written, and goes on after a checkpoint."""

@@ -10,9 +10,10 @@ from typing import Protocol
 
 
 class Stoppable(Protocol):
-    """What looks at ``stopped_by`` between two rows."""
+    """What looks at ``stopped_by`` between two batches, and counts rows."""
 
     stopped_by: int | None
+    n_rows: int
 
 
 @contextmanager

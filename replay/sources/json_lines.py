@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import sys
-import time
 import zlib
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -25,8 +24,8 @@ from replay.sources.times import state_of
 
 IDLE = 0.1
 """Seconds after which a pipe without news is said to be idle."""
-DRAIN = 10.0
-"""Seconds in which what has come already is handed on after a stop."""
+ALL = 2**62
+"""More bytes than there can be."""
 CHUNK = 1 << 16
 """Bytes read of a pipe at a time."""
 
@@ -137,8 +136,8 @@ class JsonLines(FileSource):
 class LiveLines(BatchSource):
     """The rows of standard input with one JSON object a line, as they come; a `Source`.
 
-    A batch without a row is handed on when nothing has come for IDLE seconds. What has gone by is
-    gone: after a stop it goes on with what comes then.
+    A batch without a row is handed on when nothing has come for IDLE seconds. Lines that were read
+    cannot be read again. After `stop`, all lines that were written before are handed on.
 
     Parameters
     ----------
@@ -161,7 +160,13 @@ class LiveLines(BatchSource):
         self._line = 0
         self.done = 0
         self._ready: deque[bytes] = deque()
-        self._until: float | None = None
+        self._labelled = 0
+        self._to_read: int | None = None
+
+    def next_batch(self, at_most: int) -> Batch | None:
+        # whoever asks for more is done with what came before
+        self._labelled = self._line
+        return super().next_batch(at_most)
 
     def _batches(self) -> Generator[Batch, None, None]:
         for lines in self._come():
@@ -186,14 +191,18 @@ class LiveLines(BatchSource):
         descriptor = sys.stdin.fileno()
         begun = b""
         while True:
-            if self._until is not None and time.monotonic() > self._until:
+            to_read = self._to_read
+            if to_read == 0 and not begun:
                 return
             if not select.select([descriptor], [], [], IDLE)[0]:
-                if self._until is not None:
+                if to_read is not None:
                     return
                 yield []
                 continue
-            data = os.read(descriptor, CHUNK)
+            # a line that was begun before the stop is read to its end, and nothing after it
+            data = os.read(descriptor, CHUNK if to_read is None else max(1, min(to_read, CHUNK)))
+            if self._to_read is not None:
+                self._to_read = max(0, self._to_read - len(data))
             *lines, begun = (begun + data).split(b"\n")
             # enough to see that it is too long
             begun = begun[: LIMIT + 1]
@@ -204,8 +213,16 @@ class LiveLines(BatchSource):
                 return
 
     def stop(self) -> None:
-        """Hand on what has come; end when nothing more comes, or after DRAIN seconds."""
-        self._until = time.monotonic() + DRAIN
+        """Hand on all that was written so far, and end."""
+        self._to_read = _readable(sys.stdin.fileno())
+
+    def left(self) -> int:
+        descriptor, n = sys.stdin.fileno(), self._line - self._labelled + len(self._ready)
+        waiting = _readable(descriptor)
+        while waiting != ALL and waiting > 0 and (data := os.read(descriptor, CHUNK)):
+            n += data.count(b"\n")
+            waiting -= len(data)
+        return n
 
     @property
     def position(self) -> dict[str, Any]:
@@ -226,3 +243,15 @@ class LiveLines(BatchSource):
 
     def acknowledge(self) -> None:
         """Nothing: nobody keeps the lines."""
+
+
+def _readable(descriptor: int) -> int:
+    """Return how many bytes can be read at once; `ALL` where the system does not tell."""
+    try:
+        import fcntl
+        import termios
+
+        answer = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
+    except (ImportError, OSError):
+        return ALL
+    return int.from_bytes(answer, sys.byteorder)

@@ -220,6 +220,10 @@ class MqttSource(BatchSource):
         held = {} if self._joined is None else {"held": self._joined.state()}
         return {"messages": self._n, **held, **state_of(self._messages.clock)}
 
+    def left(self) -> int:
+        """None: the broker sends again what is not acknowledged."""
+        return 0
+
     @property
     def n_messages(self) -> int:
         return self._n

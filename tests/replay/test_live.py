@@ -10,6 +10,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import typer
+
+from replay.cli.terminal import second_signal_said
+from replay.engine.stopping import signals_noted
+from replay.sources.asked import Asked
+from replay.sources.json_lines import LiveLines
 
 HERE = Path(__file__).parent
 OPTIONS = [
@@ -77,15 +83,84 @@ def test_labels_come_as_rows_do():
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_live_stream_and_nothing_is_lost(how, tmp_path):
-    labels = tmp_path / "labels.csv"
-    with Replay("live", *OPTIONS, "--persist", "--lag", 5, "--labels", labels) as live:
-        live.tell(message(i) for i in range(300))
-        time.sleep(3.0)
-        status, said = live.end(how)
+def test_a_signal_ends_a_live_stream_and_nothing_is_lost(how):
+    """All that the producer has written is labelled."""
+    with Replay("live", *OPTIONS, "--persist", "--lag", 5) as live:
+        live.tell(message(i) for i in range(80))
+        # the first label comes when the process heeds signals
+        live.hear(1)
+        live.tell(message(i) for i in range(80, 700))
+        live.process.send_signal(how)
+        live.hear(699)
+        status, said = live.end()
     assert status == 0, said
-    assert len(labels.read_text().splitlines()) == 301
-    assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
+    assert "700 rows" in said
+
+
+@pytest.fixture
+def piped(monkeypatch):
+    """Lines for a source in this process, and the source."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield writing, LiveLines(Asked(("level",)))
+    os.close(writing)
+
+
+def lines(begin, end):
+    return "".join(message(i) + "\n" for i in range(begin, end)).encode()
+
+
+def test_after_a_stop_a_source_reads_what_was_written_before(piped):
+    writing, source = piped
+    os.write(writing, lines(0, 300))
+    assert len(source.next_batch(20)) == 20
+    os.write(writing, lines(300, 450) + b'{"level"')
+    source.stop()
+    # the line that was begun is read to its end, and what comes later is not
+    os.write(writing, b": 1.0}\n" + lines(451, 500))
+    sizes = [len(batch) for batch in iter(lambda: source.next_batch(20), None)]
+    assert (sum(sizes), max(sizes)) == (431, 20)
+
+
+def test_a_source_counts_the_lines_that_are_left(piped):
+    writing, source = piped
+    os.write(writing, lines(0, 300))
+    for _ in range(3):
+        source.next_batch(20)
+    os.write(writing, lines(300, 450))
+    # of the third batch nobody has said that it is labelled
+    assert source.left() == 450 - 40
+
+
+def test_a_second_signal_ends_at_once_and_says_what_is_left(capsys):
+    class Run:
+        stopped_by, n_rows = None, 1234
+
+    def signalled_twice():
+        with second_signal_said(Run, lambda: 7), signals_noted(Run):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert Run.stopped_by == signal.SIGTERM
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(typer.Exit) as ended:
+        signalled_twice()
+    assert ended.value.exit_code == 128 + signal.SIGTERM
+    said = "ended at once by a second signal after 1,234 rows; 7 lines that had come are lost"
+    assert said in capsys.readouterr().err
+
+
+def test_a_second_signal_ends_a_stream_whose_output_nobody_reads():
+    with Replay("live", *OPTIONS) as live:
+        live.tell(message(i) for i in range(100))
+        live.hear(1)
+        # the labels of all these do not fit in a pipe
+        live.tell(message(i) for i in range(100, 1500))
+        live.process.send_signal(signal.SIGTERM)
+        status, said = live.end(signal.SIGINT)
+    assert status in (130, 143)
+    assert "ended at once by a second signal after" in said
+    assert "lines that had come are lost" in said
 
 
 def test_refused_lines(tmp_path):
