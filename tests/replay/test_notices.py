@@ -416,9 +416,12 @@ def test_metrics_beside_the_page():
         live.hear(300)
         said = live.process.stderr.readline().decode()
         url = re.search(r"http://\S+", said)[0]
-        with urllib.request.urlopen(url + "metrics", timeout=30) as answer:
-            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-            text = answer.read().decode()
+        text, until = "", time.monotonic() + 30.0
+        # labels are written before the page has them
+        while 'replay_key_rows_total{key="a"}' not in text and time.monotonic() < until:
+            with urllib.request.urlopen(url + "metrics", timeout=30) as answer:
+                assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+                text = answer.read().decode()
         live.end()
     found = {
         (sample.name, *sample.labels.values()): sample.value
