@@ -21,6 +21,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 myst_enable_extensions = ["colon_fence"]
+# "--" is the beginning of an option
+smartquotes_action = "qe"
 html_theme = "pydata_sphinx_theme"
 html_title = project
 html_sidebars = {"**": ["sidebar-nav-bs"], "index": [], "faq": [], "comparison": []}
@@ -59,8 +61,9 @@ GENERATED = HERE / "_generated"
 
 
 def _literal(text: str) -> str:
-    """A text of the command line as reStructuredText: its Markdown has bold commands only."""
-    return " ".join(text.split()).replace("*", "\\*").replace("`", "").replace("|", "\\|")
+    """A text of the command line as reStructuredText: its Markdown has bold and *emphasis* only."""
+    plain = " ".join(text.split()).replace("*", "\\*").replace("`", "").replace("|", "\\|")
+    return re.sub(r"(?<=\s)\\\*(\w+)\\\*(?=[\s.,;])", r"*\1*", plain)
 
 
 def _paragraphs(text: str) -> list[str]:

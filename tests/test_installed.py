@@ -83,3 +83,23 @@ def test_a_fault_is_not_called_a_missing_extra(without):
     said = without("replay.cli.running", "run", "examples/first_series.csv")
     assert said.returncode == 1
     assert "Traceback" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "needs"),
+    [
+        ("aeon", "aeon"),
+        ("plot", "matplotlib"),
+        ("sklearn", "sklearn"),
+        ("sktime", "sktime"),
+        ("spark", "pyspark"),
+    ],
+)
+def test_a_part_that_is_not_installed_says_what_installs_it(module, needs):
+    said = python("-c", f"import sys; sys.modules[{needs!r}] = None; import online_gmm.{module}")
+    assert said.returncode == 1
+    last = said.stderr.splitlines()[-1]
+    assert f"online_gmm.{module} needs " in last
+    assert last.endswith(f": pip install 'online-gmm[{module}]'")
+    # one error, without the one that it came from
+    assert said.stderr.count("Traceback") == 1

@@ -5,10 +5,10 @@ Needs ``pip install 'online-gmm[spark]'``, and Java 17 or newer where the engine
 
 try:
     import pyspark  # noqa: F401
-except ImportError as error:
+except ImportError:
     raise ImportError(
         "online_gmm.spark needs PySpark: pip install 'online-gmm[spark]'", name="pyspark"
-    ) from error
+    ) from None
 
 from online_gmm.spark.fit import MixtureFit, fit_mixture
 from online_gmm.spark.labels import label_stream, read_states
