@@ -247,6 +247,40 @@ def test_times_of_segments_keep_their_types(time):
     assert again.to_bytes() == model.to_bytes()
 
 
+@pytest.mark.parametrize("value", [-(2**63), 2**63 - 1, 2**63, 2**64 - 1, 0, -1])
+def test_integers_of_64_bits_are_integers_of_messagepack(value):
+    assert state.plain(value, "x") is value
+
+
+@pytest.mark.parametrize("value", [-(2**63) - 1, 2**64, 2**64 + 1, 2**65, -(2**64), 10**40])
+def test_longer_integers_come_back(value):
+    """MessagePack has none; they are written as text."""
+    written = state.plain(value, "x")
+    assert isinstance(written, msgspec.msgpack.Ext)
+    assert (
+        msgspec.msgpack.decode(msgspec.msgpack.encode(written), ext_hook=state._from_ext) == value
+    )
+
+
+def test_numpys_numbers_in_a_state_are_written_as_pythons():
+    body = state._sealed([np.int64(3), np.bool_(True)])[HEADER:]
+    assert msgspec.msgpack.decode(body) == [3, True]
+
+
+def test_a_state_that_lacks_a_part_says_which(compiled):
+    kind, params, whole = msgspec.msgpack.decode(OnlineGMM(**GMM).to_bytes()[HEADER:])
+    name = sorted(whole)[0]
+    lacking = {key: value for key, value in whole.items() if key != name}
+    with pytest.raises(StateError, match=f"malformed: there is nothing under '{name}'$"):
+        OnlineGMM.from_bytes(state._sealed([kind, params, lacking]))
+
+
+def test_an_extension_of_an_unknown_type():
+    data = msgspec.msgpack.encode(msgspec.msgpack.Ext(77, msgspec.msgpack.encode(1)))
+    with pytest.raises(ValueError, match="there is no type 77"):
+        msgspec.msgpack.decode(data, ext_hook=state._from_ext)
+
+
 def test_what_cannot_be_written_is_named():
     with pytest.raises(TypeError, match=r"KMeans.*segment_one"):
         Segmenter(cluster.KMeans(2)).to_bytes()
