@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
@@ -271,3 +273,14 @@ def test_the_segmenter_in_a_pipeline_and_a_grid_search() -> None:
     name = "streamingsegmenter__confirm"
     search = GridSearchCV(model, {name: [1.0, 1e6]}, cv=TimeSeriesSplit(2)).fit(X)
     assert search.best_params_ == {name: 1.0}
+
+
+@pytest.mark.parametrize("init", ["auto", "kmeans"])
+def test_a_pickle_begins_as_the_model_would(init) -> None:
+    X = np.random.default_rng(13).random((400, 3))
+    model = StreamingGaussianMixture(4, init_params=init, random_state=1).partial_fit(X[:50])
+    again = pickle.loads(pickle.dumps(model))
+    model.partial_fit(X[50:])
+    again.partial_fit(X[50:])
+    assert model.means_.shape == (4, 3)
+    np.testing.assert_array_equal(again.means_, model.means_)

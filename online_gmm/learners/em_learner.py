@@ -73,6 +73,8 @@ class EMLearner(Learner, abc.ABC):
 
     _start: bytes | None
     _roster: Roster
+    _has_all_at_start = False
+    """Whether there are K components at any time; set by estimators that promise so."""
 
     def _prepare(self, needs_time: bool = False) -> None:
         """Check the parameters above, and begin with nothing."""
@@ -317,6 +319,8 @@ class EMLearner(Learner, abc.ABC):
         best, highest = None, -math.inf
         for mixture, criterion in judge.descend(REFIT_STARTS):
             more = criterion.n_components - known.n_components
+            if more < 0 and self._has_all_at_start:
+                break
             value = self._value(criterion)
             if value > now + SURE + WORTH * max(more, 0) and value > highest:
                 best, highest = mixture, value + WORTH

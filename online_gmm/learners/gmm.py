@@ -207,8 +207,7 @@ class OnlineGMM(EMLearner):
         self._roster = Roster(0)
         self._refit_at = NEVER
 
-    # set by the estimators that begin in another way
-    _has_all_at_start = False
+    # set by estimators that begin in another way
     _first: Callable[[NDArray[np.float64]], MixtureParameters] | None = None
 
     @classmethod
