@@ -1,7 +1,8 @@
 """Checkpoints: where a replay is, on disk, so that it can be killed and go on.
 
-A checkpoint is written beside the one before it, forced to disk, and put in its place by renaming;
-so there is a whole one at any moment. The one before is kept as well.
+A whole checkpoint is written beside the one before it, forced to disk, and put in its place by
+renaming; so there is a whole one at any moment. The one before is kept as well. What changes after
+it is appended to a log, which is read after it; when the log is long, the two make a new whole one.
 """
 
 from __future__ import annotations
@@ -9,23 +10,31 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from replay.engine.disk import DiskFile, HeldError, locked_folder, rename
+from replay.engine.disk import DiskFile, HeldError, locked_folder, rename, sync_folder
 from replay.engine.rows import InputError, OutputError
 
 MAGIC = b"OGMM-CP\n"
 VERSION = 2
 NAME = "checkpoint"
 BEFORE = "checkpoint.before"
+LOG = "checkpoint.log"
 LENGTH = struct.Struct("<Q")
 DIGEST = 16
+LOG_MAGIC = b"OGMM-CL\n"
+END = 2**64 - 1
+"""In the place of a length: what follows completes an entry of the log."""
+LONGEST = 4.0
+"""Times as long as the whole checkpoint that its log may be."""
+LEAST = 1 << 20
+"""Bytes that a log may have in any case."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Standing:
 
 
 class Checkpoints:
-    """A folder with the last checkpoint and the one before it.
+    """A folder with the last checkpoint, what was added to it, and the checkpoint before it.
 
     Parameters
     ----------
@@ -60,6 +69,8 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._log: _Log | None = None
+        self._most = 0
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -84,6 +95,7 @@ class Checkpoints:
         try:
             yield
         finally:
+            self._close_log()
             os.close(handle)
 
     @property
@@ -104,18 +116,76 @@ class Checkpoints:
             part.unlink(missing_ok=True)
             file = DiskFile(part, new=True, mode=0o600)
             try:
-                _write(file, standing, series)
+                digest = _write(file, standing, series)
                 file.sync()
             finally:
                 file.close()
             if last.exists():
                 os.replace(last, self.folder / BEFORE)
             rename(part, last)
+            # one that is left by a kill belongs to another checkpoint, and is not read
+            self._close_log()
+            log = self.folder / LOG
+            log.unlink(missing_ok=True)
+            self._log = _Log(log, digest)
+            sync_folder(self.folder)
+            self._most = max(int(LONGEST * file.length), LEAST)
         except OSError as error:
-            raise OutputError(
-                f"the checkpoint {part} cannot be written: {error.strerror}; make room there, and "
-                "go on from the one before with --resume"
-            ) from None
+            raise _unwritten(part, error) from None
+
+    @property
+    def can_add(self) -> bool:
+        """Whether there is a checkpoint of this process, to which changes can be added."""
+        return self._log is not None
+
+    def put(self, key: str, state: bytes) -> None:
+        """Write the state of a series ahead of the next `add`, which makes it count.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        assert self._log is not None
+        try:
+            self._log.put(key, state)
+        except OSError as error:
+            raise _unwritten(self.folder / LOG, error) from None
+
+    def add(
+        self, standing: Standing, changed: Iterable[tuple[str, bytes]], new: Sequence[str]
+    ) -> None:
+        """Add to the last checkpoint what has changed; when this returns it outlives any crash.
+
+        Parameters
+        ----------
+        standing
+            How far the replay is.
+        changed
+            The series that have changed, but for those that were `put` and have not changed since.
+        new
+            Keys that the checkpoint does not know, in the order in which they have come.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written; all before is still there.
+        """
+        assert self._log is not None
+        try:
+            for key, state in changed:
+                self._log.put(key, state)
+            length = self._log.end(standing, new)
+        except OSError as error:
+            raise _unwritten(self.folder / LOG, error) from None
+        if length > self._most:
+            self.save(*self.load())
+
+    def _close_log(self) -> None:
+        log, self._log = self._log, None
+        if log is not None:
+            with suppress(OSError):
+                log.file.close()
 
     def load(self) -> tuple[Standing, Iterator[tuple[str, bytes]]]:
         """The last whole checkpoint, and the states of its series by key.
@@ -131,7 +201,11 @@ class Checkpoints:
             if not path.exists():
                 continue
             try:
-                return _read(path)
+                standing, series, digest = _read(path)
+                log = self.folder / LOG
+                if log.exists():
+                    return _with_log(log, digest, standing, series)
+                return standing, series
             except _DamagedError as error:
                 problems.append(f"{path} {error}")
             except OSError as error:
@@ -143,7 +217,50 @@ class _DamagedError(Exception):
     """What is wrong with a file."""
 
 
-def _write(file: DiskFile, standing: Standing, series: Iterable[tuple[str, bytes]]) -> None:
+class _Log:
+    """What is added to a checkpoint: an entry each time.
+
+    Parameters
+    ----------
+    path
+        Where it is made.
+    base
+        The checksum of the checkpoint to which it is added.
+    """
+
+    def __init__(self, path: Path, base: bytes) -> None:
+        self.file = DiskFile(path, new=True, mode=0o600)
+        self._digest = hashlib.blake2b(digest_size=DIGEST)
+        self.file.write(LOG_MAGIC + base)
+
+    def put(self, key: str, state: bytes) -> None:
+        name = key.encode("utf-8", "surrogatepass")
+        self._write(LENGTH.pack(len(name)), name, LENGTH.pack(len(state)), state)
+
+    def end(self, standing: Standing, new: Sequence[str]) -> int:
+        """Complete an entry, on disk; the length of the log."""
+        told = msgspec.msgpack.encode((standing, list(new)))
+        self._write(LENGTH.pack(END), LENGTH.pack(len(told)), told)
+        self.file.write(self._digest.digest())
+        self._digest = hashlib.blake2b(digest_size=DIGEST)
+        self.file.sync()
+        return self.file.length
+
+    def _write(self, *parts: bytes) -> None:
+        for part in parts:
+            self._digest.update(part)
+            self.file.write(part)
+
+
+def _unwritten(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"the checkpoint {path} cannot be written: {error.strerror}; make room there, and "
+        "go on from the one before with --resume"
+    )
+
+
+def _write(file: DiskFile, standing: Standing, series: Iterable[tuple[str, bytes]]) -> bytes:
+    """Write a whole checkpoint; its checksum."""
     digest = hashlib.blake2b(digest_size=DIGEST)
 
     def put(data: bytes) -> None:
@@ -159,9 +276,11 @@ def _write(file: DiskFile, standing: Standing, series: Iterable[tuple[str, bytes
         put(msgspec.msgpack.encode(key))
         put(state)
     file.write(digest.digest())
+    return digest.digest()
 
 
-def _read(path: Path) -> tuple[Standing, Iterator[tuple[str, bytes]]]:
+def _read(path: Path) -> tuple[Standing, Iterator[tuple[str, bytes]], bytes]:
+    """A whole checkpoint, and its checksum."""
     size = path.stat().st_size
     digest = hashlib.blake2b(digest_size=DIGEST)
     with path.open("rb") as file:
@@ -187,7 +306,77 @@ def _read(path: Path) -> tuple[Standing, Iterator[tuple[str, bytes]]]:
         except msgspec.MsgspecError as error:
             raise _DamagedError(f"is damaged: {error}") from None
         start_of_series = file.tell()
-    return standing, _series(path, start_of_series, size - DIGEST)
+    return standing, _series(path, start_of_series, size - DIGEST), digest.digest()
+
+
+def _with_log(
+    path: Path, base: bytes, standing: Standing, series: Iterator[tuple[str, bytes]]
+) -> tuple[Standing, Iterator[tuple[str, bytes]]]:
+    """A checkpoint with what was added to it; an entry that is not complete is not there."""
+    places: dict[str, tuple[int, int]] = {}
+    new: list[str] = []
+    for entry in _entries(path, base):
+        standing = entry.standing
+        places.update(entry.places)
+        new += entry.new
+
+    def merged() -> Iterator[tuple[str, bytes]]:
+        with path.open("rb") as file:
+
+            def state_of(key: str) -> bytes:
+                start, length = places[key]
+                file.seek(start)
+                return file.read(length)
+
+            for key, state in series:
+                yield key, state_of(key) if key in places else state
+            for key in new:
+                yield key, state_of(key)
+
+    return standing, merged()
+
+
+class _Entry(NamedTuple):
+    """An entry of a log: where it puts the replay, and the place of each state in the file."""
+
+    standing: Standing
+    new: list[str]
+    places: dict[str, tuple[int, int]]
+
+
+def _entries(path: Path, base: bytes) -> Iterator[_Entry]:
+    """The entries of a log that are complete, if it belongs to a checkpoint of this checksum."""
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(len(LOG_MAGIC) + DIGEST) != LOG_MAGIC + base:
+            return
+        digest = hashlib.blake2b(digest_size=DIGEST)
+        places: dict[str, tuple[int, int]] = {}
+
+        def read(length: int) -> bytes | None:
+            if length > end - file.tell():
+                return None
+            data = file.read(length)
+            digest.update(data)
+            return data
+
+        def field(head: bytes | None) -> bytes | None:
+            return None if head is None else read(LENGTH.unpack(head)[0])
+
+        while (head := read(LENGTH.size)) is not None:
+            if LENGTH.unpack(head)[0] != END:
+                name, length = field(head), read(LENGTH.size)
+                start = file.tell()
+                if name is None or field(length) is None:
+                    return
+                places[name.decode("utf-8", "surrogatepass")] = start, file.tell() - start
+                continue
+            told = field(read(LENGTH.size))
+            if told is None or file.read(DIGEST) != digest.digest():
+                return
+            standing, new = msgspec.msgpack.decode(told, type=tuple[Standing, list[str]])
+            yield _Entry(standing, new, places)
+            digest, places = hashlib.blake2b(digest_size=DIGEST), {}
 
 
 def _records(file: BinaryIO, end: int) -> Iterator[bytes]:

@@ -53,8 +53,9 @@ class Fleet:
         self._at_most = at_most
         self._here: OrderedDict[str, Series] = OrderedDict()
         self._keys: dict[str, None] = {}
-        # of each key, the hash of the state that was read back last
-        self._read_back: dict[str, int] = {}
+        # since the last checkpoint, those changed last at the end
+        self._changed: OrderedDict[str, None] = OrderedDict()
+        self._new: list[str] = []
         self._parked: sqlite3.Connection | None = None
         self.n_parked = 0
         if at_most is not None:
@@ -71,13 +72,23 @@ class Fleet:
     def __getitem__(self, key: str) -> Series:
         series = self._here.get(key)
         if series is None:
-            series = self._fetched(key) if key in self._keys else self._make()
-            self._keys[key] = None
+            if key in self._keys:
+                series = self._fetched(key)
+            else:
+                series = self._make()
+                self._keys[key] = None
+                self._new.append(key)
             self._here[key] = series
             self._make_room()
         elif self._at_most is not None:
             self._here.move_to_end(key)
         return series
+
+    def _of(self, key: str) -> Series:
+        """The series of a key, which is to be changed."""
+        self._changed[key] = None
+        self._changed.move_to_end(key)
+        return self[key]
 
     def label(self, batch: Batch) -> Iterator[LabelledBatch]:
         """Label rows and learn them, each by the series of its key.
@@ -88,7 +99,7 @@ class Fleet:
             If a series refuses a row, after the rows before it.
         """
         if batch.keys is None:
-            pieces, refusal = self[""].label(batch)
+            pieces, refusal = self._of("").label(batch)
             yield from (piece.labelled for piece in pieces)
         else:
             pieces, refusal = self._by_key(batch, batch.keys)
@@ -105,7 +116,7 @@ class Fleet:
         refusal: Refusal | None = None
         for key, its in places.items():
             rows = np.array(its, dtype=np.intp)
-            pieces, refused = self[key].label(batch.take(rows))
+            pieces, refused = self._of(key).label(batch.take(rows))
             found += [Piece(labelled, rows[at]) for labelled, at in pieces]
             if refused is not None and (refusal is None or its[refused.row] < refusal.row):
                 refusal = Refusal(its[refused.row], refused.error)
@@ -136,7 +147,7 @@ class Fleet:
     def items(self) -> Iterator[tuple[str, Series]]:
         """Every key and its series; of those parked a copy, which is not kept."""
         for key in self._keys:
-            yield key, self._here[key] if key in self._here else self._load(self._state(key))
+            yield key, self._here[key] if key in self._here else self._fetched(key)
 
     def states(self) -> Iterator[tuple[str, bytes]]:
         """Every key and the state of its series, which has been read back if it has changed.
@@ -147,17 +158,47 @@ class Fleet:
             If a state cannot be read back. It must not replace the one of the last checkpoint.
         """
         for key in self._keys:
-            state = self._here[key].to_bytes() if key in self._here else self._state(key)
-            if self._read_back.get(key) != hash(state):
-                try:
-                    self._load(state)
-                except UNREADABLE as error:
-                    raise OutputError(
-                        f"the model{_of(key)} cannot be saved, because its state could not be read "
-                        f"back ({error}); the last checkpoint is kept"
-                    ) from error
-                self._read_back[key] = hash(state)
+            is_changed = key in self._changed
+            yield key, self._read_back(key) if is_changed else self._state(key)
+        self._changed.clear()
+        self._new.clear()
+
+    def changed(self, but: int = 0) -> Iterator[tuple[str, bytes]]:
+        """The keys whose series have changed since the last checkpoint, and their states.
+
+        A key that has been handed on has not changed, until it does again.
+
+        Parameters
+        ----------
+        but
+            So many keys are left out, those that have changed last.
+
+        Raises
+        ------
+        OutputError
+            If a state cannot be read back.
+        """
+        while len(self._changed) > but:
+            key = next(iter(self._changed))
+            state = self._read_back(key)
+            del self._changed[key]
             yield key, state
+
+    def new_keys(self) -> list[str]:
+        """The keys that have come since this was asked before, in order."""
+        new, self._new = self._new, []
+        return new
+
+    def _read_back(self, key: str) -> bytes:
+        state = self._state(key)
+        try:
+            self._load(state)
+        except UNREADABLE as error:
+            raise OutputError(
+                f"the model{_of_key(key)} cannot be saved, because its state could not be read "
+                f"back ({error}); the last checkpoint is kept"
+            ) from error
+        return state
 
     def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
         """Take over series from their states.
@@ -173,8 +214,8 @@ class Fleet:
                 self._here[key] = self._load(state)
             except UNREADABLE as error:
                 raise InputError(
-                    f"the model{_of(key)} in the checkpoint cannot be read: {error}; start afresh "
-                    "without --resume"
+                    f"the model{_of_key(key)} in the checkpoint cannot be read: {error}; start "
+                    "afresh without --resume"
                 ) from error
             self._make_room()
 
@@ -197,6 +238,8 @@ class Fleet:
         self.n_parked += 1
 
     def _state(self, key: str) -> bytes:
+        if key in self._here:
+            return self._here[key].to_bytes()
         assert self._parked is not None
         found = self._parked.execute("SELECT state FROM parked WHERE key = ?", (key,)).fetchone()
         state: bytes = found[0]
@@ -206,7 +249,7 @@ class Fleet:
         return self._load(self._state(key))
 
 
-def _of(key: str) -> str:
+def _of_key(key: str) -> str:
     return f" of {key!r}" if key else ""
 
 

@@ -27,6 +27,10 @@ CALM = 256
 """With fewer rows in a batch there is time for other things."""
 FLUSH_EVERY = 0.1
 """Seconds that a labelled row waits at most for others to be written with."""
+FEW_CHANGED = 32
+"""Series whose states are left to the checkpoint, those that have changed last."""
+SPELL = 0.002
+"""Seconds in which states are written ahead of a checkpoint, between two batches."""
 SPARING = 3.0
 """Times as long as a checkpoint took, until one is made only because there is time."""
 
@@ -210,9 +214,19 @@ class Loop:
             )
             if (due and self.n_rows > rows) or (asked and not may_wait):
                 self.save()
+            elif idle and self.saving.checkpoints.can_add:
+                self._write_ahead(now + SPELL)
         elif self.source.wants_acknowledgement:
             self._flush()
             self.source.acknowledge()
+
+    def _write_ahead(self, until: float) -> None:
+        """Write states that have not changed for a while, so that the checkpoint need not."""
+        assert self.saving is not None
+        for key, state in self.fleet.changed(but=FEW_CHANGED):
+            self.saving.checkpoints.put(key, state)
+            if time.monotonic() >= until:
+                return
 
     def _flush(self) -> None:
         for sink in self.sinks.values():
@@ -238,7 +252,11 @@ class Loop:
                 sinks,
                 self.refusals.position(),
             )
-            self.saving.checkpoints.save(standing, self.fleet.states())
+            checkpoints = self.saving.checkpoints
+            if checkpoints.can_add:
+                checkpoints.add(standing, self.fleet.changed(), self.fleet.new_keys())
+            else:
+                checkpoints.save(standing, self.fleet.states())
             self._saved = self.n_rows, time.monotonic()
             self._cost = self._saved[1] - begun
             self._told_saved()

@@ -28,6 +28,10 @@ import scipy.optimize
 import scipy.special  # noqa: F401
 
 from replay.cli.app import app
+from replay.engine import checkpoint
+
+# logs that are soon too long, so that kills fall between a log and the next checkpoint too
+checkpoint.LEAST, checkpoint.LONGEST = 20_000, 0.0
 
 OUTPUTS = ("labels.csv", "labels.parquet", "segments.csv", "refused.csv")
 OPTIONS = {

@@ -28,7 +28,7 @@ def test_what_is_saved_is_loaded(saved):
     assert found == standing(2)
     assert list(states) == STATES
     names = sorted(path.name for path in saved.folder.iterdir())
-    assert names == [checkpoint.NAME, checkpoint.BEFORE]
+    assert names == [checkpoint.NAME, checkpoint.BEFORE, checkpoint.LOG]
 
 
 def test_only_its_owner_can_read_it_and_no_link_is_followed(saved, tmp_path):
@@ -130,4 +130,107 @@ def test_order_of_what_reaches_the_disk(saved, monkeypatch):
         "checkpoint -> checkpoint.before",
         "checkpoint.part -> checkpoint",
         "fsync",
+        # the name of the log
+        "fsync",
     ]
+    done.clear()
+    saved.add(standing(4), STATES, [])
+    assert done == ["fsync"]
+
+
+# -- what is added --------------------------------------------------------------------------------
+
+
+def test_what_is_added_is_loaded(saved):
+    length = (saved.folder / checkpoint.NAME).stat().st_size
+    saved.put("b", b"first")
+    saved.put("z", b"new")
+    saved.add(standing(3), [("b", b"second")], ["y", "z"][1:])
+    saved.put("a", b"third")
+    saved.add(standing(4), [("c", b"")], ["c"])
+    found, states = saved.load()
+    assert found == standing(4)
+    # new keys come after those that were there, in the order in which they came
+    assert list(states) == [("a", b"third"), ("b", b"second"), STATES[2], ("z", b"new"), ("c", b"")]
+    assert (saved.folder / checkpoint.NAME).stat().st_size == length
+
+
+def test_what_was_put_and_not_added_does_not_count(saved):
+    saved.add(standing(3), [("a", b"third")], [])
+    saved.put("a", b"fourth")
+    saved._log.file.flush()
+    found, states = saved.load()
+    assert (found, dict(states)["a"]) == (standing(3), b"third")
+
+
+def test_an_entry_that_is_cut_off_or_damaged_is_not_there(saved):
+    saved.add(standing(3), [("a", b"x" * 500)], [])
+    path = saved.folder / checkpoint.LOG
+    first = path.read_bytes()
+    saved.add(standing(4), [("b", b"y" * 500), ("n", b"")], ["n"])
+    content = path.read_bytes()
+    for place in range(len(first), len(content)):
+        path.write_bytes(content[:place])
+        assert saved.load()[0] == standing(3)
+    for place in range(len(first), len(content), 7):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x10
+        path.write_bytes(damaged)
+        found, states = saved.load()
+        assert found == standing(3)
+        assert dict(states)["b"] == b""
+    for place in range(len(first)):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x10
+        path.write_bytes(damaged)
+        found, states = saved.load()
+        assert (found, list(states)) == (standing(2), STATES)
+
+
+def test_a_log_of_another_checkpoint_is_not_read(saved):
+    saved.add(standing(3), [("a", b"third")], [])
+    log = (saved.folder / checkpoint.LOG).read_bytes()
+    saved.save(standing(4), STATES)
+    # as after a kill before it was removed
+    (saved.folder / checkpoint.LOG).write_bytes(log)
+    found, states = saved.load()
+    assert (found, list(states)) == (standing(4), STATES)
+    # and after one before the new checkpoint had its name
+    (saved.folder / checkpoint.NAME).rename(saved.folder / "checkpoint.part")
+    found, states = saved.load()
+    assert (found, dict(states)["a"]) == (standing(3), b"third")
+
+
+def test_a_long_log_makes_a_new_checkpoint(saved, monkeypatch):
+    monkeypatch.setattr(checkpoint, "LEAST", 1000)
+    monkeypatch.setattr(checkpoint, "LONGEST", 0.0)
+    saved.save(standing(3), STATES)
+    log = saved.folder / checkpoint.LOG
+    n_new = 0
+    for i in range(50):
+        saved.add(standing(10 + i), [("a", b"%d" % i * 100), (f"n{i}", b"")], [f"n{i}"])
+        assert log.stat().st_size < 1500
+        n_new += not log.stat().st_size
+        found, states = saved.load()
+        assert found == standing(10 + i)
+        expected = {**dict(STATES), "a": b"%d" % i * 100, **{f"n{j}": b"" for j in range(i + 1)}}
+        assert list(states) == list(expected.items())
+    assert n_new > 5
+    names = sorted(path.name for path in saved.folder.iterdir())
+    assert names == [checkpoint.NAME, checkpoint.BEFORE, checkpoint.LOG]
+
+
+@pytest.mark.parametrize("step", ["write", "fsync"])
+def test_a_failure_to_add_leaves_the_last_one(saved, step, monkeypatch):
+    def fails(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    saved.add(standing(3), STATES[:1], [])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, step, fails)
+        with pytest.raises(OutputError, match="log cannot be written: No space left"):
+            saved.add(standing(4), STATES[:1], [])
+    again = Checkpoints(saved.folder)
+    assert again.load()[0] in (standing(3), standing(4))
+    with pytest.raises(OutputError):
+        saved.add(standing(5), STATES[:1], [])

@@ -77,6 +77,9 @@ def test_any_call_may_fail(form, keys, call, rows, cli, tmp_path, monkeypatch):
         with monkeypatch.context() as patched:
             # small buffers, so that writes fall between checkpoints too
             patched.setattr("replay.engine.disk.BUFFER", 1500)
+            # and logs that are soon too long
+            patched.setattr("replay.engine.checkpoint.LEAST", 1000)
+            patched.setattr("replay.engine.checkpoint.LONGEST", 0.0)
             disk = FaultyDisk(*fault).install(patched)
             return cli(*arguments(rows, folder, form, *keys)), disk
 

@@ -92,25 +92,30 @@ def test_outputs_then_checkpoint_then_acknowledgement(made, steps):
     loop = made()
     with loop.saving.checkpoints.locked():
         loop.run()
-    saves = [i for i, step in enumerate(steps) if step == ("replace", "checkpoint")]
-    assert len(saves) >= N_ROWS // EVERY
+    (whole,) = [i for i, step in enumerate(steps) if step == ("replace", "checkpoint")]
+    added = [i for i, step in enumerate(steps) if step == ("fsync", "checkpoint.log")]
+    assert whole < added[0]
+    assert 1 + len(added) >= N_ROWS // EVERY
     # the last one is made at the end of the input, before the rows that wait are labelled
     assert loop.saving.checkpoints.load()[0].rows == N_ROWS
     begin = 0
-    for save in saves:
-        before = steps[begin:save]
-        for name in ("labels.csv", "segments.csv", "refused.csv", "checkpoint.part"):
+    for save in (whole, *added):
+        # what is added is fsynced last; a whole one then gets its name
+        before = steps[begin : save + (save != whole)]
+        state = "checkpoint.part" if save == whole else "checkpoint.log"
+        for name in ("labels.csv", "segments.csv", "refused.csv", state):
             of_file = [call for call, path in before if path == name]
             assert "fsync" in of_file, name
             # nothing is written after it was forced to disk
             assert "write" not in of_file[of_file.index("fsync") :], name
         last_output = max(i for i, (_, name) in enumerate(before) if name.endswith(".csv"))
-        first_state = min(i for i, (_, name) in enumerate(before) if name == "checkpoint.part")
+        first_state = min(i for i, (_, name) in enumerate(before) if name == state)
         assert last_output < first_state
-        # the name of the checkpoint is on disk before the source forgets its rows
-        assert steps[save + 1 : save + 3] == [("fsync", "state"), ("acknowledge", "source")]
-        begin = save + 3
-    assert steps.count(("acknowledge", "source")) == len(saves)
+        # the names of checkpoint and log are on disk before the source forgets its rows
+        folder = [("fsync", "state")] * (2 if save == whole else 0)
+        begin = save + len(folder) + 2
+        assert steps[save + 1 : begin] == [*folder, ("acknowledge", "source")]
+    assert steps.count(("acknowledge", "source")) == 1 + len(added)
 
 
 def test_a_bad_row_leaves_a_checkpoint_of_the_rows_before_it(made):

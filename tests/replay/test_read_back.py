@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from batches import label
 
+from replay.engine.batch import Batch
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
 from replay.engine.order import SeriesOptions
@@ -77,14 +77,45 @@ def test_what_has_not_changed_is_read_back_once():
         return Series.from_bytes(data, VALUES, SeriesOptions())
 
     fleet = Fleet(lambda: series_of("lagged"), load)
-    for key in "ab":
-        label(fleet[key], [Row(1, "", ("", ""), dict.fromkeys(VALUES, 1.0))])
+
+    def come(line, key):
+        row = Row(line, "", ("", ""), dict.fromkeys(VALUES, float(line)), key=key)
+        list(fleet.label(Batch.of_rows([row])))
+
+    come(1, "a")
+    come(1, "b")
     for _ in range(2):
         assert len(dict(fleet.states())) == 2
         assert len(read) == 2
-    label(fleet["b"], [Row(2, "", ("", ""), dict.fromkeys(VALUES, 2.0))])
+    come(2, "b")
     dict(fleet.states())
     assert len(read) == 3
+
+
+def test_only_what_has_changed_is_handed_on_to_be_added():
+    fleet = Fleet(
+        lambda: series_of("lagged"), lambda data: Series.from_bytes(data, VALUES, SeriesOptions())
+    )
+
+    def come(line, *keys):
+        rows = [Row(line, "", ("", ""), dict.fromkeys(VALUES, 1.0), key=key) for key in keys]
+        list(fleet.label(Batch.of_rows(rows)))
+
+    come(1, *"abc")
+    assert len(dict(fleet.states())) == 3
+    assert not list(fleet.changed())
+    come(2, *"ba")
+    come(3, *"dc")
+    # but for the one that has changed last
+    ahead = dict(fleet.changed(but=1))
+    assert list(ahead) == ["b", "a", "d"]
+    come(4, "a")
+    rest = dict(fleet.changed())
+    assert list(rest) == ["c", "a"]
+    assert fleet.new_keys() == ["d"]
+    assert {**ahead, **rest} == dict(fleet.states())
+    assert not list(fleet.changed())
+    assert not fleet.new_keys()
 
 
 @pytest.mark.parametrize("time", ["1e308", "-1e308", "1.1e150", "inf"])
