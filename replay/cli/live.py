@@ -38,7 +38,9 @@ def live(
     outputs: Outputs = Outputs(labels=Path("-")),
     segmenting: Segmenting = Segmenting(),
     telling: Telling = Telling(),
-    checkpoints: Checkpointing = Checkpointing(every_rows=10_000, every_seconds=10.0),
+    checkpoints: Checkpointing = Checkpointing(
+        every_rows=10_000, every_seconds=10.0, in_memory=10_000
+    ),
     config: ConfigFile = None,
 ) -> None:
     """Label rows as they come: which regime is each device in, and since when?

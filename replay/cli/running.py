@@ -409,6 +409,12 @@ def _print(
             console.print(events_or_none(only.chronicle.happenings, source.time is not None))
     for line in left_out(totals_of.left_out, refusals):
         console.print(line, soft_wrap=True)
+    if loop.fleet.n_parked:
+        console.print(
+            f"{loop.fleet.n_parked_now:,} models were on disk at the end, as --max-keys asks; "
+            f"models were put there {loop.fleet.n_parked:,} times",
+            soft_wrap=True,
+        )
 
 
 def _say_stopped(loop: Loop, checkpoints: Checkpointing) -> None:

@@ -39,6 +39,13 @@ class Fleet:
     parking
         Where, a file of SQLite that is made anew. It is no checkpoint: what it holds is only good
         for this run.
+
+    Attributes
+    ----------
+    is_saved
+        Whether checkpoints are made, so that what changes must be noted.
+    n_parked
+        How often a series was parked.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class Fleet:
         self._at_most = at_most
         self._here: OrderedDict[str, Series] = OrderedDict()
         self._keys: dict[str, None] = {}
+        self.is_saved = True
         # since the last checkpoint, those changed last at the end
         self._changed: OrderedDict[str, None] = OrderedDict()
         self._new: list[str] = []
@@ -77,7 +85,8 @@ class Fleet:
             else:
                 series = self._make()
                 self._keys[key] = None
-                self._new.append(key)
+                if self.is_saved:
+                    self._new.append(key)
             self._here[key] = series
             self._make_room()
         elif self._at_most is not None:
@@ -86,8 +95,9 @@ class Fleet:
 
     def _of(self, key: str) -> Series:
         """The series of a key, which is to be changed."""
-        self._changed[key] = None
-        self._changed.move_to_end(key)
+        if self.is_saved:
+            self._changed[key] = None
+            self._changed.move_to_end(key)
         return self[key]
 
     def label(self, batch: Batch) -> Iterator[LabelledBatch]:

@@ -123,6 +123,7 @@ class Loop:
         labelled by what there is.
         """
         self._saved = self.n_rows, time.monotonic()
+        self.fleet.is_saved = self.saving is not None
         with signals_noted(self):
             try:
                 is_stopping = False

@@ -55,6 +55,7 @@ class Status:
         self._first = source.n_messages
         self._last = clock(), 0
         self._n_hints = 0
+        self._parking_is_told = False
 
     @property
     def n_messages(self) -> int:
@@ -117,6 +118,12 @@ class Status:
         """What has been noticed since this was asked before."""
         new = self._refusals.hints[self._n_hints :]
         self._n_hints += len(new)
+        if self.n_parked and not self._parking_is_told:
+            self._parking_is_told = True
+            new.append(
+                "more keys have come than --max-keys: models that have not been used for longest "
+                "are kept on disk, which is slower"
+            )
         return new
 
 

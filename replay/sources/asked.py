@@ -19,6 +19,9 @@ NO_VALUE = "rows with a value that is no number"
 TAKEN_AS_MISSING = "values that are no number, taken as missing"
 NO_TIME = "rows without a time that can be read"
 NO_KEY = "rows without a key"
+LONG_KEY = "rows with a key that is too long"
+LONGEST_KEY = 256
+"""Characters of a key of a message: whoever sends it may send any."""
 NO_NUMBER = "rows without a sequence number"
 
 

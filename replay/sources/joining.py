@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from replay.engine.rows import InputError, Row
 from replay.sources.advice import TOPIC, Advice
-from replay.sources.asked import Asked
-from replay.sources.message import Messages
+from replay.sources.asked import LONGEST_KEY, Asked
+from replay.sources.message import Messages, too_long
 
 NO_TOPIC = "messages of topics that no --value names"
 MOST_TOPICS = 10_000
@@ -124,6 +124,12 @@ class Joined:
             return None
         self._advice.used()
         key = row.key or group.key
+        if len(key) > LONGEST_KEY:
+            long = too_long(key)
+            error = InputError(f"{name}, message {number:,}: {long}")
+            shown = data[:1000].decode(errors="replace")
+            self._asked.refuse(error, name, number, long.reason, shown)
+            return None
         held = self._of(key)
         for place, value, text in zip(group.places, row.values.values(), row.texts, strict=True):
             held.values[place], held.texts[place] = value, text

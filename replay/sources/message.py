@@ -12,7 +12,16 @@ import msgspec
 
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.advice import TOPIC, Advice, Levels
-from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING, Asked
+from replay.sources.asked import (
+    LONG_KEY,
+    LONGEST_KEY,
+    NO_KEY,
+    NO_NUMBER,
+    NO_TIME,
+    NO_VALUE,
+    TAKEN_AS_MISSING,
+    Asked,
+)
 from replay.sources.numbers import Numbers
 
 LIMIT = 1 << 16
@@ -144,6 +153,8 @@ class Messages:
             fields = ", ".join(map(repr, asked.values))
             raise BadMessageError(NO_VALUES, f"it has none of the fields {fields}")
         key = "" if asked.key is None else self._key(asked.key, message, topic)
+        if len(key) > LONGEST_KEY:
+            raise too_long(key)
         time, seconds = "", None
         if asked.time is not None:
             time, seconds = self._time(asked.time, self._moment(message), key)
@@ -228,6 +239,14 @@ class Messages:
             NO_KEY, f"field {field!r} is {_shown(found)}, and every row needs a key: a text or a "
             "whole number"
         )  # fmt: skip
+
+
+def too_long(key: str) -> BadMessageError:
+    """What is wrong with a key that is too long."""
+    return BadMessageError(
+        LONG_KEY,
+        f"its key has {len(key):,} characters, and {LONGEST_KEY} are the most: {key[:20]!r}...",
+    )
 
 
 def as_object(line: bytes) -> dict[str, Any] | None:

@@ -147,9 +147,13 @@ class Checkpointing(Group):
     in_memory: Annotated[
         int | None,
         typer.Option(
+            "--max-keys",
+            "--in-memory",
             metavar="KEYS",
             min=1,
             help="Most models in memory. Those that have not been used for longest are kept on "
-            "disk. [default: all are in memory]",
+            "disk, which is said and counted. [default: 10,000 when live; otherwise all are in "
+            "memory]",
+            show_default=False,
         ),
     ] = None
