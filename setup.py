@@ -1,6 +1,7 @@
 """Builds the kernel. Everything else about the package stands in pyproject.toml."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ COMPILE, LINK = [], []
 if sys.platform != "win32":
     # -ffp-contract=off: the interpreted kernel gives the same bits; -g0: wheels a tenth the size
     COMPILE = ["-O3", "-ffp-contract=off", "-g0"]
+    # nobody reads the exception flags of the processor or errno, and doubles are read as integers
+    COMPILE += ["-fno-trapping-math", "-fno-math-errno", "-fno-strict-aliasing"]
 if sys.platform == "linux":
     LINK = ["-Wl,--strip-all"]
 # for `scripts/fuzz`: what is out of bounds or undefined in C ends the run
@@ -24,6 +27,32 @@ if SANITIZED:
     CHECKS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     COMPILE = ["-O1", "-g1", "-ffp-contract=off", "-fno-omit-frame-pointer", *CHECKS]
     LINK = CHECKS
+
+VECTORS = (
+    "vectors_exp_each",
+    "vectors_log_each",
+    *(f"Rows_{name}" for name in ("measure", "choose", "weigh", "moments")),
+)
+"""The functions that are compiled for AVX2 too; the loader takes those that the processor has."""
+CLONES = """
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define CLONES
+#endif
+"""
+
+
+def with_clones(code: str) -> str:
+    """Mark the functions of `VECTORS` in generated C."""
+    if "#define CLONES" in code:
+        return code
+    names = "|".join(VECTORS)
+    code, n = re.subn(
+        rf"^static (\w+ __pyx_f_\w+_\d(?:{names})\()", r"CLONES static \1", code, flags=re.M
+    )
+    return code.replace('#include "Python.h"', f'#include "Python.h"{CLONES}', 1) if n else code
+
 
 extensions = cythonize(
     [
@@ -48,6 +77,9 @@ extensions = cythonize(
         "freethreading_compatible": True,
     },
 )
+if not SANITIZED:
+    for path in {source for extension in extensions for source in extension.sources}:
+        Path(path).write_text(with_clones(Path(path).read_text()))
 for extension in extensions:
     extension.optional = os.environ.get("ONLINE_GMM_REQUIRE_COMPILED", "") != "1"
 

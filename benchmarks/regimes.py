@@ -108,7 +108,7 @@ def cappe(kernel: Any, seed: int, n: int) -> tuple[float, float]:
         0,
     )
     nothing = array("d", [np.nan]) * 20
-    stream.accumulate(flat(X[:20]), 20, nothing)
+    stream.accumulate(flat(X[:20]), 0, 20, nothing)
     stream.begin(flat(X[:20]), 20, nothing, nothing)
     stream.put_off(-1)
     rows = flat(X)

@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM, OnlineHMM
+from online_gmm.em.how_many import informative, told
 from online_gmm.em.prior import Prior, resolution
-from online_gmm.em.warm_start import informative, told
 
 
 def two_levels(apart, n=2000, stay=25, seed=1):

@@ -1,10 +1,14 @@
 """The points that are kept, and what happens when they are fitted again."""
 
+import copy
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import Constant, OnlineGMM
+from online_gmm import Constant, OnlineGMM, OnlineHMM
+from online_gmm.em import slices
 from online_gmm.em.batch import fit
 from tests.test_kernel import blobs
 
@@ -96,3 +100,80 @@ def test_units_do_not_matter_for_a_fit():
     models[0].learn_many(X)
     models[1].learn_many(X * 1e6)
     np.testing.assert_array_equal(models[0].predict_many(X), models[1].predict_many(X * 1e6))
+
+
+LEARNERS = {
+    "mixture": lambda: OnlineGMM(3, warm_up=100, n_init=4, seed=1),
+    "chain": lambda: OnlineHMM(3, warm_up=100, n_init=4, capacity=900, seed=1),
+    "chain in time": lambda: OnlineHMM(2, warm_up=100, n_init=2, capacity=300, time="t", seed=1),
+}
+
+
+def stream(n, learner):
+    """Three regimes, of which one is first seen after the warm start."""
+    rng = np.random.default_rng(3)
+    level = np.repeat(rng.choice([0.0, 3.0, 6.0], size=n // 25 + 1), 25)[:n]
+    level[:120] = np.where(level[:120] == 6.0, 0.0, level[:120])
+    rows = rng.normal(level, 1.0).tolist()
+    if learner == "chain in time":
+        return [{"x": x, "t": float(t)} for t, x in enumerate(rows)]
+    return [{"x": x} for x in rows]
+
+
+@pytest.fixture
+def thin(monkeypatch):
+    """Slices so thin that a fit takes many points."""
+    for module in ("slices", "batch"):
+        monkeypatch.setattr(f"online_gmm.em.{module}.SLICE", 3e3)
+    monkeypatch.setattr("online_gmm.learners.hmm.SLICE", 3e3)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_fit_goes_on_from_bytes_and_copies(learner, thin, compiled):
+    """To the same bits, wherever it is interrupted."""
+    points = stream(1000 if compiled else 330, learner)
+    model = LEARNERS[learner]()
+    others, under_way = [], 0
+    for x in points:
+        model.learn_one(x)
+        for other in others:
+            other.learn_one(x)
+        if model._refit is not None:
+            under_way += 1
+            if under_way in (1, 2, 7, 30):
+                others += [type(model).from_bytes(model.to_bytes()), copy.deepcopy(model)]
+    assert under_way > 30
+    assert len(others) == 8
+    assert {other.to_bytes() for other in others} == {model.to_bytes()}
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_many_points_meet_the_same_slices(learner, thin, compiled):
+    points = stream(700 if compiled else 260, learner)
+    one, many = LEARNERS[learner](), LEARNERS[learner]()
+    for x in points:
+        one.learn_one(x)
+    many.learn_many(pd.DataFrame(points))
+    assert many.to_bytes() == one.to_bytes()
+
+
+@pytest.mark.parametrize("learner", ["mixture", "chain"])
+def test_no_slice_is_much_more_than_its_share(learner, monkeypatch, compiled):
+    """Work between two slices, as the meter counts it."""
+    done, spent = [0.0], 0.0
+
+    def is_full(self, work):
+        nonlocal spent
+        spent += work
+        done[-1] = spent
+        return plain(self, work)
+
+    plain = slices.Meter.is_full
+    monkeypatch.setattr(slices.Meter, "is_full", is_full)
+    model = LEARNERS[learner]()
+    for i, x in enumerate(stream(3000 if compiled else 300, learner)):
+        model.learn_one(x)
+        if i > 100:
+            assert spent < 2.0 * slices.SLICE
+        spent = 0.0
+    assert max(done) > 0.0

@@ -9,7 +9,8 @@ import pytest
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 from online_gmm import MixtureParameters, OnlineGMM
-from online_gmm.em.warm_start import WORTH, chosen, judge, warm_start
+from online_gmm.em.how_many import WORTH, chosen, judge
+from online_gmm.em.warm_start import warm_start
 from tests.test_batch import FIRST
 from tests.test_kernel import TYPES
 

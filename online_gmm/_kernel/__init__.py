@@ -10,6 +10,10 @@ gaussian
     Statistics, parameters (M-step) and densities (E-step) of K Gaussian components.
 streams
     One learning loop, and the models that it drives: a mixture and a hidden Markov model.
+k_means
+    The starts of a fit.
+vectors
+    Exponential functions and logarithms of many numbers at once.
 windows
     Statistics of trailing windows.
 partition
@@ -19,6 +23,7 @@ partition
 from online_gmm._kernel.entry import Entry
 from online_gmm._kernel.gaussian.components import Components, components_from_state
 from online_gmm._kernel.gaussian.statistics import DIAG, FULL, SPHERICAL, TIED, Statistics
+from online_gmm._kernel.k_means import k_means
 from online_gmm._kernel.partition import Partition
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused
 from online_gmm._kernel.runs import sum_up
@@ -73,6 +78,7 @@ __all__ = [
     "components_from_state",
     "fill",
     "first_refused",
+    "k_means",
     "mixture_stream_from_state",
     "real",
     "sum_up",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import msgspec
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data.frames import view
-from online_gmm.em.mixture import MixtureParameters, from_kernel, to_kernel
+from online_gmm.em.mixture import MixtureParameters, from_kernel, is_dense, posterior, to_kernel
 from online_gmm.em.prior import Prior
+from online_gmm.em.slices import ROWS, SLICE, Meter, Sliced, finish, pass_cost
 
 
 class BatchEM:
@@ -59,13 +60,37 @@ class BatchEM:
     def __init__(
         self, start: MixtureParameters, prior: Prior, covariance_type: str = "full"
     ) -> None:
-        self.prior = prior
-        self.covariance_type = covariance_type
-        self._mixture: MixtureParameters | None = start
-        self._features = start.features
-        self._components = to_kernel(
+        components = to_kernel(
             start, covariance_type, prior.strength, prior.covariance, 0.0, prior.floors
         )
+        self._begin(components, prior, covariance_type, start.features)
+        self._mixture = start
+
+    @classmethod
+    def of(
+        cls,
+        components: _kernel.Components,
+        prior: Prior,
+        covariance_type: str,
+        features: tuple[Hashable, ...],
+    ) -> BatchEM:
+        """Begin with the parameters of these components, which are changed."""
+        result = cls.__new__(cls)
+        result._begin(components, prior, covariance_type, features)
+        return result
+
+    def _begin(
+        self,
+        components: _kernel.Components,
+        prior: Prior,
+        covariance_type: str,
+        features: tuple[Hashable, ...],
+    ) -> None:
+        self.prior = prior
+        self.covariance_type = covariance_type
+        self._mixture: MixtureParameters | None = None
+        self._features = features
+        self._components = components
         self._clear()
 
     @property
@@ -77,18 +102,19 @@ class BatchEM:
     def _clear(self) -> None:
         self._components.clear()
         self._log_likelihood = 0.0
-        self.n_points = 0
+
+    @property
+    def n_points(self) -> int:
+        return int(self._components.points_behind)
 
     def accumulate(self, X: NDArray[np.float64]) -> None:
         """Add rows, shape (n, D), NaN for missing values. O(n K D^2)."""
         self._log_likelihood += self._components.accumulate(view(X), len(X))
-        self.n_points += int(np.count_nonzero(~np.isnan(X).all(axis=1)))
 
     def merge(self, other: BatchEM) -> None:
         """Add what another has accumulated under the same parameters (Chan et al. 1982)."""
         self._components.merge(other._components)
         self._log_likelihood += other._log_likelihood
-        self.n_points += other.n_points
 
     def statistics(self) -> bytes:
         """Return what has been accumulated, with the parameters, for another process.
@@ -96,9 +122,7 @@ class BatchEM:
         `take` does not check these bytes, so read only your own. For files use `to_bytes` of a
         learner.
         """
-        return msgspec.msgpack.encode(
-            [self._components.state(), self._log_likelihood, self.n_points]
-        )
+        return msgspec.msgpack.encode([self._components.state(), self._log_likelihood])
 
     def components(self) -> _kernel.Components:
         """Return a copy of the statistics accumulated, with the parameters of their M-step."""
@@ -108,7 +132,7 @@ class BatchEM:
 
     def take(self, statistics: bytes) -> None:
         """Replace statistics and parameters by what `statistics` has written."""
-        state, self._log_likelihood, self.n_points = msgspec.msgpack.decode(statistics)
+        state, self._log_likelihood = msgspec.msgpack.decode(statistics)
         self._components = _kernel.components_from_state(state)
         self._mixture = None
 
@@ -120,8 +144,11 @@ class BatchEM:
     @property
     def penalised(self) -> float:
         """The mean log-likelihood plus the log prior density; EM never lowers it."""
-        penalty = self.prior.log_density(self.mixture, self.covariance_type)
-        return self.log_likelihood + penalty / max(self.n_points, 1)
+        return self.log_likelihood + self._components.log_prior() / max(self.n_points, 1)
+
+    def responsibilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Responsibilities of the components for rows under the parameters in use, shape (n, K)."""
+        return posterior(self._components, X)[0]
 
     def maximise(self) -> None:
         """M-step: the parameters that the rows accumulated ask for. Begins a new pass."""
@@ -133,15 +160,58 @@ class BatchEM:
     def climb(self, X: NDArray[np.float64], max_iter: int, min_gain: float) -> None:
         """EM steps on the same rows until one gains less than so many nats a row.
 
-        A pass over them is left accumulated, so that ``penalised`` is that of the last parameters.
+        What was accumulated before is dropped. A pass over the rows is left accumulated, so that
+        ``penalised`` is that of the last parameters.
         """
-        self.accumulate(X)
-        for _ in range(max_iter):
-            before = self.log_likelihood
-            self.maximise()
-            self.accumulate(X)
-            if abs(self.log_likelihood - before) < min_gain:
-                break
+        finish(self.climbing(X, max_iter, min_gain, Meter()))
+
+    def climbing(
+        self,
+        X: NDArray[np.float64],
+        max_iter: int,
+        min_gain: float,
+        meter: Meter,
+        begun: bool = False,
+    ) -> Sliced[None]:
+        """Do the same in slices; ``begun`` says that the rows are accumulated already."""
+        rows, n = view(X), len(X)
+        k, d, _ = self._components.shape
+        cost = pass_cost(n, k, d, is_dense(self.covariance_type))
+        if not begun:
+            self._clear()
+        if cost <= SLICE:
+            left, total = max_iter, self._log_likelihood if begun else math.nan
+            while True:
+                most = min(left, max(int((SLICE - meter.done) // cost) - 1, 1))
+                total, made = self._components.climb(rows, n, most, min_gain * n, total)
+                left -= made
+                full = meter.is_full((made + 1) * cost)
+                if made < most or not left:
+                    break
+                if full:
+                    yield
+            self._log_likelihood = total
+        else:
+            if not begun:
+                yield from self.accumulating(X, meter)
+            for _ in range(max_iter):
+                before = self._log_likelihood
+                self.maximise()
+                yield from self.accumulating(X, meter)
+                if abs(self._log_likelihood - before) < min_gain * n:
+                    break
+        self._mixture = None
+
+    def accumulating(self, X: NDArray[np.float64], meter: Meter) -> Sliced[None]:
+        """Do the same as `accumulate`, in slices."""
+        k, d, _ = self._components.shape
+        cost = pass_cost(1, k, d, is_dense(self.covariance_type))
+        size = max(int(SLICE // cost), ROWS)
+        for at in range(0, len(X), size):
+            part = X[at : at + size]
+            self.accumulate(part)
+            if meter.is_full(len(part) * cost):
+                yield
 
 
 @dataclass(frozen=True, eq=False)

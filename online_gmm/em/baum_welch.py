@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data.frames import flat
+from online_gmm.em.slices import Meter, Sliced, finish, pass_cost
 
 FIRST_STAY = 0.9
 """Probability of staying from one point to the next, before anything is known of it."""
@@ -38,6 +41,12 @@ def pseudo_changes(n_components: int, stickiness: float, unit: float | None) -> 
     return pseudo if stickiness > 0.0 else np.zeros_like(pseudo)
 
 
+STEPS = 100
+"""The most EM steps."""
+LEAST_GAIN = 0.01
+"""Nats over all rows: EM ends with a step that gains less."""
+
+
 def climb(
     stream: _kernel.ChainStream,
     X: NDArray[np.float64],
@@ -63,14 +72,38 @@ def climb(
 
     Notes
     -----
-    O(max_iter * n (K^4 + K^3 D^2)), in memory independent of n.
+    O(n (K^2 + K D^2)) a step, in memory of O(n K). A chain in continuous time, or one that is
+    tempered, costs O(n (K^4 + K^3 D^2)) a step.
     """
-    rows, seconds = flat(X), flat(between)
-    log_likelihood = stream.accumulate(rows, len(X), seconds) / len(X)
-    for _ in range(max_iter):
-        before = log_likelihood
-        stream.update_parameters()
-        log_likelihood = stream.accumulate(rows, len(X), seconds) / len(X)
-        if abs(log_likelihood - before) < min_gain:
+    finish(climbing(stream, X, between, Meter(), max_iter, min_gain))
+    total = stream.accumulate(flat(X), 0, len(X), flat(between))
+    return total / len(X)
+
+
+def climbing(
+    stream: _kernel.ChainStream,
+    X: NDArray[np.float64],
+    between: NDArray[np.float64],
+    meter: Meter,
+    max_iter: int = STEPS,
+    min_gain: float | None = None,
+) -> Sliced[float]:
+    """Do the same in slices; the statistics of the series are not left in the stream."""
+    rows, seconds, n = flat(X), flat(between), len(X)
+    k, d, kind = stream.shape
+    cost = 4.0 * pass_cost(n, k, d, kind in (_kernel.FULL, _kernel.TIED))
+    if not stream.is_simple:
+        cost *= k * k
+    least = LEAST_GAIN if min_gain is None else min_gain * n
+    before = -math.inf
+    for _ in range(max_iter + 1):
+        total = (
+            stream.expect(rows, n) if stream.is_simple else stream.accumulate(rows, 0, n, seconds)
+        )
+        if meter.is_full(cost):
+            yield
+        if abs(total - before) < least:
             break
-    return log_likelihood
+        before = total
+        stream.update_parameters()
+    return total / n

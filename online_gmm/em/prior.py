@@ -22,6 +22,8 @@ LEAST_VARIANCE = 1e-280
 deviation has no square, and a millionth no inverse square."""
 LEAST_VALUE = 1e-130
 """What is nearer to 0 is as good as 0 where a scale is guessed from a value."""
+SAMPLE = 4096
+"""Rows, or up to twice as many, that tell resolutions and correlations of more rows."""
 STRONGEST = 1e6
 """Pseudo-points at most: times the largest variance, they are still a double."""
 
@@ -67,13 +69,14 @@ class Prior:
     def of(cls, X: NDArray[np.float64], n_components: int, strength: float) -> Prior:
         """The prior for data of shape (n, D); NaN stands for a missing value. O(n D^2)."""
         variances, values = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+        sample = X[:: max(len(X) // SAMPLE, 1)]
         for j, column in enumerate(X.T):
             observed = column[~np.isnan(column)]
             if observed.size:
                 # against the first value a constant column has variance 0 exactly
                 values[j] = observed[0]
                 variances[j] = np.var(observed - observed[0])
-        return cls.of_moments(variances, values, n_components, strength, X)
+        return cls.of_moments(variances, values, n_components, strength, sample)
 
     @classmethod
     def of_moments(
@@ -118,7 +121,8 @@ class Prior:
 
 def resolution(values: NDArray[np.float64]) -> float:
     """The smallest step between two different values; 0 if there is none."""
-    steps = np.diff(np.unique(values[~np.isnan(values)]))
+    steps = np.diff(np.sort(values[~np.isnan(values)]))
+    steps = steps[steps > 0.0]
     return float(steps.min()) if len(steps) else 0.0
 
 
@@ -127,6 +131,8 @@ def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
 
     0 where there are too few such rows, or a feature does not vary.
     """
+    if X.shape[1] == 1:
+        return np.ones((1, 1))
     seen = ~np.isnan(X)
     n = seen.sum(axis=0)
     first = np.array(

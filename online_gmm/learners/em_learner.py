@@ -17,16 +17,20 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data import html, state
 from online_gmm.data.frames import Table, flat
+from online_gmm.em.how_many import WORTH, Criterion, Judge, one_fewer
 from online_gmm.em.mixture import (
     COVARIANCE_TYPES,
     CovarianceType,
     MixtureParameters,
     n_parameters,
+    posterior,
+    to_kernel,
 )
-from online_gmm.em.prior import STRONGEST, Prior
+from online_gmm.em.prior import STRONGEST
+from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
 from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.em.succession import has_moved, successors
-from online_gmm.em.warm_start import WORTH, Criterion, Judge, WarmStart, in_order, start_from_state
+from online_gmm.em.warm_start import WarmStart, in_order, start_from_state
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
 from online_gmm.learners.intake import NO_TIME, Time
 from online_gmm.learners.places import mixture_changed
@@ -39,6 +43,7 @@ from online_gmm.learners.recycle import (
     crowd,
     roster_from_state,
 )
+from online_gmm.learners.under_way import UnderWay
 
 MOST_COMPONENTS = 10_000
 """Components at most: what is made of that size must fit into memory."""
@@ -52,6 +57,8 @@ REFIT_STARTS = 2
 """New starts tried when the points kept are fitted again."""
 SURE = 10.0
 """Nats by which a fit of other regimes must be better than the one in use."""
+SUCCEEDING = 2048
+"""Rows by which it is told which component continues which."""
 STRAYS_KEPT = 64
 """The last badly explained points that are kept, or 16 (D + 1) if that is more."""
 
@@ -73,6 +80,7 @@ class EMLearner(Learner, abc.ABC):
 
     _start: bytes | None
     _roster: Roster
+    _refit: UnderWay | None
     _has_all_at_start = False
     """Whether there are K components at any time; set by estimators that promise so."""
 
@@ -112,6 +120,7 @@ class EMLearner(Learner, abc.ABC):
                 f"step_size is {self.step_size!r}; a PowerDecay, Constant or HalfLife is expected"
             )
         self._start = None
+        self._refit = None
         needs_time |= isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         super()._prepare(needs_time)
 
@@ -220,17 +229,17 @@ class EMLearner(Learner, abc.ABC):
         """Of the components: K, D and their kind."""
         return self._k, len(self._names), COVARIANCE_TYPES[self.covariance_type]
 
-    def _gates(self, prior: Prior, n_features: int) -> NDArray[np.float64]:
+    def _gates(self, n_features: int) -> NDArray[np.float64]:
         """Squared distance of an outlier, by the number of features observed."""
         if self.gate > 0.0:
             return distances_beyond(self.gate, n_features)
         return np.full(n_features + 1, np.inf)
 
     def _outlying(
-        self, distance: NDArray[np.float64], rows: NDArray[np.float64], prior: Prior
+        self, distance: NDArray[np.float64], rows: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
         """Which rows lie beyond the gate, by their squared distances."""
-        return beyond(self._gates(prior, rows.shape[1]), distance, rows)
+        return beyond(self._gates(rows.shape[1]), distance, rows)
 
     # -- components that come and go ------------------------------------------------------------
 
@@ -239,8 +248,8 @@ class EMLearner(Learner, abc.ABC):
         """Go on with a component of these points, which has this share of the weight."""
 
     @abc.abstractmethod
-    def _refit(self) -> None:
-        """Fit the points kept again."""
+    def _begin_refit(self) -> None:
+        """Begin to fit the points kept again."""
 
     @property
     @abc.abstractmethod
@@ -287,12 +296,15 @@ class EMLearner(Learner, abc.ABC):
         nearest = int(distances.argmin())
         support = known.weights[nearest] * stream.n_points
         if support < WELL_KNOWN * (d + 1) and self._keeps_all:
-            self._refit()
-            self._watch()
+            if self._refit is None:
+                self._begin_refit()
+            stream.forget_strays()
             return
         scale, exponent, floor, *_ = self._schedule
         step = max(scale * stream.n_points**-exponent, floor)
         self._grow(points, min(len(points) * max(step, 1.0 / RECENT), 0.5))
+        # what is under way knows nothing of the new component; it begins again
+        self._refit = None
         self._roster.note("born", self._roster.add(), stream, cause, after=points.mean(axis=0))
         self._watch()
 
@@ -310,44 +322,52 @@ class EMLearner(Learner, abc.ABC):
         return bool(gain > free / 2 * math.log(n) + SURE)
 
     def _other_regimes(
-        self, known: MixtureParameters, rows: NDArray[np.float64], n_points: int
-    ) -> MixtureParameters | None:
+        self, known: MixtureParameters, rows: NDArray[np.float64], n_points: int, meter: Meter
+    ) -> Sliced[MixtureParameters | None]:
         """A fit of other regimes to rows, if it is surely better than the one known."""
         rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
         judge = Judge(rows, self._most, self._names, self.covariance_type, self.prior_strength, rng)
-        now = self._value(judge.fit(known)[1])
+        _, _, criterion = yield from judge.climbed(judge.part(known), meter)
+        now = self._value(criterion)
         best, highest = None, -math.inf
-        for mixture, criterion in judge.descend(REFIT_STARTS):
+        mixture = (yield from judge.started(judge.most, REFIT_STARTS, meter)).mixture
+        while True:
+            mixture, whole, criterion = yield from judge.climbed(mixture, meter)
             more = criterion.n_components - known.n_components
             if more < 0 and self._has_all_at_start:
-                break
+                return best
             value = self._value(criterion)
             if value > now + SURE + WORTH * max(more, 0) and value > highest:
-                best, highest = mixture, value + WORTH
-        return best
+                best, highest = whole, value + WORTH
+            if mixture.n_components == 1:
+                return best
+            mixture = one_fewer(mixture)
 
-    def _succeed(
-        self,
-        known: MixtureParameters,
-        fitted: MixtureParameters,
-        rows: NDArray[np.float64],
-    ) -> list[int]:
-        """Number the components of a new fit, and tell what has become of those known.
+    def _succession(
+        self, known: MixtureParameters, fitted: MixtureParameters, rows: NDArray[np.float64]
+    ) -> tuple[list[int | None], list[int]]:
+        """Return which component continues which, and the order in which they are numbered.
 
-        Returns
-        -------
-        list of int
-            The components of the fit in the order of the numbers they get.
+        The first list has the known component that each of the fit continues, None if there is
+        none. The second has the components of the fit: those that continue others come first.
         """
-        stream, roster = self._stream, self._roster
-        old = successors(known, fitted, rows)
+        old = successors(known, fitted, rows[:: max(len(rows) // SUCCEEDING, 1)])
         kept = sorted((i, j) for j, i in enumerate(old) if i is not None)
         rank = in_order(fitted, self.order_by).tolist()
-        new = [j for j in rank if old[j] is None]
+        return old, [j for _, j in kept] + [j for j in rank if old[j] is None]
+
+    def _succeed(
+        self, known: MixtureParameters, fitted: MixtureParameters, old: list[int | None]
+    ) -> None:
+        """Number the components of a new fit, and tell what has become of those known.
+
+        The components of the fit are in the order that `_succession` has returned, and so are those
+        in ``old`` that they continue.
+        """
+        stream, roster = self._stream, self._roster
         after = fitted.predict(known.means)
         numbers = roster.numbers
-        gone = sorted(set(range(known.n_components)) - {i for i, _ in kept})
-        for i in gone:
+        for i in sorted(set(range(known.n_components)) - set(old)):
             into = old[int(after[i])]
             if into is None:
                 cause = "a new fit of the points kept does without it"
@@ -356,13 +376,29 @@ class EMLearner(Learner, abc.ABC):
                 cause = f"became one with component {numbers[into]}"
                 center = fitted.means[int(after[i])]
                 roster.note("merged", numbers[i], stream, cause, known.means[i], center)
-        for i, j in kept:
-            self._note_move(known, i, fitted, j)
-        roster.numbers = [numbers[i] for i, _ in kept]
-        for j in new:
-            cause = "a new fit of the points kept found it"
-            roster.note("born", roster.add(), stream, cause, after=fitted.means[j])
-        return [j for _, j in kept] + new
+        for j, i in enumerate(old):
+            if i is not None:
+                self._note_move(known, i, fitted, j)
+        roster.numbers = [numbers[i] for i in old if i is not None]
+        for j, i in enumerate(old):
+            if i is None:
+                cause = "a new fit of the points kept found it"
+                roster.note("born", roster.add(), stream, cause, after=fitted.means[j])
+
+    def _examined(
+        self, refit: UnderWay, meter: Meter
+    ) -> Sliced[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
+        """Which of the points kept are outliers, and the log densities of all."""
+        known, rows = refit.known, refit.rows
+        scale = np.diagonal(known.covariances, axis1=1, axis2=2).min(axis=0)
+        components = to_kernel(known, "full", 0.0, scale, 0.0)
+        log_density, distance = np.empty(len(rows)), np.empty(len(rows))
+        for at in range(0, len(rows), ROWS):
+            part = slice(at, at + ROWS)
+            _, log_density[part], distance[part] = posterior(components, rows[part])
+            if meter.is_full(pass_cost(len(rows[part]), known.n_components, rows.shape[1], True)):
+                yield
+        return self._outlying(distance, rows), log_density
 
     def _note_move(
         self, known: MixtureParameters, i: int, fitted: MixtureParameters, j: int

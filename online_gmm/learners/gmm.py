@@ -13,22 +13,25 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data.frames import Table, flat, view
 from online_gmm.data.state import writable
+from online_gmm.em.batch import BatchEM
 from online_gmm.em.mixture import (
     CovarianceType,
     MixtureParameters,
     from_kernel,
     n_parameters,
     posterior,
-    to_kernel,
 )
 from online_gmm.em.polish import polish
+from online_gmm.em.slices import Meter, Sliced
+from online_gmm.em.starts import affordable
 from online_gmm.em.step_size import StepSize
-from online_gmm.em.warm_start import WarmStart, affordable, warm_start
+from online_gmm.em.warm_start import WarmStart, warm_start, warm_starting
 from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond
 from online_gmm.learners.intake import Late, unchanged_if_refused
 from online_gmm.learners.places import mixture_changed, mixture_with
 from online_gmm.learners.recycle import Roster, twins
+from online_gmm.learners.under_way import UnderWay, under_way_from_state
 
 CHANCE = 1e-4
 """How unlikely the stream's fit must be, beside one of a few points, to be given up for it."""
@@ -59,7 +62,7 @@ class OnlineGMM(EMLearner):
         points can tell (Bayesian information criterion); the others are born when points come that
         no component explains, or when a later fit finds them. ``"auto"`` expects up to
         ``max_components`` and demands that they can be told apart (ICL, see
-        `online_gmm.em.warm_start.judge`); ``start.criteria`` shows how the numbers tried were
+        `online_gmm.em.how_many.judge`); ``start.criteria`` shows how the numbers tried were
         judged. Without points kept (``capacity=0``, a step size that follows) the warm start has K.
     max_components : int, default 8
         The most components that ``"auto"`` finds.
@@ -85,7 +88,8 @@ class OnlineGMM(EMLearner):
         its distance. 0 switches the gate off.
     capacity : int, default 1600
         How many points of the stream are kept, evenly thinned. They are fitted again by batch EM
-        each time the stream has doubled. For more than 100 free parameters more points are kept in
+        each time the stream has doubled. The fit is done in slices while the next points come, so
+        that no point takes long. For more than 100 free parameters more points are kept in
         proportion, within 4 MiB. 0 keeps none; step sizes that follow keep none either.
     recycle : bool, default False
         Whether to retire components that have lost their support, merge two that have become one,
@@ -206,6 +210,7 @@ class OnlineGMM(EMLearner):
         self._prepare()
         self._roster = Roster(0)
         self._refit_at = NEVER
+        self._next_slice = NEVER
 
     # set by estimators that begin in another way
     _first: Callable[[NDArray[np.float64]], MixtureParameters] | None = None
@@ -273,11 +278,13 @@ class OnlineGMM(EMLearner):
             )
         names = other.names
         self._stream = copy.deepcopy(self._stream)
+        self._refit = None
         if other._stream is None:
             self._learn_kept(other._buffer, other._last)
         elif self._stream is None:
             kept = self._buffer
-            self._refit_at = other._refit_at
+            self._refit_at, self._next_slice = other._refit_at, other._next_slice
+            self._refit = copy.deepcopy(other._refit)
             self._release_points()
             self._names, self._start = other._names, other._start
             self._roster = copy.deepcopy(other._roster)
@@ -376,7 +383,7 @@ class OnlineGMM(EMLearner):
             AVERAGE_EVERY,
             self._schedule,
             self._last,
-            flat(self._gates(start.prior, len(names))),
+            flat(self._gates(len(names))),
             self._room,
         )
         self._stream.keep_many(flat(rows), len(rows))
@@ -389,16 +396,18 @@ class OnlineGMM(EMLearner):
         if self.recycle:
             self._review()
         self._consider_birth()
-        if self._keeps_points and self._stream.n_points >= self._refit_at:
-            self._refit()
-            self._refit_at = 2 * self._stream.n_points
+        if self._refit is not None and self._stream.n_points >= self._next_slice:
+            self._go_on()
+        elif self._keeps_points and self._refit is None and self._stream.n_points >= self._refit_at:
+            self._begin_refit()
         self._wait()
 
     def _wait(self) -> None:
         """Let the stream learn without a break until something is due."""
+        refit_at = self._refit_at if self._refit is None else self._next_slice
         self._stream.put_off(
             min(
-                self._refit_at if self._keeps_points else NEVER,
+                refit_at if self._keeps_points else NEVER,
                 self._stream.n_points + REVIEW_EVERY if self.recycle else NEVER,
             )
         )
@@ -441,60 +450,119 @@ class OnlineGMM(EMLearner):
             )
         )
         del self._roster.numbers[gone]
+        self._refit = None
         self._watch()
 
-    def _refit(self) -> None:
+    def _begin_refit(self) -> None:
+        """Begin to fit the points kept again, unless that would take too long.
+
+        It does where many features have missing values.
+        """
+        stream = self._stream
+        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+        if affordable(rows, self._k, self.covariance_type, REFIT_STEPS) < REFIT_STEPS:
+            self._refit_at = 2 * stream.n_points
+            return
+        self._refit = UnderWay(self.mixture, rows, stream.n_points, stream.stride_kept)
+        self._next_slice = stream.n_points + self._refit.pause
+
+    def _go_on(self) -> None:
+        """Do a slice of the fit under way, and take its result up if it was the last."""
+        refit = self._refit
+        assert refit is not None
+        ended, result = refit.advance(self._refitting)
+        if not ended:
+            self._next_slice = self._stream.n_points + refit.pause
+            return
+        self._refit = None
+        self._refit_at = 2 * refit.n_points
+        if result is not None:
+            self._take_up(refit, *result)
+
+    def _refitting(
+        self, refit: UnderWay
+    ) -> Sliced[tuple[WarmStart, list[int | None] | None, _kernel.Components] | None]:
         """Fit the points kept again, and go on from there if that is better.
 
         If they show other regimes than those known, these get numbers of their own. Otherwise
         components stay what they are. While the points kept are all the points there were, batch EM
         on them is better than what the stream made of them. Later they are few, and must be more
-        likely under their fit than chance allows (likelihood ratio test). Where a fit would take
-        too long, of many features with missing values, the stream goes on without one.
+        likely under their fit than chance allows (likelihood ratio test).
         """
-        stream, start = self._stream, self.start
-        assert start is not None
-        known = self.mixture
-        rows = self._kept(stream, start)
-        if affordable(rows, self._k, self.covariance_type, REFIT_STEPS) < REFIT_STEPS:
-            return
-        others = self._other_regimes(known, rows, stream.n_points)
-        fitted = warm_start(
+        meter = Meter()
+        known = refit.known
+        rows = refit.rows
+        strange, log_density = yield from self._examined(refit, meter)
+        if strange.mean() < FEW:
+            rows, log_density = rows[~strange], log_density[~strange]
+        others = yield from self._other_regimes(known, rows, refit.n_points, meter)
+        fitted = yield from warm_starting(
             rows,
             known.n_components if others is None else others.n_components,
             self._names,
             self.covariance_type,
             self.prior_strength,
             0,
-            current=known if others is None else others,
+            None,
+            None,
+            known if others is None else others,
+            self.max_components,
+            False,
+            meter,
         )
-        if others is None:
-            if stream.stride_kept > 1 and not self._is_likelier(fitted, rows):
-                return
+        if others is None and refit.stride > 1 and not self._is_likelier(fitted, log_density):
+            return None
+        em = self._under(fitted)
+        yield from em.accumulating(rows, meter)
+        components, old = em.components(), None
+        if others is not None:
+            succeeds, order = self._succession(known, fitted.mixture, rows)
+            old = [succeeds[j] for j in order]
+            components.reorder(order)
+            fitted = dataclasses.replace(fitted, mixture=fitted.mixture.reordered(order))
+        return fitted, old, components
+
+    def _take_up(
+        self,
+        refit: UnderWay,
+        fitted: WarmStart,
+        old: list[int | None] | None,
+        components: _kernel.Components,
+    ) -> None:
+        """Go on from a new fit of the points kept.
+
+        ``old`` are the components that those of the fit continue, if it shows other regimes.
+        """
+        stream, start, known = self._stream, self.start, self.mixture
+        assert start is not None
+        if old is None:
             for i in range(self._k):
                 self._note_move(known, i, fitted.mixture, i)
         else:
-            order = self._succeed(known, fitted.mixture, rows)
-            fitted = dataclasses.replace(fitted, mixture=fitted.mixture.reordered(order))
+            self._succeed(known, fitted.mixture, old)
         self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
-        components = self._statistics(fitted, rows)
+        if stream.stride_kept == 1:
+            # the points that have come since it began
+            kept = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+            since = kept[len(refit.rows) :]
+            if len(since):
+                components.accumulate(flat(since), len(since))
         components.count_as(float(stream.n_points))
-        stream.restart(components, flat(self._gates(fitted.prior, len(self._names))))
+        stream.restart(components, flat(self._gates(len(self._names))))
         self._watch()
 
-    def _is_likelier(self, fitted: WarmStart, rows: NDArray[np.float64]) -> bool:
-        """Whether rows are more likely under their fit than chance allows."""
+    def _is_likelier(self, fitted: WarmStart, log_density: NDArray[np.float64]) -> bool:
+        """Whether rows with these densities are likelier under their fit than chance allows."""
         from scipy.special import chdtrc
 
-        log_density = posterior(self._stream, rows)[1]
-        gain = 2.0 * len(rows) * (fitted.log_likelihood - log_density.mean())
+        gain = 2.0 * len(log_density) * (fitted.log_likelihood - log_density.mean())
         free = n_parameters(self._k, len(self._names), self.covariance_type)
         return bool(chdtrc(free, gain) <= CHANCE)
 
     def _kept(self, stream: _kernel.MixtureStream, start: WarmStart) -> NDArray[np.float64]:
         """The points kept, without outliers if these are few."""
         rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        strange = self._outlying(posterior(stream, rows)[2], rows, start.prior)
+        strange = self._outlying(posterior(stream, rows)[2], rows)
         return rows[~strange] if strange.mean() < FEW else rows
 
     def polish(self, X: Any = None) -> OnlineGMM:
@@ -530,6 +598,8 @@ class OnlineGMM(EMLearner):
                 "that does not follow"
             )
         self._polish(stream, start, None if X is None else self._table(X).select(self._names))
+        self._refit = None
+        self._wait()
         return self
 
     def _polish(
@@ -541,32 +611,35 @@ class OnlineGMM(EMLearner):
         reported = stream.components
         kept = self._kept(stream, start)
         polish(stream.average_components, reported, kept, stream.n_points, every)
-        gates = flat(self._gates(start.prior, len(self._names)))
+        gates = flat(self._gates(len(self._names)))
         stream.restart(_kernel.components_from_state(reported.state()), gates)
 
     def _statistics(self, start: WarmStart, rows: NDArray[np.float64]) -> _kernel.Components:
         """The statistics behind the warm start."""
-        components = to_kernel(
-            start.mixture,
-            self.covariance_type,
-            self.prior_strength,
-            start.prior.covariance,
-            0.0,
-            start.prior.floors,
-        )
-        components.clear()
-        components.accumulate(flat(rows), len(rows))
-        components.update_parameters()
-        return components
+        em = self._under(start)
+        em.accumulate(rows)
+        return em.components()
+
+    def _under(self, start: WarmStart) -> BatchEM:
+        """The first pass of EM under a fit, and under the prior for one that goes on."""
+        prior = start.prior.with_strength(self.prior_strength)
+        return BatchEM(start.mixture, prior, self.covariance_type)
 
     # -- as bytes ------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
-        return {**super()._state(), "refit_at": self._refit_at}
+        refit = None
+        if self._refit is not None:
+            refit = {**self._refit.state(), "next": self._next_slice}
+        return {**super()._state(), "refit_at": self._refit_at, "refit": refit}
 
     def _restore(self, its: dict[str, Any]) -> None:
         super()._restore(its)
         self._refit_at = _kernel.whole(its["refit_at"], "refit_at", 1, NEVER)
+        refit = its.get("refit")
+        if refit is not None and self._stream is not None:
+            self._refit = under_way_from_state(refit, self._k, self._names)
+            self._next_slice = _kernel.whole(refit["next"], "next", 1, NEVER)
 
     @staticmethod
     def _components_in(its: dict[str, Any]) -> int:

@@ -17,6 +17,7 @@ from online_gmm.data import html
 from online_gmm.data.frames import Table, flat
 from online_gmm.data.state import instance, writable
 from online_gmm.em import baum_welch
+from online_gmm.em.how_many import WORTH, Judge, one_fewer
 from online_gmm.em.mixture import (
     CovarianceType,
     MixtureParameters,
@@ -26,13 +27,15 @@ from online_gmm.em.mixture import (
     to_kernel,
 )
 from online_gmm.em.prior import Prior
+from online_gmm.em.slices import SLICE, Meter, Sliced, finish
 from online_gmm.em.step_size import StepSize
-from online_gmm.em.warm_start import WORTH, Judge, WarmStart, in_order, warm_start
+from online_gmm.em.warm_start import WarmStart, in_order, warm_start, warm_starting
 from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, REFIT_STARTS, SURE, EMLearner
 from online_gmm.learners.intake import NO_TIME, Late, Time
 from online_gmm.learners.places import chain_with
 from online_gmm.learners.recycle import Roster
+from online_gmm.learners.under_way import UnderWay, under_way_from_state
 
 MOST_BACK = 10_000_000
 """Doubles that are kept at most to look back."""
@@ -255,6 +258,7 @@ class OnlineHMM(EMLearner):
         self._timed = False
         self._roster = Roster(0)
         self._refit_at = -1
+        self._next_slice = -1
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
@@ -277,9 +281,11 @@ class OnlineHMM(EMLearner):
         start, stream = self._best_start(rows, times)
         order = in_order(from_kernel(stream.components, names), self.order_by).tolist()
         self._roster = Roster(len(order))
-        self._stream = self._ordered(stream, order, start, rows, rows, times)
+        between = baum_welch.gaps(times)
+        self._stream = finish(self._ordered(stream, order, start.prior, rows, between, Meter()))
+        self._stream.begin(flat(rows), len(rows), flat(between), flat(times))
         self._started_by(start)
-        self._plan()
+        self._plan(len(rows))
         self._watch()
         self._wait()
 
@@ -303,31 +309,43 @@ class OnlineHMM(EMLearner):
             self.seed,
             max_components=self.max_components,
         )
-        stream, highest = self._climbed(start.mixture, start.prior, rows, times)
+        meter = Meter()
+        stream, highest = finish(self._climbed(start.mixture, start.prior, rows, times, meter))
         if self.n_components == "auto" or not self._keeps_points:
             return start, stream
         judge = self._judge(seen, 0)
-        for mixture, _ in judge.descend(REFIT_STARTS):
-            if mixture.n_components >= start.mixture.n_components:
-                continue
-            fewer = self._refined(mixture, seen)
-            again, value = self._climbed(fewer.mixture, fewer.prior, rows, times)
-            if value + WORTH < highest:
-                break
-            start, stream, highest = fewer, again, value
-        return start, stream
+        mixture = finish(judge.started(judge.most, REFIT_STARTS, meter)).mixture
+        while True:
+            mixture, whole, _ = finish(judge.climbed(mixture, meter))
+            if mixture.n_components < start.mixture.n_components:
+                fewer = finish(self._refined(whole, seen, meter))
+                again, value = finish(self._climbed(fewer.mixture, fewer.prior, rows, times, meter))
+                if value + WORTH < highest:
+                    return start, stream
+                start, stream, highest = fewer, again, value
+            if mixture.n_components == 1:
+                return start, stream
+            mixture = one_fewer(mixture)
 
-    def _refined(self, mixture: MixtureParameters, rows: NDArray[np.float64]) -> WarmStart:
+    def _refined(
+        self, mixture: MixtureParameters, rows: NDArray[np.float64], meter: Meter
+    ) -> Sliced[WarmStart]:
         """EM steps from a mixture on, its components staying what they are."""
-        return warm_start(
+        start = yield from warm_starting(
             rows,
             mixture.n_components,
             self._names,
             self.covariance_type,
             self.prior_strength,
             0,
-            current=mixture,
+            None,
+            None,
+            mixture,
+            self.max_components,
+            False,
+            meter,
         )
+        return start
 
     def _climbed(
         self,
@@ -335,39 +353,42 @@ class OnlineHMM(EMLearner):
         prior: Prior,
         rows: NDArray[np.float64],
         times: NDArray[np.float64],
+        meter: Meter,
         transition: NDArray[np.float64] | None = None,
-    ) -> tuple[_kernel.ChainStream, float]:
+    ) -> Sliced[tuple[_kernel.ChainStream, float]]:
         """Baum-Welch from a mixture on: the chain, and its Bayesian information criterion."""
         between = baum_welch.gaps(times)
         unit, k = self._unit(between), mixture.n_components
         if transition is None:
             transition = baum_welch.first_transition(k, unit)
         stream = self._chain(mixture, transition, unit, prior)
-        log_likelihood = baum_welch.climb(stream, rows, between) * len(rows)
+        log_likelihood = yield from baum_welch.climbing(stream, rows, between, meter)
         # the chain has rates or probabilities in place of weights
         free = n_parameters(k, len(self._names), self.covariance_type) + (k - 1) ** 2
-        return stream, log_likelihood - free / 2 * math.log(max(len(rows), 2))
+        value = log_likelihood * len(rows) - free / 2 * math.log(max(len(rows), 2))
+        return stream, value
 
     def _ordered(
         self,
         stream: _kernel.ChainStream,
         order: list[int],
-        start: WarmStart,
+        prior: Prior,
         trusted: NDArray[np.float64],
-        rows: NDArray[np.float64],
-        times: NDArray[np.float64],
-    ) -> _kernel.ChainStream:
-        """A stream that goes on from these rows, with its regimes in this order.
-
-        It learns from the trusted rows, in which outliers are missing.
-        """
+        between: NDArray[np.float64],
+        meter: Meter,
+    ) -> Sliced[_kernel.ChainStream]:
+        """A stream that has learnt these rows, with its regimes in this order."""
         k = len(order)
-        between = baum_welch.gaps(times)
         mixture = from_kernel(stream.components, self._names)
         transition = np.array(stream.transition).reshape(k, k)[np.ix_(order, order)]
-        result = self._chain(mixture.reordered(order), transition, self._unit(between), start.prior)
-        result.accumulate(flat(trusted), len(rows), flat(between))
-        result.begin(flat(rows), len(rows), flat(between), flat(times))
+        result = self._chain(mixture.reordered(order), transition, self._unit(between), prior)
+        rows, seconds, n = flat(trusted), flat(between), len(trusted)
+        cost = float(k**3) * (k + (stream.shape[1] + 3) ** 2)
+        size = max(int(SLICE // cost), 64)
+        for at in range(0, n, size):
+            result.accumulate(rows, at, min(at + size, n), seconds)
+            if meter.is_full(size * cost):
+                yield
         return result
 
     def _judge(self, rows: NDArray[np.float64], n_points: int) -> Judge:
@@ -376,72 +397,142 @@ class OnlineHMM(EMLearner):
 
     def _attend(self) -> None:
         """Do what is due."""
-        stream = self._stream
         self._consider_birth()
-        if self._keeps_all and self._stream is stream and stream.n_seen >= self._refit_at:
-            self._refit()
-            self._watch()
+        seen = self._stream.n_seen
+        if self._refit is not None and seen >= self._next_slice:
+            self._go_on()
+        elif self._keeps_all and self._refit is None and seen >= self._refit_at:
+            self._begin_refit()
         self._wait()
 
     def _wait(self) -> None:
         """Let the stream learn without a break until something is due."""
-        self._stream.put_off(self._refit_at)
+        self._stream.put_off(self._refit_at if self._refit is None else self._next_slice)
 
-    def _plan(self) -> None:
-        """Set when the points kept, which are all there were, are fitted again."""
-        seen = self._stream.n_seen
-        more = self._keeps_points and seen < self._room
-        self._refit_at = min(2 * seen, self._room) if more else -1
+    def _plan(self, seen: int) -> None:
+        """Set when the points kept are fitted again, after a fit of the first ``seen`` points.
+
+        The last fit begins while there is room for the points that come until it ends.
+        """
+        last = self._room - self._room // 8
+        self._refit_at = min(2 * seen, last) if self._keeps_points and seen < last else -1
 
     @property
     def _keeps_all(self) -> bool:
         return self._refit_at > 0
 
-    def _refit(self) -> None:
+    def _begin_refit(self) -> None:
+        stream = self._stream
+        self._refit = UnderWay(
+            self.mixture,
+            np.frombuffer(stream.points_kept()).reshape(-1, len(self._names)),
+            stream.n_points,
+            1,
+            np.frombuffer(stream.times_kept()),
+            self.transition,
+        )
+        self._next_slice = min(stream.n_seen + self._refit.pause, self._room)
+
+    def _go_on(self) -> None:
+        """Do a slice of the fit under way, and take its result up if it was the last."""
+        refit = self._refit
+        assert refit is not None
+        seen = self._stream.n_seen
+        ended, result = refit.advance(self._refitting)
+        while not ended and seen >= self._room:
+            # later points are not kept
+            ended, result = refit.advance(self._refitting)
+        if not ended:
+            self._next_slice = min(seen + refit.pause, self._room)
+            return
+        self._refit = None
+        self._take_up(refit, *result)
+
+    def _refitting(
+        self, refit: UnderWay
+    ) -> Sliced[tuple[WarmStart, list[int | None] | None, _kernel.ChainStream]]:
         """Fit all points so far again, without outliers if these are few.
 
         If they show other regimes than those known, these get numbers of their own.
         """
-        stream = self._stream
-        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        times = np.frombuffer(stream.times_kept())
-        strange = self._strange(rows)
+        meter = Meter()
+        known, rows, times = refit.known, refit.rows, refit.times
+        assert times is not None
+        strange, _ = yield from self._examined(refit, meter)
         trusted = rows
         if strange.mean() < FEW:
             trusted = np.where(strange[:, None], np.nan, rows)
         seen = trusted[~np.isnan(trusted).all(axis=1)]
-        known, first = self.mixture, self.start
-        assert first is not None
         k = known.n_components
-        fitted = self._refined(known, seen)
-        best, now = self._climbed(known, fitted.prior, trusted, times, self.transition)
+        fitted = yield from self._refined(known, seen, meter)
+        best, now = yield from self._climbed(
+            known, fitted.prior, trusted, times, meter, refit.transition
+        )
         highest, others = now, False
-        for mixture, _ in self._judge(seen, len(rows)).descend(REFIT_STARTS):
-            if mixture.n_components < k and not (self.n_components == "auto" and k > 1):
-                break
-            if mixture.n_components < k - 1:
-                break
-            other = self._refined(mixture, seen)
-            again, value = self._climbed(other.mixture, other.prior, trusted, times)
+        judge = self._judge(seen, len(rows))
+        mixture = (yield from judge.started(judge.most, REFIT_STARTS, meter)).mixture
+        least = max(k - 1, 1) if self.n_components == "auto" else k
+        while mixture.n_components >= least:
+            mixture, whole, _ = yield from judge.climbed(mixture, meter)
+            other = yield from self._refined(whole, seen, meter)
+            again, value = yield from self._climbed(
+                other.mixture, other.prior, trusted, times, meter
+            )
             more = mixture.n_components - k
             if value > now + SURE + WORTH * max(more, 0) and value > highest + WORTH:
                 best, highest, fitted, others = again, value, other, True
-        found = from_kernel(best.components, self._names)
-        order = list(range(k))
+            if mixture.n_components == 1:
+                break
+            mixture = one_fewer(mixture)
+        old, order = None, list(range(k))
         if others:
-            order = self._succeed(known, found, seen)
-        else:
-            for i in order:
+            found = from_kernel(best.components, self._names)
+            succeeds, order = self._succession(known, found, seen)
+            old = [succeeds[j] for j in order]
+        between = baum_welch.gaps(times)
+        stream = yield from self._ordered(best, order, fitted.prior, trusted, between, meter)
+        return fitted, old, stream
+
+    def _take_up(
+        self,
+        refit: UnderWay,
+        fitted: WarmStart,
+        old: list[int | None] | None,
+        chain: _kernel.ChainStream,
+    ) -> None:
+        """Go on from a new fit of the points kept.
+
+        ``old`` are the regimes that those of the fit continue, if it shows others.
+        """
+        stream, known, first = self._stream, self.mixture, self.start
+        assert first is not None
+        found = from_kernel(chain.components, self._names)
+        if old is None:
+            for i in range(self._k):
                 self._note_move(known, i, found, i)
-        self._stream = self._ordered(best, order, fitted, trusted, rows, times)
-        self._stream.count_on(stream)
+        else:
+            self._succeed(known, found, old)
+        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+        times = np.frombuffer(stream.times_kept())
+        between = flat(baum_welch.gaps(times))
+        done, n = len(refit.rows), len(rows)
+        if n > done:
+            # the points that have come since it began
+            strange = np.zeros(n, dtype=bool)
+            strange[done:] = self._strange(rows[done:])
+            trusted = np.where(strange[:, None], np.nan, rows)
+            chain.accumulate(flat(trusted), done, n, between)
+        chain.begin(flat(rows), n, between, flat(times))
+        chain.count_on(stream)
+        self._stream = chain
         self._started_by(dataclasses.replace(fitted, criteria=first.criteria))
-        self._plan()
+        self._plan(done)
+        self._watch()
 
     def _grow(self, points: NDArray[np.float64], share: float) -> None:
         unit = self._unit(baum_welch.gaps(np.frombuffer(self._stream.times_kept())))
         prior = baum_welch.pseudo_changes(self._k + 1, self.stickiness, unit)
-        self._stream.put_off(self._refit_at)
+        self._stream.put_off(-1)
         state = chain_with(self._stream.state(), points, share, prior)
         self._stream = _kernel.chain_stream_from_state(state)
 
@@ -479,7 +570,7 @@ class OnlineHMM(EMLearner):
             self._averages,
             AVERAGE_EVERY,
             self._schedule,
-            flat(self._gates(prior, len(self._names))),
+            flat(self._gates(len(self._names))),
             self.lag,
             self._room,
         )
@@ -487,18 +578,34 @@ class OnlineHMM(EMLearner):
     def _strange(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which rows lie beyond the gate of every regime."""
         assert self.start is not None
-        return self._outlying(self._distances(rows), rows, self.start.prior)
+        return self._outlying(self._distances(rows), rows)
 
     # -- as bytes ------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
-        return {**super()._state(), "timed": self._timed}
+        refit = None
+        if self._refit is not None:
+            refit = {**self._refit.state(), "next": self._next_slice}
+        return {
+            **super()._state(),
+            "timed": self._timed,
+            "refit_at": self._refit_at,
+            "refit": refit,
+        }
 
     def _restore(self, its: dict[str, Any]) -> None:
         self._timed = instance(its["timed"], bool, "timed")
         super()._restore(its)
         if self._stream is not None:
-            self._refit_at = its["stream"]["due"]
+            # up to version 2 of the format, and early in version 3, the stream knew it
+            due = its.get("refit_at", its["stream"]["due"])
+            self._refit_at = _kernel.whole(due, "refit_at", -1, self._room)
+            refit = its.get("refit")
+            if refit is not None:
+                self._refit = under_way_from_state(refit, self._k, self._names)
+                if self._refit.times is None or self._refit.transition is None:
+                    raise ValueError("a fit under way has no times, or no transitions")
+                self._next_slice = _kernel.whole(refit["next"], "next", 1, self._room)
 
     @staticmethod
     def _components_in(its: dict[str, Any]) -> int:

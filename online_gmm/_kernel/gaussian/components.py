@@ -196,6 +196,12 @@ class Components(Densities):
         for at in range(0, n, 16):
             many = n - at if n - at < 16 else 16
             self.measure(rows, x, at, many)
+            if learning and rows.measured and (d <= 3 or not self.dense):
+                value = rows.weigh(self.log_coef, self.n_components, many)
+                if value < 1e308:
+                    total += value
+                    self.learn_rows(rows, many)
+                    continue
             for i in range(at, at + many):
                 value = self.e_step_row(rows, i - at, x, i * d, learning)
                 total += value
@@ -209,6 +215,50 @@ class Components(Densities):
                         responsibilities[i * self.n_components + k] = self.resp[k]
         return total
 
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def learn_rows(self, rows: Rows, n: cython.Py_ssize_t) -> cython.int:
+        """Add the n rows weighed to the statistics (Chan et al. 1982)."""
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        m: cython.Py_ssize_t
+        base: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        new: cython.double
+        old: cython.double
+        rho: cython.double
+        keep: cython.double
+        points: cython.double = self.points + n
+        d: cython.Py_ssize_t = self.n_features
+        moment: cython.p_double = rows.moment
+        for k in range(self.n_components):
+            old = self.points * self.weight[k]
+            new = rows.moments(k, self.mean, d, self.dense)
+            self.weight[k] = (old + new) / points
+            if not (new > 1e-17 * old):
+                continue
+            base = k * d
+            rho = new / (old + new)
+            keep = 1.0 - rho
+            for j in range(d):
+                # from the mean so far to that of the rows
+                moment[j] += self.mean[base + j] - self.center[base + j]
+            i = d
+            for j in range(d):
+                at = k * self.size + (j * d if self.dense else 0)
+                for m in range(0 if self.dense else j, j + 1):
+                    self.scatter[at + m] = keep * (
+                        self.scatter[at + m] + rho * moment[j] * moment[m]
+                    ) + moment[i] / (old + new)
+                    i += 1
+            for j in range(d):
+                self.center[base + j] += rho * moment[j]
+        self.points = points
+        self.stale = 1.0
+        return 0
+
     def accumulate(self, x: cython.double[::1], n: cython.Py_ssize_t) -> float:
         """Add n points to the statistics under frozen parameters.
 
@@ -220,6 +270,39 @@ class Components(Densities):
         with cython.nogil:
             total = self.e_step_rows(values, n, rows, True, 0, values, values, values)
         return total
+
+    def climb(
+        self,
+        x: cython.double[::1],
+        n: cython.Py_ssize_t,
+        most: int,
+        least: cython.double,
+        total: cython.double,
+    ) -> tuple[float, int]:
+        """EM steps on n points until one gains less than ``least`` nats, at most ``most``.
+
+        ``total`` is the sum of the log densities under the present parameters if the points have
+        been accumulated, else NaN. They are left accumulated under the last parameters. Returns
+        the sum under these, in nats, and the number of steps made.
+        """
+        before: cython.double
+        steps: cython.Py_ssize_t = 0
+        bound: cython.Py_ssize_t = most
+        values: cython.p_double = first(x)
+        rows: Rows = Rows(self.n_components, self.n_features)
+        with cython.nogil:
+            if total != total:
+                self.empty()
+                total = self.e_step_rows(values, n, rows, True, 0, values, values, values)
+            while steps < bound and self.points > 0.0:
+                before = total
+                self.m_step()
+                self.empty()
+                total = self.e_step_rows(values, n, rows, True, 0, values, values, values)
+                steps += 1
+                if -least < total - before < least:
+                    break
+        return total, steps
 
     def posterior(
         self,

@@ -315,6 +315,42 @@ class Parameters(Statistics):
         self.log_norm[k] = -0.5 * d * 1.8378770664093453 - log_det - log(product)
         return 0
 
+    def log_prior(self) -> float:
+        """Return the log prior density of the covariances, but for a constant. O(K D^3).
+
+        It is -strength (log det + tr(C covariance^-1)) / 2, summed over the components.
+        """
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        m: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        start: cython.Py_ssize_t
+        of_unit: cython.double
+        of_prior: cython.double
+        total: cython.double = 0.0
+        column: cython.p_double = self.matrix
+        if self.strength == 0.0:
+            return 0.0
+        for k in range(1 if self.kind == TIED else self.n_components):
+            start = k * self.size
+            total -= 2.0 * self.log_norm[k] + d * 1.8378770664093453
+            for j in range(d):
+                if not self.dense:
+                    total += self.prior[j] * self.factor[start + j] * self.factor[start + j]
+                    continue
+                # the trace as the sum over columns e of (L^-1 e) . (L^-1 C e)
+                for i in range(d):
+                    of_unit = 1.0 if i == j else 0.0
+                    of_prior = self.prior[i * d + j]
+                    for m in range(i):
+                        of_unit -= self.factor[start + m * d + i] * self.residual[m]
+                        of_prior -= self.factor[start + m * d + i] * column[m]
+                    self.residual[i] = of_unit * self.inverse[k * d + i]
+                    column[i] = of_prior * self.inverse[k * d + i]
+                    total += self.residual[i] * column[i]
+        return -0.5 * self.strength * total
+
     def load(
         self, weight: array[float], center: array[float], scatter: array[float], points: float
     ) -> None:

@@ -7,6 +7,8 @@ cdef class Rows(Memory):
     cdef double *columns
     cdef double *rest
     cdef double *squares
+    cdef double *shares
+    cdef double *moment
     cdef bint measured
 
     cdef bint measure(
@@ -15,4 +17,8 @@ cdef class Rows(Memory):
     ) noexcept nogil
     cdef bint choose(
         self, double *log_coef, Py_ssize_t k, Py_ssize_t n, Py_ssize_t *labels, Py_ssize_t at
+    ) noexcept nogil
+    cdef double weigh(self, double *log_coef, Py_ssize_t k, Py_ssize_t n) noexcept nogil
+    cdef double moments(
+        self, Py_ssize_t c, double *mean, Py_ssize_t d, bint dense
     ) noexcept nogil

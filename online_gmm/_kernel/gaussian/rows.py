@@ -12,10 +12,31 @@ except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
 if cython.compiled:
+    from cython.cimports.libc.math import log
     from cython.cimports.online_gmm._kernel.memory import Memory
+    from cython.cimports.online_gmm._kernel.vectors import exp_each
 else:
+    from math import log
+
     from online_gmm._kernel.memory import Memory
+    from online_gmm._kernel.vectors import exp_each
 from online_gmm._kernel.values import zeros
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def dot(a: cython.p_double, at: cython.Py_ssize_t, b: cython.p_double) -> cython.double:
+    """Return the sum of the products of a[at : at + 16] and b[:16], in eight sums side by side."""
+    r0: cython.double = a[at] * b[0] + a[at + 8] * b[8]
+    r1: cython.double = a[at + 1] * b[1] + a[at + 9] * b[9]
+    r2: cython.double = a[at + 2] * b[2] + a[at + 10] * b[10]
+    r3: cython.double = a[at + 3] * b[3] + a[at + 11] * b[11]
+    r4: cython.double = a[at + 4] * b[4] + a[at + 12] * b[12]
+    r5: cython.double = a[at + 5] * b[5] + a[at + 13] * b[13]
+    r6: cython.double = a[at + 6] * b[6] + a[at + 14] * b[14]
+    r7: cython.double = a[at + 7] * b[7] + a[at + 15] * b[15]
+    return ((r0 + r4) + (r2 + r6)) + ((r1 + r5) + (r3 + r7))
 
 
 @cython.final
@@ -27,13 +48,17 @@ class Rows(Memory):
     columns: cython.p_double  # [feature, row]
     rest: cython.p_double  # [feature, row]
     squares: cython.p_double  # [component, row]
+    shares: cython.p_double  # responsibilities, [component, row]
+    moment: cython.p_double  # of the shares of one component
     measured: cython.bint  # whether the squares are those of the rows looked at last
 
     def __init__(self, k: int, d: int) -> None:
-        Memory.__init__(self, 16 * (2 * d + k))
+        Memory.__init__(self, 16 * (2 * d + 2 * k) + 2 * d + 6)
         self.columns = self.piece(16 * d)
         self.rest = self.piece(16 * d)
         self.squares = self.piece(16 * k)
+        self.shares = self.piece(16 * k)
+        self.moment = self.piece(2 * d + 6)
         self.measured = False
 
     @cython.cfunc
@@ -169,3 +194,109 @@ class Rows(Memory):
             if not (best[i] > -1e308):
                 valid = False
         return valid
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def weigh(
+        self, log_coef: cython.p_double, k: cython.Py_ssize_t, n: cython.Py_ssize_t
+    ) -> cython.double:
+        """Compute the responsibilities of the n rows measured, in ``shares``.
+
+        Returns the sum of their log densities, or 1e308 with nothing valid computed if all
+        densities of a row are zero.
+        """
+        i: cython.Py_ssize_t
+        c: cython.Py_ssize_t
+        value: cython.double
+        product: cython.double = 1.0
+        result: cython.double = 0.0
+        squares: cython.p_double = self.squares
+        shares: cython.p_double = self.shares
+        best: cython.double[16]
+        total: cython.double[16]
+        if not cython.compiled:
+            best = zeros(16)
+            total = zeros(16)
+        for i in range(16):
+            best[i] = log_coef[0] - 0.5 * squares[i]
+            shares[i] = best[i]
+        for c in range(1, k):
+            for i in range(16):
+                value = log_coef[c] - 0.5 * squares[16 * c + i]
+                shares[16 * c + i] = value
+                best[i] = value if value > best[i] else best[i]
+        for i in range(n):
+            if not (best[i] > -1e308):
+                return 1e308
+            result += best[i]
+        for c in range(k):
+            for i in range(16):
+                shares[16 * c + i] -= best[i]
+        exp_each(shares, 16 * k)
+        for i in range(16):
+            total[i] = shares[i]
+        for c in range(1, k):
+            for i in range(16):
+                total[i] += shares[16 * c + i]
+        for i in range(16):
+            # a row that is not there has no share
+            best[i] = 1.0 / total[i] if i < n else 0.0
+        for c in range(k):
+            for i in range(16):
+                shares[16 * c + i] *= best[i]
+        for i in range(n):
+            product *= total[i]
+        return result + log(product)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def moments(
+        self,
+        c: cython.Py_ssize_t,
+        mean: cython.p_double,
+        d: cython.Py_ssize_t,
+        dense: cython.bint,
+    ) -> cython.double:
+        """Compute the moments of the rows, weighted by their shares in component c.
+
+        Returns the sum of the weights w. In ``moment`` come their mean, seen from that of the
+        component, and w times their covariance: the lower half of a matrix (D <= 3), or variances.
+        """
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        m: cython.Py_ssize_t
+        at: cython.Py_ssize_t = d
+        center: cython.double
+        weight: cython.double
+        shares: cython.p_double = self.shares
+        columns: cython.p_double = self.columns
+        rest: cython.p_double = self.rest
+        out: cython.p_double = self.moment
+        weights: cython.double[16]
+        weighted: cython.double[16]
+        if not cython.compiled:
+            weights = zeros(16)
+            weighted = zeros(16)
+        for i in range(16):
+            weights[i] = shares[16 * c + i]
+            weighted[i] = 1.0
+        weight = dot(weights, 0, weighted)
+        if not (weight > 1e-290):
+            return 0.0
+        for j in range(d):
+            center = mean[c * d + j]
+            for i in range(16):
+                rest[16 * j + i] = columns[16 * j + i] - center
+            center = dot(rest, 16 * j, weights) / weight
+            out[j] = center
+            for i in range(16):
+                rest[16 * j + i] -= center
+        for j in range(d):
+            for i in range(16):
+                weighted[i] = weights[i] * rest[16 * j + i]
+            for m in range(0 if dense else j, j + 1):
+                out[at] = dot(rest, 16 * m, weighted)
+                at += 1
+        return weight

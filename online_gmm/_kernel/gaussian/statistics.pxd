@@ -19,3 +19,5 @@ cdef class Statistics(Memory):
     cdef int copy_from(self, Statistics other) noexcept nogil
     @cython.final
     cdef int add(self, Statistics other) noexcept
+    @cython.final
+    cdef int empty(self) noexcept nogil

@@ -59,6 +59,11 @@ class Statistics(Memory):
         """Number of components, number of features, and kind of covariance."""
         return self.n_components, self.n_features, self.kind
 
+    @property
+    def points_behind(self) -> float:
+        """The number of points behind the statistics."""
+        return self.points
+
     @cython.final
     @cython.cfunc
     @cython.nogil
@@ -135,6 +140,14 @@ class Statistics(Memory):
 
     def clear(self) -> None:
         """Set all statistics to zero."""
+        self.empty()
+
+    @cython.final
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def empty(self) -> cython.int:
+        """Set all statistics to zero."""
         k: cython.Py_ssize_t
         self.points = 0.0
         for k in range(self.n_components):
@@ -143,6 +156,7 @@ class Statistics(Memory):
             self.center[k] = 0.0
         for k in range(self.n_components * self.size):
             self.scatter[k] = 0.0
+        return 0
 
     def load(
         self, weight: array[float], center: array[float], scatter: array[float], points: float

@@ -1,0 +1,423 @@
+"""How many components there are: fits of several numbers of them are compared."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm.data.frames import column_means
+from online_gmm.em.batch import BatchEM
+from online_gmm.em.mixture import MixtureParameters, n_parameters
+from online_gmm.em.prior import LEAST, Prior, correlations, resolution
+from online_gmm.em.slices import Meter, Sliced, finish
+from online_gmm.em.starts import Started, affordable, best_start
+
+FIRM = 0.1
+"""Pseudo-points of the prior under which fits are compared.
+
+Under a weak prior a component that shrinks onto a few repeated values has the better likelihood;
+under this one it has not (see `examples/first_series.py`). The winner is then fitted under the
+prior asked for.
+"""
+COMPARED = 100, 0.02
+"""The most EM steps before numbers of components are compared, and the least gain of a step, in
+nats over all rows."""
+WORTH = 4.0
+"""Nats by which each component more must raise the criterion."""
+REPEATED = 0.005
+"""Share of its variance below which what others do not say of a feature is not looked at."""
+SCREENED = 0.05
+"""The same according to correlations alone, which missing values make imprecise."""
+START_ROWS = 400
+"""Rows on which starts are tried, and 20 (D + 1) more for each component."""
+SAMPLE = 2048
+"""Rows from which it is told which features repeat others."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """How a number of components was judged, in nats over all rows; the higher, the better.
+
+    Parameters
+    ----------
+    n_components : int
+        The number of components.
+    log_likelihood : float
+        The log-likelihood under the firm prior.
+    bic : float
+        The log-likelihood minus half the number of free parameters times log n (Schwarz 1978).
+    icl : float
+        ``bic`` minus the entropy of the responsibilities (Biernacki, Celeux & Govaert 2000).
+    """
+
+    n_components: int
+    log_likelihood: float
+    bic: float
+    icl: float
+
+
+def judge(
+    X: NDArray[np.float64],
+    max_components: int,
+    features: tuple[Hashable, ...],
+    covariance_type: str = "full",
+    prior_strength: float = 1e-3,
+    n_init: int = 12,
+    seed: int | None = None,
+) -> tuple[Criterion, ...]:
+    """How well 1, 2, ... components fit, by the integrated completed likelihood.
+
+    All numbers are tried: of six regimes in a row two components may make less than one.
+
+    The integrated completed likelihood (ICL) [1]_ is BIC [2]_ less the entropy of the
+    responsibilities. BIC finds the number of Gaussians that make up a density [3]_, and needs
+    several for a regime that is not Gaussian; ICL asks that components can be told apart.
+
+    All numbers are compared under one prior, the firm one of ``max_components``: a prior that
+    tightens as components are added would reward more of them. Values that occur several times,
+    as in rounded data, are spread over the room they have.
+
+    Parameters
+    ----------
+    X, features, covariance_type, prior_strength, n_init, seed
+        The same as for `warm_start`.
+    max_components
+        The most components tried; never more than there are distinct rows.
+
+    References
+    ----------
+    .. [1] Biernacki, C., Celeux, G. & Govaert, G. (2000). Assessing a mixture model for clustering
+           with the integrated completed likelihood. IEEE Transactions on Pattern Analysis and
+           Machine Intelligence 22(7), 719-725.
+    .. [2] Schwarz, G. (1978). Estimating the dimension of a model. Annals of Statistics 6(2),
+           461-464.
+    .. [3] Keribin, C. (2000). Consistent estimation of the order of mixture models. Sankhya A
+           62(1), 49-66.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from online_gmm.em.how_many import chosen, judge
+    >>> rng = np.random.default_rng(1)
+    >>> X = rng.normal(np.repeat([0.0, 8.0], 100), 1.0)[:, None]
+    >>> criteria = judge(X, 8, ("level",), seed=1)
+    >>> [c.n_components for c in criteria], chosen(criteria)
+    ([1, 2, 3, 4, 5, 6, 7, 8], 2)
+    """
+    return finish(
+        judging(X, max_components, features, covariance_type, prior_strength, n_init, seed, Meter())
+    )
+
+
+def judging(
+    X: NDArray[np.float64],
+    max_components: int,
+    features: tuple[Hashable, ...],
+    covariance_type: str,
+    prior_strength: float,
+    n_init: int,
+    seed: int | None,
+    meter: Meter,
+) -> Sliced[tuple[Criterion, ...]]:
+    """Do the same in slices."""
+    rng = np.random.default_rng(seed)
+    judge = Judge(X, max_components, features, covariance_type, prior_strength, rng)
+    criteria: list[Criterion] = []
+    for k in range(1, judge.most + 1):
+        started = yield from judge.started(k, n_init, meter)
+        _, _, criterion = yield from judge.climbed(started.mixture, meter)
+        criteria.append(criterion)
+    return tuple(criteria)
+
+
+class Judge:
+    """Compares fits of different numbers of components to the same rows.
+
+    They are fitted to the features that say something of their own, under one prior, and written
+    out for all features.
+
+    Parameters
+    ----------
+    X
+        Rows, shape (n, D).
+    max_components
+        The most components that will be compared; it sets the scale of the prior.
+    features, covariance_type, prior_strength
+        As in `warm_start`.
+    rng
+        Spreads rounded values, and makes starts.
+
+    Attributes
+    ----------
+    most : int
+        The most components that can be compared: not more than there are distinct rows.
+    """
+
+    def __init__(
+        self,
+        X: NDArray[np.float64],
+        max_components: int,
+        features: tuple[Hashable, ...],
+        covariance_type: str,
+        prior_strength: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self._X, self._features = X, features
+        self._covariance_type, self._rng = covariance_type, rng
+        self._kept = informative(X)
+        rows = X[:, self._kept]
+        rows = rows[~np.isnan(rows).all(axis=1)]
+        self._some = tuple(features[j] for j in self._kept)
+        self._firm = Prior.of(rows, max_components, max(FIRM, prior_strength))
+        self.most = min(max_components, n_distinct(rows, max_components))
+        self._rows = _spread(rows, max_components, rng)
+
+    def started(self, k: int, n_init: int, meter: Meter) -> Sliced[Started]:
+        """Try ``n_init`` starts of k components, of the features that count, on some of the rows.
+
+        So many rows tell which start is best; `climbed` goes on with all.
+        """
+        enough = START_ROWS + 20 * k * (len(self._kept) + 1)
+        started = yield from best_start(
+            self._rows[:: max(len(self._rows) // enough, 1)],
+            k,
+            self._firm,
+            self._some,
+            self._covariance_type,
+            n_init,
+            self._rng,
+            meter,
+        )
+        return started
+
+    def part(self, mixture: MixtureParameters) -> MixtureParameters:
+        """A mixture of all features, of those that count."""
+        kept = self._kept
+        return MixtureParameters(
+            mixture.weights,
+            mixture.means[:, kept],
+            mixture.covariances[:, kept][:, :, kept],
+            self._some,
+        )
+
+    def climbed(
+        self, mixture: MixtureParameters, meter: Meter
+    ) -> Sliced[tuple[MixtureParameters, MixtureParameters, Criterion]]:
+        """Climb from a mixture of the features that count.
+
+        Returns where that ends, the same for all features, and how it is judged.
+        """
+        em = BatchEM(mixture, self._firm, self._covariance_type)
+        steps, least = COMPARED
+        rows = self._rows
+        steps = affordable(rows, mixture.n_components, self._covariance_type, steps)
+        yield from em.climbing(rows, steps, least / max(len(rows), 1), meter)
+        criterion = _criterion(em, rows, self._covariance_type)
+        whole = em.mixture
+        if len(self._kept) < len(self._features):
+            whole = _whole(em.mixture, self._X, self._kept, self._features)
+        return em.mixture, whole, criterion
+
+
+def told(
+    X: NDArray[np.float64],
+    n_components: int,
+    features: tuple[Hashable, ...],
+    covariance_type: str = "full",
+    prior_strength: float = 1e-3,
+    n_init: int = 12,
+    seed: int | None = None,
+) -> tuple[MixtureParameters, tuple[Criterion, ...]]:
+    """As many components as the rows can tell, at most K, and how the numbers were judged.
+
+    The first rows of a stream may show fewer regimes than will come; K components would then cut
+    one of them in pieces. A component must raise the Bayesian information criterion. Here that is
+    preferred to ICL: who gives a number expects as many regimes, and these may overlap.
+    """
+    mixture, criteria, _ = finish(
+        telling(X, n_components, features, covariance_type, prior_strength, n_init, seed, Meter())
+    )
+    return mixture, criteria
+
+
+def telling(
+    X: NDArray[np.float64],
+    n_components: int,
+    features: tuple[Hashable, ...],
+    covariance_type: str,
+    prior_strength: float,
+    n_init: int,
+    seed: int | None,
+    meter: Meter,
+) -> Sliced[tuple[MixtureParameters, tuple[Criterion, ...], Started]]:
+    """Do the same in slices, and return what became of the starts too."""
+    rng = np.random.default_rng(seed)
+    judge = Judge(X, n_components, features, covariance_type, prior_strength, rng)
+    started = yield from judge.started(judge.most, n_init, meter)
+    mixture = started.mixture
+    best: tuple[MixtureParameters, Criterion] | None = None
+    criteria = []
+    while True:
+        mixture, whole, criterion = yield from judge.climbed(mixture, meter)
+        criteria.append(criterion)
+        if best is not None and criterion.bic + WORTH < best[1].bic:
+            break
+        best = whole, criterion
+        if mixture.n_components == 1:
+            break
+        mixture = one_fewer(mixture)
+    return best[0], tuple(reversed(criteria)), started
+
+
+def n_distinct(rows: NDArray[np.float64], most: int) -> int:
+    """The number of distinct rows, or any number from ``most`` on if there are so many."""
+    some = len(np.unique(rows[: 8 * most], axis=0))
+    return some if some >= most else len(np.unique(rows, axis=0))
+
+
+def informative(X: NDArray[np.float64]) -> list[int]:
+    """The features that vary, without those that repeat others; at least one."""
+    X = X[:: max(len(X) // SAMPLE, 1)]
+    varies = [j for j, column in enumerate(X.T) if resolution(column) > 0.0]
+    kept = independent(X[:, varies]) if len(varies) > 1 else range(len(varies))
+    return [varies[j] for j in kept] or [0]
+
+
+def independent(X: NDArray[np.float64]) -> list[int]:
+    """The features that say something which those before them do not.
+
+    A feature repeats others if linear regression on them leaves less than 0.5 % of its variance,
+    and what is left has no regimes of its own. Parameters of such features would be paid for
+    without need when numbers of components are compared. Correlations tell which features are
+    looked at. O(n D^2 + D^3).
+    """
+    kept: list[int] = []
+    correlation = correlations(X)
+    factor = np.zeros_like(correlation)
+    for j in range(X.shape[1]):
+        # what the features kept leave of the variance of j
+        row = np.linalg.solve(factor[np.ix_(kept, kept)], correlation[kept, j])
+        share = 1.0 - float(row @ row)
+        left = _left_over(X, kept, j) if kept and share < SCREENED else None
+        if left is None or (
+            left.var() > LEAST and chosen(judge(left[:, None], 2, (j,), n_init=4, seed=0)) > 1
+        ):
+            factor[j, kept] = row
+            factor[j, j] = max(share, LEAST) ** 0.5
+            kept.append(j)
+    return kept
+
+
+def _left_over(X: NDArray[np.float64], kept: list[int], j: int) -> NDArray[np.float64] | None:
+    """The residuals of feature j given those kept; None if they are not small."""
+    rows = X[~np.isnan(X[:, [*kept, j]]).any(axis=1)]
+    if len(rows) < 10 * (len(kept) + 1):
+        return None
+    centred = rows[:, [*kept, j]] - rows[:, [*kept, j]].mean(axis=0)
+    centred /= np.maximum(centred.std(axis=0), 1e-300)
+    weights = np.linalg.lstsq(centred[:, :-1], centred[:, -1], rcond=None)[0]
+    left: NDArray[np.float64] = centred[:, -1] - centred[:, :-1] @ weights
+    return left if left.var() < REPEATED else None
+
+
+def one_fewer(mixture: MixtureParameters) -> MixtureParameters:
+    """The mixture with the two components merged that this costs the least."""
+    return merged(mixture, *_cheapest(mixture))
+
+
+def merged(mixture: MixtureParameters, i: int, j: int) -> MixtureParameters:
+    """The mixture with component j taken into component i; moments are kept."""
+    weights, means, covariances = (
+        np.array(part) for part in (mixture.weights, mixture.means, mixture.covariances)
+    )
+    share = weights[j] / (weights[i] + weights[j])
+    gap = means[j] - means[i]
+    covariances[i] += share * (covariances[j] - covariances[i])
+    covariances[i] += share * (1.0 - share) * np.outer(gap, gap)
+    means[i] += share * gap
+    weights[i] += weights[j]
+    others = [k for k in range(len(weights)) if k != j]
+    return MixtureParameters(weights, means, covariances, mixture.features).reordered(others)
+
+
+def _cheapest(mixture: MixtureParameters) -> tuple[int, int]:
+    """The two components of which the merger costs the least likelihood of rows assigned to one."""
+    best, pair = np.inf, (0, 1)
+    log_dets = np.linalg.slogdet(mixture.covariances)[1]
+    weights = mixture.weights
+    for i, j in itertools.combinations(range(mixture.n_components), 2):
+        both = merged(mixture.reordered([i, j]), 0, 1)
+        weight = weights[i] + weights[j]
+        cost = weight * (np.linalg.slogdet(both.covariances)[1][0] / 2 - np.log(weight))
+        for k in (i, j):
+            cost -= weights[k] * (log_dets[k] / 2 - np.log(max(weights[k], 1e-300)))
+        if cost < best:
+            best, pair = float(cost), (i, j)
+    return pair
+
+
+def _whole(
+    mixture: MixtureParameters,
+    X: NDArray[np.float64],
+    kept: list[int],
+    features: tuple[Hashable, ...],
+) -> MixtureParameters:
+    """A mixture of some features written out for all: moments of the rows by responsibility."""
+    shares = mixture.predict_proba(X[:, kept])
+    filled = np.where(np.isnan(X), column_means(X), X)
+    weights = shares.sum(axis=0)
+    means = shares.T @ filled / weights[:, None]
+    covariances = np.empty((len(weights), X.shape[1], X.shape[1]))
+    for k in range(len(weights)):
+        away = filled - means[k]
+        covariances[k] = (shares[:, k, None] * away).T @ away / weights[k]
+    prior = Prior.of(X, len(weights), 1.0)
+    covariances += (prior.covariance / weights.max())[None] * 1e-3 + np.diag(prior.floors)
+    return MixtureParameters(weights / weights.sum(), means, covariances, features)
+
+
+def _criterion(em: BatchEM, rows: NDArray[np.float64], covariance_type: str) -> Criterion:
+    shares = em.responsibilities(rows)
+    k = shares.shape[1]
+    log_likelihood = em.log_likelihood * len(rows)
+    bic = log_likelihood - n_parameters(k, rows.shape[1], covariance_type) / 2 * np.log(len(rows))
+    entropy = -(shares * np.log(np.maximum(shares, 1e-300))).sum()
+    return Criterion(k, log_likelihood, float(bic), float(bic - entropy))
+
+
+def chosen(criteria: Sequence[Criterion]) -> int:
+    """The number of components with the best ICL, when each has its price."""
+    best = criteria[0]
+    for more in criteria[1:]:
+        if more.icl >= best.icl + WORTH * (more.n_components - best.n_components):
+            best = more
+    return best.n_components
+
+
+def _spread(
+    X: NDArray[np.float64], max_components: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Equal values, evenly over the room to their neighbours, but no more than is usual.
+
+    No more values than components are levels, not rounded values, and stay.
+    """
+    result = X.copy()
+    for column in result.T:
+        seen = ~np.isnan(column)
+        if (np.diff(np.sort(column[seen])) > 0.0).all():
+            continue
+        values, place, count = np.unique(column[seen], return_inverse=True, return_counts=True)
+        if len(values) <= max(max_components, 2):
+            continue
+        gap = np.diff(values)
+        room = np.minimum(np.append(gap, np.inf), np.insert(gap, 0, np.inf))
+        room = np.minimum(room, np.median(gap))
+        order = np.lexsort((rng.random(len(place)), place))
+        rank = np.empty(len(place))
+        rank[order] = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
+        column[seen] += ((rank + 0.5) / count[place] - 0.5) * room[place]
+    return result

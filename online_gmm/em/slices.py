@@ -1,0 +1,49 @@
+"""Work that is done in slices, so that no call takes long.
+
+A function that works in slices is a generator: it yields when it has done about as much as one call
+may do, and returns its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+Result = TypeVar("Result")
+Sliced = Generator[None, None, Result]
+"""Work that yields between slices, and returns a result."""
+
+SLICE = 2.5e5
+"""The work of a slice, in multiplications or so: a fraction of a millisecond."""
+ROWS = 1024
+"""The least number of rows that a slice goes through."""
+
+
+class Meter:
+    """Counts work, and says when a slice is over."""
+
+    def __init__(self) -> None:
+        self.done = 0.0
+
+    def is_full(self, work: float) -> bool:
+        """Add work done; return whether the slice is over. The next one then begins."""
+        self.done += work
+        if self.done < SLICE:
+            return False
+        self.done = 0.0
+        return True
+
+
+def finish(work: Sliced[Result]) -> Result:
+    """Do all slices, and return the result."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
+def pass_cost(n: int, k: int, d: int, dense: bool) -> float:
+    """The work of an EM step on n complete rows."""
+    return float(n * k) * (12 + (d * d / 4 if dense else 2 * d))

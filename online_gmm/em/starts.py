@@ -1,0 +1,186 @@
+"""Starts of EM: many are tried for a few steps, and the worse half is dropped again and again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.frames import column_means, flat, view
+from online_gmm.em.batch import BatchEM
+from online_gmm.em.mixture import COVARIANCE_TYPES, MixtureParameters, is_dense
+from online_gmm.em.prior import LEAST_VARIANCE, Prior
+from online_gmm.em.slices import Meter, Sliced, pass_cost
+
+ROUNDS = (3, 5, 12)
+"""EM steps of each start, of those left after the first round, and of those left after the second.
+
+Starts of a kind compete among themselves: k-means leads at first, also where it misleads.
+"""
+LEAST_GAIN = 1e-4
+"""Nats a row: a start that gains less by a step is at its end."""
+LLOYD = 10
+"""The most iterations of k-means."""
+WORK = 2e9
+"""Multiplications that the starts together, and each longer run, may take.
+
+A row takes K D^2 of them, one with missing values K D^3. Fewer starts and steps are made where they
+would take more.
+"""
+K_MEANS, RANDOM, CURRENT = "k-means++", "random", "current"
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One start that was tried.
+
+    Parameters
+    ----------
+    method : str
+        How the start was made: ``k-means++``, ``random`` or ``current``.
+    penalised : float
+        The mean penalised log-likelihood when it was dropped or chosen, in nats a point, under the
+        firm prior.
+    """
+
+    method: str
+    penalised: float
+
+
+class Started(NamedTuple):
+    """What became of starts.
+
+    Parameters
+    ----------
+    candidates : tuple of Candidate
+        All of them, in order.
+    mixture : MixtureParameters
+        Where the best one has led.
+    method : str
+        How that was made.
+    """
+
+    candidates: tuple[Candidate, ...]
+    mixture: MixtureParameters
+    method: str
+
+
+def affordable(X: NDArray[np.float64], k: int, covariance_type: str, steps: int) -> int:
+    """So many EM steps on these rows, or as many as `WORK` allows; at least three."""
+    d = X.shape[1]
+    cost = float(X.size * k)
+    if is_dense(covariance_type):
+        n_missing = int(np.isnan(X).any(axis=1).sum())
+        cost = k * ((len(X) - n_missing) * d**2 + float(n_missing) * d**3)
+    return max(3, min(steps, int(WORK / cost)))
+
+
+def best_start(
+    X: NDArray[np.float64],
+    k: int,
+    firm: Prior,
+    features: tuple[Hashable, ...],
+    covariance_type: str,
+    n_init: int,
+    rng: np.random.Generator,
+    meter: Meter,
+    current: MixtureParameters | None = None,
+) -> Sliced[Started]:
+    """Try starts; return what became of each, and where the best one has led.
+
+    Half of the starts are k-means++ followed by k-means, half are random rows with the data's
+    variance around each. k-means is misled by long shapes, random rows by unequal sizes. After a
+    few EM steps the worse half of each kind is dropped, and the others go on.
+    """
+    dense = is_dense(covariance_type)
+    cost = pass_cost(len(X), k, X.shape[1], dense)
+    steps = sum(ROUNDS)
+    most = affordable(X, k, covariance_type, steps * max(n_init, 1))
+    n_init = min(n_init, max(most // min(steps, most), 1))
+    runs: list[tuple[str, BatchEM]] = []
+    if current is not None:
+        runs.append((CURRENT, BatchEM(current, firm, covariance_type)))
+    for method, components in _starts(X, k, firm, covariance_type, n_init, rng):
+        runs.append((method, BatchEM.of(components, firm, covariance_type, features)))
+        if meter.is_full(3.0 * cost):
+            yield
+    reached = [-math.inf] * len(runs)
+    left = list(range(len(runs)))
+    for at, more in enumerate(ROUNDS):
+        for i in left:
+            yield from runs[i][1].climbing(X, min(more, most), LEAST_GAIN, meter, begun=at > 0)
+            reached[i] = runs[i][1].penalised
+        left.sort(key=lambda i: -reached[i])
+        left = [
+            i
+            for method in (CURRENT, K_MEANS, RANDOM)
+            for i in _better_half([i for i in left if runs[i][0] == method])
+        ]
+        if at == len(ROUNDS) - 1 or len(left) == 1:
+            break
+    best = max(range(len(runs)), key=reached.__getitem__)
+    candidates = tuple(
+        Candidate(method, value) for (method, _), value in zip(runs, reached, strict=True)
+    )
+    return Started(candidates, runs[best][1].mixture, runs[best][0])
+
+
+def _better_half(ranked: list[int]) -> list[int]:
+    return ranked[: (len(ranked) + 1) // 2]
+
+
+def _starts(
+    X: NDArray[np.float64],
+    k: int,
+    prior: Prior,
+    covariance_type: str,
+    n_init: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, _kernel.Components]]:
+    if n_init == 0:
+        return
+    filled = X if not np.isnan(X).any() else np.where(np.isnan(X), column_means(X), X)
+    rows, scaled = view(filled), view(_scaled(filled))
+    n, d = X.shape
+    covariance = prior.covariance if is_dense(covariance_type) else np.diag(prior.covariance)
+    flat_covariance, floors = flat(covariance), flat(prior.floors)
+    labels = np.zeros(n, dtype=np.int64)
+    for i in range(n_init):
+        components = _kernel.Components(
+            k, d, COVARIANCE_TYPES[covariance_type], prior.strength, flat_covariance
+        )
+        components.hold_above(floors)
+        method = (K_MEANS, RANDOM)[i % 2]
+        if method == K_MEANS and _kernel.k_means(
+            scaled, n, d, k, view(rng.random(k)), LLOYD, view(labels)
+        ):
+            shares = np.zeros((n, k))
+            shares[np.arange(n), labels] = 1.0
+            # clusters that no row is left for
+            for j in np.flatnonzero(~shares.any(axis=0)):
+                shares[rng.integers(n), j] = 0.5
+            components.collect(rows, n, view(shares))
+        else:
+            chosen = rng.choice(n, size=k, replace=n < k)
+            components.load(
+                flat(np.full(k, 1.0 / k)),
+                flat(filled[chosen]),
+                flat(np.repeat(covariance[None], k, axis=0)),
+                0.0,
+            )
+        yield method, components
+
+
+def _scaled(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The features with standard deviation 1; k-means measures distances over all of them."""
+    sd = X.std(axis=0)
+    varies = sd > math.sqrt(LEAST_VARIANCE)
+    scaled = np.where(varies, X - X[0], 0.0) / np.where(varies, sd, 1.0)
+    # less has no square, and k-means could not tell it from 0
+    scaled[np.abs(scaled) < 1e-140] = 0.0
+    return np.ascontiguousarray(scaled)

@@ -1,0 +1,126 @@
+"""A fit of the points kept that is under way: slices of it are done as points come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.state import doubles
+from online_gmm.em.mixture import MixtureParameters
+from online_gmm.em.slices import Sliced
+
+MOST_SLICES = 2**24
+PAUSES = 256
+"""Slices are so far apart that this many of them are done before the stream has doubled."""
+
+
+class UnderWay:
+    """What a fit began with, and how many slices of it are done.
+
+    The fit depends on nothing else. A copy, and what bytes are read into, do the slices again that
+    were done before, when the next one is due.
+
+    Parameters
+    ----------
+    known : MixtureParameters
+        What the model reported when the fit began.
+    rows : array of shape (n, D)
+        The points kept then.
+    n_points : int
+        The points learnt then.
+    stride : int
+        Every how many-th point was kept.
+    times : array of shape (n,), optional
+        The times of the rows, for a chain.
+    transition : array of shape (K, K), optional
+        The transitions of a chain.
+    done : int
+        Slices done.
+    """
+
+    def __init__(
+        self,
+        known: MixtureParameters,
+        rows: NDArray[np.float64],
+        n_points: int,
+        stride: int,
+        times: NDArray[np.float64] | None = None,
+        transition: NDArray[np.float64] | None = None,
+        done: int = 0,
+    ) -> None:
+        self.known = known
+        self.rows = rows
+        self.n_points = n_points
+        self.stride = stride
+        self.times = times
+        self.transition = transition
+        self.done = done
+        self._work: Sliced[Any] | None = None
+
+    @property
+    def pause(self) -> int:
+        """Points from one slice to the next."""
+        return max(1, self.n_points // PAUSES)
+
+    def advance(self, fit: Callable[[UnderWay], Sliced[Any]]) -> tuple[bool, Any]:
+        """Do the next slice; return whether it was the last, and the result."""
+        try:
+            if self._work is None:
+                self._work = fit(self)
+                for _ in range(self.done):
+                    next(self._work)
+            next(self._work)
+        except StopIteration as end:
+            return True, end.value
+        self.done += 1
+        return False, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_work": None}
+
+    def state(self) -> dict[str, Any]:
+        known = self.known
+        return {
+            "weights": known.weights.tobytes(),
+            "means": known.means.tobytes(),
+            "covariances": known.covariances.tobytes(),
+            "rows": self.rows.tobytes(),
+            "n_points": self.n_points,
+            "stride": self.stride,
+            "times": None if self.times is None else self.times.tobytes(),
+            "transition": None if self.transition is None else self.transition.tobytes(),
+            "done": self.done,
+        }
+
+
+def under_way_from_state(
+    state: dict[str, Any], n_components: int, features: tuple[Hashable, ...]
+) -> UnderWay:
+    """Read a fit that is under way, of so many components."""
+    k, d = n_components, len(features)
+    weights = doubles(state["weights"], (k,), "weights")
+    if not (weights >= 0.0).all() or not weights.any():
+        raise ValueError("weights are not those of a mixture")
+    rows = doubles(state["rows"], (-1, d), "rows", missing=True)
+    if (np.abs(rows) > _kernel.LARGEST).any():
+        raise ValueError(f"rows are beyond {_kernel.LARGEST:g} in magnitude")
+    times = state["times"]
+    transition = state["transition"]
+    return UnderWay(
+        MixtureParameters(
+            weights,
+            doubles(state["means"], (k, d), "means"),
+            doubles(state["covariances"], (k, d, d), "covariances"),
+            features,
+        ),
+        rows,
+        _kernel.whole(state["n_points"], "n_points", 1),
+        _kernel.whole(state["stride"], "stride", 1),
+        None if times is None else doubles(times, (len(rows),), "times", missing=True),
+        None if transition is None else doubles(transition, (k, k), "transition"),
+        _kernel.whole(state["done"], "done", 0, MOST_SLICES),
+    )
