@@ -57,6 +57,8 @@ class BatchEM:
     array([-1.,  1.])
     """
 
+    _mixture: MixtureParameters | None
+
     def __init__(
         self, start: MixtureParameters, prior: Prior, covariance_type: str = "full"
     ) -> None:
@@ -88,7 +90,7 @@ class BatchEM:
     ) -> None:
         self.prior = prior
         self.covariance_type = covariance_type
-        self._mixture: MixtureParameters | None = None
+        self._mixture = None
         self._features = features
         self._components = components
         self._clear()
@@ -144,7 +146,8 @@ class BatchEM:
     @property
     def penalised(self) -> float:
         """The mean log-likelihood plus the log prior density; EM never lowers it."""
-        return self.log_likelihood + self._components.log_prior() / max(self.n_points, 1)
+        log_prior: float = self._components.log_prior()
+        return self.log_likelihood + log_prior / max(self.n_points, 1)
 
     def responsibilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Responsibilities of the components for rows under the parameters in use, shape (n, K)."""
@@ -185,11 +188,10 @@ class BatchEM:
                 most = min(left, max(int((SLICE - meter.done) // cost) - 1, 1))
                 total, made = self._components.climb(rows, n, most, min_gain * n, total)
                 left -= made
-                full = meter.is_full((made + 1) * cost)
+                if meter.is_full((made + 1) * cost):
+                    yield
                 if made < most or not left:
                     break
-                if full:
-                    yield
             self._log_likelihood = total
         else:
             if not begun:

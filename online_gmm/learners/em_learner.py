@@ -81,6 +81,7 @@ class EMLearner(Learner, abc.ABC):
     _start: bytes | None
     _roster: Roster
     _refit: UnderWay | None
+    _next_slice: int
     _has_all_at_start = False
     """Whether there are K components at any time; set by estimators that promise so."""
 
@@ -376,12 +377,12 @@ class EMLearner(Learner, abc.ABC):
                 cause = f"became one with component {numbers[into]}"
                 center = fitted.means[int(after[i])]
                 roster.note("merged", numbers[i], stream, cause, known.means[i], center)
-        for j, i in enumerate(old):
-            if i is not None:
-                self._note_move(known, i, fitted, j)
+        for j, continued in enumerate(old):
+            if continued is not None:
+                self._note_move(known, continued, fitted, j)
         roster.numbers = [numbers[i] for i in old if i is not None]
-        for j, i in enumerate(old):
-            if i is None:
+        for j, continued in enumerate(old):
+            if continued is None:
                 cause = "a new fit of the points kept found it"
                 roster.note("born", roster.add(), stream, cause, after=fitted.means[j])
 

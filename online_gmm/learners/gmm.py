@@ -545,8 +545,8 @@ class OnlineGMM(EMLearner):
             # the points that have come since it began
             kept = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
             since = kept[len(refit.rows) :]
-            if len(since):
-                components.accumulate(flat(since), len(since))
+            since = since[~self._outlying(posterior(components, since)[2], since)]
+            components.accumulate(flat(since), len(since))
         components.count_as(float(stream.n_points))
         stream.restart(components, flat(self._gates(len(self._names))))
         self._watch()

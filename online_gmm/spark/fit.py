@@ -116,7 +116,7 @@ class MixtureFit(BatchFit):
         components = _kernel.components_from_state(self._components.state())
         components.reorder(order.tolist())
         components.count_as(float(points))
-        gates = learner._gates(self.prior, len(self.mixture.features))
+        gates = learner._gates(len(self.mixture.features))
         learner._stream.restart(components, flat(gates))
         learner._watch()
         return learner

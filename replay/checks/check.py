@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from online_gmm import ComponentEvent, MixtureParameters, OnlineGMM
 from online_gmm.em import incremental
 from online_gmm.em.batch import BatchEM, BatchFit, fit
+from online_gmm.em.how_many import told
 from online_gmm.em.prior import Prior
-from online_gmm.em.warm_start import WarmStart, told, warm_start
+from online_gmm.em.warm_start import WarmStart, warm_start
 from replay.checks.agreement import adjusted_rand
 from replay.engine.batch import Batch
 from replay.engine.progress import Progress, watched

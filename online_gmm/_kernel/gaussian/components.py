@@ -255,7 +255,7 @@ class Components(Densities):
                     i += 1
             for j in range(d):
                 self.center[base + j] += rho * moment[j]
-        self.points = points
+        self.points += n
         self.stale = 1.0
         return 0
 

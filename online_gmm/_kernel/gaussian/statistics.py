@@ -59,11 +59,6 @@ class Statistics(Memory):
         """Number of components, number of features, and kind of covariance."""
         return self.n_components, self.n_features, self.kind
 
-    @property
-    def points_behind(self) -> float:
-        """The number of points behind the statistics."""
-        return self.points
-
     @cython.final
     @cython.cfunc
     @cython.nogil
@@ -166,6 +161,11 @@ class Statistics(Memory):
         unpack(center, self.center, self.n_components * self.n_features)
         unpack(scatter, self.scatter, self.n_components * self.size)
         self.points = points
+
+    @property
+    def points_behind(self) -> float:
+        """The number of points behind the statistics."""
+        return float(self.points)
 
     def state(self) -> dict[str, Any]:
         """Return the statistics as plain values."""
