@@ -172,7 +172,7 @@ def test_more_starts_are_not_worse() -> None:
             .score(X)
             for n in (1, 12)
         )
-        assert twelve >= one
+        assert twelve > -1e-8 + one
 
 
 @pytest.mark.parametrize("model", [StreamingGaussianMixture(2), StreamingSegmenter()])

@@ -230,7 +230,8 @@ def warm_starting(
             X, n_components, firm, features, covariance_type, n_init, rng, meter, current
         )
     final = BatchEM(started.mixture, prior, covariance_type)
-    steps, least = LONG if current is None else AGAIN
+    # what was compared with fewer components has climbed already, and the stream refines it
+    steps, least = AGAIN if at_most or current is not None else LONG
     steps = affordable(X, n_components, covariance_type, steps)
     yield from final.climbing(X, steps, least, meter)
     mixture = final.mixture
