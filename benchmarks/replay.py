@@ -22,7 +22,8 @@ from river import cluster, stream
 from benchmarks.report import Bars, Row, Section, at_least, at_most, tell
 from benchmarks.timing import Ratio, side_by_side
 from online_gmm import OnlineGMM
-from replay.cli.running import Outputs, replay_source
+from replay.cli.options.output import Outputs
+from replay.cli.running import replay_source
 from replay.engine.loop import MOST_ROWS
 from replay.engine.protocols import batches_of
 from replay.engine.series import Series

@@ -54,7 +54,7 @@ def test_commands_print_what_is_written(session, tmp_path):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1500,
         )
         assert said.returncode == 0, said.stderr
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -16,7 +16,7 @@ def loaded_by(code: str) -> set[str]:
     """The packages that a fresh interpreter has after this."""
     code += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
     said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
     )
     return set(said.stdout.splitlines()[-1].split())
 

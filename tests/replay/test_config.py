@@ -116,7 +116,7 @@ def test_systemd_takes_the_unit(tmp_path):
     path = tmp_path / "replay-pump.service"
     path.write_text(unit)
     done = subprocess.run(
-        [analyze, "verify", "--man=no", path], capture_output=True, text=True, timeout=60
+        [analyze, "verify", "--man=no", path], capture_output=True, text=True, timeout=600
     )
     said = [line for line in done.stderr.splitlines() if "replay-pump" in line]
     assert said == []
@@ -150,7 +150,7 @@ def test_the_unit_runs(any_broker, tmp_path):
             for i in range(300)
         ]
         publish(any_broker, told, "pumps/p7/state")
-        until = time.monotonic() + 30.0
+        until = time.monotonic() + 300.0
         while time.monotonic() < until and len(_lines(tmp_path / "labels.csv")) < 301:
             time.sleep(0.05)
         live.process.terminate()

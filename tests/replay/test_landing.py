@@ -500,7 +500,7 @@ class Process:
         """Its status, and what it has said."""
         if how is not None:
             self.process.send_signal(how)
-        said, problems = self.process.communicate(timeout=60)
+        said, problems = self.process.communicate(timeout=600)
         return self.process.returncode, said.decode() + problems.decode()
 
     def __enter__(self):
@@ -516,7 +516,7 @@ def message(n, device="a"):
     return json.dumps({"t": 1e9 + n, "n": n, "level": level, "device": device}).encode()
 
 
-def wait_for(condition, seconds=30.0):
+def wait_for(condition, seconds=300.0):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it does not come"
@@ -545,7 +545,6 @@ def test_rows_that_wait_land_after_some_seconds_and_at_a_signal(tmp_path):
         lander.tell(map(message, range(5)))
         wait_for(lambda: Path("landed").exists() and len(sequences("landed")) == 5)
         lander.tell(map(message, range(5, 8)))
-        time.sleep(0.15)
         status, said = lander.end(signal.SIGTERM)
     assert (status, "8 rows in " in said) == (0, True), said
     assert sequences("landed") == list(range(8))
@@ -646,7 +645,6 @@ def test_a_broker_that_goes_away_amid_a_batch_is_waited_for(ends, broker):
         if ends == "kill":
             broker.save()
         getattr(broker, ends)()
-        time.sleep(0.3)
         broker.start()
         publish(broker, messages[600:])
         wait_for(lambda: len({(row["key"], row["sequence"]) for row in read("landed")}) == 1000)
@@ -663,7 +661,7 @@ def test_a_broker_that_goes_away_amid_a_batch_is_waited_for(ends, broker):
 def test_a_killed_landing_loses_no_message(broker):
     """Twenty-four kills of it, two of its broker, while rows come; scripts/crash does more."""
     command = [sys.executable, CRASH, "--landing", "--kills", "24", "--rows", "9000"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=1500)
     assert told.returncode == 0, told.stdout + told.stderr
     assert "2 kills of the broker" in told.stdout
     assert "none lost" in told.stdout

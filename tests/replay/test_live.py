@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,7 +51,7 @@ class Replay:
         """Its status, and what it said on standard error."""
         if how is not None:
             self.process.send_signal(how)
-        _, said = self.process.communicate(timeout=60)
+        _, said = self.process.communicate(timeout=600)
         return self.process.returncode, said.decode()
 
     def __enter__(self):
@@ -214,6 +215,25 @@ def rows(tmp_path):
     return path
 
 
+def wait_for_rows_in(folder, name):
+    """Wait until rows are in a file, or in the one that will have its name."""
+    until = time.monotonic() + 300.0
+    while not any(path.stat().st_size for path in folder.glob(f"*{name}*")):
+        assert time.monotonic() < until, "no row is written"
+        time.sleep(0.02)
+
+
+def wait_for_a_handler(process, how):
+    """Wait until a process handles a signal."""
+    until = time.monotonic() + 300.0
+    while True:
+        told = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process}/status").read_text())
+        if int(told[1], 16) >> how - 1 & 1:
+            return
+        assert time.monotonic() < until, "the signal is not handled"
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_a_replay_which_goes_on(how, status, rows, cli, tmp_path):
     whole, labels, state = (tmp_path / name for name in ("whole.csv", "labels.csv", "state"))
@@ -221,11 +241,8 @@ def test_a_signal_stops_a_replay_which_goes_on(how, status, rows, cli, tmp_path)
     assert cli("run", rows, *OPTIONS, "--labels", whole, *saving).exit_code == 0
     arguments = ["run", rows, *OPTIONS, "--labels", labels, "--checkpoint", state]
     # as the rows came, one a second, a thousand times faster
-    with Replay(*arguments, "--speed", "1000") as replay:
-        until = time.monotonic() + 30.0
-        while not labels.exists() and time.monotonic() < until:
-            time.sleep(0.02)
-        time.sleep(0.5)
+    with Replay(*arguments, "--speed", "100", "--every-rows", "100") as replay:
+        wait_for_rows_in(tmp_path, "labels.csv")
         ended, said = replay.end(how)
     assert ended == status
     assert f"stopped by {how.name} after" in said
@@ -243,7 +260,7 @@ def test_a_signal_stops_a_replay_which_goes_on(how, status, rows, cli, tmp_path)
 def test_a_signal_without_a_checkpoint_leaves_nothing(rows, tmp_path):
     labels = tmp_path / "labels.csv"
     with Replay("run", rows, *OPTIONS, "--labels", labels, "--speed", "100") as replay:
-        time.sleep(3.0)
+        wait_for_a_handler(replay.process.pid, signal.SIGTERM)
         status, said = replay.end(signal.SIGTERM)
     assert status == 143
     assert "nothing was written; with --checkpoint it could go on" in said
@@ -338,7 +355,7 @@ def test_a_page_is_served_while_rows_come():
         live.hear(200)
         os.set_blocking(live.process.stderr.fileno(), False)
         said = b""
-        until = time.monotonic() + 30.0
+        until = time.monotonic() + 300.0
         while b"page: http" not in said and time.monotonic() < until:
             said += live.process.stderr.read() or b""
             time.sleep(0.05)
@@ -357,7 +374,7 @@ def test_a_page_is_served_while_rows_come():
 
 def crash(*arguments):
     command = [sys.executable, HERE / "crash.py", *map(str, arguments)]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=1500)
     assert told.returncode == 0, told.stdout + told.stderr
     return told.stdout
 

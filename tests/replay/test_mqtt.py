@@ -415,7 +415,7 @@ def test_live_from_a_broker_to_a_broker(broker, tmp_path):
         found = [int(row.values["label"]) for row in read(rows, 400, within=40.0)]
     finally:
         live.terminate()
-        out, err = live.communicate(timeout=20)
+        out, err = live.communicate(timeout=600)
         watchdog.cancel()
         heard.close()
     assert live.returncode == 0, err

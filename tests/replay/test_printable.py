@@ -145,7 +145,7 @@ def fed(*arguments, lines=()):
         input="".join(f"{json.dumps(line)}\n" for line in lines),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
@@ -175,7 +175,7 @@ def test_a_fault_of_the_program_does_not_quote_the_input_as_it_is():
         "commands.app = app\nm.main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 1
     assert r"RuntimeError: \x1b]52;c;\x07" in done.stderr
@@ -186,7 +186,7 @@ def test_labels_on_a_terminal_are_escaped_and_in_a_pipe_as_they_are(rows):
     keyed, _ = rows
     command = [sys.executable, "-m", "replay", "run", *map(str, keyed_options(keyed))]
     command += ["--labels", "-"]
-    piped = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    piped = subprocess.run(command, capture_output=True, timeout=600, check=True)
     assert KEY.encode() in piped.stdout
     master, terminal = pty.openpty()
     with subprocess.Popen(command, stdout=terminal, stderr=subprocess.DEVNULL) as process:
@@ -198,7 +198,7 @@ def test_labels_on_a_terminal_are_escaped_and_in_a_pipe_as_they_are(rows):
         except OSError:
             # the other end is closed
             pass
-        assert process.wait(timeout=120) == 0
+        assert process.wait(timeout=600) == 0
     os.close(master)
     # a terminal is given \r\n for \n
     text = shown.decode()
@@ -215,4 +215,4 @@ def test_a_reader_that_goes_ends_it_quietly(tmp_path):
         assert process.stdout.readline() == b"v,label,probability,outlier,change\n"
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(timeout=120) == 128 + 13
+        assert process.wait(timeout=600) == 128 + 13

@@ -21,7 +21,7 @@ def replay(*arguments):
         text=True,
         encoding="utf-8",
         env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-        timeout=60,
+        timeout=6000,
     )
 
 

@@ -63,7 +63,7 @@ def test_a_stream(by, guarded, tmp_path, monkeypatch):
         assert b"live" in process.read_bytes()
         assert SECRET.encode() not in process.read_bytes()
         live.process.terminate()
-        out, err = live.process.communicate(timeout=60)
+        out, err = live.process.communicate(timeout=600)
     written = all_bytes(own)
     assert b"label" in written
     for told in (out, err, written):
@@ -80,7 +80,7 @@ def test_messages_of_failures(wrong, guarded, tmp_path):
         [sys.executable, "-m", "replay", "live", address, "--value", "level"],
         env=environment,
         capture_output=True,
-        timeout=60,
+        timeout=600,
     )
     assert told.returncode == 2
     assert told.stderr
