@@ -29,4 +29,3 @@ cdef class Metric:
     cdef int renew(self, double[::1] z, Py_ssize_t at) noexcept
     cdef int follow(self, double[::1] z) noexcept
     cdef double distance(self, double[::1] f, double[::1] g, Py_ssize_t at) noexcept
-    cdef double spread(self, Py_ssize_t i) noexcept

@@ -262,13 +262,6 @@ class Metric:
             total += v * v / self.excess[i]
         return total
 
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def spread(self, i: cython.Py_ssize_t) -> cython.double:
-        """The standard deviation of feature i within a regime."""
-        n: cython.double = self.n_kept if self.n_kept > 1.0 else 1.0
-        return sqrt(self.scatter[i * self.n_features + i] / n)
-
     def state(self) -> dict[str, Any]:
         return {
             "ring": bytes(self.ring),

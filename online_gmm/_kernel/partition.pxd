@@ -22,14 +22,13 @@ cdef class Partition:
     cdef readonly double rhythm
     cdef Py_ssize_t n_scales
     cdef readonly Py_ssize_t chosen
-    cdef double[::1] worth
+    cdef double[::1] clear
     cdef Py_ssize_t turn
     cdef Py_ssize_t every
     cdef Py_ssize_t n_snapshots
     cdef Py_ssize_t[::1] snapshot_row
     cdef Py_ssize_t[::1] snapshot_label
     cdef Py_ssize_t[::1] snapshot_state
-    cdef list snapshots
     cdef Py_ssize_t[::1] number
     cdef list history
     cdef Py_ssize_t n_numbers

@@ -1,11 +1,12 @@
 """The segmenter's core: several window lengths at once, and one answer.
 
 Every row is cleaned of single wild readings, brought to the usual units of its channels and given
-to scales of different window lengths. Each of them finds its own change points and states. Which
-one answers is decided by how well its states explain the windows of all scales, seen at a bounded
-number of snapshots of the past: the logarithm of whole over remaining variance, less something for
-every state and for segments that are short for their windows. Numbers that are told keep their
-meaning when another scale takes over: its states get the numbers they overlap with.
+to scales of different window lengths. Each of them finds its own change points and states. The
+scale of 48 points, or of a whole number of periods where there is a clear one, answers from the
+start. A scale with shorter windows takes over when its regimes are clear: when they return, last,
+and are far apart, so that short windows see levels and not the parts of a rhythm. Numbers that are
+told keep their meaning when another scale takes over: its states get the numbers that they overlap
+with.
 """
 
 from __future__ import annotations
@@ -16,11 +17,8 @@ except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
 if cython.compiled:
-    from cython.cimports.libc.math import log
     from cython.cimports.online_gmm._kernel.scale import Scale
 else:
-    from math import log
-
     from online_gmm._kernel.scale import Scale
 from array import array
 from typing import Any
@@ -29,7 +27,7 @@ from online_gmm._kernel.blocks import RING
 from online_gmm._kernel.scale import MOST_STATES
 from online_gmm._kernel.values import block, places, real, whole, zeros
 
-WINDOWS = (4, 8, 16, 24, 48, 96, 192, 384)
+WINDOWS = (4, 8, 16, 24, 48)
 IMMEDIATE = 2
 """The first so many do not wait for the period."""
 FIRST_ROWS = 48
@@ -37,50 +35,23 @@ PERIOD_ROWS = 300
 BUFFER = 768
 FEED = 4
 LONGEST_PERIOD = 150
-FAINT = 0.4
+FAINT = 0.8
 """Below this autocorrelation there is no period."""
 RHYTHM = 0.67
 """Above this autocorrelation no window is shorter than the period."""
 WILD = 8.0
 N_SNAPSHOTS = 256
-SHARP = 0.455
-"""What the clearest features weigh beside all of them."""
-STATE_COST = 0.132
-SHORT_COST = 0.128
-NOVEL_COST = 0.176
-STAY = 0.142
+CLEAR_CHANGES = 3.0
+"""The regimes of short windows are clear from so many changes on; see `Partition.weigh`."""
+CLEAR_APART = 1.0
+CLEAR_NOISE = 2.3
+CLEAR_STAY = 8.0
+LENIENT = 1.5
+"""Regimes that were clear remain so with less."""
 FIRST_CHOICE = 64
 USUAL = 4
-"""Scales before this one have short windows."""
+"""The scale that answers when none of those before it is clear."""
 HISTORY = 16
-LEAST_SNAPSHOTS = 12
-BLUR = 0.5
-"""Variances are compared beyond so much of what varies within a regime."""
-BEST = 3
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def keep_best(best: cython.double[::1], value: cython.double) -> cython.int:
-    """Insert a value into some that fall, and drop the least."""
-    i: cython.Py_ssize_t
-    v: cython.double
-    for i in range(len(best)):
-        if value > best[i]:
-            v = best[i]
-            best[i] = value
-            value = v
-    return 0
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def mean_of(values: cython.double[::1]) -> cython.double:
-    i: cython.Py_ssize_t
-    total: cython.double = 0.0
-    for i in range(len(values)):
-        total += values[i]
-    return total / len(values)
 
 
 @cython.cfunc
@@ -125,7 +96,7 @@ class Partition:
     rhythm: cython.double
     n_scales: cython.Py_ssize_t
     chosen: cython.Py_ssize_t
-    worth: cython.double[::1]
+    clear: cython.double[::1]
     turn: cython.Py_ssize_t
     # snapshots
     every: cython.Py_ssize_t
@@ -133,7 +104,6 @@ class Partition:
     snapshot_row: cython.Py_ssize_t[::1]
     snapshot_label: cython.Py_ssize_t[::1]  # as told
     snapshot_state: cython.Py_ssize_t[::1]  # of each scale, -1 while it has no look
-    snapshots: list[Any]  # features of each scale
     number: cython.Py_ssize_t[::1]  # told for a state of a scale, -1 none yet
     history: list[Any]  # last changes of each scale
     n_numbers: cython.Py_ssize_t
@@ -164,14 +134,13 @@ class Partition:
         self.period = 0
         self.rhythm = 0.0
         self.chosen = -1
-        self.worth = zeros(self.n_scales)
+        self.clear = zeros(self.n_scales)
         self.turn = 0
         self.every = 1
         self.n_snapshots = 0
         self.snapshot_row = array("q", bytes(8 * N_SNAPSHOTS))
         self.snapshot_label = array("q", bytes(8 * N_SNAPSHOTS))
         self.snapshot_state = array("q", bytes(8 * N_SNAPSHOTS * self.n_scales))
-        self.snapshots = []
         self.number = array("q", [-1] * (self.n_scales * MOST_STATES))
         self.history = []
         self.n_numbers = 0
@@ -425,7 +394,6 @@ class Partition:
         scale = Scale(self.n_channels, stride, length)
         scale.room = self.max_regimes
         self.scales.append(scale)
-        self.snapshots.append(zeros(N_SNAPSHOTS * scale.n_features))
         self.history.append([])
         k = len(self.scales) - 1
         for i in range(N_SNAPSHOTS):
@@ -452,10 +420,11 @@ class Partition:
             self.fed[k] += 1
             if len(scale.told) > 0:
                 self.hear(k)
-        if self.label < 0 and scale.fitted:
-            if self.fixed_window:
-                self.chosen = k
-            self.label = self.named(k, scale.now)
+        if scale.fitted:
+            if self.label < 0:
+                self.label = self.named(k, scale.now)
+            if self.chosen < 0 and (k == USUAL or self.fixed_window):
+                self.change_over(k)
         return 0
 
     @cython.cfunc
@@ -559,28 +528,20 @@ class Partition:
     @cython.cfunc
     @cython.exceptval(-2)
     def snapshot(self) -> cython.int:
-        """Keep the features of all scales, and see what one of the scales is worth."""
+        """Keep the states of all scales, and see whether those of one of them are clear."""
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         k: cython.Py_ssize_t
         n: cython.Py_ssize_t
-        scale: Scale
-        values: cython.double[::1]
         if self.n_snapshots == N_SNAPSHOTS:
             n = N_SNAPSHOTS // 2
             for i in range(n):
                 self.snapshot_row[i] = self.snapshot_row[2 * i + 1]
                 self.snapshot_label[i] = self.snapshot_label[2 * i + 1]
             for k in range(len(self.scales)):
-                scale = cython.cast(Scale, self.scales[k])
-                values = self.snapshots[k]
+                j = k * N_SNAPSHOTS
                 for i in range(n):
-                    j = k * N_SNAPSHOTS
                     self.snapshot_state[j + i] = self.snapshot_state[j + 2 * i + 1]
-                    for j in range(scale.n_features):
-                        values[i * scale.n_features + j] = values[
-                            (2 * i + 1) * scale.n_features + j
-                        ]
             self.n_snapshots = n
             self.every *= 2
             if self.n % self.every != 0:
@@ -589,14 +550,11 @@ class Partition:
         self.snapshot_row[i] = self.n - 1
         self.snapshot_label[i] = self.label
         for k in range(len(self.scales)):
-            scale = cython.cast(Scale, self.scales[k])
-            values = self.snapshots[k]
-            self.snapshot_state[k * N_SNAPSHOTS + i] = state_of(scale)
-            for j in range(scale.n_features):
-                values[i * scale.n_features + j] = scale.blocks.features[j]
+            self.snapshot_state[k * N_SNAPSHOTS + i] = state_of(cython.cast(Scale, self.scales[k]))
         self.n_snapshots += 1
         if self.n >= FIRST_CHOICE and len(self.scales) > 1:
-            self.weigh(self.turn)
+            if self.turn < USUAL:
+                self.weigh(self.turn)
             self.turn += 1
             if self.turn >= len(self.scales):
                 self.turn = 0
@@ -606,107 +564,49 @@ class Partition:
     @cython.cfunc
     @cython.exceptval(check=False)
     def weigh(self, k: cython.Py_ssize_t) -> cython.int:
-        """What the states of a scale are worth: how well they explain the windows of all."""
-        i: cython.Py_ssize_t
-        j: cython.Py_ssize_t
-        s: cython.Py_ssize_t
-        p: cython.Py_ssize_t
-        q: cython.Py_ssize_t
-        at: cython.Py_ssize_t
-        n: cython.double
-        v: cython.double
-        whole_: cython.double
-        rest: cython.double
-        total: cython.double
-        n_states: cython.double = 0.0
-        values: cython.double[::1]
-        means: cython.double[::1]
-        count: cython.double[::1] = zeros(MOST_STATES)
-        best: cython.double[::1] = zeros(BEST)
-        sharp: cython.double[::1] = zeros(BEST)
-        top: cython.double[::1]
+        """See whether the regimes of a scale with short windows are clear.
+
+        They are if they return, last for several windows, are far apart beside what a window
+        varies by within a segment, and if that is not much more than from one window to the next:
+        short windows of a curve or a rhythm follow its parts, which are no regimes.
+        """
         scale: Scale = cython.cast(Scale, self.scales[k])
-        mine: cython.Py_ssize_t = k * N_SNAPSHOTS
-        for i in range(self.n_snapshots):
-            s = self.snapshot_state[mine + i]
-            if s >= 0:
-                if count[s] == 0.0:
-                    n_states += 1.0
-                count[s] += 1.0
-        self.worth[k] = 0.0
-        if n_states < 2.0:
+        changes: cython.double = scale.n_changes
+        others: cython.double
+        ease: cython.double = LENIENT if self.clear[k] > 0.0 else 1.0
+        apart: cython.double
+        noise: cython.double
+        self.clear[k] = 0.0
+        if changes < CLEAR_CHANGES or not self.is_long(k):
             return 0
-        for j in range(len(self.scales)):
-            other: Scale = cython.cast(Scale, self.scales[j])
-            p = other.n_features
-            values = self.snapshots[j]
-            at = j * N_SNAPSHOTS
-            n = 0.0
-            for s in range(MOST_STATES):
-                count[s] = 0.0
-            for i in range(self.n_snapshots):
-                if self.snapshot_state[at + i] >= 0 and self.snapshot_state[mine + i] >= 0:
-                    count[self.snapshot_state[mine + i]] += 1.0
-                    n += 1.0
-            if n < LEAST_SNAPSHOTS:
-                continue
-            means = zeros(MOST_STATES)
-            top = zeros(BEST)
-            total = 0.0
-            for q in range(p):
-                for s in range(scale.n_states):
-                    means[s] = 0.0
-                v = 0.0
-                for i in range(self.n_snapshots):
-                    s = self.snapshot_state[mine + i]
-                    if s >= 0 and self.snapshot_state[at + i] >= 0:
-                        means[s] += values[i * p + q] / count[s]
-                        v += values[i * p + q] / n
-                whole_ = 0.0
-                rest = 0.0
-                for i in range(self.n_snapshots):
-                    s = self.snapshot_state[mine + i]
-                    if s >= 0 and self.snapshot_state[at + i] >= 0:
-                        whole_ += (values[i * p + q] - v) * (values[i * p + q] - v)
-                        rest += (values[i * p + q] - means[s]) * (values[i * p + q] - means[s])
-                v = other.metric.spread(q)
-                if v < 1e-3:
-                    v = 1e-3
-                v = BLUR * n * v * v
-                v = log((whole_ + v) / (rest + v))
-                total += v
-                keep_best(top, v)
-            keep_best(best, total / p)
-            keep_best(sharp, mean_of(top))
-        v = mean_of(best)
-        v += SHARP * mean_of(sharp)
-        n = 6.0 * scale.window * (scale.n_changes + 1.0) / self.n
-        v -= STATE_COST * (n_states - 1.0) + SHORT_COST * (n if n < 3.0 else 3.0)
-        n = n_states - 1.0
-        if k < USUAL and scale.n_changes > 0:
-            # states that hardly return are no regimes
-            v -= NOVEL_COST * n * n / scale.n_changes
-        self.worth[k] = v
+        scale.measure()
+        if scale.within <= 0.0 or scale.windows <= 0.0:
+            return 0
+        others = scale.n_seen - 1.0
+        apart = scale.between / scale.within
+        noise = scale.within / (scale.metric.freedom * scale.windows)
+        if (
+            others * others <= ease * changes
+            and ease * apart >= CLEAR_APART
+            and noise <= ease * CLEAR_NOISE
+            and ease * scale.windows >= CLEAR_STAY * (changes + 1.0)
+        ):
+            self.clear[k] = apart
         return 0
 
     @cython.cfunc
     @cython.exceptval(-2)
     def choose(self) -> cython.int:
-        """Let the scale answer that is worth most."""
+        """Let the shortest scale answer whose regimes are clear, the usual one if there is none."""
         k: cython.Py_ssize_t
         best: cython.Py_ssize_t = -1
-        value: cython.double = 0.0
-        for k in range(len(self.scales)):
-            if not self.is_long(k):
-                continue
-            if self.worth[k] > value:
-                value = self.worth[k]
+        for k in range(min(USUAL, len(self.scales))):
+            if best < 0 and self.clear[k] > 0.0:
                 best = k
-        if best < 0 or best == self.chosen:
-            return 0
-        if self.chosen >= 0 and value <= self.worth[self.chosen] + STAY:
-            return 0
-        self.change_over(best)
+        if best < 0 and len(self.scales) > USUAL:
+            best = USUAL if cython.cast(Scale, self.scales[USUAL]).fitted else -1
+        if best >= 0 and best != self.chosen:
+            self.change_over(best)
         return 0
 
     @cython.cfunc
@@ -761,7 +661,6 @@ class Partition:
             "max_regimes": self.max_regimes,
             "windows": [scale.shape() for scale in self.scales],
             "scales": [scale.state() for scale in self.scales],
-            "snapshots": [bytes(values) for values in self.snapshots],
             "history": [list(changes) for changes in self.history],
             "told": list(self.told),
             "rhythm": self.rhythm,
@@ -772,7 +671,7 @@ class Partition:
             "last": bytes(self.last),
             "n_read": bytes(self.n_read),
             "step": bytes(self.step),
-            "worth": bytes(self.worth),
+            "clear": bytes(self.clear),
             "fed": bytes(self.fed),
             "snapshot_row": bytes(self.snapshot_row),
             "snapshot_label": bytes(self.snapshot_label),
@@ -805,15 +704,15 @@ class Partition:
         return core
 
     def load(self, state: dict[str, Any]) -> None:
+        if len(state["windows"]) > self.n_scales:
+            raise ValueError("there are more windows than scales")
         for stride, length in state["windows"]:
             self.add_blocks(whole(stride, "stride", 1), whole(length, "length", 1))
         for scale, one in zip(self.scales, state["scales"], strict=True):
             scale.load(one)
-        self.snapshots = [
-            block({"snapshots": values}, "snapshots", len(size))
-            for values, size in zip(state["snapshots"], self.snapshots, strict=True)
-        ]
-        self.history = [[tuple(one) for one in changes] for changes in state["history"]]
+        if len(state["history"]) != len(self.scales):
+            raise ValueError("each scale has a history")
+        self.history = [[known(one) for one in changes] for changes in state["history"]]
         self.told = [tuple(one) for one in state["told"]]
         self.rhythm = real(state["rhythm"], "rhythm", -1e300)
         self.ring = block(state, "ring", len(self.ring), False)
@@ -823,19 +722,21 @@ class Partition:
         self.last = block(state, "last", len(self.last), False)
         self.n_read = block(state, "n_read", len(self.n_read), False)
         self.step = block(state, "step", len(self.step), False)
-        self.worth = block(state, "worth", len(self.worth), False)
+        self.clear = block(state, "clear", len(self.clear), False)
         self.fed = places(state, "fed", len(self.fed))
         self.snapshot_row = places(state, "snapshot_row", len(self.snapshot_row))
-        self.snapshot_label = places(state, "snapshot_label", len(self.snapshot_label))
-        self.snapshot_state = places(state, "snapshot_state", len(self.snapshot_state))
-        self.number = places(state, "number", len(self.number))
+        self.snapshot_label = places(state, "snapshot_label", len(self.snapshot_label), -1)
+        self.snapshot_state = places(
+            state, "snapshot_state", len(self.snapshot_state), -1, MOST_STATES - 1
+        )
+        self.number = places(state, "number", len(self.number), -1)
         self.n = whole(state["n"], "n")
-        self.n_buffered = whole(state["n_buffered"], "n_buffered")
+        self.n_buffered = whole(state["n_buffered"], "n_buffered", 0, BUFFER)
         self.period = whole(state["period"], "period")
-        self.chosen = whole(state["chosen"], "chosen", -1)
-        self.turn = whole(state["turn"], "turn")
-        self.every = whole(state["every"], "every")
-        self.n_snapshots = whole(state["n_snapshots"], "n_snapshots")
+        self.chosen = whole(state["chosen"], "chosen", -1, len(self.scales) - 1)
+        self.turn = whole(state["turn"], "turn", 0, max(0, len(self.scales) - 1))
+        self.every = whole(state["every"], "every", 1)
+        self.n_snapshots = whole(state["n_snapshots"], "n_snapshots", 0, N_SNAPSHOTS)
         self.n_numbers = whole(state["n_numbers"], "n_numbers")
         self.label = whole(state["label"], "label", -1)
         self.since = whole(state["since"], "since")
@@ -851,6 +752,16 @@ class Partition:
         result = list(self.told)
         self.told.clear()
         return result
+
+
+def known(change: Any) -> tuple[int, int, float]:
+    """A change of a scale's history: its place, its state and how certain it is."""
+    place, state, certainty = change
+    return (
+        whole(place, "place"),
+        whole(state, "state", 0, MOST_STATES - 1),
+        real(certainty, "certainty", 0.0, 1.0),
+    )
 
 
 def order(item: Any) -> Any:

@@ -58,6 +58,12 @@ cdef class Scale:
     cdef Py_ssize_t room
     cdef readonly list told
     cdef double ahead
+    cdef double spent
+    cdef readonly double windows
+    cdef readonly double between
+    cdef readonly double within
+    cdef readonly Py_ssize_t n_seen
+    cdef double[::1] middle
 
     cdef int learn(self, double[::1] rows, Py_ssize_t now, Py_ssize_t n_rows, Py_ssize_t row) except? -2
     cdef int step(self, Py_ssize_t at) except? -2
@@ -67,6 +73,7 @@ cdef class Scale:
     cdef int decide(self, Py_ssize_t best, Py_ssize_t row) except? -2
     cdef int finish(self, Py_ssize_t change, Py_ssize_t here, Py_ssize_t row) except? -2
     cdef int improve(self, Py_ssize_t k, double windows) noexcept
+    cdef int measure(self) noexcept
     cdef Py_ssize_t birth(self, double[::1] mean) noexcept
     cdef bint has_room(self) noexcept
     cdef Py_ssize_t nearest(self, double[::1] mean, double windows, double jump, Py_ssize_t but) noexcept

@@ -29,7 +29,7 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.values import block, flag, places, real, whole, zeros
+from online_gmm._kernel.values import MOST, block, flag, places, real, whole, zeros
 
 BETA = 2.5
 """What a change costs, for each degree of freedom and the logarithm of the looks."""
@@ -120,6 +120,13 @@ class Scale:
     room: cython.Py_ssize_t  # states there may be
     told: list[Any]
     ahead: cython.double  # by how much the decision was better than none
+    spent: cython.double  # costs of the segments that are over
+    # what `measure` finds
+    windows: cython.double
+    between: cython.double  # squared distances of the states from their mean, summed over windows
+    within: cython.double  # squared distances of looks from their segment, summed over windows
+    n_seen: cython.Py_ssize_t  # states
+    middle: cython.double[::1]
 
     def __init__(self, n_channels: int, stride: int, length: int) -> None:
         self.blocks = Blocks(n_channels, stride, length)
@@ -178,6 +185,12 @@ class Scale:
         self.room = MOST_STATES
         self.told = []
         self.ahead = 0.0
+        self.spent = 0.0
+        self.windows = 0.0
+        self.between = 0.0
+        self.within = 0.0
+        self.n_seen = 0
+        self.middle = zeros(p)
 
     @cython.cfunc
     @cython.exceptval(-2)
@@ -238,6 +251,7 @@ class Scale:
         v: cython.double
         far: cython.double
         value: cython.double = 1e300
+        soon: cython.double = 1e300  # of what is too short to be a segment yet
         z: cython.double[::1] = self.z
         df: cython.double = self.metric.freedom
         penalty: cython.double = BETA * (df + log(t if t > 2 else 2.0))
@@ -252,6 +266,10 @@ class Scale:
         for c in range(self.n_candidates):
             if t - self.start[c] < self.dead and self.start[c] > 0:
                 self.cost[c] += DEAD_COST * df / self.length
+                v = DEAD_COST * df * (self.start[c] + self.dead - t - 1.0) / self.length
+                v += self.before[c] + self.cost[c] + penalty
+                if v < soon:
+                    soon = v
                 continue
             if self.count[c] == 0.0:
                 for i in range(p):
@@ -276,6 +294,8 @@ class Scale:
                 if v < value:
                     value = v
                     best = c
+            elif self.before[c] + self.cost[c] + penalty < soon:
+                soon = self.before[c] + self.cost[c] + penalty
         for i in range(p):
             self.total[i] += self.f[i]
         self.look += 1
@@ -289,7 +309,7 @@ class Scale:
             gain = self.start[best] - self.last_change
             self.streak = self.streak + 1 if -2.0 <= gain <= 2.0 else 1
             self.last_change = self.start[best]
-            if self.streak >= self.hold:
+            if self.streak >= self.hold and value <= soon:
                 self.ahead = self.before[0] + self.cost[0] + penalty - value
                 self.decide(best, self.pending_rows[at])
                 return 0
@@ -391,6 +411,7 @@ class Scale:
         c: cython.Py_ssize_t
         k: cython.Py_ssize_t = 1
         place: cython.Py_ssize_t
+        penalty: cython.double
         change: cython.Py_ssize_t = (
             self.path[best * DEPTH] if self.n_path[best] > 0 else self.start[best]
         )
@@ -405,6 +426,8 @@ class Scale:
             change = self.start[best]
         self.finish(change, here, row)
         place = self.start_row[here]
+        penalty = BETA * (self.metric.freedom + log(self.look if self.look > 2 else 2.0))
+        self.spent += self.before[here] - self.before[0] - (self.n_path[here] + 1.0) * penalty
         # what follows the change remains
         for c in range(1, self.n_candidates):
             if c == here:
@@ -476,6 +499,45 @@ class Scale:
             self.lasts[k * p + i] = self.segment_mean[i]
         self.weight[k] += windows
         self.visits[k] += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def measure(self) -> cython.int:
+        """See how far the states are apart, and how much looks vary within segments."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        looks: cython.double = self.count[0] if self.n_candidates > 0 else 0.0
+        now: cython.double = looks / self.length
+        self.windows = now
+        self.n_seen = 0
+        self.between = 0.0
+        self.within = self.spent
+        if looks > 0.0:
+            self.within += self.cost[0]
+        for i in range(p):
+            self.middle[i] = 0.0
+            self.f[i] = 0.0
+            if looks > 0.0:
+                self.f[i] = (self.total[i] - self.sums[i]) / looks
+                self.middle[i] = now * self.f[i]
+        for k in range(self.n_states):
+            if self.alive[k] != 0 and (self.weight[k] > 0.0 or k == self.now):
+                self.n_seen += 1
+                self.windows += self.weight[k]
+                for i in range(p):
+                    self.middle[i] += self.weight[k] * self.means[k * p + i]
+        if self.windows == 0.0:
+            return 0
+        for i in range(p):
+            self.middle[i] /= self.windows
+        self.between = now * self.metric.distance(self.middle, self.f, 0)
+        for k in range(self.n_states):
+            if self.alive[k] != 0 and self.weight[k] > 0.0:
+                self.between += self.weight[k] * self.metric.distance(
+                    self.middle, self.means, k * p
+                )
         return 0
 
     @cython.cfunc
@@ -649,6 +711,7 @@ class Scale:
             "waiting": bool(self.waiting),
             "place": self.place,
             "ahead": self.ahead,
+            "spent": self.spent,
             "new_mean": bytes(self.new_mean),
             "pending_rows": bytes(self.pending_rows),
             "start": bytes(self.start),
@@ -671,7 +734,6 @@ class Scale:
             "fitted": bool(self.fitted),
             "fresh": bool(self.fresh),
             "jump": self.jump,
-            "told": list(self.told),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -693,26 +755,34 @@ class Scale:
         self.waiting = flag(state["waiting"], "waiting")
         self.place = whole(state["place"], "place")
         self.ahead = real(state["ahead"], "ahead", -1e300)
+        self.spent = real(state["spent"], "spent", -1e300)
         self.new_mean = block(state, "new_mean", len(self.new_mean))
         self.pending_rows = places(state, "pending_rows", len(self.pending_rows))
         self.start = places(state, "start", len(self.start))
-        self.start_row = places(state, "start_row", len(self.start_row))
+        self.start_row = places(state, "start_row", len(self.start_row), -MOST)
         self.path = places(state, "path", len(self.path))
-        self.n_path = places(state, "n_path", len(self.n_path))
-        self.alive = places(state, "alive", len(self.alive))
+        self.n_path = places(state, "n_path", len(self.n_path), 0, DEPTH)
+        self.alive = places(state, "alive", len(self.alive), 0, 1)
         self.visits = places(state, "visits", len(self.visits))
         self.refit = whole(state["refit"], "refit")
-        self.n_pending = whole(state["n_pending"], "n_pending")
+        self.n_pending = whole(state["n_pending"], "n_pending", 0, len(self.pending_rows) - 1)
         self.look = whole(state["look"], "look")
         self.base = whole(state["base"], "base")
         self.base_row = whole(state["base_row"], "base_row")
-        self.n_candidates = whole(state["n_candidates"], "n_candidates")
+        self.n_candidates = whole(
+            state["n_candidates"], "n_candidates", 0, len(self.start) - self.length - 2
+        )
         self.last_change = whole(state["last_change"], "last_change")
         self.streak = whole(state["streak"], "streak")
-        self.n_states = whole(state["n_states"], "n_states")
-        self.now = whole(state["now"], "now", -1)
+        self.n_states = whole(state["n_states"], "n_states", 0, MOST_STATES)
+        self.now = whole(state["now"], "now", -1, self.n_states - 1)
         self.n_changes = whole(state["n_changes"], "n_changes")
         self.fitted = flag(state["fitted"], "fitted")
         self.fresh = flag(state["fresh"], "fresh")
         self.jump = real(state["jump"], "jump")
-        self.told = [tuple(one) for one in state["told"]]
+        if not self.fitted and (
+            self.refit >= len(self.pending_rows) or self.n_pending > self.metric.n_looks
+        ):
+            raise ValueError("more looks are waiting than there is room for")
+        if self.fitted and self.now < 0:
+            raise ValueError("a scale that has begun is in a state")

@@ -41,13 +41,17 @@ def block(state: dict[str, Any], name: str, size: int, finite: bool = True) -> a
     return values
 
 
-def places(state: dict[str, Any], name: str, size: int) -> array[int]:
-    """The indices that a state holds under this name; there must be `size` of them."""
+def places(
+    state: dict[str, Any], name: str, size: int, least: int = 0, most: int = MOST
+) -> array[int]:
+    """The indices that a state holds under this name: `size` of them, within these bounds."""
     data = state[name]
     if type(data) is not bytes or len(data) != 8 * size:
         raise ValueError(f"{name} are not {size} indices")
     values = array("q")
     values.frombytes(data)
+    for value in values:
+        whole(value, name, least, most)
     return values
 
 
