@@ -33,6 +33,7 @@ class Setting:
     statistics: tuple[str, ...]
     lags: tuple[int, ...]
     online: dict[str, float]
+    second: dict[str, float]
     periods: bool = False
 
     def describe(self) -> str:
@@ -44,12 +45,23 @@ class Setting:
 
 SHAPES = ("mean", "log_sd", "skewness", "log_roughness", "rises")
 SETTINGS = {
-    "mocap": Setting(150, ("mean", "log_sd", "log_difference"), (1, 8), {"ari": 0.82}),
-    "synthetic": Setting(128, ("mean", "log_sd", "correlation"), (), {"ari": 0.97}),
-    "tssb": Setting(110, SHAPES, (1, 2, 4, 8, 16), {"covering": 0.82, "ari": 0.68}, periods=True),
-    "utsa": Setting(110, SHAPES, (1, 2, 4, 8, 16), {"covering": 0.80, "ami": 0.70}, periods=True),
+    "mocap": Setting(
+        150, ("mean", "log_sd", "log_difference"), (1, 8), {"ari": 0.82}, {"ari": 0.85}
+    ),
+    "synthetic": Setting(128, ("mean", "log_sd", "correlation"), (), {"ari": 0.97}, {"ari": 0.98}),
+    "tssb": Setting(
+        *(110, SHAPES, (1, 2, 4, 8, 16), {"covering": 0.82, "ari": 0.68}),
+        second={"covering": 0.86, "ari": 0.76},
+        periods=True,
+    ),
+    "utsa": Setting(
+        *(110, SHAPES, (1, 2, 4, 8, 16), {"covering": 0.80, "ami": 0.70}),
+        second={"covering": 0.84, "ami": 0.76},
+        periods=True,
+    ),
     "skab": Setting(
-        96, ("mean", "log_sd", "log_difference"), (1, 8), {"covering": 0.78, "ari": 0.50}
+        *(96, ("mean", "log_sd", "log_difference"), (1, 8), {"covering": 0.78, "ari": 0.50}),
+        second={"covering": 0.84, "ari": 0.60},
     ),
 }
 MOST_COMPONENTS = 8
@@ -135,7 +147,7 @@ class Found(NamedTuple):
 
 
 Answers = dict[str, Found]
-CAUSAL, LAGGED, PLACED = "causal", "lag W/2", "placed"
+CAUSAL, LAGGED, PLACED, SECOND = "causal", "lag W/2", "placed", "second pass"
 
 
 def dicts(X: Matrix) -> list[dict[int, float]]:
@@ -147,13 +159,18 @@ def segmenter(series: Series) -> Answers:
     """This package's `Segmenter()`, which is told nothing, on the raw values as one array.
 
     Causal labels are what was known as each point came. Placed ones have every change where it was
-    told to have begun; they are decided as the stream goes, and not revised.
+    told to have begun; they are decided as the stream goes, and not revised. Those of the second
+    pass are decided with the whole series at hand.
     """
     model = Segmenter(features=list(range(series.values.shape[1])))
     before = time.perf_counter()
     causal = model.label_then_learn_many(series.values).labels
     seconds = time.perf_counter() - before
-    return placed(causal, model.told, seconds)
+    answers = placed(causal, model.told, seconds)
+    before = time.perf_counter()
+    labels = model.second_pass(series.values).labels
+    answers[SECOND] = Found(labels, None, time.perf_counter() - before)
+    return answers
 
 
 def segmenter_points(series: Series) -> Answers:

@@ -21,6 +21,7 @@ from .segmentation.explanation import Reason as Reason
 from .segmentation.pooling import Pool as Pool
 from .segmentation.pooling import pool as pool
 from .segmentation.regimes import RegimeCard as RegimeCard
+from .segmentation.second_pass import SecondPass as SecondPass
 from .segmentation.segmenter import Segmenter as Segmenter
 from .segmentation.segments import RegimeChange as RegimeChange
 from .segmentation.segments import RegimeEvent as RegimeEvent

@@ -18,11 +18,15 @@ windows
     Statistics of trailing windows.
 partition
     Segments and regimes that are found as points come.
+hindsight
+    The same of a whole series: the best partition, and the most probable states.
 """
 
+from online_gmm._kernel.blocks import Blocks
 from online_gmm._kernel.entry import Entry
 from online_gmm._kernel.gaussian.components import Components, components_from_state
 from online_gmm._kernel.gaussian.statistics import DIAG, FULL, SPHERICAL, TIED, Statistics
+from online_gmm._kernel.hindsight import best_partition, best_states
 from online_gmm._kernel.k_means import k_means
 from online_gmm._kernel.partition import Partition
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused
@@ -63,6 +67,7 @@ __all__ = [
     "SKEWNESS",
     "SPHERICAL",
     "TIED",
+    "Blocks",
     "Chain",
     "ChainStream",
     "Components",
@@ -72,6 +77,8 @@ __all__ = [
     "Statistics",
     "Stream",
     "Windows",
+    "best_partition",
+    "best_states",
     "chain_from_state",
     "chain_stream_from_state",
     "columns_of",

@@ -280,6 +280,29 @@ class Blocks:
         b += self.newest + 1
         return (b if b < self.length else b - self.length) * self.size
 
+    def looks(self, rows: cython.double[::1]) -> array[float]:
+        """Return what there is to see in rows that follow one another, a look after another.
+
+        Begins with an empty window. Features that are not defined are those of the look before.
+        """
+        p: cython.Py_ssize_t = self.n_features
+        n: cython.Py_ssize_t = len(rows) // self.n_channels
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        k: cython.Py_ssize_t = 0
+        n_looks: cython.Py_ssize_t = n // self.stride - self.length + 1
+        result = zeros((n_looks if n_looks > 0 else 0) * p)
+        out: cython.double[::1] = result
+        self.clear()
+        self.ring = n
+        for i in range(n):
+            if self.add(rows, i, i + 1):
+                self.look()
+                for j in range(p):
+                    out[k * p + j] = self.features[j]
+                k += 1
+        return result
+
     def state(self) -> dict[str, Any]:
         return {
             "sums": bytes(self.sums),

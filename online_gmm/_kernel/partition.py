@@ -172,6 +172,14 @@ class Partition:
             self.last[i] = float("nan")
 
     @property
+    def answering_window(self) -> int:
+        """Points of the windows of the scale that answers; 0 before there is one."""
+        if not self.scales:
+            return 0
+        scale: Scale = cython.cast(Scale, self.scales[max(0, self.chosen)])
+        return scale.window
+
+    @property
     def probability(self) -> float:
         """How certain the label is; NaN while there is none."""
         return self.certainty if self.label >= 0 else float("nan")

@@ -18,8 +18,10 @@ from online_gmm.em.mixture import MixtureParameters, posterior, to_kernel
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
 from online_gmm.learners.em_learner import distances_beyond, strangeness
 from online_gmm.learners.intake import NO_TIME, Late, Time
+from online_gmm.segmentation.hindsight import Labelling
 from online_gmm.segmentation.placed import Decision, Event, PlacedSegments
 from online_gmm.segmentation.regimes import Regime, RegimeCard
+from online_gmm.segmentation.second_pass import SecondPass, labels_told, second_pass
 from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment
 
 FIRST = 16
@@ -286,6 +288,67 @@ class FoundRegimes(Learner):
         last = self._placed.finish()
         self._placed.label = self._stream.label
         return last
+
+    # -- the whole series -----------------------------------------------------------------------
+
+    def second_pass(
+        self,
+        X: Any,
+        t: Any = None,
+        *,
+        stamps: Sequence[Any] | None = None,
+        stretches: Sequence[tuple[int, int]] | None = None,
+        placed: NDArray[np.int64] | None = None,
+    ) -> SecondPass:
+        """Segment a finished series again, with all of it at hand.
+
+        Parameters
+        ----------
+        X, t
+            Rows and their times, as in `learn_many`.
+        stamps
+            What segments and changes hand back as the times of the rows, if that is not t.
+        stretches
+            First rows of stretches without a gap, and the rows after their last; by default a gap
+            is one that ``max_gap`` calls so.
+        placed
+            The regime of each row as it was told; None to find it by learning the rows anew, with
+            a learner of the same parameters.
+        """
+        table = self._table(X, t)
+        rows = table.select(self._names or table.names)
+        if stamps is None:
+            stamps = self._stamps_of(X, t, table)
+        if stretches is None:
+            stretches = self._stretches(table)
+        window = self._stream.answering_window if self._stream is not None else 0
+        if placed is None:
+            names = self._names or table.names
+            learner = self.clone({"features": names, "time": None, "max_gap": None})
+            learner.label_then_learn_many(rows)
+            told = [*learner.news, learner.finish()]
+            placed = labels_told(told, len(rows))
+            window = learner._stream.answering_window if learner._stream is not None else 0
+        regimes = {label: its.statistics for label, its in self.all_regimes().items()}
+        return second_pass(
+            *(rows, self._names or table.names, stamps, stretches),
+            window=self.window,
+            max_regimes=self.max_regimes,
+            confirm=self.confirm,
+            placed=Labelling(placed, window) if window else None,
+            regimes=regimes,
+        )
+
+    def decode_many(self, X: Any, t: Any = None) -> Any:
+        """Return the labels of the rows of a whole series: those of `second_pass`."""
+        return self._table(X, t).series(self.second_pass(X, t).labels, "label")
+
+    def _stretches(self, table: Table) -> list[tuple[int, int]]:
+        n = len(table)
+        begins = [0]
+        if self.max_gap is not None and table.times is not None:
+            begins += (np.flatnonzero(np.diff(table.times) > self.max_gap) + 1).tolist()
+        return list(zip(begins, [*begins[1:], n], strict=True))
 
     # -- the first points -----------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from online_gmm.em.mixture import MixtureParameters
 from online_gmm.learners.base import UNKNOWN
 from online_gmm.segmentation.explanation import NOTHING, explain
 from online_gmm.segmentation.recent_rows import RecentRows
-from online_gmm.segmentation.regimes import Regime, RegimeCard, as_mixture, by_name
+from online_gmm.segmentation.regimes import Regime, RegimeCard, as_mixture, segment_of
 from online_gmm.segmentation.row_statistics import RowStatistics
 from online_gmm.segmentation.segments import (
     RegimeChange,
@@ -147,15 +147,8 @@ class PlacedSegments:
         return self._segment(start, end, statistics), statistics
 
     def _segment(self, start: Any, end: Any, statistics: RowStatistics) -> Segment:
-        return Segment(
-            start,
-            end,
-            self.label,
-            statistics.n,
-            self.probability if self.label != UNKNOWN else math.nan,
-            by_name(self.names, statistics.levels),
-            by_name(self.names, statistics.sds),
-        )
+        probability = self.probability if self.label != UNKNOWN else math.nan
+        return segment_of(start, end, self.label, statistics, probability, self.names)
 
     def _time_of(self, row: int) -> Any:
         return self.rows.time_of(min(max(row, self.rows.first), self.rows.end - 1))

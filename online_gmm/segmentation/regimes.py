@@ -13,6 +13,7 @@ from online_gmm.data import html
 from online_gmm.data.state import instance
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.segmentation.row_statistics import RowStatistics
+from online_gmm.segmentation.segments import Segment
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,19 @@ def as_mixture(parts: Sequence[RowStatistics], names: tuple[Hashable, ...]) -> M
     return MixtureParameters(
         (n + 1e-9) / (n + 1e-9).sum(), [part.means for part in parts], covariances, names
     )
+
+
+def segment_of(
+    start: Any,
+    end: Any,
+    label: int,
+    statistics: RowStatistics,
+    probability: float,
+    names: Sequence[Hashable],
+) -> Segment:
+    """A segment, from the statistics of its rows."""
+    levels, sds = by_name(names, statistics.levels), by_name(names, statistics.sds)
+    return Segment(start, end, label, statistics.n, probability, levels, sds)
 
 
 def by_name(

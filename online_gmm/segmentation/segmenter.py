@@ -20,6 +20,7 @@ from online_gmm.segmentation.found import MAX_REGIMES, FoundRegimes
 from online_gmm.segmentation.labelled import LabelledSegments, Point, numbers_in
 from online_gmm.segmentation.placed import Event
 from online_gmm.segmentation.regimes import RegimeCard
+from online_gmm.segmentation.second_pass import SecondPass
 from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment, Segmentation
 from online_gmm.segmentation.whole import as_html, label_whole
 
@@ -614,6 +615,54 @@ class Segmenter(base.Clusterer, Writable):
         if not hasattr(answering, method):
             raise AttributeError(f"{answering} has no {method}")
         return getattr(answering, method)(X, *([] if t is None else [t]))
+
+    def second_pass(self, X: Any, t: Any = None) -> SecondPass:
+        """Segment a finished series again, with all of it at hand. Only without a model.
+
+        Later is better: changes lie where the whole series has them, and a regime that the stream
+        took long to tell has its label from its first row. The segmenter stays as it is. The
+        regimes that are like those it has learnt bear their numbers.
+
+        Parameters
+        ----------
+        X, t
+            The rows of the series and their times, as in `learn_many`.
+
+        Returns
+        -------
+        SecondPass
+            Labels of all rows, segments, changes with their reasons, and cards of the regimes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `learn_many`; and if there is a model.
+
+        Notes
+        -----
+        The series is partitioned exactly at several windows and costs of a change (Killick et al.
+        2012); the segmentation that explains the windows of all lengths best for its description is
+        kept. O(n C p) for each window, C candidates that are not pruned, some tens, and p features,
+        at most 100. Memory is O(n p) for each window, about 1 KB a row for a channel.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from online_gmm import Segmenter
+        >>> rng = np.random.default_rng(1)
+        >>> X = rng.normal(np.repeat([40.0, 0.2, 40.0], [600, 300, 300]), 1.0)[:, None]
+        >>> found = Segmenter(features=[0]).second_pass(X)
+        >>> [(segment.start, segment.end, segment.label) for segment in found.segments]
+        [(0, 599, 0), (600, 899, 1), (900, 1199, 0)]
+        """
+        return self._finder.second_pass(X, t)
+
+    def decode_many(self, X: Any, t: Any = None) -> Any:
+        """Return the labels of the rows of a whole series: those of `second_pass`.
+
+        With a model: as the model says.
+        """
+        return self._many("decode_many", X, t)
 
     @property
     def learner(self) -> Any:

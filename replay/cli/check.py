@@ -86,7 +86,8 @@ class Comparing(Group):
 @with_groups(
     without=(
         *("key", "sequence", "time_format", "time_zone"),
-        *("learner", "half_life", "persist", "stickiness", "lag", "smooth", "irregular"),
+        *("learner", "half_life", "persist", "stickiness", "lag", "smooth", "causal"),
+        "irregular",
         *("labels", "labels_as", "segments", "plot", "publish", "serve", "allow_host"),
     )
 )

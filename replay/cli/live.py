@@ -26,7 +26,7 @@ from replay.cli.terminal import explained
 from replay.engine.rows import InputError
 
 
-@with_groups(without=("smooth", "plot"))
+@with_groups(without=("smooth", "causal", "plot"))
 def live(
     context: typer.Context,
     address: Address = "-",

@@ -46,11 +46,13 @@ def run(
     checkpoints: Checkpointing = Checkpointing(),
     config: ConfigFile = None,
 ) -> None:
-    """Label files row by row, in constant memory, and sum up what was found.
+    """Label files row by row, and sum up what was found.
 
     Without options of a learner, the regimes and their number are found. Each change of regime is
-    reported with the row at which it began and the reasons. Each row is labelled by what is known
-    when it comes: -1 until something is, and the last regime until a change is known.
+    reported with the row at which it began and the reasons. When the file has ended, all rows are
+    labelled again with all of them at hand. `causal_label` is what was known when a row came: -1
+    until something was, and the last regime until a change was known. With --causal it is the only
+    label.
 
     With --regimes, --persist or another option of theirs, a mixture or a hidden Markov model labels
     every row *before* it is learnt, by the rows above it; only the warm-up is labelled as a whole.
@@ -59,8 +61,8 @@ def run(
 
     The labels have the time, the key and the values as they were, the `label`, its `probability`,
     `outlier` (1 for a row far from every regime) and `change` (1 where a change of regime is
-    reported). With --checkpoint they have the `name` of the regime as well, empty until **replay
-    name** gives one.
+    reported, or after a second look where it began). With --checkpoint they have the `name` of the
+    regime as well, empty until **replay name** gives one.
 
     How the file is written is found out and said: delimiter, decimal mark, what stands above the
     header, how times are written, and without --value which columns are learnt. What can be read
@@ -128,7 +130,14 @@ def run(
                 checkpoint=checkpoints.checkpoint,
             )
             for _, source, chosen in bundled_tasks(settings, learning.irregular):
-                replay_source(source, chosen, outputs, options, smooth=learning.smooth)
+                replay_source(
+                    source,
+                    chosen,
+                    outputs,
+                    options,
+                    smooth=learning.smooth,
+                    causal=learning.causal,
+                )
             return
         lasting = checkpoints.checkpoint is not None
         refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
@@ -139,5 +148,12 @@ def run(
         if pace is not None:
             its = Paced(its, pace)
         replay_source(
-            its, settings, outputs, options, checkpoints, refusals, smooth=learning.smooth
+            its,
+            settings,
+            outputs,
+            options,
+            checkpoints,
+            refusals,
+            smooth=learning.smooth,
+            causal=learning.causal or pace is not None,
         )

@@ -19,6 +19,7 @@ from replay.cli.options.reading import Rows
 from replay.cli.terminal import OUT, err, heading, out, parent, second_signal_said
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
+from replay.engine.hindsight import Hindsight
 from replay.engine.loop import Loop, Saving
 from replay.engine.order import SeriesOptions
 from replay.engine.progress import bar_on
@@ -31,6 +32,7 @@ from replay.engine.whole import labelled_as_a_whole
 from replay.sinks.files import SHEETS, File, Segments
 from replay.sinks.labels import labels_sink
 from replay.sinks.refusals import Refusals
+from replay.views.cards import found_when
 from replay.views.tables import (
     changes,
     events_or_none,
@@ -128,6 +130,7 @@ def replay_source(
     checkpoints: Checkpointing | None = None,
     refusals: Refusals | None = None,
     smooth: bool = False,
+    causal: bool = False,
     topic: Broker | None = None,
     live: bool = False,
     tell: Callable[[Source, Fleet], Notices] | None = None,
@@ -136,6 +139,9 @@ def replay_source(
 
     Parameters
     ----------
+    causal
+        Whether regimes that are found are those known as rows come. Otherwise rows are held until
+        the source has ended, and labelled again.
     topic
         Where labelled rows are published; None publishes none.
     tell
@@ -158,7 +164,8 @@ def replay_source(
     with ExitStack() as open_now:
         open_now.callback(source.close)
         fleet = _fleet(source, settings, options, checkpoints, open_now)
-        sinks = _sinks(source, outputs, topic, checkpoints, live, open_now)
+        later = settings.finds and not (causal or live or _may_go_on(checkpoints))
+        sinks = _sinks(source, outputs, topic, checkpoints, live, later, open_now)
         picture = page = None
         if outputs.plot is not None:
             from replay.views.plot import Picture
@@ -174,7 +181,9 @@ def replay_source(
         refusals.open(source.files)
         open_now.callback(refusals.close)
         saving = _saving(source, settings, options, outputs, refusals, checkpoints, open_now)
-        loop = Loop(source, fleet, sinks, saving, refusals)
+        loop = Loop(
+            source, fleet, {"": Hindsight(sinks, fleet)} if later else sinks, saving, refusals
+        )
         loop.heralds = () if notices is None else (notices,)
         loop.ended = totals_of.add
         loop.flushing = live
@@ -218,11 +227,13 @@ def replay_source(
         if written not in (None, STDOUT):
             console.print(f"{what}: {written}", soft_wrap=True)
     if picture is not None and outputs.plot is not None:
+        from replay.views.parameters import Parameters
         from replay.views.plot import draw_series
 
-        model = totals_of.listed()[0][1].model
+        parameters = Parameters.of_series(totals_of.listed()[0][1])
         title = Path(source.name).name
-        draw_series(picture.sample, picture.bands, model, title, parent(outputs.plot))
+        path = parent(outputs.plot)
+        draw_series(picture.sample, picture.bands, source.values, parameters, title, path)
         console.print(f"picture: {outputs.plot}", soft_wrap=True)
     if loop.cut_off is not None:
         raise loop.cut_off
@@ -234,6 +245,7 @@ def _sinks(
     topic: Broker | None,
     checkpoints: Checkpointing,
     live: bool,
+    later: bool,
     open_now: ExitStack,
 ) -> dict[str, Sink]:
     """The files that are written, to be closed in any case."""
@@ -254,7 +266,7 @@ def _sinks(
     if outputs.labels is not None:
         form = outputs.labels_as or ("ndjson" if live and outputs.labels == STDOUT else None)
         labels = file(outputs.labels, "--labels")
-        add("labels", labels_sink(labels, source, form, named))
+        add("labels", labels_sink(labels, source, form, named, later))
     if outputs.segments is not None:
         add("segments", Segments(file(outputs.segments, "--segments"), source, named))
     if topic is not None:
@@ -391,9 +403,7 @@ def _print(
 ) -> None:
     listed = totals_of.listed()
     only = listed[0][1]
-    model = only.model
-    n_regimes = len(model.labels) if settings.finds else model.mixture.n_components
-    heading(console, source, settings, n_regimes)
+    heading(console, source, settings, _n_regimes(only))
     if source.key is not None:
         console.print(f"{loop.n_rows:,} rows of {totals_of.n_series:,} keys")
         console.print(fleet_table(listed, totals_of.n_series, source.key))
@@ -401,6 +411,8 @@ def _print(
         n_segments = only.n_segments if settings.finds else None
         console.print(totals(only.summary, n_segments))
         console.print(changes(only), soft_wrap=True, markup=False)
+        if settings.finds:
+            console.print(found_when(only), soft_wrap=True)
         if settings.persist:
             console.print(labels_given(settings, smooth), soft_wrap=True)
         for table in regime_tables(only, source.time is not None):
@@ -415,6 +427,18 @@ def _print(
             f"models were put there {loop.fleet.n_parked:,} times",
             soft_wrap=True,
         )
+
+
+def _n_regimes(series: Series) -> int:
+    if series.finished is not None:
+        return len(series.finished.regimes)
+    model = series.model
+    return len(model.labels) if model.finds_regimes else model.mixture.n_components
+
+
+def _may_go_on(checkpoints: Checkpointing) -> bool:
+    """Whether a series need not end with its source, or need not be in memory."""
+    return checkpoints.checkpoint is not None or checkpoints.in_memory is not None
 
 
 def _say_stopped(loop: Loop, checkpoints: Checkpointing) -> None:

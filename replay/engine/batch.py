@@ -279,6 +279,8 @@ class LabelledBatch:
         Gives the segments that have ended, in order. They are made when they are asked for.
     names
         The name of each row's regime, empty where it has none; None if no regime has a name.
+    causal
+        The label that was known when each row came, shape (n,), if answers came later.
     """
 
     batch: Batch
@@ -286,6 +288,7 @@ class LabelledBatch:
     changes: NDArray[np.int64]
     ended: Callable[[], list[Ended]] = none_ended
     names: list[str] | None = None
+    causal: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -298,6 +301,7 @@ class LabelledBatch:
             answers,
             self.changes[first:end],
             names=None if self.names is None else self.names[first:end],
+            causal=None if self.causal is None else self.causal[first:end],
         )
 
     def rows(self) -> Iterator[tuple[Row, Assignment, int]]:
@@ -305,6 +309,11 @@ class LabelledBatch:
         known = zip(*(column.tolist() for column in self.answers), strict=True)
         for row, its, change in zip(self.batch.rows(), known, self.changes.tolist(), strict=True):
             yield row, Assignment(*its), change
+
+    @property
+    def causal_labels(self) -> NDArray[np.int64]:
+        """The label that was known when each row came, shape (n,)."""
+        return self.answers.labels if self.causal is None else self.causal
 
     def name_of_each(self) -> list[str]:
         """The name of each row's regime, empty where it has none."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from online_gmm import Assignment
 from online_gmm.learners.base import Assignments
 from online_gmm.segmentation.placed import Event
+from online_gmm.segmentation.second_pass import SecondPass
 from online_gmm.segmentation.segmenter import Segmenter
 from online_gmm.segmentation.segments import RegimeChange, Segment, Segmentation
 from online_gmm.series import HeldRows, label_whole
@@ -76,6 +77,10 @@ class Series:
         Rows at which changes were reported; at some of them several may have been.
     last_segment
         The segment in which the series ended; None before.
+    breaks
+        Rows, by their numbers from 0, before which everything began anew in this run.
+    finished
+        What a second pass has found, if there was one.
     """
 
     def __init__(self, model: Model, options: SeriesOptions | None = None) -> None:
@@ -88,6 +93,8 @@ class Series:
         self.summary = Summary()
         self.n_segments = self.n_changes = self.n_change_rows = 0
         self.last_segment: Segment | None = None
+        self.breaks: list[int] = []
+        self.finished: SecondPass | None = None
         self.model = model
         self._held: HeldRows[Row] = HeldRows(model)
         self._waiting: deque[tuple[Row, Assignment]] = deque()
@@ -144,6 +151,13 @@ class Series:
         self.last_segment = self.segmenter.finish()
         self.n_segments += self.last_segment is not None
         self.summary.close()
+
+    def be_finished(self, found: SecondPass, summary: Summary) -> None:
+        """Be what a second pass has found of the whole series."""
+        self.finished, self.summary = found, summary
+        self.n_segments, self.n_changes = len(found.segments), len(found.changes)
+        self.n_change_rows = self.n_changes
+        self.last_segment = found.segments[-1] if found.segments else None
 
     def _take(
         self,
@@ -348,6 +362,7 @@ class Series:
     def _interrupt(self, at: int, pieces: list[Piece]) -> None:
         """End the segment at a gap; what comes then begins anew."""
         self._let_go(at, pieces)
+        self.breaks.append(self._n_rows)
         if self.model.is_started:
             self._said = None
             # the next labelled row hands it on

@@ -40,6 +40,8 @@ ADDED = ("label", "probability", "outlier", "change")
 """The columns that the labels have beyond those of the input."""
 NAMED = "name"
 """One more, where regimes may have names."""
+CAUSAL = "causal_label"
+"""One more, where labels are given with all of a file at hand: that known when a row came."""
 PARQUET = (".parquet", ".pq")
 SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 LINES = (".ndjson", ".jsonl")
@@ -409,17 +411,27 @@ class Labels(_TableSink):
     """Labelled rows: time, key and values as they were, and the columns ADDED.
 
     A regime can be given a name in a checkpoint only. With one there is the column NAMED as well,
-    last, empty where a regime has no name.
+    last, empty where a regime has no name. Where the labels of a batch came later, there is the
+    column CAUSAL.
     """
 
     def __init__(
-        self, file: File, source: Source, form: str | None = None, named: bool = False
+        self,
+        file: File,
+        source: Source,
+        form: str | None = None,
+        named: bool = False,
+        later: bool = False,
     ) -> None:
         self._timed = source.time is not None
         self._keyed = source.key is not None
         self._as_lines = not file.escapes_formulas
         self._named = named
-        added = (*ADDED, NAMED) if named else ADDED
+        self._later = later
+        more: dict[str, type] = {NAMED: str} if named else {}
+        if later:
+            more[CAUSAL] = int
+        added = (*ADDED, *more)
         names = (*_named(source.time), *_named(source.key), *source.values)
         if taken := next((name for name in names if name in added), None):
             raise InputError(
@@ -428,7 +440,8 @@ class Labels(_TableSink):
             )
         columns: dict[str, type] = dict.fromkeys((*_named(source.time), *_named(source.key)), str)
         columns.update(dict.fromkeys(source.values, float))
-        columns.update(zip(added, (int, float, bool, bool, str), strict=False))
+        columns.update(zip(ADDED, (int, float, bool, bool), strict=True))
+        columns.update(more)
         super().__init__(file, columns, form)
 
     def write(self, labelled: LabelledBatch) -> None:
@@ -441,18 +454,26 @@ class Labels(_TableSink):
             columns += list(batch.values.T)
             its = (answers.labels, answers.probabilities, answers.outliers, labelled.changes > 0)
             called = [[name or None for name in labelled.name_of_each()]] if self._named else []
-            self.table.put_columns([*columns, *its, *called])
+            causal = [labelled.causal_labels] if self._later else []
+            self.table.put_columns([*columns, *its, *called, *causal])
         elif self._as_lines and can_be_lines(labelled):
-            named = self._named
-            self.table.write_beside(lambda: labelled_lines(labelled, named))
+            more = [labelled.name_of_each()] if self._named else []
+            more += [list(map(str, labelled.causal_labels.tolist()))] if self._later else []
+            self.table.write_beside(lambda: labelled_lines(labelled, more))
         else:
-            rows = zip(labelled.rows(), labelled.name_of_each(), strict=True)
-            for (row, (label, probability, _, outlier), change), name in rows:
+            rows = zip(
+                labelled.rows(),
+                labelled.name_of_each(),
+                labelled.causal_labels.tolist(),
+                strict=True,
+            )
+            for (row, (label, probability, _, outlier), change), name, causal_label in rows:
                 time = (row.time,) if self._timed else ()
                 key = (row.key,) if self._keyed else ()
                 known = (label, f"{probability:.6g}", int(outlier), int(change > 0))
                 name_cell = (name,) if self._named else ()
-                self.table.put((*time, *key, *row.texts, *known, *name_cell))
+                causal_cell = (causal_label,) if self._later else ()
+                self.table.put((*time, *key, *row.texts, *known, *name_cell, *causal_cell))
 
 
 class Segments(_TableSink):
@@ -508,7 +529,11 @@ class Lines:
     def write(self, labelled: LabelledBatch) -> None:
         encode, source = self._encode, self._source
         rows = zip(labelled.rows(), labelled.name_of_each(), strict=True)
-        lines = [encode(as_message(*its, source, name)) for its, name in rows]
+        messages = [as_message(*its, source, name) for its, name in rows]
+        if labelled.causal is not None:
+            for message, label in zip(messages, labelled.causal.tolist(), strict=True):
+                message[CAUSAL] = label
+        lines = [encode(message) for message in messages]
         if lines:
             self._file.write(b"\n".join([*lines, b""]))
 

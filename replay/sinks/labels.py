@@ -9,17 +9,24 @@ from replay.sinks.files import File, Labels, Lines, form_of
 from replay.sinks.influx import Influx
 
 
-def labels_sink(file: File, source: Source, form: str | None = None, named: bool = False) -> Sink:
+def labels_sink(
+    file: File,
+    source: Source,
+    form: str | None = None,
+    named: bool = False,
+    later: bool = False,
+) -> Sink:
     """Labelled rows, as csv, ndjson, parquet or influx; None is what the name asks for.
 
-    ``named`` gives tables a column for the names of regimes.
+    ``named`` gives tables a column for the names of regimes, ``later`` one for the labels that were
+    known when rows came.
     """
     chosen = form or form_of(file.path)
     if chosen == "ndjson":
         return Lines(file, source)
     if chosen == "influx":
         return Influx(file, source)
-    return Labels(file, source, form, named)
+    return Labels(file, source, form, named, later)
 
 
 def needs_times(path: Path | None, form: str | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +32,15 @@ def can_be_lines(labelled: LabelledBatch) -> bool:
     )
 
 
-def labelled_lines(labelled: LabelledBatch, named: bool = False) -> Buffer:
+def labelled_lines(labelled: LabelledBatch, more: Sequence[list[str]] = ()) -> Buffer:
     """The lines: time, key and values as they were, and what is said of the row.
 
     Parameters
     ----------
     labelled
         Rows that `can_be_lines`.
-    named
-        Whether the name of the regime follows.
+    more
+        Further columns that follow, a text for each row.
     """
     texts = labelled.batch.texts
     assert isinstance(texts, CutTexts)
@@ -60,17 +61,17 @@ def labelled_lines(labelled: LabelledBatch, named: bool = False) -> Buffer:
         (labelled.changes > 0).view(np.uint8),
         out,
     )
-    lines = memoryview(out)[:written]
-    return _with_names(bytes(lines), labelled.names) if named else lines
+    lines: Buffer = memoryview(out)[:written]
+    for column in more:
+        lines = _with_column(bytes(lines), column)
+    return lines
 
 
-def _with_names(lines: bytes, names: list[str] | None) -> bytes:
+def _with_column(lines: bytes, texts: list[str]) -> bytes:
     """The same lines with one more cell."""
-    if names is None:
-        return lines.replace(b"\n", b",\n")
-    cell = {name: b"," + _cell(name) + b"\n" for name in set(names)}
-    ended = zip(lines.split(b"\n"), names, strict=False)
-    return b"".join([line + cell[name] for line, name in ended])
+    cell = {text: b"," + _cell(text) + b"\n" for text in set(texts)}
+    ended = zip(lines.split(b"\n"), texts, strict=False)
+    return b"".join([line + cell[text] for line, text in ended])
 
 
 def _cell(text: str) -> bytes:

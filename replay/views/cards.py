@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from rich.table import Table
 from rich.text import Text
 
-from online_gmm import RegimeCard, RegimeChange, Segmenter
+from online_gmm import RegimeCard, RegimeChange
+from replay.engine.series import Series
 
 MOST_SHOWN = 12
 """Regimes that are shown, those with most rows."""
@@ -16,14 +17,16 @@ MOST_CHANGES = 30
 """Changes that are listed, the last ones."""
 
 
-def cards_table(segmenter: Segmenter) -> Table:
+def cards_table(series: Series) -> Table:
     """Make a table with a column for each regime: share of time, visits, stays, channels."""
-    cards = sorted(segmenter.regimes.values(), key=lambda card: -card.n)
+    found = series.finished
+    regimes = series.segmenter.regimes if found is None else found.regimes
+    cards = sorted(regimes.values(), key=lambda card: -card.n)
     table = Table(title="Regimes", title_justify="left")
     table.add_column("regime")
     shown = sorted(cards[:MOST_SHOWN], key=lambda card: card.label)
     for card in shown:
-        table.add_column(Text(called(card.label, segmenter.names)), justify="right")
+        table.add_column(Text(called(card.label, series.segmenter.names)), justify="right")
     if len(shown) < len(cards):
         table.caption = f"the {MOST_SHOWN} of {len(cards):,} with most rows"
     table.add_row("rows", *(f"{card.n:,}" for card in shown))
@@ -31,7 +34,7 @@ def cards_table(segmenter: Segmenter) -> Table:
     table.add_row("visits", *(f"{card.visits:,}" for card in shown))
     table.add_row("typical stay, rows", *(_stay(card) for card in shown))
     table.add_section()
-    for channel in segmenter.learner.channels:
+    for channel in series.segmenter.learner.channels:
         table.add_row(f"{channel}, mean ± sd", *(_mean_and_sd(card, channel) for card in shown))
     return table
 
@@ -55,28 +58,40 @@ def _mean_and_sd(card: RegimeCard, channel: object) -> str:
     return "-" if math.isnan(mean) else f"{mean:.4g} ± {sd:.2g}"
 
 
-def changes_table(segmenter: Segmenter, n_changes: int, timed: bool) -> Table | str:
-    """Make a table of the changes of regime: where each began, when it was known, and why."""
-    names = segmenter.names
-    changes = [event for event in segmenter.events if isinstance(event, RegimeChange)]
-    changes = changes[-MOST_CHANGES:]
+def changes_table(series: Series, timed: bool) -> Table | str:
+    """Make a table of the changes of regime: where each began, when it was known, and why.
+
+    After a second pass all changes are known at the end, so that is left out.
+    """
+    found, names = series.finished, series.segmenter.names
+    told = series.segmenter.events if found is None else found.changes
+    changes = [event for event in told if isinstance(event, RegimeChange)][-MOST_CHANGES:]
     if not changes:
         return "the regime did not change"
     table = Table(title="Changes of regime", title_justify="left")
     table.add_column("since row", justify="right")
     if timed:
         table.add_column("time")
-    table.add_column("known", justify="right")
+    if found is None:
+        table.add_column("known", justify="right")
     table.add_column("regime")
     table.add_column("why")
     for change in changes:
         row, time = change.at
         when = (Text(time),) if timed else ()
         why = "; ".join(str(reason) for reason in change.why if reason.kind != "other")
-        before, after = (in_line(label, names) for label in (change.before, change.after))
-        table.add_row(
-            f"{row:,}", *when, f"+{change.delay:,}", Text(f"{before} -> {after}"), Text(why)
-        )
-    if len(changes) < n_changes:
-        table.caption = f"the last {len(changes):,} of {n_changes:,} changes"
+        regimes = f"{in_line(change.before, names)} -> {in_line(change.after, names)}"
+        known = (f"+{change.delay:,}",) if found is None else ()
+        table.add_row(f"{row:,}", *when, *known, Text(regimes), Text(why))
+    if len(changes) < series.n_changes:
+        table.caption = f"the last {len(changes):,} of {series.n_changes:,} changes"
     return table
+
+
+def found_when(series: Series) -> str:
+    """Say what the labels, segments and changes are made from."""
+    if series.finished is None:
+        return "labels are those known as rows came; changes were told some rows after they began"
+    window = series.finished.window
+    width = f", through windows of {window:,} rows" if window else ""
+    return f"labels, segments and changes were found with the whole series at hand{width}"

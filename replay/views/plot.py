@@ -30,7 +30,7 @@ from replay.engine.batch import LabelledBatch
 from replay.engine.printable import printable
 from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError
-from replay.engine.settings import Model
+from replay.views.parameters import Parameters
 
 STYLE: Any = {
     "axes.grid": True,
@@ -124,14 +124,21 @@ class Picture(MemorySink):
             self.bands.add(ended.segment)
 
 
-def draw_series(sample: Sample, bands: Bands, model: Model, title: str, path: Path) -> None:
+def draw_series(
+    sample: Sample,
+    bands: Bands,
+    features: Sequence[str],
+    parameters: Parameters | None,
+    title: str,
+    path: Path,
+) -> None:
     """The series coloured by regime, and beside it the density of each regime that is left.
 
     Points have the colour of their label, the ground that of the segment; lines are changes.
     """
-    mixture = model.mixture
-    places = dict(zip(model.labels, range(mixture.n_components), strict=True))
-    features = mixture.features[:MOST_FEATURES]
+    known = () if parameters is None else parameters.labels
+    places = {label: place for place, label in enumerate(known)}
+    features = features[:MOST_FEATURES]
     rows, labels, values = map(np.array, (sample.rows, sample.labels, sample.values))
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -158,8 +165,8 @@ def draw_series(sample: Sample, bands: Bands, model: Model, title: str, path: Pa
                 if label not in places:
                     density.plot([], [], color=colour, label=f"regime {label} (gone)")
                     continue
-                mean = mixture.means[places[label], j]
-                sd = np.sqrt(mixture.covariances[places[label], j, j])
+                assert parameters is not None
+                mean, sd = (its[places[label], j] for its in (parameters.means, parameters.sds))
                 grid = mean + sd * np.linspace(-4.0, 4.0, 201)
                 height = np.exp(-0.5 * np.linspace(-4.0, 4.0, 201) ** 2)
                 density.plot(height, grid, color=colour, label=f"regime {label}")

@@ -33,8 +33,8 @@ def regime_tables(series: Series, timed: bool) -> Iterator[Table | str]:
     ``timed`` tells whether the rows have times to show.
     """
     if series.segmenter.finds_regimes:
-        yield cards_table(series.segmenter)
-        yield changes_table(series.segmenter, series.n_changes, timed)
+        yield cards_table(series)
+        yield changes_table(series, timed)
         return
     model = series.model
     yield regimes_table(series.summary, model)

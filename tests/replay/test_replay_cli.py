@@ -39,7 +39,8 @@ def test_without_arguments_both_series_are_checked(tmp_path):
     ]
     with (tmp_path / "out" / "WaterFlow_labels.csv").open(newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[0] == ["Time", "Water flow [l/s]", "label", "probability", "outlier", "change"]
+    known = ["label", "probability", "outlier", "change", "causal_label"]
+    assert rows[0] == ["Time", "Water flow [l/s]", *known]
     assert len(rows) == 1 + 1268
     assert result.stderr == ""
 

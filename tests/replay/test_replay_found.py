@@ -1,12 +1,15 @@
 """replay run and live where the regimes are found."""
 
 import csv
+import json
 import re
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
-LEARNER = ("--learner", "segmenter")
+LATER = ("--learner", "segmenter")
+LEARNER = (*LATER, "--causal")
 START = 1_700_000_000
 
 
@@ -154,8 +157,9 @@ def test_what_is_counted_agrees_everywhere(cli, pump, tmp_path, monkeypatch, cut
     first.write_text("".join(lines))
     result = cli("run", first, *told, *again, *state, "--resume")
     assert counted(result.output) == (n_segments, n_changes, n_rows)
-    assert (tmp_path / "s.csv").read_bytes() == segments.read_bytes()
-    assert (tmp_path / "l.csv").read_bytes() == labels.read_bytes()
+    # a checkpoint gives them a column for names
+    for name, one in (("s.csv", written), ("l.csv", rows)):
+        assert [{**row, "name": ""} for row in one] == read(tmp_path / name)
 
 
 def test_each_key_counts_what_its_segments_show(cli, pump, tmp_path):
@@ -172,3 +176,91 @@ def test_each_key_counts_what_its_segments_show(cli, pump, tmp_path):
         assert int(line[2]) == len(its) - 1
         rows = [row for row in read(labels) if row["device"] == key]
         assert 1 <= sum(row["change"] == "1" for row in rows) <= len(its) - 1
+
+
+@pytest.mark.parametrize("keys", [("",), ("a", "b")], ids=["one", "keys"])
+def test_a_finished_file_is_labelled_as_a_whole(cli, pump, tmp_path, monkeypatch, keys):
+    path, labels, segments = pump(keys), tmp_path / "labels.csv", tmp_path / "segments.csv"
+    kept = []
+    monkeypatch.setattr(
+        "replay.views.page.report.write_report", lambda *given, **named: kept.append(given)
+    )
+    told = ("--value", "flow", "--value", "pressure", "--time", "when")
+    told += ("--key", "device") if len(keys) > 1 else ("--plot", tmp_path / "series.png")
+    outputs = ("--labels", labels, "--segments", segments, "--report", tmp_path / "report.html")
+    result = cli("run", path, *told, *outputs, *LATER)
+    assert result.exit_code == 0, result.output
+    rows, written = read(labels), read(segments)
+    assert list(rows[0])[-5:] == ["label", "probability", "outlier", "change", "causal_label"]
+    for key in keys:
+        its = [row for row in rows if len(keys) == 1 or row["device"] == key]
+        parts = [row for row in written if len(keys) == 1 or row["device"] == key]
+        starts = [(int(row["start"]) - START) // 60 for row in parts]
+        assert starts == list(range(0, 1600, 200))
+        assert [row["label"] for row in parts] == [parts[0]["label"], parts[1]["label"]] * 4
+        # labels, changes and segments are one
+        assert [i for i, row in enumerate(its) if row["change"] == "1"] == starts[1:]
+        for row in parts:
+            start, end = ((int(row[name]) - START) // 60 for name in ("start", "end"))
+            assert {one["label"] for one in its[start : end + 1]} == {row["label"]}
+            assert int(row["n"]) == end + 1 - start
+        assert its[0]["causal_label"] == "-1"
+        assert its[0]["label"] != "-1"
+    ((_, _, history, _, _),) = kept
+    assert {head.n_changes for head in history.heads()} == {7}
+    if len(keys) == 1:
+        assert counted(result.output) == (8, 7, 7)
+        assert "with the whole series at hand" in result.output
+    # the causal labels are those of a run that looks at nothing twice
+    causal = tmp_path / "causal.csv"
+    told = [its for its in told if its != "--plot" and its != tmp_path / "series.png"]
+    result = cli("run", path, *told, "--labels", causal, *LEARNER)
+    assert [row["label"] for row in read(causal)] == [row["causal_label"] for row in rows]
+    assert "causal_label" not in read(causal)[0]
+
+
+@pytest.mark.parametrize("form", ["ndjson", "parquet"])
+def test_other_formats_have_both_labels(cli, pump, tmp_path, form):
+    labels, plain = tmp_path / f"labels.{form}", tmp_path / "labels.csv"
+    for out in (labels, plain):
+        assert cli("run", pump(), "--value", "flow", "--labels", out, *LATER).exit_code == 0
+    if form == "parquet":
+        rows = parquet.read_table(labels).to_pylist()
+    else:
+        rows = [json.loads(line) for line in labels.read_text().splitlines()]
+    both = [(row["label"], row["causal_label"]) for row in rows]
+    assert both == [(int(row["label"]), int(row["causal_label"])) for row in read(plain)]
+
+
+def test_gaps_end_segments_in_hindsight_too(cli, pump, tmp_path):
+    path = pump()
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:300] + lines[600:]))
+    segments = tmp_path / "segments.csv"
+    result = cli(
+        *("run", path, "--value", "flow", "--time", "when", "--max-gap", "3600"),
+        *("--segments", segments, *LATER),
+    )
+    assert result.exit_code == 0, result.output
+    written = read(segments)
+    assert START + 60 * 298 in {int(row["end"]) for row in written}
+    n_segments, n_changes, _ = counted(result.output)
+    assert n_segments == len(written) == n_changes + 2
+
+
+def test_more_than_is_held_stays_as_it_came(cli, pump, tmp_path, monkeypatch):
+    monkeypatch.setattr("replay.engine.hindsight.MOST_VALUES", 1000)
+    path, labels, causal = pump(), tmp_path / "labels.csv", tmp_path / "causal.csv"
+    result = cli("run", path, "--value", "flow", "--labels", labels, *LATER)
+    assert result.exit_code == 0, result.output
+    assert "labels are those known as rows came" in result.output
+    cli("run", path, "--value", "flow", "--labels", causal, *LEARNER)
+    rows = read(labels)
+    assert [row["label"] for row in rows] == [row["label"] for row in read(causal)]
+    assert all(row["label"] == row["causal_label"] for row in rows)
+
+
+def test_causal_is_for_the_segmenter(cli, pump):
+    result = cli("run", pump(), "--value", "flow", "--learner", "mixture", "--causal")
+    assert result.exit_code == 2
+    assert "--causal is for the segmenter" in result.stderr

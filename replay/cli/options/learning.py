@@ -121,6 +121,15 @@ class Learning(Group):
             "All values are held in memory.",
         ),
     ] = False
+    causal: Annotated[
+        bool,
+        typer.Option(
+            help="With the segmenter: keep the label that was known when a row came. Otherwise the "
+            "rows are held in memory, labelled again with all of them at hand, and the first label "
+            "is a column of its own. Implied by --checkpoint, --max-keys and --speed, and for "
+            "files of more than 2,097,152 values.",
+        ),
+    ] = False
     irregular: Annotated[
         bool,
         typer.Option(
@@ -157,6 +166,15 @@ class Learning(Group):
 
     def settings(self, context: typer.Context) -> Settings:
         """Return the settings of the learner that was chosen, or that has the options given."""
+        settings = self._chosen(context)
+        if self.causal and not settings.finds:
+            raise InputError(
+                "--causal is for the segmenter; a mixture labels every row when it comes in any "
+                "case, and a hidden Markov model unless --lag or --smooth is given"
+            )
+        return settings
+
+    def _chosen(self, context: typer.Context) -> Settings:
         settings = self._persistent(self.mixture())
         given = given_options(context, NOT_OF_SEGMENTER)
         if self.learner is None:

@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from bokeh.document import Document
@@ -28,12 +28,12 @@ from bokeh.plotting import figure
 from jinja2 import Environment
 from numpy.typing import NDArray
 
-from online_gmm.learners.base import Learner
 from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison
 from replay.engine.printable import printable
-from replay.views.history import MOST_SAMPLED, Bands, Floats, Head, Ints, Scores, Snapshot, Trace
+from replay.views.history import MOST_SAMPLED, Bands, Head, Ints, Scores, Snapshot, Trace
 from replay.views.page.style import CHOICE, MARKERS, PAGE, PAINT, REGIMES, SWITCH, TABLES
+from replay.views.parameters import Parameters
 from replay.views.tables import duration, mean_and_sd
 
 MOST_COLUMNS = 6
@@ -53,48 +53,6 @@ CONVERGENCE = (
 )
 
 Data = dict[str, Any]
-
-
-class Parameters(NamedTuple):
-    """What a learner has learnt, apart from what comes later.
-
-    Parameters
-    ----------
-    n_points
-        Points it has learnt.
-    labels, weights, means, sds
-        Of each regime; means and standard deviations by column.
-    names
-        The names of labels, of those that have one.
-    stays
-        How long each lasts in the mean, where that is learnt: seconds if ``timed``, or rows.
-    """
-
-    n_points: int
-    labels: tuple[int, ...]
-    weights: Floats
-    means: Floats
-    sds: Floats
-    stays: Floats | None
-    timed: bool
-    names: dict[int, str]
-
-    @classmethod
-    def of(cls, model: Learner) -> Parameters | None:
-        """Of a learner; None if it knows nothing yet."""
-        if not model.labels:
-            return None
-        mixture = model.mixture
-        return cls(
-            model.n_points,
-            model.labels,
-            mixture.weights,
-            mixture.means,
-            np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2)),
-            model.dwell,
-            model.time is not None,
-            model.names,
-        )
 
 
 @dataclass

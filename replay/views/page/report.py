@@ -13,7 +13,8 @@ from replay.checks.check import Comparison
 from replay.engine.series import Series
 from replay.sinks.files import File
 from replay.views.history import History
-from replay.views.page.figures import Page, Parameters, content_of, keys_table
+from replay.views.page.figures import Page, content_of, keys_table
+from replay.views.parameters import Parameters
 
 MOST_BUCKETS = 12_000
 """Buckets drawn, of all keys and columns together."""
@@ -82,7 +83,7 @@ def report_html(
             history.snapshot(head.key, buckets),
             segments[-max(MOST_SEGMENTS // share, 20) :],
             n_segments,
-            None if its is None else Parameters.of(its.model),
+            None if its is None else Parameters.of_series(its),
             most_sampled=max(MOST_RUG // share, 100),
         )
     page = Page(history.values, False, convergence or ())

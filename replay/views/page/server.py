@@ -22,8 +22,9 @@ from tornado.web import ErrorHandler
 from replay.engine.rows import InputError
 from replay.views.history import History
 from replay.views.page.access import Access, bracketed, parse_address
-from replay.views.page.figures import Page, Parameters, content_of, keys_table
+from replay.views.page.figures import Page, content_of, keys_table
 from replay.views.page.metrics import Metrics, MetricsHandler
+from replay.views.parameters import Parameters
 
 EVERY = 500
 """Milliseconds between two looks at the history."""

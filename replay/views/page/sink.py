@@ -11,7 +11,7 @@ from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError
 from replay.engine.series import Series
 from replay.views.history import History
-from replay.views.page.figures import Parameters
+from replay.views.parameters import Parameters
 
 
 class Watcher(MemorySink):

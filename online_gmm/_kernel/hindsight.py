@@ -1,0 +1,228 @@
+"""The best partition of a whole series, and its most probable states.
+
+What `scale` decides as the windows of one length come is decided here with all of them at hand. A
+look is a vector of p whitened features; ``length`` looks make a window. The first looks of a
+segment straddle its beginning: they count as usual, whatever they show.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+if cython.compiled:
+    from cython.cimports.libc.math import log, sqrt
+else:
+    from math import log, sqrt
+from array import array
+
+from online_gmm._kernel.values import zeros
+
+DEAD_COST = 1.3
+MEMORY = 4000.0
+"""Points after which the mean of a segment has followed it."""
+CAP = 3.0
+"""A look adds at most logarithmically beyond so many times what is usual."""
+LEAST = 0.35
+"""Windows of a segment beyond the looks that straddle its beginning."""
+SLACK = 3.0
+ROOM = 256
+NEVER = 1e300
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def capped(d: cython.double, cap: cython.double) -> cython.double:
+    """A squared distance; what is far counts logarithmically."""
+    return d if d <= cap else cap * (1.0 + log(d / cap))
+
+
+def best_partition(
+    z: cython.double[::1],
+    p: cython.Py_ssize_t,
+    freedom: cython.double,
+    length: cython.Py_ssize_t,
+    window: cython.Py_ssize_t,
+    beta: cython.double,
+) -> array[int]:
+    """Return where segments begin in the best partition, 0 first (Killick et al. 2012).
+
+    Parameters
+    ----------
+    z
+        Looks, shape (n, p), whitened.
+    p
+        Features.
+    freedom
+        Their effective degrees of freedom.
+    length, window
+        Looks and points of a window.
+    beta
+        What a change costs, for each degree of freedom and the logarithm of the looks.
+
+    Notes
+    -----
+    O(n C p) for C candidates that are not pruned, at most 256 and two windows.
+    """
+    n: cython.Py_ssize_t = len(z) // p
+    room: cython.Py_ssize_t = ROOM + 2 * length
+    dead: cython.Py_ssize_t = length - 1
+    least: cython.Py_ssize_t = dead + max(1, int(LEAST * length))
+    drift: cython.double = window / MEMORY / length
+    cap: cython.double = CAP * freedom
+    penalty: cython.double = beta * (freedom + log(n if n > 2 else 2.0))
+    best: cython.double[::1] = zeros(n + 1)
+    before: cython.Py_ssize_t[::1] = array("q", bytes(8 * (n + 1)))
+    start: cython.Py_ssize_t[::1] = array("q", bytes(8 * (room + 1)))
+    cost: cython.double[::1] = zeros(room + 1)
+    count: cython.double[::1] = zeros(room + 1)
+    center: cython.double[::1] = zeros((room + 1) * p)
+    n_candidates: cython.Py_ssize_t = 1
+    t: cython.Py_ssize_t
+    c: cython.Py_ssize_t
+    i: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    worst: cython.Py_ssize_t
+    gain: cython.double
+    move: cython.double
+    d: cython.double
+    v: cython.double
+    most: cython.double
+    best[0] = -penalty
+    for t in range(n):
+        best[t + 1] = NEVER
+        before[t + 1] = 0
+        for c in range(n_candidates):
+            if t - start[c] < dead and start[c] > 0:
+                cost[c] += DEAD_COST * freedom / length
+                continue
+            gain = 1.0 / (count[c] + 1.0)
+            if count[c] > 0.0 and drift > gain:
+                gain = drift
+            d = 0.0
+            for i in range(p):
+                v = z[t * p + i] - center[c * p + i]
+                d += v * v
+            move = gain
+            if count[c] > 0.0 and d > cap:
+                move = gain / sqrt(d / cap)
+            for i in range(p):
+                center[c * p + i] += move * (z[t * p + i] - center[c * p + i])
+            cost[c] += capped(d, cap) * (1.0 - gain) / length
+            count[c] += 1.0
+            if start[c] == 0 or t + 1 - start[c] >= least:
+                v = best[start[c]] + cost[c] + penalty
+                if v < best[t + 1]:
+                    best[t + 1] = v
+                    before[t + 1] = start[c]
+        most = best[t + 1] - penalty + SLACK * freedom
+        k = 0
+        worst = -1
+        v = -NEVER
+        for c in range(n_candidates):
+            if t + 1 - start[c] >= least:
+                d = best[start[c]] + cost[c]
+                if d > most:
+                    continue
+                if d > v:
+                    v = d
+                    worst = k
+            if k != c:
+                start[k] = start[c]
+                cost[k] = cost[c]
+                count[k] = count[c]
+                for i in range(p):
+                    center[k * p + i] = center[c * p + i]
+            k += 1
+        if k == room and worst >= 0:
+            k -= 1
+            for c in range(worst, k):
+                start[c] = start[c + 1]
+                cost[c] = cost[c + 1]
+                count[c] = count[c + 1]
+                for i in range(p):
+                    center[c * p + i] = center[(c + 1) * p + i]
+        start[k] = t + 1
+        cost[k] = 0.0
+        count[k] = 0.0
+        for i in range(p):
+            center[k * p + i] = 0.0
+        n_candidates = k + 1
+    result = []
+    t = n
+    while t > 0:
+        t = before[t]
+        result.append(t)
+    return array("q", result[::-1] or [0])
+
+
+def best_states(
+    z: cython.double[::1],
+    p: cython.Py_ssize_t,
+    means: cython.double[::1],
+    freedom: cython.double,
+    length: cython.Py_ssize_t,
+    penalty: cython.double,
+) -> array[int]:
+    """Return the states of looks at which the whole costs least (Viterbi 1967). O(n K p).
+
+    Parameters
+    ----------
+    z, p, freedom, length
+        As in `best_partition`.
+    means
+        Of the K states, shape (K, p).
+    penalty
+        What a change from one state to another costs, beside the looks that straddle it.
+    """
+    n: cython.Py_ssize_t = len(z) // p
+    n_states: cython.Py_ssize_t = len(means) // p
+    dead: cython.Py_ssize_t = length - 1
+    cap: cython.double = CAP * freedom
+    value: cython.double[::1] = zeros(n_states)
+    best: cython.double[::1] = zeros(n + 1)
+    leader: cython.Py_ssize_t[::1] = array("q", bytes(8 * (n + 1)))
+    # where each state was come to from: -1 from itself, else the state before the straddling looks
+    come: cython.Py_ssize_t[::1] = array("q", bytes(8 * n * n_states))
+    labels: cython.Py_ssize_t[::1] = array("q", bytes(8 * n))
+    t: cython.Py_ssize_t
+    i: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    s: cython.Py_ssize_t
+    d: cython.double
+    v: cython.double
+    change: cython.double = penalty + dead * DEAD_COST * freedom / length
+    for t in range(n):
+        s = t - dead
+        for k in range(n_states):
+            come[t * n_states + k] = -1
+            if s > 0 and best[s] + change < value[k]:
+                value[k] = best[s] + change
+                come[t * n_states + k] = leader[s]
+            d = 0.0
+            for i in range(p):
+                v = z[t * p + i] - means[k * p + i]
+                d += v * v
+            value[k] += capped(d, cap) / length
+        best[t + 1] = value[0]
+        for k in range(1, n_states):
+            if value[k] < best[t + 1]:
+                best[t + 1] = value[k]
+                leader[t + 1] = k
+    if n == 0:
+        return array("q")
+    k = leader[n]
+    t = n - 1
+    while t >= 0:
+        i = come[t * n_states + k]
+        if i < 0:
+            labels[t] = k
+            t -= 1
+            continue
+        for s in range(t - dead, t + 1):
+            labels[s] = k
+        t -= length
+        k = i
+    return array("q", labels)

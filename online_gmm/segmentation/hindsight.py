@@ -1,0 +1,283 @@
+"""A whole series through windows of one length: segments, and the states that they are in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.frames import view
+
+Matrix = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Stretch = tuple[int, int]
+"""The first row of a stretch without a gap, and the one after its last."""
+
+KEPT = 0.8
+"""The share of differences that are taken to lie within a regime."""
+SHRINK, SHRINK_EARLY = 0.1, 0.3
+MEMORY = 4000.0
+"""Points of a state that count when it is compared with others."""
+LEAST_WINDOWS = 4
+"""With fewer windows in a series there is nothing to be told."""
+MOST_SEGMENTS = 400
+"""With more segments than that a window is too short for its series."""
+JUMP = 0.1
+"""Share of a squared jump within which two visits of a regime may differ."""
+CHANGE_COST = 1.5
+"""Of a change between states that are known, for each degree of freedom."""
+
+
+class Labelling(NamedTuple):
+    """A regime for every row, and the window by which it was found.
+
+    Parameters
+    ----------
+    labels
+        Shape (n,), from 0.
+    window
+        In points.
+    beta
+        The highest cost of a change, of those tried, at which it is the best.
+    """
+
+    labels: Ints
+    window: int
+    beta: float = 0.0
+
+
+class WholeView:
+    """What windows of one length see of a whole series.
+
+    Parameters
+    ----------
+    X
+        Rows in the usual units of their channels, shape (n, D); NaN is a missing value.
+    stretches
+        Rows between gaps: no window spans one.
+    window
+        Its length in points.
+
+    Attributes
+    ----------
+    features
+        Of all looks, shape (m, p).
+    ends
+        The last row of the window of each look, shape (m,).
+    within
+        Standard deviation of each feature within a regime, shape (p,).
+    whitened
+        Features in units of what varies within a regime, uncorrelated, shape (m, p).
+    freedom
+        Effective degrees of freedom of the whitened features.
+    """
+
+    def __init__(self, X: Matrix, stretches: Sequence[Stretch], window: int) -> None:
+        self.stride = max(1, window // 8)
+        self.length = max(1, round(window / self.stride))
+        self.window = self.stride * self.length
+        self.n_rows = len(X)
+        self.stretches = stretches
+        blocks = _kernel.Blocks(X.shape[1], self.stride, self.length)
+        p = blocks.n_features
+        looks, ends, counts = [], [], []
+        for begin, end in stretches:
+            seen = np.frombuffer(blocks.looks(view(X[begin:end]))).reshape(-1, p)
+            looks.append(seen)
+            ends.append(begin + self.window - 1 + self.stride * np.arange(len(seen)))
+            counts.append(len(seen))
+        self.features: Matrix = np.concatenate(looks)
+        self.ends: Ints = np.concatenate(ends)
+        self._counts = counts
+        self.freedom = 0.0
+        if self.is_clear:
+            self._whiten()
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether there are enough windows to say what varies within a regime."""
+        return len(self.features) >= LEAST_WINDOWS * self.length
+
+    def _parts(self) -> Iterator[tuple[Stretch, slice]]:
+        """Stretches, and the looks in each."""
+        first = 0
+        for stretch, count in zip(self.stretches, self._counts, strict=True):
+            yield stretch, slice(first, first + count)
+            first += count
+
+    def _whiten(self) -> None:
+        """Whiten by the differences of windows that do not overlap, but for the largest fifth."""
+        f, length = self.features, self.length
+        p = f.shape[1]
+        variance = f.var(axis=0)
+        parts = [f[part] for _, part in self._parts()]
+        differences = np.concatenate([its[length:] - its[:-length] for its in parts])
+        differences = differences * math.sqrt(0.5)
+        usual = np.where(variance > 1e-18, variance, np.inf)
+        size = (differences**2 / usual).sum(axis=1)
+        kept = differences[size <= np.quantile(size, KEPT)]
+        n = len(kept)
+        scatter = np.einsum("ni,nj->ij", kept, kept) / n
+        self.within: Matrix = np.sqrt(np.diagonal(scatter))
+        # between what varies within regimes and what varies at all
+        scale = np.sqrt(self.within * np.sqrt(variance))
+        scale = np.where(scale > 1e-9, scale + 1e-6, 1e30)
+        unit = scatter / np.outer(scale, scale)
+        share = min(1.0, p * length / n)
+        shrink = (SHRINK + SHRINK_EARLY * share) * float(np.trace(unit)) / p + 1e-9
+        whitening = np.linalg.inv(np.linalg.cholesky(unit + shrink * np.eye(p)))
+        self.freedom = max(0.5, p - shrink * float((whitening**2).sum()))
+        self.whitened: Matrix = np.ascontiguousarray((f / scale) @ whitening.T)
+
+    def labellings(self, betas: Sequence[float]) -> Iterator[Labelling]:
+        """Yield segmentations of the series at some costs of a change, and smoothed ones."""
+        seen = set()
+        for beta in sorted(betas, reverse=True):
+            cuts = self._cuts(beta)
+            key = cuts.tobytes()
+            if key in seen or not 2 < len(cuts) <= MOST_SEGMENTS + 1:
+                continue
+            seen.add(key)
+            means, weights = self._segments(cuts)
+            states = self._states(means, weights, beta)
+            if states.max() == 0:
+                continue
+            labels = np.repeat(states, np.diff(cuts))
+            yield Labelling(self._rows(labels), self.window, beta)
+            centers = np.array(
+                [
+                    np.average(means[states == k], axis=0, weights=weights[states == k])
+                    for k in range(states.max() + 1)
+                ]
+            )
+            yield Labelling(self._rows(self._smoothed(centers)), self.window, beta)
+
+    def certainties(self, labels: Ints, parts: Sequence[Stretch]) -> Matrix:
+        """Return the probability of the regime of each segment against the others.
+
+        The windows of a segment are Gaussian about the mean of its regime. NaN for a segment that
+        has no window of its own.
+        """
+        means = np.full((len(parts), self.whitened.shape[1]), np.nan)
+        weights = np.zeros(len(parts))
+        for i, (begin, end) in enumerate(parts):
+            first = int(np.searchsorted(self.ends, begin + self.window - 1))
+            last = int(np.searchsorted(self.ends, end))
+            if last > first:
+                means[i] = self.whitened[first:last].mean(axis=0)
+                weights[i] = (last - first) / self.length
+        known = weights > 0.0
+        regimes = np.array([labels[begin] for begin, _ in parts])
+        numbers = np.unique(regimes[known])
+        result = np.full(len(parts), np.nan)
+        if not len(numbers):
+            return result
+        centers = np.array(
+            [
+                np.average(means[its], axis=0, weights=weights[its])
+                for its in (known & (regimes == number) for number in numbers)
+            ]
+        )
+        for i in np.flatnonzero(known).tolist():
+            evidence = -0.5 * weights[i] * ((means[i] - centers) ** 2).sum(axis=1)
+            likely = np.exp(evidence - evidence.max())
+            place = int(np.searchsorted(numbers, regimes[i]))
+            result[i] = likely[place] / likely.sum()
+        return result
+
+    def _cuts(self, beta: float) -> Ints:
+        """Looks at which segments begin, and their number; every stretch begins one."""
+        cuts = []
+        p = self.features.shape[1]
+        for _, part in self._parts():
+            looks = self.whitened[part]
+            if len(looks):
+                found = _kernel.best_partition(
+                    view(looks), p, self.freedom, self.length, self.window, beta
+                )
+                cuts.append(part.start + np.frombuffer(found, dtype=np.int64))
+        return np.append(np.concatenate(cuts), len(self.features))
+
+    def _segments(self, cuts: Ints) -> tuple[Matrix, Matrix]:
+        """Mean and length in windows of each segment, without looks that straddle a change."""
+        firsts = {part.start for _, part in self._parts()}
+        means, weights = [], []
+        for begin, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+            straddling = 0 if begin in firsts else self.length - 1
+            first = min(begin + straddling, end - 1)
+            means.append(self.whitened[first:end].mean(axis=0))
+            weights.append((end - first) / self.length)
+        return np.array(means), np.array(weights)
+
+    def _states(self, means: Matrix, weights: Matrix, beta: float) -> Ints:
+        """Join segments that are in one state, the nearest first (Ward 1963).
+
+        They are if they are as near as sampling allows, or if the difference is small beside the
+        jumps from them to their neighbours: a regime may have drifted between two visits.
+        """
+        k = len(means)
+        means, weights, labels = means.copy(), weights.copy(), np.arange(k)
+        steps = ((means[1:] - means[:-1]) ** 2).sum(axis=1)
+        jumps = np.minimum(np.append(np.inf, steps), np.append(steps, np.inf))
+        alive = np.ones(k, dtype=bool)
+
+        def ratios(i: int) -> Matrix:
+            """How far each state is from state i; below 1 they are one."""
+            counted = np.minimum(weights, MEMORY / self.window)
+            sampling = beta * self.freedom * (1.0 / counted + 1.0 / counted[i])
+            near = np.maximum(sampling, JUMP * np.minimum(jumps, jumps[i]))
+            result: Matrix = ((means - means[i]) ** 2).sum(axis=1) / near
+            result[~alive] = np.inf
+            result[i] = np.inf
+            return result
+
+        table = np.stack([ratios(i) for i in range(k)])
+        while alive.sum() > 1:
+            i, j = divmod(int(table.argmin()), k)
+            if table[i, j] >= 1.0:
+                break
+            kept, gone = min(i, j), max(i, j)
+            total = weights[kept] + weights[gone]
+            means[kept] += (weights[gone] / total) * (means[gone] - means[kept])
+            weights[kept] = total
+            jumps[kept] = min(jumps[kept], jumps[gone])
+            labels[labels == gone] = kept
+            alive[gone] = False
+            table[gone] = table[:, gone] = np.inf
+            table[kept] = table[:, kept] = ratios(kept)
+        result: Ints = np.unique(labels, return_inverse=True)[1]
+        return result
+
+    def _smoothed(self, centers: Matrix) -> Ints:
+        """The states at which the whole series costs least."""
+        p = self.features.shape[1]
+        parts = [
+            _kernel.best_states(
+                view(self.whitened[part]),
+                *(p, view(centers), self.freedom, self.length, CHANGE_COST * self.freedom),
+            )
+            for _, part in self._parts()
+        ]
+        return np.concatenate([np.frombuffer(part, dtype=np.int64) for part in parts])
+
+    def _rows(self, labels: Ints) -> Ints:
+        """The labels of rows: a change lies after the last row of the look before it.
+
+        Stretches too short for a window are given the label of the stretch before.
+        """
+        result = np.zeros(self.n_rows, dtype=np.int64)
+        label = labels[0]
+        for (begin, end), part in self._parts():
+            its = labels[part]
+            if not len(its):
+                result[begin:end] = label
+                continue
+            result[begin:end] = its[0]
+            for look in (np.flatnonzero(np.diff(its)) + 1).tolist():
+                result[begin + (look - 1) * self.stride + self.window : end] = its[look]
+            label = its[-1]
+        return result

@@ -1,0 +1,368 @@
+"""A finished series once more, with all of it at hand: segments, changes and regimes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from online_gmm.segmentation.explanation import explain
+from online_gmm.segmentation.hindsight import Ints, Labelling, Matrix, Stretch, WholeView
+from online_gmm.segmentation.regimes import Regime, RegimeCard, segment_of
+from online_gmm.segmentation.row_statistics import RowStatistics
+from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment
+from online_gmm.segmentation.worth import most_worth, sharpest
+
+WINDOWS = (4, 8, 16, 24, 48, 96, 192, 384)
+USUAL = 16
+"""Shorter windows see levels only."""
+BETAS = (1.5, 2.0, 2.5, 3.5)
+"""Costs of a change that are tried, for each degree of freedom and the logarithm of the looks."""
+SURE = 2.5
+"""Cost of a change at which at least one must show for there to be any."""
+FROM_PERIOD = 24
+"""Windows from this length on are whole periods, if there is a period."""
+FAINT = 0.4
+"""Below this autocorrelation there is no period."""
+LONGEST_PERIOD = 150
+PERIOD_ROWS = 2000
+HIGH = 0.8
+BLOCK = 48
+"""Rows over which the usual spread of a channel is looked at."""
+WILD = 8.0
+"""Times the usual step by which a single reading must stand out to be taken for wild."""
+AROUND = 0.5
+"""Windows to both sides of a change within which its row is looked for."""
+LEAST_AROUND = 8
+"""Rows of that at least."""
+GAIN = 3.0
+"""Nats by which another row must be more likely."""
+FLOOR = 0.05
+MOST_TELLING = 5.0
+"""Nats that a single reading may say at most."""
+
+
+@dataclass(frozen=True)
+class SecondPass:
+    """What a finished series amounts to.
+
+    Parameters
+    ----------
+    labels
+        The regime of each row, shape (n,).
+    probabilities
+        Of the regime of the row's segment against all others, shape (n,); NaN where it is not
+        known.
+    segments
+        All of them, in order.
+    changes
+        From one regime to another, with the reasons. ``known_at`` is the last row.
+    regimes
+        A card for each regime, by its number.
+    window
+        The points of the window that explains the series best; 0 if nothing was found.
+    """
+
+    labels: Ints
+    probabilities: Matrix
+    segments: tuple[Segment, ...]
+    changes: tuple[RegimeChange, ...]
+    regimes: dict[int, RegimeCard]
+    window: int
+
+
+def second_pass(
+    X: Matrix,
+    names: tuple[Hashable, ...],
+    stamps: Sequence[Any] | None = None,
+    stretches: Sequence[Stretch] = (),
+    *,
+    window: int | None = None,
+    max_regimes: int = 64,
+    confirm: float = 1.0,
+    placed: Labelling | None = None,
+    regimes: Mapping[int, RowStatistics] | None = None,
+) -> SecondPass:
+    """Segment a whole series again.
+
+    The series is partitioned at several windows and several costs of a change. The segmentation is
+    kept that explains the windows of all lengths best for what it costs to tell, and that others
+    agree with. Changes are moved to the row where they are most likely.
+
+    Parameters
+    ----------
+    X
+        Rows, shape (n, D); NaN is a missing value.
+    names
+        Of the channels.
+    stamps
+        Times of the rows; None for their numbers.
+    stretches
+        First rows of stretches without a gap, and the rows after their last; () for one.
+    window, max_regimes, confirm
+        As in `Segmenter`.
+    placed
+        What was found as the series came. It is kept if it explains the series best.
+    regimes
+        Statistics of the regimes that were found as the series came: those of the second pass that
+        are like one of them bear its number.
+
+    Notes
+    -----
+    O(n C p) for each window and cost: C candidates that are not pruned, some ten; p features, up to
+    100. Memory: O(n p) for each window.
+    """
+    n = len(X)
+    stretches = stretches or ((0, n),)
+    found: Labelling | None = None
+    if n:
+        scaled = in_usual_units(X)
+        lengths = (window,) if window is not None else windows_for(scaled, n)
+        views = [WholeView(scaled, stretches, its) for its in lengths]
+        views = [view for view in views if view.is_clear]
+        betas = [beta * confirm for beta in BETAS]
+        short: list[Labelling] = []
+        usual: list[Labelling] = []
+        for view in views:
+            many = short if window is None and view.window < USUAL else usual
+            many += [its for its in view.labellings(betas) if its.labels.max() < max_regimes]
+        if placed is not None and placed.labels.max() > 0:
+            short.append(placed)
+        if max((its.beta for its in usual), default=0.0) < SURE * confirm:
+            # what only shows if changes cost little is noise
+            usual = []
+        seen = [view for view in views if window is not None or view.window >= USUAL]
+        found = sharpest(scaled, short, most_worth(seen, usual, n))
+        if found is not None:
+            found = found._replace(labels=refined(scaled, found, stretches))
+    labels = np.zeros(n, dtype=np.int64) if found is None else found.labels
+    parts = runs(labels, stretches)
+    certainties = np.ones(len(parts))
+    if found is not None:
+        view = min(views, key=lambda its: abs(math.log(its.window / found.window)))
+        certainties = view.certainties(labels, parts)
+    statistics = [RowStatistics.of(X[begin:end]) for begin, end in parts]
+    labels = _numbered(labels, parts, statistics, regimes or {})
+    window = 0 if found is None else found.window
+    return _told(labels, parts, certainties, statistics, names, stamps, window, stretches)
+
+
+def labels_told(told: Iterable[Any], n: int) -> Ints:
+    """Return the regime of each row, as segments have told it; their times are numbers of rows."""
+    labels = np.zeros(n, dtype=np.int64)
+    for event in told:
+        if isinstance(event, Segment):
+            labels[event.start : event.end + 1] = max(event.label, 0)
+        elif isinstance(event, RegimeEvent) and event.into is not None:
+            labels[labels == event.label] = event.into
+    return labels
+
+
+def in_usual_units(X: Matrix) -> Matrix:
+    """Rows less their means, in units of what a channel usually varies by within 48 rows.
+
+    A single reading that stands out of both its neighbours is replaced by the one in the middle.
+    """
+    result = np.empty_like(X, dtype=np.float64)
+    for j in range(X.shape[1]):
+        x = X[:, j].astype(np.float64)
+        known = x[~np.isnan(x)]
+        if not len(known):
+            result[:, j] = np.nan
+            continue
+        x = _without_wild(x)
+        whole = len(known) // BLOCK
+        spreads = known[: whole * BLOCK].reshape(whole, BLOCK).std(axis=1)
+        unit = float(np.median(spreads)) if whole else 0.0
+        for other in (spreads.mean() if whole else 0.0, known.std(), 1.0):
+            # rounding of a mean is no movement
+            if unit > 1e-12 * (1e-300 + float(np.abs(known).max())):
+                break
+            unit = float(other)
+        result[:, j] = np.clip((x - known.mean()) / unit, -1e30, 1e30)
+    return result
+
+
+def _without_wild(x: Matrix) -> Matrix:
+    if len(x) < 3:
+        return x
+    three = np.stack([x[:-2], x[1:-1], x[2:]])
+    middle = np.median(three, axis=0)
+    steps = np.abs(np.diff(x))
+    steps = steps[~np.isnan(steps)]
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    usual = usual or (float(steps.mean()) if len(steps) else 0.0)
+    wild = np.abs(x[1:-1] - middle) > WILD * usual
+    result = x.copy()
+    result[1:-1][wild] = middle[wild]
+    return result
+
+
+def windows_for(X: Matrix, n: int) -> list[int]:
+    """Windows to look through: the usual ones, the longer of them in whole periods."""
+    strength, period = _period(X)
+    result = []
+    for window in WINDOWS:
+        if window >= FROM_PERIOD and strength > FAINT and period <= 2 * window:
+            window = period * -(-window // period)
+        if 4 * window <= n and window not in result:
+            result.append(window)
+    return result
+
+
+def _period(X: Matrix) -> tuple[float, int]:
+    """The clearest first high peak of the autocorrelation of a channel, and where it is."""
+    best = (-1.0, 4)
+    for x in X[:PERIOD_ROWS, :8].T:
+        y = np.nan_to_num(x - np.nanmean(x)) if not np.isnan(x).all() else np.zeros(len(x))
+        n = len(y)
+        r = np.fft.irfft(np.abs(np.fft.rfft(y, 2 * n)) ** 2, 2 * n)[:n] / (n - np.arange(n))
+        r = r[: min(LONGEST_PERIOD, n // 2)]
+        if not len(r) or not r[0] > 0.0:
+            continue
+        negative = np.flatnonzero(r < 0.0)
+        begin = max(4, int(negative[0])) if len(negative) else 4
+        tail = r[begin:]
+        if len(tail) < 3:
+            continue
+        inner = tail[1:-1]
+        peaks = (inner >= tail[:-2]) & (inner >= tail[2:]) & (inner >= HIGH * tail.max())
+        lag = begin + (1 + int(np.argmax(peaks)) if peaks.any() else int(np.argmax(tail)))
+        best = max(best, (float(r[lag] / r[0]), lag))
+    return best
+
+
+def runs(labels: Ints, stretches: Sequence[Stretch]) -> list[Stretch]:
+    """First rows of the segments, and the rows after their last ones."""
+    if not len(labels):
+        return []
+    begins = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
+    begins = np.union1d(begins, [begin for begin, _ in stretches]).tolist()
+    return list(zip(begins, [*begins[1:], len(labels)], strict=True))
+
+
+def refined(X: Matrix, found: Labelling, stretches: Sequence[Stretch]) -> Ints:
+    """Move each change to the row, half a window around it, where it is most likely.
+
+    Rows of both segments have a Gaussian level and spread in every channel, learnt where the change
+    is not.
+    """
+    labels, around = found.labels.copy(), max(LEAST_AROUND, int(AROUND * found.window))
+    fixed = {begin for begin, _ in stretches}
+    parts = [list(part) for part in runs(labels, stretches)]
+    for before, after in itertools.pairwise(parts):
+        at = after[0]
+        if at in fixed:
+            continue
+        low = max(before[0] + 1, at - around, (before[0] + at) // 2)
+        high = min(after[1] - 1, at + around, (at + after[1]) // 2)
+        ours, theirs = (
+            X[before[0] : at - (around // 2 if at - before[0] > 4 * around else 0)],
+            X[at + (around // 2 if after[1] - at > 4 * around else 0) : after[1]],
+        )
+        if min(len(ours), len(theirs)) < 8 or high <= low:
+            continue
+        ratio = np.append(0.0, np.cumsum(_more_likely(X[low:high], ours, theirs)))
+        best = int(ratio.argmax())
+        if ratio[best] - ratio[at - low] > GAIN:
+            labels[min(at, low + best) : max(at, low + best)] = (
+                labels[before[0]] if low + best > at else labels[at]
+            )
+            before[1] = after[0] = low + best
+    return labels
+
+
+def _more_likely(X: Matrix, ours: Matrix, theirs: Matrix) -> Matrix:
+    """By how many nats each row is more likely among ours than among theirs."""
+    known = (~np.isnan(ours)).any(axis=0) & (~np.isnan(theirs)).any(axis=0)
+    if not known.any():
+        return np.zeros(len(X))
+    X, ours, theirs = X[:, known], ours[:, known], theirs[:, known]
+    means = np.nanmean(ours, axis=0), np.nanmean(theirs, axis=0)
+    variances = np.nanvar(ours, axis=0), np.nanvar(theirs, axis=0)
+    pooled = 0.5 * (variances[0] + variances[1]) + 1e-12
+    a, b = (its + FLOOR * pooled for its in variances)
+    ratio = 0.5 * (np.log(b / a) + (X - means[1]) ** 2 / b - (X - means[0]) ** 2 / a)
+    ratio = np.clip(np.nan_to_num(ratio), -MOST_TELLING, MOST_TELLING)
+    total: Matrix = ratio.sum(axis=1)
+    return total
+
+
+def _numbered(
+    labels: Ints,
+    parts: Sequence[Stretch],
+    statistics: Sequence[RowStatistics],
+    regimes: Mapping[int, RowStatistics],
+) -> Ints:
+    """Give each regime the number of the known one that it is most like, or else a new one."""
+    d = len(statistics[0].means) if statistics else 0
+    pooled: dict[int, RowStatistics] = {}
+    for (begin, _), its in zip(parts, statistics, strict=True):
+        pooled.setdefault(int(labels[begin]), RowStatistics(d)).add(its)
+    names = tuple(range(d))
+    pairs = sorted(
+        (explain(one, other, names).log_ratio + explain(other, one, names).log_ratio, label, number)
+        for label, one in pooled.items()
+        for number, other in regimes.items()
+    )
+    number_of: dict[int, int] = {}
+    for _, label, number in pairs:
+        if label not in number_of and number not in number_of.values():
+            number_of[label] = number
+    free = max(regimes, default=-1) + 1
+    for label in pooled:
+        if label not in number_of:
+            number_of[label] = free
+            free += 1
+    if not len(labels):
+        return labels
+    table = np.zeros(int(labels.max()) + 1, dtype=np.int64)
+    for label, number in number_of.items():
+        table[label] = number
+    result: Ints = table[labels]
+    return result
+
+
+def _told(
+    labels: Ints,
+    parts: Sequence[Stretch],
+    certainties: Matrix,
+    statistics: Sequence[RowStatistics],
+    names: tuple[Hashable, ...],
+    stamps: Sequence[Any] | None,
+    window: int,
+    stretches: Sequence[Stretch],
+) -> SecondPass:
+    """Segments, changes and cards."""
+
+    def time_of(row: int) -> Any:
+        return row if stamps is None else stamps[row]
+
+    n, d = len(labels), len(names)
+    gaps = {begin for begin, _ in stretches}
+    regimes: dict[int, Regime] = {}
+    for (begin, _), its in zip(parts, statistics, strict=True):
+        regimes.setdefault(int(labels[begin]), Regime(d)).add(its)
+    segments, changes = [], []
+    for k, ((begin, end), its) in enumerate(zip(parts, statistics, strict=True)):
+        label = int(labels[begin])
+        sure = float(certainties[k])
+        segments.append(segment_of(time_of(begin), time_of(end - 1), label, its, sure, names))
+        if k == 0 or begin in gaps:
+            continue
+        why = explain(statistics[k - 1], its, names)
+        changes.append(
+            RegimeChange(
+                *(time_of(begin), time_of(n - 1), int(labels[begin - 1]), label),
+                *(sure, n - 1 - begin, why.log_ratio, why.reasons),
+            )
+        )
+    cards = {label: regime.card(label, names, n, None) for label, regime in regimes.items()}
+    probabilities = np.repeat(certainties, [end - begin for begin, end in parts])
+    return SecondPass(
+        labels, probabilities, tuple(segments), tuple(changes), dict(sorted(cards.items())), window
+    )

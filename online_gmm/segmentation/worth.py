@@ -1,0 +1,198 @@
+"""Which of several segmentations of a series explains it best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm.segmentation.hindsight import Ints, Labelling, Matrix, WholeView
+
+N_SNAPSHOTS = 400
+"""Rows at which windows are looked at, evenly spread."""
+
+
+class Snapshots:
+    """What the windows of one length show at some rows of the series.
+
+    Parameters
+    ----------
+    view
+        The windows.
+    rows
+        The rows, ascending. Each is given the last look before it.
+    """
+
+    def __init__(self, view: WholeView, rows: Ints) -> None:
+        looks = np.searchsorted(view.ends, rows, side="right") - 1
+        self.seen: NDArray[np.bool_] = looks >= 0
+        self.values: Matrix = view.whitened[looks[self.seen]]
+        self.freedom = view.freedom
+        self.n_windows = max(2.0, view.n_rows / view.window)
+
+    def explained(self, labels: Ints) -> float:
+        """Nats a window by which the regimes explain the features, over a single regime."""
+        values, labels = self.values, labels[self.seen]
+        n, p = values.shape
+        whole = ((values - values.mean(axis=0)) ** 2).sum(axis=0)
+        places = np.unique(labels, return_inverse=True)[1]
+        counts = np.bincount(places)
+        sums = np.stack([np.bincount(places, column) for column in values.T], axis=1)
+        rest = ((values - (sums / counts[:, None])[places]) ** 2).sum(axis=0)
+        # variances beyond half of what varies within a regime
+        blur = 0.5 * n
+        gain = 0.5 * np.log((whole + blur) / (rest + blur)).sum()
+        return float(gain * self.freedom / p)
+
+    def cost(self, labels: Ints) -> float:
+        """Nats a window that the means of all regimes but one cost (Schwarz 1978)."""
+        n_regimes = len(np.unique(labels[self.seen]))
+        n = self.n_windows
+        return (n_regimes - 1) * self.freedom * math.log(n) / (2.0 * n)
+
+
+REGIME_COST = 0.2
+CHANGE_COST = 0.41
+SHORT_COST = 67.0
+AGREEMENT = 1.6
+LEAST_WORTH = 0.5
+"""Nats a window, tuned on labelled series: what counts for and against a segmentation."""
+PURE = 2.0
+"""Windows that a segment should have at least."""
+SHARP = 0.3
+"""Nats a row by which levels must explain rows better than the segmentation of most worth."""
+SHARP_ALONE = 0.45
+"""The same if there is none."""
+NUMBER_COST = 0.02
+"""Nats a row that each further level costs."""
+ENOUGH = 0.7
+"""Share of the nats of the sharpest with which fewer levels will do."""
+VISITS = 2
+"""Segments for each level, at least."""
+ROUGH = 0.25
+"""Roughness of rows within a level, at least: below that, the levels follow an oscillation."""
+
+
+def most_worth(
+    views: Sequence[WholeView], labellings: Sequence[Labelling], n: int
+) -> Labelling | None:
+    """Return the segmentation that explains the series best; None if none explains anything.
+
+    A segmentation gains the nats a window by which its regimes explain what windows of all lengths
+    show, less than what it costs to describe its regimes and changes. It gains if others, found
+    through windows of other lengths, agree with it, and loses if segments are too short for the
+    window through which they were found.
+
+    Parameters
+    ----------
+    views
+        Windows of all lengths.
+    labellings
+        Segmentations of at least two regimes.
+    n
+        Rows.
+    """
+    if not labellings or not views:
+        return None
+    rows = np.linspace(0, n - 1, min(n, N_SNAPSHOTS)).astype(np.int64)
+    at_rows = [its.labels[rows] for its in labellings]
+    snapshots = [Snapshots(view, rows) for view in views]
+    best, found = LEAST_WORTH, None
+    for labelling, labels, agreement in zip(
+        labellings, at_rows, _agreements(labellings, at_rows), strict=True
+    ):
+        explained = [its.explained(labels) - REGIME_COST * its.cost(labels) for its in snapshots]
+        worth = float(np.mean(explained)) + AGREEMENT * agreement - _description(labelling, n)
+        if worth > best:
+            best, found = worth, labelling
+    return found
+
+
+def sharpest(
+    X: Matrix, labellings: Sequence[Labelling], found: Labelling | None
+) -> Labelling | None:
+    """Return the segmentation whose levels explain single rows far better than one found, if any.
+
+    Short stays at levels that return are hidden from windows that are longer than the stays.
+
+    Parameters
+    ----------
+    X
+        Rows in the usual units of their channels.
+    labellings
+        Those found through short windows, or as the series came.
+    found
+        The segmentation of most worth; None for a single regime.
+    """
+    n = len(X)
+    least = SHARP_ALONE if found is None else SHARP + row_gain(X, found.labels)
+    sharp: list[tuple[int, float, Labelling]] = []
+    for labelling in labellings:
+        n_segments = 1 + np.count_nonzero(np.diff(labelling.labels))
+        n_levels = len(np.unique(labelling.labels))
+        if VISITS * n_levels > n_segments or n_segments * labelling.window > n:
+            continue
+        gain = row_gain(X, labelling.labels) - NUMBER_COST * n_levels
+        if gain > least:
+            sharp.append((n_levels, -gain, labelling))
+    if not sharp:
+        return found
+    enough = ENOUGH * min(loss for _, loss, _ in sharp)
+    return min((its for its in sharp if its[1] <= enough), key=lambda its: its[:2])[2]
+
+
+def row_gain(X: Matrix, labels: Ints) -> float:
+    """Nats a row by which the levels of regimes explain the channel that they explain best.
+
+    0 where rows within a level are smooth: then the levels follow an oscillation.
+    """
+    best = 0.0
+    same = labels[1:] == labels[:-1]
+    for column in X.T:
+        known = ~np.isnan(column)
+        counts = np.maximum(np.bincount(labels[known]), 1)
+        means = np.bincount(labels[known], column[known]) / counts
+        means = np.append(means, np.zeros(max(0, int(labels.max()) + 1 - len(means))))
+        rest = column - means[labels]
+        steps = np.diff(rest)[same]
+        steps = steps[~np.isnan(steps)]
+        variance = float(np.nanvar(rest)) if known.any() else 0.0
+        if not len(steps) or float((steps**2).mean()) < 2.0 * ROUGH * variance:
+            continue
+        total = float(np.nanvar(column))
+        best = max(best, 0.5 * math.log((total + 1.0) / (variance + 1.0)))
+    return best
+
+
+def _description(labelling: Labelling, n: int) -> float:
+    """What changes cost, and segments that are too short for their window."""
+    window = labelling.window
+    begins = np.flatnonzero(np.diff(labelling.labels, prepend=-1))
+    lengths = np.diff(begins, append=n)
+    n_windows = max(2.0, n / window)
+    changes = (len(begins) - 1) * math.log(n_windows) / n_windows
+    return CHANGE_COST * changes + SHORT_COST * float(np.mean(lengths < PURE * window))
+
+
+def _agreements(labellings: Sequence[Labelling], labels: Sequence[Ints]) -> list[float]:
+    """How far the third that agrees most with each segmentation, of other windows, does."""
+    result = []
+    indices = np.array([[adjusted_rand(a, b) for b in labels] for a in labels])
+    windows = np.array([its.window for its in labellings])
+    for its, window in zip(indices, windows, strict=True):
+        others = np.sort(its[windows != window])[::-1]
+        result.append(float(others[: max(1, len(others) // 3)].mean()) if len(others) else 0.0)
+    return result
+
+
+def adjusted_rand(a: Ints, b: Ints) -> float:
+    """The adjusted Rand index of two labellings (Hubert & Arabie 1985)."""
+    n, width = len(a), int(b.max()) + 1
+    table = np.bincount(a * width + b).astype(np.float64)
+    rows, columns = (np.bincount(its).astype(np.float64) for its in (a, b))
+    pairs, ours, theirs = ((its * (its - 1.0)).sum() / 2.0 for its in (table, rows, columns))
+    expected = ours * theirs / (n * (n - 1.0) / 2.0) if n > 1 else 0.0
+    most = (ours + theirs) / 2.0
+    return float((pairs - expected) / (most - expected)) if most > expected else 0.0

@@ -1,0 +1,154 @@
+"""A finished source: its rows are labelled again, with all of them at hand, before they go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm.learners.base import Assignments
+from online_gmm.segmentation.found import FoundRegimes
+from online_gmm.segmentation.second_pass import SecondPass, labels_told
+from online_gmm.segmentation.segments import Segment
+from replay.engine.batch import Ended, LabelledBatch
+from replay.engine.fleet import Fleet
+from replay.engine.protocols import MemorySink, Sink
+from replay.engine.series import Series
+from replay.engine.summary import Summary
+
+MOST_VALUES = 2**21
+"""Values of all rows together that are held; of more, each row keeps the label it came with."""
+
+Ints = NDArray[np.int64]
+Moments = Sequence[tuple[int, str]]
+
+
+class Hindsight(MemorySink):
+    """Holds labelled rows until their source has ended, and hands them on with later labels.
+
+    Parameters
+    ----------
+    sinks
+        Where rows go then.
+    fleet
+        The series of all keys; each is given what was found of it (`Series.be_finished`).
+
+    Attributes
+    ----------
+    is_over
+        Whether there were too many rows: then they went on as they came.
+    """
+
+    def __init__(self, sinks: Mapping[str, Sink], fleet: Fleet) -> None:
+        self.is_over = False
+        self._sinks = sinks
+        self._fleet = fleet
+        self._held: list[LabelledBatch] = []
+        self._told: dict[str, list[Segment]] = {}
+        self._n_values = 0
+
+    def begin(self) -> None:
+        for sink in self._sinks.values():
+            sink.begin()
+
+    def write(self, labelled: LabelledBatch) -> None:
+        if not self.is_over:
+            self._held.append(labelled)
+            self._n_values += labelled.batch.values.size
+            if self._n_values <= MOST_VALUES:
+                for ended in labelled.ended():
+                    self._told.setdefault(ended.key, []).append(ended.segment)
+                return
+            self.is_over = True
+            self._told.clear()
+            held, self._held = self._held, []
+            for one in held:
+                self._hand_on(one)
+            return
+        self._hand_on(labelled)
+
+    def _hand_on(self, labelled: LabelledBatch) -> None:
+        for sink in self._sinks.values():
+            sink.write(labelled)
+
+    def flush(self) -> None:
+        for sink in self._sinks.values():
+            sink.flush()
+
+    def finish(self) -> None:
+        """Label the rows that are held, and hand them on."""
+        held = [its for its in self._held if len(its)]
+        if held:
+            for labelled in _again(held, self._told, self._fleet):
+                self._hand_on(labelled)
+        for sink in self._sinks.values():
+            sink.finish()
+
+
+def _again(
+    held: Sequence[LabelledBatch], told: Mapping[str, list[Segment]], fleet: Fleet
+) -> list[LabelledBatch]:
+    """The same rows, labelled with the whole of their series at hand."""
+    keys = [key for its in held for key in its.batch.keys or [""] * len(its)]
+    n = len(keys)
+    places: dict[str, list[int]] = {}
+    for row, key in enumerate(keys):
+        places.setdefault(key, []).append(row)
+    values = np.concatenate([its.batch.values for its in held])
+    outliers = np.concatenate([its.answers.outliers for its in held])
+    times = [time for its in held for time in its.batch.texts.times()]
+    labels, changes = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    probabilities = np.zeros(n)
+    ends: list[tuple[int, str, Segment]] = []
+    for key, its in places.items():
+        rows = np.array(its, dtype=np.intp)
+        series = fleet[key]
+        moments = [(i + 1, times[row]) for i, row in enumerate(its)]
+        found = _found(series, values[rows], moments, told.get(key, ()))
+        summary = Summary()
+        summary.add(values[rows], found.labels, outliers[rows])
+        summary.close()
+        series.be_finished(found, summary)
+        labels[rows], probabilities[rows] = found.labels, found.probabilities
+        changes[rows[[change.at[0] - 1 for change in found.changes]]] = 1
+        ends += [(int(rows[its.end[0] - 1]), key, its) for its in found.segments]
+    ends.sort(key=lambda end: end[0])
+    result, first = [], 0
+    for one in held:
+        part = slice(first, first + len(one))
+        answers = one.answers._replace(labels=labels[part], probabilities=probabilities[part])
+        result.append(_later(one, answers, changes[part], ends, first))
+        first += len(one)
+    return result
+
+
+def _later(
+    labelled: LabelledBatch,
+    answers: Assignments,
+    changes: Ints,
+    ends: Sequence[tuple[int, str, Segment]],
+    first: int,
+) -> LabelledBatch:
+    """A batch with later answers; ``first`` is the number of its first row."""
+    last = first + len(labelled)
+    ended = [Ended(row - first, key, its) for row, key, its in ends if first <= row < last]
+    causal = labelled.answers.labels
+    return LabelledBatch(labelled.batch, answers, changes, lambda: ended, causal=causal)
+
+
+def _found(
+    series: Series, values: NDArray[np.float64], moments: Moments, told: Sequence[Segment]
+) -> SecondPass:
+    model = series.model
+    assert isinstance(model, FoundRegimes)
+    n = len(values)
+    begins = sorted({0, *(row for row in series.breaks if 0 < row < n)})
+    by_number = [replace(its, start=its.start[0] - 1, end=its.end[0] - 1) for its in told]
+    return model.second_pass(
+        values,
+        stamps=moments,
+        stretches=list(zip(begins, [*begins[1:], n], strict=True)),
+        placed=labels_told(by_number, n),
+    )

@@ -1,0 +1,192 @@
+"""The second pass over a finished series: against exhaustive search, and on known series."""
+
+import itertools
+import math
+from array import array
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from online_gmm import OnlineGMM, Segmenter, _kernel
+from online_gmm.segmentation.hindsight import WholeView
+from online_gmm.segmentation.second_pass import in_usual_units
+from online_gmm.segmentation.worth import adjusted_rand
+
+
+def levels(*parts, sd=1.0, seed=1):
+    """Rows about levels: pairs of a level and a number of rows."""
+    rng = np.random.default_rng(seed)
+    means = np.concatenate([np.full(n, level) for level, n in parts])
+    return rng.normal(means, sd)[:, None]
+
+
+def naive_cost(z, freedom, length, window, begin, end):
+    """What a segment of looks costs, as the partition has it, look by look."""
+    drift, cap = window / 4000.0 / length, 3.0 * freedom
+    center, count, cost = np.zeros(z.shape[1]), 0, 0.0
+    for t in range(begin, end):
+        if begin > 0 and t - begin < length - 1:
+            cost += 1.3 * freedom / length
+            continue
+        gain = 1.0 / (count + 1)
+        if count:
+            gain = max(gain, drift)
+        gap = z[t] - center
+        d = gap @ gap
+        move = gain / math.sqrt(d / cap) if count and d > cap else gain
+        center = center + move * gap
+        cost += (d if d <= cap else cap * (1.0 + math.log(d / cap))) * (1.0 - gain) / length
+        count += 1
+    return cost
+
+
+def test_the_partition_is_the_best_of_all():
+    rng = np.random.default_rng(2)
+    z = np.vstack([rng.normal(m, 1.0, (n, 2)) for m, n in ((0, 7), (4, 6), (-3, 7))])
+    length, window, freedom, beta, n = 3, 6, 2.0, 1.0, 20
+    penalty = beta * (freedom + math.log(n))
+    least = length - 1 + 1
+
+    def total(cuts):
+        ends = [*cuts[1:], n]
+        if any(end - begin < least for begin, end in zip(cuts[1:], ends[1:], strict=True)):
+            return math.inf
+        costs = (
+            naive_cost(z, freedom, length, window, *its) for its in zip(cuts, ends, strict=True)
+        )
+        return sum(costs) + penalty * (len(cuts) - 1)
+
+    every = ((0, *cuts) for k in range(4) for cuts in itertools.combinations(range(1, n), k))
+    best = min(every, key=total)
+    found = _kernel.best_partition(array("d", z.ravel()), 2, freedom, length, window, beta)
+    assert tuple(found) == best
+    assert len(best) == 3
+
+
+def test_the_states_are_the_best_of_all():
+    rng = np.random.default_rng(3)
+    z = np.concatenate([rng.normal(m, 0.7, 5) for m in (0.0, 3.0, 0.0)])[:, None]
+    means, freedom, length, penalty = np.array([[0.0], [3.0]]), 1.0, 2, 1.5
+    n, dead = len(z), length - 1
+
+    def total(labels):
+        cost, t = 0.0, 0
+        while t < n:
+            if t and labels[t] != labels[t - 1]:
+                # the look that straddles the change, and the one after it
+                if t + dead >= n or labels[t + dead] != labels[t]:
+                    return math.inf
+                cost += penalty + dead * 1.3 * freedom / length
+                t += dead
+            d = float((z[t, 0] - means[labels[t], 0]) ** 2)
+            cost += (d if d <= 3.0 else 3.0 * (1.0 + math.log(d / 3.0))) / length
+            t += 1
+        return cost
+
+    best = min(itertools.product((0, 1), repeat=n), key=total)
+    found = _kernel.best_states(
+        array("d", z.ravel()), 1, array("d", means.ravel()), freedom, length, penalty
+    )
+    assert tuple(found) == best
+    assert len(set(best)) == 2
+
+
+def test_the_looks_are_those_of_the_stream():
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(200, 3))
+    X[rng.random(X.shape) < 0.05] = np.nan
+    view = WholeView(X, ((0, 120), (120, 200)), 16)
+    assert len(view.features) == (120 - 16) // 2 + 1 + (80 - 16) // 2 + 1
+    assert view.ends[0] == 15
+    assert view.ends[-1] == 199
+    window = X[200 - 16 :]
+    assert view.features[-1, 0] == pytest.approx(np.nanmean(window[:, 0]))
+    spread = 0.5 * np.log(np.nanvar(window[:, 0], ddof=1) + 0.01)
+    assert view.features[-1, 3] == pytest.approx(spread)
+
+
+def test_levels_are_found_to_the_row():
+    X = levels((40, 700), (0, 300), (40, 400), (0, 350), seed=5)
+    found = Segmenter(features=["flow"]).second_pass(X)
+    assert [(its.start, its.end, its.label) for its in found.segments] == [
+        (0, 699, 0),
+        (700, 999, 1),
+        (1000, 1399, 0),
+        (1400, 1749, 1),
+    ]
+    assert [change.at for change in found.changes] == [700, 1000, 1400]
+    assert all(str(change.why[0]).startswith("flow") for change in found.changes)
+    assert {label: card.visits for label, card in found.regimes.items()} == {0: 2, 1: 2}
+    assert found.regimes[0].n == 1100
+    assert found.regimes[0].mean["flow"] == pytest.approx(40, abs=0.2)
+    assert np.all(found.probabilities > 0.99)
+    np.testing.assert_array_equal(np.unique(found.labels[:700]), [0])
+
+
+def test_noise_has_hardly_a_change():
+    found = [
+        Segmenter(features=["x"]).second_pass(levels((3.0, 2000), seed=seed)) for seed in range(8)
+    ]
+    assert sum(bool(its.changes) for its in found) <= 1
+    single = found[0]
+    assert single.changes == ()
+    assert [its.n for its in single.segments] == [2000]
+    assert single.window == 0
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 40])
+def test_short_series_have_a_label_for_each_row(n):
+    found = Segmenter(features=["x"]).second_pass(levels((3.0, n)))
+    assert len(found.labels) == len(found.probabilities) == n
+    assert sum(its.n for its in found.segments) == n
+    assert found.changes == ()
+
+
+def test_regimes_keep_the_numbers_that_the_stream_gave_them():
+    X = levels((0, 600), (9, 600), (0, 600), (20, 600), (9, 600), seed=7)
+    segmenter = Segmenter(features=["x"])
+    segmenter.learn_many(X)
+    known = {label: card.mean["x"] for label, card in segmenter.regimes.items()}
+    found = segmenter.second_pass(X)
+    assert len(found.regimes) == 3
+    for label, card in found.regimes.items():
+        if label in known:
+            assert abs(card.mean["x"] - known[label]) < 3.0
+    # it is no part of the stream
+    again = Segmenter(features=["x"])
+    again.learn_many(X)
+    assert segmenter.to_bytes() == again.to_bytes()
+
+
+def test_times_gaps_and_missing_values():
+    X = levels((0, 500), (9, 500), (9, 500), (0, 500), seed=8)
+    X = np.hstack([X, np.full_like(X, 7.0), X[::-1]])
+    X[::50, 0] = np.nan
+    t = np.arange(2000.0)
+    t[1000:] += 5000.0
+    found = Segmenter(features=["x", "still", "y"], max_gap=60.0).second_pass(X, t)
+    starts = [its.start for its in found.segments]
+    assert 6000.0 in starts
+    assert all(change.at != 6000.0 for change in found.changes)
+    assert np.abs(np.array(starts)[:, None] - [0, 500, 6000, 6500]).min(axis=0).max() <= 8
+    assert adjusted_rand_score(np.repeat([0, 1, 0], [500, 1000, 500]), found.labels) > 0.95
+
+
+def test_one_wild_reading_is_no_change():
+    X = levels((0, 1500), seed=9)
+    X[700] = 500.0
+    assert np.abs(in_usual_units(X)).max() < 10.0
+    assert Segmenter(features=["x"]).second_pass(X).changes == ()
+
+
+def test_a_model_has_no_second_pass():
+    with pytest.raises(ValueError, match="without a model has"):
+        Segmenter(OnlineGMM(2)).second_pass(np.zeros((10, 1)))
+
+
+def test_the_rand_index_is_that_of_scikit_learn():
+    rng = np.random.default_rng(10)
+    for _ in range(5):
+        a, b = rng.integers(0, 4, 60), rng.integers(0, 3, 60)
+        assert adjusted_rand(a, b) == pytest.approx(adjusted_rand_score(a, b), abs=1e-12)
