@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from replay.cli.options.reading import BrokerOptions
@@ -13,7 +14,10 @@ from replay.sources.joining import are_topics
 from replay.sources.json_lines import LiveLines
 
 if TYPE_CHECKING:
+    from replay.sources.kafka_cluster import Cluster
     from replay.sources.mqtt_broker import Broker
+
+KAFKA = "kafka://"
 
 
 def live_source(
@@ -50,7 +54,23 @@ def live_source(
             )
         return LiveLines(asked)
     if "://" not in address:
-        raise InputError(f"{address!r} is no address; give - or mqtt://HOST/TOPIC")
+        raise InputError(
+            f"{address!r} is no address; give -, mqtt://HOST/TOPIC or kafka://HOST/TOPIC"
+        )
+    if address.startswith(KAFKA):
+        if are_topics(asked.values):
+            raise InputError(
+                f"--value {asked.values[0]!r} is a topic; topics join where mqtt:// is read"
+            )
+        if at_most is not None:
+            raise InputError(
+                "replay land acknowledges what is on disk, and Kafka keeps no account of that; an "
+                "engine such as Spark reads Kafka itself"
+            )
+        cluster = cluster_of(address, broker)
+        from replay.sources.kafka import KafkaSource
+
+        return KafkaSource(cluster, asked)
     its = broker_of(address, broker)
     from replay.sources.mqtt import AT_MOST, MqttSource
 
@@ -73,6 +93,25 @@ def _window(join: str) -> float | None:
 def names_split(asked: Asked) -> Asked:
     """The same with names of values split at their commas: a stream does not list its columns."""
     return replace(asked, values=split_names(asked.values))
+
+
+def target_of(address: str, options: BrokerOptions) -> Broker | Cluster:
+    """The topic of a broker or cluster to which is published; certificates are those of mqtts."""
+    if address.startswith(KAFKA):
+        return cluster_of(address, options)
+    ca = options.ca if address.startswith("mqtts:") else None
+    return broker_of(address, replace(options, ca=ca))
+
+
+def cluster_of(address: str, options: BrokerOptions) -> Cluster:
+    """The topic of Kafka at an address."""
+    if find_spec("confluent_kafka") is None:
+        raise InputError(
+            "kafka:// needs confluent-kafka; install it with: pip install 'online-gmm[kafka]'"
+        )
+    from replay.sources.kafka_cluster import Cluster
+
+    return Cluster.of(address, options.credentials)
 
 
 def broker_of(address: str, options: BrokerOptions) -> Broker:

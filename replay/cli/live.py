@@ -61,7 +61,7 @@ def live(
     'mqtt://localhost/regimes/{key}' --home-assistant --checkpoint state --resume**
     """
     with explained():
-        from replay.cli.listening import broker_of, live_source, names_split
+        from replay.cli.listening import live_source, names_split, target_of
         from replay.cli.running import check_outputs, replay_source, series_options
         from replay.sinks.refusals import Refusals
 
@@ -79,8 +79,7 @@ def live(
         asked = names_split(asked_of(columns, cells, rows, refusals, columns.time is not None))
         topic = None
         if outputs.publish is not None:
-            ca = broker.ca if outputs.publish.startswith("mqtts:") else None
-            topic = broker_of(outputs.publish, replace(broker, ca=ca))
+            topic = target_of(outputs.publish, broker)
         if outputs.allow_host and outputs.serve is None:
             raise InputError("--allow-host is for --serve, the page; add --serve, or leave it out")
         check_outputs(outputs)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from replay.checks.check import Comparison
     from replay.engine.protocols import LiveSource
     from replay.sinks.notices import Notices
+    from replay.sources.kafka_cluster import Cluster
     from replay.sources.mqtt_broker import Broker
     from replay.views.page.sink import Watcher
 
@@ -131,7 +132,7 @@ def replay_source(
     refusals: Refusals | None = None,
     smooth: bool = False,
     causal: bool = False,
-    topic: Broker | None = None,
+    topic: Broker | Cluster | None = None,
     live: bool = False,
     tell: Callable[[Source, Fleet], Notices] | None = None,
 ) -> None:
@@ -242,7 +243,7 @@ def replay_source(
 def _sinks(
     source: Source,
     outputs: Outputs,
-    topic: Broker | None,
+    topic: Broker | Cluster | None,
     checkpoints: Checkpointing,
     live: bool,
     later: bool,
@@ -270,10 +271,20 @@ def _sinks(
     if outputs.segments is not None:
         add("segments", Segments(file(outputs.segments, "--segments"), source, named))
     if topic is not None:
-        from replay.sinks.mqtt import MqttSink
-
-        add("publish", MqttSink(topic, source))
+        add("publish", _publisher(topic, source))
     return sinks
+
+
+def _publisher(topic: Broker | Cluster, source: Source) -> Sink:
+    from replay.sources.kafka_cluster import Cluster
+
+    if isinstance(topic, Cluster):
+        from replay.sinks.kafka import KafkaSink
+
+        return KafkaSink(topic, source)
+    from replay.sinks.mqtt import MqttSink
+
+    return MqttSink(topic, source)
 
 
 def _page(source: Source, fleet: Fleet) -> Watcher:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client
 from paho.mqtt.properties import Properties
 
 from replay.engine.rows import InputError
+from replay.sources.credentials import pairs_of
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 PATIENCE = 10.0
@@ -42,17 +42,7 @@ class Credentials:
         """
         if path is None:
             return cls(os.environ.get(USER), os.environ.get(PASSWORD))
-        try:
-            mode, text = path.stat().st_mode, path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"--credentials {path} cannot be read: {error}") from None
-        if stat.S_IMODE(mode) & 0o077:
-            raise InputError(
-                f"--credentials {path} can be read by others (mode {stat.S_IMODE(mode):o}); say "
-                f"chmod 600 {path}"
-            )
-        pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
-        given = {name.strip(): value.strip() for name, _, value in pairs}
+        given = pairs_of(path)
         if unknown := set(given) - {"user", "password"}:
             raise InputError(
                 f"--credentials {path} has a line of {min(unknown)!r}; it must have the lines "

@@ -134,7 +134,17 @@ def main() -> None:
     parser.add_argument("--mqtt", action="store_true", help="a consumer of MQTT, not of a file")
     parser.add_argument("--landing", action="store_true", help="rows that land, from MQTT")
     parser.add_argument("--notices", action="store_true", help="one that tells changes of regime")
+    parser.add_argument("--kafka", action="store_true", help="a consumer of Kafka")
     chosen = parser.parse_args()
+    if chosen.kafka:
+        from crash_kafka import kill_consumers as kill_consumers_of_kafka
+
+        with tempfile.TemporaryDirectory() as name:
+            rng = random.Random(chosen.seed)
+            again, wrong = kill_consumers_of_kafka(Path(name), chosen.kills, chosen.rows, rng)
+        print(f"{chosen.kills} kills, {again} labels more than once under the same key", end="; ")
+        print(wrong or "none lost, none doubled")
+        sys.exit(bool(wrong))
     if chosen.notices:
         from crash_notices import kill_tellers
 

@@ -61,9 +61,10 @@ class Outputs(Group):
     publish: Annotated[
         str | None,
         typer.Option(
-            metavar="mqtt://HOST[:PORT]/TOPIC",
-            help="Publish the labelled rows there. {key} in the topic stands for the key of the "
-            "row.",
+            metavar="mqtt://HOST/TOPIC|kafka://HOST/TOPIC",
+            help="Publish the labelled rows there. {key} in a topic of MQTT stands for the key of "
+            "the row. A message of Kafka has the key KEY/NUMBER, by which rows that come again "
+            "after a kill are recognised.",
         ),
     ] = None
     report: Annotated[

@@ -31,9 +31,10 @@ Files = Annotated[
 Address = Annotated[
     str,
     typer.Argument(
-        metavar="-|mqtt://HOST[:PORT]/TOPIC",
+        metavar="-|mqtt://HOST[:PORT]/TOPIC|kafka://HOST[:PORT]/TOPIC",
         help="Where rows come from: - is standard input, one JSON object a line; mqtt:// (or "
-        "mqtts://, with TLS) is a broker and a topic filter, in which + and # may stand.",
+        "mqtts://, with TLS) is a broker and a topic filter, in which + and # may stand; kafka:// "
+        "is a topic of Kafka, read from its start or from the checkpoint on.",
     ),
 ]
 
@@ -67,7 +68,7 @@ class Columns(Group):
             metavar="COL",
             help="Column that names the thing a row measures, such as the device. Each has a model "
             "of its own. Of messages, topic:2 is the second level of the topic, counted from 1: p7 "
-            "in plant/p7/state.",
+            "in plant/p7/state; message-key is the key of a message of Kafka.",
         ),
     ] = None
     sequence: Annotated[
@@ -269,7 +270,8 @@ class BrokerOptions(Group):
         typer.Option(
             metavar="FILE",
             help="File with user=NAME and password=WORD that only you can read. Without it they "
-            "are taken from REPLAY_MQTT_USER and REPLAY_MQTT_PASSWORD.",
+            "are taken from REPLAY_MQTT_USER and REPLAY_MQTT_PASSWORD. For Kafka: settings of "
+            "librdkafka, such as sasl.password=WORD.",
         ),
     ] = None
     ca: Annotated[
