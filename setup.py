@@ -54,6 +54,9 @@ def with_clones(code: str) -> str:
     return code.replace('#include "Python.h"', f'#include "Python.h"{CLONES}', 1) if n else code
 
 
+# what modules with views have in common, once: else it is most of each of them
+SHARED = KERNEL / "_cyutility.c"
+
 extensions = cythonize(
     [
         Extension(
@@ -64,8 +67,9 @@ extensions = cythonize(
             extra_compile_args=COMPILE,
             extra_link_args=LINK,
         )
-        for path in sorted(SOURCES)
+        for path in [SHARED, *sorted(SOURCES)]
     ],
+    shared_utility_qualified_name=".".join(SHARED.with_suffix("").parts),
     # the generated C stays out of the packages, and so out of wheels
     build_dir="build/sanitize/cython" if SANITIZED else "build/cython",
     compiler_directives={
