@@ -83,7 +83,9 @@ extensions = cythonize(
 )
 if not SANITIZED:
     for path in {source for extension in extensions for source in extension.sources}:
-        Path(path).write_text(with_clones(Path(path).read_text()))
+        code = Path(path).read_text()
+        if (marked := with_clones(code)) != code:
+            Path(path).write_text(marked)
 for extension in extensions:
     extension.optional = os.environ.get("ONLINE_GMM_REQUIRE_COMPILED", "") != "1"
 

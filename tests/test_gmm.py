@@ -50,6 +50,7 @@ def test_public_names():
         "Segment",
         "Segmenter",
         "Smoothed",
+        "StrangenessDetector",
         "pool",
     }
     assert all(hasattr(online_gmm, name) for name in online_gmm.__all__)
