@@ -15,7 +15,7 @@ from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.asked import Asked
-from replay.sources.csv_file import Style
+from replay.sources.csv_format import Style
 from replay.sources.look import quoted
 from replay.sources.opening import Files
 from replay.views.tables import duration

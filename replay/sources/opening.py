@@ -13,7 +13,8 @@ from replay.engine.rows import InputError
 from replay.sinks.files import LINES, PARQUET, SHEETS
 from replay.sources.asked import LOOKED_AT, Asked
 from replay.sources.constants import Constants
-from replay.sources.csv_file import CsvFile, Style
+from replay.sources.csv_file import CsvFile
+from replay.sources.csv_format import Style
 from replay.sources.look import Column
 from replay.sources.reading import PACKED_SUFFIXES, Input
 from replay.sources.times import state_of

@@ -26,7 +26,8 @@ from replay.sinks.lines import LEAST, six_digits
 from replay.sinks.refusals import Refusals
 from replay.sources import pieces
 from replay.sources.asked import Asked
-from replay.sources.csv_file import CsvFile, Style
+from replay.sources.csv_file import CsvFile
+from replay.sources.csv_format import Style
 from replay.sources.opening import Files
 from replay.sources.reading import Input
 from replay.sources.times import Clock

@@ -7,7 +7,8 @@ import pytest
 from batches import one_by_one
 
 from replay.sources.asked import Asked
-from replay.sources.csv_file import CsvFile, Style
+from replay.sources.csv_file import CsvFile
+from replay.sources.csv_format import Style
 from replay.sources.reading import Input
 
 LEVELS = b"when,level\n" + b"".join(b"t%d,%d.5\n" % (i, i) for i in range(6))

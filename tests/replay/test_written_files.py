@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from written_files import Written, written_files
 
 from replay.sources.asked import Asked
-from replay.sources.csv_file import Style
+from replay.sources.csv_format import Style
 from replay.sources.opening import Files
 
 

@@ -14,7 +14,7 @@ from replay.engine.rows import InputError
 if TYPE_CHECKING:
     from replay.sinks.refusals import Refusals
     from replay.sources.asked import Asked
-    from replay.sources.csv_file import Style
+    from replay.sources.csv_format import Style
 
 INPUT = "Input"
 
@@ -137,7 +137,7 @@ class CsvStyle(Group):
 
     def style(self) -> Style:
         """Check the options, and return them as the reader of CSV takes them."""
-        from replay.sources.csv_file import Style
+        from replay.sources.csv_format import Style
 
         delimiter, decimal = self.delimiter, self.decimal
         if delimiter in ("\\t", "tab"):

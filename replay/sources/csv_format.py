@@ -1,0 +1,276 @@
+"""How a CSV file is written, and which columns it has: as told, or found out."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+
+from replay.engine.rows import InputError
+from replay.sources.asked import LOOKED_AT, Asked, unique_names
+from replay.sources.csv_records import CsvRecords
+from replay.sources.look import Column, chosen, columns_in
+from replay.sources.numbers import Cell, ContradictionError, Numbers, is_number, study
+from replay.sources.preamble import DELIMITERS, LINES, Head, find_head
+from replay.sources.reading import Input
+
+WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
+"""A number with a decimal comma; or with a comma between thousands."""
+MOST_LOOKED_AT = 1 << 18
+"""Characters looked at to find out what nobody has told."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a file is written; None finds it out.
+
+    Parameters
+    ----------
+    delimiter
+        Between cells: one of DELIMITERS, by the first line.
+    decimal
+        The decimal mark, ``.`` or ``,``; by the first rows. A comma is only found where it does not
+        stand between cells too.
+    encoding
+        By which bytes become text: UTF-8, or UTF-16 where its mark is.
+    header
+        Whether the first line names the columns; otherwise they are called 0, 1, ...
+    skip_lines
+        Lines above the header to leave out.
+    comment
+        What lines begin with that are passed over; ``#`` if the first line begins with it.
+    """
+
+    delimiter: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    header: bool = True
+    skip_lines: int = 0
+    comment: str | None = None
+
+
+class CsvFormat(CsvRecords):
+    """A CSV file whose format and columns are known.
+
+    Parameters
+    ----------
+    source
+        The file.
+    asked
+        What is asked of it.
+    style
+        How it is written.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, lacks a column, or can be read in two ways.
+    """
+
+    def __init__(self, source: Input, asked: Asked | None = None, style: Style = Style()) -> None:
+        super().__init__(source)
+        self.encoding = self._find_encoding(style.encoding)
+        asked = asked or Asked()
+        # what is known of the format while it is found out
+        self.columns = ()
+        self._head = Head(style.skip_lines)
+        self._head = self._find_head(style, asked)
+        self._header = style.header and self._head.names is None
+        self._at_head = True
+        self._names = None
+        self._n_repeated = 0
+        # cells of the header, those without a name at the end included
+        self._width = 0
+        self.delimiter, self.decimal = self._head.delimiter or ",", style.decimal or "."
+        self.delimiter = self._head.delimiter or self._find_delimiter(style.decimal)
+        self.columns = self._find_columns(told=style.delimiter is not None)
+        first = list(self._first_rows())
+        # cells of a row: rows may end in delimiters
+        widths = Counter(len(cells) for _, cells in first)
+        self._full = widths.most_common(1)[0][0] if widths else len(self.columns)
+        asked, said = self._chosen(asked.of(self.columns, self._bad_column), first)
+        self.numbers, more = self._find_numbers(first, asked, style.decimal)
+        self.decimal = self.numbers.decimal
+        self.said = [*self._head.said, *said, *more]
+        self._hand_on(asked)
+        if self.timed:
+            self._look_at_times(asked)
+        # nothing has been handed on yet
+        self._line, self._last = 1, ""
+        self._fetched.clear()
+
+    def _all_rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Rows that have a cell for each column, and their lines; from the start of the table."""
+        with self._opened() as text, closing(self._records(text)) as records:
+            n_head = self._head.units + self._header
+            for cells in records:
+                if self._broken is not None:
+                    return
+                line = self._line
+                self._pass(len(self._fetched))
+                if n_head > 0:
+                    n_head -= self._line - line
+                    continue
+                if len(cells) >= len(self.columns) and cells != self._names:
+                    yield line, cells
+
+    def _first_rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The first rows, with all their cells, and their lines."""
+        n = 0
+        for i, (line, cells) in enumerate(self._all_rows()):
+            n += sum(map(len, cells)) + len(cells)
+            yield line, cells
+            if i + 1 >= LOOKED_AT or n > MOST_LOOKED_AT:
+                return
+
+    def _find_encoding(self, told: str | None) -> str:
+        if told is None:
+            marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            return "utf-16" if self._input.head(2) in marks else "utf-8-sig"
+        try:
+            utf_8 = codecs.lookup(told).name == "utf-8"
+        except LookupError:
+            raise InputError(
+                f"--encoding is {told!r}, which is not known; utf-8, utf-16, latin-1 "
+                "and cp1252 are common ones"
+            ) from None
+        # skips a byte order mark
+        return "utf-8-sig" if utf_8 else told
+
+    def _find_head(self, style: Style, asked: Asked) -> Head:
+        """Where the table begins."""
+        with self._text() as text:
+            lines, n = [], 0
+            try:
+                for line in islice(text, style.skip_lines + LINES):
+                    lines.append(line)
+                    n += len(line)
+                    if n > MOST_LOOKED_AT:
+                        break
+            except (EOFError, zlib.error, UnicodeError):
+                pass
+        if any("\ufffd" in line or "\0" in line for line in lines[:1]):
+            return Head(style.skip_lines, style.delimiter)
+        return find_head(
+            lines, style.delimiter, style.header, style.skip_lines, style.comment,
+            [name for name in (*asked.values, *asked.others) if name],
+        )  # fmt: skip
+
+    def _find_delimiter(self, decimal: str | None) -> str:
+        with self._opened() as text:
+            first = re.sub(r'"[^"]*"', "", next(self._lines(text), "")).strip("\r\n ")
+        counts = {d: first.count(d) for d in DELIMITERS if d != decimal}
+        if decimal is None and counts[";"] and _has_decimal_commas(first):
+            return ";"
+        best = max(counts.values())
+        winners = [d for d in counts if counts[d] == best]
+        if best and len(winners) > 1:
+            raise self._bad(
+                self._line,
+                None,
+                f"{' and '.join(map(repr, winners))} are equally frequent, so the delimiter is "
+                "unclear; name it with --delimiter",
+            )
+        return winners[0]
+
+    def _find_columns(self, told: bool) -> tuple[str, ...]:
+        with self._opened() as text, closing(self._records(text)) as records:
+            cells = next(records, None)
+            first = "".join(self._fetched)
+        if cells is None:
+            raise self._bad(1, None, "the file is empty; a header and rows are expected")
+        if "\ufffd" in first or "\0" in first:
+            raise self._unreadable(first)
+        if self._broken is not None:
+            raise self._torn(self._broken)
+        if not cells:
+            raise self._bad(1, None, "the line is blank; a header is expected there")
+        if self._head.names is not None:
+            return unique_names(self._head.names)
+        if not self._header:
+            return tuple(str(place) for place in range(len(cells)))
+        names = tuple(cell.strip() for cell in cells)
+        if all(is_number(name) for name in names):
+            raise self._bad(
+                1, names[0], "a header is expected here, and this is a number; "
+                "if the file has no header, say --no-header"
+            )  # fmt: skip
+        others = [d for d in DELIMITERS if d in names[0]]
+        if len(names) == 1 and others and told:
+            raise self._bad(
+                1, names[0], f"the header is a single column when split at {self.delimiter!r}; "
+                f"it holds {others[0]!r}, so try --delimiter {others[0]!r}"
+            )  # fmt: skip
+        self._names, self._width = self._fitted_names(cells), len(cells)
+        return unique_names(names)
+
+    @staticmethod
+    def _fitted_names(cells: list[str]) -> list[str]:
+        """The cells of the header, without empty ones at the end."""
+        n = len(cells)
+        while n and not cells[n - 1].strip():
+            n -= 1
+        return cells[:n]
+
+    def first_columns(self) -> list[Column]:
+        """What the first cells of each column are."""
+        return columns_in(self.columns, (cells for _, cells in self._first_rows()))
+
+    def _chosen(
+        self, asked: Asked, first: Sequence[tuple[int, list[str]]]
+    ) -> tuple[Asked, Sequence[str]]:
+        """What is asked, with values in any case, and what is said about the choice."""
+        if asked.values:
+            return asked, ()
+        taken = chosen(asked, self.columns, (cells for _, cells in first))
+        if taken is None and not first and next(self._all_rows(), None) is None:
+            raise self._no_rows(self.columns[0])
+        if taken is None:
+            raise self._bad_column(
+                ", ".join(self.columns),
+                f"no column holds numbers in the first {LOOKED_AT:,} rows; name one with --value",
+            )
+        return taken
+
+    def _find_numbers(
+        self, first: Sequence[tuple[int, list[str]]], asked: Asked, told: str | None
+    ) -> tuple[Numbers, list[str]]:
+        """How numbers are written in the columns of values."""
+        places = [(name, self.columns.index(name)) for name in asked.values]
+        cells = (Cell(line, name, row[place]) for line, row in first for name, place in places)
+        try:
+            return study(cells, told, self.delimiter, asked.unit, asked.missing)
+        except ContradictionError as error:
+            cell = error.cell
+            raise self._bad(cell.line, cell.column, str(error)) from None
+
+    def _look_at_times(self, asked: Asked) -> None:
+        """Find out how times are written."""
+        places = [self.columns.index(name) for name in asked.parts or (asked.time or "",)]
+        lines: list[int] = []
+
+        def texts() -> Iterator[str]:
+            # what has been read of a pipe is gone, but for its start
+            rows = self._first_rows() if self._input.piped else self._all_rows()
+            for line, cells in rows:
+                lines.append(line)
+                yield self._time_text(" ".join([cells[place] for place in places]))
+
+        try:
+            asked.clock.look_at(texts())
+        except ValueError as error:
+            raise self._bad(lines[0], asked.time, str(error)) from None
+
+    def _time_text(self, text: str) -> str:
+        """A time, in which a comma may be the decimal mark of a number."""
+        return text.replace(",", ".") if self.decimal == "," and text.count(",") == 1 else text
+
+
+def _has_decimal_commas(line: str) -> bool:
+    """Whether all commas of a line without a header are decimal marks, between semicolons."""
+    return all(WITH_COMMA.fullmatch(cell) for cell in line.split(";") if "," in cell)
