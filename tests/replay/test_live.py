@@ -190,7 +190,7 @@ def test_no_row_has_come():
     ("arguments", "said"),
     [
         (["live", "-"], "--value is missing; name the fields to learn"),
-        (["live", "plant/a", "--value", "x"], "'plant/a' is no address; give - or mqtt://HOST"),
+        (["live", "plant/a", "--value", "x"], "'plant/a' is no address; give -, mqtt://HOST"),
         (["live", "-", "--value", "x", "--max-gap", "5"], "--max-gap needs --time"),
         (["live", "-", "--value", "x", "--resume"], "--resume needs --checkpoint"),
         (["live", "-", "--value", "x", "--serve", "nowhere"], "nowhere"),
