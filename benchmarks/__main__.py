@@ -15,7 +15,17 @@ from benchmarks.machine import described
 from benchmarks.plots import draw
 from benchmarks.report import Row, Section, section_from
 
-NAMES = ("per_point", "mini_batch", "replay", "growth", "memory", "start", "instructions")
+NAMES = (
+    "from_nothing",
+    "per_point",
+    "mini_batch",
+    "replay",
+    "longest_call",
+    "growth",
+    "memory",
+    "start",
+    "instructions",
+)
 OUT = Path("out", "bench")
 
 

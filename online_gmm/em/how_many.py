@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from online_gmm.data.frames import column_means
 from online_gmm.em.batch import BatchEM
-from online_gmm.em.mixture import MixtureParameters, n_parameters
+from online_gmm.em.mixture import MixtureParameters, is_dense, n_parameters
 from online_gmm.em.prior import LEAST, Prior, correlations, resolution
-from online_gmm.em.slices import Meter, Sliced, finish
-from online_gmm.em.starts import Started, affordable, best_start
+from online_gmm.em.slices import ROWS, Meter, Sliced, finish, pass_cost
+from online_gmm.em.starts import PATIENT, ROUNDS, Started, affordable, best_start
 
 FIRM = 0.1
 """Pseudo-points of the prior under which fits are compared.
@@ -26,6 +26,8 @@ prior asked for.
 COMPARED = 100, 0.02
 """The most EM steps before numbers of components are compared, and the least gain of a step, in
 nats over all rows."""
+PROBE = 4
+"""EM steps between two looks at whether going on pays."""
 WORTH = 4.0
 """Nats by which each component more must raise the criterion."""
 REPEATED = 0.005
@@ -34,6 +36,8 @@ SCREENED = 0.05
 """The same according to correlations alone, which missing values make imprecise."""
 START_ROWS = 400
 """Rows on which starts are tried, and 20 (D + 1) more for each component."""
+LARGE = 30_000
+"""Values of which the preparation takes a slice."""
 SAMPLE = 2048
 """Rows from which it is told which features repeat others."""
 
@@ -125,10 +129,10 @@ def judging(
 ) -> Sliced[tuple[Criterion, ...]]:
     """Do the same in slices."""
     rng = np.random.default_rng(seed)
-    judge = Judge(X, max_components, features, covariance_type, prior_strength, rng)
+    judge = yield from Judge.of(X, max_components, features, covariance_type, prior_strength, rng)
     criteria: list[Criterion] = []
     for k in range(1, judge.most + 1):
-        started = yield from judge.started(k, n_init, meter)
+        started = yield from judge.started(k, n_init, meter, PATIENT)
         _, _, criterion = yield from judge.climbed(started.mixture, meter)
         criteria.append(criterion)
     return tuple(criteria)
@@ -140,17 +144,6 @@ class Judge:
     They are fitted to the features that say something of their own, under one prior, and written
     out for all features.
 
-    Parameters
-    ----------
-    X
-        Rows, shape (n, D).
-    max_components
-        The most components that will be compared; it sets the scale of the prior.
-    features, covariance_type, prior_strength
-        As in `warm_start`.
-    rng
-        Spreads rounded values, and makes starts.
-
     Attributes
     ----------
     most : int
@@ -160,23 +153,57 @@ class Judge:
     def __init__(
         self,
         X: NDArray[np.float64],
+        kept: list[int],
+        rows: NDArray[np.float64],
+        firm: Prior,
+        most: int,
+        features: tuple[Hashable, ...],
+        covariance_type: str,
+        rng: np.random.Generator,
+    ) -> None:
+        self._X, self._kept, self._rows, self._firm = X, kept, rows, firm
+        self._features, self._some = features, tuple(features[j] for j in kept)
+        self._covariance_type, self._rng = covariance_type, rng
+        self.most = most
+
+    @classmethod
+    def of(
+        cls,
+        X: NDArray[np.float64],
         max_components: int,
         features: tuple[Hashable, ...],
         covariance_type: str,
         prior_strength: float,
         rng: np.random.Generator,
-    ) -> None:
-        self._X, self._features = X, features
-        self._covariance_type, self._rng = covariance_type, rng
-        self._kept = informative(X)
-        rows = X[:, self._kept]
-        rows = rows[~np.isnan(rows).all(axis=1)]
-        self._some = tuple(features[j] for j in self._kept)
-        self._firm = Prior.of(rows, max_components, max(FIRM, prior_strength))
-        self.most = min(max_components, n_distinct(rows, max_components))
-        self._rows = _spread(rows, max_components, rng)
+    ) -> Sliced[Judge]:
+        """Prepare rows.
 
-    def started(self, k: int, n_init: int, meter: Meter) -> Sliced[Started]:
+        Parameters
+        ----------
+        X
+            Rows, shape (n, D).
+        max_components
+            The most components that will be compared; it sets the scale of the prior.
+        features, covariance_type, prior_strength
+            As in `warm_start`.
+        rng
+            Spreads rounded values, and makes starts.
+        """
+        kept = informative(X)
+        if X.size > LARGE:
+            yield
+        rows = X[:, kept]
+        rows = rows[~np.isnan(rows).all(axis=1)]
+        firm = Prior.of(rows, max_components, max(FIRM, prior_strength))
+        most = min(max_components, n_distinct(rows, max_components))
+        if X.size > LARGE:
+            yield
+        rows = yield from _spread(rows, max_components, rng)
+        return cls(X, kept, rows, firm, most, features, covariance_type, rng)
+
+    def started(
+        self, k: int, n_init: int, meter: Meter, rounds: tuple[int, ...] = ROUNDS
+    ) -> Sliced[Started]:
         """Try ``n_init`` starts of k components, of the features that count, on some of the rows.
 
         So many rows tell which start is best; `climbed` goes on with all.
@@ -191,6 +218,7 @@ class Judge:
             n_init,
             self._rng,
             meter,
+            rounds=rounds,
         )
         return started
 
@@ -205,18 +233,29 @@ class Judge:
         )
 
     def climbed(
-        self, mixture: MixtureParameters, meter: Meter
+        self, mixture: MixtureParameters, meter: Meter, needed: float = -math.inf
     ) -> Sliced[tuple[MixtureParameters, MixtureParameters, Criterion]]:
         """Climb from a mixture of the features that count.
 
-        Returns where that ends, the same for all features, and how it is judged.
+        Returns where that ends, the same for all features, and how it is judged. The climb ends
+        early if its information criterion will not come to what is ``needed``.
         """
         em = BatchEM(mixture, self._firm, self._covariance_type)
-        steps, least = COMPARED
-        rows = self._rows
-        steps = affordable(rows, mixture.n_components, self._covariance_type, steps)
-        yield from em.climbing(rows, steps, least / max(len(rows), 1), meter)
-        criterion = _criterion(em, rows, self._covariance_type)
+        most, least = COMPARED
+        rows, n = self._rows, max(len(self._rows), 1)
+        most = affordable(rows, mixture.n_components, self._covariance_type, most)
+        free = n_parameters(mixture.n_components, rows.shape[1], self._covariance_type)
+        needed = (needed + free / 2 * math.log(n)) / n
+        done, before = 0, math.nan
+        while done < most:
+            steps = min(PROBE, most - done)
+            yield from em.climbing(rows, steps, least / n, meter, begun=done > 0)
+            done += steps
+            gain = (em.log_likelihood - before) / steps
+            if gain * steps < least / n or em.log_likelihood + gain * (most - done) < needed:
+                break
+            before = em.log_likelihood
+        criterion = yield from _criterion(em, rows, self._covariance_type, meter)
         whole = em.mixture
         if len(self._kept) < len(self._features):
             whole = _whole(em.mixture, self._X, self._kept, self._features)
@@ -256,7 +295,7 @@ def telling(
 ) -> Sliced[tuple[MixtureParameters, tuple[Criterion, ...], Started]]:
     """Do the same in slices, and return what became of the starts too."""
     rng = np.random.default_rng(seed)
-    judge = Judge(X, n_components, features, covariance_type, prior_strength, rng)
+    judge = yield from Judge.of(X, n_components, features, covariance_type, prior_strength, rng)
     started = yield from judge.started(judge.most, n_init, meter)
     mixture = started.mixture
     best: tuple[MixtureParameters, Criterion] | None = None
@@ -346,18 +385,18 @@ def merged(mixture: MixtureParameters, i: int, j: int) -> MixtureParameters:
 
 def _cheapest(mixture: MixtureParameters) -> tuple[int, int]:
     """The two components of which the merger costs the least likelihood of rows assigned to one."""
-    best, pair = np.inf, (0, 1)
-    log_dets = np.linalg.slogdet(mixture.covariances)[1]
-    weights = mixture.weights
-    for i, j in itertools.combinations(range(mixture.n_components), 2):
-        both = merged(mixture.reordered([i, j]), 0, 1)
-        weight = weights[i] + weights[j]
-        cost = weight * (np.linalg.slogdet(both.covariances)[1][0] / 2 - np.log(weight))
-        for k in (i, j):
-            cost -= weights[k] * (log_dets[k] / 2 - np.log(max(weights[k], 1e-300)))
-        if cost < best:
-            best, pair = float(cost), (i, j)
-    return pair
+    i, j = np.triu_indices(mixture.n_components, 1)
+    weights, means, covariances = mixture.weights, mixture.means, mixture.covariances
+    weight = weights[i] + weights[j]
+    share = (weights[j] / weight)[:, None, None]
+    gap = means[j] - means[i]
+    both = covariances[i] + share * (covariances[j] - covariances[i])
+    both += share * (1.0 - share) * gap[:, :, None] * gap[:, None, :]
+    single = np.linalg.slogdet(covariances)[1] / 2 - np.log(np.maximum(weights, 1e-300))
+    single *= weights
+    cost = weight * (np.linalg.slogdet(both)[1] / 2 - np.log(weight)) - single[i] - single[j]
+    best = int(cost.argmin())
+    return int(i[best]), int(j[best])
 
 
 def _whole(
@@ -380,12 +419,19 @@ def _whole(
     return MixtureParameters(weights / weights.sum(), means, covariances, features)
 
 
-def _criterion(em: BatchEM, rows: NDArray[np.float64], covariance_type: str) -> Criterion:
-    shares = em.responsibilities(rows)
-    k = shares.shape[1]
+def _criterion(
+    em: BatchEM, rows: NDArray[np.float64], covariance_type: str, meter: Meter
+) -> Sliced[Criterion]:
+    entropy = 0.0
+    k, d = em.mixture.n_components, rows.shape[1]
+    for at in range(0, len(rows), ROWS):
+        part = rows[at : at + ROWS]
+        shares = em.responsibilities(part)
+        entropy -= float((shares * np.log(np.maximum(shares, 1e-300))).sum())
+        if meter.is_full(pass_cost(len(part), k, d, is_dense(covariance_type))):
+            yield
     log_likelihood = em.log_likelihood * len(rows)
-    bic = log_likelihood - n_parameters(k, rows.shape[1], covariance_type) / 2 * np.log(len(rows))
-    entropy = -(shares * np.log(np.maximum(shares, 1e-300))).sum()
+    bic = log_likelihood - n_parameters(k, d, covariance_type) / 2 * np.log(len(rows))
     return Criterion(k, log_likelihood, float(bic), float(bic - entropy))
 
 
@@ -400,13 +446,18 @@ def chosen(criteria: Sequence[Criterion]) -> int:
 
 def _spread(
     X: NDArray[np.float64], max_components: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
+) -> Sliced[NDArray[np.float64]]:
     """Equal values, evenly over the room to their neighbours, but no more than is usual.
 
     No more values than components are levels, not rounded values, and stay.
     """
     result = X.copy()
+    done = 0
     for column in result.T:
+        done += len(column)
+        if done > LARGE:
+            done = 0
+            yield
         seen = ~np.isnan(column)
         if (np.diff(np.sort(column[seen])) > 0.0).all():
             continue

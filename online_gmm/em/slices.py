@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 Sliced = Generator[None, None, Result]
 """Work that yields between slices, and returns a result."""
 
-SLICE = 2.5e5
+SLICE = 1.5e5
 """The work of a slice, in multiplications or so: a fraction of a millisecond."""
 ROWS = 1024
 """The least number of rows that a slice goes through."""

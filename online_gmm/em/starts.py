@@ -22,6 +22,8 @@ ROUNDS = (3, 5, 12)
 
 Starts of a kind compete among themselves: k-means leads at first, also where it misleads.
 """
+PATIENT = (20,)
+"""The same where no start is dropped: of few rows, the best start may be late."""
 LEAST_GAIN = 1e-4
 """Nats a row: a start that gains less by a step is at its end."""
 LLOYD = 10
@@ -90,6 +92,7 @@ def best_start(
     rng: np.random.Generator,
     meter: Meter,
     current: MixtureParameters | None = None,
+    rounds: tuple[int, ...] = ROUNDS,
 ) -> Sliced[Started]:
     """Try starts; return what became of each, and where the best one has led.
 
@@ -99,7 +102,7 @@ def best_start(
     """
     dense = is_dense(covariance_type)
     cost = pass_cost(len(X), k, X.shape[1], dense)
-    steps = sum(ROUNDS)
+    steps = sum(rounds)
     most = affordable(X, k, covariance_type, steps * max(n_init, 1))
     n_init = min(n_init, max(most // min(steps, most), 1))
     runs: list[tuple[str, BatchEM]] = []
@@ -111,7 +114,7 @@ def best_start(
             yield
     reached = [-math.inf] * len(runs)
     left = list(range(len(runs)))
-    for at, more in enumerate(ROUNDS):
+    for at, more in enumerate(rounds):
         for i in left:
             yield from runs[i][1].climbing(X, min(more, most), LEAST_GAIN, meter, begun=at > 0)
             reached[i] = runs[i][1].penalised
@@ -121,7 +124,7 @@ def best_start(
             for method in (CURRENT, K_MEANS, RANDOM)
             for i in _better_half([i for i in left if runs[i][0] == method])
         ]
-        if at == len(ROUNDS) - 1 or len(left) == 1:
+        if at == len(rounds) - 1 or len(left) == 1:
             break
     best = max(range(len(runs)), key=reached.__getitem__)
     candidates = tuple(

@@ -16,7 +16,7 @@ from online_gmm.em.how_many import FIRM, Criterion, chosen, judging, telling
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.prior import LEAST, Prior
 from online_gmm.em.slices import Meter, Sliced, finish
-from online_gmm.em.starts import Candidate, affordable, best_start
+from online_gmm.em.starts import CURRENT, Candidate, Started, affordable, best_start
 
 LONG = 200, 1e-8
 """The most EM steps of the winner, and the least gain (nats a point)."""
@@ -223,6 +223,8 @@ def warm_starting(
         )
         n_components, started = some.n_components, started._replace(mixture=some)
     prior = Prior.of(X, n_components, prior_strength)
+    if started is None and current is not None and n_init == 0:
+        started = Started((), current, CURRENT)
     if started is None:
         rng = np.random.default_rng(seed)
         firm = prior.with_strength(max(FIRM, prior_strength))

@@ -327,18 +327,24 @@ class EMLearner(Learner, abc.ABC):
     ) -> Sliced[MixtureParameters | None]:
         """A fit of other regimes to rows, if it is surely better than the one known."""
         rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
-        judge = Judge(rows, self._most, self._names, self.covariance_type, self.prior_strength, rng)
+        judge = yield from Judge.of(
+            rows, self._most, self._names, self.covariance_type, self.prior_strength, rng
+        )
+        yield
         _, _, criterion = yield from judge.climbed(judge.part(known), meter)
         now = self._value(criterion)
         best, highest = None, -math.inf
+        yield
         mixture = (yield from judge.started(judge.most, REFIT_STARTS, meter)).mixture
+        yield
         while True:
-            mixture, whole, criterion = yield from judge.climbed(mixture, meter)
-            more = criterion.n_components - known.n_components
+            more = mixture.n_components - known.n_components
+            needed = now + SURE + WORTH * max(more, 0)
+            mixture, whole, criterion = yield from judge.climbed(mixture, meter, needed)
             if more < 0 and self._has_all_at_start:
                 return best
             value = self._value(criterion)
-            if value > now + SURE + WORTH * max(more, 0) and value > highest:
+            if value > needed and value > highest:
                 best, highest = whole, value + WORTH
             if mixture.n_components == 1:
                 return best

@@ -493,9 +493,11 @@ class OnlineGMM(EMLearner):
         known = refit.known
         rows = refit.rows
         strange, log_density = yield from self._examined(refit, meter)
+        yield
         if strange.mean() < FEW:
             rows, log_density = rows[~strange], log_density[~strange]
         others = yield from self._other_regimes(known, rows, refit.n_points, meter)
+        yield
         fitted = yield from warm_starting(
             rows,
             known.n_components if others is None else others.n_components,
@@ -512,6 +514,7 @@ class OnlineGMM(EMLearner):
         )
         if others is None and refit.stride > 1 and not self._is_likelier(fitted, log_density):
             return None
+        yield
         em = self._under(fitted)
         yield from em.accumulating(rows, meter)
         components, old = em.components(), None
@@ -520,6 +523,7 @@ class OnlineGMM(EMLearner):
             old = [succeeds[j] for j in order]
             components.reorder(order)
             fitted = dataclasses.replace(fitted, mixture=fitted.mixture.reordered(order))
+        yield
         return fitted, old, components
 
     def _take_up(

@@ -313,7 +313,7 @@ class OnlineHMM(EMLearner):
         stream, highest = finish(self._climbed(start.mixture, start.prior, rows, times, meter))
         if self.n_components == "auto" or not self._keeps_points:
             return start, stream
-        judge = self._judge(seen, 0)
+        judge = finish(self._judge(seen, 0))
         mixture = finish(judge.started(judge.most, REFIT_STARTS, meter)).mixture
         while True:
             mixture, whole, _ = finish(judge.climbed(mixture, meter))
@@ -391,9 +391,12 @@ class OnlineHMM(EMLearner):
                 yield
         return result
 
-    def _judge(self, rows: NDArray[np.float64], n_points: int) -> Judge:
+    def _judge(self, rows: NDArray[np.float64], n_points: int) -> Sliced[Judge]:
         rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
-        return Judge(rows, self._most, self._names, self.covariance_type, self.prior_strength, rng)
+        judge = yield from Judge.of(
+            rows, self._most, self._names, self.covariance_type, self.prior_strength, rng
+        )
+        return judge
 
     def _attend(self) -> None:
         """Do what is due."""
@@ -431,7 +434,7 @@ class OnlineHMM(EMLearner):
             np.frombuffer(stream.times_kept()),
             self.transition,
         )
-        self._next_slice = min(stream.n_seen + self._refit.pause, self._room)
+        self._next_slice = stream.n_seen + 1
 
     def _go_on(self) -> None:
         """Do a slice of the fit under way, and take its result up if it was the last."""
@@ -443,7 +446,7 @@ class OnlineHMM(EMLearner):
             # later points are not kept
             ended, result = refit.advance(self._refitting)
         if not ended:
-            self._next_slice = min(seen + refit.pause, self._room)
+            self._next_slice = seen + 1
             return
         self._refit = None
         self._take_up(refit, *result)
@@ -464,17 +467,24 @@ class OnlineHMM(EMLearner):
             trusted = np.where(strange[:, None], np.nan, rows)
         seen = trusted[~np.isnan(trusted).all(axis=1)]
         k = known.n_components
+        yield
         fitted = yield from self._refined(known, seen, meter)
+        yield
         best, now = yield from self._climbed(
             known, fitted.prior, trusted, times, meter, refit.transition
         )
         highest, others = now, False
-        judge = self._judge(seen, len(rows))
+        yield
+        judge = yield from self._judge(seen, len(rows))
+        yield
         mixture = (yield from judge.started(judge.most, REFIT_STARTS, meter)).mixture
+        yield
         least = max(k - 1, 1) if self.n_components == "auto" else k
         while mixture.n_components >= least:
             mixture, whole, _ = yield from judge.climbed(mixture, meter)
+            yield
             other = yield from self._refined(whole, seen, meter)
+            yield
             again, value = yield from self._climbed(
                 other.mixture, other.prior, trusted, times, meter
             )
@@ -490,7 +500,9 @@ class OnlineHMM(EMLearner):
             succeeds, order = self._succession(known, found, seen)
             old = [succeeds[j] for j in order]
         between = baum_welch.gaps(times)
+        yield
         stream = yield from self._ordered(best, order, fitted.prior, trusted, between, meter)
+        yield
         return fitted, old, stream
 
     def _take_up(
