@@ -144,6 +144,23 @@ class Judge:
     They are fitted to the features that say something of their own, under one prior, and written
     out for all features.
 
+    Parameters
+    ----------
+    X
+        Rows, shape (n, D).
+    kept
+        The features that say something of their own.
+    rows
+        Those features of X, with equal values spread; rows without any value are left out.
+    firm
+        The prior of every fit.
+    most
+        The most components that can be compared: not more than there are distinct rows.
+    features, covariance_type
+        As in `warm_start`.
+    rng
+        Makes starts.
+
     Attributes
     ----------
     most : int
