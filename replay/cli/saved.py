@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from online_gmm.learners.base import UNKNOWN
 from replay.cli.terminal import out
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.order import SeriesOptions
@@ -14,11 +15,43 @@ from replay.engine.series import Series
 from replay.views.tables import fleet_table, regime_tables, totals
 
 MOST_LISTED = 100
-"""Keys whose series are listed, those with most rows."""
+"""Keys whose series are listed."""
 
 
-def show_models(folder: Path, key: str | None) -> None:
-    """Print the series of a checkpoint, or one of them and its model."""
+def _strange(series: Series) -> tuple[float, ...]:
+    """How strange a series is: unknown, then by its outliers, then in a regime it is rarely in."""
+    summary, segment = series.summary, series.segmenter.current
+    label = UNKNOWN if segment is None else segment.label
+    n = max(summary.n_rows, 1)
+    rows_there = 0 if segment is None else max(summary.n_labelled(label), segment.n)
+    return float(label == UNKNOWN), summary.n_outliers / n, -rows_there / n
+
+
+SORTS: dict[str, tuple[str, Callable[[Series], tuple[float, ...]]]] = {
+    "strange": ("that are strangest", _strange),
+    "rows": ("with most rows", lambda series: (series.summary.n_rows,)),
+    "changes": ("with most changes", lambda series: (series.n_changes,)),
+    "outliers": ("with most outliers", lambda series: (series.summary.n_outliers,)),
+}
+"""What is listed first, in words, and by what."""
+
+
+def show_models(
+    folder: Path, key: str | None, sort: str = "strange", find: str | None = None
+) -> None:
+    """Print the series of a checkpoint, or one of them and its model.
+
+    Parameters
+    ----------
+    folder
+        That of the checkpoint.
+    key
+        Whose model is shown; None lists all keys.
+    sort
+        One of SORTS: which are listed first.
+    find
+        A part of the keys that are listed; None for all.
+    """
     standing, states = Checkpoints(folder).load()
     told = standing.told
     options = SeriesOptions.of(told)
@@ -29,16 +62,23 @@ def show_models(folder: Path, key: str | None) -> None:
         nonlocal n
         for name, state in states:
             n += 1
-            if key is None or name == key:
+            if name == key or (key is None and (find is None or find in name)):
                 yield name, Series.from_bytes(state, told["value"], options)
 
-    listed = heapq.nlargest(MOST_LISTED, loaded(), key=lambda item: item[1].summary.n_rows)
+    words, by = SORTS[sort]
+    listed = heapq.nlargest(MOST_LISTED, loaded(), key=lambda item: by(item[1]))
     if key is not None and not listed:
         raise InputError(f"{folder} has no model of {key!r}; without a key all are listed")
     console.print(f"{folder}: after {standing.rows:,} rows, {n:,} model{'' if n == 1 else 's'}")
     if not listed:
+        if find is not None:
+            console.print(f"no key has {find!r} in it")
         return
-    console.print(fleet_table(listed, 1 if key else n, told["key"] or "series"))
+    overview = fleet_table(listed, len(listed), told["key"] or "series")
+    if len(listed) < n and key is None:
+        of = "" if find is None else f", of the keys with {find!r} in them"
+        overview.caption = f"the {len(listed):,} of {n:,} {words}{of}"
+    console.print(overview)
     if len(listed) > 1:
         return
     series = listed[0][1]
