@@ -414,6 +414,7 @@ class Partition:
         scale: Scale = cython.cast(Scale, self.scales[k])
         row: cython.Py_ssize_t
         first: cython.Py_ssize_t
+        usual: cython.bint
         for _i in range(FEED):
             row = self.fed[k]
             if row == self.n:
@@ -429,9 +430,12 @@ class Partition:
             if len(scale.told) > 0:
                 self.hear(k)
         if scale.fitted:
+            usual = k == USUAL or self.fixed_window > 0
             if self.label < 0:
                 self.label = self.named(k, scale.now)
-            if self.chosen < 0 and (k == USUAL or self.fixed_window):
+                if usual:
+                    self.chosen = k
+            elif self.chosen < 0 and usual:
                 self.change_over(k)
         return 0
 

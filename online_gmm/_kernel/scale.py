@@ -313,8 +313,8 @@ class Scale:
                 self.ahead = self.before[0] + self.cost[0] + penalty - value
                 self.decide(best, self.pending_rows[at])
                 return 0
-        self.prune(value - penalty + SLACK * df)
         self.open(t + 1, self.pending_rows[at] + 1, value, best)
+        self.prune(value - penalty + SLACK * df)
         return 0
 
     @cython.cfunc

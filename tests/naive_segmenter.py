@@ -1,0 +1,382 @@
+"""The segmenter's core for one window, slowly and plainly: what both kernels are compared with.
+
+Features are computed from the rows of each window, whitening and means from all looks so far.
+"""
+
+import math
+
+import numpy as np
+
+from online_gmm._kernel import blocks, metric, partition, scale
+
+
+def cleaned(values):
+    """A channel whose single wild readings are replaced by the middle one of three."""
+    out, last, usual, n = np.array(values, dtype=float), [math.nan, math.nan], 0.0, 0
+    for i, v in enumerate(values):
+        if math.isnan(v):
+            continue
+        if n >= 2:
+            middle = sorted([*last, v])[1]
+            if n > 20 and usual > 0.0 and abs(v - middle) > partition.WILD * usual:
+                out[i] = middle
+            step = abs(v - last[1])
+            if n > 20:
+                step = min(step, 4.0 * usual)
+            usual += max(1.0 / (n - 1.0), 0.005) * (step - usual)
+        last, n = [last[1], v], n + 1
+    return out
+
+
+def standard(values):
+    """A cleaned channel beside the mean and in units of the sd of its first 48 rows."""
+    first = values[: partition.FIRST_ROWS]
+    first = first[~np.isnan(first)]
+    if len(first):
+        origin, unit = first.mean(), first.std()
+        if unit <= 1e-12 * abs(origin):
+            origin, unit = first[0], 0.0
+    else:
+        known = values[~np.isnan(values)]
+        origin, unit = (known[0] if len(known) else 0.0), 0.0
+    away = values - origin
+    if unit == 0.0:
+        moved = away[~np.isnan(away) & (away != 0.0)]
+        unit = abs(moved[0]) if len(moved) else 1.0
+    return np.clip(away / unit, -1e30, 1e30)
+
+
+def features(X, window, stride, before):
+    """The statistics of the rows of one window; what is not defined is as before."""
+    n, d = X.shape
+    f, least, soft = before.copy(), max(2.0, 0.5 * n), blocks.SOFT
+    enough = np.zeros(d, dtype=bool)
+    squares = np.zeros(d)
+    for j in range(d):
+        x = X[~np.isnan(X[:, j]), j]
+        if len(x):
+            squares[j] = ((x - x.mean()) ** 2).sum()
+        if len(x) < least:
+            continue
+        enough[j] = True
+        f[j] = x.mean()
+        f[d + j] = 0.5 * math.log(squares[j] / (len(x) - 1) + soft**2)
+        sd = max(math.sqrt(squares[j] / len(x)), soft)
+        skewness = ((x - x.mean()) ** 3).mean() / sd**3
+        f[2 * d + j] = math.copysign(math.log1p(abs(skewness)), skewness)
+    at = 3 * d
+    for lag in blocks.lags_of(d, window):
+        first = -(-lag // stride) * stride
+        for j in range(d):
+            gaps = X[first:, j] - X[first - lag : n - lag, j]
+            gaps = gaps[~np.isnan(gaps)]
+            if len(gaps) and enough[j]:
+                f[at + j] = 0.5 * math.log(np.abs(gaps).mean() ** 2 + soft**2) - f[d + j]
+                f[at + d + j] = ((gaps > 0) + 0.5 * (gaps == 0)).mean()
+        at += 2 * d
+    for j in range(d if d <= blocks.MOST_PAIRED else 0):
+        for k in range(j + 1, d):
+            both = ~np.isnan(X[:, j]) & ~np.isnan(X[:, k])
+            if both.sum() >= least:
+                x, y = X[both, j], X[both, k]
+                size = math.sqrt(squares[j] * squares[k])
+                shared = ((x - x.mean()) * (y - y.mean())).sum()
+                f[at] = np.clip(shared / size, -1, 1) if size > 1e-6 * both.sum() else 0.0
+            at += 1
+    return f
+
+
+class Whitening:
+    """Of looks F, refitted as they come."""
+
+    def __init__(self, length):
+        self.length = length
+        self.kept = []
+        self.n_sizes, self.quantile = 0, 0.0
+
+    def learn(self, F):
+        """See whether the last look and the one a window before lie within a regime."""
+        if len(F) <= self.length:
+            return
+        half = (F[-1] - F[-1 - self.length]) / math.sqrt(2.0)
+        variance = F.var(axis=0)
+        moves = variance > 1e-18
+        size = math.log((half[moves] ** 2 / variance[moves]).sum() + 1e-12)
+        self.n_sizes += 1
+        if self.n_sizes == 1:
+            self.quantile = size
+        if size <= self.quantile or self.n_sizes <= self.length:
+            self.kept.append(half)
+        step = max(4.0 / self.n_sizes, 0.02)
+        self.quantile += step * (metric.KEPT - (size <= self.quantile))
+
+    def fit(self, F):
+        p, n = F.shape[1], max(1, len(self.kept))
+        within = np.array(self.kept).T @ np.array(self.kept) / n
+        unit = np.sqrt(np.sqrt(np.diag(within)) * F.std(axis=0))
+        unit = np.where(unit > 1e-9, unit + 1e-6, 1e30)
+        A = within / np.outer(unit, unit)
+        shrink = metric.SHRINK + metric.SHRINK_EARLY * min(1.0, p * self.length / n)
+        shrink = shrink * np.trace(A) / p + 1e-9
+        inverse = np.linalg.inv(np.linalg.cholesky(A + shrink * np.eye(p)))
+        self.freedom = max(0.5, p - shrink * (inverse**2).sum())
+        self.matrix = inverse / unit
+
+
+class Candidate:
+    """A place where the segment that is going on may have begun."""
+
+    def __init__(self, start, row, before, path, p):
+        self.start, self.row, self.before, self.path = start, row, before, path
+        self.count, self.cost, self.center = 0, 0.0, np.zeros(p)
+
+    @property
+    def value(self):
+        return self.before + self.cost
+
+
+class Naive:
+    """`tell` has the changes and merges of a stream X, as the kernel tells them for one window."""
+
+    def __init__(self, X, window, room=scale.MOST_STATES):
+        self.stride = max(1, window // 8)
+        self.length = max(1, round(window / self.stride))
+        self.window = self.stride * self.length
+        self.room = room
+        self.dead = self.length - 1
+        self.least = self.dead + max(1, int(0.35 * self.length))
+        self.hold = max(4, int(0.5 * self.length + 0.5))
+        self.most = scale.MEMORY / self.window
+        self.candidates, self.events = [], []
+        self.look = self.base = self.last = self.streak = 0
+        self.means, self.lasts, self.weight = {}, {}, {}
+        self.now, self.fresh, self.waiting, self.jump = -1, False, False, 0.0
+        self.run(np.column_stack([standard(cleaned(x)) for x in X.T]))
+
+    def run(self, X):
+        F, rows, waiting = [], [], []
+        white = self.white = Whitening(self.length)
+        f = np.zeros(0)
+        for end in range(self.window, len(X) + 1, self.stride):
+            if not len(f):
+                d = X.shape[1]
+                pairs = d * (d - 1) // 2 if d <= blocks.MOST_PAIRED else 0
+                f = np.zeros(3 * d + 2 * d * len(blocks.lags_of(d, self.window)) + pairs)
+                p = len(f)
+                refit = max(
+                    scale.FIRST_WINDOWS * self.length,
+                    scale.FIRST_ROWS // self.stride,
+                    p * self.length // 2,
+                )
+                refit = min(
+                    refit,
+                    max(scale.FIRST_WINDOWS * self.length, scale.LATEST_ROWS // self.stride),
+                )
+                self.median, self.excess = np.full(p, metric.MEDIAN), np.ones(p)
+                self.whitened = []
+            f = features(X[end - self.window : end], self.window, self.stride, f)
+            F.append(f)
+            self.F = np.array(F)
+            rows.append(end - 1)
+            waiting.append(len(F) - 1)
+            white.learn(self.F)
+            if len(F) >= refit:
+                old = getattr(white, "matrix", None)
+                white.fit(self.F)
+                refit = int(len(F) * scale.GROWTH) + 1
+                for c in self.candidates:
+                    c.center = white.matrix @ np.linalg.solve(old, c.center)
+                if old is None:
+                    self.now, self.fresh = self.birth(self.F.mean(axis=0)), True
+            if hasattr(white, "matrix"):
+                self.row = end - 1  # at which it is told
+                for i in waiting[: scale.CATCH_UP]:
+                    self.step(self.F[i], rows[i])
+                del waiting[: scale.CATCH_UP]
+
+    def distance(self, a, b):
+        return ((self.white.matrix @ (a - b)) ** 2 / self.excess).sum()
+
+    def follow(self, z):
+        """Follow how much whitened features vary from one window to the next, by medians."""
+        if len(self.whitened) >= self.length:
+            moved = np.abs(z - self.whitened[-self.length]) * metric.HALF
+            step = 1.0 + metric.FOLLOW / self.length
+            self.median = np.where(moved > self.median, self.median * step, self.median / step)
+            self.median = np.maximum(self.median, 0.5 * metric.MEDIAN)
+            self.excess = np.maximum(1.0, (self.median / metric.MEDIAN) ** 2)
+        self.whitened.append(z)
+
+    def step(self, f, row):
+        t, df = self.look, self.white.freedom
+        penalty = scale.BETA * (df + math.log(max(t, 2)))
+        cap = scale.CAP * df
+        z = self.white.matrix @ f
+        self.follow(z)
+        if not self.candidates:
+            self.candidates.append(Candidate(t, row - self.window + 1, -penalty, [], len(z)))
+        best, soon = None, math.inf
+        for i, c in enumerate(self.candidates):
+            age = t - c.start
+            if age < self.dead and c.start > 0:
+                c.cost += scale.DEAD_COST * df / self.length
+                rest = scale.DEAD_COST * df * (self.dead - age - 1) / self.length
+                soon = min(soon, c.value + rest)
+                continue
+            gain = 1.0 if c.count == 0 else max(1.0 / (c.count + 1), 1 / self.most / self.length)
+            d = ((z - c.center) ** 2 / self.excess).sum()
+            far = max(d / cap, 1.0)
+            c.center = c.center + gain / (math.sqrt(far) if c.count else 1.0) * (z - c.center)
+            c.cost += min(d, cap * (1.0 + math.log(far))) * (1.0 - gain) / self.length
+            c.count += 1
+            if i == 0 or age + 1 >= self.least:
+                if best is None or c.value < best.value:
+                    best = c
+            else:
+                soon = min(soon, c.value)
+        self.look += 1
+        if self.waiting:
+            self.settle()
+        if best is None or self.look - self.base < self.least:
+            return
+        if best is self.candidates[0]:
+            self.streak = 0
+        else:
+            self.streak = self.streak + 1 if abs(best.start - self.last) <= 2 else 1
+            self.last = best.start
+            if self.streak >= self.hold and best.value <= soon:
+                self.decide(best)
+                return
+        path = [] if best is self.candidates[0] else [*best.path, best.start][: scale.DEPTH]
+        most = best.value + scale.SLACK * df
+        self.candidates.append(Candidate(self.look, row + 1, best.value + penalty, path, len(z)))
+        self.prune(most)
+
+    def prune(self, most):
+        """Drop what is worse; of too many, one of two that are close for their age."""
+        t, first = self.look, self.candidates[0]
+        rest = [c for c in self.candidates[1:] if t - c.start < self.least or c.value <= most]
+        self.candidates = all_ = [first, *rest]
+        if len(all_) < scale.MOST_CANDIDATES:
+            return
+        old = [i for i in range(1, len(all_) - 1) if t - all_[i + 1].start >= self.least]
+        i = min(
+            old, key=lambda i: (all_[i + 1].start - all_[i].start) / (t - all_[i].start), default=1
+        )
+        if old and all_[i].value <= all_[i + 1].value:
+            i += 1
+        del all_[i]
+
+    def decide(self, best):
+        change = best.path[0] if best.path else best.start
+        here = next((c for c in self.candidates[1:] if c.start == change and not c.path), best)
+        change = here.start
+        self.finish(change)
+        at = self.candidates.index(here)
+        later = [c for c in self.candidates[at + 1 :] if c.path and c.path[0] == change]
+        for c in later:
+            c.path = c.path[1:]
+        here.path = []
+        self.candidates = [here, *later]
+        self.base, self.place, self.streak = change, here.row, 0
+        self.waiting = True
+        self.last_mean = self.mean
+        self.settle()
+
+    def part(self, end):
+        """Mean and windows of the segment going on up to a look, without windows that straddle."""
+        begin = self.base + (self.dead if self.base else 0)
+        looks = max(1, end - begin)
+        return self.F[begin:end].sum(axis=0) / looks, looks / self.length
+
+    def finish(self, change):
+        self.mean, windows = self.part(change)
+        if self.waiting:
+            self.tell(self.mean, windows, True)
+        k = self.nearest(self.mean, windows, self.jump, self.now if self.fresh else -1)[0]
+        if self.fresh and k >= 0:
+            self.events.append(("merged", self.row, self.now, k))
+            del self.means[self.now]
+            self.now = k
+        elif self.fresh:
+            k = self.now
+            self.weight[k] = 0.0
+        elif k < 0 and len(self.means) < self.room:
+            k = self.birth(self.mean)
+        self.events.append(("over", self.row, k if k >= 0 else self.now))
+        if k >= 0:
+            share = windows / (min(self.weight[k], self.most) + windows)
+            self.means[k] = self.means[k] + share * (self.mean - self.means[k])
+            self.lasts[k] = self.mean
+            self.weight[k] += windows
+
+    def birth(self, mean):
+        k = next(k for k in range(self.room + 1) if k not in self.means)
+        self.means[k] = self.lasts[k] = mean
+        self.weight[k] = 0.0
+        return k
+
+    def nearest(self, mean, windows, jump, but=-1):
+        """The state as near as sampling or the jump allows, and how far the two nearest are."""
+        df = self.white.freedom
+        spread = df * (1.0 + scale.NEAR * math.sqrt(2.0 / df))
+        near = max(min(scale.JUMP * jump, scale.JUMP_CAP * spread), scale.LEAST_NEAR)
+        found = []
+        for k in sorted(self.means):
+            if k == but or self.weight[k] == 0.0:
+                continue
+            d = min(self.distance(mean, self.means[k]), self.distance(mean, self.lasts[k]))
+            sampling = 1.0 / min(windows, self.most) + 1.0 / min(self.weight[k], self.most)
+            found.append((d / max(spread * sampling, near), k))
+        found.sort()
+        first, second = ([far for far, _ in found] + [1e300, 1e300])[:2]
+        full = but < 0 and len(self.means) >= self.room
+        return (found[0][1] if found and (first < 1.0 or full) else -1), first, second
+
+    def settle(self):
+        mean, windows = self.part(self.look)
+        self.tell(mean, windows, windows >= scale.WAIT)
+
+    def tell(self, mean, windows, at_once):
+        self.jump = self.distance(mean, self.last_mean)
+        k, first, second = self.nearest(mean, windows, self.jump)
+        if not at_once and (second if k >= 0 else first) < scale.CLEAR:
+            return
+        spread = math.sqrt(2.0 / self.white.freedom)
+        if k >= 0 and first > (1.0 + scale.NEAR_NOW * spread) / (1.0 + scale.NEAR * spread):
+            k = -1
+        before = self.now
+        if k < 0 and len(self.means) >= self.room:
+            k = before
+        self.fresh = k < 0
+        self.now = self.birth(mean) if k < 0 else k
+        self.waiting = False
+        self.events.append(("change", self.place, self.row, before, self.now))
+
+    @property
+    def told(self):
+        """Places, rows and regimes of changes, as numbered when they are told."""
+        names, label, final, told, since = {0: 0}, 0, None, [], 0
+        n_names = 1
+        for kind, *values in self.events:
+            if kind == "over":
+                if values[1] not in names:
+                    names[values[1]], n_names = n_names, n_names + 1
+                final = names[values[1]]
+            elif kind == "merged":
+                _, gone, kept = values
+                if kept not in names:
+                    names[kept], n_names = n_names, n_names + 1
+                old = names.pop(gone, None)
+                label = names[kept] if label == old else label
+                final = names[kept] if final == old else final
+            else:
+                place, row, _, after = values
+                if after not in names:
+                    names[after], n_names = n_names, n_names + 1
+                if names[after] == label:
+                    continue
+                since = max(place, since + 1)
+                told.append((since, row, label if final is None else final, names[after]))
+                label, final = names[after], None
+        return told

@@ -1,0 +1,63 @@
+"""Both kernels of the segmenter's core against a plain numpy reference."""
+
+import numpy as np
+import pytest
+
+from tests.naive_segmenter import Naive
+
+
+def visits(rng, means, sds, n, stay):
+    """Stays in regimes of these means and sds, in random order."""
+    states, state = [], 0
+    while len(states) < n:
+        states += [state] * int(rng.integers(stay // 2, 2 * stay))
+        state = int(rng.choice([k for k in range(len(means)) if k != state]))
+    states = np.array(states[:n])
+    return rng.normal(np.asarray(means)[states], np.asarray(sds)[states])
+
+
+def levels(rng, n):
+    return visits(rng, [[0.0], [6.0], [13.0]], [[1.0]] * 3, n, 120)
+
+
+def channels(rng, n):
+    """Three channels: level, spread, and one that never moves; the first two go together."""
+    X = visits(rng, [[0.0, 0.0, 5.0], [3.0, 0.0, 5.0]], [[1.0, 1.0, 0.0], [1.0, 4.0, 0.0]], n, 200)
+    X[:, 1] += 0.5 * X[:, 0]
+    return X
+
+
+def missing(rng, n):
+    X = visits(rng, [[0.0, 5.0], [4.0, 5.0], [0.0, 9.0]], [[1.0, 0.5]] * 3, n, 150)
+    X[rng.random(X.shape) < 0.05] = np.nan
+    X[300:330, 0] = np.nan
+    return X
+
+
+def rhythm(rng, n):
+    """A wave that doubles its frequency now and then, and single wild readings."""
+    fast = np.arange(n) // 250 % 2
+    X = np.sin(2 * np.pi * np.cumsum(np.where(fast, 1 / 8, 1 / 16))) + rng.normal(0.0, 0.2, n)
+    X[rng.choice(n, n // 300, replace=False)] = 1e4
+    return X[:, None]
+
+
+STREAMS = {"levels": levels, "channels": channels, "missing": missing, "rhythm": rhythm}
+
+
+@pytest.mark.parametrize("window", [8, 16, 24])
+@pytest.mark.parametrize("name", STREAMS)
+def test_changes_are_those_of_the_reference(kernel, name, window):
+    n = 1800 if kernel.COMPILED else 600
+    X = STREAMS[name](np.random.default_rng(7), n)
+    core = kernel.Partition(X.shape[1], window)
+    core.learn(memoryview(np.ascontiguousarray(X).reshape(-1)), len(X))
+    told = [event[1:5] for event in core.drain() if event[0] == "change"]
+    assert told == Naive(X, window).told
+
+
+def test_the_streams_have_changes_and_returns():
+    X = levels(np.random.default_rng(7), 2400)
+    told = Naive(X, 8).told
+    assert len(told) >= 8
+    assert len({after for _, _, _, after in told}) < len(told)
