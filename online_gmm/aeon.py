@@ -44,7 +44,7 @@ class RegimeSegmenter(BaseSegmenter):  # type: ignore[misc]
     --------
     >>> import numpy as np
     >>> from online_gmm.aeon import RegimeSegmenter
-    >>> rng = np.random.default_rng(1)
+    >>> rng = np.random.default_rng(2)
     >>> X = rng.normal(np.repeat([0.0, 9.0, 0.0], 300), 1.0)
     >>> labels = RegimeSegmenter().fit_predict(X)
     >>> labels[[0, 299, 300, 599, 600]]

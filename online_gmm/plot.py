@@ -61,7 +61,7 @@ def series(
     --------
     >>> import numpy as np
     >>> from online_gmm import Segmenter, plot
-    >>> rng = np.random.default_rng(1)
+    >>> rng = np.random.default_rng(2)
     >>> X = rng.normal(np.repeat([0.0, 5.0, 0.0], 300), 1.0)[:, None]
     >>> segmenter = Segmenter()
     >>> labels = segmenter.label_many(X)

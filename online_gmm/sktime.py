@@ -52,7 +52,7 @@ class RegimeDetector(BaseDetector):  # type: ignore[misc]
     >>> import numpy as np
     >>> import pandas as pd
     >>> from online_gmm.sktime import RegimeDetector
-    >>> rng = np.random.default_rng(1)
+    >>> rng = np.random.default_rng(2)
     >>> X = pd.DataFrame({"flow": rng.normal(np.repeat([0.0, 9.0, 0.0], 300), 1.0)})
     >>> RegimeDetector().fit_predict(X)
             ilocs  labels

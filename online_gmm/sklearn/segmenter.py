@@ -67,7 +67,7 @@ class StreamingSegmenter(MixtureAnswers):
     --------
     >>> import numpy as np
     >>> from online_gmm.sklearn import StreamingSegmenter
-    >>> rng = np.random.default_rng(1)
+    >>> rng = np.random.default_rng(2)
     >>> X = rng.normal(np.repeat([0.0, 9.0, 0.0], 300), 1.0)[:, None]
     >>> model = StreamingSegmenter().fit(X)
     >>> model.segments_[["start", "label"]].to_numpy()
