@@ -69,8 +69,12 @@ NUMBER_COST = 0.02
 """Nats a row that each further level costs."""
 ENOUGH = 0.7
 """Share of the nats of the sharpest with which fewer levels will do."""
+MOST_LEVELS = 12
+"""With more levels than that a series wanders."""
 VISITS = 2
 """Segments for each level, at least."""
+APART = 3.0
+"""Standard deviations within levels that the usual jump has, at least: less is a wander."""
 ROUGH = 0.25
 """Roughness of rows within a level, at least: below that, the levels follow an oscillation."""
 
@@ -130,9 +134,10 @@ def sharpest(
     least = SHARP_ALONE if found is None else SHARP + row_gain(X, found.labels)
     sharp: list[tuple[int, float, Labelling]] = []
     for labelling in labellings:
-        n_segments = 1 + np.count_nonzero(np.diff(labelling.labels))
+        n_segments = 1 + int(np.count_nonzero(np.diff(labelling.labels)))
         n_levels = len(np.unique(labelling.labels))
-        if VISITS * n_levels > n_segments or n_segments * labelling.window > n:
+        few = n_levels <= min(MOST_LEVELS, n_segments // VISITS)
+        if not few or n_segments * labelling.window > n:
             continue
         gain = row_gain(X, labelling.labels) - NUMBER_COST * n_levels
         if gain > least:
@@ -146,7 +151,8 @@ def sharpest(
 def row_gain(X: Matrix, labels: Ints) -> float:
     """Nats a row by which the levels of regimes explain the channel that they explain best.
 
-    0 where rows within a level are smooth: then the levels follow an oscillation.
+    0 where rows within a level are smooth, or levels lie close together: then the levels follow an
+    oscillation or a wander.
     """
     best = 0.0
     same = labels[1:] == labels[:-1]
@@ -160,6 +166,9 @@ def row_gain(X: Matrix, labels: Ints) -> float:
         steps = steps[~np.isnan(steps)]
         variance = float(np.nanvar(rest)) if known.any() else 0.0
         if not len(steps) or float((steps**2).mean()) < 2.0 * ROUGH * variance:
+            continue
+        jumps = np.abs(np.diff(means[labels]))[~same]
+        if not len(jumps) or float(np.median(jumps)) < APART * math.sqrt(variance):
             continue
         total = float(np.nanvar(column))
         best = max(best, 0.5 * math.log((total + 1.0) / (variance + 1.0)))

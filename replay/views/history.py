@@ -27,7 +27,7 @@ MOST_STRETCHES = 256
 """Stretches of rows of which the mean log-density is told."""
 MOST_SAMPLED = 1000
 """Rows of a key in the sample of its values."""
-MOST_SEGMENTS = 1000
+MOST_SEGMENTS = 10_000
 """Segments of a key that are kept, the last ones."""
 PATIENCE = 100_000
 """Rows of other keys after which a key makes room for a new one."""

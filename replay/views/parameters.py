@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from online_gmm.learners.base import Learner
+from online_gmm.segmentation.found import FoundRegimes
+from online_gmm.segmentation.regimes import RegimeCard
+from online_gmm.segmentation.segments import RegimeChange
 from replay.engine.series import Series
 from replay.views.history import Floats
 
@@ -24,6 +27,8 @@ class Parameters(NamedTuple):
         The names of labels, of those that have one.
     stays
         How long each lasts in the mean, where that is learnt: seconds if ``timed``, or rows.
+    cards, changes
+        Of regimes that were found, and from one to another.
     """
 
     n_points: int
@@ -34,6 +39,8 @@ class Parameters(NamedTuple):
     stays: Floats | None
     timed: bool
     names: dict[int, str]
+    cards: tuple[RegimeCard, ...] = ()
+    changes: tuple[RegimeChange, ...] = ()
 
     @classmethod
     def of_series(cls, series: Series) -> Parameters | None:
@@ -51,6 +58,8 @@ class Parameters(NamedTuple):
             None,
             False,
             series.model.names,
+            tuple(cards),
+            found.changes,
         )
 
     @classmethod
@@ -59,6 +68,8 @@ class Parameters(NamedTuple):
         if not model.labels:
             return None
         mixture = model.mixture
+        cards: Any = model.regimes if isinstance(model, FoundRegimes) else {}
+        told: Any = model.events if isinstance(model, FoundRegimes) else ()
         return cls(
             model.n_points,
             model.labels,
@@ -68,4 +79,6 @@ class Parameters(NamedTuple):
             model.dwell,
             model.time is not None,
             model.names,
+            tuple(cards.values()),
+            tuple(event for event in told if isinstance(event, RegimeChange)),
         )

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from replay.views.history import Trace
+from replay.views.page.figures import _line
+
 LATER = ("--learner", "segmenter")
 LEARNER = (*LATER, "--causal")
 START = 1_700_000_000
@@ -264,3 +267,23 @@ def test_causal_is_for_the_segmenter(cli, pump):
     result = cli("run", pump(), "--value", "flow", "--learner", "mixture", "--causal")
     assert result.exit_code == 2
     assert "--causal is for the segmenter" in result.stderr
+
+
+@pytest.mark.parametrize("learner", [LATER, LEARNER], ids=["later", "causal"])
+def test_the_page_has_cards_and_reasons(cli, pump, tmp_path, learner):
+    report = tmp_path / "report.html"
+    told = ("--value", "flow", "--value", "pressure", "--time", "when", "--report", report)
+    result = cli("run", pump(), *told, *learner)
+    assert result.exit_code == 0, result.output
+    page = report.read_text()
+    for text in ("typical stay, rows", "share of rows", "visits", "flow 40 -"):
+        assert text in page
+
+
+def test_no_line_crosses_a_gap():
+    x = np.array([0.0, 1.0, 2.0, 90.0, 91.0])
+    trace = Trace((x,), (x,), (np.zeros(5, dtype=np.int64),), None, 1)
+    line = _line(trace, 0, 1.0, False)
+    assert line["x0"].tolist() == [0.0, 0.0, 1.0, 90.0, 90.0]
+    assert line["y0"][3] == line["y1"][3]
+    assert x.tolist() == [0.0, 1.0, 2.0, 90.0, 91.0]

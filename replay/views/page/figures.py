@@ -28,6 +28,7 @@ from bokeh.plotting import figure
 from jinja2 import Environment
 from numpy.typing import NDArray
 
+from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison
 from replay.engine.printable import printable
@@ -45,6 +46,11 @@ WIDE = 0.04
 HOVER = [("x", "@x1{0,0.[000]}"), ("value", "@y1"), ("regime", "@label")]
 LEAST_GAP = 1e-9
 """No gap to batch EM is drawn as less: a log scale has no 0."""
+
+SWITCHED = ("head", "parameters", "changes", "segments")
+"""Texts of the key that is shown."""
+GAP = 10.0
+"""Times the usual distance of two points beyond which no line joins them."""
 
 DENSITIES = "Of each regime by its weight, dashed their sum; below, values that have come."
 CONVERGENCE = (
@@ -114,6 +120,7 @@ def content_of(
     content.texts = {
         "head": _head(head, snapshot.whole.rows, names),
         "parameters": _parameters(head, columns, parameters, names),
+        "changes": _changes(parameters, names),
         "segments": _segments(columns, segments, n_segments, names),
     }
     return content
@@ -147,7 +154,7 @@ class Page:
                 sizing_mode="stretch_width",
                 stylesheets=[TABLES],
             )
-            for name in ("head", "keys", "parameters", "segments")
+            for name in ("head", "keys", "parameters", "changes", "segments")
         }
         self.keys: list[str] = []
         self.select = Select(
@@ -173,6 +180,7 @@ class Page:
             ("Densities", DENSITIES, densities),
             ("Convergence", CONVERGENCE, curves),
             ("Parameters", "", ["parameters"]),
+            ("Changes", "", ["changes"]),
             ("Segments", "", ["segments"]),
         ]
 
@@ -216,7 +224,7 @@ class Page:
         args = {
             "shown": self.sources,
             "stored": sources,
-            "divs": {name: self.texts[name] for name in ("head", "parameters", "segments")},
+            "divs": {name: self.texts[name] for name in SWITCHED},
             "texts": {key: content.texts for key, content in stored.items()},
             "axes": self.ranges,
             "ranges": {
@@ -415,9 +423,15 @@ def _line(trace: Trace, j: int, scale: float, marked: bool) -> Data:
     """Pieces from point to point, and the point that each leads to."""
     x, y = scale * trace.x[j], trace.y[j].astype(np.float32)
     labels = trace.labels[j]
+    x0, y0 = np.concatenate((x[:1], x[:-1])), np.concatenate((y[:1], y[:-1]))
+    steps = x - x0
+    usual = np.median(steps[steps > 0.0]) if (steps > 0.0).any() else 0.0
+    # a piece without a length: nothing is known of the time between
+    apart = steps > GAP * usual
+    x0[apart], y0[apart] = x[apart], y[apart]
     data: Data = {
-        "x0": np.concatenate((x[:1], x[:-1])),
-        "y0": np.concatenate((y[:1], y[:-1])),
+        "x0": x0,
+        "y0": y0,
         "x1": x,
         "y1": y,
         "color": _colours(labels),
@@ -578,6 +592,8 @@ def _parameters(
 ) -> str:
     if parameters is None:
         return "<p>nothing is learnt yet: the rows of the warm-up are still coming</p>"
+    if parameters.cards:
+        return _cards(columns, parameters.cards, called)
     stays = parameters.stays
     timed = parameters.timed
     names = ["regime", "rows", "weight"]
@@ -604,6 +620,41 @@ def _parameters(
         its = ", ".join(f"{label} ({head.counts[label]:,} rows)" for label in gone[-20:])
         note = f"gone: {'..., ' if len(gone) > 20 else ''}{its}"
     return _table(names, lines, note)
+
+
+def _cards(columns: Sequence[str], cards: Sequence[RegimeCard], called: Mapping[int, str]) -> str:
+    """A line for each regime that was found."""
+    names = ["regime", "rows", "share of rows", "visits", "typical stay, rows"]
+    names += [f"{html_of(column)}, mean ± sd" for column in columns]
+    lines = (
+        [
+            chip(card.label, called),
+            f"{card.n:,}",
+            f"{card.share:.1%}",
+            f"{card.visits:,}",
+            "-" if math.isnan(card.typical_stay) else f"{card.typical_stay:,.0f}",
+            *(_mean_and_sd(card.mean.get(column), card.sd.get(column)) for column in columns),
+        ]
+        for card in cards
+    )
+    return _table(names, lines)
+
+
+def _changes(parameters: Parameters | None, called: Mapping[int, str]) -> str:
+    """A line for each change between regimes that were found, the newest first."""
+    if parameters is None or not parameters.cards:
+        return "<p>changes and their reasons are those of regimes that are found</p>"
+    if not parameters.changes:
+        return "<p>the regime did not change</p>"
+    lines = (
+        [
+            html_of(change.at[1]) or f"row {change.at[0]:,}",
+            f"{chip(change.before, called)} to {chip(change.after, called)}",
+            html_of("; ".join(f"{its} ({its.share:.0%})" for its in change.why)),
+        ]
+        for change in reversed(parameters.changes)
+    )
+    return _table(["since", "regime", "why"], lines, "the newest first", "scroll tall")
 
 
 def _segments(
