@@ -2,7 +2,8 @@
 
 scripts/bench meaning [--seeds N] [--only levels pump ...] [--jobs 2]
 
-Each learner is told the number of regimes K and labels every row before it learns it.
+Each learner is told the number of regimes K, or finds it ("auto"), and labels every row before it
+learns it.
 
 The meaning of a number is the true regime of most of the last 200 rows that were given this number
 (all of its rows, before there are 200). The meaning counts from 50 rows on, and when it holds for
@@ -52,6 +53,9 @@ OVERLAPPING = {"vibration": 3200}
 SEEN = 30
 """Rows of a regime in the warm start from which on no birth is called for."""
 LEARNERS = {"OnlineGMM": OnlineGMM, "OnlineHMM": OnlineHMM}
+AUTO = ", auto"
+"""Behind the name of a learner that finds the number of regimes."""
+CHOICES = (*LEARNERS, *(name + AUTO for name in LEARNERS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +186,8 @@ def uncalled_for(
 
 
 def outcome(learner: str, stream: Stream, seed: int) -> Outcome:
-    model = LEARNERS[learner](stream.n_regimes, seed=seed)
+    n_components: Any = "auto" if learner.endswith(AUTO) else stream.n_regimes
+    model = LEARNERS[learner.removesuffix(AUTO)](n_components, seed=seed)
     labels = labelled(model, stream.X)
     events = getattr(model, "events", ())
     half = len(labels) // 2
@@ -232,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", default=["levels", "pump", "vibration"])
     parser.add_argument("--seeds", type=int, default=0, help="30 for levels, 12 for machines")
-    parser.add_argument("--learner", nargs="+", choices=LEARNERS, default=list(LEARNERS))
+    parser.add_argument("--learner", nargs="+", choices=CHOICES, default=list(CHOICES))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--verbose", action="store_true", help="tell every change and its row")
     chosen = parser.parse_args()

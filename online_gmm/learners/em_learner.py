@@ -57,6 +57,8 @@ REFIT_STARTS = 2
 """New starts tried when the points kept are fitted again."""
 SURE = 10.0
 """Nats by which a fit of other regimes must be better than the one in use."""
+PARTS = (1.0, 0.8, 0.6, 0.4)
+"""How much of the last points is tried as a regime of its own."""
 SUCCEEDING = 2048
 """Rows by which it is told which component continues which."""
 STRAYS_KEPT = 64
@@ -252,6 +254,12 @@ class EMLearner(Learner, abc.ABC):
     def _begin_refit(self) -> None:
         """Begin to fit the points kept again."""
 
+    @abc.abstractmethod
+    def _put(
+        self, place: int, center: NDArray[np.float64], covariance: NDArray[np.float64]
+    ) -> None:
+        """Go on with a component at another place."""
+
     @property
     @abc.abstractmethod
     def _keeps_all(self) -> bool:
@@ -262,10 +270,15 @@ class EMLearner(Learner, abc.ABC):
         d = len(self._names)
         self._numbered = not self._roster.is_plain
         if self._k < self._most:
-            room = max(STRAYS_KEPT, 16 * (d + 1))
-            self._stream.watch(room, flat(distances_beyond(STRAY, d)), crowd(d), RECENT)
+            self._stream.watch(
+                self._room_for_strays, flat(distances_beyond(STRAY, d)), crowd(d), RECENT
+            )
         else:
             self._stream.watch(0, flat(np.full(d + 1, np.inf)), 0, 0)
+
+    @property
+    def _room_for_strays(self) -> int:
+        return max(STRAYS_KEPT, 16 * (len(self._names) + 1))
 
     def _consider_birth(self) -> None:
         """Give the points held back a component of their own, if there are enough of them.
@@ -279,13 +292,12 @@ class EMLearner(Learner, abc.ABC):
         strays = np.frombuffer(stream.last_strays(stream.n_points - RECENT)).reshape(-1, d)
         cause = f"{len(strays)} of the last {RECENT} points were unexplained"
         if len(strays) < crowd(d):
-            strays = np.frombuffer(stream.last_deviating()).reshape(-1, d)
+            strays = self._wider_regime()
             if not len(strays):
                 return
             cause = f"the last {len(strays)} points were farther from all components than usual"
-            if not self._is_regime(strays):
-                stream.forget_strays()
-                return
+            self._give_back(strays)
+            stream = self._stream
         known = self.mixture
         means = np.nanmean(np.vstack([strays, known.means]), axis=0)
         points = np.where(np.isnan(strays), means, strays)
@@ -309,18 +321,74 @@ class EMLearner(Learner, abc.ABC):
         self._roster.note("born", self._roster.add(), stream, cause, after=points.mean(axis=0))
         self._watch()
 
-    def _is_regime(self, rows: NDArray[np.float64]) -> bool:
-        """Whether a Gaussian of their own explains rows surely better than the components do."""
+    def _wider_regime(self) -> NDArray[np.float64]:
+        """The last points that are surely of a regime of their own; none if there is none.
+
+        A Gaussian of their own must explain them better than the components did. The points since
+        the cumulative sum began to rise may begin with some of the regime before, so that only the
+        last of them are taken, where that explains more. As long as all points are kept, the next
+        fit of them tells more surely.
+        """
+        stream, d = self._stream, len(self._names)
+        last = np.frombuffer(stream.last_deviating()).reshape(-1, d)
+        before, start = self._before(), self.start
+        assert start is not None
+        best, highest = last[:0], SURE
+        for part in PARTS:
+            rows = last[len(last) - round(part * len(last)) :]
+            # those beyond the gates are kept elsewhere
+            n_beyond = 0
+            for _ in range(2):
+                since = stream.n_points - len(rows) - n_beyond
+                beyond_gates = np.frombuffer(stream.last_strays(since)).reshape(-1, d)
+                n_beyond = len(beyond_gates)
+            rows = np.vstack([rows, beyond_gates])
+            known = rows[~np.isnan(rows).any(axis=1)]
+            n = len(known)
+            if n < crowd(d):
+                continue
+            away = known - known.mean(axis=0)
+            own = MixtureParameters([1.0], [known.mean(axis=0)], [away.T @ away / n])
+            free = n_parameters(1, d, self.covariance_type) + 1
+            gain = own.score_samples(known).sum() - before.score_samples(known).sum()
+            gain -= free / 2 * math.log(n)
+            # what components of few points miss by their estimation error
+            behind = start.n_points * before.weights[np.bincount(before.predict(known)).argmax()]
+            gain -= n * free / max(behind, 1.0)
+            if gain > highest:
+                best, highest = rows, gain
+        if self._keeps_all:
+            best = last[:0]
+        if not len(best) and len(last) == self._room_for_strays:
+            stream.forget_strays()
+        return best
+
+    def _give_back(self, rows: NDArray[np.float64]) -> None:
+        """Put a component that has begun to take rows of a new regime back to where it was."""
+        before = self._before()
         rows = rows[~np.isnan(rows).any(axis=1)]
-        n, d = rows.shape
-        if n < crowd(d):
-            return False
-        away = rows - rows.mean(axis=0)
-        own = MixtureParameters([1.0], [rows.mean(axis=0)], [away.T @ away / n])
-        known = self.mixture.score_samples(rows)
-        free = n_parameters(1, d, self.covariance_type) + 1
-        gain = own.score_samples(rows).sum() - known.sum()
-        return bool(gain > free / 2 * math.log(n) + SURE)
+        taken = self.mixture.score_samples(rows).sum() - before.score_samples(rows).sum()
+        place = int(np.bincount(before.predict(rows)).argmax())
+        if taken > SURE and self.covariance_type != "tied":
+            self._put(place, before.means[place], before.covariances[place])
+
+    def _before(self) -> MixtureParameters:
+        """The components as the last fit left them, with those born since.
+
+        A component may have begun to take the rows of a new regime for its own; then it has not.
+        """
+        start, known = self.start, self.mixture
+        assert start is not None
+        its = start.mixture
+        # components that are recycled leave their places
+        if self.recycle or its.n_components > known.n_components:
+            return known
+        born = slice(its.n_components, None)
+        return MixtureParameters(
+            np.append(its.weights * (1.0 - known.weights[born].sum()), known.weights[born]),
+            np.vstack([its.means, known.means[born]]),
+            np.concatenate([its.covariances, known.covariances[born]]),
+        )
 
     def _other_regimes(
         self, known: MixtureParameters, rows: NDArray[np.float64], n_points: int, meter: Meter
@@ -331,24 +399,49 @@ class EMLearner(Learner, abc.ABC):
             rows, self._most, self._names, self.covariance_type, self.prior_strength, rng
         )
         yield
-        _, _, criterion = yield from judge.climbed(judge.part(known), meter)
-        now = self._value(criterion)
-        best, highest = None, -math.inf
+        _, _, current = yield from judge.climbed(judge.part(known), meter)
+        best, highest = None, self._value(current) - WORTH * known.n_components + SURE
         yield
         mixture = (yield from judge.started(judge.most, REFIT_STARTS, meter)).mixture
         yield
         while True:
-            more = mixture.n_components - known.n_components
-            needed = now + SURE + WORTH * max(more, 0)
-            mixture, whole, criterion = yield from judge.climbed(mixture, meter, needed)
-            if more < 0 and self._has_all_at_start:
+            # a component less is no advantage by itself
+            price = WORTH * max(mixture.n_components, known.n_components)
+            mixture, whole, criterion = yield from judge.climbed(mixture, meter, highest + price)
+            if criterion.n_components < known.n_components and self._has_all_at_start:
                 return best
-            value = self._value(criterion)
-            if value > needed and value > highest:
-                best, highest = whole, value + WORTH
+            worth = self._value(criterion) - price
+            if (
+                worth > highest
+                and not loses_a_regime(current, criterion)
+                and not self._loses_one_of_late(known, whole, rows, n_points)
+            ):
+                best, highest = whole, worth
             if mixture.n_components == 1:
                 return best
             mixture = one_fewer(mixture)
+
+    def _loses_one_of_late(
+        self,
+        known: MixtureParameters,
+        fitted: MixtureParameters,
+        rows: NDArray[np.float64],
+        n_points: int,
+    ) -> bool:
+        """Whether a fit leaves out a component that was born in the second half of the stream.
+
+        Too few of its points are among those kept.
+        """
+        young = self._born_since(n_points / 2)
+        if not young:
+            return False
+        numbers = self._roster.numbers
+        return not young <= {numbers[i] for i in successors(known, fitted, rows) if i is not None}
+
+    def _born_since(self, n: float) -> set[int]:
+        """The components there are that were born after this many points."""
+        born = {e.number for e in self._roster.events if e.kind == "born" and e.n_points > n}
+        return born.intersection(self._roster.numbers)
 
     def _succession(
         self, known: MixtureParameters, fitted: MixtureParameters, rows: NDArray[np.float64]
@@ -584,6 +677,16 @@ class EMLearner(Learner, abc.ABC):
     def _html_cells(self, place: int) -> list[str]:
         """Return the cells of these columns for the component in this place."""
         return []
+
+
+def loses_a_regime(now: Criterion, other: Criterion) -> bool:
+    """Whether a fit leaves out a component that is more than chance.
+
+    A component that was born as its rows came together may overlap with others. Rows that are taken
+    each by itself then do not tell it surely, as BIC and ICL demand; half of its price must do.
+    """
+    price = (now.log_likelihood - now.bic) - (other.log_likelihood - other.bic)
+    return other.log_likelihood < now.log_likelihood - max(price, 0.0) / 2.0
 
 
 def strangeness(

@@ -416,6 +416,14 @@ class OnlineGMM(EMLearner):
         state = mixture_with(self._stream.state(), points, share)
         self._stream = _kernel.mixture_stream_from_state(state)
 
+    def _put(
+        self, place: int, center: NDArray[np.float64], covariance: NDArray[np.float64]
+    ) -> None:
+        state = mixture_changed(
+            self._stream.state(), lambda parts: parts.replaced(place, center, covariance)
+        )
+        self._stream = _kernel.mixture_stream_from_state(state)
+
     @property
     def _keeps_all(self) -> bool:
         return self._keeps_points and self._stream.stride_kept == 1
@@ -512,7 +520,9 @@ class OnlineGMM(EMLearner):
             False,
             meter,
         )
-        if others is None and refit.stride > 1 and not self._is_likelier(fitted, log_density):
+        # what the average was before a component was born holds it back for long
+        is_needed = refit.stride == 1 or self._born_since(refit.n_points / 4)
+        if others is None and not is_needed and not self._is_likelier(fitted, log_density):
             return None
         yield
         em = self._under(fitted)

@@ -33,7 +33,7 @@ from online_gmm.em.warm_start import WarmStart, in_order, warm_start, warm_start
 from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, REFIT_STARTS, SURE, EMLearner
 from online_gmm.learners.intake import NO_TIME, Late, Time
-from online_gmm.learners.places import chain_with
+from online_gmm.learners.places import chain_replaced, chain_with
 from online_gmm.learners.recycle import Roster
 from online_gmm.learners.under_way import UnderWay, under_way_from_state
 
@@ -279,12 +279,13 @@ class OnlineHMM(EMLearner):
         self._timed = not np.isnan(times).any()
         self._clocked = self._clocked or self._timed
         start, stream = self._best_start(rows, times)
-        order = in_order(from_kernel(stream.components, names), self.order_by).tolist()
+        found = from_kernel(stream.components, names)
+        order = in_order(found, self.order_by).tolist()
         self._roster = Roster(len(order))
         between = baum_welch.gaps(times)
         self._stream = finish(self._ordered(stream, order, start.prior, rows, between, Meter()))
         self._stream.begin(flat(rows), len(rows), flat(between), flat(times))
-        self._started_by(start)
+        self._started_by(dataclasses.replace(start, mixture=found.reordered(order)))
         self._plan(len(rows))
         self._watch()
         self._wait()
@@ -473,7 +474,7 @@ class OnlineHMM(EMLearner):
         best, now = yield from self._climbed(
             known, fitted.prior, trusted, times, meter, refit.transition
         )
-        highest, others = now, False
+        highest, others = now - WORTH * k + SURE, False
         yield
         judge = yield from self._judge(seen, len(rows))
         yield
@@ -488,9 +489,10 @@ class OnlineHMM(EMLearner):
             again, value = yield from self._climbed(
                 other.mixture, other.prior, trusted, times, meter
             )
-            more = mixture.n_components - k
-            if value > now + SURE + WORTH * max(more, 0) and value > highest + WORTH:
-                best, highest, fitted, others = again, value, other, True
+            # a component less is no advantage by itself
+            worth = value - WORTH * max(mixture.n_components, k)
+            if worth > highest and not self._loses_one_of_late(known, whole, seen, refit.n_points):
+                best, highest, fitted, others = again, worth, other, True
             if mixture.n_components == 1:
                 break
             mixture = one_fewer(mixture)
@@ -537,7 +539,8 @@ class OnlineHMM(EMLearner):
         chain.begin(flat(rows), n, between, flat(times))
         chain.count_on(stream)
         self._stream = chain
-        self._started_by(dataclasses.replace(fitted, criteria=first.criteria))
+        fitted = dataclasses.replace(fitted, mixture=found, criteria=first.criteria)
+        self._started_by(fitted)
         self._plan(done)
         self._watch()
 
@@ -546,6 +549,13 @@ class OnlineHMM(EMLearner):
         prior = baum_welch.pseudo_changes(self._k + 1, self.stickiness, unit)
         self._stream.put_off(-1)
         state = chain_with(self._stream.state(), points, share, prior)
+        self._stream = _kernel.chain_stream_from_state(state)
+
+    def _put(
+        self, place: int, center: NDArray[np.float64], covariance: NDArray[np.float64]
+    ) -> None:
+        self._stream.put_off(-1)
+        state = chain_replaced(self._stream.state(), place, center, covariance)
         self._stream = _kernel.chain_stream_from_state(state)
 
     def _unit(self, between: NDArray[np.float64]) -> float | None:

@@ -50,6 +50,14 @@ class Parts:
             np.vstack([self.scatter, scatter]),
         )
 
+    def replaced(self, place: int, center: Array, covariance: Array) -> Parts:
+        """These, but one component lies elsewhere."""
+        centers, scatter = self.center.copy(), self.scatter.copy()
+        dense = scatter.shape[1] == len(center) ** 2
+        centers[place] = center
+        scatter[place] = covariance.ravel() if dense else np.diagonal(covariance)
+        return Parts(self.weight, centers, scatter)
+
     def merged(self, kept: int, gone: int) -> Parts:
         """These with one component taken into another; moments are kept."""
         total = self.weight[kept] + self.weight[gone]
@@ -215,6 +223,21 @@ def _chain_state(
     if state["average"] is not None:
         result["average"] = with_parts(state["average"], change(parts_of(state["average"])))
     return _without_strays(result)
+
+
+def chain_replaced(state: State, place: int, center: Array, covariance: Array) -> State:
+    """The state of a chain's stream in which one component lies elsewhere."""
+    links = links_of(state)
+    gap = center - links.origin[place]
+    square = covariance + np.outer(gap, gap)
+    dense = links.moments.shape[2] > 2 * len(gap) + 1
+    packed = square[np.tril_indices(len(gap))] if dense else np.diagonal(square)
+    sample = np.concatenate([[1.0], gap, packed])
+    links.moments[place] = links.moments[place, :, :1] * sample
+    prior = np.frombuffer(state["prior"]).reshape(links.flow.shape)
+    return _chain_state(
+        state, lambda parts: parts.replaced(place, center, covariance), links, prior
+    )
 
 
 def chain_with(state: State, points: Array, share: float, prior: Array) -> State:

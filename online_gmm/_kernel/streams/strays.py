@@ -80,7 +80,8 @@ class Strays(Memory):
     ) -> cython.bint:
         """Add the distance of a point to the sum; return whether that is beyond chance.
 
-        It is not before there are ``room`` points to tell a regime by.
+        That is looked at when half of ``room`` points have come, for a component that takes them
+        for its own becomes wider, and from ``room`` on.
         """
         j: cython.Py_ssize_t
         slot: cython.Py_ssize_t = self.seen % self.room
@@ -92,7 +93,9 @@ class Strays(Memory):
         if self.excess <= 0.0:
             self.excess = 0.0
             self.length = 0
-        return self.excess > self.limit and self.length >= self.room
+        return self.excess > self.limit and (
+            self.length >= self.room or self.length == self.room // 2
+        )
 
     def lasting(self) -> bytes:
         """Return the points since the sum was last zero, as far as they are kept; doubles."""
