@@ -130,7 +130,13 @@ class TestContract:
             one.learn_one(x)
         assert one.n_late == (3 if name.endswith("skipped") else 0)
         assert one.n_unknown > 0
-        assert one.events or name != "GMM recycled"
+        born = [event.number for event in one.events if event.kind == "born"]
+        gone = {event.number for event in one.events if event.kind in ("retired", "merged")}
+        # numbers are given in turn, so the first one born tells how many there were
+        n_first = born[0] if born else len(one.labels) + len(gone)
+        assert born == list(range(n_first, n_first + len(born)))
+        assert set(one.labels) == {*range(n_first), *born} - gone
+        assert gone or name != "GMM recycled"
         assert {label for label, *_ in expected} > {-1}
         for cuts in ([0, len(frame)], [0, 40, 80, 81, 300, 301, len(frame)]):
             many = make(features=list("abc"))

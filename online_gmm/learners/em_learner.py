@@ -348,7 +348,10 @@ class EMLearner(Learner, abc.ABC):
             if n < crowd(d):
                 continue
             away = known - known.mean(axis=0)
-            own = MixtureParameters([1.0], [known.mean(axis=0)], [away.T @ away / n])
+            spread = away.T @ away / n
+            if self.covariance_type == "tied":
+                spread = before.covariances[0]
+            own = MixtureParameters([1.0], [known.mean(axis=0)], [spread])
             free = n_parameters(1, d, self.covariance_type) + 1
             gain = own.score_samples(known).sum() - before.score_samples(known).sum()
             gain -= free / 2 * math.log(n)
