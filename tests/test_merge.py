@@ -73,7 +73,8 @@ def test_labels_are_matched_when_models_started_apart(order, capacity):
     other.fit_start(X[400:600]).learn_many(X[600:])
     before, numbered = one.mixture, other.mixture
     other._stream.reorder(order)
-    assert other.mixture.error(numbered.reordered(order)) == 0.0
+    # weights are normalised by their sum, which depends on the order in the last digit
+    assert other.mixture.error(numbered.reordered(order)) < 1e-15
     one.merge(other)
     stream = one._stream
     for part in (stream.iterate_components, stream.average_components, stream.components):
