@@ -9,7 +9,9 @@ are told the true number of regimes.
 
 Columns of the table, as means over seeds where nothing else is said:
 
-- ARI: adjusted Rand index of the regime of each row, with changes at the places that were told.
+- ARI: adjusted Rand index of the regime of each row, with changes at the places that were told. A
+  segment is what it was said to be with the change that ended it, and regimes that were merged are
+  one.
   "half 2" is that of the second half of the stream, "worst" the lowest of all seeds.
 - causal: ARI of the labels that were known when each row came.
 - placed: share of the true changes that have a found one within `Machine.within` rows.
@@ -380,8 +382,15 @@ def found(machine: Machine) -> Answer:
     changes = [event for event in told if isinstance(event, RegimeChange)]
     born = [event.label for event in told if isinstance(event, RegimeEvent)]
     placed = np.full(len(causal), born[0] if born else 0)
-    for change in changes:
-        placed[change.at :] = change.after
+    begin = 0
+    for event in told:
+        if isinstance(event, RegimeChange):
+            # what the segment that is over was is told with the change that ends it
+            placed[begin : event.at] = event.before
+            placed[event.at :] = event.after
+            begin = event.at
+        elif isinstance(event, RegimeEvent) and event.kind == "merged":
+            placed[placed == event.label] = event.into
     at = np.array([change.at for change in changes], dtype=np.int64)
     known_at = np.array([change.known_at for change in changes], dtype=np.int64)
     return Answer(placed, causal, at, known_at)
