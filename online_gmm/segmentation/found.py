@@ -47,8 +47,7 @@ class FoundRegimes(Learner):
         Regimes at most. When there are so many, a segment that is like none of them is given the
         nearest one.
     confirm
-        The evidence that a change needs, as a multiple of the usual. More means later and fewer
-        wrong changes.
+        What a change costs in `second_pass`, as a multiple of the usual. More finds fewer changes.
     features
         Names of the channels; None for those of the first points.
     time

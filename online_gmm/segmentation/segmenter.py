@@ -56,8 +56,9 @@ class Segmenter(base.Clusterer, Writable):
         Without a model: how many regimes there are at most. A segment that is like none of them
         gets the nearest number then.
     confirm
-        Without a model: the evidence that a change needs, as a multiple of the usual; 2 is later
-        and surer, 0.5 sooner. With a model: points in a row that confirm a label.
+        Without a model: what a change costs in `second_pass`, as a multiple of the usual; with 2
+        fewer are found. What is told as points come does not depend on it. With a model: points in
+        a row that confirm a label.
     min_dwell
         With a model: points from the first to the last that bear the label of a segment, at least.
         Only the last segment of a stream may be shorter.
@@ -190,8 +191,8 @@ class Segmenter(base.Clusterer, Writable):
         if self.min_dwell != 1 or self.smoothed:
             name = "smoothed" if self.smoothed else "min_dwell"
             raise ValueError(
-                f"{name} is {getattr(self, name)!r}, which goes with a model; without one, "
-                "confirm=2 asks for twice the evidence"
+                f"{name} is {getattr(self, name)!r}, which goes with a model; leave it out, or "
+                "give the segmenter a model"
             )
 
     def _check_with_model(self) -> None:
