@@ -276,8 +276,9 @@ def test_the_page_has_cards_and_reasons(cli, pump, tmp_path, learner):
     result = cli("run", pump(), *told, *learner)
     assert result.exit_code == 0, result.output
     page = report.read_text()
-    for text in ("typical stay, rows", "share of rows", "visits", "flow 40 -"):
+    for text in ("typical stay, rows", "share of rows", "visits"):
         assert text in page
+    assert re.search(r"flow [\d.]+ -", page)
 
 
 def test_no_line_crosses_a_gap():
