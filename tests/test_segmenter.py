@@ -471,3 +471,24 @@ def test_a_finished_segment_counts_once_in_the_mixture():
     segmenter.finish()
     shares = [card.share for card in segmenter.regimes.values()]
     np.testing.assert_allclose(segmenter.mixture.weights, shares)
+
+
+# -- series whose regimes anybody sees -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jump", [3.0, 6.0, 12.0, 40.0])
+def test_a_level_that_changes_and_comes_back(jump):
+    """A step up and a step back, in the first of two channels: two changes, and a return.
+
+    With seeds that nobody has chosen; the step is in standard deviations.
+    """
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        level = np.repeat([0.0, jump, 0.0], 300)
+        X = np.column_stack([level + rng.normal(size=900), rng.normal(size=900)])
+        segmenter = Segmenter()
+        segmenter.learn_many(X)
+        segmenter.finish()
+        changes = changes_of(segmenter.events)
+        assert [(c.before, c.after) for c in changes] == [(0, 1), (1, 0)], (seed, changes)
+        np.testing.assert_allclose([c.at for c in changes], [300, 600], atol=6)

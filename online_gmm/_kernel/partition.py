@@ -46,6 +46,10 @@ CLEAR_CHANGES = 3.0
 CLEAR_APART = 1.0
 CLEAR_NOISE = 2.3
 CLEAR_STAY = 8.0
+PLAIN_APART = 0.3
+"""Regimes within which nothing but noise is left are clear from the first change on."""
+PLAIN_NOISE = 1.12
+PLAIN_STAY = 20.0
 LENIENT = 1.5
 """Regimes that were clear remain so with less."""
 FIRST_CHOICE = 64
@@ -580,7 +584,8 @@ class Partition:
 
         They are if they return, last for several windows, are far apart beside what a window
         varies by within a segment, and if that is not much more than from one window to the next:
-        short windows of a curve or a rhythm follow its parts, which are no regimes.
+        short windows of a curve or a rhythm follow its parts, which are no regimes. Where windows
+        vary no more within a segment than from one to the next, the first change is enough.
         """
         scale: Scale = cython.cast(Scale, self.scales[k])
         changes: cython.double = scale.n_changes
@@ -589,7 +594,7 @@ class Partition:
         apart: cython.double
         noise: cython.double
         self.clear[k] = 0.0
-        if changes < CLEAR_CHANGES or not self.is_long(k):
+        if changes < 1.0:
             return 0
         scale.measure()
         if scale.within <= 0.0 or scale.windows <= 0.0:
@@ -598,7 +603,14 @@ class Partition:
         apart = scale.between / scale.within
         noise = scale.within / (scale.metric.freedom * scale.windows)
         if (
-            others * others <= ease * changes
+            others <= changes
+            and ease * apart >= PLAIN_APART
+            and noise <= 1.0 + ease * (PLAIN_NOISE - 1.0)
+            and ease * scale.windows >= PLAIN_STAY * (changes + 1.0)
+        ) or (
+            changes >= CLEAR_CHANGES
+            and self.is_long(k)
+            and others * others <= ease * changes
             and ease * apart >= CLEAR_APART
             and noise <= ease * CLEAR_NOISE
             and ease * scale.windows >= CLEAR_STAY * (changes + 1.0)
