@@ -194,9 +194,12 @@ def main() -> None:
             folder = base / "killed"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
+            longest = 0.7 * takes[way]
             while True:
                 child = start(arguments(rows, folder, way))
-                status = ended(child, rng.uniform(0.0, 0.7 * takes[way]))
+                status = ended(child, rng.uniform(0.0, longest))
+                # each has more time than the one before: all end, also if the machine becomes busy
+                longest *= 1.1
                 if status is None:
                     how = signal.SIGTERM if rng.random() < 0.15 else signal.SIGKILL
                     os.kill(child, how)
