@@ -47,6 +47,7 @@ def test_public_names():
         "RegimeChange",
         "RegimeEvent",
         "RollingFeatures",
+        "SecondPass",
         "Segment",
         "Segmenter",
         "Smoothed",

@@ -320,7 +320,7 @@ def test_labels_keep_their_numbers_when_all_is_fitted_again():
 def test_drift_in_levels_and_dwell_is_followed(step_size, compiled):
     n = 4000 if compiled else 500
     slow, fast = series(n, LEVELS, 0.98), series(n, LEVELS, 0.7, seed=2) + 2.0
-    model = OnlineHMM(3, warm_up=100, n_init=2, step_size=step_size, seed=1)
+    model = OnlineHMM(3, warm_up=100, step_size=step_size, seed=1)
     model.learn_many(slow)
     assert np.diagonal(model.transition).min() > 0.85
     for i in range(0, n, 100):

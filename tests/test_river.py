@@ -97,9 +97,9 @@ def test_silhouette_reads_the_centers():
 
 
 def test_minibatches_through_a_pipeline():
-    frame = pd.DataFrame([x for x, _ in regimes(400, 4)])
+    frame = pd.DataFrame([x for x, _ in regimes(600, 4)])
     model = preprocessing.StandardScaler() | OnlineGMM(3, warm_up=100, seed=1)
-    for start in range(0, 400, 50):
+    for start in range(0, 600, 50):
         model.learn_many(frame[start : start + 50])
     assert set(model.predict_many(frame)) == {0, 1, 2}
 

@@ -18,7 +18,7 @@ from online_gmm.em.prior import LEAST, Prior
 from online_gmm.em.slices import Meter, Sliced, finish
 from online_gmm.em.starts import CURRENT, Candidate, Started, affordable, best_start
 
-LONG = 200, 1e-8
+LONG = 200, 1e-10
 """The most EM steps of the winner, and the least gain (nats a point)."""
 AGAIN = 20, 1e-5
 """The same where something was known already, which the stream goes on to refine."""
@@ -232,8 +232,7 @@ def warm_starting(
             X, n_components, firm, features, covariance_type, n_init, rng, meter, current
         )
     final = BatchEM(started.mixture, prior, covariance_type)
-    # what was compared with fewer components has climbed already, and the stream refines it
-    steps, least = AGAIN if at_most or current is not None else LONG
+    steps, least = LONG if current is None else AGAIN
     steps = affordable(X, n_components, covariance_type, steps)
     yield from final.climbing(X, steps, least, meter)
     mixture = final.mixture

@@ -55,6 +55,8 @@ FEW = 0.1
 """Below this share outliers are left out when the points kept are fitted again."""
 REFIT_STARTS = 2
 """New starts tried when the points kept are fitted again."""
+FOUND_BY_FIT = "a new fit of the points kept found it"
+"""The cause of a birth."""
 SURE = 10.0
 """Nats by which a fit of other regimes must be better than the one in use."""
 PARTS = (1.0, 0.8, 0.6, 0.4)
@@ -441,9 +443,16 @@ class EMLearner(Learner, abc.ABC):
         numbers = self._roster.numbers
         return not young <= {numbers[i] for i in successors(known, fitted, rows) if i is not None}
 
-    def _born_since(self, n: float) -> set[int]:
-        """The components there are that were born after this many points."""
-        born = {e.number for e in self._roster.events if e.kind == "born" and e.n_points > n}
+    def _born_since(self, n: float, by_fit: bool = True) -> set[int]:
+        """The components there are that were born after this many points.
+
+        ``by_fit`` counts those that a fit of the points kept has found.
+        """
+        born = {
+            e.number
+            for e in self._roster.events
+            if e.kind == "born" and e.n_points > n and (by_fit or e.cause != FOUND_BY_FIT)
+        }
         return born.intersection(self._roster.numbers)
 
     def _succession(
@@ -485,7 +494,7 @@ class EMLearner(Learner, abc.ABC):
         roster.numbers = [numbers[i] for i in old if i is not None]
         for j, continued in enumerate(old):
             if continued is None:
-                cause = "a new fit of the points kept found it"
+                cause = FOUND_BY_FIT
                 roster.note("born", roster.add(), stream, cause, after=fitted.means[j])
 
     def _examined(

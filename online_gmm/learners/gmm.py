@@ -520,8 +520,9 @@ class OnlineGMM(EMLearner):
             False,
             meter,
         )
-        # what the average was before a component was born holds it back for long
-        is_needed = refit.stride == 1 or self._born_since(refit.n_points / 4)
+        # what the average was before a component was born holds it back for long, unless a fit has
+        # begun the average anew
+        is_needed = refit.stride == 1 or self._born_since(refit.n_points / 4, by_fit=False)
         if others is None and not is_needed and not self._is_likelier(fitted, log_density):
             return None
         yield

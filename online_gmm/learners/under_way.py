@@ -14,7 +14,7 @@ from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.slices import Sliced
 
 MOST_SLICES = 2**24
-PAUSES = 256
+PAUSES = 8192
 """Slices are so far apart that this many of them are done before the stream has doubled."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -147,20 +148,21 @@ def check(
         all_passed = True
         for name, source, chosen in tasks:
             picture = plot or OUT / f"{name}_check.png"
-            if its.incremental:
-                passed = compare_increments(
-                    source, chosen, its.max_gap_exact, its.max_error, picture, its.passes
-                )
-            else:
-                passed = compare(
-                    source,
-                    chosen,
-                    its.tolerances(),
-                    picture,
-                    its.passes,
-                    its.polish,
-                    outputs.report,
-                )
+            with closing(source):
+                if its.incremental:
+                    passed = compare_increments(
+                        source, chosen, its.max_gap_exact, its.max_error, picture, its.passes
+                    )
+                else:
+                    passed = compare(
+                        source,
+                        chosen,
+                        its.tolerances(),
+                        picture,
+                        its.passes,
+                        its.polish,
+                        outputs.report,
+                    )
             all_passed &= passed
     raise typer.Exit(0 if all_passed else 1)
 

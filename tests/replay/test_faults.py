@@ -89,17 +89,25 @@ def test_any_call_may_fail(form, keys, call, rows, cli, tmp_path, monkeypatch):
     assert set(expected) >= {"labels", "refused.csv"}
     total = disk.counts[call]
     assert total > 2 or call == "ftruncate"
+    n_failed = 0
     for n in range(total):
         how = HOW[call][n % len(HOW[call])]
         folder = tmp_path / f"{n}"
         # some come once, and some last until somebody makes room
         result, disk = run(folder, call, n, how, how != EINTR)
         assert disk.failed
-        assert result.exit_code == 2, result.output
-        assert re.search("cannot be written|no folder that can be written", result.stderr)
+        if result.exit_code == 0:
+            # what is left of a log of checkpoints that nobody will read
+            assert call == "write"
+            assert outputs(folder) == expected, (how, n)
+        else:
+            assert result.exit_code == 2, result.output
+            assert re.search("cannot be written|no folder that can be written", result.stderr)
+            n_failed += 1
         again, _ = run(folder)
         assert again.exit_code == 0, (how, n, again.output)
         assert outputs(folder) == expected, (how, n)
+    assert n_failed >= total - 1
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -212,7 +212,7 @@ def test_a_reader_that_goes_ends_it_quietly(tmp_path):
     path.write_text("v\n" + "".join(f"{i % 97}\n" for i in range(60_000)))
     command = [sys.executable, "-m", "replay", "run", str(path), "--value", "v", "--labels", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"v,label,probability,outlier,change\n"
+        assert process.stdout.readline() == b"v,label,probability,outlier,change,causal_label\n"
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=600) == 128 + 13

@@ -189,7 +189,15 @@ def test_tables_of_very_many_regimes_that_are_gone():
     mixture = MixtureParameters([0.5, 0.5], [[0.0], [1.0]], [[[1.0]], [[1.0]]])
     events = [ComponentEvent("merged", 9, 500, None, "became one with component 8")]
     table = regimes_table(
-        summary, SimpleNamespace(mixture=mixture, labels=(10, 3), names={}, events=tuple(events))
+        summary,
+        SimpleNamespace(
+            mixture=mixture,
+            labels=(10, 3),
+            names={},
+            events=tuple(events),
+            dwell=None,
+            transition=None,
+        ),
     )
     heads = [str(column.header) for column in table.columns]
     assert heads[:3] == ["regime", "10", "3"]
