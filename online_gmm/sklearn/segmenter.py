@@ -72,7 +72,7 @@ class StreamingSegmenter(MixtureAnswers):
     >>> model = StreamingSegmenter().fit(X)
     >>> model.segments_[["start", "label"]].to_numpy()
     array([[  0,   0],
-           [300,   1],
+           [301,   1],
            [600,   0]])
     >>> model.predict([[8.5], [0.5]])
     array([1, 0])
