@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import msgspec
 
@@ -226,7 +226,41 @@ class File:
         return OutputError(f"{self.option} {self.path} cannot be written: {error.strerror}")
 
 
-class Csv:
+class Beneath(Protocol):
+    """What an output is written into: a file, or a table in one."""
+
+    def flush(self) -> None: ...
+
+    def position(self) -> Place | None: ...
+
+    def go_to(self, position: tuple[int, int | None] | None) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Onto:
+    """An output that stands where what is beneath it stands.
+
+    Parameters
+    ----------
+    beneath
+        The file or table.
+    """
+
+    def __init__(self, beneath: Beneath) -> None:
+        self.flush = beneath.flush
+        self.position = beneath.position
+        self.go_to = beneath.go_to
+        self.finish = beneath.finish
+        self.close = beneath.close
+
+    def begin(self) -> None:
+        self.go_to(START)
+
+
+class Csv(Onto):
     """Rows of cells as lines below a header.
 
     Parameters
@@ -241,21 +275,16 @@ class Csv:
     """Whether cells are numbers; otherwise they are written as they should look."""
 
     def __init__(self, file: File, columns: Mapping[str, type]) -> None:
-        self._file = file
+        super().__init__(file)
         self._names = list(columns)
         self.put: Callable[[Sequence[object]], object]
         write = self.put = csv.writer(_Encoded(file), lineterminator=LINE_END).writerow
         if file.escapes_formulas:
             self.put = lambda cells: write([as_text(cell) for cell in cells])
         self.write_beside = file.write_beside
-        self.flush = file.flush
-        self.position = file.position
-        self.go_to = file.go_to
-        self.finish = file.finish
-        self.close = file.close
 
     def begin(self) -> None:
-        self._file.go_to(START)
+        super().begin()
         self.put(self._names)
 
 
@@ -393,18 +422,16 @@ class _Stream(io.RawIOBase):
         return len(data)
 
 
-class _TableSink:
+class _TableSink(Onto):
     """A sink that is a table."""
 
     def __init__(self, file: File, columns: Mapping[str, type], form: str | None = None) -> None:
         kind = Parquet if (form or form_of(file.path)) == "parquet" else Csv
         self.table: Csv | Parquet = kind(file, columns)
-        self.begin = self.table.begin
-        self.flush = self.table.flush
-        self.position = self.table.position
-        self.go_to = self.table.go_to
-        self.finish = self.table.finish
-        self.close = self.table.close
+        super().__init__(self.table)
+
+    def begin(self) -> None:
+        self.table.begin()
 
 
 class Labels(_TableSink):
@@ -510,21 +537,14 @@ class Segments(_TableSink):
         self.table.put((*keys, *when, segment.label, segment.n, probability, *told, *called))
 
 
-class Lines:
+class Lines(Onto):
     """Labelled rows as JSON, one object a line."""
 
     def __init__(self, file: File, source: Source) -> None:
+        super().__init__(file)
         self._source = source
         self._file = file
         self._encode = msgspec.json.Encoder().encode
-        self.go_to = file.go_to
-        self.flush = file.flush
-        self.position = file.position
-        self.finish = file.finish
-        self.close = file.close
-
-    def begin(self) -> None:
-        self._file.go_to(START)
 
     def write(self, labelled: LabelledBatch) -> None:
         encode, source = self._encode, self._source

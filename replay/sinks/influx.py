@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from replay.engine.batch import LabelledBatch
 from replay.engine.protocols import Source
-from replay.sinks.files import START, File
+from replay.sinks.files import ADDED, File, Onto
 
 MEASUREMENT = "replay"
 TAG = str.maketrans({"\\": "\\\\", ",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\n", "\r": "\\r"})
 """What is escaped in tags and in names of fields."""
 
 
-class Influx:
+class Influx(Onto):
     """Labelled rows, a line each; a `Sink`.
 
     The measurement is ``replay``, the tag ``key`` the key. Fields are the values, by their names,
@@ -30,20 +30,10 @@ class Influx:
     """
 
     def __init__(self, file: File, source: Source) -> None:
+        super().__init__(file)
         self._file = file
         # a value may be called as one of what is added
-        self._names = [
-            f"value_{name}" if name in ("label", "probability", "outlier", "change") else name
-            for name in source.values
-        ]
-        self.go_to = file.go_to
-        self.flush = file.flush
-        self.position = file.position
-        self.finish = file.finish
-        self.close = file.close
-
-    def begin(self) -> None:
-        self._file.go_to(START)
+        self._names = [f"value_{name}" if name in ADDED else name for name in source.values]
 
     def write(self, labelled: LabelledBatch) -> None:
         if len(labelled):
