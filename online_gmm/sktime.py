@@ -20,6 +20,7 @@ except ModuleNotFoundError as error:
 
 from online_gmm.segmentation.found import MAX_REGIMES
 from online_gmm.segmentation.segmenter import Segmenter
+from online_gmm.segmentation.whole import regimes_of_rows
 
 
 class RegimeDetector(BaseDetector):  # type: ignore[misc]
@@ -56,8 +57,8 @@ class RegimeDetector(BaseDetector):  # type: ignore[misc]
     >>> X = pd.DataFrame({"flow": rng.normal(np.repeat([0.0, 9.0, 0.0], 300), 1.0)})
     >>> RegimeDetector().fit_predict(X)
             ilocs  labels
-    0    [0, 300)       0
-    1  [300, 600)       1
+    0    [0, 301)       0
+    1  [301, 600)       1
     2  [600, 900)       0
     """
 
@@ -99,9 +100,7 @@ class RegimeDetector(BaseDetector):  # type: ignore[misc]
 
     def _predict(self, X: pd.DataFrame) -> pd.DataFrame:
         segmenter = copy.deepcopy(self.segmenter_)
-        labels = segmenter.label_many(X.to_numpy(dtype=np.float64))
-        # a series in which no change was found is one regime
-        labels = labels if segmenter.labels else np.zeros_like(labels)
+        labels = regimes_of_rows(segmenter, X.to_numpy(dtype=np.float64))
         starts = np.flatnonzero(np.diff(labels, prepend=labels[:1] - 1))
         ends = np.append(starts[1:], len(labels))
         return pd.DataFrame(

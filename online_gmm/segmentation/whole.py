@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_gmm.data import html
 from online_gmm.data.frames import Table
@@ -40,9 +41,15 @@ def label_whole(segmenter: Segmenter, X: Any, t: Any) -> tuple[Any, pd.DataFrame
     return table.series(labels, "label"), frame_of(told)
 
 
+def regimes_of_rows(segmenter: Segmenter, rows: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Label a whole series in hindsight; one in which no change was found is one regime."""
+    labels: NDArray[np.int64] = segmenter.label_many(rows)
+    return labels if segmenter.labels else np.zeros_like(labels)
+
+
 def _rows_in_segments(
-    segmenter: Segmenter, table: Table, causal: np.ndarray[Any, np.dtype[np.int64]]
-) -> np.ndarray[Any, np.dtype[np.intp]]:
+    segmenter: Segmenter, table: Table, causal: NDArray[np.int64]
+) -> NDArray[np.intp]:
     """Return the rows that segments consist of, in order."""
     if segmenter.model is not None:
         return np.flatnonzero(causal != UNKNOWN)

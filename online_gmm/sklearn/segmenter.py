@@ -16,6 +16,7 @@ from online_gmm.em.mixture import MixtureParameters
 from online_gmm.segmentation.found import MAX_REGIMES
 from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.segmenter import Segmenter
+from online_gmm.segmentation.whole import regimes_of_rows
 from online_gmm.sklearn.mixture_answers import MixtureAnswers
 
 
@@ -116,11 +117,9 @@ class StreamingSegmenter(MixtureAnswers):
         """
         rows = self._rows(X, reset=True)
         self.segmenter_ = self._new_segmenter()
-        labels = self.segmenter_.label_many(rows)
+        self.labels_ = regimes_of_rows(self.segmenter_, rows)
         self.segments_ = self.segmenter_.segments_
         self._read_out(self.segmenter_, rows)
-        # a series in which no change was found is one regime
-        self.labels_ = labels if self.segmenter_.labels else np.zeros(len(rows), dtype=np.int64)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]

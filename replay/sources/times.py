@@ -18,7 +18,6 @@ UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 EXCEL = "excel"
 """The format of days since the end of 1899, as spreadsheets count them."""
-EXCEL_EPOCH = -2_209_161_600.0
 HOUR, DAY = 3600.0, 86_400.0
 EARLIEST, LATEST = 31_536_000.0, 7_258_118_400.0
 """1971 and 2200: a time outside of these is not taken without a question."""
