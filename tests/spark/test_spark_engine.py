@@ -40,8 +40,11 @@ def spark():
 
 
 def write(rows, folder, name):
+    """A file of rows; the engine reads files by the time they were written, here by their number."""
     folder.mkdir(exist_ok=True)
-    rows.to_parquet(folder / f"{name}.parquet", index=False)
+    path = folder / f"{name}.parquet"
+    rows.to_parquet(path, index=False)
+    os.utime(path, (1e9 + int(name), 1e9 + int(name)))
 
 
 def run(labelled, folder):
@@ -118,7 +121,6 @@ def test_all_labels_are_those_of_replay(spark, tmp_path):
     stamped = rows.assign(t=moments, device=numbers)
     write(stamped.iloc[800:].sample(frac=1.0, random_state=1), tmp_path / "rows", "1")
     write(stamped.iloc[:800].sample(frac=1.0, random_state=2), tmp_path / "rows", "0")
-    os.utime(tmp_path / "rows" / "0.parquet", (1e9, 1e9))
     stream = spark.readStream.schema(
         "device bigint, t timestamp, n bigint, level double, load double"
     )
