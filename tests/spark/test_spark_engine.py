@@ -40,7 +40,7 @@ def spark():
 
 
 def write(rows, folder, name):
-    """A file of rows; the engine reads files by the time they were written, here by their number."""
+    """A file of rows; the engine reads files in the order of their times, here of their numbers."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.parquet"
     rows.to_parquet(path, index=False)
