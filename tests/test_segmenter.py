@@ -492,3 +492,13 @@ def test_a_level_that_changes_and_comes_back(jump):
         changes = changes_of(segmenter.events)
         assert [(c.before, c.after) for c in changes] == [(0, 1), (1, 0)], (seed, changes)
         np.testing.assert_allclose([c.at for c in changes], [300, 600], atol=6)
+
+
+@pytest.mark.parametrize("kept", [1, 5, 40])
+def test_rows_without_a_value_at_the_beginning_are_in_its_state(kept):
+    segmenter = Segmenter()
+    for i in range(kept):
+        segmenter.learn_one({"a": None if i % 2 == 0 else float(i), "b": None})
+    again = Segmenter.from_bytes(segmenter.to_bytes())
+    assert again.n_points == segmenter.n_points == kept
+    assert again.to_bytes() == segmenter.to_bytes()

@@ -68,6 +68,8 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
     order_by: Hashable | None
     time: Hashable | None
     late: Late
+    # whether the first points are kept even if no value of theirs is known
+    _keeps_empty_points = False
 
     def _prepare(self, needs_time: bool = False) -> None:
         """Check the parameters above, and begin with nothing."""
@@ -394,7 +396,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         for names, values in its["points"]:
             names = state.names_of(names)
             rows = state.doubles(values, (-1, len(names)), "points", missing=True)
-            if np.isnan(rows).all(axis=1).any():
+            if np.isnan(rows).all(axis=1).any() and not self._keeps_empty_points:
                 raise ValueError("a point has no value")
             self._buffer += [dict(zip(names, row, strict=True)) for row in rows.tolist()]
         times = state.doubles(its["times"], (len(self._buffer),), "times", missing=True)

@@ -21,6 +21,8 @@ WIDE = 16
 """Channels beyond which correlations are left out: there are too many pairs."""
 FLOOR = 1e-6
 """Least variance within a segment, as a share of that of both segments together."""
+TINY = 1e-290
+"""Least variance of both segments together: with less, ratios of variances lose their digits."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,8 @@ def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashabl
         return NOTHING
     together = before.copy()
     together.add(after)
-    # a channel that never moves cannot be told from itself
-    moves = known & (together.variances > 1e-24 * (1e-300 + together.means**2))
+    # a channel that never moves cannot be told from itself, nor one whose variance is next to zero
+    moves = known & (together.variances > np.maximum(TINY, 1e-24 * together.means**2))
     floor = np.where(moves, FLOOR * together.variances, 1.0)
     v0 = np.where(moves, np.maximum(before.variances, floor), 1.0)
     v1 = np.where(moves, np.maximum(after.variances, floor), 1.0)

@@ -70,6 +70,7 @@ class FoundRegimes(Learner):
     """
 
     finds_regimes = True
+    _keeps_empty_points = True
 
     def __init__(
         self,

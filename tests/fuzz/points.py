@@ -104,8 +104,18 @@ def learner(story: Story) -> tuple[Any, int, bool]:
             late=story.among(("raise", "skip", "learn")),
             **settings(story),
         )
-    if story.byte() % 4 == 0:
+    wrapped = story.byte()
+    if wrapped % 4 == 0:
         model = Segmenter(model, min_dwell=1 + story.byte() % 3)
+    elif wrapped % 32 == 1:
+        model = Segmenter(
+            window=story.among((None, None, 4, 7, 16)),
+            max_regimes=story.among((64, 1, 2)),
+            features=story.among((None, features)),
+            time="t" if timed else None,
+            max_gap=10.0 if timed else None,
+            late=story.among(("raise", "skip", "learn")),
+        )
     return model, d, timed
 
 
@@ -125,11 +135,17 @@ def moment(story: Story, clock: list[float]) -> Any:
 
 
 def burst(story: Story, d: int, timed: bool, clock: list[float]) -> list[dict[str, Any]]:
-    """Rows around two levels of one scale, with now and then a value missing."""
+    """Rows around two levels of one scale."""
+    return rows_of(story, range(4, 32), d, timed, clock)
+
+
+def rows_of(
+    story: Story, lengths: range, d: int, timed: bool, clock: list[float]
+) -> list[dict[str, Any]]:
     rng = np.random.default_rng(story.byte())
     centers, scales = [story.number() for _ in range(d)], [story.number() for _ in range(d)]
     rows = []
-    for i in range(4 + story.byte() % 28):
+    for i in range(story.among(lengths)):
         x: dict[str, Any] = {}
         for j in range(d):
             center, scale = (
@@ -146,6 +162,9 @@ def burst(story: Story, d: int, timed: bool, clock: list[float]) -> list[dict[st
 def acts(model: Any, d: int, timed: bool, story: Story) -> Iterator[tuple[str, Any]]:
     """What is done, one after the other, as a name and a call."""
     clock = [0.0]
+    if isinstance(model, Segmenter) and model.model is None:
+        yield from acts_of_found(model, d, timed, story, clock)
+        return
     inner = model.model if isinstance(model, Segmenter) else model
     for _ in range(MOST_ACTS):
         if story.is_over:
@@ -177,13 +196,43 @@ def acts(model: Any, d: int, timed: bool, story: Story) -> Iterator[tuple[str, A
             yield "reset_state", inner.reset_state
 
 
+def acts_of_found(
+    model: Segmenter, d: int, timed: bool, story: Story, clock: list[float]
+) -> Iterator[tuple[str, Any]]:
+    """The same for regimes that are found, which takes more rows."""
+    for _ in range(MOST_ACTS):
+        if story.is_over:
+            return
+        act = story.byte() % 8
+        if act < 2:
+            x = point(story, d, timed, clock)
+            yield f"learn_one({x})", partial(model.learn_one, x)
+        elif act < 6:
+            rows = rows_of(story, range(20, 788, 3), d, timed, clock)
+            missing = story.byte() % 8
+            frame = pd.DataFrame(rows)
+            if missing < d:
+                frame.iloc[:: 2 + story.byte() % 5, missing] = math.nan
+            if story.byte() % 8 == 0:
+                value = story.number()
+                frame.iloc[story.byte() % len(frame), 0] = (
+                    math.nan if value is None else float(value)
+                )
+            yield f"learn_many({frame.to_dict('records')})", partial(model.learn_many, frame)
+        elif act == 6:
+            yield "finish", model.finish
+        else:
+            yield "reset_state", model.reset_state
+
+
 def check_answers(model: Any, x: dict[str, Any]) -> None:
     """What is said of a point must be probabilities, and a finite density."""
-    inner = model.model if isinstance(model, Segmenter) else model
+    inner = model.model if isinstance(model, Segmenter) and model.model is not None else model
     values = list(inner.predict_proba_one(x).values())
     assert all(0.0 <= value <= 1.0 + 1e-9 for value in values), f"probabilities are {values}"
     assert not values or abs(sum(values) - 1.0) < 1e-9, f"{values} have the sum {sum(values)}"
-    if inner.is_started and hasattr(inner, "log_density_one"):
+    is_known = bool(inner.regimes) if isinstance(inner, Segmenter) else inner.is_started
+    if is_known and hasattr(inner, "log_density_one"):
         density = inner.log_density_one(x)
         assert math.isfinite(density), f"the log density is {density}"
 
