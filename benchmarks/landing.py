@@ -21,19 +21,19 @@ from replay.engine.batch import Batch
 from replay.engine.protocols import batches_of
 from replay.sinks.landing_folder import Folder
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import Asked
 from replay.sources.mqtt import MqttSource
 from replay.sources.mqtt_broker import Broker
+from replay.sources.read_options import ReadOptions
 
 MESSAGES = 30_000
 ROWS = 10_000
 """Of a batch at most."""
 ROUNDS = 7
-ASKED = Asked(("level", "load"), "t", "topic:2", "n", timed=True)
+READING = ReadOptions(("level", "load"), "t", "topic:2", "n", timed=True)
 
 
 def source_of(broker: TestBroker, client: str, at_most: int = 1000) -> MqttSource:
-    return MqttSource(Broker.of(broker.address(f"{client}/+")), ASKED, client, at_most)
+    return MqttSource(Broker.of(broker.address(f"{client}/+")), READING, client, at_most)
 
 
 def fill(broker: TestBroker, client: str) -> None:

@@ -28,9 +28,9 @@ sys.path[:0] = [str(HERE), str(HERE / "tests" / "replay")]
 
 from broker import TestBroker, name_of_broker  # noqa: E402
 
-from replay.sources.asked import Asked  # noqa: E402
 from replay.sources.mqtt import MqttSource  # noqa: E402
 from replay.sources.mqtt_broker import Broker  # noqa: E402
+from replay.sources.read_options import ReadOptions  # noqa: E402
 
 OPTIONS = [
     *("--value", "level", "--key", "topic:2", "--time", "t", "--sequence", "n"),
@@ -104,7 +104,7 @@ def latencies(folder: Path, broker: TestBroker, rate: int, seconds: int) -> None
 
 def backlog(folder: Path, broker: TestBroker, n: int) -> None:
     def fill(client: str) -> None:
-        source = MqttSource(Broker.of(broker.address("plant/+")), Asked(("level",)), client)
+        source = MqttSource(Broker.of(broker.address("plant/+")), ReadOptions(("level",)), client)
         source.next_batch(1)
         source.close()
         publisher = connected(broker.port)
@@ -120,8 +120,8 @@ def backlog(folder: Path, broker: TestBroker, n: int) -> None:
     fill("bare")
     rates["a bare client"] = n / bare_client(broker, n)
     fill("source")
-    asked = Asked(("level",), "t", "topic:2", "n", timed=True)
-    source = MqttSource(Broker.of(broker.address("plant/+")), asked, "source")
+    reading = ReadOptions(("level",), "t", "topic:2", "n", timed=True)
+    source = MqttSource(Broker.of(broker.address("plant/+")), reading, "source")
     begun, seen = time.monotonic(), 0
     for row in source:
         seen += row is not None

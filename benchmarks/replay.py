@@ -29,8 +29,8 @@ from replay.engine.protocols import batches_of
 from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.sinks.files import File, Labels
-from replay.sources.asked import Asked
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 
 N = 2_000_000
 N_ALL_DIGITS = 500_000
@@ -77,7 +77,7 @@ def options(path: Path, labels: Path) -> list[str]:
 
 
 def source_of(path: Path) -> Files:
-    return Files([str(path)], Asked(VALUES, "time"))
+    return Files([str(path)], ReadOptions(VALUES, "time"))
 
 
 def replayed(path: Path, labels: Path) -> None:

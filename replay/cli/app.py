@@ -27,8 +27,8 @@ app.command(context_settings={"ignore_unknown_options": True, "allow_intersperse
 )
 
 
-def _say_version(asked: bool) -> None:
-    if asked:
+def _say_version(wanted: bool) -> None:
+    if wanted:
         print(f"online-gmm {online_gmm.__version__}, {online_gmm.__kernel__} kernel")
         raise typer.Exit()
 

@@ -45,8 +45,8 @@ def bundled() -> Iterator[Bundled]:
 
 def bundled_tasks(settings: Settings, irregular: bool = False) -> Iterator[Task]:
     """The bundled series as sources. Those without times are regular in any case."""
-    from replay.sources.asked import Asked
     from replay.sources.opening import Files
+    from replay.sources.read_options import ReadOptions
 
     if not FIRST_SERIES.exists():
         err().print(
@@ -55,8 +55,8 @@ def bundled_tasks(settings: Settings, irregular: bool = False) -> Iterator[Task]
         )
     for series in bundled():
         timed = irregular and series.time is not None
-        asked = Asked(series.values, series.time, timed=timed)
-        yield Task(series.name, Files([str(series.path)], asked), settings)
+        reading = ReadOptions(series.values, series.time, timed=timed)
+        yield Task(series.name, Files([str(series.path)], reading), settings)
 
 
 def refuse_without_file(**options: object) -> None:

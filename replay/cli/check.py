@@ -12,7 +12,7 @@ import typer
 from replay.cli.options.groups import Group, with_groups
 from replay.cli.options.learning import Learning
 from replay.cli.options.output import OUTPUT, Outputs
-from replay.cli.options.reading import Cells, Columns, CsvStyle, Files, asked_of
+from replay.cli.options.reading import Cells, Columns, CsvStyle, Files, reading_of
 from replay.cli.terminal import OUT, explained
 from replay.engine.rows import InputError
 
@@ -142,7 +142,7 @@ def check(
             )
             tasks = bundled_tasks(settings)
         else:
-            opened = Opened(files, asked_of(columns, cells), its_style)
+            opened = Opened(files, reading_of(columns, cells), its_style)
             name = Path(files[0]).name.split(".")[0] or "series"
             tasks = iter([Task(name, opened, settings)])
         all_passed = True

@@ -10,7 +10,7 @@ import typer
 from replay.cli.config import ConfigFile
 from replay.cli.options.groups import with_groups
 from replay.cli.options.output import OUTPUT
-from replay.cli.options.reading import Address, BrokerOptions, Cells, Columns, Rows, asked_of
+from replay.cli.options.reading import Address, BrokerOptions, Cells, Columns, Rows, reading_of
 from replay.cli.terminal import explained
 
 
@@ -52,6 +52,6 @@ def land(
         from replay.sinks.refusals import Refusals
 
         refusals = Refusals(rows.refused, lasting=True)
-        asked = names_split(asked_of(columns, cells, rows, refusals, columns.time is not None))
-        source = live_source(address, asked, broker, at_most_for(file_rows))
+        reading = names_split(reading_of(columns, cells, rows, refusals, columns.time is not None))
+        source = live_source(address, reading, broker, at_most_for(file_rows))
         land_source(source, folder, file_rows, file_seconds, refusals)

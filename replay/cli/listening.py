@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from replay.cli.options.reading import BrokerOptions
 from replay.engine.protocols import LiveSource
 from replay.engine.rows import InputError
-from replay.sources.asked import Asked, split_names
 from replay.sources.joining import are_topics
 from replay.sources.json_lines import LiveLines
+from replay.sources.read_options import ReadOptions, split_names
 
 if TYPE_CHECKING:
     from replay.sources.kafka_cluster import Cluster
@@ -22,7 +22,7 @@ KAFKA = "kafka://"
 
 def live_source(
     address: str,
-    asked: Asked,
+    reading: ReadOptions,
     broker: BrokerOptions = BrokerOptions(),
     at_most: int | None = None,
 ) -> LiveSource:
@@ -32,7 +32,7 @@ def live_source(
     ----------
     address
         ``-`` for standard input, or the address of a topic on a broker.
-    asked
+    reading
         Which columns are read, and how.
     broker
         How to connect to a broker.
@@ -44,23 +44,24 @@ def live_source(
     InputError
         If it is no address, or cannot be reached.
     """
-    if not asked.values:
+    if not reading.values:
         raise InputError("--value is missing; name the fields to learn, once for each")
     window = _window(broker.join)
     if address == "-":
-        if are_topics(asked.values):
+        if are_topics(reading.values):
             raise InputError(
-                f"--value {asked.values[0]!r} is a topic, and standard input has none; name fields"
+                f"--value {reading.values[0]!r} is a topic, and standard input has none; name "
+                "fields"
             )
-        return LiveLines(asked)
+        return LiveLines(reading)
     if "://" not in address:
         raise InputError(
             f"{address!r} is no address; give -, mqtt://HOST/TOPIC or kafka://HOST/TOPIC"
         )
     if address.startswith(KAFKA):
-        if are_topics(asked.values):
+        if are_topics(reading.values):
             raise InputError(
-                f"--value {asked.values[0]!r} is a topic; topics join where mqtt:// is read"
+                f"--value {reading.values[0]!r} is a topic; topics join where mqtt:// is read"
             )
         if at_most is not None:
             raise InputError(
@@ -70,11 +71,11 @@ def live_source(
         cluster = cluster_of(address, broker)
         from replay.sources.kafka import KafkaSource
 
-        return KafkaSource(cluster, asked)
+        return KafkaSource(cluster, reading)
     its = broker_of(address, broker)
     from replay.sources.mqtt import AT_MOST, MqttSource
 
-    return MqttSource(its, asked, broker.client, at_most or AT_MOST, window)
+    return MqttSource(its, reading, broker.client, at_most or AT_MOST, window)
 
 
 def _window(join: str) -> float | None:
@@ -90,9 +91,9 @@ def _window(join: str) -> float | None:
     return seconds
 
 
-def names_split(asked: Asked) -> Asked:
+def names_split(reading: ReadOptions) -> ReadOptions:
     """The same with names of values split at their commas: a stream does not list its columns."""
-    return replace(asked, values=split_names(asked.values))
+    return replace(reading, values=split_names(reading.values))
 
 
 def target_of(address: str, options: BrokerOptions) -> Broker | Cluster:

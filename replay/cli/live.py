@@ -18,8 +18,8 @@ from replay.cli.options.reading import (
     Cells,
     Columns,
     Rows,
-    asked_of,
     needs_time,
+    reading_of,
 )
 from replay.cli.options.telling import Telling
 from replay.cli.terminal import explained
@@ -76,7 +76,7 @@ def live(
         )
         lasting = checkpoints.checkpoint is not None
         refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
-        asked = names_split(asked_of(columns, cells, rows, refusals, columns.time is not None))
+        reading = names_split(reading_of(columns, cells, rows, refusals, columns.time is not None))
         topic = None
         if outputs.publish is not None:
             topic = target_of(outputs.publish, broker)
@@ -88,9 +88,9 @@ def live(
         if telling.notify:
             from replay.cli.telling import notices_of
 
-            tell = partial(notices_of, telling, broker, asked.clock)
+            tell = partial(notices_of, telling, broker, reading.clock)
         options = series_options(replace(rows, late=rows.late or "skip"), segmenting)
-        source = live_source(address, asked, broker)
+        source = live_source(address, reading, broker)
         replay_source(
             source,
             settings,

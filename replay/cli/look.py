@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from replay.cli.options.groups import given_words, with_groups
-from replay.cli.options.reading import Cells, Columns, CsvStyle, asked_of
+from replay.cli.options.reading import Cells, Columns, CsvStyle, reading_of
 from replay.cli.terminal import explained
 
 
@@ -33,4 +33,4 @@ def look(
     with explained():
         from replay.cli.looking import look_at
 
-        look_at(files, asked_of(columns, cells), style.style(), given_words(context, "files"))
+        look_at(files, reading_of(columns, cells), style.style(), given_words(context, "files"))

@@ -14,10 +14,10 @@ from replay.cli.terminal import out
 from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import Asked
 from replay.sources.csv_format import Style
 from replay.sources.look import quoted
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 from replay.views.tables import duration
 
 TWINS = 0.9999
@@ -103,23 +103,25 @@ class Seen:
         ]
 
 
-def look_at(files: Sequence[str], asked: Asked, style: Style, told: Sequence[str]) -> None:
+def look_at(files: Sequence[str], reading: ReadOptions, style: Style, told: Sequence[str]) -> None:
     """Print what files hold.
 
     Parameters
     ----------
     files
         Their names.
-    asked, style
+    reading, style
         What is told of them.
     told
         The options that were given, for the command line at the end.
     """
     console = out()
     problem = ""
-    source = Files(files, replace(asked, timed=False, refusals=Refusals(), on_bad="missing"), style)
+    source = Files(
+        files, replace(reading, timed=False, refusals=Refusals(), on_bad="missing"), style
+    )
     columns = source.columns
-    choice = source.asked
+    choice = source.options
     if choice.time is not None:
         try:
             timed = replace(choice, timed=True, refusals=Refusals(), on_bad="missing")
@@ -129,7 +131,7 @@ def look_at(files: Sequence[str], asked: Asked, style: Style, told: Sequence[str
     keys = [column.name for column in columns if column.tells_apart]
     key = choice.key or (keys[0] if keys else None)
     if choice.key is None and key is not None:
-        with_key = replace(source.asked, key=key, refusals=Refusals())
+        with_key = replace(source.options, key=key, refusals=Refusals())
         source = Files(files, with_key, style)
     seen = Seen(source.values)
     for batch in batches_of(source, 4096):
@@ -161,7 +163,7 @@ def look_at(files: Sequence[str], asked: Asked, style: Style, told: Sequence[str
     lines += [f"{name!r} is {seen.least[name]:.6g} in all rows" for name in seen.constants()]
     lines += [f"{one!r} and {other!r} tell the same: one of them is enough"
               for one, other in seen.twins()]  # fmt: skip
-    refused = source.asked.refusals.counts
+    refused = source.options.refusals.counts
     lines += [f"{count:,} {reason}" for reason, count in refused.items()]
     if problem:
         lines.append(f"times cannot be read: {problem}")

@@ -17,8 +17,8 @@ from replay.cli.options.reading import (
     CsvStyle,
     Files,
     Rows,
-    asked_of,
     needs_time,
+    reading_of,
 )
 from replay.cli.terminal import explained
 
@@ -144,7 +144,7 @@ def run(
         given = (rows.max_gap, rows.late, pace)
         timed = learning.irregular or any(option is not None for option in given)
         timed |= needs_times(outputs.labels, outputs.labels_as)
-        its: Source = Opened(files, asked_of(columns, cells, rows, refusals, timed), its_style)
+        its: Source = Opened(files, reading_of(columns, cells, rows, refusals, timed), its_style)
         if pace is not None:
             its = Paced(its, pace)
         replay_source(

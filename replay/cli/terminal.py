@@ -92,7 +92,7 @@ def _console(stderr: bool) -> Console:
 def heading(
     console: Console, source: Source, settings: Settings, found: int, streamed: bool = True
 ) -> None:
-    """What was asked for; and with --regimes auto how many regimes were found."""
+    """The options given; and with --regimes auto how many regimes were found."""
     console.print()
     console.print(source.name, style="bold", soft_wrap=True)
     if settings.finds:

@@ -210,10 +210,10 @@ class Loop:
             due = now - then >= self.saving.seconds or self.n_rows - rows >= self.saving.rows
             # when there is time, but not all the time
             may_wait = idle and now - then < SPARING * self._cost
-            asked = self.source.wants_acknowledgement or any(
+            at_once = self.source.wants_acknowledgement or any(
                 herald.wants_saving for herald in self.heralds
             )
-            if (due and self.n_rows > rows) or (asked and not may_wait):
+            if (due and self.n_rows > rows) or (at_once and not may_wait):
                 self.save()
             elif idle and self.saving.checkpoints.can_add:
                 self._write_ahead(now + SPELL)

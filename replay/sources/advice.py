@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from replay.sources.asked import Asked
+from replay.sources.read_options import ReadOptions
 
 AFTER = 10
 """Messages refused, and none used, after which it is said what comes."""
@@ -30,12 +30,12 @@ class Advice:
 
     Parameters
     ----------
-    asked
-        What is asked of the messages; its refusals take the hint.
+    options
+        Which fields to read, and how; hints go to its refusals.
     """
 
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
+    def __init__(self, options: ReadOptions) -> None:
+        self._options = options
         self._fields: dict[str, None] = {}
         self._plain: list[str] = []
         self._topics: dict[str, None] = {}
@@ -63,10 +63,10 @@ class Advice:
             self._plain.append(str(message))
         if self._reasons.total() >= AFTER:
             self._is_done = True
-            self._asked.refusals.hint(self._text())
+            self._options.refusals.hint(self._text())
 
     def _text(self) -> str:
-        asked, n = self._asked, self._reasons.total()
+        options, n = self._options, self._reasons.total()
         reasons = ", ".join(f"{count} {reason}" for reason, count in self._reasons.items())
         lines = [f"{n} messages have come, and none could be used: {reasons}."]
         if self._fields:
@@ -74,21 +74,21 @@ class Advice:
         if self._plain:
             lines.append(f"{len(self._plain)} are no objects, such as {self._plain[0]!r}.")
         wanted = {
-            **dict.fromkeys(asked.values, "--value"),
-            **dict.fromkeys(asked.parts or _given(asked.time), "--time"),
-            **{name: "--key" for name in _given(asked.key) if not _is_topic(name)},
-            **dict.fromkeys(_given(asked.sequence), "--sequence"),
+            **dict.fromkeys(options.values, "--value"),
+            **dict.fromkeys(options.parts or _given(options.time), "--time"),
+            **{name: "--key" for name in _given(options.key) if not _is_topic(name)},
+            **dict.fromkeys(_given(options.sequence), "--sequence"),
         }
         for name, option in wanted.items():
             if self._fields and name not in self._fields:
                 lines.append(f"{option} asks for {name!r}{self._meant(name, option)}")
-        if self._plain and len(asked.values) > 1:
+        if self._plain and len(options.values) > 1:
             lines.append(
                 "A message that is a number by itself is one value: say --value payload; or join "
                 "several topics to a row, as in --value 'sensors/+/temp,sensors/+/flow'."
             )
-        if asked.refusals.first is not None:
-            lines.append(f"The first one was refused for this: {asked.refusals.first}")
+        if options.refusals.first is not None:
+            lines.append(f"The first one was refused for this: {options.refusals.first}")
         return " ".join(lines)
 
     def _meant(self, name: str, option: str) -> str:
@@ -98,7 +98,7 @@ class Advice:
     def no_topic(self, filters: Sequence[str]) -> None:
         """A message has a topic that no filter matches; its topic is among those refused."""
         if self._reasons.total() == AFTER and self._topics:
-            self._asked.refusals.hint(
+            self._options.refusals.hint(
                 f"Their topics: {_listed(list(self._topics))}; --value asks for "
                 f"{_listed(list(filters))}."
             )
@@ -109,18 +109,18 @@ class Levels:
 
     Parameters
     ----------
-    asked
-        What is asked of the messages; its refusals take the hint.
+    options
+        Which fields to read, and how; hints go to its refusals.
     level
         The level of the topic that is the key, from 1; None if there is no key.
     """
 
-    def __init__(self, asked: Asked, level: int | None) -> None:
-        self._refusals = asked.refusals
+    def __init__(self, options: ReadOptions, level: int | None) -> None:
+        self._refusals = options.refusals
         self._level = level
         self._topics: dict[str, None] = {}
         self._n = 0
-        self._is_done = not (level or asked.key is None)
+        self._is_done = not (level or options.key is None)
 
     def take(self, topic: str) -> None:
         """A message has come with this topic."""

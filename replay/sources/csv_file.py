@@ -14,7 +14,6 @@ import numpy as np
 from online_gmm import _kernel
 from replay.engine.batch import Batch, CutTexts, Places
 from replay.engine.rows import LARGEST, InputError, Row
-from replay.sources.asked import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING
 from replay.sources.csv_format import CsvFormat
 from replay.sources.csv_records import BLANK, UNREADABLE
 from replay.sources.numbers import (
@@ -25,6 +24,7 @@ from replay.sources.numbers import (
     split_unit,
 )
 from replay.sources.preamble import DELIMITERS
+from replay.sources.read_options import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING
 
 if TYPE_CHECKING:
     from replay.sources.pieces import Cut, Layout, Pieces
@@ -42,8 +42,8 @@ class CsvFile(CsvFormat):
     ----------
     source
         The file.
-    asked
-        What is asked of it.
+    options
+        Which columns to read, and how.
     style
         How it is written.
 
@@ -56,7 +56,7 @@ class CsvFile(CsvFormat):
     ------
     InputError
         At once if the file cannot be read or lacks a column, and while iterating at the first row
-        that is not as it should be, if that is asked for.
+        that is not as it should be, with ``on_bad="raise"``.
     """
 
     _is_at_end = False
@@ -64,18 +64,18 @@ class CsvFile(CsvFormat):
     def _batches(self) -> Generator[Batch, None, None]:
         """Lines that are plain are cut by the kernel, the others are read one by one.
 
-        Where the kernel is not compiled, for encodings other than UTF-8, and if more than values is
-        asked for, all are read one by one.
+        All are read one by one where the kernel is not compiled, for encodings other than UTF-8,
+        and if a time, key or number is read beside the values.
         """
-        asked = self._asked
+        options = self._options
         if (
             not _kernel.COMPILED
             or self.encoding != "utf-8-sig"
             or self.delimiter not in PLAIN_DELIMITERS
             or self.delimiter == self.decimal
             or self.timed
-            or asked.parts
-            or asked.sequence is not None
+            or options.parts
+            or options.sequence is not None
         ):
             with self._opened() as text, closing(self._records(text)) as records:
                 yield from self._collected(self._rows(records))
@@ -204,14 +204,14 @@ class CsvFile(CsvFormat):
             raise self._bad(line, column, str(error)) from None
 
     def _rows(self, records: Iterator[list[str]]) -> Iterator[Row]:
-        asked, name = self._asked, self.name
+        options, name = self._options, self.name
         places = [self.columns.index(name) for name in self.values]
         targets = list(zip(self.values, places, strict=True))
         width = len(self.columns)
-        parts = [self.columns.index(part) for part in asked.parts]
+        parts = [self.columns.index(part) for part in options.parts]
         time, key, sequence = (
             None if name is None else self.columns.index(name)
-            for name in (None if parts else self.time, self.key, asked.sequence)
+            for name in (None if parts else self.time, self.key, options.sequence)
         )
         moment = ""
         numbers = self.numbers
@@ -238,7 +238,7 @@ class CsvFile(CsvFormat):
                     continue
                 for _ in range(n_blank):
                     if width > 1:
-                        asked.refuse(self._blank_line(), name, self._line, BLANK, "")
+                        options.refuse(self._blank_line(), name, self._line, BLANK, "")
                         self._pass(1)
                         continue
                     # in a file of one column this is how a missing value looks
@@ -290,7 +290,7 @@ class CsvFile(CsvFormat):
                 if sequence is not None:
                     number_of = self._number(cells[sequence], line)
             except _CellError as bad:
-                asked.refuse(bad.error, name, line, bad.reason, content.rstrip("\r\n"))
+                options.refuse(bad.error, name, line, bad.reason, content.rstrip("\r\n"))
                 self._pass(len(fetched))
                 continue
             self._line, self._last = line + len(fetched), fetched[-1]
@@ -319,7 +319,7 @@ class CsvFile(CsvFormat):
 
     def _seconds(self, text: str, line: int, key: str) -> float:
         try:
-            return self._asked.clock.seconds(self._time_text(text), key)
+            return self._options.clock.seconds(self._time_text(text), key)
         except ValueError as error:
             raise _CellError(NO_TIME, self._bad(line, self.time, str(error))) from None
 
@@ -337,7 +337,9 @@ class CsvFile(CsvFormat):
             raise _CellError(
                 NO_NUMBER,
                 self._bad(
-                    line, self._asked.sequence, f"{text!r} is no whole number, as --sequence needs"
+                    line,
+                    self._options.sequence,
+                    f"{text!r} is no whole number, as --sequence needs",
                 ),
             ) from None
 
@@ -352,8 +354,8 @@ class CsvFile(CsvFormat):
                 self._watch_cell(text, line, column)
             return value
         shown = text if len(text) <= 40 else text[:40] + "..."
-        if self._asked.on_bad == "missing":
-            self._asked.refusals.add(self.name, line, TAKEN_AS_MISSING, shown)
+        if self._options.on_bad == "missing":
+            self._options.refusals.add(self.name, line, TAKEN_AS_MISSING, shown)
             return math.nan
         problem = f"{shown!r} {self._why(text, column)}"
         raise _CellError(NO_VALUE, self._bad(line, column, problem))

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from replay.engine.rows import InputError
-from replay.sources.asked import LOOKED_AT, Asked, unique_names
 from replay.sources.csv_records import CsvRecords
 from replay.sources.look import Column, chosen, columns_in
 from replay.sources.numbers import Cell, ContradictionError, Numbers, is_number, study
 from replay.sources.preamble import DELIMITERS, LINES, Head, find_head
+from replay.sources.read_options import LOOKED_AT, ReadOptions, unique_names
 from replay.sources.reading import Input
 
 WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
@@ -61,8 +61,8 @@ class CsvFormat(CsvRecords):
     ----------
     source
         The file.
-    asked
-        What is asked of it.
+    options
+        Which columns to read, and how.
     style
         How it is written.
 
@@ -72,14 +72,16 @@ class CsvFormat(CsvRecords):
         If the file cannot be read, lacks a column, or can be read in two ways.
     """
 
-    def __init__(self, source: Input, asked: Asked | None = None, style: Style = Style()) -> None:
+    def __init__(
+        self, source: Input, options: ReadOptions | None = None, style: Style = Style()
+    ) -> None:
         super().__init__(source)
         self.encoding = self._find_encoding(style.encoding)
-        asked = asked or Asked()
+        options = options or ReadOptions()
         # what is known of the format while it is found out
         self.columns = ()
         self._head = Head(style.skip_lines)
-        self._head = self._find_head(style, asked)
+        self._head = self._find_head(style, options)
         self._header = style.header and self._head.names is None
         self._at_head = True
         self._names = None
@@ -93,13 +95,13 @@ class CsvFormat(CsvRecords):
         # cells of a row: rows may end in delimiters
         widths = Counter(len(cells) for _, cells in first)
         self._full = widths.most_common(1)[0][0] if widths else len(self.columns)
-        asked, said = self._chosen(asked.of(self.columns, self._bad_column), first)
-        self.numbers, more = self._find_numbers(first, asked, style.decimal)
+        options, said = self._chosen(options.of(self.columns, self._bad_column), first)
+        self.numbers, more = self._find_numbers(first, options, style.decimal)
         self.decimal = self.numbers.decimal
         self.said = [*self._head.said, *said, *more]
-        self._hand_on(asked)
+        self._hand_on(options)
         if self.timed:
-            self._look_at_times(asked)
+            self._look_at_times(options)
         # nothing has been handed on yet
         self._line, self._last = 1, ""
         self._fetched.clear()
@@ -142,7 +144,7 @@ class CsvFormat(CsvRecords):
         # skips a byte order mark
         return "utf-8-sig" if utf_8 else told
 
-    def _find_head(self, style: Style, asked: Asked) -> Head:
+    def _find_head(self, style: Style, options: ReadOptions) -> Head:
         """Where the table begins."""
         with self._text() as text:
             lines, n = [], 0
@@ -158,7 +160,7 @@ class CsvFormat(CsvRecords):
             return Head(style.skip_lines, style.delimiter)
         return find_head(
             lines, style.delimiter, style.header, style.skip_lines, style.comment,
-            [name for name in (*asked.values, *asked.others) if name],
+            [name for name in (*options.values, *options.others) if name],
         )  # fmt: skip
 
     def _find_delimiter(self, decimal: str | None) -> str:
@@ -222,12 +224,12 @@ class CsvFormat(CsvRecords):
         return columns_in(self.columns, (cells for _, cells in self._first_rows()))
 
     def _chosen(
-        self, asked: Asked, first: Sequence[tuple[int, list[str]]]
-    ) -> tuple[Asked, Sequence[str]]:
-        """What is asked, with values in any case, and what is said about the choice."""
-        if asked.values:
-            return asked, ()
-        taken = chosen(asked, self.columns, (cells for _, cells in first))
+        self, options: ReadOptions, first: Sequence[tuple[int, list[str]]]
+    ) -> tuple[ReadOptions, Sequence[str]]:
+        """Return the options with values chosen if none were given, and notes on the choice."""
+        if options.values:
+            return options, ()
+        taken = chosen(options, self.columns, (cells for _, cells in first))
         if taken is None and not first and next(self._all_rows(), None) is None:
             raise self._no_rows(self.columns[0])
         if taken is None:
@@ -238,20 +240,20 @@ class CsvFormat(CsvRecords):
         return taken
 
     def _find_numbers(
-        self, first: Sequence[tuple[int, list[str]]], asked: Asked, told: str | None
+        self, first: Sequence[tuple[int, list[str]]], options: ReadOptions, told: str | None
     ) -> tuple[Numbers, list[str]]:
         """How numbers are written in the columns of values."""
-        places = [(name, self.columns.index(name)) for name in asked.values]
+        places = [(name, self.columns.index(name)) for name in options.values]
         cells = (Cell(line, name, row[place]) for line, row in first for name, place in places)
         try:
-            return study(cells, told, self.delimiter, asked.unit, asked.missing)
+            return study(cells, told, self.delimiter, options.unit, options.missing)
         except ContradictionError as error:
             cell = error.cell
             raise self._bad(cell.line, cell.column, str(error)) from None
 
-    def _look_at_times(self, asked: Asked) -> None:
+    def _look_at_times(self, options: ReadOptions) -> None:
         """Find out how times are written."""
-        places = [self.columns.index(name) for name in asked.parts or (asked.time or "",)]
+        places = [self.columns.index(name) for name in options.parts or (options.time or "",)]
         lines: list[int] = []
 
         def texts() -> Iterator[str]:
@@ -262,9 +264,9 @@ class CsvFormat(CsvRecords):
                 yield self._time_text(" ".join([cells[place] for place in places]))
 
         try:
-            asked.clock.look_at(texts())
+            options.clock.look_at(texts())
         except ValueError as error:
-            raise self._bad(lines[0], asked.time, str(error)) from None
+            raise self._bad(lines[0], options.time, str(error)) from None
 
     def _time_text(self, text: str) -> str:
         """A time, in which a comma may be the decimal mark of a number."""

@@ -181,7 +181,7 @@ class CsvRecords(FileSource):
         With a quote that was opened by mistake, they were taken for one record.
         """
         content = self._fetched[0].rstrip("\r\n")
-        self._asked.refuse(error, self.name, self._line, reason, content)
+        self._options.refuse(error, self.name, self._line, reason, content)
         self._pass(1)
         self._again.extendleft(reversed(self._fetched))
         self._fetched.clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from replay.engine.batch import Batch
 from replay.engine.rows import InputError, Row
-from replay.sources.asked import Asked
+from replay.sources.read_options import ReadOptions
 from replay.sources.reading import Input
 
 
@@ -92,13 +92,13 @@ class FileSource(BatchSource):
         self.name = source.name
         self.files: tuple[Path, ...] = () if source.piped else (source.path,)
 
-    def _hand_on(self, asked: Asked) -> None:
+    def _hand_on(self, options: ReadOptions) -> None:
         """Note what is handed on, once that is known."""
-        self._asked = self.asked = asked
-        self.values = asked.values
-        self.time = asked.time
-        self.key = asked.key
-        self.timed = asked.is_timed
+        self._options = self.options = options
+        self.values = options.values
+        self.time = options.time
+        self.key = options.key
+        self.timed = options.is_timed
 
     @property
     def done(self) -> int:

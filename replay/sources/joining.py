@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from replay.engine.rows import InputError, Row
 from replay.sources.advice import TOPIC, Advice
-from replay.sources.asked import LONGEST_KEY, Asked
 from replay.sources.message import Messages, too_long
+from replay.sources.read_options import LONGEST_KEY, ReadOptions
 
 NO_TOPIC = "messages of topics that no --value names"
 MOST_TOPICS = 10_000
@@ -49,10 +49,10 @@ class Joined:
 
     Parameters
     ----------
-    asked
+    options
         Its values are topic filters, such as ``sensors/+/temp``, where the message is the value;
         or ``sensors/+/state:power``, where it has it in a field. The key is what stands for the
-        ``+``, unless a key is asked for.
+        ``+``, unless a key is named.
     window
         None makes a row of every message, with the last value of the other topics; those that have
         never come are missing. Seconds make one row of the messages that come within: when all
@@ -64,49 +64,49 @@ class Joined:
     Raises
     ------
     InputError
-        If what is asked for cannot be joined.
+        If the topics cannot be joined.
     """
 
     def __init__(
         self,
-        asked: Asked,
+        options: ReadOptions,
         window: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if asked.sequence is not None:
+        if options.sequence is not None:
             raise InputError(
                 "--sequence counts the messages of one topic, and --value joins several; leave "
                 "--sequence out"
             )
-        if asked.key == TOPIC:
+        if options.key == TOPIC:
             raise InputError(
                 "--key topic gives each topic a model of its own, and --value joins several; say "
                 "which level they share, as in --key topic:2"
             )
-        self.clock = asked.clock
-        self.values = asked.values
-        self._asked = asked
+        self.clock = options.clock
+        self.values = options.values
+        self._options = options
         self._window = window
         self._now = clock
-        self._filters = [_split(value) for value in asked.values]
+        self._filters = [_split(value) for value in options.values]
         if any(not topic for topic, _ in self._filters):
             raise InputError(
                 "--value has topics and fields; to join topics all must be topics, such as "
                 "'sensors/+/temp' or 'sensors/+/state:power'"
             )
-        self.key = asked.key
+        self.key = options.key
         if self.key is None and any("+" in topic for topic, _ in self._filters):
             self.key = TOPIC
         self._groups: dict[str, _Group | None] = {}
         self._readers: dict[tuple[str, ...], Messages] = {}
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._is_full = False
-        self._advice = Advice(asked)
+        self._advice = Advice(options)
 
     @property
     def said(self) -> list[str]:
         """What was guessed, a line each."""
-        return self._asked.clock.said if self._asked.is_timed else []
+        return self._options.clock.said if self._options.is_timed else []
 
     def taken(self, name: str, number: int, data: bytes, topic: str | None = None) -> Row | None:
         """The row that a message completes; None if it completes none, or is refused."""
@@ -115,7 +115,7 @@ class Joined:
             bad = InputError(
                 f"{name}, message {number:,}: topic {topic!r} is none of those of --value"
             )
-            self._asked.refuse(bad, name, number, NO_TOPIC, data[:1000].decode(errors="replace"))
+            self._options.refuse(bad, name, number, NO_TOPIC, data[:1000].decode(errors="replace"))
             self._advice.refused(NO_TOPIC, data, topic)
             self._advice.no_topic(self.values)
             return None
@@ -128,7 +128,7 @@ class Joined:
             long = too_long(key)
             error = InputError(f"{name}, message {number:,}: {long}")
             shown = data[:1000].decode(errors="replace")
-            self._asked.refuse(error, name, number, long.reason, shown)
+            self._options.refuse(error, name, number, long.reason, shown)
             return None
         held = self._of(key)
         for place, value, text in zip(group.places, row.values.values(), row.texts, strict=True):
@@ -176,7 +176,7 @@ class Joined:
                 self._held.popitem(last=False)
                 if not self._is_full:
                     self._is_full = True
-                    self._asked.refusals.hint(
+                    self._options.refusals.hint(
                         f"more than {MOST_KEYS:,} keys have come: values of those not heard of for "
                         "longest are no longer held"
                     )
@@ -204,9 +204,9 @@ class Joined:
             return None
         reader = self._readers.get(tuple(fields))
         if reader is None:
-            reader = Messages(replace(self._asked, values=tuple(fields)), hints=False)
+            reader = Messages(replace(self._options, values=tuple(fields)), hints=False)
             self._readers[tuple(fields)] = reader
-        return _Group(reader, tuple(places), key if self._asked.key is None else "")
+        return _Group(reader, tuple(places), key if self._options.key is None else "")
 
 
 def are_topics(values: tuple[str, ...]) -> bool:

@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 
 from replay.engine.batch import Batch
 from replay.engine.rows import CutOffError, InputError, Row
-from replay.sources.asked import LOOKED_AT, Asked, split_names
 from replay.sources.file_source import BatchSource, FileSource
 from replay.sources.look import Column, chosen, columns_in
 from replay.sources.message import LIMIT, Messages, as_object, fields_of
+from replay.sources.read_options import LOOKED_AT, ReadOptions, split_names
 from replay.sources.reading import Input
 from replay.sources.times import state_of
 
@@ -37,21 +37,21 @@ class JsonLines(FileSource):
     ----------
     source
         The file.
-    asked
-        What is asked of it.
+    options
+        Which columns to read, and how.
 
     Raises
     ------
     InputError
         At once if the file cannot be read, or the values cannot be chosen; and while iterating at
-        the first line that is not as it should be, if that is asked for.
+        the first line that is not as it should be, with ``on_bad="raise"``.
     """
 
-    def __init__(self, source: Input, asked: Asked | None = None) -> None:
+    def __init__(self, source: Input, options: ReadOptions | None = None) -> None:
         super().__init__(source)
-        asked = self._found(asked or Asked())
-        self._messages = Messages(asked)
-        self._hand_on(asked)
+        options = self._found(options or ReadOptions())
+        self._messages = Messages(options)
+        self._hand_on(options)
         self._line = self._place = 0
         self._start: dict[str, Any] | None = None
 
@@ -100,24 +100,26 @@ class JsonLines(FileSource):
             lines = list(islice(iter(lambda: stream.readline(LIMIT), b""), LOOKED_AT))
         return fields_of(message for line in lines if (message := as_object(line)) is not None)
 
-    def _found(self, asked: Asked) -> Asked:
-        """What is asked, with values in any case, and times that can be read."""
+    def _found(self, options: ReadOptions) -> ReadOptions:
+        """Return the options with values chosen if none were given, and times that can be read."""
         names, rows = self._first_fields()
-        if asked.values:
-            values = [(name,) if name in names else split_names([name]) for name in asked.values]
-            asked = replace(asked, values=tuple(name for which in values for name in which))
-        elif (taken := chosen(asked, names, rows)) is not None:
-            asked, self.said = taken
+        if options.values:
+            values = [(name,) if name in names else split_names([name]) for name in options.values]
+            options = replace(options, values=tuple(name for which in values for name in which))
+        elif (taken := chosen(options, names, rows)) is not None:
+            options, self.said = taken
         else:
             raise InputError(f"{self.name}: no field holds numbers; choose with --value")
-        if asked.is_timed:
-            parts = asked.parts or (asked.time or "",)
+        if options.is_timed:
+            parts = options.parts or (options.time or "",)
             places = [names.index(part) for part in parts if part in names]
             try:
-                asked.clock.look_at(" ".join(row[place] for place in places) for row in rows)
+                options.clock.look_at(" ".join(row[place] for place in places) for row in rows)
             except ValueError as error:
-                raise InputError(f"{self.name}, message 1, field {asked.time!r}: {error}") from None
-        return asked
+                raise InputError(
+                    f"{self.name}, message 1, field {options.time!r}: {error}"
+                ) from None
+        return options
 
     @property
     def position(self) -> dict[str, Any]:
@@ -141,8 +143,8 @@ class LiveLines(BatchSource):
 
     Parameters
     ----------
-    asked
-        What is asked of it, with values.
+    options
+        Which columns to read, with values given, and how.
     """
 
     name = "standard input"
@@ -150,13 +152,13 @@ class LiveLines(BatchSource):
     wants_acknowledgement = False
     size = None
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, options: ReadOptions) -> None:
         super().__init__()
-        self._messages = Messages(asked)
-        self.values = asked.values
-        self.time = asked.time
-        self.key = asked.key
-        self.timed = asked.is_timed
+        self._messages = Messages(options)
+        self.values = options.values
+        self.time = options.time
+        self.key = options.key
+        self.timed = options.is_timed
         self._line = 0
         self.done = 0
         self._ready: deque[bytes] = deque()

@@ -19,10 +19,10 @@ from confluent_kafka import (
 from replay.engine.batch import Batch
 from replay.engine.rows import InputError, Row
 from replay.sources.advice import TOPIC
-from replay.sources.asked import Asked
 from replay.sources.file_source import BatchSource
 from replay.sources.kafka_cluster import PATIENCE, Cluster
 from replay.sources.message import LIMIT, Messages
+from replay.sources.read_options import ReadOptions
 from replay.sources.times import state_of
 
 IDLE = 0.1
@@ -49,33 +49,33 @@ class KafkaSource(BatchSource):
     ----------
     cluster
         Where, and the topic.
-    asked
-        What is asked of it, with values. Its key may be MESSAGE_KEY.
+    options
+        Which fields to read, with values given, and how. Its key may be MESSAGE_KEY.
 
     Raises
     ------
     InputError
         At once if the cluster does not answer or has no such topic; later if messages that are
-        asked for are no longer there, or the client gives up.
+        to be read are no longer there, or the client gives up.
     """
 
     files: tuple[Path, ...] = ()
     wants_acknowledgement = False
     size = None
 
-    def __init__(self, cluster: Cluster, asked: Asked) -> None:
+    def __init__(self, cluster: Cluster, options: ReadOptions) -> None:
         super().__init__()
         self.name = cluster.name
-        self.values = asked.values
-        self.time = asked.time
-        self.key = asked.key
-        self.timed = asked.is_timed
+        self.values = options.values
+        self.time = options.time
+        self.key = options.key
+        self.timed = options.is_timed
         self.done = self.n_messages = 0
         self._topic = cluster.topic
-        self._by_message_key = asked.key == MESSAGE_KEY
+        self._by_message_key = options.key == MESSAGE_KEY
         # the key of a message takes the place of a topic
         self._messages = Messages(
-            replace(asked, key=TOPIC) if self._by_message_key else asked,
+            replace(options, key=TOPIC) if self._by_message_key else options,
             hints=not self._by_message_key,
         )
         self._offsets: dict[int, int] = {}

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from replay.sources.asked import Asked
 from replay.sources.dates import readings
 from replay.sources.numbers import MISSING, kind_of, split_unit
+from replay.sources.read_options import ReadOptions
 from replay.sources.times import EARLIEST, LATEST, UNITS
 
 FEW = 50
@@ -202,7 +202,7 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
     columns
         Those of the file.
     taken
-        Names that are asked for as something else.
+        Names that are used as something else.
     with_time
         Whether the time is looked for.
     """
@@ -236,14 +236,14 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
 
 
 def chosen(
-    asked: Asked, names: Sequence[str], rows: Iterable[Sequence[str]]
-) -> tuple[Asked, list[str]] | None:
-    """What is asked, with values and a time chosen by the first rows, and what is said about it.
+    options: ReadOptions, names: Sequence[str], rows: Iterable[Sequence[str]]
+) -> tuple[ReadOptions, list[str]] | None:
+    """Return the options with values and a time chosen by the first rows, and notes on the choice.
 
     None if no column holds numbers.
     """
-    choice = choose(columns_in(names, rows), asked.others, with_time=asked.time is None)
-    free = [name for name in names if name not in asked.others]
+    choice = choose(columns_in(names, rows), options.others, with_time=options.time is None)
+    free = [name for name in names if name not in options.others]
     if not choice.values and len(free) == 1:
         choice = replace(choice, values=(free[0],))
     if not choice.values:
@@ -254,8 +254,8 @@ def chosen(
     if choice.time:
         said.append(f"the time is in {' and '.join(map(repr, choice.time))}")
         parts = choice.time if len(choice.time) > 1 else ()
-        asked = replace(asked, time=" ".join(choice.time), parts=parts)
-    return replace(asked, values=choice.values), [*said, *choice.said]
+        options = replace(options, time=" ".join(choice.time), parts=parts)
+    return replace(options, values=choice.values), [*said, *choice.said]
 
 
 def _time(columns: Sequence[Column], taken: Sequence[str]) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ import msgspec
 
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.advice import TOPIC, Advice, Levels
-from replay.sources.asked import (
+from replay.sources.numbers import Numbers
+from replay.sources.read_options import (
     LONG_KEY,
     LONGEST_KEY,
     NO_KEY,
@@ -20,9 +21,8 @@ from replay.sources.asked import (
     NO_TIME,
     NO_VALUE,
     TAKEN_AS_MISSING,
-    Asked,
+    ReadOptions,
 )
-from replay.sources.numbers import Numbers
 
 LIMIT = 1 << 16
 """Bytes of the longest message that is read."""
@@ -58,34 +58,34 @@ class Messages:
 
     Parameters
     ----------
-    asked
+    options
         The fields that are wanted. Of a message with a topic, the key may be this, or a level of
         it.
     hints
         Whether hints are given when no message can be used, and about topics.
     """
 
-    def __init__(self, asked: Asked, hints: bool = True) -> None:
-        self._asked = asked
-        self.clock = asked.clock
-        self._numbers = Numbers(unit=asked.unit, missing=asked.missing)
-        self._parts = asked.parts or (asked.time or "").split(",")
+    def __init__(self, options: ReadOptions, hints: bool = True) -> None:
+        self._options = options
+        self.clock = options.clock
+        self._numbers = Numbers(unit=options.unit, missing=options.missing)
+        self._parts = options.parts or (options.time or "").split(",")
         self._decode = msgspec.json.Decoder().decode
         self._level: int | None = None
-        if asked.key is not None and asked.key.startswith(TOPIC + ":"):
-            level = asked.key.removeprefix(TOPIC + ":")
+        if options.key is not None and options.key.startswith(TOPIC + ":"):
+            level = options.key.removeprefix(TOPIC + ":")
             if not (level.isdecimal() and int(level) >= 1):
-                raise InputError(f"--key is {asked.key!r}; levels of a topic count from 1")
+                raise InputError(f"--key is {options.key!r}; levels of a topic count from 1")
             self._level = int(level)
-        self._is_array = any(_path(field)[0].isdecimal() for field in asked.values)
+        self._is_array = any(_path(field)[0].isdecimal() for field in options.values)
         self._hints = hints
-        self._advice = Advice(asked)
-        self._levels = Levels(asked, self._level)
+        self._advice = Advice(options)
+        self._levels = Levels(options, self._level)
 
     @property
     def said(self) -> list[str]:
         """What was guessed, a line each."""
-        return self._asked.clock.said if self._asked.is_timed else []
+        return self._options.clock.said if self._options.is_timed else []
 
     def taken(self, name: str, number: int, data: bytes, topic: str | None = None) -> Row | None:
         """A message as a row; None if it is refused, and that is not to fail.
@@ -108,7 +108,7 @@ class Messages:
         except BadMessageError as bad:
             error = InputError(f"{name}, message {number:,}: {bad}")
             shown = data[:LIMIT].decode(errors="replace").rstrip("\r\n")
-            self._asked.refuse(error, name, number, bad.reason, shown)
+            self._options.refuse(error, name, number, bad.reason, shown)
             if self._hints:
                 self._advice.refused(bad.reason, data, topic)
             return None
@@ -121,7 +121,7 @@ class Messages:
         BadMessageError
             If it is none.
         """
-        asked = self._asked
+        options = self._options
         if len(data.rstrip(b"\r\n")) > LIMIT:
             raise BadMessageError(
                 TOO_LONG, f"it has more than {LIMIT:,} bytes, the most that are read"
@@ -132,8 +132,8 @@ class Messages:
             message = self._bare(data)
             if message is None:
                 raise BadMessageError(NO_JSON, f"it is no JSON ({error})") from None
-        if len(asked.values) == 1 and isinstance(message, bool | int | float | str):
-            message = {asked.values[0]: message}
+        if len(options.values) == 1 and isinstance(message, bool | int | float | str):
+            message = {options.values[0]: message}
         if not isinstance(message, dict) and not (self._is_array and isinstance(message, list)):
             raise BadMessageError(
                 NO_OBJECT, f"it is {_shown(message)}, and a JSON object is needed"
@@ -141,7 +141,7 @@ class Messages:
         values: dict[Hashable, float] = {}
         texts = []
         is_empty = True
-        for field in asked.values:
+        for field in options.values:
             found = _of(message, field)
             value = math.nan
             if found is not None:
@@ -149,23 +149,23 @@ class Messages:
                 value = self._number(name, number, field, found)
             values[field] = value
             texts.append("" if value != value else _as_text(found))
-        if is_empty and not any(_has(message, field) for field in asked.values):
-            fields = ", ".join(map(repr, asked.values))
+        if is_empty and not any(_has(message, field) for field in options.values):
+            fields = ", ".join(map(repr, options.values))
             raise BadMessageError(NO_VALUES, f"it has none of the fields {fields}")
-        key = "" if asked.key is None else self._key(asked.key, message, topic)
+        key = "" if options.key is None else self._key(options.key, message, topic)
         if len(key) > LONGEST_KEY:
             raise too_long(key)
         time, seconds = "", None
-        if asked.time is not None:
-            time, seconds = self._time(asked.time, self._moment(message), key)
+        if options.time is not None:
+            time, seconds = self._time(options.time, self._moment(message), key)
         sequence = None
-        if asked.sequence is not None:
-            sequence = _of(message, asked.sequence)
+        if options.sequence is not None:
+            sequence = _of(message, options.sequence)
             if type(sequence) is not int or not 0 <= sequence < 1 << 63:
                 raise BadMessageError(
                     NO_NUMBER,
-                    f"field {asked.sequence!r} is {_shown(sequence)}, and --sequence needs a whole "
-                    "number",
+                    f"field {options.sequence!r} is {_shown(sequence)}, and --sequence needs a "
+                    "whole number",
                 )
         return Row(number, time, tuple(texts), values, seconds, key, sequence)
 
@@ -183,8 +183,8 @@ class Messages:
             problem = f"is beyond {LARGEST:g}, the largest value that can be learnt"
         else:
             problem = f"is {_shown(found)}, and a number is needed; null if it is missing"
-        if self._asked.on_bad == "missing":
-            self._asked.refusals.add(name, number, TAKEN_AS_MISSING, f"{field}: {_shown(found)}")
+        if self._options.on_bad == "missing":
+            self._options.refusals.add(name, number, TAKEN_AS_MISSING, f"{field}: {_shown(found)}")
             return math.nan
         raise BadMessageError(NO_VALUE, f"field {field!r} {problem}")
 
@@ -199,7 +199,7 @@ class Messages:
 
     def _moment(self, message: Any) -> Any:
         """What is in the field of the time, or in both if it is in two."""
-        found = None if self._asked.time is None else _of(message, self._asked.time)
+        found = None if self._options.time is None else _of(message, self._options.time)
         if found is None and len(self._parts) > 1:
             parts = [_of(message, part) for part in self._parts]
             return " ".join(map(str, parts)) if None not in parts else None
@@ -208,16 +208,16 @@ class Messages:
     def _time(self, field: str, found: Any, key: str) -> tuple[str, float | None]:
         is_number = isinstance(found, int | float) and not isinstance(found, bool)
         if not is_number and not isinstance(found, str):
-            if not self._asked.timed and found is None:
+            if not self._options.timed and found is None:
                 return "", None
             raise BadMessageError(
                 NO_TIME, f"field {field!r} is {_shown(found)}, and a time is needed"
             )
         text = str(found)
-        if not self._asked.timed:
+        if not self._options.timed:
             return text, None
         try:
-            return text, self._asked.clock.seconds(text, key)
+            return text, self._options.clock.seconds(text, key)
         except ValueError as error:
             raise BadMessageError(NO_TIME, f"field {field!r}: {error}") from None
 

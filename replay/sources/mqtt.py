@@ -21,11 +21,11 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from replay.engine.batch import Batch
 from replay.engine.rows import InputError, Row
-from replay.sources.asked import Asked
 from replay.sources.file_source import BatchSource
 from replay.sources.joining import Joined, are_topics
 from replay.sources.message import LIMIT, Messages
 from replay.sources.mqtt_broker import PATIENCE, Broker
+from replay.sources.read_options import ReadOptions
 from replay.sources.times import state_of
 
 AT_MOST = 1000
@@ -64,8 +64,8 @@ class MqttSource(BatchSource):
     ----------
     broker
         Where, and what is subscribed to, with QoS 1.
-    asked
-        What is asked of it, with values.
+    options
+        Which columns to read, with values given, and how.
     client
         By which name the broker keeps messages for this reader; None makes one of this machine,
         the broker and the topic.
@@ -92,22 +92,22 @@ class MqttSource(BatchSource):
     def __init__(
         self,
         broker: Broker,
-        asked: Asked,
+        options: ReadOptions,
         client: str | None = None,
         at_most: int = AT_MOST,
         window: float | None = None,
     ) -> None:
         super().__init__()
         self.name = broker.name
-        self.values = asked.values
-        self.time = asked.time
-        self.key = asked.key
-        self.timed = asked.is_timed
+        self.values = options.values
+        self.time = options.time
+        self.key = options.key
+        self.timed = options.is_timed
         self.n_connections = 0
         self.done = 0
         self._broker = broker
-        self._joined = Joined(asked, window) if are_topics(asked.values) else None
-        self._messages: Joined | Messages = self._joined or Messages(asked)
+        self._joined = Joined(options, window) if are_topics(options.values) else None
+        self._messages: Joined | Messages = self._joined or Messages(options)
         if self._joined is not None:
             self.key = self._joined.key
         self._receive_maximum = at_most

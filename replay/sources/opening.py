@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from replay.engine.batch import Batch
 from replay.engine.rows import InputError
 from replay.sinks.files import LINES, PARQUET, SHEETS
-from replay.sources.asked import LOOKED_AT, Asked
 from replay.sources.constants import Constants
 from replay.sources.csv_file import CsvFile
 from replay.sources.csv_format import Style
 from replay.sources.look import Column
+from replay.sources.read_options import LOOKED_AT, ReadOptions
 from replay.sources.reading import PACKED_SUFFIXES, Input
 from replay.sources.times import state_of
 
@@ -31,16 +31,16 @@ TABLES = (*PARQUET, ".orc", ".feather", ".arrow")
 class Files:
     """The rows of files, one after the other; a `Source`.
 
-    All have the columns that the first is asked for. CSV, Parquet and lines of JSON are told by
-    the name of the file, or by its first bytes.
+    All must have the columns that are read of the first. CSV, Parquet and lines of JSON are
+    recognised by the name of the file, or by its first bytes.
 
     Parameters
     ----------
     names
         Their names; in each ``*``, ``?``, ``[...]`` and ``**`` stand for what there is, in the
         order of the alphabet. ``-`` is standard input.
-    asked
-        What is asked of them.
+    options
+        Which columns to read, and how.
     style
         How they are written, if they are CSV.
 
@@ -51,17 +51,17 @@ class Files:
     """
 
     def __init__(
-        self, names: Sequence[str], asked: Asked | None = None, style: Style | None = None
+        self, names: Sequence[str], options: ReadOptions | None = None, style: Style | None = None
     ) -> None:
         self._inputs = [Input(path) for name in names for path in _matching(name)]
-        self._asked = asked or Asked()
+        self._options = options or ReadOptions()
         self._style = style or Style()
         self.files = tuple(source.path for source in self._inputs if not source.piped)
         self._next: int | None = 0
         self._open_now = 0
         self._clock: dict[str, float] = {}
         self._source = self._opened(0)
-        self._asked = replace(self._source.asked, clock=self._asked.clock)
+        self._options = replace(self._source.options, clock=self._options.clock)
         self.values = self._source.values
         self.time = self._source.time
         self.key = self._source.key
@@ -70,9 +70,9 @@ class Files:
         self._constants = Constants(self.values)
 
     @property
-    def asked(self) -> Asked:
-        """What is asked, with values and a time in any case."""
-        return self._asked
+    def options(self) -> ReadOptions:
+        """The options, with values and a time chosen if none were given."""
+        return self._options
 
     @property
     def columns(self) -> list[Column]:
@@ -91,7 +91,7 @@ class Files:
                 self._source = self._opened(self._next)
             self._next = None
             self._constants = Constants(self.values)
-            self._asked.clock.go_to(self._clock)
+            self._options.clock.go_to(self._clock)
             self._clock = {}
         while (batch := self._source.next_batch(at_most)) is None:
             if self._open_now + 1 == len(self._inputs):
@@ -107,7 +107,7 @@ class Files:
     @property
     def said(self) -> list[str]:
         """What was guessed of the first file, and what struck in the rows that have come."""
-        clock = self._asked.clock.said if self.timed else []
+        clock = self._options.clock.said if self.timed else []
         return [*self._found, *clock, *self._constants.said]
 
     def _opened(self, at: int) -> CsvFile | JsonLines | ParquetFile:
@@ -118,19 +118,19 @@ class Files:
         if kind == "parquet":
             from replay.sources.parquet_file import ParquetFile
 
-            return ParquetFile(source, self._asked)
+            return ParquetFile(source, self._options)
         if kind == "lines":
             from replay.sources.json_lines import JsonLines
 
-            return JsonLines(source, self._asked)
-        return CsvFile(source, self._asked, self._style)
+            return JsonLines(source, self._options)
+        return CsvFile(source, self._options, self._style)
 
     def _sheet(self, source: Input) -> CsvFile:
         from replay.sources.spreadsheet import Spreadsheet
 
         sheet = Spreadsheet(source.path)
         style = Style(header=self._style.header, skip_lines=self._style.skip_lines)
-        file = CsvFile(sheet, self._asked, replace(style, delimiter=",", encoding="utf-8"))
+        file = CsvFile(sheet, self._options, replace(style, delimiter=",", encoding="utf-8"))
         file.said = [*sheet.said, *file.said]
         return file
 
@@ -141,7 +141,7 @@ class Files:
         """Which file it is at, those before, and where in it."""
         names = [source.name for source in self._inputs[: self._open_now + 1]]
         within = self._source.position
-        return {"files": names, "within": within, **state_of(self._asked.clock)}
+        return {"files": names, "within": within, **state_of(self._options.clock)}
 
     def go_to(self, position: dict[str, Any]) -> None:
         names = position["files"]

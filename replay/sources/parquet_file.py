@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from replay.engine.batch import Batch, Rows
 from replay.engine.rows import LARGEST, CutOffError, InputError, Row
-from replay.sources.asked import (
+from replay.sources.file_source import FileSource
+from replay.sources.look import Column, chosen, columns_in
+from replay.sources.numbers import Cell, ContradictionError, Numbers, study
+from replay.sources.read_options import (
     LOOKED_AT,
     NO_KEY,
     NO_NUMBER,
     NO_TIME,
     NO_VALUE,
     TAKEN_AS_MISSING,
-    Asked,
+    ReadOptions,
 )
-from replay.sources.file_source import FileSource
-from replay.sources.look import Column, chosen, columns_in
-from replay.sources.numbers import Cell, ContradictionError, Numbers, study
 from replay.sources.reading import HEAD, Input
 from replay.sources.tables import open_table
 
@@ -35,7 +35,7 @@ BATCH = 16_384
 
 
 class ParquetFile(FileSource):
-    """The rows of a Parquet, ORC or Feather file; a `Source`. Only columns asked for are read.
+    """The rows of a Parquet, ORC or Feather file; a `Source`. Only the columns needed are read.
 
     A row's ``line`` is its number, from 1. Times of a type of their own are written as ISO 8601.
 
@@ -43,17 +43,17 @@ class ParquetFile(FileSource):
     ----------
     source
         The file.
-    asked
-        What is asked of it.
+    options
+        Which columns to read, and how.
 
     Raises
     ------
     InputError
         At once if the file cannot be read or lacks a column, and while iterating at the first row
-        that is not as it should be, if that is asked for.
+        that is not as it should be, with ``on_bad="raise"``.
     """
 
-    def __init__(self, source: Input, asked: Asked | None = None) -> None:
+    def __init__(self, source: Input, options: ReadOptions | None = None) -> None:
         super().__init__(source)
         if source.piped:
             raise InputError("Parquet cannot be read from standard input; save it to a file")
@@ -63,18 +63,18 @@ class ParquetFile(FileSource):
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.name} is no Parquet file: {error}") from None
         self.n_rows = sum(self._groups)
-        asked = (asked or Asked()).of(self._schema.names, self._bad_column)
-        if not asked.values:
-            asked = self._chosen(asked)
-        for name in asked.values:
+        options = (options or ReadOptions()).of(self._schema.names, self._bad_column)
+        if not options.values:
+            options = self._chosen(options)
+        for name in options.values:
             kind = self._schema.field(name).type
             if not self._numbers([name]) and not _is_text(kind):
                 raise self._bad_column(name, f"it holds {kind} and no numbers")
-        self._texts = {name for name in asked.values if _is_text(self._schema.field(name).type)}
-        self.numbers = self._find_numbers(asked)
-        self._hand_on(asked)
+        self._texts = {name for name in options.values if _is_text(self._schema.field(name).type)}
+        self.numbers = self._find_numbers(options)
+        self._hand_on(options)
         if self.timed:
-            self._look_at_times(asked)
+            self._look_at_times(options)
         self._row = self._start = 0
 
     def _batches(self) -> Generator[Batch, None, None]:
@@ -83,8 +83,8 @@ class ParquetFile(FileSource):
             self.timed
             or self.key is not None
             or self._texts
-            or self._asked.parts
-            or self._asked.sequence is not None
+            or self._options.parts
+            or self._options.sequence is not None
         )
         for record in self._records():
             if not by_row:
@@ -100,8 +100,8 @@ class ParquetFile(FileSource):
                 yield part
 
     def _records(self) -> Iterator[Any]:
-        """Record batches of what is asked for, from where it is to be read."""
-        names = list(dict.fromkeys([*self._asked.others, *self.values]))
+        """Yield record batches of the columns to read, from the position to read from."""
+        names = list(dict.fromkeys([*self._options.others, *self.values]))
         self._row, skipped = self._start, 0
         groups = list(range(len(self._groups)))
         while groups and skipped + self._groups[groups[0]] <= self._row:
@@ -121,17 +121,17 @@ class ParquetFile(FileSource):
             raise self._damaged(self._row + 1, error) from None
 
     def _rows(self, batch: Any) -> Iterator[Row]:
-        asked = self._asked
+        options = self._options
         columns = {name: _plain(batch.column(name)) for name in batch.schema.names}
         nothing = [None] * len(batch)
         times: list[Any] = nothing
-        if parts := self._asked.parts:
+        if parts := self._options.parts:
             told_times = zip(*(columns[part] for part in parts), strict=True)
             times = [" ".join(map(_time_text, moments)) for moments in told_times]
         elif self.time is not None:
             times = columns[self.time]
         keys = columns[self.key] if self.key is not None else nothing
-        numbers = columns[asked.sequence] if asked.sequence is not None else nothing
+        numbers = columns[options.sequence] if options.sequence is not None else nothing
         told = zip(*(columns[name] for name in self.values), strict=True)
         seconds: float | None = None
         for moment, key, number, cells in zip(times, keys, numbers, told, strict=True):
@@ -149,33 +149,35 @@ class ParquetFile(FileSource):
                         values[name] = self.numbers.read(cell, name)
                     except ValueError:
                         values[name] = math.nan
-                        if asked.on_bad == "missing":
-                            asked.refusals.add(self.name, row, TAKEN_AS_MISSING, cell[:40])
+                        if options.on_bad == "missing":
+                            options.refusals.add(self.name, row, TAKEN_AS_MISSING, cell[:40])
                         else:
                             bad = NO_VALUE, name, f"{cell[:40]!r} is no number"
             for name, value in list(zip(self.values, values.values(), strict=True)):
                 if not -LARGEST <= value <= LARGEST and value == value:
-                    if asked.on_bad == "missing":
-                        asked.refusals.add(self.name, row, TAKEN_AS_MISSING, str(value))
+                    if options.on_bad == "missing":
+                        options.refusals.add(self.name, row, TAKEN_AS_MISSING, str(value))
                         values[name] = math.nan
                     else:
                         what = f"{value} is beyond {LARGEST:g}, the largest value that is learnt"
                         bad = NO_VALUE, name, what
             if self.timed:
                 try:
-                    seconds = asked.clock.seconds(time, "" if key is None else _text(key))
+                    seconds = options.clock.seconds(time, "" if key is None else _text(key))
                 except ValueError as error:
                     bad = NO_TIME, self.time, str(error)
             if self.key is not None and key in (None, ""):
                 bad = NO_KEY, self.key, "there is nothing; every row needs a key"
-            if asked.sequence is not None and not (isinstance(number, int) and number >= 0):
+            if options.sequence is not None and not (isinstance(number, int) and number >= 0):
                 bad = (
-                    NO_NUMBER, asked.sequence, f"{number!r} is no whole number, as --sequence needs"
-                )  # fmt: skip
+                    NO_NUMBER,
+                    options.sequence,
+                    f"{number!r} is no whole number, as --sequence needs",
+                )
             if bad is not None:
                 reason, column, problem = bad
                 error_of = self._bad(row, str(column), problem)
-                asked.refuse(error_of, self.name, row, reason, ",".join(map(_text, cells)))
+                options.refuse(error_of, self.name, row, reason, ",".join(map(_text, cells)))
                 self._row = row
                 continue
             self._row = row
@@ -217,15 +219,15 @@ class ParquetFile(FileSource):
         """What the first cells of each column are."""
         return columns_in(self._schema.names, self._first_rows(self._schema.names))
 
-    def _chosen(self, asked: Asked) -> Asked:
-        """What is asked, with values and a time chosen by the first rows."""
+    def _chosen(self, options: ReadOptions) -> ReadOptions:
+        """Return the options with values and a time chosen by the first rows."""
         names = self._schema.names
         rows = self._first_rows(names)
-        if (taken := chosen(asked, names, rows)) is not None:
-            asked, self.said = taken
-            return asked
+        if (taken := chosen(options, names, rows)) is not None:
+            options, self.said = taken
+            return options
         if not rows and (numbers := [name for name in names if self._numbers([name])]):
-            return replace(asked, values=tuple(numbers))
+            return replace(options, values=tuple(numbers))
         raise self._bad_column(
             ", ".join(names),
             f"no column holds numbers in the first {LOOKED_AT:,} rows; name one with --value",
@@ -243,7 +245,7 @@ class ParquetFile(FileSource):
         columns = [_plain(batch.column(name)) for name in names]
         return [list(map(_first_text, cells)) for cells in zip(*columns, strict=True)]
 
-    def _find_numbers(self, asked: Asked) -> Numbers:
+    def _find_numbers(self, options: ReadOptions) -> Numbers:
         """How numbers are written in columns of texts."""
         names = sorted(self._texts)
         rows = self._first_rows(names) if names else []
@@ -253,19 +255,19 @@ class ParquetFile(FileSource):
             for name, text in zip(names, row, strict=True)
         )
         try:
-            numbers, said = study(cells, None, "", asked.unit, asked.missing)
+            numbers, said = study(cells, None, "", options.unit, options.missing)
         except ContradictionError as error:
             raise self._bad(error.cell.line, error.cell.column, str(error)) from None
         self.said = [*self.said, *said]
         return numbers
 
-    def _look_at_times(self, asked: Asked) -> None:
+    def _look_at_times(self, options: ReadOptions) -> None:
         """Find out how times are written."""
-        rows = self._first_rows(asked.parts or (asked.time or "",))
+        rows = self._first_rows(options.parts or (options.time or "",))
         try:
-            asked.clock.look_at(" ".join(row) for row in rows)
+            options.clock.look_at(" ".join(row) for row in rows)
         except ValueError as error:
-            raise self._bad(1, str(asked.time), str(error)) from None
+            raise self._bad(1, str(options.time), str(error)) from None
 
     def _bad(self, row: int, column: str, problem: str) -> InputError:
         return InputError(f"{self.name}, row {row}, column {column!r}: {problem}")

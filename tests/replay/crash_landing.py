@@ -16,9 +16,9 @@ from broker import TestBroker
 from crash import ended, start
 from crash_mqtt import CLIENT, messages, publish
 
-from replay.sources.asked import Asked
 from replay.sources.mqtt import MqttSource
 from replay.sources.mqtt_broker import Broker
+from replay.sources.read_options import ReadOptions
 
 OPTIONS = [
     *("--value", "level", "--key", "device", "--time", "t", "--sequence", "n"),
@@ -38,7 +38,7 @@ def kill_landings(base: Path, kills: int, rows: int, rng: random.Random) -> tupl
     try:
         address = broker.address("plant/#")
         # from now on the broker keeps what comes
-        source = MqttSource(Broker.of(address), Asked(("level",)), CLIENT)
+        source = MqttSource(Broker.of(address), ReadOptions(("level",)), CLIENT)
         source.next_batch(1)
         source.close()
         publish(broker.port, "plant/devices", told[: rows // 2])

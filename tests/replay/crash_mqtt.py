@@ -14,9 +14,9 @@ from crash import differing, ended, start
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from replay.sources.asked import Asked
 from replay.sources.mqtt import MqttSource
 from replay.sources.mqtt_broker import Broker
+from replay.sources.read_options import ReadOptions
 
 CLIENT = "crash"
 OPTIONS = [
@@ -69,7 +69,7 @@ def kill_consumers(base: Path, kills: int, rows: int, rng: random.Random) -> tup
     try:
         address = broker.address("plant/#")
         # from now on the broker keeps what comes
-        source = MqttSource(Broker.of(address), Asked(("level",)), CLIENT)
+        source = MqttSource(Broker.of(address), ReadOptions(("level",)), CLIENT)
         source.next_batch(1)
         source.close()
         publish(broker.port, "plant/devices", told)

@@ -16,9 +16,9 @@ from broker import TestBroker
 from crash import differing, ended, start
 from crash_mqtt import CLIENT, OPTIONS, messages, publish
 
-from replay.sources.asked import Asked
 from replay.sources.mqtt import MqttSource
 from replay.sources.mqtt_broker import Broker
+from replay.sources.read_options import ReadOptions
 
 
 class Listener:
@@ -81,7 +81,7 @@ def kill_tellers(base: Path, kills: int, rows: int, rng: random.Random) -> tuple
     broker, listener = TestBroker(base / "broker"), Listener(refuses=0.1)
     try:
         address = broker.address("plant/#")
-        source = MqttSource(Broker.of(address), Asked(("level",)), CLIENT)
+        source = MqttSource(Broker.of(address), ReadOptions(("level",)), CLIENT)
         source.next_batch(1)
         source.close()
         publish(broker.port, "plant/devices", told)

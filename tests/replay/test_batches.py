@@ -25,10 +25,10 @@ from replay.sinks.files import File, Labels
 from replay.sinks.lines import LEAST, six_digits
 from replay.sinks.refusals import Refusals
 from replay.sources import pieces
-from replay.sources.asked import Asked
 from replay.sources.csv_file import CsvFile
 from replay.sources.csv_format import Style
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 from replay.sources.reading import Input
 from replay.sources.times import Clock
 from replay.views.plot import Picture
@@ -72,12 +72,12 @@ def random_file(rng, n, odd):
     return rng.choice([b"", b"\xef\xbb\xbf"]) + content
 
 
-def source_of(path, on_bad, **asked):
-    asked = {"values": ("level", "load"), "time": "when", **asked}
+def source_of(path, on_bad, **reading):
+    reading = {"values": ("level", "load"), "time": "when", **reading}
     refusals = Refusals()
     told = []
     refusals.add = lambda *its: told.append(its)
-    return CsvFile(Input(path), Asked(on_bad=on_bad, refusals=refusals, **asked)), told
+    return CsvFile(Input(path), ReadOptions(on_bad=on_bad, refusals=refusals, **reading)), told
 
 
 def taken(source, at_most):
@@ -113,13 +113,13 @@ def test_batches_hold_the_rows_that_come_one_by_one(seed, on_bad, small_pieces, 
     content = random_file(rng, rng.choice([1, 5, 300]), odd)
     path.write_bytes(gzip.compress(content) if seed % 4 == 0 else content)
     small_pieces(rng.choice([16, 100, 1000, 1 << 20]), rng.choice([1, 3, 100]))
-    asked = {"time": None} if seed % 5 == 1 else {"key": "note"} if seed % 3 == 1 else {}
+    reading = {"time": None} if seed % 5 == 1 else {"key": "note"} if seed % 3 == 1 else {}
     try:
-        source, refused = source_of(path, on_bad, **asked)
+        source, refused = source_of(path, on_bad, **reading)
     except InputError:
         return
     rows, positions, error = taken(source, 1)
-    again, refused_again = source_of(path, on_bad, **asked)
+    again, refused_again = source_of(path, on_bad, **reading)
     at_most = rng.choice([1, 7, 10_000])
     found, found_positions, found_error = taken(again, at_most)
     assert repr(found) == repr(rows)
@@ -131,7 +131,7 @@ def test_batches_hold_the_rows_that_come_one_by_one(seed, on_bad, small_pieces, 
     # from any of these places on
     n = rng.choice(sorted(found_positions) or [0])
     if n:
-        third, _ = source_of(path, on_bad, **asked)
+        third, _ = source_of(path, on_bad, **reading)
         third.go_to(found_positions[n])
         rest, _, rest_error = taken(third, at_most)
         assert repr(rest) == repr(rows[n:])
@@ -166,7 +166,7 @@ def test_most_rows_come_in_batches(tmp_path):
 def test_other_styles_come_in_batches_too(content, style, tmp_path):
     path = tmp_path / "styled.csv"
     path.write_text(content)
-    source = CsvFile(Input(path), Asked(("level", "load"), "when"), style)
+    source = CsvFile(Input(path), ReadOptions(("level", "load"), "when"), style)
     items = list(batches_of(source, 10_000))
     assert [len(item) for item in items if isinstance(item.texts, CutTexts)] == [49]
     assert [row for item in items for row in item.rows()] == taken(source, 1)[0]
@@ -312,11 +312,11 @@ def test_parquet_goes_on_within_a_group(tmp_path):
     path = tmp_path / "rows.parquet"
     levels = pa.table({"level": [None, *map(float, range(99))]})
     parquet.write_table(levels, path, row_group_size=40)
-    source = Files([str(path)], Asked(("level",)))
+    source = Files([str(path)], ReadOptions(("level",)))
     rows, positions, _ = taken(source, 16)
-    assert repr(rows) == repr(taken(Files([str(path)], Asked(("level",))), 1)[0])
+    assert repr(rows) == repr(taken(Files([str(path)], ReadOptions(("level",))), 1)[0])
     for n, position in positions.items():
-        again = Files([str(path)], Asked(("level",)))
+        again = Files([str(path)], ReadOptions(("level",)))
         again.go_to(position)
         assert repr(taken(again, 30)[0]) == repr(rows[n:])
 
@@ -371,7 +371,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         with path.open("w") as file:
             file.write("when,level,load\n")
             file.writelines(f"{i},{rng.gauss(0, 1):.4f},{i % 7}\n" for i in range(n))
-        source = Files([str(path)], Asked(("level", "load"), "when"))
+        source = Files([str(path)], ReadOptions(("level", "load"), "when"))
         file = File(tmp_path / "labels.csv", "--labels", (), lasting=False)
         series = Series(Settings(regimes=2).learner(source.values))
         loop = Loop(source, Fleet(lambda: series, None), {"labels": Labels(file, source)})
@@ -405,12 +405,12 @@ def test_without_the_compiled_kernel_rows_are_read_one_by_one(monkeypatch, tmp_p
 def test_other_encodings_and_what_rows_are_asked_for_are_read_one_by_one(tmp_path):
     path = tmp_path / "any.csv"
     path.write_bytes("when,level,load\n1,2,3\né,2,3\n".encode("latin-1"))
-    source = CsvFile(Input(path), Asked(("level",)), Style(encoding="latin-1"))
+    source = CsvFile(Input(path), ReadOptions(("level",)), Style(encoding="latin-1"))
     (batch,) = batches_of(source, 10)
     assert isinstance(batch.texts, ListTexts)
     path.write_text("when,level,load\n1,2,3\n2,2,3\n")
     for more in ({"timed": True, "clock": Clock("s")}, {"sequence": "load"}):
-        source = CsvFile(Input(path), Asked(("level",), "when", **more))
+        source = CsvFile(Input(path), ReadOptions(("level",), "when", **more))
         (batch,) = batches_of(source, 10)
         assert list(batch.rows()) == taken(source, 1)[0]
 

@@ -17,9 +17,9 @@ from pyarrow import feather, orc, parquet
 from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import Asked
 from replay.sources.csv_format import Style
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 from replay.sources.times import Clock
 
 N = 400
@@ -36,14 +36,14 @@ def write(path, head, rows, encoding="utf-8"):
     return path
 
 
-def values_of(path, style=None, **asked):
-    source = Files([str(path)], Asked(refusals=Refusals(), **asked), style)
+def values_of(path, style=None, **reading):
+    source = Files([str(path)], ReadOptions(refusals=Refusals(), **reading), style)
     rows = list(one_by_one(source))
     return source, [next(iter(row.values.values())) for row in rows]
 
 
 def read_all(path, by_blocks):
-    source = Files([str(path)], Asked())
+    source = Files([str(path)], ReadOptions())
     return list(batches_of(source, 1000 if by_blocks else 1))
 
 
@@ -74,12 +74,12 @@ def test_names_with_commas(path, tmp_path):
     times = minutes("%m/%d/%y %I:%M:00 %p", step=15)
     rows = [f"{i},{t},{x:.3f},{i % 7}," for i, (t, x) in enumerate(zip(times, LEVELS, strict=True))]
     write(path, head, rows)
-    asked = {"values": (name, "Lux, a"), "time": "Date Time, GMT-05:00"}
-    source, values = values_of(path, **asked, timed=True, clock=Clock("mdy"))
+    reading = {"values": (name, "Lux, a"), "time": "Date Time, GMT-05:00"}
+    source, values = values_of(path, **reading, timed=True, clock=Clock("mdy"))
     assert (source.values, values) == ((name, "Lux, a"), [round(x, 3) for x in LEVELS])
     assert values_of(path, values=(f"{name},Lux, a",))[0].values == (name, "Lux, a")
     with pytest.raises(InputError, match="say which with --time-format dmy"):
-        values_of(path, **asked, timed=True)
+        values_of(path, **reading, timed=True)
     table = pa.table({"Pump, P": LEVELS, "F": LEVELS})
     parquet.write_table(table, tmp_path / "rows.parquet")
     source, _ = values_of(tmp_path / "rows.parquet", values=("Pump, P,F",))
@@ -138,8 +138,8 @@ ABOVE = {
 def test_what_stands_above_is_passed_over(above, told, path):
     rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
     write(path, ABOVE[above] + TABLE, rows)
-    asked = {"values": ("pressure",), "time": "time"} if told else {}
-    source, values = values_of(path, **asked)
+    reading = {"values": ("pressure",), "time": "time"} if told else {}
+    source, values = values_of(path, **reading)
     assert (source.values, source.time) == (("pressure",), "time")
     assert values == [round(x, 2) for x in LEVELS]
     assert re.search(r"above the table passed over|names the delimiter", source.said[0])
@@ -147,7 +147,7 @@ def test_what_stands_above_is_passed_over(above, told, path):
     line = next(one_by_one(source)).line
     assert line == ABOVE[above].count("\n") + 2
     position = source.position
-    again = Files([str(path)], Asked(**asked))
+    again = Files([str(path)], ReadOptions(**reading))
     again.go_to(json.loads(json.dumps(position)))
     assert next(one_by_one(again)).line == line + 1
 
@@ -268,7 +268,7 @@ def test_constants_far_outside_are_pointed_out(path, cli):
     n = len(range(5, N, 37))
     said = f"'pressure' is exactly -9999 in {n} of {N} rows looked at, far from all others"
     for by_blocks in (False, True):
-        source = Files([str(path)], Asked())
+        source = Files([str(path)], ReadOptions())
         list(batches_of(source, 100 if by_blocks else 1))
         assert said in source.said[-1]
     told = ["run", path, "--regimes", 2, "--missing", "-9999", "--missing", "n/v"]
@@ -372,7 +372,7 @@ def test_files_of_typed_columns(tmp_path):
     feather.write_feather(table, tmp_path / "rows.feather", chunksize=90)
     orc.write_table(table, tmp_path / "rows.orc")
     for kind in ("parquet", "feather", "orc"):
-        source = Files([str(tmp_path / f"rows.{kind}")], Asked(time="when", timed=True))
+        source = Files([str(tmp_path / f"rows.{kind}")], ReadOptions(time="when", timed=True))
         rows = list(one_by_one(source))
         assert source.values == ("on", "text")
         assert [row.values["on"] for row in rows] == [float(i % 3 == 0) for i in range(N)]

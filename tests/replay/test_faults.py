@@ -24,8 +24,8 @@ from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.sinks.landing_folder import Folder
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import Asked
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 
 FORMATS = ["csv", "parquet", "ndjson"]
 HOW = {
@@ -149,7 +149,7 @@ class Forgetful(MemorySink):
 
 def test_no_checkpoint_follows_a_failed_write(rows, tmp_path):
     """Whatever the sink says afterwards."""
-    source = Files([str(rows)], Asked(("level",), "t", on_bad="skip"))
+    source = Files([str(rows)], ReadOptions(("level",), "t", on_bad="skip"))
     fleet = Fleet(
         lambda: Series(Settings(2, 20).model(source)),
         lambda data: Series.from_bytes(data, ("level",), SeriesOptions()),

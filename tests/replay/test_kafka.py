@@ -15,12 +15,12 @@ from replay.cli.listening import live_source
 from replay.engine.rows import InputError, OutputError, Row
 from replay.sinks.kafka import KafkaSink
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import Asked
 from replay.sources.kafka import KafkaSource
 from replay.sources.kafka_cluster import Cluster
+from replay.sources.read_options import ReadOptions
 
 HERE = Path(__file__).parent
-ASKED = Asked(("level",), key="device", sequence="n", on_bad="skip", refusals=Refusals())
+READING = ReadOptions(("level",), key="device", sequence="n", on_bad="skip", refusals=Refusals())
 
 
 @pytest.fixture(params=["tansu", "mock"])
@@ -55,12 +55,12 @@ def test_every_message_is_a_row_and_it_goes_on_where_it_was(servers):
     make_topic(servers, "pumps", 3)
     produce(servers, "pumps", told(300, "abcdef"))
     cluster = Cluster.of(f"kafka://{servers}/pumps")
-    source = KafkaSource(cluster, ASKED)
+    source = KafkaSource(cluster, READING)
     first = read(source, 120)
     position = json.loads(json.dumps(source.position))
     source.close()
     assert sum(position["offsets"].values()) == position["messages"] == 120
-    source = KafkaSource(cluster, ASKED)
+    source = KafkaSource(cluster, READING)
     source.go_to(position)
     rest = read(source, 180)
     assert sorted(row.sequence for row in (*first, *rest)) == list(range(300))
@@ -77,31 +77,31 @@ def test_every_message_is_a_row_and_it_goes_on_where_it_was(servers):
 def test_the_key_of_a_message(servers):
     make_topic(servers, "pumps", 1)
     produce(servers, "pumps", [("p7", b'{"level": 1}'), (None, b'{"level": 2}'), ("é", b"3")])
-    asked = Asked(("level",), key="message-key", on_bad="skip", refusals=Refusals())
-    source = KafkaSource(Cluster.of(f"kafka://{servers}/pumps"), asked)
+    reading = ReadOptions(("level",), key="message-key", on_bad="skip", refusals=Refusals())
+    source = KafkaSource(Cluster.of(f"kafka://{servers}/pumps"), reading)
     # one without a key may go anywhere
     found = {row.key: row.values["level"] for row in read(source, 2)}
     assert found == {"p7": 1.0, "é": 3.0}
     read(source, 1, within=1.0)
-    assert asked.refusals.counts == {"rows without a key": 1}
+    assert reading.refusals.counts == {"rows without a key": 1}
     source.close()
 
 
 def test_a_topic_that_is_not_there(servers):
     with pytest.raises(InputError, match=r"kafka://.*/nothing: .*[Uu]nknown topic"):
-        KafkaSource(Cluster.of(f"kafka://{servers}/nothing"), ASKED)
+        KafkaSource(Cluster.of(f"kafka://{servers}/nothing"), READING)
 
 
 def test_a_cluster_that_is_not_there(monkeypatch):
     monkeypatch.setattr("replay.sources.kafka.PATIENCE", 0.5)
     with pytest.raises(InputError, match="cannot be reached"):
-        KafkaSource(Cluster.of("kafka://127.0.0.1:1/pumps"), ASKED)
+        KafkaSource(Cluster.of("kafka://127.0.0.1:1/pumps"), READING)
 
 
 def test_messages_that_have_been_deleted_are_said():
     holder, address = mock_cluster()
     produce(address, "pumps", told(10))
-    source = KafkaSource(Cluster.of(f"kafka://{address}/pumps"), ASKED)
+    source = KafkaSource(Cluster.of(f"kafka://{address}/pumps"), READING)
     source.go_to({"offsets": {"0": 10_000}, "messages": 3})
     with pytest.raises(InputError, match=r"no longer there .* start afresh without --resume"):
         read(source, 11)
@@ -138,7 +138,7 @@ def test_settings_of_the_client(tmp_path):
 
 def test_land_does_not_read_kafka():
     with pytest.raises(InputError, match="an engine such as Spark reads Kafka itself"):
-        live_source("kafka://127.0.0.1/topic", ASKED, at_most=100)
+        live_source("kafka://127.0.0.1/topic", READING, at_most=100)
 
 
 # -- to Kafka -------------------------------------------------------------------------------------

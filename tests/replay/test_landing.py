@@ -25,9 +25,9 @@ from replay.engine.batch import Batch
 from replay.engine.rows import InputError, OutputError, Row
 from replay.sinks.landing_folder import Folder, Landing
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import Asked
 from replay.sources.mqtt import MqttSource
 from replay.sources.mqtt_broker import Broker
+from replay.sources.read_options import ReadOptions
 
 CRASH = Path(__file__).with_name("crash.py")
 VALUES = ("level", "motor.load")
@@ -575,7 +575,7 @@ def publish(broker, messages, topic="plant/a"):
 
 def subscribe(broker):
     """Let the broker keep what comes from now on."""
-    source = MqttSource(Broker.of(broker.address("plant/#")), Asked(("level",)), "lander")
+    source = MqttSource(Broker.of(broker.address("plant/#")), ReadOptions(("level",)), "lander")
     source.next_batch(1)
     source.close()
 

@@ -15,8 +15,8 @@ import typer
 
 from replay.cli.terminal import second_signal_said
 from replay.engine.stopping import signals_noted
-from replay.sources.asked import Asked
 from replay.sources.json_lines import LiveLines
+from replay.sources.read_options import ReadOptions
 
 HERE = Path(__file__).parent
 OPTIONS = [
@@ -104,7 +104,7 @@ def piped(monkeypatch):
     reading, writing = os.pipe()
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        yield writing, LiveLines(Asked(("level",)))
+        yield writing, LiveLines(ReadOptions(("level",)))
     os.close(writing)
 
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import LONGEST_KEY, Asked
 from replay.sources.joining import Joined
 from replay.sources.message import Messages
+from replay.sources.read_options import LONGEST_KEY, ReadOptions
 
 HERE = Path(__file__).parents[2]
 MANY = int(os.environ.get("TEST_KEYS", "15000"))
@@ -59,8 +59,8 @@ def test_memory_holds_with_many_keys(tmp_path):
 
 
 def test_a_key_that_is_too_long_is_refused():
-    asked = Asked(("x",), key="k", on_bad="skip", refusals=Refusals())
-    reader = Messages(asked)
+    reading = ReadOptions(("x",), key="k", on_bad="skip", refusals=Refusals())
+    reader = Messages(reading)
 
     def come(key):
         return reader.taken("here", 1, json.dumps({"k": key, "x": 1}).encode())
@@ -68,13 +68,13 @@ def test_a_key_that_is_too_long_is_refused():
     assert come("k" * LONGEST_KEY).key == "k" * LONGEST_KEY
     assert come("k" * (LONGEST_KEY + 1)) is None
     assert come("k" * 60_000) is None
-    assert asked.refusals.counts == {"rows with a key that is too long": 2}
-    assert "257 characters, and 256 are the most" in asked.refusals.first
+    assert reading.refusals.counts == {"rows with a key that is too long": 2}
+    assert "257 characters, and 256 are the most" in reading.refusals.first
 
 
 def test_a_topic_that_is_too_long_is_refused():
-    asked = Asked(("a/+/x", "a/+/y"), on_bad="skip", refusals=Refusals())
-    joined = Joined(asked)
+    reading = ReadOptions(("a/+/x", "a/+/y"), on_bad="skip", refusals=Refusals())
+    joined = Joined(reading)
     assert joined.taken("here", 1, b"1", f"a/{'k' * 1000}/x") is None
-    assert asked.refusals.counts == {"rows with a key that is too long": 1}
+    assert reading.refusals.counts == {"rows with a key that is too long": 1}
     assert joined.state() == []

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import Asked
 from replay.sources.message import LIMIT, BadMessageError, Messages, as_object, fields_of
+from replay.sources.read_options import ReadOptions
 
-ASKED = Asked(("level", "motor.load"), "t", "device", "n", timed=True)
+READING = ReadOptions(("level", "motor.load"), "t", "device", "n", timed=True)
 GOOD = {"level": 1.5, "motor": {"load": 2}, "t": "2022-03-20T11:00:00Z", "device": "p7", "n": 3}
 
 
-def row_of(message, asked=ASKED, topic=None):
+def row_of(message, reading=READING, topic=None):
     data = message if isinstance(message, bytes) else json.dumps(message).encode()
-    return Messages(asked).row("here", 4, data, topic)
+    return Messages(reading).row("here", 4, data, topic)
 
 
 def test_a_row():
@@ -43,8 +43,8 @@ def test_null_and_absent_are_missing(absent):
 
 @pytest.mark.parametrize(("key", "whose"), [("topic", "plant/p7/state"), ("topic:2", "p7")])
 def test_the_topic_as_key(key, whose):
-    asked = Asked(("level",), key=key)
-    assert row_of(GOOD, asked, "plant/p7/state").key == whose
+    reading = ReadOptions(("level",), key=key)
+    assert row_of(GOOD, reading, "plant/p7/state").key == whose
 
 
 def test_a_number_as_key():
@@ -88,12 +88,12 @@ def test_bad_messages(name, tmp_path):
         row_of(message)
     data = message if isinstance(message, bytes) else json.dumps(message).encode()
     with pytest.raises(InputError, match=rf"here, message 4: .*{said}"):
-        Messages(ASKED).taken("here", 4, data)
+        Messages(READING).taken("here", 4, data)
     skipping = Refusals(tmp_path / "refused.csv")
     skipping.open(())
     skipping.begin()
     messages = Messages(
-        Asked(ASKED.values, "t", "device", "n", True, on_bad="skip", refusals=skipping)
+        ReadOptions(READING.values, "t", "device", "n", True, on_bad="skip", refusals=skipping)
     )
     assert messages.taken("here", 4, data) is None
     assert skipping.counts == {caught.value.reason: 1}
@@ -103,18 +103,18 @@ def test_bad_messages(name, tmp_path):
 
 def test_a_topic_of_too_few_levels():
     with pytest.raises(BadMessageError, match="'plant' has 1 levels, and --key is topic:2"):
-        row_of(GOOD, Asked(("level",), key="topic:2"), "plant")
+        row_of(GOOD, ReadOptions(("level",), key="topic:2"), "plant")
     with pytest.raises(InputError, match="levels of a topic count from 1"):
-        Messages(Asked(("level",), key="topic:0"))
+        Messages(ReadOptions(("level",), key="topic:0"))
 
 
 def test_bad_values_may_be_taken_as_missing():
-    asked = Asked(("level", "motor.load"), on_bad="missing", refusals=Refusals())
-    row = Messages(asked).taken("here", 1, b'{"level": "x", "motor": {"load": 2}}')
+    reading = ReadOptions(("level", "motor.load"), on_bad="missing", refusals=Refusals())
+    row = Messages(reading).taken("here", 1, b'{"level": "x", "motor": {"load": 2}}')
     assert row is not None
     assert math.isnan(row.values["level"])
-    assert asked.refusals.counts == {"values that are no number, taken as missing": 1}
-    assert Messages(asked).taken("here", 2, b"x") is None
+    assert reading.refusals.counts == {"values that are no number, taken as missing": 1}
+    assert Messages(reading).taken("here", 2, b"x") is None
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_texts_and_truths_that_are_numbers(found, value):
 
 @pytest.mark.parametrize("found", ["", "unavailable", "Unknown", "-", "n/a", "-9999", -9999, "off"])
 def test_what_is_missing(found):
-    asked = Asked(("level", "motor.load"), missing=("-9999", "off"))
-    row = row_of({**GOOD, "level": found}, asked)
+    reading = ReadOptions(("level", "motor.load"), missing=("-9999", "off"))
+    row = row_of({**GOOD, "level": found}, reading)
     assert math.isnan(row.values["level"])
     assert row.texts == ("", "2")
 
@@ -138,20 +138,20 @@ def test_what_is_missing(found):
     [(b"23.5", 23.5), (b'"34.9"', 34.9), (b"true", 1.0), (b" 23.4370\n", 23.437), (b"+.5", 0.5)],
 )
 def test_a_message_may_be_a_number_alone(data, value):
-    row = Messages(Asked(("value",), key="topic:2")).row("here", 1, data, "plant/p7")
+    row = Messages(ReadOptions(("value",), key="topic:2")).row("here", 1, data, "plant/p7")
     assert (row.values, row.key) == ({"value": value}, "p7")
     with pytest.raises(BadMessageError):
-        Messages(Asked(("value", "other"))).row("here", 1, data)
+        Messages(ReadOptions(("value", "other"))).row("here", 1, data)
 
 
 @pytest.mark.parametrize("data", [b"unavailable", b"NaN", b'"unknown"'])
 def test_a_message_may_say_that_its_value_is_missing(data):
-    assert math.isnan(Messages(Asked(("value",))).row("here", 1, data).values["value"])
+    assert math.isnan(Messages(ReadOptions(("value",))).row("here", 1, data).values["value"])
 
 
 def test_a_time_in_two_fields():
-    asked = Asked(("level",), "day,clock", timed=True)
-    row = row_of({"level": 1, "day": "2022-03-20", "clock": "11:00 AM"}, asked)
+    reading = ReadOptions(("level",), "day,clock", timed=True)
+    row = row_of({"level": 1, "day": "2022-03-20", "clock": "11:00 AM"}, reading)
     assert (row.time, row.seconds) == ("2022-03-20 11:00 AM", 1647774000.0)
 
 
@@ -173,9 +173,11 @@ JSON = st.recursive(
 
 @given(st.binary(max_size=200) | JSON.map(lambda found: json.dumps(found).encode()))
 def test_anything_is_a_row_or_refused(data):
-    asked = Asked(("level",), "t", sequence="n", timed=True, on_bad="skip", refusals=Refusals())
-    row = Messages(asked).taken("here", 1, data)
-    assert (row is None) == (asked.refusals.counts.total() == 1)
+    reading = ReadOptions(
+        ("level",), "t", sequence="n", timed=True, on_bad="skip", refusals=Refusals()
+    )
+    row = Messages(reading).taken("here", 1, data)
+    assert (row is None) == (reading.refusals.counts.total() == 1)
     if row is not None:
         assert not math.isinf(row.values["level"])
         assert math.isfinite(row.seconds)

@@ -19,27 +19,27 @@ from replay.engine.settings import Settings
 from replay.engine.status import Status, passed
 from replay.sinks.refusals import Refusals
 from replay.sources.advice import closest
-from replay.sources.asked import Asked
 from replay.sources.joining import Joined, matched
 from replay.sources.message import Messages
 from replay.sources.mqtt import MqttSource
 from replay.sources.mqtt_broker import Broker
+from replay.sources.read_options import ReadOptions
 
 
-def hints_of(asked, messages, topics=()):
-    reader = Messages(asked)
+def hints_of(reading, messages, topics=()):
+    reader = Messages(reading)
     topics = topics or [None] * len(messages)
     for i, (message, topic) in enumerate(zip(messages, topics, strict=True), 1):
         reader.taken("here", i, json.dumps(message).encode(), topic)
-    return asked.refusals.hints
+    return reading.refusals.hints
 
 
 def test_a_misnamed_field():
     """As a Tasmota plug tells it: nothing can be used, and after ten messages that is said."""
     message = {"Time": "2026-01-01T00:00:00", "ENERGY": {"Power": 23, "Total": 3.1}}
-    asked = Asked(("power", "ENERGY.Totl"), "time", "topic:2", on_bad="skip")
-    assert hints_of(asked, [message] * 9) == []
-    (said,) = hints_of(asked, [message] * 30)
+    reading = ReadOptions(("power", "ENERGY.Totl"), "time", "topic:2", on_bad="skip")
+    assert hints_of(reading, [message] * 9) == []
+    (said,) = hints_of(reading, [message] * 30)
     assert "Their fields: Time, ENERGY.Power, ENERGY.Total." in said
     assert "did you mean --value ENERGY.Power?" in said
     assert "did you mean --value ENERGY.Total?" in said
@@ -48,19 +48,19 @@ def test_a_misnamed_field():
 
 
 def test_a_message_that_is_used_ends_the_watch():
-    asked = Asked(("level",), on_bad="skip")
-    assert hints_of(asked, [{"level": 1}] + [{"x": 1}] * 50) == []
+    reading = ReadOptions(("level",), on_bad="skip")
+    assert hints_of(reading, [{"level": 1}] + [{"x": 1}] * 50) == []
 
 
 def test_plain_numbers_where_several_values_are_asked_for():
-    (said,) = hints_of(Asked(("a", "b"), on_bad="skip"), [23.4] * 10)
+    (said,) = hints_of(ReadOptions(("a", "b"), on_bad="skip"), [23.4] * 10)
     assert "such as '23.4'" in said
     assert "--value payload" in said
     assert "sensors/+/temp" in said
 
 
 def test_an_array_tells_its_items():
-    (said,) = hints_of(Asked(("temp",), on_bad="skip"), [{"temps": [1, 2]}] * 10)
+    (said,) = hints_of(ReadOptions(("temp",), on_bad="skip"), [{"temps": [1, 2]}] * 10)
     assert "Their fields: temps.0, temps.1." in said
 
 
@@ -83,37 +83,37 @@ def test_did_you_mean(name, meant):
 )
 def test_items_of_arrays_are_values(field, value):
     message = {"temps": [1, "2"], "deep": [None, {"x": 5}]}
-    row = Messages(Asked((field,))).row("here", 1, json.dumps(message).encode())
+    row = Messages(ReadOptions((field,))).row("here", 1, json.dumps(message).encode())
     assert row.values == {field: value}
 
 
 def test_a_message_that_is_an_array():
-    row = Messages(Asked(("0", "[2]"))).row("here", 1, b"[1, 2, 3]")
+    row = Messages(ReadOptions(("0", "[2]"))).row("here", 1, b"[1, 2, 3]")
     assert list(row.values.values()) == [1.0, 3.0]
 
 
 def test_an_item_that_is_not_there_is_no_value():
-    asked = Asked(("temps.5",), on_bad="skip")
-    assert Messages(asked).taken("here", 1, b'{"temps": [1, 2]}') is None
+    reading = ReadOptions(("temps.5",), on_bad="skip")
+    assert Messages(reading).taken("here", 1, b'{"temps": [1, 2]}') is None
 
 
 def test_a_level_that_is_always_the_same_is_pointed_out():
     topics = [f"plant/{'ab'[i % 2]}/state" for i in range(40)]
-    (said,) = hints_of(Asked(("x",), key="topic:1"), [{"x": 1}] * 40, topics)
+    (said,) = hints_of(ReadOptions(("x",), key="topic:1"), [{"x": 1}] * 40, topics)
     assert "--key topic:1 is 'plant' in all messages, while level 2 differs (a, b)" in said
     assert "did you mean --key topic:2?" in said
 
 
 def test_topics_without_a_key_are_pointed_out():
     topics = [f"plant/{'ab'[i % 2]}/state" for i in range(40)]
-    (said,) = hints_of(Asked(("x",)), [{"x": 1}] * 40, topics)
+    (said,) = hints_of(ReadOptions(("x",)), [{"x": 1}] * 40, topics)
     assert "Without --key all are one series; did you mean --key topic:2?" in said
 
 
 @pytest.mark.parametrize("key", ["topic:2", "x", "topic"])
 def test_topics_that_are_told_apart_are_not(key):
     topics = [f"plant/{'ab'[i % 2]}/state" for i in range(40)]
-    assert hints_of(Asked(("x",), key=key), [{"x": 1}] * 40, topics) == []
+    assert hints_of(ReadOptions(("x",), key=key), [{"x": 1}] * 40, topics) == []
 
 
 # -- topics that join --------------------------------------------------------------------------
@@ -137,7 +137,7 @@ TOPICS = ("sensors/+/temp", "sensors/+/flow")
 
 
 def test_the_last_value_is_held():
-    joined = Joined(Asked(TOPICS))
+    joined = Joined(ReadOptions(TOPICS))
     assert joined.key == "topic"
     rows = join(
         joined, ("sensors/a/temp", 1), ("sensors/b/flow", 7), ("sensors/a/flow", 2),
@@ -153,7 +153,7 @@ def test_the_last_value_is_held():
 
 def test_a_time_window():
     clock = Clock()
-    joined = Joined(Asked(TOPICS), 5.0, clock)
+    joined = Joined(ReadOptions(TOPICS), 5.0, clock)
     rows = join(joined, ("sensors/a/temp", 1), ("sensors/a/temp", 2), ("sensors/a/flow", 3))
     assert rows[:2] == [None, None]
     assert tuple(rows[2].values.values()) == (2.0, 3.0)
@@ -167,39 +167,39 @@ def test_a_time_window():
 
 
 def test_fields_of_topics_and_a_level_as_key():
-    joined = Joined(Asked(("plant/+/x/state:power", "plant/+/y/state:on"), key="topic:2"))
+    joined = Joined(ReadOptions(("plant/+/x/state:power", "plant/+/y/state:on"), key="topic:2"))
     rows = join(joined, ("plant/p/x/state", '{"power": 4}'), ("plant/p/y/state", '{"on": true}'))
     assert tuple(rows[1].values.values()) == (4.0, 1.0)
     assert rows[1].key == "p"
 
 
 def test_what_is_held_outlives_a_stop():
-    joined = Joined(Asked(TOPICS))
+    joined = Joined(ReadOptions(TOPICS))
     join(joined, ("sensors/a/temp", 1))
-    again = Joined(Asked(TOPICS))
+    again = Joined(ReadOptions(TOPICS))
     again.go_to(json.loads(json.dumps(joined.state())))
     (row,) = join(again, ("sensors/a/flow", 2))
     assert tuple(row.values.values()) == (1.0, 2.0)
 
 
 def test_a_topic_that_nobody_asked_for_is_told():
-    asked = Asked(TOPICS, on_bad="skip")
-    join(Joined(asked), *[("sensors/a/temprature", 1)] * 12)
-    assert asked.refusals.counts == {"messages of topics that no --value names": 12}
-    assert "Their topics: sensors/a/temprature" in asked.refusals.hints[1]
+    reading = ReadOptions(TOPICS, on_bad="skip")
+    join(Joined(reading), *[("sensors/a/temprature", 1)] * 12)
+    assert reading.refusals.counts == {"messages of topics that no --value names": 12}
+    assert "Their topics: sensors/a/temprature" in reading.refusals.hints[1]
 
 
 @pytest.mark.parametrize(
-    ("asked", "problem"),
+    ("reading", "problem"),
     [
-        (Asked((*TOPICS, "level")), "all must be topics"),
-        (Asked(TOPICS, sequence="n"), "leave --sequence out"),
-        (Asked(TOPICS, key="topic"), "--key topic:2"),
+        (ReadOptions((*TOPICS, "level")), "all must be topics"),
+        (ReadOptions(TOPICS, sequence="n"), "leave --sequence out"),
+        (ReadOptions(TOPICS, key="topic"), "--key topic:2"),
     ],
 )
-def test_what_cannot_be_joined(asked, problem):
+def test_what_cannot_be_joined(reading, problem):
     with pytest.raises(InputError, match=problem):
-        Joined(asked)
+        Joined(reading)
 
 
 @pytest.mark.parametrize(
@@ -219,12 +219,12 @@ def test_topics_match_as_mqtt_has_it(wanted, topic, levels):
 
 @pytest.mark.parametrize("window", [None, 30.0])
 def test_topics_of_a_broker_join(broker, window):
-    asked = Asked(("plant/+/temp", "plant/+/flow"))
+    reading = ReadOptions(("plant/+/temp", "plant/+/flow"))
     subscribe(broker)
     for i in range(3):
         for topic, value in (("plant/a/temp", i), ("plant/a/flow", 100 + i)):
             publish(broker, [str(value).encode()], topic)
-    source = MqttSource(Broker.of(broker.address("plant/#")), asked, "reader", window=window)
+    source = MqttSource(Broker.of(broker.address("plant/#")), reading, "reader", window=window)
     rows = read(one_by_one(source), 3 if window else 6)
     source.acknowledge()
     source.close()

@@ -21,11 +21,11 @@ from online_gmm import Assignment
 from replay.engine.rows import InputError, OutputError, Row
 from replay.sinks.mqtt import MqttSink
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import Asked
 from replay.sources.mqtt import MqttSource
 from replay.sources.mqtt_broker import Broker, Credentials
+from replay.sources.read_options import ReadOptions
 
-ASKED = Asked(("level",), key="topic:2", sequence="n")
+READING = ReadOptions(("level",), key="topic:2", sequence="n")
 
 
 def told(numbers, level=1.0):
@@ -43,8 +43,8 @@ def publish(broker, messages, topic="plant/a", qos=1):
     client.loop_stop()
 
 
-def source_of(broker, asked=ASKED, **options):
-    return MqttSource(Broker.of(broker.address("plant/#")), asked, "reader", **options)
+def source_of(broker, reading=READING, **options):
+    return MqttSource(Broker.of(broker.address("plant/#")), reading, "reader", **options)
 
 
 def subscribe(broker):
@@ -129,8 +129,8 @@ def test_bad_messages_are_refused_and_acknowledged(broker):
     subscribe(broker)
     publish(broker, [b"nonsense", b"\xff\xfe", b"[]", b"x" * 70_000, *told([1])])
     refusals = Refusals()
-    asked = Asked(("level",), sequence="n", on_bad="skip", refusals=refusals)
-    source = source_of(broker, asked)
+    reading = ReadOptions(("level",), sequence="n", on_bad="skip", refusals=refusals)
+    source = source_of(broker, reading)
     assert [row.sequence for row in read(one_by_one(source), 1)] == [1]
     assert refusals.counts == {
         "messages that are no JSON": 2,
@@ -139,7 +139,7 @@ def test_bad_messages_are_refused_and_acknowledged(broker):
     }
     source.acknowledge()
     source.close()
-    source = source_of(broker, asked)
+    source = source_of(broker, reading)
     assert read(one_by_one(source), 1, within=0.5) == []
     source.close()
 
@@ -201,7 +201,7 @@ def test_nobody_is_there():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    source = MqttSource(Broker.of(f"mqtt://127.0.0.1:{port}/x"), ASKED)
+    source = MqttSource(Broker.of(f"mqtt://127.0.0.1:{port}/x"), READING)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("replay.sources.mqtt_broker.PATIENCE", 0.5)
         with pytest.raises(InputError, match=f"127.0.0.1:{port}/x cannot be reached: .*refused"):
@@ -228,12 +228,12 @@ def kept_from_others(tmp_path):
 def test_credentials(kept_from_others, monkeypatch):
     broker, credentials = kept_from_others
     address = broker.address("plant/#")
-    source = MqttSource(Broker.of(address, credentials), ASKED)
+    source = MqttSource(Broker.of(address, credentials), READING)
     assert next(one_by_one(source)) is None
     source.close()
     monkeypatch.setenv("REPLAY_MQTT_USER", "pump")
     monkeypatch.setenv("REPLAY_MQTT_PASSWORD", "wrong")
-    source = MqttSource(Broker.of(address), ASKED)
+    source = MqttSource(Broker.of(address), READING)
     with pytest.raises(InputError, match="does not let us in: Not authorized"):
         next(one_by_one(source))
     source.close()
@@ -258,10 +258,10 @@ def test_encrypted(tmp_path):
     broker = brokers.TestBroker(tmp_path / "broker", certificate=certificate, key=key)
     address = broker.address("plant/#", "mqtts")
     try:
-        source = MqttSource(Broker.of(address, ca=certificate), ASKED)
+        source = MqttSource(Broker.of(address, ca=certificate), READING)
         assert next(one_by_one(source)) is None
         source.close()
-        source = MqttSource(Broker.of(address), ASKED)
+        source = MqttSource(Broker.of(address), READING)
         with pytest.raises(InputError, match=r"not to be trusted.*--ca names"):
             next(one_by_one(source))
         source.close()
@@ -339,7 +339,9 @@ def labelled(i, key="a"):
 
 
 def test_labelled_rows_are_published(broker):
-    reader = MqttSource(Broker.of(broker.address("labels/#")), Asked(("n", "values.level"), "time"))
+    reader = MqttSource(
+        Broker.of(broker.address("labels/#")), ReadOptions(("n", "values.level"), "time")
+    )
     rows = one_by_one(reader)
     next(rows)
     sink = MqttSink(Broker.of(broker.address("labels/{key}/now")), Columns)
@@ -395,7 +397,7 @@ def test_live_from_a_broker_to_a_broker(broker, tmp_path):
         check=True,
         capture_output=True,
     )
-    heard = MqttSource(Broker.of(broker.address("labels")), Asked(("label",)))
+    heard = MqttSource(Broker.of(broker.address("labels")), ReadOptions(("label",)))
     rows = one_by_one(heard)
     next(rows)
     publish(broker, lines)

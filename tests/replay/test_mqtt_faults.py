@@ -16,9 +16,9 @@ from replay.engine.series import Series, SeriesOptions
 from replay.engine.settings import Settings
 from replay.sinks.files import File
 from replay.sinks.labels import labels_sink
-from replay.sources.asked import Asked
 from replay.sources.mqtt import MqttSource
 from replay.sources.mqtt_broker import Broker
+from replay.sources.read_options import ReadOptions
 
 N_ROWS, EVERY = 60, 15
 MESSAGES = [
@@ -51,8 +51,8 @@ class Reader:
         publish(broker, MESSAGES, f"{name}/a")
 
     def _source(self):
-        asked = Asked(("level",), sequence="n")
-        return MqttSource(Broker.of(self.broker.address(f"{self.name}/#")), asked, self.name)
+        reading = ReadOptions(("level",), sequence="n")
+        return MqttSource(Broker.of(self.broker.address(f"{self.name}/#")), reading, self.name)
 
     def run(self, monkeypatch, *fault):
         with monkeypatch.context() as patched:

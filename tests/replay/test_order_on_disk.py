@@ -15,8 +15,8 @@ from replay.engine.settings import Settings
 from replay.sinks.files import File, Segments
 from replay.sinks.labels import labels_sink
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import Asked
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 
 N_ROWS, EVERY = 90, 30
 
@@ -65,7 +65,7 @@ def made(tmp_path, steps):
             levels[bad_row] = "bad"
         path.write_text("".join(f"{line}\n" for line in ("level", *levels)))
         refusals = Refusals(tmp_path / "refused.csv", lasting=True)
-        source = Files([str(path)], Asked(("level",), refusals=refusals))
+        source = Files([str(path)], ReadOptions(("level",), refusals=refusals))
         source.acknowledge = lambda: steps.append(("acknowledge", "source"))
         refusals.open(source.files)
         sinks = {

@@ -6,9 +6,9 @@ import zlib
 import pytest
 from batches import one_by_one
 
-from replay.sources.asked import Asked
 from replay.sources.csv_file import CsvFile
 from replay.sources.csv_format import Style
+from replay.sources.read_options import ReadOptions
 from replay.sources.reading import Input
 
 LEVELS = b"when,level\n" + b"".join(b"t%d,%d.5\n" % (i, i) for i in range(6))
@@ -175,7 +175,7 @@ def test_good_file_is_read(name, tmp_path):
 def test_rows_know_their_line(tmp_path):
     path = tmp_path / "lines.csv"
     path.write_text('note,level\n"two\nlines",1\nx,2\n')
-    rows = list(one_by_one(CsvFile(Input(path), Asked(("level",), "note"))))
+    rows = list(one_by_one(CsvFile(Input(path), ReadOptions(("level",), "note"))))
     assert [(row.line, row.time, row.texts) for row in rows] == [
         (2, "two\nlines", ("1",)),
         (4, "x", ("2",)),

@@ -12,8 +12,8 @@ from online_gmm.em.batch import fit
 from replay.checks.agreement import adjusted_rand
 from replay.checks.check import chunks, next_mark
 from replay.engine.protocols import batches_of
-from replay.sources.asked import Asked
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 
 OPTIONS = ["--value", "level", "--value", "load", "--regimes", 2, "--warm-up", 60]
 
@@ -46,7 +46,7 @@ def test_marks():
 
 
 def test_chunks_are_the_file(tmp_path, write_levels):
-    source = Files([str(write_levels(2500))], Asked(("load", "level")))
+    source = Files([str(write_levels(2500))], ReadOptions(("load", "level")))
     pieces = list(chunks(batches_of(source, 700), 2))
     assert [len(piece) for piece in pieces] == [1024, 1024, 452]
     expected = [list(row.values.values()) for row in one_by_one(source)]
@@ -66,7 +66,7 @@ def test_comparison_is_what_online_gmm_computes(two_levels, cli):
     X = np.array(
         [
             list(row.values.values())
-            for row in one_by_one(Files([str(two_levels)], Asked(("level", "load"))))
+            for row in one_by_one(Files([str(two_levels)], ReadOptions(("level", "load"))))
         ]
     )
     X = X[~np.isnan(X).all(axis=1)]
@@ -139,7 +139,7 @@ def test_polish_adds_the_line_that_decides(cli, write_levels):
     X = np.array(
         [
             list(row.values.values())
-            for row in one_by_one(Files([str(path)], Asked(("level", "load"))))
+            for row in one_by_one(Files([str(path)], ReadOptions(("level", "load"))))
         ]
     )
     X = X[~np.isnan(X).all(axis=1)]

@@ -16,8 +16,8 @@ from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.engine.summary import Summary
 from replay.sinks.files import File, Labels
-from replay.sources.asked import Asked
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 
 OPTIONS = ["--value", "load", "--value", "level", "--time", "when", "--regimes", 2, "--warm-up", 60]
 
@@ -189,7 +189,8 @@ def test_memory_does_not_grow_with_rows_without_values(tmp_path, monkeypatch):
 
     def peak(n):
         source = Files(
-            [str(empty_rows(tmp_path / "empty.csv", (n, False), (40, True)))], Asked(("level",))
+            [str(empty_rows(tmp_path / "empty.csv", (n, False), (40, True)))],
+            ReadOptions(("level",)),
         )
         tracemalloc.start()
         series = alone(source, {"seen": MemorySink()}, regimes=2, warm_up=20)
@@ -245,7 +246,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, write_levels, monkeypatch)
     monkeypatch.setattr("replay.sources.pieces.PIECE", 1 << 14)
 
     def peak(n):
-        source = Files([str(write_levels(n))], Asked(("level", "load")))
+        source = Files([str(write_levels(n))], ReadOptions(("level", "load")))
         file = File(tmp_path / "labels.csv", "--labels", (), lasting=False)
         tracemalloc.start()
         series = alone(source, {"labels": Labels(file, source)}, regimes=2, warm_up=100)

@@ -17,8 +17,8 @@ from replay.engine.order import SeriesOptions
 from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.sinks.files import File, Segments
-from replay.sources.asked import Asked
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 from replay.views import plot
 from replay.views.tables import changes
 
@@ -153,7 +153,7 @@ def test_memory_does_not_grow_with_the_segments(tmp_path, write_levels, monkeypa
     monkeypatch.setattr("replay.sources.pieces.PIECE", 1 << 14)
 
     def peak(n):
-        source = Files([str(write_levels(n))], Asked(("level", "load")))
+        source = Files([str(write_levels(n))], ReadOptions(("level", "load")))
         file = File(tmp_path / "segments.csv", "--segments", (), lasting=False)
         series = Series(Settings(regimes=2, warm_up=100).learner(source.values))
         tracemalloc.start()

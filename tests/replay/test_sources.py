@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from replay.engine.protocols import batches_of
 from replay.engine.rows import CutOffError, InputError
 from replay.sinks.refusals import Refusals
-from replay.sources.asked import Asked
 from replay.sources.csv_format import Style
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 from replay.sources.times import Clock
 
 
-def asked(values=("level",), on_bad="skip", **more):
-    return Asked(values, on_bad=on_bad, refusals=Refusals(), **more)
+def reading(values=("level",), on_bad="skip", **more):
+    return ReadOptions(values, on_bad=on_bad, refusals=Refusals(), **more)
 
 
 def told(rows):
@@ -63,7 +63,7 @@ def test_bad_rows(name, on_bad, packed, tmp_path):
     refusals = Refusals(refused)
     refusals.open(())
     refusals.begin()
-    source = Files([str(path)], Asked(("level",), "when", on_bad=on_bad, refusals=refusals))
+    source = Files([str(path)], ReadOptions(("level",), "when", on_bad=on_bad, refusals=refusals))
     rows = list(one_by_one(source))
     refusals.finish()
     taken = on_bad == "missing" and missing
@@ -82,7 +82,7 @@ def test_bad_rows(name, on_bad, packed, tmp_path):
 def test_file_cut_in_mid_row(on_bad, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes(b"when,level\na,1\nb,2\nc")
-    wanted = asked(on_bad=on_bad, time="when")
+    wanted = reading(on_bad=on_bad, time="when")
     assert [row.time for row in one_by_one(Files([str(path)], wanted))] == ["a", "b"]
     assert wanted.refusals.counts == {"rows with too few cells": 1}
 
@@ -102,7 +102,7 @@ def test_cells_that_a_row_needs(name, on_bad, tmp_path):
     options, bad, why = CELLS[name]
     path = tmp_path / "rows.csv"
     path.write_bytes(b"t,level,device,n\n1,1,d,1\n" + bad + b"3,3,d,3\n")
-    wanted = asked(on_bad=on_bad, clock=Clock("s"), **options)
+    wanted = reading(on_bad=on_bad, clock=Clock("s"), **options)
     source = Files([str(path)], wanted)
     if on_bad == "raise":
         with pytest.raises(InputError, match=r"rows\.csv, line 3, column"):
@@ -158,7 +158,7 @@ WRITERS = {
 def test_going_on_from_any_row(name, tmp_path):
     path = tmp_path / name
     WRITERS[name](path)
-    wanted = asked(time="when", key="device")
+    wanted = reading(time="when", key="device")
     source = Files([str(path)], wanted)
     rows, stops = [], [(0, source.position, wanted.refusals.position())]
     for row in one_by_one(source):
@@ -169,7 +169,7 @@ def test_going_on_from_any_row(name, tmp_path):
     assert len(rows) > 5
     assert refused
     for n, position, refusals in stops:
-        again = asked(time="when", key="device")
+        again = reading(time="when", key="device")
         source = Files([str(path)], again)
         source.go_to(json.loads(json.dumps(position)))
         again.refusals.go_to(refusals)
@@ -182,11 +182,11 @@ def test_going_on_from_any_row(name, tmp_path):
 def test_going_on_when_the_file_has_grown(tmp_path):
     path = tmp_path / "rows.csv"
     write_csv(path, b"\n")
-    source = Files([str(path)], asked())
+    source = Files([str(path)], reading())
     n = len(list(one_by_one(source)))
     position = source.position
     write_csv(path, b"\n11,8,a\n")
-    source = Files([str(path)], asked())
+    source = Files([str(path)], reading())
     source.go_to(position)
     assert [row.texts for row in one_by_one(source)] == [("8",)]
     assert len(list(one_by_one(source))) == n + 1
@@ -196,7 +196,7 @@ def test_going_on_when_the_file_has_grown(tmp_path):
 def test_another_file_is_not_gone_on_with(name, tmp_path):
     path = tmp_path / name
     WRITERS[name](path)
-    source = Files([str(path)], asked())
+    source = Files([str(path)], reading())
     for _ in one_by_one(source):
         pass
     position = source.position
@@ -204,7 +204,7 @@ def test_another_file_is_not_gone_on_with(name, tmp_path):
     path.write_bytes(data.replace(b"1.5", b"9.5") if name != "rows.parquet" else data)
     if name == "rows.parquet":
         pq.write_table(pa.table({"level": [1.0]}), path)
-    source = Files([str(path)], asked())
+    source = Files([str(path)], reading())
     with pytest.raises(InputError, match="not what it was when the checkpoint was made"):
         source.go_to(position)
 
@@ -213,14 +213,14 @@ def test_a_later_line_that_is_another(tmp_path):
     path = tmp_path / "rows.csv"
     lines = [b"level\n", *(b"%d.5\n" % i for i in range(20_000))]
     path.write_bytes(b"".join(lines))
-    source = Files([str(path)], asked())
+    source = Files([str(path)], reading())
     rows = one_by_one(source)
     for _ in range(19_000):
         next(rows)
     position = source.position
     rows.close()
     path.write_bytes(b"".join(lines[:18_900] + lines[19_100:]))
-    source = Files([str(path)], asked())
+    source = Files([str(path)], reading())
     source.go_to(position)
     with pytest.raises(InputError, match="not what it was"):
         list(one_by_one(source))
@@ -233,7 +233,7 @@ def test_patterns_and_several_files(tmp_path):
     for day in (2, 1, 3):
         (tmp_path / f"day-{day}.csv").write_text(f"level\n{day}\n{day}.5\n")
     (tmp_path / "extra.ndjson").write_text('{"level": 9}\n')
-    source = Files([str(tmp_path / "day-*.csv"), str(tmp_path / "extra.ndjson")], asked())
+    source = Files([str(tmp_path / "day-*.csv"), str(tmp_path / "extra.ndjson")], reading())
     seen = [
         (source.name.rpartition("/")[2], row.line, row.values["level"])
         for row in one_by_one(source)
@@ -244,19 +244,19 @@ def test_patterns_and_several_files(tmp_path):
     ]  # fmt: skip
     assert source.size == sum(path.stat().st_size for path in source.files)
     assert source.done == source.size
-    rows = one_by_one(Files([str(tmp_path / "day-*.csv")], asked()))
-    source = Files([str(tmp_path / "day-*.csv")], asked())
+    rows = one_by_one(Files([str(tmp_path / "day-*.csv")], reading()))
+    source = Files([str(tmp_path / "day-*.csv")], reading())
     rows = one_by_one(source)
     for _ in range(3):
         next(rows)
     position = source.position
     # more files may come behind, none before
     (tmp_path / "day-4.csv").write_text("level\n4\n")
-    source = Files([str(tmp_path / "day-*.csv")], asked())
+    source = Files([str(tmp_path / "day-*.csv")], reading())
     source.go_to(position)
     assert [row.values["level"] for row in one_by_one(source)] == [2.5, 3.0, 3.5, 4.0]
     (tmp_path / "day-0.csv").write_text("level\n4\n")
-    source = Files([str(tmp_path / "day-*.csv")], asked())
+    source = Files([str(tmp_path / "day-*.csv")], reading())
     with pytest.raises(InputError, match=r"file 1 of the input is .*day-0\.csv, and was .*day-1"):
         source.go_to(position)
 
@@ -300,7 +300,7 @@ def test_parquet_columns(tmp_path, monkeypatch):
         return opened(self, size, groups, columns)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
-    wanted = asked(("level", "price"), time="when", key="device", timed=True)
+    wanted = reading(("level", "price"), time="when", key="device", timed=True)
     rows = list(one_by_one(Files([str(path)], wanted)))
     assert asked_for == [["when"], ["when", "device", "level", "price"]]
     assert told(rows) == [
@@ -319,7 +319,7 @@ def test_bad_parquet(tmp_path):
         Files([str(path)])
     pq.write_table(pa.table({"name": [["a"]], "level": [1.0]}), path)
     with pytest.raises(InputError, match=r"column 'name': it holds list<.*> and no numbers"):
-        Files([str(path)], asked(("name",)))
+        Files([str(path)], reading(("name",)))
     assert Files([str(path)]).values == ("level",)
     pq.write_table(pa.table({"level": pa.array([], pa.float64())}), path)
     with pytest.raises(InputError, match="there are no rows"):
@@ -347,7 +347,7 @@ def pipe(monkeypatch):
 def test_standard_input(packed, pipe):
     data = b"when;level\n" + b"".join(b"%d;%d,5\n" % (i, i) for i in range(300_000))
     pipe(gzip.compress(data) if packed else data)
-    source = Files(["-"], asked())
+    source = Files(["-"], reading())
     n = sum(len(batch) for batch in batches_of(source, 5000))
     assert n == 300_000
     if not packed:
@@ -367,7 +367,7 @@ def test_lines_of_json(tmp_path):
     path = tmp_path / "rows.jsonl.gz"
     lines = [b'{"a": {"x": 1}, "d": "p"}', b"x" * 100_000, b"{}", b'{"a": {"x": 2}, "d": "q"}']
     path.write_bytes(gzip.compress(b"\n".join(lines)))
-    wanted = asked(("a.x",), key="d")
+    wanted = reading(("a.x",), key="d")
     assert told(one_by_one(Files([str(path)], wanted))) == [(1, "", "p", "1"), (4, "", "q", "2")]
     assert wanted.refusals.counts == {
         "messages that are too long": 1,
@@ -376,7 +376,7 @@ def test_lines_of_json(tmp_path):
     assert Files([str(path)]).values == ("a.x",)
     path.write_bytes(gzip.compress(b'{"a": "x"}'))
     with pytest.raises(InputError, match="no field holds numbers; choose with --value"):
-        Files([str(path)], Asked(key="a"))
+        Files([str(path)], ReadOptions(key="a"))
 
 
 # -- times ----------------------------------------------------------------------------------------
@@ -416,7 +416,7 @@ def test_no_times(text):
 def test_days_and_months_are_told_apart_by_the_first_rows(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("when,level\n01/02/2022 10:00,1\n13/02/2022 10:00,2\n14/02/2022 10:00:01,3\n")
-    wanted = asked(time="when", timed=True)
+    wanted = reading(time="when", timed=True)
     days = [
         datetime.fromtimestamp(row.seconds, UTC).day
         for row in one_by_one(Files([str(path)], wanted))
@@ -455,7 +455,7 @@ def test_what_the_csv_module_writes_is_read(tmp_path_factory, rows, delimiter, e
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerow(["level", "note"])
         writer.writerows(rows)
-    wanted = Asked(("level",), "note")
+    wanted = ReadOptions(("level",), "note")
     read = [(row.values["level"], row.time) for row in one_by_one(Files([str(path)], wanted))]
     assert read == rows
 
@@ -463,5 +463,5 @@ def test_what_the_csv_module_writes_is_read(tmp_path_factory, rows, delimiter, e
 def test_what_is_told_is_not_found_out(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes("größe;x\n1,5;a\n2;b\n".encode("cp1252"))
-    source = Files([str(path)], asked(("größe",)), Style(";", ",", "cp1252"))
+    source = Files([str(path)], reading(("größe",)), Style(";", ",", "cp1252"))
     assert [row.values["größe"] for row in one_by_one(source)] == [1.5, 2.0]

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.engine.rows import InputError
-from replay.sources.asked import Asked
 from replay.sources.dates import readings
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 from replay.sources.times import Clock
 
 WRITTEN = {
@@ -181,9 +181,9 @@ def test_a_number_that_is_no_time_of_today_is_a_question(text, advice, tmp_path)
     path = tmp_path / "rows.csv"
     path.write_text(f"t,level\n{text},1\n{text},2\n")
     with pytest.raises(InputError, match=r"rows\.csv, line 2, column 't'") as caught:
-        Files([str(path)], Asked(("level",), "t", timed=True))
+        Files([str(path)], ReadOptions(("level",), "t", timed=True))
     assert advice in str(caught.value)
-    answered = Asked(("level",), "t", timed=True, clock=Clock("s"))
+    answered = ReadOptions(("level",), "t", timed=True, clock=Clock("s"))
     assert next(one_by_one(Files([str(path)], answered))).seconds == float(text)
 
 
@@ -252,7 +252,7 @@ def test_midnight_by_a_format():
 def test_a_date_and_a_clock_in_two_columns(tmp_path):
     path = tmp_path / "house.txt"
     path.write_text("Date;Time;power\n16/12/2006;17:24:00;4.2\n16/12/2006;17:25:00;?\n")
-    source = Files([str(path)], Asked(("power",), "Date,Time", timed=True))
+    source = Files([str(path)], ReadOptions(("power",), "Date,Time", timed=True))
     rows = list(one_by_one(source))
     assert source.time == "Date Time"
     assert [row.time for row in rows] == ["16/12/2006 17:24:00", "16/12/2006 17:25:00"]

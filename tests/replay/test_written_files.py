@@ -7,17 +7,19 @@ from batches import one_by_one
 from hypothesis import HealthCheck, given, settings
 from written_files import Written, written_files
 
-from replay.sources.asked import Asked
 from replay.sources.csv_format import Style
 from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
 
 
 def judge(written: Written, path, by_default=False) -> None:
     """Read a file, and compare with what was written."""
     path.write_bytes(written.data)
     style = Style(encoding=written.encoding)
-    asked = Asked() if by_default else Asked((written.value,), written.time, timed=True)
-    source = Files([str(path)], asked, style)
+    reading = (
+        ReadOptions() if by_default else ReadOptions((written.value,), written.time, timed=True)
+    )
+    source = Files([str(path)], reading, style)
     assert source.values == (written.value,)
     assert source.time == written.time.replace(",", " ")
     rows = list(one_by_one(source))

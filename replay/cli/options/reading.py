@@ -13,8 +13,8 @@ from replay.engine.rows import InputError
 
 if TYPE_CHECKING:
     from replay.sinks.refusals import Refusals
-    from replay.sources.asked import Asked
     from replay.sources.csv_format import Style
+    from replay.sources.read_options import ReadOptions
 
 INPUT = "Input"
 
@@ -290,14 +290,14 @@ def needs_time(columns: Columns, given: dict[str, object]) -> None:
         raise InputError(f"{name} needs --time, the column that tells when rows came")
 
 
-def asked_of(
+def reading_of(
     columns: Columns,
     cells: Cells,
     rows: Rows | None = None,
     refusals: Refusals | None = None,
     timed: bool = False,
-) -> Asked:
-    """What these options ask of a source.
+) -> ReadOptions:
+    """Return the options of a source, from those of the command line.
 
     Parameters
     ----------
@@ -309,10 +309,10 @@ def asked_of(
         Whether times are read as well as copied.
     """
     from replay.sinks.refusals import Refusals
-    from replay.sources.asked import Asked
+    from replay.sources.read_options import ReadOptions
     from replay.sources.times import Clock
 
-    return Asked(
+    return ReadOptions(
         columns.values,
         columns.time,
         columns.key,

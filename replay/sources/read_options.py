@@ -1,4 +1,4 @@
-"""What is asked of a source: which columns, and what to do with bad rows."""
+"""Options of a source: which columns to read, and what to do with bad rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from replay.sinks.refusals import Refusals
 from replay.sources.times import Clock
 
 LOOKED_AT = 1000
-"""Rows looked at to find out what nobody has told."""
+"""Rows looked at to guess what no option says."""
 
 NO_VALUE = "rows with a value that is no number"
 TAKEN_AS_MISSING = "values that are no number, taken as missing"
@@ -26,8 +26,8 @@ NO_NUMBER = "rows without a sequence number"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked of a source.
+class ReadOptions:
+    """Which columns a source reads, and what it does with bad rows.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Asked:
         The columns to learn, in order. When empty, all that hold numbers and vary. A name that is
         not a column may be several with commas between.
     time, key, sequence
-        The columns that tell the time, what a row is a measurement of, and its number. The time may
+        The columns with the time, the series that a row belongs to, and its number. The time may
         be in two columns, with a comma between their names.
     timed
         Whether the time is read as well as copied.
@@ -66,7 +66,7 @@ class Asked:
     unit: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
 
-    def of(self, columns: Sequence[str], bad: Callable[[str, str], InputError]) -> Asked:
+    def of(self, columns: Sequence[str], bad: Callable[[str, str], InputError]) -> ReadOptions:
         """The same, of columns that there are.
 
         Parameters
@@ -89,14 +89,14 @@ class Asked:
         for option, name in {"--key": self.key, "--sequence": self.sequence}.items():
             if name is not None and name not in columns:
                 raise _no_such(name, columns, option, bad)
-        asked = replace(self, values=values, time=time, parts=parts if len(parts) > 1 else ())
-        asked.check()
-        return asked
+        options = replace(self, values=values, time=time, parts=parts if len(parts) > 1 else ())
+        options.check()
+        return options
 
     def check(self) -> None:
-        """Refuse columns that are asked for twice."""
-        options = {"--time": self.time, "--key": self.key, "--sequence": self.sequence}
-        for option, name in options.items():
+        """Refuse columns that are named twice."""
+        by_option = {"--time": self.time, "--key": self.key, "--sequence": self.sequence}
+        for option, name in by_option.items():
             if name is not None and name in self.values and (option != "--time" or self.timed):
                 raise InputError(
                     f"--value {name!r} is the column of {option}, which is read and not learnt; "
@@ -108,7 +108,7 @@ class Asked:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """The columns that are asked for, but for the values."""
+        """The columns named, without the values."""
         time = self.parts or (() if self.time is None else (self.time,))
         named = (*time, self.key, self.sequence)
         return tuple(name for name in named if name is not None)
