@@ -65,7 +65,7 @@ class CsvFile(CsvFormat):
         """Lines that are plain are cut by the kernel, the others are read one by one.
 
         All are read one by one where the kernel is not compiled, for encodings other than UTF-8,
-        and if a time, key or number is read beside the values.
+        and if times or row numbers are read.
         """
         options = self._options
         if (
