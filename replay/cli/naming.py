@@ -26,8 +26,8 @@ def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> 
     if not checkpoints.exists:
         raise InputError(f"there is no checkpoint in {folder}")
     with checkpoints.locked():
-        standing, states = checkpoints.load()
-        told = standing.told
+        header, states = checkpoints.load()
+        recorded = header.options
         keys = [its for its, _ in states]
         if key is None and len(keys) != 1:
             raise InputError(
@@ -46,7 +46,7 @@ def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> 
                 if its != key:
                     yield its, state
                     continue
-                series = Series.from_bytes(state, told["value"], SeriesOptions.of(told))
+                series = Series.from_bytes(state, recorded["value"], SeriesOptions.of(recorded))
                 before = series.model.names.get(label)
                 try:
                     series.model.rename(label, name)
@@ -54,7 +54,7 @@ def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> 
                     raise InputError(str(error)) from None
                 yield its, series.to_bytes()
 
-        checkpoints.save(standing, renamed())
+        checkpoints.save(header, renamed())
     of = f" of {key}" if key else ""
     was = f"; it was {before}" if before not in (None, name) else ""
     now = "has no name" if name is None else f"is {name}"

@@ -388,7 +388,7 @@ def _saving(
             f"--checkpoint {checkpoints.checkpoint} holds a checkpoint already; go on from it with "
             "--resume, or choose another folder"
         )
-    told: dict[str, Any] = {
+    recorded: dict[str, Any] = {
         **dataclasses.asdict(settings),
         **dataclasses.asdict(options),
         "value": list(source.values),
@@ -400,7 +400,7 @@ def _saving(
         "segments": outputs.segments and str(outputs.segments),
         "refused": refusals.path and str(refusals.path),
     }
-    return Saving(folder, told, checkpoints.every_rows, checkpoints.every_seconds)
+    return Saving(folder, recorded, checkpoints.every_rows, checkpoints.every_seconds)
 
 
 def _print(

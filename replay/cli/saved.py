@@ -52,9 +52,9 @@ def show_models(
     find
         A part of the keys that are listed; None for all.
     """
-    standing, states = Checkpoints(folder).load()
-    told = standing.told
-    options = SeriesOptions.of(told)
+    header, states = Checkpoints(folder).load()
+    recorded = header.options
+    options = SeriesOptions.of(recorded)
     console = out()
     n = 0
 
@@ -63,18 +63,18 @@ def show_models(
         for name, state in states:
             n += 1
             if name == key or (key is None and (find is None or find in name)):
-                yield name, Series.from_bytes(state, told["value"], options)
+                yield name, Series.from_bytes(state, recorded["value"], options)
 
     words, by = SORTS[sort]
     listed = heapq.nlargest(MOST_LISTED, loaded(), key=lambda item: by(item[1]))
     if key is not None and not listed:
         raise InputError(f"{folder} has no model of {key!r}; without a key all are listed")
-    console.print(f"{folder}: after {standing.rows:,} rows, {n:,} model{'' if n == 1 else 's'}")
+    console.print(f"{folder}: after {header.rows:,} rows, {n:,} model{'' if n == 1 else 's'}")
     if not listed:
         if find is not None:
             console.print(f"no key has {find!r} in it")
         return
-    overview = fleet_table(listed, len(listed), told["key"] or "series")
+    overview = fleet_table(listed, len(listed), recorded["key"] or "series")
     if len(listed) < n and key is None:
         of = "" if find is None else f", of the keys with {find!r} in them"
         overview.caption = f"the {len(listed):,} of {n:,} {words}{of}"
@@ -89,5 +89,5 @@ def show_models(
         )
         return
     console.print(totals(series.summary))
-    for table in regime_tables(series, told["time"] is not None):
+    for table in regime_tables(series, recorded["time"] is not None):
         console.print(table)

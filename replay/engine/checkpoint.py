@@ -22,7 +22,7 @@ from replay.engine.disk import DiskFile, HeldError, locked_folder, rename, sync_
 from replay.engine.rows import InputError, OutputError
 
 MAGIC = b"OGMM-CP\n"
-VERSION = 2
+VERSION = 3
 NAME = "checkpoint"
 BEFORE = "checkpoint.before"
 LOG = "checkpoint.log"
@@ -38,20 +38,20 @@ LEAST = 1 << 20
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a replay is, but for its series.
+class Header:
+    """What a checkpoint holds beside the states of its series.
 
     Parameters
     ----------
-    told
-        What the replay was told; one that goes on must be told the same.
+    options
+        The options of the replay. One that resumes must have the same.
     rows
-        Rows taken.
+        Rows read so far.
     source, sinks, refusals
-        Where they are.
+        Their positions.
     """
 
-    told: dict[str, Any]
+    options: dict[str, Any]
     rows: int
     source: dict[str, Any]
     sinks: dict[str, Any]
@@ -102,7 +102,7 @@ class Checkpoints:
     def exists(self) -> bool:
         return any((self.folder / name).exists() for name in (NAME, BEFORE))
 
-    def save(self, standing: Standing, series: Iterable[tuple[str, bytes]]) -> None:
+    def save(self, header: Header, series: Iterable[tuple[str, bytes]]) -> None:
         """Put a checkpoint on disk; when this returns it outlives any crash.
 
         Raises
@@ -116,7 +116,7 @@ class Checkpoints:
             part.unlink(missing_ok=True)
             file = DiskFile(part, new=True, mode=0o600)
             try:
-                digest = _write(file, standing, series)
+                digest = _write(file, header, series)
                 file.sync()
             finally:
                 file.close()
@@ -152,9 +152,7 @@ class Checkpoints:
         except OSError as error:
             raise _unwritten(self.folder / LOG, error) from None
 
-    def add(
-        self, standing: Standing, changed: Iterable[tuple[str, bytes]], new: Sequence[str]
-    ) -> None:
+    def add(self, header: Header, changed: Iterable[tuple[str, bytes]], new: Sequence[str]) -> None:
         """Add to the last checkpoint what has changed; when this returns it outlives any crash.
 
         Parameters
@@ -175,7 +173,7 @@ class Checkpoints:
         try:
             for key, state in changed:
                 self._log.put(key, state)
-            length = self._log.end(standing, new)
+            length = self._log.end(header, new)
         except OSError as error:
             raise _unwritten(self.folder / LOG, error) from None
         if length > self._most:
@@ -187,7 +185,7 @@ class Checkpoints:
             with suppress(OSError):
                 log.file.close()
 
-    def load(self) -> tuple[Standing, Iterator[tuple[str, bytes]]]:
+    def load(self) -> tuple[Header, Iterator[tuple[str, bytes]]]:
         """The last whole checkpoint, and the states of its series by key.
 
         Raises
@@ -201,11 +199,11 @@ class Checkpoints:
             if not path.exists():
                 continue
             try:
-                standing, series, digest = _read(path)
+                header, series, digest = _read(path)
                 log = self.folder / LOG
                 if log.exists():
-                    return _with_log(log, digest, standing, series)
-                return standing, series
+                    return _with_log(log, digest, header, series)
+                return header, series
             except _DamagedError as error:
                 problems.append(f"{path} {error}")
             except OSError as error:
@@ -237,10 +235,10 @@ class _Log:
         name = key.encode("utf-8", "surrogatepass")
         self._write(LENGTH.pack(len(name)), name, LENGTH.pack(len(state)), state)
 
-    def end(self, standing: Standing, new: Sequence[str]) -> int:
+    def end(self, header: Header, new: Sequence[str]) -> int:
         """Complete an entry, on disk; the length of the log."""
-        told = msgspec.msgpack.encode((standing, list(new)))
-        self._write(LENGTH.pack(END), LENGTH.pack(len(told)), told)
+        record = msgspec.msgpack.encode((header, list(new)))
+        self._write(LENGTH.pack(END), LENGTH.pack(len(record)), record)
         self.file.write(self._digest.digest())
         self._digest = hashlib.blake2b(digest_size=DIGEST)
         self.file.sync()
@@ -259,7 +257,7 @@ def _unwritten(path: Path, error: OSError) -> OutputError:
     )
 
 
-def _write(file: DiskFile, standing: Standing, series: Iterable[tuple[str, bytes]]) -> bytes:
+def _write(file: DiskFile, header: Header, series: Iterable[tuple[str, bytes]]) -> bytes:
     """Write a whole checkpoint; its checksum."""
     digest = hashlib.blake2b(digest_size=DIGEST)
 
@@ -271,7 +269,7 @@ def _write(file: DiskFile, standing: Standing, series: Iterable[tuple[str, bytes
     start = MAGIC + LENGTH.pack(VERSION)
     digest.update(start)
     file.write(start)
-    put(msgspec.msgpack.encode(standing))
+    put(msgspec.msgpack.encode(header))
     for key, state in series:
         put(msgspec.msgpack.encode(key))
         put(state)
@@ -279,7 +277,7 @@ def _write(file: DiskFile, standing: Standing, series: Iterable[tuple[str, bytes
     return digest.digest()
 
 
-def _read(path: Path) -> tuple[Standing, Iterator[tuple[str, bytes]], bytes]:
+def _read(path: Path) -> tuple[Header, Iterator[tuple[str, bytes]], bytes]:
     """A whole checkpoint, and its checksum."""
     size = path.stat().st_size
     digest = hashlib.blake2b(digest_size=DIGEST)
@@ -302,21 +300,21 @@ def _read(path: Path) -> tuple[Standing, Iterator[tuple[str, bytes]], bytes]:
             )
         records = _records(file, size - DIGEST)
         try:
-            standing = msgspec.msgpack.decode(next(records, b""), type=Standing)
+            header = msgspec.msgpack.decode(next(records, b""), type=Header)
         except msgspec.MsgspecError as error:
             raise _DamagedError(f"is damaged: {error}") from None
         start_of_series = file.tell()
-    return standing, _series(path, start_of_series, size - DIGEST), digest.digest()
+    return header, _series(path, start_of_series, size - DIGEST), digest.digest()
 
 
 def _with_log(
-    path: Path, base: bytes, standing: Standing, series: Iterator[tuple[str, bytes]]
-) -> tuple[Standing, Iterator[tuple[str, bytes]]]:
+    path: Path, base: bytes, header: Header, series: Iterator[tuple[str, bytes]]
+) -> tuple[Header, Iterator[tuple[str, bytes]]]:
     """A checkpoint with what was added to it; an entry that is not complete is not there."""
     places: dict[str, tuple[int, int]] = {}
     new: list[str] = []
     for entry in _entries(path, base):
-        standing = entry.standing
+        header = entry.header
         places.update(entry.places)
         new += entry.new
 
@@ -333,13 +331,13 @@ def _with_log(
             for key in new:
                 yield key, state_of(key)
 
-    return standing, merged()
+    return header, merged()
 
 
 class _Entry(NamedTuple):
     """An entry of a log: where it puts the replay, and the place of each state in the file."""
 
-    standing: Standing
+    header: Header
     new: list[str]
     places: dict[str, tuple[int, int]]
 
@@ -371,11 +369,11 @@ def _entries(path: Path, base: bytes) -> Iterator[_Entry]:
                     return
                 places[name.decode("utf-8", "surrogatepass")] = start, file.tell() - start
                 continue
-            told = field(read(LENGTH.size))
-            if told is None or file.read(DIGEST) != digest.digest():
+            record = field(read(LENGTH.size))
+            if record is None or file.read(DIGEST) != digest.digest():
                 return
-            standing, new = msgspec.msgpack.decode(told, type=tuple[Standing, list[str]])
-            yield _Entry(standing, new, places)
+            header, new = msgspec.msgpack.decode(record, type=tuple[Header, list[str]])
+            yield _Entry(header, new, places)
             digest, places = hashlib.blake2b(digest_size=DIGEST), {}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from replay.engine.batch import Batch, LabelledBatch, of_segment
-from replay.engine.checkpoint import Checkpoints, Standing
+from replay.engine.checkpoint import Checkpoints, Header
 from replay.engine.fleet import Fleet
 from replay.engine.protocols import Herald, NoRefusals, RefusalLog, Sink, Source, batches_of
 from replay.engine.rows import CutOffError, InputError
@@ -47,14 +47,14 @@ class Saving:
     ----------
     checkpoints
         Where.
-    told
-        What the replay was told.
+    options
+        The options of the replay.
     rows, seconds
         Between two checkpoints, whichever comes first.
     """
 
     checkpoints: Checkpoints
-    told: dict[str, Any]
+    options: dict[str, Any]
     rows: int = 100_000
     seconds: float = 30.0
 
@@ -81,7 +81,7 @@ class Loop:
     flushing
         Whether others wait for what is written, so that it must not be held back.
     heralds
-        Who is told when a checkpoint has been made.
+        Sinks that are notified when a checkpoint is on disk.
 
     Attributes
     ----------
@@ -246,8 +246,8 @@ class Loop:
             begun = time.monotonic()
             # a sink must be on disk before a checkpoint says so
             sinks = {name: sink.position() for name, sink in self.sinks.items()}
-            standing = Standing(
-                self.saving.told,
+            header = Header(
+                self.saving.options,
                 self.n_rows,
                 self.source.position,
                 sinks,
@@ -255,9 +255,9 @@ class Loop:
             )
             checkpoints = self.saving.checkpoints
             if checkpoints.can_add:
-                checkpoints.add(standing, self.fleet.changed(), self.fleet.new_keys())
+                checkpoints.add(header, self.fleet.changed(), self.fleet.new_keys())
             else:
-                checkpoints.save(standing, self.fleet.states())
+                checkpoints.save(header, self.fleet.states())
             self._saved = self.n_rows, time.monotonic()
             self._cost = self._saved[1] - begun
             self._told_saved()
@@ -271,23 +271,23 @@ class Loop:
         Raises
         ------
         InputError
-            If the replay was told something else then, or the source is another one.
+            If the replay had other options then, or the source is another one.
         """
         assert self.saving is not None
-        standing, series = self.saving.checkpoints.load()
-        for name, value in self.saving.told.items():
-            if (then := standing.told.get(name)) != value:
+        header, series = self.saving.checkpoints.load()
+        for name, value in self.saving.options.items():
+            if (then := header.options.get(name)) != value:
                 raise InputError(
                     f"--{name.replace('_', '-')} is {value!r} and was {then!r} when the checkpoint "
                     "was made; say the same, or start afresh without --resume"
                 )
         self.fleet.restore(series)
-        self.n_rows = standing.rows
-        self.source.go_to(standing.source)
-        self.refusals.go_to(standing.refusals)
+        self.n_rows = header.rows
+        self.source.go_to(header.source)
+        self.refusals.go_to(header.refusals)
         for name, sink in self.sinks.items():
-            if name in standing.sinks:
-                sink.go_to(standing.sinks[name])
+            if name in header.sinks:
+                sink.go_to(header.sinks[name])
             else:
                 sink.begin()
 

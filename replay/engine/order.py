@@ -45,9 +45,9 @@ class SeriesOptions:
     on_gap: str = "reset"
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> SeriesOptions:
-        """As a replay was told, by what its checkpoint says."""
-        return cls(**{field.name: told[field.name] for field in fields(cls)})
+    def of(cls, recorded: Mapping[str, Any]) -> SeriesOptions:
+        """Return the options that the header of a checkpoint has recorded."""
+        return cls(**{field.name: recorded[field.name] for field in fields(cls)})
 
 
 class Refusal(NamedTuple):

@@ -5,27 +5,27 @@ import os
 import pytest
 
 from replay.engine import checkpoint
-from replay.engine.checkpoint import Checkpoints, Standing
+from replay.engine.checkpoint import Checkpoints, Header
 from replay.engine.rows import InputError, OutputError
 
 STATES = [("a", b"state of a"), ("b", b""), ("ü", bytes(range(256)) * 50)]
 
 
-def standing(n):
-    return Standing({"regimes": 2}, n, {"line": n}, {"labels": n}, {"x": 1})
+def header(n):
+    return Header({"regimes": 2}, n, {"line": n}, {"labels": n}, {"x": 1})
 
 
 @pytest.fixture
 def saved(tmp_path):
     checkpoints = Checkpoints(tmp_path / "deep" / "state")
     for n in (1, 2):
-        checkpoints.save(standing(n), STATES)
+        checkpoints.save(header(n), STATES)
     return checkpoints
 
 
 def test_what_is_saved_is_loaded(saved):
     found, states = saved.load()
-    assert found == standing(2)
+    assert found == header(2)
     assert list(states) == STATES
     names = sorted(path.name for path in saved.folder.iterdir())
     assert names == [checkpoint.NAME, checkpoint.BEFORE, checkpoint.LOG]
@@ -35,7 +35,7 @@ def test_only_its_owner_can_read_it_and_no_link_is_followed(saved, tmp_path):
     precious = tmp_path / "precious"
     precious.write_text("keep")
     (saved.folder / "checkpoint.part").symlink_to(precious)
-    saved.save(standing(3), STATES)
+    saved.save(header(3), STATES)
     assert precious.read_text() == "keep"
     assert (saved.folder / checkpoint.NAME).stat().st_mode & 0o077 == 0
 
@@ -55,10 +55,10 @@ def test_a_damaged_one_is_passed_over(saved):
         damaged = bytearray(content)
         damaged[place] ^= 0x10
         path.write_bytes(damaged)
-        assert saved.load()[0] == standing(1)
+        assert saved.load()[0] == header(1)
     for length in (0, 1, 15, 16, 17, 100, len(content) - 1):
         path.write_bytes(content[:length])
-        assert saved.load()[0] == standing(1)
+        assert saved.load()[0] == header(1)
     (saved.folder / checkpoint.BEFORE).write_bytes(b"")
     with pytest.raises(InputError, match=r"checkpoint is damaged .*; .*before is damaged"):
         saved.load()
@@ -90,7 +90,7 @@ def test_other_versions_and_hostile_lengths(saved):
         content[8] = checkpoint.VERSION
 
     resealed(path, ours)
-    assert saved.load()[0] == standing(2)
+    assert saved.load()[0] == header(2)
 
     def endless(content):
         content[16:24] = b"\xff" * 8
@@ -108,10 +108,10 @@ def test_a_failure_leaves_the_last_one(saved, step, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, step, fails)
         with pytest.raises(OutputError, match="cannot be written: No space left"):
-            saved.save(standing(3), STATES)
-    assert saved.load()[0] == standing(2)
-    saved.save(standing(4), STATES)
-    assert saved.load()[0] == standing(4)
+            saved.save(header(3), STATES)
+    assert saved.load()[0] == header(2)
+    saved.save(header(4), STATES)
+    assert saved.load()[0] == header(4)
 
 
 def test_order_of_what_reaches_the_disk(saved, monkeypatch):
@@ -124,7 +124,7 @@ def test_order_of_what_reaches_the_disk(saved, monkeypatch):
         replace(path, target)
 
     monkeypatch.setattr(os, "replace", replaced)
-    saved.save(standing(3), STATES)
+    saved.save(header(3), STATES)
     assert done == [
         "fsync",
         "checkpoint -> checkpoint.before",
@@ -134,7 +134,7 @@ def test_order_of_what_reaches_the_disk(saved, monkeypatch):
         "fsync",
     ]
     done.clear()
-    saved.add(standing(4), STATES, [])
+    saved.add(header(4), STATES, [])
     assert done == ["fsync"]
 
 
@@ -145,74 +145,74 @@ def test_what_is_added_is_loaded(saved):
     length = (saved.folder / checkpoint.NAME).stat().st_size
     saved.put("b", b"first")
     saved.put("z", b"new")
-    saved.add(standing(3), [("b", b"second")], ["y", "z"][1:])
+    saved.add(header(3), [("b", b"second")], ["y", "z"][1:])
     saved.put("a", b"third")
-    saved.add(standing(4), [("c", b"")], ["c"])
+    saved.add(header(4), [("c", b"")], ["c"])
     found, states = saved.load()
-    assert found == standing(4)
+    assert found == header(4)
     # new keys come after those that were there, in the order in which they came
     assert list(states) == [("a", b"third"), ("b", b"second"), STATES[2], ("z", b"new"), ("c", b"")]
     assert (saved.folder / checkpoint.NAME).stat().st_size == length
 
 
 def test_what_was_put_and_not_added_does_not_count(saved):
-    saved.add(standing(3), [("a", b"third")], [])
+    saved.add(header(3), [("a", b"third")], [])
     saved.put("a", b"fourth")
     saved._log.file.flush()
     found, states = saved.load()
-    assert (found, dict(states)["a"]) == (standing(3), b"third")
+    assert (found, dict(states)["a"]) == (header(3), b"third")
 
 
 def test_an_entry_that_is_cut_off_or_damaged_is_not_there(saved):
-    saved.add(standing(3), [("a", b"x" * 500)], [])
+    saved.add(header(3), [("a", b"x" * 500)], [])
     path = saved.folder / checkpoint.LOG
     first = path.read_bytes()
-    saved.add(standing(4), [("b", b"y" * 500), ("n", b"")], ["n"])
+    saved.add(header(4), [("b", b"y" * 500), ("n", b"")], ["n"])
     content = path.read_bytes()
     for place in range(len(first), len(content)):
         path.write_bytes(content[:place])
-        assert saved.load()[0] == standing(3)
+        assert saved.load()[0] == header(3)
     for place in range(len(first), len(content), 7):
         damaged = bytearray(content)
         damaged[place] ^= 0x10
         path.write_bytes(damaged)
         found, states = saved.load()
-        assert found == standing(3)
+        assert found == header(3)
         assert dict(states)["b"] == b""
     for place in range(len(first)):
         damaged = bytearray(content)
         damaged[place] ^= 0x10
         path.write_bytes(damaged)
         found, states = saved.load()
-        assert (found, list(states)) == (standing(2), STATES)
+        assert (found, list(states)) == (header(2), STATES)
 
 
 def test_a_log_of_another_checkpoint_is_not_read(saved):
-    saved.add(standing(3), [("a", b"third")], [])
+    saved.add(header(3), [("a", b"third")], [])
     log = (saved.folder / checkpoint.LOG).read_bytes()
-    saved.save(standing(4), STATES)
+    saved.save(header(4), STATES)
     # as after a kill before it was removed
     (saved.folder / checkpoint.LOG).write_bytes(log)
     found, states = saved.load()
-    assert (found, list(states)) == (standing(4), STATES)
+    assert (found, list(states)) == (header(4), STATES)
     # and after one before the new checkpoint had its name
     (saved.folder / checkpoint.NAME).rename(saved.folder / "checkpoint.part")
     found, states = saved.load()
-    assert (found, dict(states)["a"]) == (standing(3), b"third")
+    assert (found, dict(states)["a"]) == (header(3), b"third")
 
 
 def test_a_long_log_makes_a_new_checkpoint(saved, monkeypatch):
     monkeypatch.setattr(checkpoint, "LEAST", 1000)
     monkeypatch.setattr(checkpoint, "LONGEST", 0.0)
-    saved.save(standing(3), STATES)
+    saved.save(header(3), STATES)
     log = saved.folder / checkpoint.LOG
     n_new = 0
     for i in range(50):
-        saved.add(standing(10 + i), [("a", b"%d" % i * 100), (f"n{i}", b"")], [f"n{i}"])
+        saved.add(header(10 + i), [("a", b"%d" % i * 100), (f"n{i}", b"")], [f"n{i}"])
         assert log.stat().st_size < 1500
         n_new += not log.stat().st_size
         found, states = saved.load()
-        assert found == standing(10 + i)
+        assert found == header(10 + i)
         expected = {**dict(STATES), "a": b"%d" % i * 100, **{f"n{j}": b"" for j in range(i + 1)}}
         assert list(states) == list(expected.items())
     assert n_new > 5
@@ -225,12 +225,12 @@ def test_a_failure_to_add_leaves_the_last_one(saved, step, monkeypatch):
     def fails(*_, **__):
         raise OSError(28, "No space left on device")
 
-    saved.add(standing(3), STATES[:1], [])
+    saved.add(header(3), STATES[:1], [])
     with monkeypatch.context() as patched:
         patched.setattr(os, step, fails)
         with pytest.raises(OutputError, match="log cannot be written: No space left"):
-            saved.add(standing(4), STATES[:1], [])
+            saved.add(header(4), STATES[:1], [])
     again = Checkpoints(saved.folder)
-    assert again.load()[0] in (standing(3), standing(4))
+    assert again.load()[0] in (header(3), header(4))
     with pytest.raises(OutputError):
-        saved.add(standing(5), STATES[:1], [])
+        saved.add(header(5), STATES[:1], [])

@@ -112,7 +112,7 @@ def test_of_many_keys_one_is_meant_and_the_others_stay_as_they_are(cli, tmp_path
     written(tmp_path / "in.csv", (0, STAYS), keys)
     assert go_on(cli, tmp_path, options).exit_code == 0
     checkpoints = Checkpoints(tmp_path / "state")
-    standing, states = checkpoints.load()
+    header, states = checkpoints.load()
     before = dict(states)
 
     for arguments, said in (
@@ -131,10 +131,10 @@ def test_of_many_keys_one_is_meant_and_the_others_stay_as_they_are(cli, tmp_path
     )
     after, states = checkpoints.load()
     its = dict(states)
-    assert after == standing
+    assert after == header
     assert its["a"] == before["a"]
-    manner = SeriesOptions.of(standing.told)
-    assert Series.from_bytes(its["b"], ["level"], manner).model.names == {1: "run"}
+    its_options = SeriesOptions.of(header.options)
+    assert Series.from_bytes(its["b"], ["level"], its_options).model.names == {1: "run"}
 
     written(tmp_path / "in.csv", (STAYS, 2 * STAYS), keys)
     assert go_on(cli, tmp_path, options).exit_code == 0

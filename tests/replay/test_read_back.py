@@ -49,8 +49,8 @@ def test_a_state_that_cannot_be_read_replaces_nothing(cli, two_levels, breaking,
     assert result.exit_code == 2
     assert "cannot be saved, because its state could not be read back" in result.stderr
     faults.undo()
-    standing, states = Checkpoints(Path("state")).load()
-    assert 600 <= standing.rows < 1500
+    header, states = Checkpoints(Path("state")).load()
+    assert 600 <= header.rows < 1500
     assert len(list(states)) == 1
     result = cli("run", two_levels, *OPTIONS, *saving, "--resume")
     assert result.exit_code == 0, result.output
