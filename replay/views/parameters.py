@@ -11,7 +11,7 @@ from online_gmm.segmentation.found import FoundRegimes
 from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.segments import RegimeChange
 from replay.engine.series import Series
-from replay.views.history import Floats
+from replay.views.decimation import Floats
 
 
 class Parameters(NamedTuple):

@@ -11,7 +11,8 @@ import pytest
 from online_gmm import Assignment
 from online_gmm.segmentation.segments import Segment
 from replay.engine.rows import Row
-from replay.views import history as module
+from replay.views import history as histories
+from replay.views import log
 from replay.views.history import History
 
 
@@ -56,7 +57,7 @@ def plain(value):
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 63, 1000, 1025])
 def test_buckets_hold_the_least_and_the_greatest(n, monkeypatch):
-    monkeypatch.setattr(module, "MOST_PENDING", 37)
+    monkeypatch.setattr(histories, "MOST_PENDING", 37)
     y, labels = series(n, missing=0.3)
     trace = filled(y, labels, buckets=8).snapshot("").whole
     size = trace.rows
@@ -103,8 +104,8 @@ def test_runs_are_those_of_the_labels():
 
 
 def test_too_many_runs_become_majorities(monkeypatch):
-    monkeypatch.setattr(module, "MOST_RUNS", 40)
-    monkeypatch.setattr(module, "MOST_PENDING", 37)
+    monkeypatch.setattr(log, "MOST_RUNS", 40)
+    monkeypatch.setattr(histories, "MOST_PENDING", 37)
     rng = np.random.default_rng(2)
     labels = np.repeat([0, 1, 2, 1], 256)
     labels[rng.random(1024) < 0.1] = 3
@@ -140,7 +141,7 @@ def test_the_last_rows_and_a_sample():
 @pytest.mark.parametrize("most_runs", [20, 2000])
 @pytest.mark.parametrize("cut", [1, 37, 500, 1999])
 def test_going_on_from_a_state_is_as_if_never_interrupted(cut, most_runs, monkeypatch):
-    monkeypatch.setattr(module, "MOST_RUNS", most_runs)
+    monkeypatch.setattr(log, "MOST_RUNS", most_runs)
     y, labels = series(2000, stay=5)
     keys = np.random.default_rng(3).choice(["a", "b", "<c>"], size=2000)
     whole = filled(y, labels, keys, buckets=64, keys=2)
@@ -169,7 +170,7 @@ def test_a_state_of_other_columns_is_refused():
 
 
 def test_keys_make_room_when_they_have_been_idle(monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 30)
+    monkeypatch.setattr(histories, "PATIENCE", 30)
     y, labels = series(100)
     keys = ["old"] * 10 + ["a"] * 10 + ["b"] * 80
     history = filled(y, labels, keys, keys=2)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from replay.views.history import Trace
+from replay.views.decimation import Trace
 from replay.views.page.figures import _line
 
 LATER = ("--learner", "segmenter")

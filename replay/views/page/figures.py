@@ -32,7 +32,9 @@ from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison
 from replay.engine.printable import printable
-from replay.views.history import MOST_SAMPLED, Bands, Head, Ints, Scores, Snapshot, Trace
+from replay.views.decimation import Bands, Ints, Scores, Trace
+from replay.views.history import Snapshot
+from replay.views.log import MOST_SAMPLED, Head
 from replay.views.page.style import CHOICE, MARKERS, PAGE, PAINT, REGIMES, SWITCH, TABLES
 from replay.views.parameters import Parameters
 from replay.views.tables import duration, mean_and_sd
