@@ -101,4 +101,5 @@ def live(
             topic=topic,
             live=True,
             tell=tell,
+            zone=reading.clock.zone,
         )

@@ -125,6 +125,8 @@ def run(
                 sequence=columns.sequence,
                 labels=outputs.labels,
                 segments=outputs.segments,
+                integrate=outputs.integrate,
+                costs=outputs.costs,
                 plot=outputs.plot,
                 report=outputs.report,
                 checkpoint=checkpoints.checkpoint,
@@ -144,7 +146,9 @@ def run(
         given = (rows.max_gap, rows.late, pace)
         timed = learning.irregular or any(option is not None for option in given)
         timed |= needs_times(outputs.labels, outputs.labels_as)
-        its: Source = Opened(files, reading_of(columns, cells, rows, refusals, timed), its_style)
+        timed |= outputs.integrate is not None or outputs.costs is not None
+        reading = reading_of(columns, cells, rows, refusals, timed)
+        its: Source = Opened(files, reading, its_style)
         if pace is not None:
             its = Paced(its, pace)
         replay_source(
@@ -156,4 +160,5 @@ def run(
             refusals,
             smooth=learning.smooth,
             causal=learning.causal or pace is not None,
+            zone=reading.clock.zone,
         )

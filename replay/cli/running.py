@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import signal
 import tempfile
 from collections import Counter
@@ -32,7 +33,9 @@ from replay.engine.whole import labelled_as_a_whole
 from replay.sinks.files import SHEETS, File, Segments
 from replay.sinks.labels import labels_sink
 from replay.sinks.refusals import Refusals
+from replay.sources.read_options import columns_named
 from replay.views.cards import found_when
+from replay.views.costs import cost_tables
 from replay.views.tables import (
     changes,
     events_or_none,
@@ -96,7 +99,8 @@ def check_outputs(outputs: Outputs) -> None:
 
 def _console(outputs: Outputs) -> Console:
     """Where the summary goes: not where the rows do."""
-    return err() if STDOUT in (outputs.labels, outputs.segments) else out()
+    written = (outputs.labels, outputs.segments, outputs.costs)
+    return err() if STDOUT in written else out()
 
 
 class Totals:
@@ -135,6 +139,7 @@ def replay_source(
     topic: Broker | Cluster | None = None,
     live: bool = False,
     tell: Callable[[Source, Fleet], Notices] | None = None,
+    zone: datetime.tzinfo = datetime.UTC,
 ) -> None:
     """Label the rows of a source, write what is wanted, and print what was found.
 
@@ -149,6 +154,8 @@ def replay_source(
         Makes the sink that tells changes of regime; None tells nobody.
     live
         Whether what is written must not be held back, and a signal is the normal end.
+    zone
+        The time zone of the days of --costs.
     """
     options, checkpoints = options or SeriesOptions(), checkpoints or Checkpointing()
     refusals = refusals or Refusals()
@@ -162,11 +169,17 @@ def replay_source(
             "--checkpoint"
         )
     totals_of = Totals()
+    channels = _integrated(outputs, source)
+    whole = Series(first, options) if smooth else None
     with ExitStack() as open_now:
         open_now.callback(source.close)
         fleet = _fleet(source, settings, options, checkpoints, open_now)
         later = settings.finds and not (causal or live or _may_go_on(checkpoints))
         sinks = _sinks(source, outputs, topic, checkpoints, live, later, open_now)
+        if channels or outputs.costs is not None:
+            sinks["costs"] = _costs(
+                source, channels, fleet, whole, zone, options, outputs, checkpoints, open_now
+            )
         picture = page = None
         if outputs.plot is not None:
             from replay.views.plot import Picture
@@ -174,7 +187,7 @@ def replay_source(
             picture = Picture()
             sinks["plot"] = picture
         if outputs.report is not None or outputs.serve is not None:
-            page = sinks["page"] = _page(source, fleet)
+            page = sinks["page"] = _page(source, fleet, "costs" in sinks)
         notices = None
         if tell is not None:
             notices = sinks["notices"] = tell(source, fleet)
@@ -201,16 +214,15 @@ def replay_source(
             loop.begin()
         if page is not None and outputs.serve is not None:
             _serve(page, outputs, source.name, status, open_now)
-        if smooth:
-            series = Series(first, options)
-            loop.run_labelled(labelled_as_a_whole(source, series, progress), series)
+        if whole is not None:
+            loop.run_labelled(labelled_as_a_whole(source, whole, progress), whole)
         else:
             left = cast("LiveSource", source).left if live else None
             with second_signal_said(loop, left):
                 loop.run(watch)
         broken_off = loop.stopped_by is not None and not live and checkpoints.checkpoint is None
         if page is not None and outputs.report is not None and not broken_off:
-            its_series = {"": series} if smooth else None
+            its_series = None if whole is None else {"": whole}
             _write_report(outputs.report, source, page, fleet, its_series)
     if loop.stopped_by is not None and (not live or checkpoints.checkpoint is not None):
         _say_stopped(loop, checkpoints)
@@ -223,7 +235,9 @@ def replay_source(
             raise InputError(f"all rows were refused, the first one for this: {refusals.first}")
         return
     _print(console, source, settings, totals_of, refusals, smooth, loop)
-    for what in ("labels", "segments", "report"):
+    for table in cost_tables(totals_of.listed(), source.key):
+        console.print(table)
+    for what in ("labels", "segments", "costs", "report"):
         written = getattr(outputs, what)
         if written not in (None, STDOUT):
             console.print(f"{what}: {written}", soft_wrap=True)
@@ -238,6 +252,50 @@ def replay_source(
         console.print(f"picture: {outputs.plot}", soft_wrap=True)
     if loop.cut_off is not None:
         raise loop.cut_off
+
+
+def _integrated(outputs: Outputs, source: Source) -> tuple[str, ...]:
+    """The columns of --integrate, none twice."""
+
+    def bad(name: str, problem: str) -> InputError:
+        return InputError(f"--integrate {name!r}: {problem}; only what is learnt is integrated")
+
+    found: dict[str, None] = {}
+    for name in outputs.integrate or ():
+        found |= dict.fromkeys(columns_named(name, source.values, "--integrate", bad))
+    return tuple(found)
+
+
+def _costs(
+    source: Source,
+    channels: Sequence[str],
+    fleet: Fleet,
+    whole: Series | None,
+    zone: datetime.tzinfo,
+    options: SeriesOptions,
+    outputs: Outputs,
+    checkpoints: Checkpointing,
+    open_now: ExitStack,
+) -> Sink:
+    """The sink that keeps account of what regimes cost, and its file."""
+    from replay.sinks.costs import CostSink
+
+    file = None
+    if outputs.costs is not None:
+        lasting = checkpoints.checkpoint is not None
+        path = parent(outputs.costs)
+        file = File(path, "--costs", source.files, lasting, outputs.escape_formulas)
+    sink = CostSink(
+        source,
+        channels,
+        fleet.__getitem__ if whole is None else lambda key: whole,
+        fleet.items if whole is None else lambda: [("", whole)],
+        zone,
+        options.max_gap,
+        file,
+    )
+    open_now.callback(sink.close)
+    return sink
 
 
 def _sinks(
@@ -287,11 +345,11 @@ def _publisher(topic: Broker | Cluster, source: Source) -> Sink:
     return MqttSink(topic, source)
 
 
-def _page(source: Source, fleet: Fleet) -> Watcher:
+def _page(source: Source, fleet: Fleet, with_costs: bool = False) -> Watcher:
     from replay.views.history import History
     from replay.views.page.sink import Watcher
 
-    return Watcher(History(source.values), fleet.__getitem__)
+    return Watcher(History(source.values), fleet.__getitem__, with_costs)
 
 
 def _serve(
@@ -308,6 +366,7 @@ def _serve(
         page.parameters,
         allowed=outputs.allow_host or (),
         metrics=None if status is None else Metrics(status, page.history),
+        with_costs=page.with_costs,
     )
     server.start()
     open_now.callback(server.stop)
@@ -330,7 +389,8 @@ def _write_report(
     if series is None:
         kept = {head.key for head in page.history.heads()}
         series = {key: its for key, its in fleet.items() if key in kept}
-    write_report(parent(path), Path(source.name).name, page.history, series, convergence)
+    title = Path(source.name).name
+    write_report(parent(path), title, page.history, series, convergence, page.with_costs)
 
 
 def report_comparison(
@@ -398,6 +458,8 @@ def _saving(
         "as": outputs.labels_as,
         "escape_formulas": outputs.escape_formulas,
         "segments": outputs.segments and str(outputs.segments),
+        "integrate": outputs.integrate,
+        "costs": outputs.costs and str(outputs.costs),
         "refused": refusals.path and str(refusals.path),
     }
     return Saving(folder, recorded, checkpoints.every_rows, checkpoints.every_seconds)

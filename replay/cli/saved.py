@@ -12,6 +12,7 @@ from replay.engine.checkpoint import Checkpoints
 from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
 from replay.engine.series import Series
+from replay.views.costs import cost_tables
 from replay.views.tables import fleet_table, regime_tables, totals
 
 MOST_LISTED = 100
@@ -90,4 +91,6 @@ def show_models(
         return
     console.print(totals(series.summary))
     for table in regime_tables(series, recorded["time"] is not None):
+        console.print(table)
+    for table in cost_tables(listed, None):
         console.print(table)

@@ -19,6 +19,7 @@ from online_gmm.segmentation.segmenter import Segmenter
 from online_gmm.segmentation.segments import RegimeChange, Segment, Segmentation
 from online_gmm.series import HeldRows, label_whole
 from replay.engine.batch import Batch, Ended, LabelledBatch, of_segment
+from replay.engine.costs import Costs
 from replay.engine.order import Order, Refusal, SeriesOptions
 from replay.engine.rows import Row
 from replay.engine.settings import Model
@@ -81,6 +82,8 @@ class Series:
         Rows, by their numbers from 0, before which everything began anew in this run.
     finished
         What a second pass has found, if there was one.
+    costs
+        What its regimes have cost, if a sink keeps account of that.
     """
 
     def __init__(self, model: Model, options: SeriesOptions | None = None) -> None:
@@ -95,6 +98,7 @@ class Series:
         self.last_segment: Segment | None = None
         self.breaks: list[int] = []
         self.finished: SecondPass | None = None
+        self.costs: Costs | None = None
         self.model = model
         self._held: HeldRows[Row] = HeldRows(model)
         self._waiting: deque[tuple[Row, Assignment]] = deque()
@@ -384,6 +388,7 @@ class Series:
                 "order": self.order.state(),
                 "said": self._said,
                 "closed": self._closed,
+                **({} if self.costs is None else {"costs": self.costs.state()}),
             }
         )
 
@@ -405,6 +410,8 @@ class Series:
         for name, count in zip(COUNTS, state["counts"], strict=True):
             setattr(series, name, count)
         series.order.load(state["order"])
+        if (costs := state.get("costs")) is not None:
+            series.costs = Costs.of(costs)
         series._said = None if state["said"] is None else tuple(state["said"])
         if (closed := state["closed"]) is not None:
             start, end = tuple(closed.pop("start")), tuple(closed.pop("end"))

@@ -77,11 +77,13 @@ class ReadOptions:
             The error that says what is wrong with a column.
         """
         values = tuple(
-            column for name in self.values for column in _resolved(name, columns, "--value", bad)
+            column
+            for name in self.values
+            for column in columns_named(name, columns, "--value", bad)
         )
         time, parts = self.time, self.parts
         if time is not None and not parts:
-            parts = _resolved(time, columns, "--time", bad)
+            parts = columns_named(time, columns, "--time", bad)
             time = " ".join(parts)
         for part in parts:
             if part not in columns:
@@ -151,10 +153,22 @@ def unique_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(unique)
 
 
-def _resolved(
+def columns_named(
     name: str, columns: Sequence[str], option: str, bad: Callable[[str, str], InputError]
 ) -> tuple[str, ...]:
-    """The columns that a name means: the one of that name, or several with commas between."""
+    """The columns that a name means: the one of that name, or several with commas between.
+
+    Parameters
+    ----------
+    name
+        What was given.
+    columns
+        What there is.
+    option
+        That was given, for messages.
+    bad
+        Makes the error, of the part that is no column and what is wrong with it.
+    """
     if name in columns:
         return (name,)
     if name.strip() in columns:

@@ -73,6 +73,11 @@ class Clock:
         # of keys in an hour that comes twice, the last time
         self._twice: dict[str, float] = {}
 
+    @property
+    def zone(self) -> datetime.tzinfo:
+        """That of times that name none."""
+        return self._zone
+
     # -- what is found out ----------------------------------------------------------------------
 
     @property

@@ -10,8 +10,39 @@ from online_gmm.learners.base import Learner
 from online_gmm.segmentation.found import FoundRegimes
 from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.segments import RegimeChange
+from replay.engine.costs import Cost, Costs
 from replay.engine.series import Series
+from replay.views.costs import remarks
 from replay.views.decimation import Floats
+
+
+class Spent(NamedTuple):
+    """What regimes have cost, apart from what comes later.
+
+    Parameters
+    ----------
+    channels, timed
+        What is integrated, and whether by hours.
+    total
+        What each regime has cost.
+    days
+        The same by day, of the last days.
+    remarks
+        What is in none of the sums, a line each.
+    """
+
+    channels: tuple[str, ...]
+    timed: bool
+    total: list[Cost]
+    days: list[tuple[str, list[Cost]]]
+    remarks: list[str]
+
+    @classmethod
+    def of(cls, costs: Costs) -> Spent:
+        days = costs.days()
+        if len(days) < 2 or not costs.timed:
+            days = []
+        return cls(costs.channels, costs.timed, costs.total(), days, list(remarks([costs])))
 
 
 class Parameters(NamedTuple):
@@ -29,6 +60,8 @@ class Parameters(NamedTuple):
         How long each lasts in the mean, where that is learnt: seconds if ``timed``, or rows.
     cards, changes
         Of regimes that were found, and from one to another.
+    costs
+        What regimes have cost, if that is kept account of.
     """
 
     n_points: int
@@ -41,13 +74,16 @@ class Parameters(NamedTuple):
     names: dict[int, str]
     cards: tuple[RegimeCard, ...] = ()
     changes: tuple[RegimeChange, ...] = ()
+    costs: Spent | None = None
 
     @classmethod
     def of_series(cls, series: Series) -> Parameters | None:
         """Of a series: what a second pass has found, or else what its learner knows."""
         found = series.finished
+        costs = None if series.costs is None else Spent.of(series.costs)
         if found is None:
-            return cls.of(series.model)
+            known = cls.of(series.model)
+            return None if known is None else known._replace(costs=costs)
         cards = list(found.regimes.values())
         return cls(
             series.summary.n_rows,
@@ -60,6 +96,7 @@ class Parameters(NamedTuple):
             series.model.names,
             tuple(cards),
             found.changes,
+            costs,
         )
 
     @classmethod

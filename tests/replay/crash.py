@@ -33,12 +33,16 @@ from replay.engine import checkpoint
 # logs that are soon too long, so that kills fall between a log and the next checkpoint too
 checkpoint.LEAST, checkpoint.LONGEST = 20_000, 0.0
 
-OUTPUTS = ("labels.csv", "labels.parquet", "segments.csv", "refused.csv")
+OUTPUTS = ("labels.csv", "labels.parquet", "segments.csv", "refused.csv", "costs.csv")
+COSTS = ["--integrate", "level", "--time-zone", "Europe/Berlin"]
+START, STEP = 1_773_000_000, 60
+"""Time of the first row, and seconds from one to the next."""
 OPTIONS = {
     # name: (label file, further options)
     "mixture": ("labels.csv", []),
     "chain": ("labels.csv", ["--persist", "--lag", "7", "--stickiness", "30"]),
     "parked": ("labels.csv", ["--in-memory", "2", "--recycle"]),
+    "costs": ("labels.csv", ["--in-memory", "3", *COSTS]),
     "parquet": ("labels.parquet", ["--min-dwell", "3", "--confirm", "2"]),
     "blocks": ("labels.csv", []),
     "blocks by key": ("labels.csv", ["--key", "device"]),
@@ -60,11 +64,11 @@ def write_rows(path: Path, n: int, seed: int = 1) -> None:
             if rng.random() < 0.01:
                 level = rng.choice(["", "NaN", "abc"])
             if rng.random() < 0.003:
-                file.write(f"{i},{device}\n")
+                file.write(f"{START + STEP * i},{device}\n")
                 continue
             late = 7 if rng.random() < 0.002 else 0
             note = '"two\nlines"' if rng.random() < 0.01 else "x"
-            file.write(f"{i - late},{device},{level},{note}\n")
+            file.write(f"{START + STEP * (i - late)},{device},{level},{note}\n")
 
 
 def arguments(rows: Path, folder: Path, name: str) -> list[str]:
@@ -75,8 +79,9 @@ def arguments(rows: Path, folder: Path, name: str) -> list[str]:
         if name.startswith("blocks")
         else ["--key", "device", "--late", "skip", "--time-format", "s"]
     )
+    costs = ["--costs", str(folder / "costs.csv")] if name == "costs" else []
     return [
-        *("run", str(rows), "--value", "level", "--time", "t", *keyed),
+        *("run", str(rows), "--value", "level", "--time", "t", *keyed, *costs),
         *("--on-bad", "skip", "--refused", str(folder / "refused.csv")),
         *("--regimes", "2", "--warm-up", "60", "--labels", str(folder / labels)),
         *("--segments", str(folder / "segments.csv"), "--checkpoint", str(folder / "state")),
@@ -187,7 +192,7 @@ def main() -> None:
             assert ended(start(arguments(rows, folder, way)), 600.0) == 0, way
             takes[way] = time.monotonic() - begun
             whole[way] = outputs(folder)
-            assert len(whole[way]) == 3
+            assert len(whole[way]) == 3 + (way == "costs")
         ways = list(OPTIONS)
         while sum(kills.values()) < chosen.kills or finished < len(ways):
             way = ways[finished % len(ways)]

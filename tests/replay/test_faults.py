@@ -52,11 +52,14 @@ def rows(tmp_path):
 def arguments(rows, folder, form, *more):
     folder.mkdir(exist_ok=True)
     segments = "parquet" if form == "parquet" else "csv"
+    costs = ("--integrate", "level", "--costs", folder / "costs.csv", "--time-format", "s")
     return [
         *("run", rows, "--value", "level", "--time", "t", "--regimes", 2, "--warm-up", 20),
         *("--on-bad", "skip", "--refused", folder / "refused.csv", "--labels", folder / "labels"),
         *("--as", form, "--segments", folder / f"segments.{segments}"),
         *("--checkpoint", folder / "state", "--every-rows", 60, "--resume", *more),
+        # one format of tables is enough for what regimes cost
+        *(costs if form == "ndjson" else ()),
     ]
 
 

@@ -43,6 +43,27 @@ class Outputs(Group):
             ".parquet; - is standard output.",
         ),
     ] = None
+    integrate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL",
+            help="Say what each regime costs: hours, starts, and the integral of this column, "
+            "which is one of --value; repeat it for more, or put commas between. A value lasts "
+            "until the next row. The integral is in the unit of the column times hours, so that "
+            "kW become kWh; without times it is the sum over rows. A time longer than --max-gap "
+            "counts for no regime.",
+        ),
+    ] = None
+    costs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.csv|OUT.json",
+            help="Write what each regime costs here. CSV has a line for each regime of each day "
+            "and key, written when the day has ended; days are those of --time-zone. JSON has the "
+            "sums and the last 31 days, written at the end. Without --integrate it has hours and "
+            "starts.",
+        ),
+    ] = None
     escape_formulas: Annotated[
         bool,
         typer.Option(

@@ -31,7 +31,9 @@ from numpy.typing import NDArray
 from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison
+from replay.engine.costs import Cost
 from replay.engine.printable import printable
+from replay.views.costs import NOT_KNOWN, cells, heads
 from replay.views.decimation import Bands, Ints, Scores, Trace
 from replay.views.history import Snapshot
 from replay.views.log import MOST_SAMPLED, Head
@@ -49,12 +51,15 @@ HOVER = [("x", "@x1{0,0.[000]}"), ("value", "@y1"), ("regime", "@label")]
 LEAST_GAP = 1e-9
 """No gap to batch EM is drawn as less: a log scale has no 0."""
 
-SWITCHED = ("head", "parameters", "changes", "segments")
-"""Texts of the key that is shown."""
+LISTED = ("parameters", "changes", "segments")
+"""Tables of the key that is shown."""
+COSTLY = ("costs",)
+"""One more, if it is asked for."""
 GAP = 10.0
 """Times the usual distance of two points beyond which no line joins them."""
 
 DENSITIES = "Of each regime by its weight, dashed their sum; below, values that have come."
+COSTS = "A value lasts until the next row. Starts are how often a regime began."
 CONVERGENCE = (
     "How well each row was foretold by those before it: the line is the mean of all rows so far, "
     "each dot that of a stretch."
@@ -122,6 +127,7 @@ def content_of(
     content.texts = {
         "head": _head(head, snapshot.whole.rows, names),
         "parameters": _parameters(head, columns, parameters, names),
+        "costs": _costs(parameters, names),
         "changes": _changes(parameters, names),
         "segments": _segments(columns, segments, n_segments, names),
     }
@@ -139,10 +145,16 @@ class Page:
         Whether the last rows have figures of their own.
     convergence
         How far the learner was from batch EM; drawn if there is any.
+    with_costs
+        Whether it shows what regimes cost.
     """
 
     def __init__(
-        self, columns: Sequence[str], recent: bool, convergence: Sequence[Comparison] = ()
+        self,
+        columns: Sequence[str],
+        recent: bool,
+        convergence: Sequence[Comparison] = (),
+        with_costs: bool = False,
     ) -> None:
         self.sources: dict[str, ColumnDataSource] = {}
         self.ranges: dict[str, Range1d] = {}
@@ -156,7 +168,7 @@ class Page:
                 sizing_mode="stretch_width",
                 stylesheets=[TABLES],
             )
-            for name in ("head", "keys", "parameters", "changes", "segments")
+            for name in ("head", "keys", *(COSTLY if with_costs else ()), *LISTED)
         }
         self.keys: list[str] = []
         self.select = Select(
@@ -179,6 +191,7 @@ class Page:
             ("", "", ["head", "select", "keys"]),
             *last,
             ("All rows", "", self._series("whole", drawn)),
+            *([("What regimes cost", COSTS, ["costs"])] if with_costs else []),
             ("Densities", DENSITIES, densities),
             ("Convergence", CONVERGENCE, curves),
             ("Parameters", "", ["parameters"]),
@@ -212,9 +225,9 @@ class Page:
                 _label_times(plot, content.dates)
 
     def write(self, texts: Mapping[str, str]) -> None:
-        """Set tables, where they have changed."""
+        """Set tables that the page has, where they have changed."""
         for name, text in texts.items():
-            if self.texts[name].text != text:
+            if name in self.texts and self.texts[name].text != text:
                 self.texts[name].text = text
 
     def choose_from(self, stored: Mapping[str, Content]) -> None:
@@ -226,7 +239,7 @@ class Page:
         args = {
             "shown": self.sources,
             "stored": sources,
-            "divs": {name: self.texts[name] for name in SWITCHED},
+            "divs": {name: div for name, div in self.texts.items() if name != "keys"},
             "texts": {key: content.texts for key, content in stored.items()},
             "axes": self.ranges,
             "ranges": {
@@ -640,6 +653,24 @@ def _cards(columns: Sequence[str], cards: Sequence[RegimeCard], called: Mapping[
         for card in cards
     )
     return _table(names, lines)
+
+
+def _costs(parameters: Parameters | None, called: Mapping[int, str]) -> str:
+    """Hours, starts and integrals of each regime, and below by day, the newest first."""
+    if parameters is None or (spent := parameters.costs) is None:
+        return "<p>nothing is known yet</p>"
+    names = [html_of(name) for name in heads(spent.channels, spent.timed)]
+
+    def line(cost: Cost) -> list[str]:
+        regime = NOT_KNOWN if cost.label < 0 else chip(cost.label, called)
+        return [regime, *cells(cost, spent.timed)]
+
+    note = "; ".join(map(html_of, spent.remarks))
+    text = _table(["regime", *names], map(line, spent.total), note)
+    if spent.days:
+        lines = ([day, *line(cost)] for day, costs in reversed(spent.days) for cost in costs)
+        text += _table(["day", "regime", *names], lines, "the newest first", "scroll tall")
+    return text
 
 
 def _changes(parameters: Parameters | None, called: Mapping[int, str]) -> str:

@@ -35,6 +35,7 @@ def write_report(
     history: History,
     series: Mapping[str, Series],
     convergence: Sequence[Comparison] | None = None,
+    with_costs: bool = False,
 ) -> None:
     """Write the page; it appears under its name when it is whole.
 
@@ -50,13 +51,15 @@ def write_report(
         By key, for what is learnt; of keys that are not there it is left out.
     convergence
         How far the learner was from batch EM, if that is known.
+    with_costs
+        Whether it shows what regimes cost.
 
     Raises
     ------
     InputError
         If it cannot be written.
     """
-    html = report_html(title, history, series, convergence)
+    html = report_html(title, history, series, convergence, with_costs)
     file = File(path, "--report", (), lasting=False)
     try:
         file.write(html.encode())
@@ -70,6 +73,7 @@ def report_html(
     history: History,
     series: Mapping[str, Series],
     convergence: Sequence[Comparison] | None = None,
+    with_costs: bool = False,
 ) -> str:
     """The page as HTML."""
     heads = history.heads()
@@ -86,7 +90,7 @@ def report_html(
             None if its is None else Parameters.of_series(its),
             most_sampled=max(MOST_RUG // share, 100),
         )
-    page = Page(history.values, False, convergence or ())
+    page = Page(history.values, False, convergence or (), with_costs)
     page.write({"keys": keys_table(heads, history.n_left_out)})
     if heads:
         page.show(contents[heads[0].key])

@@ -83,6 +83,8 @@ class PageServer:
         More host names under which browsers may open the page.
     metrics
         What Prometheus reads under ``metrics``, beside the page; None for nothing.
+    with_costs
+        Whether the page shows what regimes cost.
 
     Attributes
     ----------
@@ -110,6 +112,7 @@ class PageServer:
         parameters: Callable[[str], Parameters | None] = lambda key: None,
         allowed: Sequence[str] = (),
         metrics: Metrics | None = None,
+        with_costs: bool = False,
     ) -> None:
         self.host, self.port = parse_address(address)
         self.title = title
@@ -117,6 +120,7 @@ class PageServer:
         self.parameters = parameters
         self.allowed = allowed
         self.metrics = metrics
+        self.with_costs = with_costs
         self._access: Access | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -228,7 +232,7 @@ class _View:
     """The page as one visitor sees it."""
 
     def __init__(self, server: PageServer) -> None:
-        self.page = Page(server.history.values, True)
+        self.page = Page(server.history.values, True, with_costs=server.with_costs)
         self._server = server
         self._looks = 0
         # of what was shown last: the key, its rows, and its rows when all of it was shown

@@ -23,11 +23,19 @@ class Watcher(MemorySink):
         Where to.
     series
         Gives the series of a key, for what is learnt; called by `flush`, between two rows.
+    with_costs
+        Whether the page shows what regimes cost.
     """
 
-    def __init__(self, history: History, series: Callable[[str], Series] | None = None) -> None:
+    def __init__(
+        self,
+        history: History,
+        series: Callable[[str], Series] | None = None,
+        with_costs: bool = False,
+    ) -> None:
         self.history = history
         self.series = series
+        self.with_costs = with_costs
         self._wanted: set[str] = set()
         self._known: dict[str, Parameters | None] = {}
         self._lock = threading.Lock()
@@ -45,9 +53,9 @@ class Watcher(MemorySink):
         if self.series is None:
             return
         for key in wanted:
-            model, known = self.series(key).model, self._known.get(key)
-            if known is None or known.n_points != model.n_points:
-                self._known[key] = Parameters.of(model)
+            series, known = self.series(key), self._known.get(key)
+            if known is None or known.n_points != series.model.n_points:
+                self._known[key] = Parameters.of_series(series)
 
     def parameters(self, key: str) -> Parameters | None:
         """What was learnt of a key at the last `flush` after it was asked for; any thread may ask.

@@ -113,7 +113,7 @@ paint()
 SWITCH = """\
 const key = cb_obj.value
 for (const [name, source] of Object.entries(stored[key])) { shown[name].data = source.data }
-for (const [name, text] of Object.entries(texts[key])) { divs[name].text = text }
+for (const [name, div] of Object.entries(divs)) { div.text = texts[key][name] }
 for (const [name, ends] of Object.entries(ranges[key])) {
   axes[name].setv({start: ends[0], end: ends[1]})
 }
