@@ -87,7 +87,7 @@ class TestBroker:
             self.process = subprocess.Popen(
                 [*program, "-c", str(self.config)], stdout=output, stderr=output
             )
-        until = time.monotonic() + 10.0
+        until = time.monotonic() + 120.0
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1.0).close()
@@ -103,7 +103,7 @@ class TestBroker:
         kept = self.folder / "mosquitto.db"
         kept.unlink(missing_ok=True)
         self.process.send_signal(signal.SIGUSR1)
-        until = time.monotonic() + 10.0
+        until = time.monotonic() + 120.0
         while not kept.exists():
             assert time.monotonic() < until, "the broker does not save"
             time.sleep(0.01)

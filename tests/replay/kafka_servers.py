@@ -44,7 +44,7 @@ class Tansu:
             env={**os.environ, "RUST_LOG": "error"},
         )
         admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
-        until = time.monotonic() + 30.0
+        until = time.monotonic() + 120.0
         while True:
             try:
                 admin.list_topics(timeout=1)
@@ -78,7 +78,7 @@ def produce(address, topic, messages):
     assert producer.flush(30) == 0
 
 
-def consumed(address, topic, n, within=30.0):
+def consumed(address, topic, n, within=120.0):
     """The messages of a topic from its start, so many or more, those of a partition in order."""
     consumer = Consumer({"bootstrap.servers": address, "group.id": "test", "log_level": 0})
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions

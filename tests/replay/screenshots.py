@@ -86,7 +86,7 @@ def browser():
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     try:
-        driver.set_page_load_timeout(20)
+        driver.set_page_load_timeout(120)
         yield driver
     finally:
         driver.quit()
@@ -107,7 +107,7 @@ def look(driver, url, size="desktop", scheme="light"):
     )
 
 
-def until(true, seconds=10.0):
+def until(true, seconds=120.0):
     """Wait for something to become true; what it is then."""
     end = time.monotonic() + seconds
     while not (found := true()):

@@ -32,7 +32,7 @@ def jumping(monkeypatch):
 def arguments(path, folder):
     folder.mkdir()
     return [
-        *("run", path, "--value", "level", "--time", "t", "--time-format", "s", "--speed", 2000),
+        *("run", path, "--value", "level", "--time", "t", "--time-format", "s", "--speed", 200),
         *("--regimes", 2, "--warm-up", 20, "--labels", folder / "labels.csv"),
         *("--checkpoint", folder / "state", "--every-seconds", 0.0),
     ]
@@ -47,8 +47,8 @@ def test_a_paced_replay_with_checkpoints(cli, tmp_path, request):
     begun = time.monotonic()
     result = cli(*arguments(path, tmp_path / "jumping"))
     assert result.exit_code == 0, result.output
-    # 200 seconds at 2,000 times their speed; a day would be 43 s more
-    assert time.monotonic() - begun < 40.0
+    # 200 seconds at 200 times their speed; a day would be 432 s more
+    assert time.monotonic() - begun < 300.0
     still, moved = ((tmp_path / name / "labels.csv").read_bytes() for name in ("still", "jumping"))
     assert moved == still
 

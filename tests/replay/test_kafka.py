@@ -43,7 +43,7 @@ def told(n, keys="ab"):
     ]
 
 
-def read(source, n, within=30.0):
+def read(source, n, within=120.0):
     until, rows, found = time.monotonic() + within, one_by_one(source), []
     while len(found) < n and time.monotonic() < until:
         row = next(rows)

@@ -71,7 +71,7 @@ def test_labels_come_as_rows_do():
         begun = time.monotonic()
         live.tell([message(200)])
         (row,) = live.hear(1)
-        assert time.monotonic() - begun < 5.0
+        assert time.monotonic() - begun < 60.0
         assert (row["n"], row["time"], row["values"]) == (201, "200", {"level": 0.4})
         assert set(row) == {
             *("n", "time", "key", "values", "label", "probability"),

@@ -54,7 +54,7 @@ def subscribe(broker):
     source.close()
 
 
-def read(rows, n, within=20.0):
+def read(rows, n, within=120.0):
     """So many rows; fewer if they do not come."""
     until = time.monotonic() + within
     found = []
@@ -117,7 +117,8 @@ def test_a_slow_reader_is_sent_no_more_than_it_asks_for(broker):
     publish(broker, told(range(200)))
     source = source_of(broker, at_most=20)
     rows = one_by_one(source)
-    assert len(read(rows, 21, within=1.0)) == 20
+    assert len(read(rows, 20)) == 20
+    assert read(rows, 1, within=0.5) == []
     assert source.wants_acknowledgement
     source.acknowledge()
     assert not source.wants_acknowledgement
@@ -167,7 +168,9 @@ def test_a_broker_that_goes_away_is_waited_for(ends, broker):
     assert source.n_connections == 2
     source.acknowledge()
     publish(broker, told([40]))
-    assert 40 in [row.sequence for row in read(rows, 40, within=1.0)]
+    # what comes again comes before it
+    while read(rows, 1)[0].sequence != 40:
+        pass
     source.close()
 
 
@@ -414,7 +417,7 @@ def test_live_from_a_broker_to_a_broker(broker, tmp_path):
     watchdog = threading.Timer(60.0, live.kill)
     watchdog.start()
     try:
-        found = [int(row.values["label"]) for row in read(rows, 400, within=40.0)]
+        found = [int(row.values["label"]) for row in read(rows, 400, within=300.0)]
     finally:
         live.terminate()
         out, err = live.communicate(timeout=600)

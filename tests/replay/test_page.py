@@ -208,7 +208,7 @@ def served():
 
 def fetched(page, path="", **options):
     request = urllib.request.Request(page.url + path, **options)
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -243,7 +243,7 @@ UPGRADE = {
 
 def status(page, path="", upgrade=False, **headers):
     """What a request with these headers is answered; no header whose value is None."""
-    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=60)
     connection.putrequest("GET", urllib.parse.urlsplit(page.url).path + path, skip_host=True)
     headers = {"Host": f"127.0.0.1:{page.port}", **headers, **(UPGRADE if upgrade else {})}
     for name, value in headers.items():
@@ -367,9 +367,9 @@ def test_an_open_page_is_read_by_its_token_only(opened):
         up = "../" * token.count("/")
         assert status(opened, up + path) in (403, 404)
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"http://127.0.0.1:{opened.port}/", timeout=5)
+        urllib.request.urlopen(f"http://127.0.0.1:{opened.port}/", timeout=60)
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"http://127.0.0.1:{opened.port}{token[:-2]}X/", timeout=5)
+        urllib.request.urlopen(f"http://127.0.0.1:{opened.port}{token[:-2]}X/", timeout=60)
 
 
 def test_a_server_stops_as_if_it_had_never_been(caplog):
