@@ -88,7 +88,7 @@ class Comparing(Group):
     without=(
         *("key", "sequence", "time_format", "time_zone"),
         *("learner", "half_life", "persist", "stickiness", "lag", "smooth", "causal"),
-        "irregular",
+        *("irregular", "shared_model", "integrate", "costs"),
         *("labels", "labels_as", "segments", "plot", "publish", "serve", "allow_host"),
     )
 )

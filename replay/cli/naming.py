@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rich.text import Text
@@ -12,6 +13,8 @@ from replay.engine.checkpoint import Checkpoints
 from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
 from replay.engine.series import Series
+from replay.engine.settings import Model
+from replay.engine.shared import SharedModel
 
 
 def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> None:
@@ -27,6 +30,14 @@ def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> 
         raise InputError(f"there is no checkpoint in {folder}")
     with checkpoints.locked():
         header, states = checkpoints.load()
+        if header.shared is not None:
+            if key is not None:
+                raise InputError("the regimes are those of all keys; leave out --key")
+            shared = SharedModel.from_bytes(header.shared)
+            before = _renamed(shared.model, label, name)
+            checkpoints.save(replace(header, shared=shared.to_bytes()), states)
+            _say(label, name, None, before)
+            return
         recorded = header.options
         keys = [its for its, _ in states]
         if key is None and len(keys) != 1:
@@ -38,7 +49,7 @@ def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> 
         elif key not in keys:
             raise InputError(f"{folder} has no model of {key!r}; replay models {folder} lists them")
         _, states = checkpoints.load()
-        before: str | None = None
+        before = None
 
         def renamed() -> Iterator[tuple[str, bytes]]:
             nonlocal before
@@ -47,14 +58,24 @@ def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> 
                     yield its, state
                     continue
                 series = Series.from_bytes(state, recorded["value"], SeriesOptions.of(recorded))
-                before = series.model.names.get(label)
-                try:
-                    series.model.rename(label, name)
-                except ValueError as error:
-                    raise InputError(str(error)) from None
+                before = _renamed(series.model, label, name)
                 yield its, series.to_bytes()
 
         checkpoints.save(header, renamed())
+    _say(label, name, key, before)
+
+
+def _renamed(model: Model, label: int, name: str | None) -> str | None:
+    """The name that a regime had; it has another one now."""
+    before = model.names.get(label)
+    try:
+        model.rename(label, name)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return before
+
+
+def _say(label: int, name: str | None, key: str | None, before: str | None) -> None:
     of = f" of {key}" if key else ""
     was = f"; it was {before}" if before not in (None, name) else ""
     now = "has no name" if name is None else f"is {name}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 from rich.console import Console
 
+from online_gmm import OnlineGMM
 from replay.cli.options.output import Checkpointing, Outputs, Segmenting
 from replay.cli.options.reading import Rows
 from replay.cli.terminal import OUT, err, heading, out, parent, second_signal_said
@@ -28,7 +29,9 @@ from replay.engine.protocols import Sink, Source
 from replay.engine.rows import InputError
 from replay.engine.series import Series
 from replay.engine.settings import Settings
+from replay.engine.shared import shared_by_all
 from replay.engine.status import Status, told_on
+from replay.engine.summary import Summary
 from replay.engine.whole import labelled_as_a_whole
 from replay.sinks.files import SHEETS, File, Segments
 from replay.sinks.labels import labels_sink
@@ -43,6 +46,7 @@ from replay.views.tables import (
     labels_given,
     left_out,
     regime_tables,
+    regimes_table,
     totals,
 )
 
@@ -110,10 +114,12 @@ class Totals:
         self.n_series = 0
         self.left_out: Counter[str] = Counter()
         self.largest: list[tuple[str, Series]] = []
+        self.of_all = Summary()
 
     def add(self, key: str, series: Series) -> None:
         self.n_series += 1
         self.left_out.update({what: getattr(series.order, name) for name, what in LEFT_OUT.items()})
+        self.of_all.include(series.summary)
         self.largest.append((key, series))
         if len(self.largest) > 2 * MOST_LISTED:
             self._sort()
@@ -418,11 +424,17 @@ def _fleet(
     if checkpoints.in_memory is not None:
         folder = open_now.enter_context(tempfile.TemporaryDirectory(prefix="replay-"))
         parking = Path(folder) / "parked.sqlite"
+    shared = shared_by_all(settings, source)
+
+    def mixture() -> OnlineGMM | None:
+        return None if shared is None else shared.model
+
     fleet = Fleet(
-        lambda: Series(settings.model(source), options),
-        lambda state: Series.from_bytes(state, source.values, options),
+        lambda: Series(settings.model(source), options, mixture()),
+        lambda state: Series.from_bytes(state, source.values, options, mixture()),
         checkpoints.in_memory,
         parking,
+        shared,
     )
     open_now.callback(fleet.close)
     return fleet
@@ -480,6 +492,8 @@ def _print(
     if source.key is not None:
         console.print(f"{loop.n_rows:,} rows of {totals_of.n_series:,} keys")
         console.print(fleet_table(listed, totals_of.n_series, source.key))
+        if settings.shared_model and only.model.is_started:
+            console.print(regimes_table(totals_of.of_all, only.model))
     else:
         n_segments = only.n_segments if settings.finds else None
         console.print(totals(only.summary, n_segments))

@@ -12,6 +12,7 @@ from replay.engine.checkpoint import Checkpoints
 from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
 from replay.engine.series import Series
+from replay.engine.shared import SharedModel
 from replay.views.costs import cost_tables
 from replay.views.tables import fleet_table, regime_tables, totals
 
@@ -56,6 +57,7 @@ def show_models(
     header, states = Checkpoints(folder).load()
     recorded = header.options
     options = SeriesOptions.of(recorded)
+    shared = None if header.shared is None else SharedModel.from_bytes(header.shared).model
     console = out()
     n = 0
 
@@ -64,7 +66,7 @@ def show_models(
         for name, state in states:
             n += 1
             if name == key or (key is None and (find is None or find in name)):
-                yield name, Series.from_bytes(state, recorded["value"], options)
+                yield name, Series.from_bytes(state, recorded["value"], options, shared)
 
     words, by = SORTS[sort]
     listed = heapq.nlargest(MOST_LISTED, loaded(), key=lambda item: by(item[1]))

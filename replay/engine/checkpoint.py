@@ -49,6 +49,8 @@ class Header:
         Rows read so far.
     source, sinks, refusals
         Their positions.
+    shared
+        The state of the model that all keys share; None if each has its own.
     """
 
     options: dict[str, Any]
@@ -56,6 +58,7 @@ class Header:
     source: dict[str, Any]
     sinks: dict[str, Any]
     refusals: Any
+    shared: bytes | None = None
 
 
 class Checkpoints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 
@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 
 from online_gmm.learners.base import Assignments
-from replay.engine.batch import Batch, Ended, LabelledBatch
+from replay.engine.batch import Batch, Ended, LabelledBatch, answers_at
 from replay.engine.order import Refusal
 from replay.engine.rows import InputError, OutputError
 from replay.engine.series import Piece, Series
+from replay.engine.shared import Answered, SharedModel
 
 UNREADABLE = (
     *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
@@ -39,6 +40,8 @@ class Fleet:
     parking
         Where, a file of SQLite that is made anew. It is no checkpoint: what it holds is only good
         for this run.
+    shared
+        The model of all keys; None if each has its own.
 
     Attributes
     ----------
@@ -54,7 +57,9 @@ class Fleet:
         load: Callable[[bytes], Series],
         at_most: int | None = None,
         parking: Path | None = None,
+        shared: SharedModel | None = None,
     ) -> None:
+        self.shared = shared
         self._make = make
         self._load = load
         self._at_most = at_most
@@ -108,6 +113,9 @@ class Fleet:
         InputError
             If a series refuses a row, after the rows before it.
         """
+        if self.shared is not None:
+            yield from self._together(batch, self.shared)
+            return
         if batch.keys is None:
             pieces, refusal = self._of("").label(batch)
             yield from (piece.labelled for piece in pieces)
@@ -119,12 +127,9 @@ class Fleet:
             raise refusal.error
 
     def _by_key(self, batch: Batch, keys: list[str]) -> tuple[list[Piece], Refusal | None]:
-        places: dict[str, list[int]] = {}
-        for i, key in enumerate(keys):
-            places.setdefault(key, []).append(i)
         found: list[Piece] = []
         refusal: Refusal | None = None
-        for key, its in places.items():
+        for key, its in _places(keys).items():
             rows = np.array(its, dtype=np.intp)
             pieces, refused = self._of(key).label(batch.take(rows))
             found += [Piece(labelled, rows[at]) for labelled, at in pieces]
@@ -137,6 +142,45 @@ class Fleet:
                 if (n := int(np.searchsorted(at, refusal.row)))
             ]
         return found, refusal
+
+    def _together(self, batch: Batch, shared: SharedModel) -> Iterator[LabelledBatch]:
+        """Rows of all keys, labelled in their order by the model that they share."""
+        accepted, refusal = [np.empty(0, dtype=np.intp)], None
+        is_reset = np.zeros(len(batch), dtype=bool)
+        for key, its in _places(batch.keys or [""] * len(batch)).items():
+            places = np.array(its, dtype=np.intp)
+            rows, _, resets, refused = self._of(key).order.accept(batch.take(places))
+            accepted.append(places[rows])
+            is_reset[places[rows[resets]]] = True
+            if refused is not None and (refusal is None or its[refused.row] < refusal.row):
+                refusal = Refusal(its[refused.row], refused.error)
+        order = np.sort(np.concatenate(accepted))
+        if refusal is not None:
+            order = order[order < refusal.row]
+        for answered in shared.label(batch.take(order), is_reset[order], self.__getitem__):
+            yield self._shared_out(answered)
+        if refusal is not None:
+            raise refusal.error
+
+    def _shared_out(self, answered: Answered) -> LabelledBatch:
+        """Labelled rows, with what their series make of them."""
+        batch, answers, is_reset = answered
+        pieces = []
+        for key, its in _places(batch.keys or [""] * len(batch)).items():
+            rows, series = np.array(its, dtype=np.intp), self._of(key)
+            for part in np.split(rows, np.flatnonzero(is_reset[rows])):
+                if len(part):
+                    if is_reset[part[0]]:
+                        series.interrupt()
+                    labelled = series.accept(batch.take(part), answers_at(answers, part))
+                    pieces.append(Piece(labelled, part))
+        return merged(batch, pieces)
+
+    def finish(self) -> Iterator[LabelledBatch]:
+        """Rows that wait for the model that all share, labelled by what there is."""
+        if self.shared is not None:
+            for answered in self.shared.finish(self.__getitem__):
+                yield self._shared_out(answered)
 
     def __iter__(self) -> Iterator[str]:
         """The keys, in the order they came."""
@@ -210,14 +254,42 @@ class Fleet:
             ) from error
         return state
 
-    def restore(self, states: Iterable[tuple[str, bytes]]) -> None:
-        """Take over series from their states.
+    def shared_state(self) -> bytes | None:
+        """The state of the model that all share, which has been read back; None if there is none.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be read back.
+        """
+        if self.shared is None:
+            return None
+        state = self.shared.to_bytes()
+        try:
+            SharedModel.from_bytes(state)
+        except UNREADABLE as error:
+            raise OutputError(
+                f"the model of all keys cannot be saved, because its state could not be read back "
+                f"({error}); the last checkpoint is kept"
+            ) from error
+        return state
+
+    def restore(self, states: Iterable[tuple[str, bytes]], shared: bytes | None = None) -> None:
+        """Take over series from their states, and the model that they share.
 
         Raises
         ------
         InputError
             If a state cannot be read.
         """
+        if self.shared is not None and shared is not None:
+            try:
+                self.shared.be(SharedModel.from_bytes(shared))
+            except UNREADABLE as error:
+                raise InputError(
+                    f"the model of all keys in the checkpoint cannot be read: {error}; start "
+                    "afresh without --resume"
+                ) from error
         for key, state in states:
             self._keys[key] = None
             try:
@@ -257,6 +329,14 @@ class Fleet:
 
     def _fetched(self, key: str) -> Series:
         return self._load(self._state(key))
+
+
+def _places(keys: Sequence[str]) -> dict[str, list[int]]:
+    """The rows of each key."""
+    places: dict[str, list[int]] = {}
+    for i, key in enumerate(keys):
+        places.setdefault(key, []).append(i)
+    return places
 
 
 def _of_key(key: str) -> str:

@@ -252,6 +252,7 @@ class Loop:
                 self.source.position,
                 sinks,
                 self.refusals.position(),
+                self.fleet.shared_state(),
             )
             checkpoints = self.saving.checkpoints
             if checkpoints.can_add:
@@ -276,12 +277,13 @@ class Loop:
         assert self.saving is not None
         header, series = self.saving.checkpoints.load()
         for name, value in self.saving.options.items():
-            if (then := header.options.get(name)) != value:
+            # one that the checkpoint does not know was not given
+            if (then := header.options.get(name)) != value and (then is not None or value):
                 raise InputError(
                     f"--{name.replace('_', '-')} is {value!r} and was {then!r} when the checkpoint "
                     "was made; say the same, or start afresh without --resume"
                 )
-        self.fleet.restore(series)
+        self.fleet.restore(series, header.shared)
         self.n_rows = header.rows
         self.source.go_to(header.source)
         self.refusals.go_to(header.refusals)
@@ -304,6 +306,8 @@ class Loop:
         """
         self.save()
         learnt = 0
+        for labelled in self.fleet.finish():
+            self._write(labelled)
         for key, series in self.fleet.items():
             for labelled in series.finish(key):
                 self._write(labelled)

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm import Assignment
+from online_gmm import Assignment, OnlineGMM
 from online_gmm.learners.base import Assignments
 from online_gmm.segmentation.placed import Event
 from online_gmm.segmentation.second_pass import SecondPass
@@ -63,9 +63,15 @@ class Series:
         Its learner.
     options
         How rows are taken.
+    shared
+        The mixture that the series of all keys share, which learns elsewhere; the learner of this
+        series is then one that never learns. None if it has a learner of its own.
 
     Attributes
     ----------
+    belief
+        The probability of each regime after the last row, if the mixture is shared and regimes
+        persist; None before, and after a gap.
     summary
         Counts over its labelled rows.
     order
@@ -86,7 +92,12 @@ class Series:
         What its regimes have cost, if a sink keeps account of that.
     """
 
-    def __init__(self, model: Model, options: SeriesOptions | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        options: SeriesOptions | None = None,
+        shared: OnlineGMM | None = None,
+    ) -> None:
         self.options = options = options or SeriesOptions()
         if model.finds_regimes:
             self.segmenter = Segmenter(model)
@@ -99,7 +110,8 @@ class Series:
         self.breaks: list[int] = []
         self.finished: SecondPass | None = None
         self.costs: Costs | None = None
-        self.model = model
+        self.belief: dict[int, float] | None = None
+        self.model = model = model if shared is None else shared
         self._held: HeldRows[Row] = HeldRows(model)
         self._waiting: deque[tuple[Row, Assignment]] = deque()
         self._n_rows = 0
@@ -364,8 +376,12 @@ class Series:
     # -- gaps -----------------------------------------------------------------------------------
 
     def _interrupt(self, at: int, pieces: list[Piece]) -> None:
-        """End the segment at a gap; what comes then begins anew."""
+        """Label the rows that wait, and then `interrupt`."""
         self._let_go(at, pieces)
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """End the segment at a gap; what comes then begins anew."""
         self.breaks.append(self._n_rows)
         if self.model.is_started:
             self._said = None
@@ -382,30 +398,37 @@ class Series:
                 "segmenter": self.segmenter.to_bytes(),
                 "summary": self.summary.state(),
                 "chronicle": None if self.chronicle is None else self.chronicle.state(),
-                "held": [_packed(row) for row in self._held.rows],
-                "waiting": [(_packed(row), assignment) for row, assignment in self._waiting],
+                "held": [packed(row) for row in self._held.rows],
+                "waiting": [(packed(row), assignment) for row, assignment in self._waiting],
                 "counts": [getattr(self, name) for name in COUNTS],
                 "order": self.order.state(),
                 "said": self._said,
                 "closed": self._closed,
                 **({} if self.costs is None else {"costs": self.costs.state()}),
+                **({} if self.belief is None else {"belief": self.belief}),
             }
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes, values: Sequence[str], options: SeriesOptions) -> Series:
-        """The series of `to_bytes`; its columns of values are not in there."""
+    def from_bytes(
+        cls,
+        data: bytes,
+        values: Sequence[str],
+        options: SeriesOptions,
+        shared: OnlineGMM | None = None,
+    ) -> Series:
+        """The series of `to_bytes`; its columns of values and what it shares are not in there."""
         state: dict[str, Any] = msgspec.msgpack.decode(data)
         segmenter = Segmenter.from_bytes(state["segmenter"])
-        series = cls(segmenter.learner, options)
+        series = cls(segmenter.learner, options, shared)
+        series.belief = state.get("belief")
         series.segmenter = segmenter
         series.summary.load(state["summary"])
         if series.chronicle is not None:
             series.chronicle.load(state["chronicle"])
-        series._held.rows = [_unpacked(row, values) for row in state["held"]]
+        series._held.rows = [unpacked(row, values) for row in state["held"]]
         series._waiting.extend(
-            (_unpacked(row, values), Assignment(*assignment))
-            for row, assignment in state["waiting"]
+            (unpacked(row, values), Assignment(*assignment)) for row, assignment in state["waiting"]
         )
         for name, count in zip(COUNTS, state["counts"], strict=True):
             setattr(series, name, count)
@@ -440,11 +463,11 @@ def by_what_is_known(
     return Assignments(labels, probabilities, known.log_densities, known.outliers)
 
 
-def _packed(row: Row) -> tuple[Any, ...]:
+def packed(row: Row) -> tuple[Any, ...]:
     return row._replace(values=tuple(row.values.values()))  # type: ignore[arg-type]
 
 
-def _unpacked(cells: Sequence[Any], names: Sequence[str]) -> Row:
+def unpacked(cells: Sequence[Any], names: Sequence[str]) -> Row:
     line, time, texts, values, seconds, key, sequence = cells
     named: dict[Hashable, float] = dict(zip(names, values, strict=True))
     return Row(line, time, tuple(texts), named, seconds, key, sequence)

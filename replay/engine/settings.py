@@ -22,7 +22,8 @@ class Settings:
     With ``finds`` it is the learner of `Segmenter()`, which is told nothing else. With a half-life,
     in points, the learner follows the stream, and the exponent is not used.
     ``persist`` makes it an `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for times
-    rather than rows) are for that one.
+    rather than rows) are for that one. With ``shared_model`` all keys have the same mixture, and
+    with ``persist`` as well the same transitions.
     """
 
     regimes: int | Literal["auto"] = 3
@@ -38,6 +39,7 @@ class Settings:
     lag: int = 0
     irregular: bool = False
     finds: bool = False
+    shared_model: bool = False
 
     @property
     def name(self) -> LearnerName:
@@ -48,6 +50,8 @@ class Settings:
         """A learner of the rows of a source, yet to see one."""
         if self.finds:
             return FoundRegimes(features=source.values)
+        if self.shared_model:
+            return self.learner(source.values)
         return self._persistent(source) if self.persist else self.learner(source.values)
 
     def learner(self, features: tuple[str, ...]) -> OnlineGMM:

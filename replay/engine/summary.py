@@ -78,6 +78,14 @@ class Summary:
             self.lengths[label][length] += int(counts[i])
         self._label, self._length = int(labels[-1]), int(lengths[-1])
 
+    def include(self, other: Summary) -> None:
+        """Count the rows of another series too, with its segments."""
+        self.n_rows += other.n_rows
+        self.n_outliers += other.n_outliers
+        self.n_missing += other.n_missing
+        for label, lengths in other.lengths.items():
+            self.lengths[label].update(lengths)
+
     def close(self) -> None:
         """End the segment under way."""
         if self._length:

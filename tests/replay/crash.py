@@ -44,6 +44,8 @@ OPTIONS = {
     "parked": ("labels.csv", ["--in-memory", "2", "--recycle"]),
     "costs": ("labels.csv", ["--in-memory", "3", *COSTS]),
     "parquet": ("labels.parquet", ["--min-dwell", "3", "--confirm", "2"]),
+    "shared": ("labels.csv", ["--shared-model", "--in-memory", "2"]),
+    "shared chain": ("labels.csv", ["--shared-model", "--persist", "--max-gap", "3000"]),
     "blocks": ("labels.csv", []),
     "blocks by key": ("labels.csv", ["--key", "device"]),
     "blocks of parquet": ("labels.parquet", ["--confirm", "2"]),

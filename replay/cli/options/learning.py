@@ -18,6 +18,7 @@ LEARNING = "Regimes"
 NOT_OF_SEGMENTER = (
     *("regimes", "warm_up", "seed", "covariance_type", "prior_strength", "exponent", "half_life"),
     *("recycle", "persist", "stickiness", "lag", "smooth", "irregular", "min_dwell", "confirm"),
+    "shared_model",
 )
 """Parameters that the segmenter does not have."""
 
@@ -97,6 +98,15 @@ class Learning(Group):
             "and label a row by the rows before it too. At most 8 regimes.",
         ),
     ] = False
+    shared_model: Annotated[
+        bool,
+        typer.Option(
+            help="With --key: one set of regimes for all keys, learnt from the rows of all, so "
+            "that a label means the same for each. With --persist, how regimes follow each other "
+            "is learnt from all too, and each key has a belief of its own. For a mixture or a "
+            "hidden Markov model.",
+        ),
+    ] = False
     stickiness: Annotated[
         float | None,
         typer.Option(
@@ -161,11 +171,14 @@ class Learning(Group):
             self.prior_strength,
             half_life=self.half_life,
             recycle=self.recycle,
+            shared_model=self.shared_model,
         )
         return settings if self.exponent is None else replace(settings, exponent=self.exponent)
 
     def settings(self, context: typer.Context) -> Settings:
         """Return the settings of the learner that was chosen, or that has the options given."""
+        if self.shared_model:
+            self._check_shared()
         settings = self._chosen(context)
         if self.causal and not settings.finds:
             raise InputError(
@@ -173,6 +186,24 @@ class Learning(Group):
                 "case, and a hidden Markov model unless --lag or --smooth is given"
             )
         return settings
+
+    def _check_shared(self) -> None:
+        """Refuse what does not go with a model that all keys share."""
+        given = {
+            "--learner segmenter": self.learner == "segmenter",
+            "--recycle": self.recycle,
+            "--lag": self.lag is not None,
+            "--smooth": self.smooth,
+            "--irregular": self.irregular,
+        }
+        if name := next((name for name, is_given in given.items() if is_given), None):
+            advice = (
+                "the segmenter finds the regimes of each key by itself; choose --learner mixture "
+                "or hmm"
+                if name == "--learner segmenter"
+                else "leave one of them out"
+            )
+            raise InputError(f"--shared-model and {name} do not go together: {advice}")
 
     def _chosen(self, context: typer.Context) -> Settings:
         settings = self._persistent(self.mixture())
