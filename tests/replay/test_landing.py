@@ -654,7 +654,11 @@ def test_a_broker_that_goes_away_amid_a_batch_is_waited_for(ends, broker):
     assert {tuple(row.values()) for row in found} == {
         tuple(row.values()) for row in expected_rows(messages)
     }
-    assert found[:600] == expected_rows(messages[:600])
+    # a broker that is killed may not have known of acknowledgements: their rows come again too
+    first = {}
+    for row in found:
+        first.setdefault((row["key"], row["sequence"]), row)
+    assert list(first.values())[:600] == expected_rows(messages[:600])
     assert len(found) > 1000
 
 
