@@ -355,7 +355,7 @@ def _page(source: Source, fleet: Fleet, with_costs: bool = False) -> Watcher:
     from replay.views.history import History
     from replay.views.page.sink import Watcher
 
-    return Watcher(History(source.values), fleet.__getitem__, with_costs)
+    return Watcher(History(source.values), fleet.__getitem__, with_costs, fleet.items)
 
 
 def _serve(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from online_gmm.learners.base import UNKNOWN
 from replay.cli.terminal import out
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.order import SeriesOptions
@@ -14,28 +13,11 @@ from replay.engine.rows import InputError
 from replay.engine.series import Series
 from replay.engine.shared import SharedModel
 from replay.views.costs import cost_tables
+from replay.views.roster import ORDERS, Standing
 from replay.views.tables import fleet_table, regime_tables, totals
 
 MOST_LISTED = 100
 """Keys whose series are listed."""
-
-
-def _strange(series: Series) -> tuple[float, ...]:
-    """How strange a series is: unknown, then by its outliers, then in a regime it is rarely in."""
-    summary, segment = series.summary, series.segmenter.current
-    label = UNKNOWN if segment is None else segment.label
-    n = max(summary.n_rows, 1)
-    rows_there = 0 if segment is None else max(summary.n_labelled(label), segment.n)
-    return float(label == UNKNOWN), summary.n_outliers / n, -rows_there / n
-
-
-SORTS: dict[str, tuple[str, Callable[[Series], tuple[float, ...]]]] = {
-    "strange": ("that are strangest", _strange),
-    "rows": ("with most rows", lambda series: (series.summary.n_rows,)),
-    "changes": ("with most changes", lambda series: (series.n_changes,)),
-    "outliers": ("with most outliers", lambda series: (series.summary.n_outliers,)),
-}
-"""What is listed first, in words, and by what."""
 
 
 def show_models(
@@ -50,7 +32,7 @@ def show_models(
     key
         Whose model is shown; None lists all keys.
     sort
-        One of SORTS: which are listed first.
+        One of ORDERS: which are listed first.
     find
         A part of the keys that are listed; None for all.
     """
@@ -68,8 +50,8 @@ def show_models(
             if name == key or (key is None and (find is None or find in name)):
                 yield name, Series.from_bytes(state, recorded["value"], options, shared)
 
-    words, by = SORTS[sort]
-    listed = heapq.nlargest(MOST_LISTED, loaded(), key=lambda item: by(item[1]))
+    order = ORDERS[sort]
+    listed = heapq.nlargest(MOST_LISTED, loaded(), key=lambda item: order.by(Standing.of(*item)))
     if key is not None and not listed:
         raise InputError(f"{folder} has no model of {key!r}; without a key all are listed")
     console.print(f"{folder}: after {header.rows:,} rows, {n:,} model{'' if n == 1 else 's'}")
@@ -80,7 +62,7 @@ def show_models(
     overview = fleet_table(listed, len(listed), recorded["key"] or "series")
     if len(listed) < n and key is None:
         of = "" if find is None else f", of the keys with {find!r} in them"
-        overview.caption = f"the {len(listed):,} of {n:,} {words}{of}"
+        overview.caption = f"the {len(listed):,} of {n:,} {order.words}{of}"
     console.print(overview)
     if len(listed) > 1:
         return

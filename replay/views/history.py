@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +13,14 @@ from online_gmm.segmentation.segments import Segment
 from replay.engine.rows import Row
 from replay.views.decimation import Floats, Ints, Scores, Trace
 from replay.views.log import Head, LabelledRow, Log
+from replay.views.roster import Roster, Standing
 
 MOST_PENDING = 8192
 """Rows that are added to the logs together: one by one they would cost ten times as much."""
 MOST_SEGMENTS = 10_000
 """Segments of a key that are kept, the last ones."""
+MOST_GUESTS = 16
+"""Keys that are kept because somebody looks at them, the last ones."""
 PATIENCE = 100_000
 """Rows of other keys after which a key makes room for a new one."""
 
@@ -77,6 +80,8 @@ class History:
     ----------
     n_left_out
         Rows of keys for which there was no room.
+    roster
+        How every key stands, also those for which there was no room. It is not in `state`.
 
     Notes
     -----
@@ -88,6 +93,7 @@ class History:
     ) -> None:
         self.values = tuple(values)
         self.n_left_out = 0
+        self.roster = Roster()
         self._limits = buckets, keys, recent
         self._lock = threading.Lock()
         self._pending: list[LabelledRow] = []
@@ -97,6 +103,10 @@ class History:
         self._n = 0
         self._timed: bool | None = None
         self._dates = False
+        # of keys for which there is no room, from the moment when somebody looks at them
+        self._guests: OrderedDict[str, Log] = OrderedDict()
+        # no key makes room for another one before this row
+        self._full_until = 0
 
     def add(self, row: Row, assignment: Assignment, changes: int = 0, name: str = "") -> None:
         """Add a labelled row.
@@ -104,6 +114,7 @@ class History:
         ``changes`` is the number of changes of regime reported at it. ``name`` is that of its
         regime, empty if it has none.
         """
+        self.roster.add(row, assignment, changes, name)
         with self._lock:
             self._pending.append((row, assignment, changes, name))
             if len(self._pending) >= MOST_PENDING:
@@ -114,7 +125,7 @@ class History:
         with self._lock:
             if key not in self._logs:
                 self._add_pending()
-                if key not in self._logs:
+                if key not in self._logs and key not in self._guests:
                     return
             self._segments.setdefault(key, deque(maxlen=MOST_SEGMENTS)).append(segment)
             self._n_segments[key] += 1
@@ -142,7 +153,9 @@ class History:
         """
         with self._lock:
             self._add_pending()
-            log = self._logs[key]
+            log = self._logs[key] if key in self._logs else self._guests[key]
+            if not log.n:
+                raise KeyError(key)
             whole, scores = log.whole(buckets)
             return Snapshot(
                 log.head(key),
@@ -155,6 +168,23 @@ class History:
                 log.rug.copy(),
                 log.rug_labels.copy(),
             )
+
+    def watch(self, key: str) -> bool:
+        """Keep the rows of a key from now on; return whether they have been kept from the start.
+
+        It is for somebody who looks at the key, and not in `state`.
+        """
+        with self._lock:
+            self._add_pending()
+            if key in self._logs:
+                return True
+            if key not in self._guests:
+                self._guests[key] = Log(len(self.values), *self._log_limits)
+                if len(self._guests) > MOST_GUESTS:
+                    gone, _ = self._guests.popitem(last=False)
+                    self._segments.pop(gone, None)
+            self._guests.move_to_end(key)
+            return False
 
     def segments(self, key: str) -> tuple[list[Segment], int]:
         """Return the last segments of a key that have ended, and how many there were."""
@@ -173,6 +203,7 @@ class History:
                 "segments": {
                     key: [self._n_segments[key], [_packed(segment) for segment in segments]]
                     for key, segments in self._segments.items()
+                    if key in self._logs
                 },
             }
 
@@ -196,6 +227,8 @@ class History:
             self._logs = {key: Log(len(self.values), *self._log_limits) for key in state["logs"]}
             for key, log in self._logs.items():
                 log.load(state["logs"][key])
+                self.roster.put(Standing.of_head(log.head(key)))
+            self._full_until = 0
             self._segments.clear()
             self._n_segments.clear()
             for key, (n, segments) in state["segments"].items():
@@ -222,6 +255,8 @@ class History:
             self._add_pending_by_key(pending, by_key)
         else:
             (key,) = by_key
+            if key in self._guests:
+                self._guests[key].add(pending, self._n + len(pending), self._timed)
             if self._has_room(key, self._n):
                 self._logs[key].add(pending, self._n + len(pending), self._timed)
             else:
@@ -232,6 +267,9 @@ class History:
         # in the order of their first rows: which keys there is room for must not depend on how
         # many rows are taken in together
         for key, places in by_key.items():
+            if key in self._guests:
+                its = [pending[p] for p in places]
+                self._guests[key].add(its, self._n + places[-1] + 1, bool(self._timed))
             for i, place in enumerate(places):
                 if self._has_room(key, self._n + place):
                     its = [pending[p] for p in places[i:]]
@@ -244,9 +282,13 @@ class History:
         if key in self._logs:
             return True
         if len(self._logs) >= self._limits[1]:
-            idle = min(self._logs, key=lambda name: self._logs[name].last)
-            if n - self._logs[idle].last < PATIENCE:
+            if n < self._full_until:
                 return False
+            idle = min(self._logs, key=lambda name: self._logs[name].last)
+            self._full_until = self._logs[idle].last + PATIENCE
+            if n < self._full_until:
+                return False
+            self._guests.pop(key, None)
             del self._logs[idle]
             self._segments.pop(idle, None)
             del self._n_segments[idle]

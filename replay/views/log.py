@@ -42,7 +42,8 @@ class Head:
     key
         Its name.
     n, n_outliers, n_missing, n_changes
-        Rows, those beyond every component, missing values, and changes of regime reported.
+        Rows, those beyond every component, missing values (None if they were not counted), and
+        changes of regime reported.
     label, probability
         Of the last row.
     since, since_time, stay
@@ -59,7 +60,7 @@ class Head:
     key: str
     n: int
     n_outliers: int
-    n_missing: int
+    n_missing: int | None
     n_changes: int
     label: int
     probability: float

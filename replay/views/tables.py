@@ -18,6 +18,7 @@ from replay.engine.settings import Settings
 from replay.engine.summary import Happening, Summary
 from replay.sinks.refusals import Refusals
 from replay.views.cards import called, cards_table, changes_table, in_line
+from replay.views.roster import card
 
 MOST_GONE = 6
 """Regimes that are gone and have a column of their own; those before share one."""
@@ -116,18 +117,20 @@ def fleet_table(listed: Sequence[tuple[str, Series]], n_series: int, key: str) -
     """The series of some keys, one a line: in which regime each is, and since when."""
     table = Table(title="Series", title_justify="left")
     table.add_column(key)
-    for name in ("rows", "regime", "since", "changes", "outliers"):
-        table.add_column(name, justify="left" if name == "since" else "right")
+    left = ("typical values", "since")
+    for name in ("rows", "regime", *left, "changes", "outliers"):
+        table.add_column(name, justify="left" if name in left else "right")
     for name, series in listed:
         summary, segment = series.summary, series.last_segment or series.segmenter.current
-        label = since = "-"
+        label = since = values = "-"
         if segment is not None:
             label = in_line(segment.label, series.model.names)
-            since = moment(segment.start)
+            since, values = moment(segment.start), card(series.model, segment.label)
         table.add_row(
             name,
             f"{summary.n_rows:,}",
             Text(label),
+            Text(values),
             since,
             f"{series.n_changes:,}",
             f"{summary.n_outliers:,}",

@@ -124,14 +124,38 @@ def content_of(
     for j in range(min(len(columns), MOST_COLUMNS)):
         _add_density(content, snapshot, j, parameters, most_sampled)
     _add_scores(content, snapshot.scores)
-    content.texts = {
-        "head": _head(head, snapshot.whole.rows, names),
+    content.texts = texts_of(head, columns, segments, n_segments, parameters, snapshot.whole.rows)
+    return content
+
+
+def texts_of(
+    head: Head,
+    columns: Sequence[str],
+    segments: Sequence[Segment],
+    n_segments: int,
+    parameters: Parameters | None,
+    rows: int = 1,
+    note: str = "",
+) -> dict[str, str]:
+    """The tables of a key, as HTML.
+
+    Parameters
+    ----------
+    head, columns, segments, n_segments, parameters
+        As in `content_of`.
+    rows
+        Rows of which each two points are the least and the greatest value.
+    note
+        What is to be said of what is drawn.
+    """
+    names = head.names if parameters is None else head.names | parameters.names
+    return {
+        "head": _head(head, rows, names, note),
         "parameters": _parameters(head, columns, parameters, names),
         "costs": _costs(parameters, names),
         "changes": _changes(parameters, names),
         "segments": _segments(columns, segments, n_segments, names),
     }
-    return content
 
 
 class Page:
@@ -188,7 +212,7 @@ class Page:
         last = [("The last rows", "", self._series("recent", drawn))] if recent else []
         # heading, note and the names of the roots below
         self.sections: list[tuple[str, str, list[str]]] = [
-            ("", "", ["head", "select", "keys"]),
+            *self._first_sections(recent),
             *last,
             ("All rows", "", self._series("whole", drawn)),
             *([("What regimes cost", COSTS, ["costs"])] if with_costs else []),
@@ -198,6 +222,24 @@ class Page:
             ("Changes", "", ["changes"]),
             ("Segments", "", ["segments"]),
         ]
+
+    @staticmethod
+    def _first_sections(is_live: bool) -> list[tuple[str, str, list[str]]]:
+        """The keys and the one that is shown; of a fleet that lives, the keys come first."""
+        if is_live:
+            return [("", "", ["controls", "keys"]), ("", "", ["select", "head"])]
+        return [("", "", ["head", "select", "keys"])]
+
+    def clear(self) -> None:
+        """Draw nothing, as there is nothing to draw."""
+        self._be_visible(False)
+        for source in self.sources.values():
+            source.data = {str(name): [] for name in source.data}
+
+    def _be_visible(self, visible: bool) -> None:
+        for plot in self.figures:
+            if plot.visible != visible:
+                plot.visible = visible
 
     def show(self, content: Content, streamed: Mapping[str, int] | None = None) -> None:
         """Show a key.
@@ -209,6 +251,7 @@ class Page:
         streamed
             Sources of which only so many last points are new, and as many first ones go.
         """
+        self._be_visible(True)
         for name, data in content.data.items():
             source, n = self.sources[name], (streamed or {}).get(name)
             if n is None:
@@ -259,9 +302,13 @@ class Page:
             self.select.value = keys[0]
         self.select.visible = len(keys) > 1
 
-    def add_to(self, document: Document, title: str, policy: str) -> None:
-        """Make it the page of a document."""
+    def add_to(
+        self, document: Document, title: str, policy: str, controls: UIElement | None = None
+    ) -> None:
+        """Make it the page of a document; the live one has controls of its keys."""
         roots: list[UIElement] = [*self.texts.values(), self.select, *self.figures]
+        if controls is not None:
+            roots.append(controls)
         for root in roots:
             document.add_root(root)
         document.title = printable(title)
@@ -561,7 +608,7 @@ def chip(label: int, names: Mapping[int, str]) -> str:
     return f'<span class="chip"><i style="background:{colour}"></i>{label}{name}</span>'
 
 
-def _head(head: Head, rows: int, called: Mapping[int, str]) -> str:
+def _head(head: Head, rows: int, called: Mapping[int, str], said: str = "") -> str:
     since = html_of(head.since_time) or f"row {head.since:,}"
     facts = {
         "regime": chip(head.label, called),
@@ -570,13 +617,15 @@ def _head(head: Head, rows: int, called: Mapping[int, str]) -> str:
         "rows": f"{head.n:,}",
         "changes": f"{head.n_changes:,}",
         "outliers": f"{head.n_outliers:,}",
-        "missing values": f"{head.n_missing:,}",
     }
+    if head.n_missing is not None:
+        facts["missing values"] = f"{head.n_missing:,}"
     name = f"<h3>{html_of(head.key)}</h3>" if head.key else ""
     cells = "".join(f"<div><dt>{what}</dt><dd>{how}</dd></div>" for what, how in facts.items())
     note = ""
     if rows > 1:
         note = f"<p>of every {rows:,} rows the least and the greatest value are drawn</p>"
+    note += f"<p>{said}</p>" if said else ""
     return f"{name}<dl>{cells}</dl>{note}"
 
 
@@ -596,7 +645,7 @@ def keys_table(heads: Sequence[Head], n_left_out: int = 0) -> str:
     )
     note = f"{n_left_out:,} rows of further keys are not shown" if n_left_out else ""
     names = ("series", "regime", "since", "probability", "rows")
-    return _table(names, lines, note, "scroll tall")
+    return table_of(names, lines, note, "scroll tall")
 
 
 def _parameters(
@@ -634,7 +683,7 @@ def _parameters(
     if gone:
         its = ", ".join(f"{label} ({head.counts[label]:,} rows)" for label in gone[-20:])
         note = f"gone: {'..., ' if len(gone) > 20 else ''}{its}"
-    return _table(names, lines, note)
+    return table_of(names, lines, note)
 
 
 def _cards(columns: Sequence[str], cards: Sequence[RegimeCard], called: Mapping[int, str]) -> str:
@@ -652,7 +701,7 @@ def _cards(columns: Sequence[str], cards: Sequence[RegimeCard], called: Mapping[
         ]
         for card in cards
     )
-    return _table(names, lines)
+    return table_of(names, lines)
 
 
 def _costs(parameters: Parameters | None, called: Mapping[int, str]) -> str:
@@ -666,10 +715,10 @@ def _costs(parameters: Parameters | None, called: Mapping[int, str]) -> str:
         return [regime, *cells(cost, spent.timed)]
 
     note = "; ".join(map(html_of, spent.remarks))
-    text = _table(["regime", *names], map(line, spent.total), note)
+    text = table_of(["regime", *names], map(line, spent.total), note)
     if spent.days:
         lines = ([day, *line(cost)] for day, costs in reversed(spent.days) for cost in costs)
-        text += _table(["day", "regime", *names], lines, "the newest first", "scroll tall")
+        text += table_of(["day", "regime", *names], lines, "the newest first", "scroll tall")
     return text
 
 
@@ -687,7 +736,7 @@ def _changes(parameters: Parameters | None, called: Mapping[int, str]) -> str:
         ]
         for change in reversed(parameters.changes)
     )
-    return _table(["since", "regime", "why"], lines, "the newest first", "scroll tall")
+    return table_of(["since", "regime", "why"], lines, "the newest first", "scroll tall")
 
 
 def _segments(
@@ -708,7 +757,7 @@ def _segments(
         for segment in reversed(segments)
     )
     note = f"the last {len(segments):,} of {n:,}, the newest first" if len(segments) < n else ""
-    return _table(names, lines, note or "the newest first", "scroll tall")
+    return table_of(names, lines, note or "the newest first", "scroll tall")
 
 
 def _mean_and_sd(mean: float | None, sd: float | None) -> str:
@@ -721,7 +770,7 @@ def _share(probability: float) -> str:
     return "-" if math.isnan(probability) else f"{probability:.1%}"
 
 
-def _table(
+def table_of(
     names: Sequence[str], lines: Iterable[Sequence[str]], note: str = "", kind: str = "scroll"
 ) -> str:
     """A table of cells that are HTML."""

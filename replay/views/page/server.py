@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bokeh.application import Application
@@ -22,7 +22,8 @@ from tornado.web import ErrorHandler
 from replay.engine.rows import InputError
 from replay.views.history import History
 from replay.views.page.access import Access, bracketed, parse_address
-from replay.views.page.figures import Page, content_of, keys_table
+from replay.views.page.figures import Page, content_of, texts_of
+from replay.views.page.fleet import FleetTable
 from replay.views.page.metrics import Metrics, MetricsHandler
 from replay.views.parameters import Parameters
 
@@ -36,6 +37,10 @@ BUCKETS = 800
 """Of the whole series: each look sends them all."""
 MOST_SEGMENTS = 100
 """Segments listed, the last ones."""
+NOT_KEPT = (
+    "rows of this series are drawn from the moment on at which somebody looked at it: of so many "
+    "series not all are kept"
+)
 PATIENCE = 10.0
 """Seconds in which the server has to stop."""
 SILENT = (
@@ -222,58 +227,92 @@ class PageServer:
 
     def _open(self, document: Document) -> None:
         """Give someone who has come the page."""
-        view = _View(self)
-        view.page.add_to(document, self.title, POLICY)
+        context: Any = document.session_context
+        arguments = {} if context is None else context.request.arguments
+        view = _View(
+            self, {name: its[0].decode(errors="replace") for name, its in arguments.items()}
+        )
+        view.page.add_to(document, self.title, POLICY, view.fleet.controls)
         view.update()
         document.add_periodic_callback(view.update, EVERY)
 
 
 class _View:
-    """The page as one visitor sees it."""
+    """The page as one visitor sees it.
 
-    def __init__(self, server: PageServer) -> None:
-        self.page = Page(server.history.values, True, with_costs=server.with_costs)
+    Parameters
+    ----------
+    server
+        Whose page it is.
+    asked
+        What the address asks for: a key, what is searched for, and the order of the keys.
+    """
+
+    def __init__(self, server: PageServer, asked: Mapping[str, str]) -> None:
+        values = server.history.values
+        self.page = Page(values, True, with_costs=server.with_costs)
+        self.fleet = FleetTable(values, asked.get("find", ""), asked.get("order", "strange"))
         self._server = server
         self._looks = 0
         # of what was shown last: the key, its rows, and its rows when all of it was shown
         self._shown: tuple[str, int, int] | None = None
         self._parameters: Parameters | None = None
+        if asked.get("key") in server.history.roster:
+            self.page.offer([asked["key"]])
 
     def update(self) -> None:
         """Send what is new."""
-        history, page = self._server.history, self.page
-        heads = history.heads()
-        page.write({"keys": keys_table(heads, history.n_left_out)})
+        roster, page = self._server.history.roster, self.page
+        if self.fleet.has_changed or self._looks % WHOLE_EVERY == 0:
+            page.write({"keys": self.fleet.update(roster, self._server.parameters)})
         self._looks += 1
-        if not heads:
+        if not len(roster):
             return
-        keys = [head.key for head in heads]
+        key = self._chosen()
+        if key is not None:
+            self._show(key)
+
+    def _chosen(self) -> str | None:
+        """The key that is shown; it stays among those that can be chosen."""
+        page, listed = self.page, self.fleet.listed
+        # what a visitor's page sends may be anything
+        value = page.select.value if page.select.value in self._server.history.roster else None
+        keys = listed if value is None or value in listed else [value, *listed]
         if set(page.keys) != set(keys):
             # those that are there stay where they are
             kept = [key for key in page.keys if key in keys]
             page.offer(kept + [key for key in keys if key not in kept])
-        # what a visitor's page sends may be anything
-        key = page.select.value if page.select.value in keys else keys[0]
-        parameters = self._server.parameters(key)
-        n = next(head.n for head in heads if head.key == key)
+        return value or (keys[0] if keys else None)
+
+    def _show(self, key: str) -> None:
+        history, page = self._server.history, self.page
+        is_whole = history.watch(key)
+        parameters, standing = self._server.parameters(key), history.roster.get(key)
+        if standing is None:
+            return
+        n = standing.n
         same = self._shown is not None and self._shown[0] == key
         before, whole_before = self._shown[1:] if same and self._shown else (0, 0)
         whole = not same or (n > whole_before and self._looks % WHOLE_EVERY == 0)
         if n == before and parameters is self._parameters and not whole:
             return
+        segments, n_segments = history.segments(key)
+        its = segments[-MOST_SEGMENTS:], n_segments, parameters
         try:
             snapshot = history.snapshot(key, BUCKETS)
         except KeyError:
-            # it has just made room for another one
+            if not same:
+                page.clear()
+            page.write(texts_of(standing.head(), history.values, *its, note=NOT_KEPT))
+            self._shown, self._parameters = (key, n, n), parameters
             return
-        segments, n_segments = history.segments(key)
-        content = content_of(
-            snapshot, segments[-MOST_SEGMENTS:], n_segments, parameters, recent=True
-        )
+        content = content_of(snapshot, *its, recent=True)
+        if not is_whole:
+            head = standing.head()
+            content.texts = texts_of(head, history.values, *its, note=NOT_KEPT)
         if not whole:
             for name in [name for name in content.data if name.startswith(SLOW)]:
                 del content.data[name]
-        n = snapshot.head.n
         new = n - before
         lines = [f"recent {j}" for j in range(len(history.values))]
         streamed = {name: new for name in lines if name in content.data}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from replay.engine.batch import LabelledBatch
@@ -12,6 +12,7 @@ from replay.engine.rows import InputError
 from replay.engine.series import Series
 from replay.views.history import History
 from replay.views.parameters import Parameters
+from replay.views.roster import Standing
 
 
 class Watcher(MemorySink):
@@ -25,6 +26,8 @@ class Watcher(MemorySink):
         Gives the series of a key, for what is learnt; called by `flush`, between two rows.
     with_costs
         Whether the page shows what regimes cost.
+    known
+        Gives all keys that a checkpoint knows, and their series.
     """
 
     def __init__(
@@ -32,10 +35,12 @@ class Watcher(MemorySink):
         history: History,
         series: Callable[[str], Series] | None = None,
         with_costs: bool = False,
+        known: Callable[[], Iterable[tuple[str, Series]]] = tuple,
     ) -> None:
         self.history = history
         self.series = series
         self.with_costs = with_costs
+        self._all_keys = known
         self._wanted: set[str] = set()
         self._known: dict[str, Parameters | None] = {}
         self._lock = threading.Lock()
@@ -86,3 +91,5 @@ class Watcher(MemorySink):
             self.history.load(position)
         except ValueError as error:
             raise InputError(str(error)) from None
+        for key, series in self._all_keys():
+            self.history.roster.put(Standing.of(key, series))

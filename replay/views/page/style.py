@@ -61,6 +61,7 @@ section > div, .grid > div { min-width: 0 }
 TABLES = """\
 :host { width: 100%; min-width: 0; color: var(--ink); font: 14px/1.45 system-ui, sans-serif }
 .bk-clearfix { width: 100% }
+a { color: inherit }
 h3 { margin: 0 0 6px; font-size: 17px; overflow-wrap: anywhere }
 p { margin: 4px 0; color: var(--faint); font-size: 12px }
 dl { display: flex; flex-wrap: wrap; gap: 8px 24px; margin: 0 0 4px }
@@ -78,8 +79,20 @@ th, td { padding: 4px 12px 4px 8px; white-space: nowrap }
 td { border-top: 1px solid var(--line) }
 """
 
+WRAP = """\
+:host { flex-wrap: wrap; width: 100%; min-width: 0 }
+"""
+
+BUTTON = """\
+.bk-btn.bk-btn-default { color: var(--ink); background-color: var(--head);
+  border: 1px solid var(--line); min-height: 36px; font: 14px/1.45 system-ui, sans-serif }
+.bk-btn.bk-btn-default:disabled { opacity: .45 }
+"""
+
 CHOICE = """\
 :host { color: var(--ink); font: 14px/1.45 system-ui, sans-serif; max-width: 100% }
+input.bk-input { color: var(--ink); background-color: var(--head); border-color: var(--line);
+  min-height: 36px; max-width: 100%; font-size: 14px; color-scheme: light dark }
 select.bk-input { color: var(--ink); background-color: var(--head); border-color: var(--line);
   min-height: 36px; max-width: 100%; font-size: 14px; background-image: none !important;
   appearance: auto !important;
