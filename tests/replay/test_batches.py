@@ -286,18 +286,19 @@ def test_keys_have_series_of_their_own(more, both_ways, small_pieces, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
-def test_parquet_comes_in_batches_too(name, both_ways, tmp_path):
+def test_parquet_comes_in_batches_too(name, both_ways, tmp_path, monkeypatch):
+    monkeypatch.setattr("replay.sources.parquet_file.BATCH", 1024)
     rng = np.random.default_rng(1)
-    n = 30_000
+    n = 4000
     level = rng.normal(9.0 * (np.arange(n) % 900 < 300), 2.0)
-    level[[5, 700, 12_000]] = [np.nan, 1e151, np.inf]
+    level[[5, 700, 2100]] = [np.nan, 1e151, np.inf]
     count = pa.array(rng.integers(2**60, size=n), mask=rng.random(n) < 0.1)
     share = pa.array(rng.random(n), mask=rng.random(n) < 0.1).cast(pa.float32())
     price = pa.array([None if i % 9 == 0 else Decimal(i % 50) / 4 for i in range(n)])
     when = pa.array(np.arange(n) * 1_000_500, pa.timestamp("us", "UTC"))
     columns = {"when": when, "level": level, "count": count, "share": share, "price": price}
     path = tmp_path / "rows.parquet"
-    parquet.write_table(pa.table(columns), path, row_group_size=9000)
+    parquet.write_table(pa.table(columns), path, row_group_size=1500)
     batches, rows = both_ways(
         *(path, "--value", "level,count,share,price", "--time", "when", "--on-bad", "missing"),
         *("--covariance-type", "diag", "--labels", f"OUT/{name}", "--segments", "OUT/segments.csv"),

@@ -22,11 +22,7 @@ from replay.cli.app import app
 from tests.spark import job, killing
 from tests.spark.rows import fleet, plain_loop
 
-pytestmark = [
-    pytest.mark.skipif(job.JAVA is None, reason="there is no Java, which Spark runs on"),
-    # one of the processes that run tests starts the engine
-    pytest.mark.xdist_group("spark"),
-]
+pytestmark = pytest.mark.skipif(job.JAVA is None, reason="there is no Java, which Spark runs on")
 VALUES, SCHEMA = job.VALUES, job.SCHEMA
 GMM = {"n_components": 2, "warm_up": 20, "n_init": 2, "seed": 1, "features": VALUES}
 

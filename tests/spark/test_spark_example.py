@@ -22,7 +22,6 @@ pytestmark = [
     pytest.mark.skipif(
         not (MOSQUITTO or AMQTT.exists()), reason="there is no broker: neither mosquitto nor amqtt"
     ),
-    pytest.mark.xdist_group("spark"),
 ]
 
 
