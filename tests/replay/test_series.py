@@ -97,6 +97,8 @@ def test_without_numbers_times_tell():
     expected = label(once, rows)
     assert repr(label(twice, [*rows[:100], *rows[60:]])) == repr(expected)
     assert (twice.order.n_duplicates, twice.order.n_late) == (1, 39)
+    label(twice, [rows[-1], rows[-1], rows[-2]])
+    assert (twice.order.n_duplicates, twice.order.n_late) == (3, 40)
 
 
 def test_numbers_that_never_came_are_counted():
@@ -174,6 +176,53 @@ def test_numbers_at_their_bounds():
         ],
     )
     assert (series.order.n_duplicates, series.order.n_lost) == (2, 1 + 2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "key", "advice"),
+    [
+        (2.0, "", "sort the rows, or say --late skip or --late learn"),
+        (2.0, "a", "sort the rows, or say --late skip or --late learn"),
+        (
+            *(30.0 - 3600.0, ""),
+            "it steps back by exactly an hour, as clocks that are set back for winter do: name the "
+            "zone, as in --time-zone Europe/Berlin",
+        ),
+    ],
+)
+def test_a_late_row_is_refused_by_its_line(seconds, key, advice):
+    row = next(rows_of(1))._replace(sequence=None, key=key)
+    before = [
+        row._replace(line=i + 2, seconds=10.0 * i, time=f"{10 * i} s", values={"level": 1.0})
+        for i in range(3)
+    ]
+    with pytest.raises(InputError) as raised:
+        label(series_of(), [*before, row._replace(line=5, seconds=seconds, time="then")])
+    of = f" of {key!r}" if key else ""
+    assert str(raised.value) == (f"line 5: time 'then'{of} is not after '20 s' in line 4; {advice}")
+
+
+def test_a_row_waits_for_as_many_as_the_lag():
+    """Its label is what the learner knows of it then."""
+    rows = list(rows_of(300))
+    series, model = series_of("lagged"), SETTINGS["lagged"].model(Columns)
+    known = []
+    for row in rows:
+        model.learn_one(row.values, row.seconds if model.time else None)
+        known.append(model.smoothed)
+    found = []
+    for i, row in enumerate(rows):
+        found += label(series, [row])
+        if i >= 50:
+            # the warm start, of 40 rows, is over
+            assert len(found) == i + 1 - 9
+    differ = 0
+    for row, its in zip(found, known[9:], strict=True):
+        if its is not None and row.row.line > 60:
+            assert row.assignment.label == its.label
+            assert row.assignment.probability == its.probability
+            differ += 1
+    assert differ > 200
 
 
 @pytest.mark.parametrize(("earlier", "steps"), [(3600.0, 1), (3599.0, 0), (3601.0, 0)])
