@@ -116,10 +116,14 @@ class Whitening:
         unit = np.sqrt(np.sqrt(np.diag(within)) * F.std(axis=0))
         unit = np.where(unit > 1e-9, unit + 1e-6, 1e30)
         A = within / np.outer(unit, unit)
-        shrink = metric.SHRINK + metric.SHRINK_EARLY * min(1.0, p * self.length / n)
+        share = p * self.length / n
+        shrink = metric.SHRINK + metric.SHRINK_RATIO * share
+        shrink += metric.SHRINK_EARLY * min(1.0, share)
         shrink = shrink * np.trace(A) / p + 1e-9
         inverse = np.linalg.inv(np.linalg.cholesky(A + shrink * np.eye(p)))
-        self.freedom = max(0.5, p - shrink * (inverse**2).sum())
+        freedom = max(0.5, p - shrink * (inverse**2).sum())
+        unseen = 1.0 - freedom / (metric.INDEPENDENT * n / self.length)
+        self.freedom = freedom / max(unseen, metric.LEAST_RATIO)
         self.matrix = inverse / unit
 
 

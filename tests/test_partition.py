@@ -82,6 +82,29 @@ def test_state_is_exact(kernel, how):
     assert core.state() == whole.state()
 
 
+def changes_in_noise(kernel, seed, d, n, memory=0.0):
+    """Changes told in independent readings, or such that remember a part of the last one."""
+    rng = random.Random(seed)
+    rows, last = array("d"), [0.0] * d
+    for _ in range(n):
+        last = [memory * v + rng.gauss(0.0, 1.0) for v in last]
+        rows.extend(last)
+    _, events = told(kernel.Partition(d), rows, d)
+    return sum(event[0] == "change" for event in events)
+
+
+@pytest.mark.parametrize(("d", "memory"), [(1, 0.0), (2, 0.0), (6, 0.0), (1, 0.5), (2, 0.5)])
+def test_noise_has_no_regimes(kernel, d, memory):
+    """Few windows tell little of how windows vary; what they do not show is no change."""
+    if not kernel.COMPILED:
+        # it took one for a change here before the expected distance knew of that
+        assert changes_in_noise(kernel, 3, 2, 520) == 0
+        return
+    series = 40 if d < 6 else 10
+    found = sum(changes_in_noise(kernel, seed, d, 1000, memory) for seed in range(series))
+    assert found <= (2 if memory else 1)
+
+
 def nasty(n):
     rng = random.Random(5)
     yield "constant", [3.0] * n

@@ -6,6 +6,12 @@ are summed up as they come. Their covariance, shrunk towards a multiple of the i
 the whole variance (more so while little has been seen), whitens the features, so that distances
 have the same unit everywhere. How much each whitened feature varies at present, beyond what is
 usual, is followed by medians.
+
+A covariance of few differences is too small in the directions that these differences do not show,
+so that windows which come later seem far away. ``freedom`` is the squared distance at which a
+window that had no part in the covariance is expected: with the regularised covariance of n
+differences that have e effective degrees of freedom it is e / (1 - e / n) (Chen, Paul, Prentice &
+Wang 2011).
 """
 
 from __future__ import annotations
@@ -26,6 +32,12 @@ from online_gmm._kernel.values import block, real, whole, zeros
 
 SHRINK = 0.1
 SHRINK_EARLY = 0.3
+SHRINK_RATIO = 0.1
+"""Shrinkage for each feature beyond the differences that there are."""
+INDEPENDENT = 3.7
+"""Differences a window that tell as much as independent ones would, as measured on noise."""
+LEAST_RATIO = 0.1
+"""The expected distance is at most the effective degrees of freedom over this."""
 KEPT = 0.8
 """The share of differences that are taken to lie within a regime."""
 HALF = 0.7071067811865476
@@ -53,7 +65,7 @@ class Metric:
     n_sizes: cython.Py_ssize_t
     factor: cython.double[::1]  # whitens: lower triangle
     last_factor: cython.double[::1]
-    freedom: cython.double  # effective degrees of freedom
+    freedom: cython.double  # the squared distance that is expected within a regime
     median: cython.double[::1]
     excess: cython.double[::1]  # variance at present, at least 1
     difference: cython.double[::1]
@@ -148,9 +160,10 @@ class Metric:
                 a[i * p + j] = self.scatter[i * p + j] / n / (s[i] * s[j])
             trace += a[i * p + i]
         share = p * self.length / n
+        shrink = SHRINK + SHRINK_RATIO * share
         if share > 1.0:
             share = 1.0
-        shrink = (SHRINK + SHRINK_EARLY * share) * trace / p + 1e-9
+        shrink = (shrink + SHRINK_EARLY * share) * trace / p + 1e-9
         for i in range(p):
             a[i * p + i] += shrink
         for i in range(p):
@@ -180,6 +193,9 @@ class Metric:
         self.freedom = p - shrink * v
         if self.freedom < 0.5:
             self.freedom = 0.5
+        # of windows that the covariance does not know
+        share = 1.0 - self.freedom * self.length / (INDEPENDENT * n)
+        self.freedom /= share if share > LEAST_RATIO else LEAST_RATIO
         for i in range(p):
             for j in range(i + 1):
                 t[i * p + j] /= s[j]

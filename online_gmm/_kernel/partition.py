@@ -37,6 +37,8 @@ FEED = 4
 LONGEST_PERIOD = 150
 FAINT = 0.8
 """Below this autocorrelation there is no period."""
+MOST_WINDOWS = 3.2
+"""A window becomes whole periods if a period is no longer than so many windows."""
 RHYTHM = 0.67
 """Above this autocorrelation no window is shorter than the period."""
 WILD = 8.0
@@ -387,7 +389,7 @@ class Partition:
             return
         for i, window in enumerate(WINDOWS):
             if (i >= IMMEDIATE) == later:
-                if later and self.rhythm > FAINT and self.period <= 2 * window:
+                if later and self.rhythm > FAINT and self.period <= MOST_WINDOWS * window:
                     window = self.period * -(-window // self.period)
                 self.add_scale(window)
 
