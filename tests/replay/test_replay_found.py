@@ -145,7 +145,7 @@ def test_what_is_counted_agrees_everywhere(cli, pump, tmp_path, monkeypatch, cut
     assert n_segments == len(written) == n_changes + 1 + n_gaps > 4
     assert sum(int(row["n"]) for row in written) == len(rows)
     assert sum(row["change"] == "1" for row in rows) == n_rows
-    ((_, _, history, its, _),) = kept
+    ((_, _, history, its, *_),) = kept
     (head,) = history.heads()
     assert (head.n, head.n_changes) == (len(rows), n_changes)
     assert history.segments("")[1] == n_segments
@@ -209,7 +209,7 @@ def test_a_finished_file_is_labelled_as_a_whole(cli, pump, tmp_path, monkeypatch
             assert int(row["n"]) == end + 1 - start
         assert its[0]["causal_label"] == "-1"
         assert its[0]["label"] != "-1"
-    ((_, _, history, _, _),) = kept
+    ((_, _, history, *_),) = kept
     assert {head.n_changes for head in history.heads()} == {7}
     if len(keys) == 1:
         assert counted(result.output) == (8, 7, 7)
