@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
+import warnings
 from collections.abc import Hashable, Mapping
 from numbers import Integral
 from operator import methodcaller
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data import html, state
 from online_gmm.data.frames import Table, flat
-from online_gmm.em.how_many import WORTH, Criterion, Judge, one_fewer
+from online_gmm.em.how_many import WORTH, Criterion, Judge, merged, one_fewer
 from online_gmm.em.mixture import (
     COVARIANCE_TYPES,
     CovarianceType,
@@ -36,6 +37,7 @@ from online_gmm.learners.intake import NO_TIME, Time
 from online_gmm.learners.places import mixture_changed
 from online_gmm.learners.recycle import (
     RECENT,
+    SPREAD_KNOWN,
     STRAY,
     WELL_KNOWN,
     ComponentEvent,
@@ -52,7 +54,13 @@ MOST_POINTS = 2**40
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
 FEW = 0.1
-"""Below this share outliers are left out when the points kept are fitted again."""
+"""Below this share outliers are left out when points are fitted together."""
+HANDFUL = 2, 10
+"""So many rows of a warm start are no regime by themselves, nor is one in 10 K of them."""
+TOGETHER = 10.0
+"""Standard deviations from their median within which points may start a component together."""
+LOOKS = 4
+"""How often the outliers of the warm start are looked for at most."""
 REFIT_STARTS = 2
 """New starts tried when the points kept are fitted again."""
 FOUND_BY_FIT = "a new fit of the points kept found it"
@@ -246,6 +254,28 @@ class EMLearner(Learner, abc.ABC):
         """Which rows lie beyond the gate, by their squared distances."""
         return beyond(self._gates(rows.shape[1]), distance, rows)
 
+    @property
+    def _looks(self) -> int:
+        """How often outliers are looked for in the rows of the warm start."""
+        return LOOKS if self.gate > 0.0 and not self._has_all_at_start else 0
+
+    def _isolated(self, mixture: MixtureParameters, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which rows of the warm start lie beyond the gate of all components but the smallest.
+
+        A component of a handful of rows does not count: single wild readings would otherwise take
+        the place of a regime. None if there are too many such rows to be outliers.
+        """
+        least, share = HANDFUL
+        handful = max(least, len(rows) // (share * self._most))
+        sizes = np.bincount(mixture.predict(rows), minlength=mixture.n_components)
+        large = np.flatnonzero(sizes > handful)
+        if not len(large):
+            return np.zeros(len(rows), dtype=bool)
+        scale = np.diagonal(mixture.covariances, axis1=1, axis2=2).min(axis=0)
+        components = to_kernel(mixture.reordered(large), "full", 0.0, scale, 0.0)
+        isolated = self._outlying(posterior(components, rows)[2], rows)
+        return isolated if isolated.mean() < FEW else np.zeros(len(rows), dtype=bool)
+
     # -- components that come and go ------------------------------------------------------------
 
     @abc.abstractmethod
@@ -286,21 +316,25 @@ class EMLearner(Learner, abc.ABC):
         """Give the points held back a component of their own, if there are enough of them.
 
         Points beyond a component of few points may be its own, because its covariance is not well
-        known yet. All points are then fitted again.
+        known yet. All points are then fitted again, if they are kept; otherwise it takes these
+        points in, if their centre is not farther from its own than estimation error allows.
         """
         stream, d = self._stream, len(self._names)
         if self._k >= self._most:
             return
+        known = self.mixture
         strays = np.frombuffer(stream.last_strays(stream.n_points - RECENT)).reshape(-1, d)
+        if len(strays) >= crowd(d):
+            strays = together(strays, known)
         cause = f"{len(strays)} of the last {RECENT} points were unexplained"
-        if len(strays) < crowd(d):
+        wider = len(strays) < crowd(d)
+        if wider:
             strays = self._wider_regime()
             if not len(strays):
                 return
             cause = f"the last {len(strays)} points were farther from all components than usual"
             self._give_back(strays)
-            stream = self._stream
-        known = self.mixture
+            stream, known = self._stream, self.mixture
         means = np.nanmean(np.vstack([strays, known.means]), axis=0)
         points = np.where(np.isnan(strays), means, strays)
         # beyond the range of doubles a gap is infinite, and not the nearest
@@ -310,11 +344,17 @@ class EMLearner(Learner, abc.ABC):
             distances = np.nan_to_num((gaps * inward).sum(axis=1), nan=np.inf)
         nearest = int(distances.argmin())
         support = known.weights[nearest] * stream.n_points
-        if support < WELL_KNOWN * (d + 1) and self._keeps_all:
+        if support < (SPREAD_KNOWN if wider else WELL_KNOWN) * (d + 1) and self._keeps_all:
             if self._refit is None:
                 self._begin_refit()
             stream.forget_strays()
             return
+        if support < SPREAD_KNOWN * (d + 1):
+            both = taken_in(known, nearest, support, points)
+            if both is not None:
+                self._put(nearest, both.means[0], both.covariances[0])
+                self._watch()
+                return
         scale, exponent, floor, *_ = self._schedule
         step = max(scale * stream.n_points**-exponent, floor)
         self._grow(points, min(len(points) * max(step, 1.0 / RECENT), 0.5))
@@ -328,8 +368,7 @@ class EMLearner(Learner, abc.ABC):
 
         A Gaussian of their own must explain them better than the components did. The points since
         the cumulative sum began to rise may begin with some of the regime before, so that only the
-        last of them are taken, where that explains more. As long as all points are kept, the next
-        fit of them tells more surely.
+        last of them are taken, where that explains more.
         """
         stream, d = self._stream, len(self._names)
         last = np.frombuffer(stream.last_deviating()).reshape(-1, d)
@@ -344,26 +383,26 @@ class EMLearner(Learner, abc.ABC):
                 since = stream.n_points - len(rows) - n_beyond
                 beyond_gates = np.frombuffer(stream.last_strays(since)).reshape(-1, d)
                 n_beyond = len(beyond_gates)
-            rows = np.vstack([rows, beyond_gates])
+            rows = together(np.vstack([rows, beyond_gates]), before)
             known = rows[~np.isnan(rows).any(axis=1)]
             n = len(known)
             if n < crowd(d):
                 continue
-            away = known - known.mean(axis=0)
-            spread = away.T @ away / n
+            own = gaussian_of(known)
             if self.covariance_type == "tied":
-                spread = before.covariances[0]
-            own = MixtureParameters([1.0], [known.mean(axis=0)], [spread])
+                own = MixtureParameters([1.0], own.means, before.covariances[:1])
             free = n_parameters(1, d, self.covariance_type) + 1
-            gain = own.score_samples(known).sum() - before.score_samples(known).sum()
+            # rows of one stay: all of them may be one component's, whatever its weight
+            explained = max(
+                mixture.score_samples(known).sum() for mixture in (before, *before.parts())
+            )
+            gain = own.score_samples(known).sum() - explained
             gain -= free / 2 * math.log(n)
             # what components of few points miss by their estimation error
             behind = start.n_points * before.weights[np.bincount(before.predict(known)).argmax()]
             gain -= n * free / max(behind, 1.0)
             if gain > highest:
                 best, highest = rows, gain
-        if self._keeps_all:
-            best = last[:0]
         if not len(best) and len(last) == self._room_for_strays:
             stream.forget_strays()
         return best
@@ -689,6 +728,46 @@ class EMLearner(Learner, abc.ABC):
     def _html_cells(self, place: int) -> list[str]:
         """Return the cells of these columns for the component in this place."""
         return []
+
+
+def together(points: NDArray[np.float64], known: MixtureParameters) -> NDArray[np.float64]:
+    """Return the points that are near the median of all, feature by feature.
+
+    A wild reading among the points of a new regime is no part of it. Scales are the median absolute
+    deviation and the least standard deviation of a component known, whichever is larger.
+    """
+    with warnings.catch_warnings():
+        # a feature may be missing throughout
+        warnings.simplefilter("ignore", RuntimeWarning)
+        away = np.abs(points - np.nanmedian(points, axis=0))
+        spread = 1.4826 * np.nan_to_num(np.nanmedian(away, axis=0))
+    least = np.sqrt(np.diagonal(known.covariances, axis1=1, axis2=2).min(axis=0))
+    near = np.nan_to_num(away) <= TOGETHER * np.maximum(spread, least)
+    chosen: NDArray[np.float64] = points[near.all(axis=1)]
+    return chosen
+
+
+def gaussian_of(points: NDArray[np.float64]) -> MixtureParameters:
+    """Return the Gaussian with the moments of these points, shape (n, D)."""
+    center = points.mean(axis=0)
+    away = points - center
+    return MixtureParameters([1.0], [center], [away.T @ away / len(points)])
+
+
+def taken_in(
+    known: MixtureParameters, place: int, support: float, points: NDArray[np.float64]
+) -> MixtureParameters | None:
+    """Return a component of so many points together with further points.
+
+    None if their centre is farther from its own than estimation error allows.
+    """
+    its, weights = gaussian_of(points), np.array([support, len(points)]) / (support + len(points))
+    covariances = np.concatenate([known.covariances[[place]], its.covariances])
+    means = known.means[[place]]
+    within = MixtureParameters([1.0], means, np.tensordot(weights, covariances, 1)[None])
+    if has_moved(within, 0, its, 0, min(support, len(points))):
+        return None
+    return merged(MixtureParameters(weights, np.vstack([means, its.means]), covariances), 0, 1)
 
 
 def loses_a_regime(now: Criterion, other: Criterion) -> bool:

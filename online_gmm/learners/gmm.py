@@ -30,7 +30,7 @@ from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond
 from online_gmm.learners.intake import Late, unchanged_if_refused
 from online_gmm.learners.places import mixture_changed, mixture_with
-from online_gmm.learners.recycle import Roster, twins
+from online_gmm.learners.recycle import RECENT, Roster, twins
 from online_gmm.learners.under_way import UnderWay, under_way_from_state
 
 CHANCE = 1e-4
@@ -88,9 +88,10 @@ class OnlineGMM(EMLearner):
         its distance. 0 switches the gate off.
     capacity : int, default 1600
         How many points of the stream are kept, evenly thinned. They are fitted again by batch EM
-        each time the stream has doubled. The fit is done in slices while the next points come, so
-        that no point takes long. For more than 100 free parameters more points are kept in
-        proportion, within 4 MiB. 0 keeps none; step sizes that follow keep none either.
+        each time the stream has doubled, and more often after a component was born. The fit is done
+        in slices while the next points come, so that no point takes long; a stream that ends before
+        the last slice goes without its result. For more than 100 free parameters more points are
+        kept in proportion, within 4 MiB. 0 keeps none; step sizes that follow keep none either.
     recycle : bool, default False
         Whether to retire components that have lost their support, merge two that have become one,
         and start new ones at points that none explains. Each of these is an event. Numbers are not
@@ -119,7 +120,7 @@ class OnlineGMM(EMLearner):
     n_points : int
         Points learnt, those of the warm start included.
     n_outliers : int
-        Points since the warm start that were outliers.
+        Points that were outliers; those of the warm start are set aside before it.
     n_empty : int
         Points in which no known feature had a value. Nothing is learnt from them.
     n_late : int
@@ -360,25 +361,12 @@ class OnlineGMM(EMLearner):
         names: tuple[Hashable, ...],
         times: NDArray[np.float64],
     ) -> None:
-        first = None if self._first is None else self._first(rows)
-        start = warm_start(
-            rows,
-            self.n_components,
-            names,
-            self.covariance_type,
-            self.prior_strength,
-            self.n_init if first is None else 0,
-            self.order_by,
-            self.seed,
-            current=first,
-            max_components=self.max_components,
-            at_most=self._keeps_points and not self._has_all_at_start,
-        )
         self._names = names
+        start, isolated = self._first_fit(rows)
         self._started_by(start)
         self._roster = Roster(start.mixture.n_components)
         self._stream = _kernel.MixtureStream(
-            self._statistics(start, rows),
+            self._statistics(start, rows[~isolated], len(rows)),
             self._averages,
             AVERAGE_EVERY,
             self._schedule,
@@ -388,8 +376,33 @@ class OnlineGMM(EMLearner):
         )
         self._stream.keep_many(flat(rows), len(rows))
         self._watch()
+        self._stream.set_aside(flat(rows[isolated]), int(isolated.sum()))
         self._refit_at = 2 * len(rows)
         self._wait()
+
+    def _first_fit(self, rows: NDArray[np.float64]) -> tuple[WarmStart, NDArray[np.bool_]]:
+        """Return the warm start, and which of its rows are outliers that have no part in it."""
+        first = None if self._first is None else self._first(rows)
+        isolated = np.zeros(len(rows), dtype=bool)
+        looks = self._looks if first is None else 0
+        while True:
+            start = warm_start(
+                rows[~isolated],
+                self.n_components,
+                self._names,
+                self.covariance_type,
+                self.prior_strength,
+                self.n_init if first is None else 0,
+                self.order_by,
+                self.seed,
+                current=first,
+                max_components=self.max_components,
+                at_most=self._keeps_points and not self._has_all_at_start,
+            )
+            found = self._isolated(start.mixture, rows) if looks else isolated
+            if (found == isolated).all():
+                return start, isolated
+            isolated, looks = found, looks - 1
 
     def _attend(self) -> None:
         """Do what is due."""
@@ -415,6 +428,7 @@ class OnlineGMM(EMLearner):
     def _grow(self, points: NDArray[np.float64], share: float) -> None:
         state = mixture_with(self._stream.state(), points, share)
         self._stream = _kernel.mixture_stream_from_state(state)
+        self._refit_at = min(self._refit_at, self._stream.n_points + RECENT)
 
     def _put(
         self, place: int, center: NDArray[np.float64], covariance: NDArray[np.float64]
@@ -469,10 +483,19 @@ class OnlineGMM(EMLearner):
         stream = self._stream
         rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
         if affordable(rows, self._k, self.covariance_type, REFIT_STEPS) < REFIT_STEPS:
-            self._refit_at = 2 * stream.n_points
+            self._refit_at = self._next_fit(stream.n_points)
             return
         self._refit = UnderWay(self.mixture, rows, stream.n_points, stream.stride_kept)
         self._next_slice = stream.n_points + self._refit.pause
+
+    def _next_fit(self, n: int) -> int:
+        """When the points kept are fitted again, after a fit of the first n points.
+
+        When the stream has doubled, or what has come since the last birth: a component is born with
+        a weight that is a guess, and steps correct it slowly where it overlaps with others.
+        """
+        born = max((e.n_points for e in self._roster.events if e.kind == "born"), default=0)
+        return n + min(n, max(n - born, RECENT))
 
     def _go_on(self) -> None:
         """Do a slice of the fit under way, and take its result up if it was the last."""
@@ -483,7 +506,7 @@ class OnlineGMM(EMLearner):
             self._next_slice = self._stream.n_points + refit.pause
             return
         self._refit = None
-        self._refit_at = 2 * refit.n_points
+        self._refit_at = self._next_fit(refit.n_points)
         if result is not None:
             self._take_up(refit, *result)
 
@@ -629,11 +652,15 @@ class OnlineGMM(EMLearner):
         gates = flat(self._gates(len(self._names)))
         stream.restart(_kernel.components_from_state(reported.state()), gates)
 
-    def _statistics(self, start: WarmStart, rows: NDArray[np.float64]) -> _kernel.Components:
-        """The statistics behind the warm start."""
+    def _statistics(
+        self, start: WarmStart, rows: NDArray[np.float64], n_points: int
+    ) -> _kernel.Components:
+        """The statistics behind the warm start, for so many points."""
         em = self._under(start)
         em.accumulate(rows)
-        return em.components()
+        components = em.components()
+        components.count_as(float(n_points))
+        return components
 
     def _under(self, start: WarmStart) -> BatchEM:
         """The first pass of EM under a fit, and under the prior for one that goes on."""

@@ -146,7 +146,7 @@ class OnlineHMM(EMLearner):
     n_points : int
         Points learnt, those of the warm start included.
     n_outliers : int
-        Points since the warm start that were outliers.
+        Points that were outliers; those of the warm start are set aside before it.
     n_empty : int
         Points in which no known feature had a value. After the warm start such a point is a step of
         the chain all the same.
@@ -278,16 +278,23 @@ class OnlineHMM(EMLearner):
         self._names = names
         self._timed = not np.isnan(times).any()
         self._clocked = self._clocked or self._timed
-        start, stream = self._best_start(rows, times)
-        found = from_kernel(stream.components, names)
+        isolated, trusted = np.zeros(len(rows), dtype=bool), rows
+        for looks in reversed(range(self._looks + 1)):
+            start, stream = self._best_start(trusted, times)
+            found = from_kernel(stream.components, names)
+            last, isolated = isolated, self._isolated(found, rows) if looks else isolated
+            if (isolated == last).all():
+                break
+            trusted = np.where(isolated[:, None], np.nan, rows)
         order = in_order(found, self.order_by).tolist()
         self._roster = Roster(len(order))
         between = baum_welch.gaps(times)
-        self._stream = finish(self._ordered(stream, order, start.prior, rows, between, Meter()))
+        self._stream = finish(self._ordered(stream, order, start.prior, trusted, between, Meter()))
         self._stream.begin(flat(rows), len(rows), flat(between), flat(times))
         self._started_by(dataclasses.replace(start, mixture=found.reordered(order)))
         self._plan(len(rows))
         self._watch()
+        self._stream.set_aside(flat(rows[isolated]), int(isolated.sum()))
         self._wait()
 
     def _best_start(

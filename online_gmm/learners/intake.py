@@ -421,7 +421,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
 
     @property
     def n_outliers(self) -> int:
-        """Points since the warm start that were outliers."""
+        """Points that were outliers."""
         return 0 if self._stream is None else self._stream.outliers
 
     @property

@@ -24,6 +24,10 @@ CROWD = 12
 WELL_KNOWN = 10
 """Points, times D + 1, that a component must have before points beyond it are taken for others'."""
 
+SPREAD_KNOWN = 50
+"""Points, times D + 1, from which on the spread of a component is known well enough that points
+farther from it than usual are taken for others'."""
+
 Happening = Literal["born", "retired", "merged", "moved"]
 Center = tuple[float, ...]
 

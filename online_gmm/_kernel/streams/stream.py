@@ -401,6 +401,20 @@ class Stream(Memory):
         """
         self.strays = Strays(self.n_features, room, gates, crowd, recent) if room > 0 else None
 
+    def set_aside(self, x: cython.double[::1], n: cython.Py_ssize_t) -> None:
+        """Count n rows as outliers that came by now, and keep them with the strays."""
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        values: cython.p_double = first(x)
+        self.n_outliers += n
+        if self.strays is None:
+            return
+        for i in range(n):
+            for j in range(d):
+                self.point[j] = values[i * d + j]
+            self.strays.add(self.point, self.n)
+
     def last_strays(self, since: int) -> bytes:
         """Return the strays that came after the first so many points, as doubles."""
         return b"" if self.strays is None else self.strays.since(since)
