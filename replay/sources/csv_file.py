@@ -1,4 +1,4 @@
-"""CSV files as batches of rows: plain lines are cut by the kernel, others are read with care."""
+"""CSV files as batches of rows: plain lines are cut by pyarrow, others are read with care."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from online_gmm import _kernel
 from replay.engine.batch import Batch, CutTexts, Places
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.csv_format import CsvFormat
@@ -29,6 +28,8 @@ from replay.sources.read_options import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TA
 if TYPE_CHECKING:
     from replay.sources.pieces import Cut, Layout, Pieces
 
+SMALL = 1 << 18
+"""Bytes of a file below which rows are read one by one: pyarrow's import would take longer."""
 PLAIN_DELIMITERS = frozenset({*DELIMITERS, " "})
 """Those that are no part of a number."""
 
@@ -62,14 +63,14 @@ class CsvFile(CsvFormat):
     _is_at_end = False
 
     def _batches(self) -> Generator[Batch, None, None]:
-        """Lines that are plain are cut by the kernel, the others are read one by one.
+        """Lines that are plain are cut by pyarrow, the others are read one by one.
 
-        All are read one by one where the kernel is not compiled, for encodings other than UTF-8,
-        and if times or row numbers are read.
+        All are read one by one in small files, for encodings other than UTF-8, and if times or row
+        numbers are read.
         """
         options = self._options
         if (
-            not _kernel.COMPILED
+            self._input.is_smaller_than(SMALL)
             or self.encoding != "utf-8-sig"
             or self.delimiter not in PLAIN_DELIMITERS
             or self.delimiter == self.decimal
@@ -127,15 +128,14 @@ class CsvFile(CsvFormat):
     def _cut_batches(self, pieces: Pieces, places: Places) -> Iterator[Batch]:
         """The next rows that are plain, up to one that is not."""
         while (cut := self._cut(pieces)) is not None:
-            data, all_read = cut.data, self._read_rest(cut, places)
-            texts = CutTexts(data, cut.starts, cut.ends, places, cut.bare)
+            all_read = self._read_rest(cut, places)
+            texts = CutTexts(cut.texts, cut.starts, cut.ends, places, b"," not in cut.texts)
             lines = np.arange(self._line, self._line + len(cut))
             batch = Batch(self.values, cut.values, texts, lines, texts.keys())
             done = 0
             for part in self._in_parts(batch):
                 done += len(part)
-                end = data.index(b"\n", int(cut.ends[done - 1].max()))
-                self._last = data[data.rfind(b"\n", 0, end) + 1 : end].decode()
+                self._last = cut.line(done - 1).removesuffix("\n")
                 self._line = int(part.lines[-1]) + 1
                 self._is_empty = False
                 yield part
@@ -168,9 +168,8 @@ class CsvFile(CsvFormat):
             if row >= n:
                 break
             place = places.values[j]
-            text = cut.data[cut.starts[row, place] : cut.ends[row, place]].decode()
             try:
-                cut.values[row, j] = self.numbers.read(text, self.values[j])
+                cut.values[row, j] = self.numbers.read(cut.text(row, place), self.values[j])
             except ValueError:
                 n = row
         self.numbers.blanked(cut.values[:n])
@@ -183,17 +182,17 @@ class CsvFile(CsvFormat):
     def _comment_in(self, cut: Cut) -> int | None:
         """The first row that is a comment; None if there is none."""
         mark = self._head.comment.encode()
-        at = cut.data.find(b"\n" + mark, max(cut.begin - 1, 0), cut.end)
-        if cut.data.startswith(mark, cut.begin):
+        begin = int(cut.bounds[0])
+        if cut.data.startswith(mark, begin):
             return 0
-        return None if at < 0 else cut.data.count(b"\n", cut.begin, at + 1)
+        at = cut.data.find(b"\n" + mark, begin, cut.end)
+        return None if at < 0 else int(np.searchsorted(cut.bounds, at, "right"))
 
     def _watch(self, cut: Cut, n: int, places: Places) -> None:
         """Look whether the marks in numbers contradict those before."""
         for j, (column, place) in enumerate(zip(self.values, places.values, strict=True)):
             for row in self.numbers.is_watched(cut.values[:n], j, column).tolist():
-                text = cut.data[cut.starts[row, place] : cut.ends[row, place]].decode()
-                self._watch_cell(text, self._line + row, column)
+                self._watch_cell(cut.text(row, place), self._line + row, column)
                 if self.numbers.is_sure:
                     return
 

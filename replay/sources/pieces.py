@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import csv
 
-from replay import cells
+from replay.engine.rows import LARGEST
 
 PIECE = 1 << 19
 """Bytes read at a time."""
@@ -21,6 +24,11 @@ WITH_CARE = 100
 MOST_CARE = 8192
 MOST = 2**31
 """Bytes of a piece of which cells can be told apart; only a line can be as long."""
+LONGEST = 131_072
+"""Bytes of a line that is cut."""
+LF, CR, QUOTE = b'\n\r"'
+PLAIN = {mark: rf"^-?([0-9]+[{mark}]?[0-9]*|[{mark}][0-9]+)([eE][-+]?[0-9]+)?$" for mark in ".,"}
+"""Numbers in digits, by their decimal mark."""
 MARK = b"\xef\xbb\xbf"
 """What UTF-8 may begin with."""
 
@@ -53,40 +61,50 @@ class Cut:
     ----------
     data
         The bytes that they are part of.
+    bounds
+        Where each line begins in these, and where the last one ends; shape (n + 1,).
+    texts
+        The cells wanted, one after the other.
     starts, ends
         Of the cells wanted in these, shape (n, S).
     values
         Numbers wanted, shape (n, D), NaN where a cell is empty or unread.
     unread
         Flat places in values of cells that are yet to be read, ascending.
-    begin, end
-        Where the first line begins, and the last one ends.
-    bare
-        Whether there is no comma in the cells wanted.
     """
 
     data: bytearray
+    bounds: NDArray[np.int64]
+    texts: bytearray
     starts: NDArray[np.int32]
     ends: NDArray[np.int32]
     values: NDArray[np.float64]
     unread: NDArray[np.int64]
-    begin: int
-    end: int
-    bare: bool
 
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def end(self) -> int:
+        """Where the last line ends."""
+        return int(self.bounds[-1])
+
     def shorten(self, n: int) -> None:
         """Leave out all lines but the first so many."""
-        if n < len(self):
-            before = self.data.rfind(b"\n", self.begin, int(self.starts[n].min()))
-            self.end = max(before + 1, self.begin)
-            self.starts, self.ends, self.values = self.starts[:n], self.ends[:n], self.values[:n]
+        self.bounds = self.bounds[: n + 1]
+        self.starts, self.ends, self.values = self.starts[:n], self.ends[:n], self.values[:n]
+
+    def line(self, i: int) -> str:
+        """The text of a line."""
+        return self.data[self.bounds[i] : self.bounds[i + 1]].decode()
+
+    def text(self, i: int, slot: int) -> str:
+        """The text of a cell."""
+        return self.texts[self.starts[i, slot] : self.ends[i, slot]].decode()
 
 
 class Pieces:
-    """The lines of a stream of UTF-8, as cells cut by the kernel, or as text; an iterator of these.
+    """The lines of a stream of UTF-8, as cells cut by pyarrow, or as text; an iterator of these.
 
     Lines go by once, either way: `cut` gives those that are plain, until one is not. That one, and
     some after it, are to be taken as text. What does not decode becomes U+FFFD.
@@ -112,7 +130,7 @@ class Pieces:
         self._careful, self._care = 0, WITH_CARE
         self._lines: deque[str] = deque()
         self._thread = ThreadPoolExecutor(1) if ahead else None
-        self._next: Future[tuple[bytearray, Cut] | None] | None = None
+        self._next: Future[tuple[bytearray, Cut | None] | None] | None = None
 
     def close(self) -> None:
         if self._thread is not None:
@@ -206,15 +224,16 @@ class Pieces:
         if piece is None:
             return False
         self._data, self._cut = piece
-        self._place = 0
-        if not self._begun:
-            self._begun = True
-            if self._data.startswith(MARK):
-                self._place, self._cut = len(MARK), None
+        is_first = self._cut is None
+        self._place = len(MARK) if is_first and self._data.startswith(MARK) else 0
         return True
 
-    def _read(self) -> tuple[bytearray, Cut] | None:
-        """Whole lines, and those that are plain at their start; None at the end."""
+    def _read(self) -> tuple[bytearray, Cut | None] | None:
+        """Whole lines, and those that are plain at their start; None at the end.
+
+        The first piece begins with a header, so it is cut later.
+        """
+        is_first, self._begun = not self._begun, True
         data = bytearray(self._rest)
         while not self._ended:
             part = self._stream.read1(PIECE)  # type: ignore[attr-defined]
@@ -223,32 +242,140 @@ class Pieces:
             if end:
                 self._rest = part[end:]
                 data += part[:end]
-                return data, _cut(data, 0, self._layout)
+                return data, None if is_first else _cut(data, 0, self._layout)
             data += part
         self._rest = b""
         if not data:
             return None
         data += b"\n"
-        return data, _cut(data, 0, self._layout)
+        return data, None if is_first else _cut(data, 0, self._layout)
 
 
 def _cut(data: bytearray, begin: int, layout: Layout) -> Cut:
-    """The lines from begin on that are plain."""
-    slots = np.array(layout.slots, dtype=np.intp)
-    numbers = np.array(layout.numbers, dtype=np.intp)
-    n_slots, n_numbers = int(slots.max()) + 1, int(numbers.max()) + 1
-    n = data.count(b"\n", begin) if len(data) < MOST and _is_text(data) else 0
-    starts, ends = (np.empty((n, n_slots), dtype=np.int32) for _ in range(2))
-    values = np.empty((n, n_numbers))
-    unread = np.empty(n * n_numbers, dtype=np.intp)
-    end, n_unread, commas = begin, 0, False
-    if n:
-        n, end, n_unread, commas = cells.cut(
-            data, begin, len(data), ord(layout.delimiter), ord(layout.decimal), slots, numbers,
-            n_slots, n_numbers, starts.reshape(-1), ends.reshape(-1), values.reshape(-1), unread,
-        )  # fmt: skip
-    bare = not commas and (layout.delimiter == "," or b"," not in data)
-    return Cut(data, starts[:n], ends[:n], values[:n], unread[:n_unread], begin, end, bare)
+    """The lines from begin on that are plain, cut by pyarrow."""
+    line_feeds = np.flatnonzero(np.frombuffer(data, np.uint8)[begin:] == LF)
+    bounds = np.append(begin, begin + 1 + line_feeds)
+    n = _n_plain(data, bounds, layout.delimiter) if len(data) < MOST and _is_text(data) else 0
+    columns, n = _texts(data[begin : bounds[n]], n, layout)
+    texts = bytearray()
+    starts, ends = (np.empty((n, len(columns)), np.int32) for _ in range(2))
+    for j, column in enumerate(columns):
+        _, offsets, cells = column.buffers()
+        at = len(texts) + np.frombuffer(offsets, np.int32)[: n + 1]
+        starts[:, j], ends[:, j] = at[:-1], at[1:]
+        texts += cells or b""
+    wanted = [slot for _, slot in _places(layout.numbers, layout.slots)]
+    values = _numbers(data[begin : bounds[n]], [columns[slot] for slot in wanted], layout)
+    filled = (ends > starts)[:, wanted]
+    with np.errstate(invalid="ignore"):
+        known = filled & (np.abs(values) <= LARGEST)
+    values[~known] = np.nan
+    return Cut(data, bounds[: n + 1], texts, starts, ends, values, np.flatnonzero(filled & ~known))
+
+
+def _places(order: Sequence[int], places: Sequence[int]) -> list[tuple[int, int]]:
+    """Those that are wanted, in order: none where the order is -1."""
+    return sorted(both for both in zip(order, places, strict=True) if both[0] >= 0)
+
+
+def _n_plain(data: bytearray, bounds: NDArray[np.int64], delimiter: str) -> int:
+    """How many lines come before one that is blank, too long, or of unusual ends or quotes."""
+    begin, lengths = int(bounds[0]), np.diff(bounds)
+    codes = np.frombuffer(data, np.uint8)
+    blank = (lengths == 1) | ((lengths == 2) & (codes[bounds[:-1]] == CR))
+    wrong = [np.flatnonzero(blank | (lengths > LONGEST))[:1]]
+    if data.find(b"\r", begin) >= 0:
+        places = begin + np.flatnonzero(codes[begin:] == CR)
+        wrong.append(_lines(bounds, places[codes[places + 1] != LF][:1]))
+    if data.find(b'"', begin) >= 0:
+        # cells in quotes have none within, and end in their line
+        places = begin + np.flatnonzero(codes[begin:] == QUOTE)
+        lines = _lines(bounds, places)
+        around = np.zeros(256, np.bool_)
+        around[[ord(delimiter), LF, CR]] = True
+        opens = around[codes[places - 1]] | (places == bounds[lines])
+        closes = around[codes[places + 1]]
+        n = len(places) // 2
+        good = np.zeros(len(places) - n, np.bool_)
+        good[:n] = opens[: 2 * n : 2] & closes[1::2] & (lines[: 2 * n : 2] == lines[1::2])
+        wrong.append(lines[::2][~good][:1])
+    return int(min((its[0] for its in wrong if len(its)), default=len(lengths)))
+
+
+def _lines(bounds: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The line that each place is in."""
+    return np.searchsorted(bounds, places, "right") - 1
+
+
+def _texts(data: bytearray, n: int, layout: Layout) -> tuple[list[pa.Array], int]:
+    """The cells wanted of n lines, up to one of another width; and how many lines these are."""
+    wanted = [place for _, place in _places(layout.slots, range(len(layout.slots)))]
+    wrong: list[int] = []
+
+    def refused(row: csv.InvalidRow) -> str:
+        wrong.append(row.number - 1)
+        return "skip"
+
+    columns = _columns(data, wanted, pa.string(), layout, refused) if n else []
+    n = min(wrong, default=n)
+    if not n:
+        columns = [pa.array([""], pa.string()) for _ in wanted]
+    return [column[:n] for column in columns], n
+
+
+def _numbers(data: bytearray, texts: list[pa.Array], layout: Layout) -> NDArray[np.float64]:
+    """The numbers wanted of lines, as these texts; NaN where one is not plain."""
+    places = [place for _, place in _places(layout.numbers, range(len(layout.numbers)))]
+    try:
+        columns = _columns(data, places, pa.float64(), layout) if data else []
+    except pa.ArrowInvalid:
+        columns = [_plain(column, layout.decimal) for column in texts]
+    values = np.empty((len(texts[0]), len(texts)))
+    for j, column in enumerate(columns):
+        # `to_numpy` would import pandas
+        values[:, j] = np.frombuffer(column.buffers()[1])[: len(column)]
+    return values
+
+
+def _plain(texts: pa.Array, decimal: str) -> pa.Array:
+    """The numbers of a column with other texts in between; NaN where there is one."""
+    import pyarrow.compute as pc
+
+    bare = pc.ascii_trim(texts, " ")
+    bare = pc.if_else(pc.match_substring_regex(bare, PLAIN[decimal]), bare, None)
+    try:
+        numbers = pc.replace_substring(bare, decimal, ".").cast(pa.float64())
+    except pa.ArrowInvalid:
+        numbers = pa.nulls(len(texts), pa.float64())
+    return pc.fill_null(numbers, math.nan)
+
+
+def _columns(
+    data: bytearray,
+    places: list[int],
+    type_of_all: pa.DataType,
+    layout: Layout,
+    refused: Callable[[csv.InvalidRow], str] | None = None,
+) -> list[pa.Array]:
+    """Some columns of lines; ``refused`` gets those of another width."""
+    names = [str(place) for place in range(len(layout.slots))]
+    wanted = [names[place] for place in places]
+    table = csv.read_csv(
+        pa.BufferReader(pa.py_buffer(data)),
+        csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+        csv.ParseOptions(
+            delimiter=layout.delimiter, ignore_empty_lines=False, invalid_row_handler=refused
+        ),
+        csv.ConvertOptions(
+            column_types=dict.fromkeys(wanted, type_of_all),
+            include_columns=wanted,
+            null_values=[""],
+            strings_can_be_null=True,
+            check_utf8=False,
+            decimal_point=layout.decimal,
+        ),
+    )
+    return [column.combine_chunks() for column in table.columns]
 
 
 def _is_text(data: bytearray) -> bool:

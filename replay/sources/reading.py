@@ -67,6 +67,10 @@ class Input:
                 pass
             return b"".join(parts)
 
+    def is_smaller_than(self, n: int) -> bool:
+        """Whether it is a file that holds fewer bytes."""
+        return not self.piped and len(self.head(n)) < n
+
     def known_by(self, n: int) -> list[int | str]:
         """By what the file is known again, of the first n bytes that it holds."""
         head = b"" if self.piped else self.head(min(n, HEAD))

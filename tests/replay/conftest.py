@@ -15,6 +15,12 @@ sys.path.append(str(Path(__file__).parent))
 from broker import AMQTT, MOSQUITTO, TestBroker, name_of_broker
 
 
+@pytest.fixture(autouse=True)
+def _no_file_is_small(monkeypatch):
+    """Files of tests are short, and cut as long ones are."""
+    monkeypatch.setattr("replay.sources.csv_file.SMALL", 0)
+
+
 def pytest_report_header():
     """Which broker the tests of MQTT are run with."""
     return f"broker: {name_of_broker()}"

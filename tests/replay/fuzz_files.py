@@ -14,10 +14,14 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from test_written_files import judge
 from written_files import Written, written_files
 
+from replay.sources import csv_file
+
 
 def main() -> None:
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     counts: Counter[str] = Counter()
+    # long files are cut by pyarrow, and these are to be cut as they are
+    csv_file.SMALL = 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
 

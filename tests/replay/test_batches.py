@@ -13,7 +13,7 @@ import pytest
 from batches import batch_of, rows_in
 from pyarrow import parquet
 
-from online_gmm import OnlineGMM, _kernel
+from online_gmm import OnlineGMM
 from replay.engine.batch import Batch, CutTexts, ListTexts, Places
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop
@@ -32,8 +32,6 @@ from replay.sources.read_options import ReadOptions
 from replay.sources.reading import Input
 from replay.sources.times import Clock
 from replay.views.plot import Picture
-
-pytestmark = pytest.mark.skipif(not _kernel.COMPILED, reason="batches want the compiled kernel")
 
 PLAIN = (
     *("1", "-2.5", "+.5", "7.", "0", "-0.0", "1e3", "2.5E-7", " 3.25", "4 ", "123456789.123"),
@@ -391,12 +389,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert many < few + 4e6
 
 
-def test_without_the_compiled_kernel_rows_are_read_one_by_one(monkeypatch, tmp_path):
+def test_rows_of_small_files_are_read_one_by_one(monkeypatch, tmp_path):
     path = tmp_path / "any.csv"
     path.write_text("when,level,load\n1,2,3\n2,2,3\n")
     source, _ = source_of(path, "raise")
     rows, positions, _ = taken(source, 10)
-    monkeypatch.setattr(_kernel, "COMPILED", False)
+    monkeypatch.setattr("replay.sources.csv_file.SMALL", 1000)
     (batch,) = batches_of(source, 10)
     assert isinstance(batch.texts, ListTexts)
     assert list(batch.rows()) == rows
