@@ -100,6 +100,20 @@ def test_hindsight_is_better_than_what_was_known(frame) -> None:
     assert (labels == truth).mean() > 0.99 > (known == truth).mean()
 
 
+def test_a_second_pass_over_the_frame_is_better_still(frame) -> None:
+    segmenter = Segmenter(time="when")
+    labels = segmenter.label_many(frame)
+    found = segmenter.second_pass(frame)
+    truth = (STEPS > 0).astype(int)
+    assert (found.labels == truth).mean() >= (labels == truth).mean()
+    segments = found.segments_
+    assert list(segments.columns) == list(segmenter.segments_.columns)
+    np.testing.assert_array_equal(np.repeat(segments["label"], segments["n"]), found.labels)
+    assert segments["start"].tolist() == [its.start for its in found.segments]
+    assert [bool(why) for why in segments["why"]] == [False, *[True] * len(found.changes)]
+    assert segments["flow_mean"].tolist() == [its.mean["flow"] for its in found.segments]
+
+
 def test_frames_of_other_kinds_and_arrays(frame) -> None:
     whole = Segmenter().label_many(frame[["flow"]]).tolist()
     assert Segmenter().label_many(pl.from_pandas(frame[["flow"]])).to_list() == whole

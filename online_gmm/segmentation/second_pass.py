@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,11 @@ from online_gmm.segmentation.hindsight import Ints, Labelling, Matrix, Stretch, 
 from online_gmm.segmentation.regimes import Regime, RegimeCard, segment_of
 from online_gmm.segmentation.row_statistics import RowStatistics
 from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment
+from online_gmm.segmentation.whole import frame_of
 from online_gmm.segmentation.worth import most_worth, sharpest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WINDOWS = (4, 8, 16, 24, 48, 96, 192, 384)
 USUAL = 16
@@ -73,6 +77,13 @@ class SecondPass:
     changes: tuple[RegimeChange, ...]
     regimes: dict[int, RegimeCard]
     window: int
+
+    @property
+    def segments_(self) -> pd.DataFrame:
+        """The segments as a frame, with the columns of ``Segmenter.segments_``."""
+        starts = {change.at: change for change in self.changes}
+        events = ((starts.get(segment.start), segment) for segment in self.segments)
+        return frame_of(event for both in events for event in both if event is not None)
 
 
 def second_pass(
