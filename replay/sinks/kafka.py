@@ -13,7 +13,7 @@ from replay.engine.batch import LabelledBatch
 from replay.engine.protocols import Source
 from replay.engine.rows import InputError, OutputError
 from replay.sinks.files import as_message
-from replay.sources.kafka_cluster import PATIENCE, Cluster
+from replay.sources.kafka_cluster import PATIENCE, SILENT, Cluster
 
 WAIT = 60.0
 """Seconds in which a message must have arrived."""
@@ -56,7 +56,8 @@ class KafkaSink:
                 "enable.idempotence": True,
                 "linger.ms": 5,
                 "message.timeout.ms": round(1000 * WAIT),
-            }
+            },
+            logger=SILENT,
         )
         try:
             found = self._producer.list_topics(cluster.topic, timeout=PATIENCE).topics[self._topic]

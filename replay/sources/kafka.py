@@ -20,7 +20,7 @@ from replay.engine.batch import Batch
 from replay.engine.rows import InputError, Row
 from replay.sources.advice import TOPIC
 from replay.sources.file_source import BatchSource
-from replay.sources.kafka_cluster import PATIENCE, Cluster
+from replay.sources.kafka_cluster import PATIENCE, SILENT, Cluster
 from replay.sources.message import LIMIT, Messages
 from replay.sources.read_options import ReadOptions
 from replay.sources.times import state_of
@@ -34,8 +34,18 @@ PASSING = {
     KafkaError._TRANSPORT,
     KafkaError._RESOLVE,
     KafkaError._TIMED_OUT,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
 }
-"""Errors that the client gets over by itself, in time."""
+"""Errors that the client gets over by itself, in time. Each is told once."""
 
 
 class KafkaSource(BatchSource):
@@ -80,6 +90,8 @@ class KafkaSource(BatchSource):
         )
         self._offsets: dict[int, int] = {}
         self._is_stopping = False
+        self._told: set[int] = set()
+        self._refusals = options.refusals
         self._came: list[Message] = []
         settings = {
             "group.id": "online-gmm",
@@ -90,7 +102,7 @@ class KafkaSource(BatchSource):
             "auto.offset.reset": "error",
         }
         try:
-            self._consumer = Consumer(settings, logger=_SILENT)
+            self._consumer = Consumer(settings, logger=SILENT)
             found = self._consumer.list_topics(cluster.topic, timeout=PATIENCE).topics[self._topic]
         except KafkaException as error:
             raise InputError(
@@ -120,6 +132,7 @@ class KafkaSource(BatchSource):
         for message in self._came:
             if (error := message.error()) is not None:
                 if error.code() in PASSING:
+                    self._tell(error)
                     continue
                 raise InputError(f"{self.name}: {_explained(error)}")
             data, offset = message.value() or b"", message.offset() or 0
@@ -133,6 +146,12 @@ class KafkaSource(BatchSource):
             row = self._messages.taken(self.name, offset + 1, data[: LIMIT + 1], topic)
             if row is not None:
                 yield row
+
+    def _tell(self, error: KafkaError) -> None:
+        """Say once that something is wrong with the cluster."""
+        if error.code() not in self._told:
+            self._told.add(error.code())
+            self._refusals.hint(f"{self.name}: {error.str()}; it is tried again until it answers")
 
     def stop(self) -> None:
         """End: what has not been handed on is there next time."""
@@ -177,13 +196,3 @@ def _explained(error: KafkaError) -> str:
             "deleted them; start afresh without --resume, or restore them"
         )
     return str(error.str())
-
-
-class _Silent:
-    """Takes what the client logs: errors come with the messages."""
-
-    def log(self, *arguments: Any) -> None:
-        """Nothing."""
-
-
-_SILENT: Any = _Silent()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from replay.engine.rows import InputError
 from replay.sources.credentials import pairs_of
@@ -65,3 +66,13 @@ class Cluster:
     def name(self) -> str:
         """The address, for people."""
         return f"{SCHEME}{self.servers}/{self.topic}"
+
+
+class _Silent:
+    """Takes what a client logs: errors come with the messages."""
+
+    def log(self, *arguments: Any) -> None:
+        """Nothing."""
+
+
+SILENT: Any = _Silent()

