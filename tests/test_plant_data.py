@@ -38,8 +38,8 @@ def test_copies_of_a_channel_change_nothing(learner, n_features, noise, compiled
 
 
 @pytest.mark.parametrize(("n_features", "noise"), [(2, 0.0), (10, 0.0), (10, 0.01), (10, 0.1)])
-def test_copies_do_not_change_the_number_of_components(n_features, noise):
-    x, _ = two_levels(7.0, 200)
+def test_copies_do_not_change_the_number_of_components(n_features, noise, compiled):
+    x, _ = two_levels(7.0, 200 if compiled else 100)
     X = copies(x, n_features, noise)
     start = OnlineGMM("auto", seed=1).fit_start(X).start
     assert start.mixture.n_components == 2
