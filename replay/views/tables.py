@@ -13,6 +13,7 @@ from rich.text import Text
 from online_gmm import ComponentEvent
 from online_gmm.learners.base import UNKNOWN, Learner
 from replay.checks.check import Comparison, IncrementalComparison, marks
+from replay.engine.printable import printable
 from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.engine.summary import Happening, Summary
@@ -130,7 +131,7 @@ def fleet_table(listed: Sequence[tuple[str, Series]], n_series: int, key: str) -
             name,
             f"{summary.n_rows:,}",
             Text(label),
-            Text(values),
+            Text(printable(values)),
             since,
             f"{series.n_changes:,}",
             f"{summary.n_outliers:,}",
@@ -204,7 +205,7 @@ def changes(series: Series) -> str:
         options = f"with --min-dwell {its.min_dwell} --confirm {its.confirm}: {segments}, "
     together = ""
     if series.n_change_rows < series.n_changes:
-        together = f", told at {series.n_change_rows:,} rows"
+        together = f", reported at {series.n_change_rows:,} rows"
     return (
         f"{options}{series.n_changes:,} change{'' if series.n_changes == 1 else 's'} of regime"
         f"{together}; in regime {in_line(last.label, series.model.names)} since "
