@@ -117,7 +117,7 @@ def events_or_none(happenings: Sequence[Happening], timed: bool) -> Table | str:
 def fleet_table(listed: Sequence[tuple[str, Series]], n_series: int, key: str) -> Table:
     """The series of some keys, one a line: in which regime each is, and since when."""
     table = Table(title="Series", title_justify="left")
-    table.add_column(key)
+    table.add_column(key, no_wrap=True, overflow="fold")
     left = ("typical values", "since")
     for name in ("rows", "regime", *left, "changes", "outliers"):
         table.add_column(name, justify="left" if name in left else "right")
