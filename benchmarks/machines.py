@@ -378,7 +378,7 @@ def found(machine: Machine) -> Answer:
 
     segmenter = Segmenter(features=machine.channels)
     causal = segmenter.label_then_learn_many(machine.X).labels
-    told = segmenter.told
+    told = segmenter.new_events
     changes = [event for event in told if isinstance(event, RegimeChange)]
     born = [event.label for event in told if isinstance(event, RegimeEvent)]
     placed = np.full(len(causal), born[0] if born else 0)

@@ -166,7 +166,7 @@ def segmenter(series: Series) -> Answers:
     before = time.perf_counter()
     causal = model.label_then_learn_many(series.values).labels
     seconds = time.perf_counter() - before
-    answers = placed(causal, model.told, seconds)
+    answers = placed(causal, model.new_events, seconds)
     before = time.perf_counter()
     labels = model.second_pass(series.values).labels
     answers[SECOND] = Found(labels, None, time.perf_counter() - before)
@@ -182,7 +182,7 @@ def segmenter_points(series: Series) -> Answers:
     for x in points:
         labels.append(model.predict_one(x))
         model.learn_one(x)
-        told += model.told
+        told += model.new_events
     seconds = time.perf_counter() - before
     return placed(np.array(labels, dtype=np.int64), told, seconds)
 

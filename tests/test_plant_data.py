@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM, OnlineHMM
-from online_gmm.em.how_many import informative, told
+from online_gmm.em.how_many import informative, select
 from online_gmm.em.prior import Prior, resolution
 
 
@@ -43,7 +43,7 @@ def test_copies_do_not_change_the_number_of_components(n_features, noise, compil
     X = copies(x, n_features, noise)
     start = OnlineGMM("auto", seed=1).fit_start(X).start
     assert start.mixture.n_components == 2
-    assert told(X, 3, tuple(range(n_features)), seed=1)[0].n_components == 2
+    assert select(X, 3, tuple(range(n_features)), seed=1)[0].n_components == 2
 
 
 def test_a_difference_that_has_regimes_is_informative():

@@ -33,7 +33,7 @@ def moved_on(recycle, covariance_type="full"):
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "diag"])
-def test_the_dead_are_retired_and_strays_get_a_component(covariance_type):
+def test_the_dead_are_retired_and_outliers_get_a_component(covariance_type):
     model = moved_on(True, covariance_type)
     assert [(e.kind, e.number) for e in model.events] == [("retired", 2), ("born", 3)]
     retired, born = model.events
@@ -90,7 +90,7 @@ def test_two_are_one_below_a_bhattacharyya_distance_of_a_twentieth(factor, are_o
 
 
 @pytest.mark.parametrize(("n_features", "expected"), [(1, 12), (3, 12), (4, 15), (9, 30)])
-def test_strays_that_are_more_than_chance(n_features, expected):
+def test_outliers_that_are_more_than_chance(n_features, expected):
     assert crowd(n_features) == expected
 
 
@@ -165,7 +165,7 @@ def roster_state(**changed):
         "next": 5,
         "events": [
             ["retired", 1, 700, None, "no support", [1.5, -2.0], None],
-            ["born", 4, 900, 12.5, "strays", None, [0.25, 8.0]],
+            ["born", 4, 900, 12.5, "outliers", None, [0.25, 8.0]],
         ],
     } | changed
 
@@ -186,7 +186,7 @@ def test_numbers_and_events_outlive_bytes():
 
 
 def test_events_of_older_releases_have_no_centres():
-    state = roster_state(events=[["born", 4, 900, None, "strays"]])
+    state = roster_state(events=[["born", 4, 900, None, "outliers"]])
     (event,) = roster_from_state(state, 3).events
     assert (event.before, event.after) == (None, None)
 

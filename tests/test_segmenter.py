@@ -39,7 +39,7 @@ def learnt(X, segmenter=None, names=NAMES):
     told = []
     for x in points(X, names):
         segmenter.learn_one(x)
-        told += segmenter.told
+        told += segmenter.new_events
     return segmenter, told
 
 
@@ -135,7 +135,7 @@ def test_since_is_never_revised(length):
         current = segmenter.current
         if current is None or current.label == -1:
             continue
-        merged = any(isinstance(event, RegimeEvent) for event in segmenter.told)
+        merged = any(isinstance(event, RegimeEvent) for event in segmenter.new_events)
         if known is not None and not segmenter.drift_detected and not merged:
             assert (current.since, current.label) == known
         known = current.since, current.label
@@ -177,7 +177,7 @@ def test_many_are_as_one_by_one(sizes, seed):
     for n in [*sizes, len(X)]:
         part = pd.DataFrame(X[done : done + n], columns=list(NAMES))
         labels += many.label_then_learn_many(part).labels.tolist()
-        told_many += many.told
+        told_many += many.new_events
         done += n
     assert told_many == told
     assert many.to_bytes() == one.to_bytes()
@@ -332,7 +332,7 @@ def test_times_are_handed_back_and_gaps_end_segments(dated):
     segmenter, told = Segmenter(time="t", max_gap=3600.0), []
     for x, t in zip(points(X), times, strict=True):
         segmenter.learn_one({**x, "t": t})
-        told += segmenter.told
+        told += segmenter.new_events
     segments = [event for event in told if isinstance(event, Segment)]
     assert all(type(s.start) is type(times[0]) for s in segments)
     ended = [s for s in segments if s.end == times[399]]
@@ -340,7 +340,7 @@ def test_times_are_handed_back_and_gaps_end_segments(dated):
     frame = pd.DataFrame(X, columns=list(NAMES)).assign(t=times)
     many = Segmenter(time="t", max_gap=3600.0)
     many.learn_many(frame)
-    assert many.told == told
+    assert many.new_events == told
     assert many.to_bytes() == segmenter.to_bytes()
 
 
@@ -353,10 +353,10 @@ def test_a_gap_is_longer_than_the_longest_allowed():
         told = []
         for x in frame.to_dict("records"):
             one.learn_one(x)
-            told += one.told
+            told += one.new_events
         many.learn_many(frame)
         assert bool(told) == is_gap
-        assert many.told == told
+        assert many.new_events == told
 
 
 def test_late_points_are_refused_or_counted():
@@ -378,7 +378,7 @@ def test_an_interruption_ends_the_segment():
     segmenter, _ = learnt(stream(2, seed=14))
     since = segmenter.current.since
     segmenter.reset_state()
-    assert [event.start for event in segmenter.told] == [since]
+    assert [event.start for event in segmenter.new_events] == [since]
     assert segmenter.current is None
 
 

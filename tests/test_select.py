@@ -9,7 +9,7 @@ import pytest
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 from online_gmm import MixtureParameters, OnlineGMM
-from online_gmm.em.how_many import WORTH, chosen, judge
+from online_gmm.em.how_many import WORTH, chosen, compare
 from online_gmm.em.warm_start import warm_start
 from tests.test_batch import FIRST
 from tests.test_kernel import TYPES
@@ -114,7 +114,7 @@ def test_rounded_values(step):
 
 
 def test_repeated_values_of_the_first_series():
-    right = sum(chosen(judge(FIRST, 8, (0,), seed=seed)) == 3 for seed in range(20))
+    right = sum(chosen(compare(FIRST, 8, (0,), seed=seed)) == 3 for seed in range(20))
     assert right >= 10
 
 

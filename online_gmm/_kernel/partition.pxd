@@ -37,7 +37,7 @@ cdef class Partition:
     cdef double certainty
     cdef Py_ssize_t gap_row
     cdef Py_ssize_t final
-    cdef list told
+    cdef list events
 
     cdef int take(self, double[::1] x, Py_ssize_t at) except? -2
     cdef double cleaned(self, Py_ssize_t j, double v) noexcept
@@ -50,7 +50,7 @@ cdef class Partition:
     cdef int hear(self, Py_ssize_t k) except? -2
     cdef object merge(self, Py_ssize_t k, Py_ssize_t gone, Py_ssize_t kept)
     cdef Py_ssize_t named(self, Py_ssize_t k, Py_ssize_t state) except? -2
-    cdef object tell(self, Py_ssize_t k, Py_ssize_t place, Py_ssize_t state, double certainty)
+    cdef object report(self, Py_ssize_t k, Py_ssize_t place, Py_ssize_t state, double certainty)
     cdef int snapshot(self) except? -2
     cdef int weigh(self, Py_ssize_t k) noexcept
     cdef int choose(self) except? -2

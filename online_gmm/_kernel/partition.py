@@ -5,8 +5,8 @@ to scales of different window lengths. Each of them finds its own change points 
 scale of 48 points, or of a whole number of periods where there is a clear one, answers from the
 start. A scale with shorter windows takes over when its regimes are clear: when they return, last,
 and are far apart, so that short windows see levels and not the parts of a rhythm. Numbers that are
-told keep their meaning when another scale takes over: its states get the numbers that they overlap
-with.
+reported keep their meaning when another scale takes over: its states get the numbers that they
+overlap with.
 """
 
 from __future__ import annotations
@@ -108,17 +108,17 @@ class Partition:
     every: cython.Py_ssize_t
     n_snapshots: cython.Py_ssize_t
     snapshot_row: cython.Py_ssize_t[::1]
-    snapshot_label: cython.Py_ssize_t[::1]  # as told
+    snapshot_label: cython.Py_ssize_t[::1]  # as reported
     snapshot_state: cython.Py_ssize_t[::1]  # of each scale, -1 while it has no look
-    number: cython.Py_ssize_t[::1]  # told for a state of a scale, -1 none yet
+    number: cython.Py_ssize_t[::1]  # reported for a state of a scale, -1 none yet
     history: list[Any]  # last changes of each scale
     n_numbers: cython.Py_ssize_t
     label: cython.Py_ssize_t
     since: cython.Py_ssize_t
     certainty: cython.double
     gap_row: cython.Py_ssize_t
-    final: cython.Py_ssize_t  # what the segment was that is over, -1 if that is as told
-    told: list[Any]
+    final: cython.Py_ssize_t  # what the segment was that is over, -1 if that is as reported
+    events: list[Any]
 
     def __init__(self, n_channels: int, window: int = 0, max_regimes: int = MOST_STATES) -> None:
         d = n_channels
@@ -155,7 +155,7 @@ class Partition:
         self.certainty = 1.0
         self.gap_row = 0
         self.final = -1
-        self.told = []
+        self.events = []
 
     def learn(
         self,
@@ -433,7 +433,7 @@ class Partition:
             else:
                 scale.learn(self.ring, row % RING, row + 1 - first, row)
             self.fed[k] += 1
-            if len(scale.told) > 0:
+            if len(scale.events) > 0:
                 self.hear(k)
         if scale.fitted:
             usual = k == USUAL or self.fixed_window > 0
@@ -452,7 +452,7 @@ class Partition:
         i: cython.Py_ssize_t
         at: cython.Py_ssize_t = k * N_SNAPSHOTS
         scale: Scale = cython.cast(Scale, self.scales[k])
-        for event in scale.told:
+        for event in scale.events:
             if event[0] == "change":
                 place, after = event[1], event[4]
                 for i in range(self.n_snapshots):
@@ -462,9 +462,9 @@ class Partition:
                 if len(self.history[k]) > HISTORY:
                     self.history[k].pop(0)
                 if k == self.chosen:
-                    self.tell(k, place, after, event[5])
+                    self.report(k, place, after, event[5])
             elif event[0] == "over":
-                # what the segment that is over was, told with the change that ended it
+                # what the segment that is over was, reported with the change that ended it
                 place = 0
                 if self.history[k]:
                     place, _, certainty = self.history[k].pop()
@@ -486,7 +486,7 @@ class Partition:
                 if k == self.chosen:
                     self.merge(k, gone, kept)
                 self.number[k * MOST_STATES + gone] = -1
-        scale.told.clear()
+        scale.events.clear()
         return 0
 
     @cython.cfunc
@@ -497,7 +497,7 @@ class Partition:
         new: cython.Py_ssize_t = self.named(k, kept)
         if old < 0 or old == new:
             return
-        self.told.append(("merged", self.n - 1, old, new))
+        self.events.append(("merged", self.n - 1, old, new))
         if self.label == old:
             self.label = new
         if self.final == old:
@@ -509,16 +509,16 @@ class Partition:
     @cython.cfunc
     @cython.exceptval(-2)
     def named(self, k: cython.Py_ssize_t, state: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """The number told for a state of a scale; a new one if it has none."""
+        """The number reported for a state of a scale; a new one if it has none."""
         at: cython.Py_ssize_t = k * MOST_STATES + state
         if self.number[at] < 0:
             self.number[at] = self.n_numbers
-            self.told.append(("born", self.n - 1, self.n_numbers))
+            self.events.append(("born", self.n - 1, self.n_numbers))
             self.n_numbers += 1
         return self.number[at]
 
     @cython.cfunc
-    def tell(
+    def report(
         self,
         k: cython.Py_ssize_t,
         place: cython.Py_ssize_t,
@@ -534,8 +534,8 @@ class Partition:
         self.final = -1
         if place <= self.since:
             place = self.since + 1
-        self.told.append(("segment", self.since, place, before))
-        self.told.append(("change", place, self.n - 1, before, label, certainty))
+        self.events.append(("segment", self.since, place, before))
+        self.events.append(("change", place, self.n - 1, before, label, certainty))
         self.label = label
         self.since = place
         self.certainty = certainty
@@ -661,11 +661,12 @@ class Partition:
         least: cython.Py_ssize_t = scale.window if self.label >= 0 else 0
         for place, state, certainty in self.history[k]:
             if place > self.since + least:
-                self.tell(k, place, state, certainty)
+                self.report(k, place, state, certainty)
         if self.label < 0 or scale.base_row > self.since + least:
-            self.tell(k, scale.base_row, scale.now, 0.5)
+            self.report(k, scale.base_row, scale.now, 0.5)
             return
-        # both scales see the same segment going on: no change is told, but it may be a known regime
+        # both scales see the same segment going on: no change is reported, but it may be a known
+        # regime
         newest: cython.Py_ssize_t = self.n_numbers - 1
         number = self.named(k, scale.now)
         if number == self.label:
@@ -673,7 +674,7 @@ class Partition:
         if self.label != newest or number > newest:
             self.final = number
             return
-        self.told.append(("merged", self.n - 1, self.label, number))
+        self.events.append(("merged", self.n - 1, self.label, number))
         for i in range(self.n_snapshots):
             if self.snapshot_label[i] == self.label:
                 self.snapshot_label[i] = number
@@ -688,7 +689,7 @@ class Partition:
             "windows": [scale.shape() for scale in self.scales],
             "scales": [scale.state() for scale in self.scales],
             "history": [list(changes) for changes in self.history],
-            "told": list(self.told),
+            "told": list(self.events),
             "rhythm": self.rhythm,
             "ring": bytes(self.ring),
             "buffer": bytes(self.buffer),
@@ -739,7 +740,7 @@ class Partition:
         if len(state["history"]) != len(self.scales):
             raise ValueError("each scale has a history")
         self.history = [[known(one) for one in changes] for changes in state["history"]]
-        self.told = [tuple(one) for one in state["told"]]
+        self.events = [tuple(one) for one in state["told"]]
         self.rhythm = real(state["rhythm"], "rhythm", -1e300)
         self.ring = block(state, "ring", len(self.ring), False)
         self.buffer = block(state, "buffer", len(self.buffer), False)
@@ -775,8 +776,8 @@ class Partition:
 
     def drain(self) -> list[tuple[Any, ...]]:
         """What there is to tell since the last time, oldest first."""
-        result = list(self.told)
-        self.told.clear()
+        result = list(self.events)
+        self.events.clear()
         return result
 
 

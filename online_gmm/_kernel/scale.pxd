@@ -56,7 +56,7 @@ cdef class Scale:
     cdef double jump
     cdef readonly Py_ssize_t n_changes
     cdef Py_ssize_t room
-    cdef readonly list told
+    cdef readonly list events
     cdef double ahead
     cdef double spent
     cdef readonly double windows
@@ -79,4 +79,4 @@ cdef class Scale:
     cdef Py_ssize_t nearest(self, double[::1] mean, double windows, double jump, Py_ssize_t but) noexcept
     cdef int begin(self, Py_ssize_t place) noexcept
     cdef int settle(self, Py_ssize_t row) except? -2
-    cdef int tell(self, double[::1] mean, double windows, Py_ssize_t row, bint at_once) except? -2
+    cdef int report(self, double[::1] mean, double windows, Py_ssize_t row, bint at_once) except? -2

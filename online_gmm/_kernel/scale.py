@@ -4,7 +4,7 @@ Optimal partitioning from the last decision on: each place where the segment tha
 have begun is a candidate with a running mean of whitened features and a cost. A window's worth of
 looks adds a window's worth of evidence. Windows that straddle the beginning of a segment count as
 usual, whatever they show. A change is decided when the best partition has had the same last change
-for some looks; its first change is then told, and what does not follow it is dropped.
+for some looks; its first change is then reported, and what does not follow it is dropped.
 
 A segment is in the nearest state if that is as near as sampling allows, or if the difference is
 small beside the jump that led to the segment; else a state is born.
@@ -47,7 +47,7 @@ JUMP_CAP = 3.0
 GROWTH = 1.3
 SLACK = 3.0
 WAIT = 2.0
-"""Windows after which a change is told, even if its state is not clear."""
+"""Windows after which a change is reported, even if its state is not clear."""
 CLEAR = 1.5
 FIRST_WINDOWS = 3
 FIRST_ROWS = 96
@@ -111,14 +111,14 @@ class Scale:
     new_mean: cython.double[::1]
     last_mean: cython.double[::1]
     f: cython.double[::1]
-    waiting: cython.bint  # whether the last change is not told yet
+    waiting: cython.bint  # whether the last change is not reported yet
     place: cython.Py_ssize_t
     first: cython.double  # how far the nearest state and the next one are, 1 is as sampling allows
     second: cython.double
     jump: cython.double  # squared distance from the segment before
     n_changes: cython.Py_ssize_t
     room: cython.Py_ssize_t  # states there may be
-    told: list[Any]
+    events: list[Any]
     ahead: cython.double  # by how much the decision was better than none
     spent: cython.double  # costs of the segments that are over
     # what `measure` finds
@@ -183,7 +183,7 @@ class Scale:
         self.jump = 0.0
         self.n_changes = 0
         self.room = MOST_STATES
-        self.told = []
+        self.events = []
         self.ahead = 0.0
         self.spent = 0.0
         self.windows = 0.0
@@ -380,7 +380,7 @@ class Scale:
         c: cython.Py_ssize_t
         t: cython.Py_ssize_t = self.look
         worst: cython.Py_ssize_t = 1
-        share: cython.double
+        fraction: cython.double
         least: cython.double = 1e300
         for c in range(1, self.n_candidates):
             if t - self.start[c] < self.least or self.before[c] + self.cost[c] <= most:
@@ -392,9 +392,9 @@ class Scale:
         for c in range(1, k - 1):
             if t - self.start[c + 1] < self.least:
                 break
-            share = (self.start[c + 1] - self.start[c]) / (1.0 * (t - self.start[c]))
-            if share < least:
-                least = share
+            fraction = (self.start[c + 1] - self.start[c]) / (1.0 * (t - self.start[c]))
+            if fraction < least:
+                least = fraction
                 worst = c
                 if self.before[c] + self.cost[c] <= self.before[c + 1] + self.cost[c + 1]:
                     worst = c + 1
@@ -467,19 +467,19 @@ class Scale:
         for i in range(p):
             self.segment_mean[i] = (self.opened[here * p + i] - self.sums[i]) / looks
         if self.waiting:
-            self.tell(self.segment_mean, windows, row, True)
+            self.report(self.segment_mean, windows, row, True)
         k = self.nearest(self.segment_mean, windows, self.jump, self.now if self.fresh else -1)
         if self.fresh:
             if k >= 0:
                 self.alive[self.now] = 0
-                self.told.append(("merged", row, self.now, k))
+                self.events.append(("merged", row, self.now, k))
                 self.now = k
             else:
                 k = self.now
                 self.weight[k] = 0.0
         elif k < 0 and self.has_room():
             k = self.birth(self.segment_mean)
-        self.told.append(("over", row, k if k >= 0 else self.now))
+        self.events.append(("over", row, k if k >= 0 else self.now))
         if k >= 0:
             self.improve(k, windows)
         return 0
@@ -490,12 +490,12 @@ class Scale:
         """State k learns the segment that is over."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
-        share: cython.double
+        fraction: cython.double
         most: cython.double = 1.0 / self.drift
         had: cython.double = self.weight[k] if self.weight[k] < most else most
-        share = windows / (had + windows)
+        fraction = windows / (had + windows)
         for i in range(p):
-            self.means[k * p + i] += share * (self.segment_mean[i] - self.means[k * p + i])
+            self.means[k * p + i] += fraction * (self.segment_mean[i] - self.means[k * p + i])
             self.lasts[k * p + i] = self.segment_mean[i]
         self.weight[k] += windows
         self.visits[k] += 1
@@ -652,12 +652,12 @@ class Scale:
             looks = 1.0
         for i in range(p):
             self.new_mean[i] = (self.total[i] - self.sums[i]) / looks
-        self.tell(self.new_mean, looks / self.length, row, looks >= WAIT * self.length)
+        self.report(self.new_mean, looks / self.length, row, looks >= WAIT * self.length)
         return 0
 
     @cython.cfunc
     @cython.exceptval(-2)
-    def tell(
+    def report(
         self,
         mean: cython.double[::1],
         windows: cython.double,
@@ -671,7 +671,8 @@ class Scale:
         k = self.nearest(mean, windows, self.jump, -1)
         if not at_once and (self.second if k >= 0 else self.first) < CLEAR:
             return 0
-        # where in doubt a state is born: it can still be merged, but what is told is not taken back
+        # where in doubt a state is born: it can still be merged, but what is reported is not taken
+        # back
         spread = sqrt(2.0 / self.metric.freedom)
         if k >= 0 and self.first > (1.0 + NEAR_NOW * spread) / (1.0 + NEAR * spread):
             k = -1
@@ -682,7 +683,7 @@ class Scale:
             k = self.birth(mean)
         self.now = k
         self.waiting = False
-        self.told.append(
+        self.events.append(
             ("change", self.place, row, before, k, 1.0 / (1.0 + exp(-0.5 * self.ahead)))
         )
         return 0

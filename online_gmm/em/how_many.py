@@ -39,12 +39,12 @@ START_ROWS = 400
 LARGE = 30_000
 """Values of which the preparation takes a slice."""
 SAMPLE = 2048
-"""Rows from which it is told which features repeat others."""
+"""Rows from which is found which features repeat others."""
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """How a number of components was judged, in nats over all rows; the higher, the better.
+    """How well a number of components fits, in nats over all rows; the higher, the better.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Criterion:
     icl: float
 
 
-def judge(
+def compare(
     X: NDArray[np.float64],
     max_components: int,
     features: tuple[Hashable, ...],
@@ -105,19 +105,21 @@ def judge(
     Examples
     --------
     >>> import numpy as np
-    >>> from online_gmm.em.how_many import chosen, judge
+    >>> from online_gmm.em.how_many import chosen, compare
     >>> rng = np.random.default_rng(1)
     >>> X = rng.normal(np.repeat([0.0, 8.0], 100), 1.0)[:, None]
-    >>> criteria = judge(X, 8, ("level",), seed=1)
+    >>> criteria = compare(X, 8, ("level",), seed=1)
     >>> [c.n_components for c in criteria], chosen(criteria)
     ([1, 2, 3, 4, 5, 6, 7, 8], 2)
     """
     return finish(
-        judging(X, max_components, features, covariance_type, prior_strength, n_init, seed, Meter())
+        comparing(
+            X, max_components, features, covariance_type, prior_strength, n_init, seed, Meter()
+        )
     )
 
 
-def judging(
+def comparing(
     X: NDArray[np.float64],
     max_components: int,
     features: tuple[Hashable, ...],
@@ -129,16 +131,18 @@ def judging(
 ) -> Sliced[tuple[Criterion, ...]]:
     """Do the same in slices."""
     rng = np.random.default_rng(seed)
-    judge = yield from Judge.of(X, max_components, features, covariance_type, prior_strength, rng)
+    selection = yield from Selection.of(
+        X, max_components, features, covariance_type, prior_strength, rng
+    )
     criteria: list[Criterion] = []
-    for k in range(1, judge.most + 1):
-        started = yield from judge.started(k, n_init, meter, PATIENT)
-        _, _, criterion = yield from judge.climbed(started.mixture, meter)
+    for k in range(1, selection.most + 1):
+        started = yield from selection.started(k, n_init, meter, PATIENT)
+        _, _, criterion = yield from selection.climbed(started.mixture, meter)
         criteria.append(criterion)
     return tuple(criteria)
 
 
-class Judge:
+class Selection:
     """Compares fits of different numbers of components to the same rows.
 
     They are fitted to the features that say something of their own, under one prior, and written
@@ -192,7 +196,7 @@ class Judge:
         covariance_type: str,
         prior_strength: float,
         rng: np.random.Generator,
-    ) -> Sliced[Judge]:
+    ) -> Sliced[Selection]:
         """Prepare rows.
 
         Parameters
@@ -254,7 +258,7 @@ class Judge:
     ) -> Sliced[tuple[MixtureParameters, MixtureParameters, Criterion]]:
         """Climb from a mixture of the features that count.
 
-        Returns where that ends, the same for all features, and how it is judged. The climb ends
+        Returns where that ends, the same for all features, and its criterion. The climb ends
         early if its information criterion will not come to what is ``needed``.
         """
         em = BatchEM(mixture, self._firm, self._covariance_type)
@@ -279,7 +283,7 @@ class Judge:
         return em.mixture, whole, criterion
 
 
-def told(
+def select(
     X: NDArray[np.float64],
     n_components: int,
     features: tuple[Hashable, ...],
@@ -288,19 +292,19 @@ def told(
     n_init: int = 12,
     seed: int | None = None,
 ) -> tuple[MixtureParameters, tuple[Criterion, ...]]:
-    """As many components as the rows can tell, at most K, and how the numbers were judged.
+    """Return as many components as the rows support, at most K, and the criterion of each number.
 
     The first rows of a stream may show fewer regimes than will come; K components would then cut
     one of them in pieces. A component must raise the Bayesian information criterion. Here that is
     preferred to ICL: who gives a number expects as many regimes, and these may overlap.
     """
     mixture, criteria, _ = finish(
-        telling(X, n_components, features, covariance_type, prior_strength, n_init, seed, Meter())
+        selecting(X, n_components, features, covariance_type, prior_strength, n_init, seed, Meter())
     )
     return mixture, criteria
 
 
-def telling(
+def selecting(
     X: NDArray[np.float64],
     n_components: int,
     features: tuple[Hashable, ...],
@@ -312,13 +316,15 @@ def telling(
 ) -> Sliced[tuple[MixtureParameters, tuple[Criterion, ...], Started]]:
     """Do the same in slices, and return what became of the starts too."""
     rng = np.random.default_rng(seed)
-    judge = yield from Judge.of(X, n_components, features, covariance_type, prior_strength, rng)
-    started = yield from judge.started(judge.most, n_init, meter)
+    selection = yield from Selection.of(
+        X, n_components, features, covariance_type, prior_strength, rng
+    )
+    started = yield from selection.started(selection.most, n_init, meter)
     mixture = started.mixture
     best: tuple[MixtureParameters, Criterion] | None = None
     criteria = []
     while True:
-        mixture, whole, criterion = yield from judge.climbed(mixture, meter)
+        mixture, whole, criterion = yield from selection.climbed(mixture, meter)
         criteria.append(criterion)
         if best is not None and criterion.bic + WORTH < best[1].bic:
             break
@@ -360,7 +366,7 @@ def independent(X: NDArray[np.float64]) -> list[int]:
         share = 1.0 - float(row @ row)
         left = _left_over(X, kept, j) if kept and share < SCREENED else None
         if left is None or (
-            left.var() > LEAST and chosen(judge(left[:, None], 2, (j,), n_init=4, seed=0)) > 1
+            left.var() > LEAST and chosen(compare(left[:, None], 2, (j,), n_init=4, seed=0)) > 1
         ):
             factor[j, kept] = row
             factor[j, j] = max(share, LEAST) ** 0.5

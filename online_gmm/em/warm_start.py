@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data.state import doubles, instance
 from online_gmm.em.batch import BatchEM
-from online_gmm.em.how_many import FIRM, Criterion, chosen, judging, telling
+from online_gmm.em.how_many import FIRM, Criterion, chosen, comparing, selecting
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.prior import LEAST, Prior
 from online_gmm.em.slices import Meter, Sliced, finish
@@ -151,7 +151,7 @@ def warm_start(
         Rows, shape (n, D), NaN for what is missing, at least one row.
     n_components
         K. More components than distinct rows are allowed; those left over share a row. ``auto``
-        chooses, see `judge`; the start is then that of the K chosen.
+        chooses, see `compare`; the start is then that of the K chosen.
     features
         The names of the D features.
     covariance_type
@@ -170,7 +170,7 @@ def warm_start(
     max_components
         The most that ``auto`` tries.
     at_most
-        Whether fewer than K components will do where the rows cannot tell so many; see `told`.
+        Whether fewer than K components will do where the rows cannot tell so many; see `select`.
 
     Notes
     -----
@@ -212,13 +212,13 @@ def warm_starting(
     """Do the same in slices."""
     criteria: tuple[Criterion, ...] = ()
     if n_components == "auto":
-        criteria = yield from judging(
+        criteria = yield from comparing(
             X, max_components, features, covariance_type, prior_strength, n_init, seed, meter
         )
         n_components = chosen(criteria)
     started = None
     if at_most and n_components != 1 and not criteria:
-        some, _, started = yield from telling(
+        some, _, started = yield from selecting(
             X, n_components, features, covariance_type, prior_strength, n_init, seed, meter
         )
         n_components, started = some.n_components, started._replace(mixture=some)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data import html, state
 from online_gmm.data.frames import Table, flat
-from online_gmm.em.how_many import WORTH, Criterion, Judge, merged, one_fewer
+from online_gmm.em.how_many import WORTH, Criterion, Selection, merged, one_fewer
 from online_gmm.em.mixture import (
     COVARIANCE_TYPES,
     CovarianceType,
@@ -36,9 +36,9 @@ from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignm
 from online_gmm.learners.intake import NO_TIME, Time
 from online_gmm.learners.places import mixture_changed
 from online_gmm.learners.recycle import (
+    OUTLYING,
     RECENT,
     SPREAD_KNOWN,
-    STRAY,
     WELL_KNOWN,
     ComponentEvent,
     Roster,
@@ -71,7 +71,7 @@ PARTS = (1.0, 0.8, 0.6, 0.4)
 """How much of the last points is tried as a regime of its own."""
 SUCCEEDING = 2048
 """Rows by which it is told which component continues which."""
-STRAYS_KEPT = 64
+OUTLIERS_KEPT = 64
 """The last badly explained points that are kept, or 16 (D + 1) if that is more."""
 
 
@@ -303,14 +303,14 @@ class EMLearner(Learner, abc.ABC):
         self._numbered = not self._roster.is_plain
         if self._k < self._most:
             self._stream.watch(
-                self._room_for_strays, flat(distances_beyond(STRAY, d)), crowd(d), RECENT
+                self._buffer_size, flat(distances_beyond(OUTLYING, d)), crowd(d), RECENT
             )
         else:
             self._stream.watch(0, flat(np.full(d + 1, np.inf)), 0, 0)
 
     @property
-    def _room_for_strays(self) -> int:
-        return max(STRAYS_KEPT, 16 * (len(self._names) + 1))
+    def _buffer_size(self) -> int:
+        return max(OUTLIERS_KEPT, 16 * (len(self._names) + 1))
 
     def _consider_birth(self) -> None:
         """Give the points held back a component of their own, if there are enough of them.
@@ -323,20 +323,20 @@ class EMLearner(Learner, abc.ABC):
         if self._k >= self._most:
             return
         known = self.mixture
-        strays = np.frombuffer(stream.last_strays(stream.n_points - RECENT)).reshape(-1, d)
-        if len(strays) >= crowd(d):
-            strays = together(strays, known)
-        cause = f"{len(strays)} of the last {RECENT} points were unexplained"
-        wider = len(strays) < crowd(d)
+        outliers = np.frombuffer(stream.last_outliers(stream.n_points - RECENT)).reshape(-1, d)
+        if len(outliers) >= crowd(d):
+            outliers = together(outliers, known)
+        cause = f"{len(outliers)} of the last {RECENT} points were unexplained"
+        wider = len(outliers) < crowd(d)
         if wider:
-            strays = self._wider_regime()
-            if not len(strays):
+            outliers = self._wider_regime()
+            if not len(outliers):
                 return
-            cause = f"the last {len(strays)} points were farther from all components than usual"
-            self._give_back(strays)
+            cause = f"the last {len(outliers)} points were farther from all components than usual"
+            self._give_back(outliers)
             stream, known = self._stream, self.mixture
-        means = np.nanmean(np.vstack([strays, known.means]), axis=0)
-        points = np.where(np.isnan(strays), means, strays)
+        means = np.nanmean(np.vstack([outliers, known.means]), axis=0)
+        points = np.where(np.isnan(outliers), means, outliers)
         # beyond the range of doubles a gap is infinite, and not the nearest
         with np.errstate(over="ignore", invalid="ignore"):
             gaps = points.mean(axis=0) - known.means
@@ -347,7 +347,7 @@ class EMLearner(Learner, abc.ABC):
         if support < (SPREAD_KNOWN if wider else WELL_KNOWN) * (d + 1) and self._keeps_all:
             if self._refit is None:
                 self._begin_refit()
-            stream.forget_strays()
+            stream.forget_outliers()
             return
         if support < SPREAD_KNOWN * (d + 1):
             both = taken_in(known, nearest, support, points)
@@ -381,7 +381,7 @@ class EMLearner(Learner, abc.ABC):
             n_beyond = 0
             for _ in range(2):
                 since = stream.n_points - len(rows) - n_beyond
-                beyond_gates = np.frombuffer(stream.last_strays(since)).reshape(-1, d)
+                beyond_gates = np.frombuffer(stream.last_outliers(since)).reshape(-1, d)
                 n_beyond = len(beyond_gates)
             rows = together(np.vstack([rows, beyond_gates]), before)
             known = rows[~np.isnan(rows).any(axis=1)]
@@ -403,8 +403,8 @@ class EMLearner(Learner, abc.ABC):
             gain -= n * free / max(behind, 1.0)
             if gain > highest:
                 best, highest = rows, gain
-        if not len(best) and len(last) == self._room_for_strays:
-            stream.forget_strays()
+        if not len(best) and len(last) == self._buffer_size:
+            stream.forget_outliers()
         return best
 
     def _give_back(self, rows: NDArray[np.float64]) -> None:
@@ -439,19 +439,21 @@ class EMLearner(Learner, abc.ABC):
     ) -> Sliced[MixtureParameters | None]:
         """A fit of other regimes to rows, if it is surely better than the one known."""
         rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
-        judge = yield from Judge.of(
+        selection = yield from Selection.of(
             rows, self._most, self._names, self.covariance_type, self.prior_strength, rng
         )
         yield
-        _, _, current = yield from judge.climbed(judge.part(known), meter)
+        _, _, current = yield from selection.climbed(selection.part(known), meter)
         best, highest = None, self._value(current) - WORTH * known.n_components + SURE
         yield
-        mixture = (yield from judge.started(judge.most, REFIT_STARTS, meter)).mixture
+        mixture = (yield from selection.started(selection.most, REFIT_STARTS, meter)).mixture
         yield
         while True:
             # a component less is no advantage by itself
             price = WORTH * max(mixture.n_components, known.n_components)
-            mixture, whole, criterion = yield from judge.climbed(mixture, meter, highest + price)
+            mixture, whole, criterion = yield from selection.climbed(
+                mixture, meter, highest + price
+            )
             if criterion.n_components < known.n_components and self._has_all_at_start:
                 return best
             worth = self._value(criterion) - price

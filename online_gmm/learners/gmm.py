@@ -62,7 +62,7 @@ class OnlineGMM(EMLearner):
         points can tell (Bayesian information criterion); the others are born when points come that
         no component explains, or when a later fit finds them. ``"auto"`` expects up to
         ``max_components`` and demands that they can be told apart (ICL, see
-        `online_gmm.em.how_many.judge`); ``start.criteria`` shows how the numbers tried were
+        `online_gmm.em.how_many.compare`); ``start.criteria`` shows how the numbers tried were
         judged. Without points kept (``capacity=0``, a step size that follows) the warm start has K.
     max_components : int, default 8
         The most components that ``"auto"`` finds.

@@ -17,7 +17,7 @@ from online_gmm.data import html
 from online_gmm.data.frames import Table, flat
 from online_gmm.data.state import instance, writable
 from online_gmm.em import baum_welch
-from online_gmm.em.how_many import WORTH, Judge, one_fewer
+from online_gmm.em.how_many import WORTH, Selection, one_fewer
 from online_gmm.em.mixture import (
     CovarianceType,
     MixtureParameters,
@@ -321,10 +321,10 @@ class OnlineHMM(EMLearner):
         stream, highest = finish(self._climbed(start.mixture, start.prior, rows, times, meter))
         if self.n_components == "auto" or not self._keeps_points:
             return start, stream
-        judge = finish(self._judge(seen, 0))
-        mixture = finish(judge.started(judge.most, REFIT_STARTS, meter)).mixture
+        selection = finish(self._selection(seen, 0))
+        mixture = finish(selection.started(selection.most, REFIT_STARTS, meter)).mixture
         while True:
-            mixture, whole, _ = finish(judge.climbed(mixture, meter))
+            mixture, whole, _ = finish(selection.climbed(mixture, meter))
             if mixture.n_components < start.mixture.n_components:
                 fewer = finish(self._refined(whole, seen, meter))
                 again, value = finish(self._climbed(fewer.mixture, fewer.prior, rows, times, meter))
@@ -399,12 +399,12 @@ class OnlineHMM(EMLearner):
                 yield
         return result
 
-    def _judge(self, rows: NDArray[np.float64], n_points: int) -> Sliced[Judge]:
+    def _selection(self, rows: NDArray[np.float64], n_points: int) -> Sliced[Selection]:
         rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
-        judge = yield from Judge.of(
+        selection = yield from Selection.of(
             rows, self._most, self._names, self.covariance_type, self.prior_strength, rng
         )
-        return judge
+        return selection
 
     def _attend(self) -> None:
         """Do what is due."""
@@ -483,13 +483,13 @@ class OnlineHMM(EMLearner):
         )
         highest, others = now - WORTH * k + SURE, False
         yield
-        judge = yield from self._judge(seen, len(rows))
+        selection = yield from self._selection(seen, len(rows))
         yield
-        mixture = (yield from judge.started(judge.most, REFIT_STARTS, meter)).mixture
+        mixture = (yield from selection.started(selection.most, REFIT_STARTS, meter)).mixture
         yield
         least = max(k - 1, 1) if self.n_components == "auto" else k
         while mixture.n_components >= least:
-            mixture, whole, _ = yield from judge.climbed(mixture, meter)
+            mixture, whole, _ = yield from selection.climbed(mixture, meter)
             yield
             other = yield from self._refined(whole, seen, meter)
             yield

@@ -109,7 +109,7 @@ def mixture_changed(state: State, change: Callable[[Parts], Parts]) -> State:
     for name in ("iterate", "average", "report"):
         if state[name] is not None:
             result[name] = with_parts(state[name], change(parts_of(state[name])))
-    return _without_strays(result)
+    return _without_outliers(result)
 
 
 def mixture_with(state: State, points: Array, share: float) -> State:
@@ -125,7 +125,7 @@ def mixture_with(state: State, points: Array, share: float) -> State:
     return result
 
 
-def _without_strays(state: State) -> State:
+def _without_outliers(state: State) -> State:
     if state.get("strays"):
         state["strays"] = {**state["strays"], "n": 0}
     return state
@@ -222,7 +222,7 @@ def _chain_state(
         }
     if state["average"] is not None:
         result["average"] = with_parts(state["average"], change(parts_of(state["average"])))
-    return _without_strays(result)
+    return _without_outliers(result)
 
 
 def chain_replaced(state: State, place: int, center: Array, covariance: Array) -> State:

@@ -15,7 +15,7 @@ from online_gmm.em.mixture import MixtureParameters
 
 TWINS = 0.05
 """Bhattacharyya distance below which two components are one."""
-STRAY = 1e-5
+OUTLYING = 1e-5
 """Tail probability beyond which a point is badly explained by a component."""
 RECENT = 512
 """The last points, among which unexplained ones must be numerous for a birth."""
@@ -141,7 +141,7 @@ def twins(mixture: MixtureParameters) -> tuple[int, int] | None:
 
 
 def crowd(n_features: int) -> int:
-    """Strays among the last `RECENT` points that are more than chance."""
+    """OutlierBuffer among the last `RECENT` points that are more than chance."""
     return max(CROWD, 3 * (n_features + 1))
 
 

@@ -14,9 +14,9 @@ from online_gmm.segmentation.row_statistics import RowStatistics
 Kind = Literal["level", "spread", "rhythm", "correlation", "other"]
 
 MOST = 5
-"""Reasons that are told one by one."""
+"""Reasons that are reported one by one."""
 LEAST = 0.02
-"""Share of the whole below which a reason is told with the others."""
+"""Share of the whole below which a reason is reported with the others."""
 WIDE = 16
 """Channels beyond which correlations are left out: there are too many pairs."""
 FLOOR = 1e-6

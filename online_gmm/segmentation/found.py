@@ -21,7 +21,7 @@ from online_gmm.learners.intake import NO_TIME, Late, Time
 from online_gmm.segmentation.hindsight import Labelling
 from online_gmm.segmentation.placed import Decision, Event, PlacedSegments
 from online_gmm.segmentation.regimes import Regime, RegimeCard
-from online_gmm.segmentation.second_pass import SecondPass, labels_told, second_pass
+from online_gmm.segmentation.second_pass import SecondPass, labels_of_events, second_pass
 from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment
 
 FIRST = 16
@@ -60,8 +60,8 @@ class FoundRegimes(Learner):
 
     Attributes
     ----------
-    news
-        What was told by the last call that learnt: segments, changes and events, oldest first.
+    new_events
+        What the last call that learnt has found: segments, changes and events, oldest first.
 
     Notes
     -----
@@ -101,7 +101,7 @@ class FoundRegimes(Learner):
             raise ValueError(f"confirm is {confirm!r}; it must be a positive number")
         if max_gap is not None and not 0.0 < max_gap < math.inf:
             raise ValueError(f"max_gap is {max_gap!r}; it must be a positive number of seconds")
-        self.news: list[Event] = []
+        self.new_events: list[Event] = []
         self._stamps: list[Any] = []
         self._placed: PlacedSegments | None = None
         self._densities: _kernel.Components | None = None
@@ -120,7 +120,7 @@ class FoundRegimes(Learner):
             seconds = self._seconds(x, t)
             if seconds <= self._last_time and self._refuse(seconds):
                 return
-        self.news = []
+        self.new_events = []
         if self._stream is None:
             self._keep(x, seconds)
             self._stamps.append(stamp)
@@ -151,7 +151,7 @@ class FoundRegimes(Learner):
         """Learn the rows of a table, and say before each one what is known of it."""
         keep = self._in_time(table)
         rows = np.arange(len(table)) if keep is None else np.flatnonzero(keep)
-        self.news = []
+        self.new_events = []
         done = 0
         while self._stream is None and done < len(rows):
             i = int(rows[done])
@@ -168,10 +168,10 @@ class FoundRegimes(Learner):
         all_of_it = len(rows) == len(table)
         learnt = values if all_of_it else values[rows]
         times = np.full(len(rows), np.nan) if table.times is None else table.times[rows]
-        told = None if stamps is None else [stamps[i] for i in rows.tolist()]
+        its_stamps = None if stamps is None else [stamps[i] for i in rows.tolist()]
         whole = Assignments.unknown(len(rows))
         self._learn_stamped(
-            view(learnt), len(rows), view(times), told, None if answers is None else whole
+            view(learnt), len(rows), view(times), its_stamps, None if answers is None else whole
         )
         if answers is not None:
             for column, values_of in zip(answers, whole, strict=True):
@@ -220,7 +220,7 @@ class FoundRegimes(Learner):
             for row, decisions in itertools.groupby(filter(_is_told, core.drain()), _told_at):
                 self._extend(its, done, row + 1 - first, answers)
                 done = row + 1 - first
-                self.news += placed.decide(decisions)
+                self.new_events += placed.decide(decisions)
                 self._take_snapshot()
             self._extend(its, done, stop, answers)
             done = stop
@@ -263,16 +263,16 @@ class FoundRegimes(Learner):
         self._stream.gap()
         closed = self._placed.finish()
         if closed is not None:
-            self.news.append(closed)
+            self.new_events.append(closed)
         self._placed.label = self._stream.label
 
     def reset_state(self) -> None:
         """Declare an interruption: the segment ends here, and the next point begins a new one.
 
         What has been learnt stays. The new segment is taken to be in the last regime until its own
-        is known; then a change may be told that took place at its first point.
+        is known; then a change may be reported that took place at its first point.
         """
-        self.news = []
+        self.new_events = []
         if self._stream is not None:
             self._interrupt()
 
@@ -281,7 +281,7 @@ class FoundRegimes(Learner):
 
         What comes after begins a new segment, though points are counted on.
         """
-        self.news = []
+        self.new_events = []
         if self._placed is None:
             return None
         self._stream.gap()
@@ -312,8 +312,8 @@ class FoundRegimes(Learner):
             First rows of stretches without a gap, and the rows after their last; by default a gap
             is one that ``max_gap`` calls so.
         placed
-            The regime of each row as it was told; None to find it by learning the rows anew, with
-            a learner of the same parameters.
+            The regime of each row as it was reported; None to find it by learning the rows anew,
+            with a learner of the same parameters.
         """
         table = self._table(X, t)
         rows = table.select(self._names or table.names)
@@ -326,8 +326,8 @@ class FoundRegimes(Learner):
             names = self._names or table.names
             learner = self.clone({"features": names, "time": None, "max_gap": None})
             learner.label_then_learn_many(rows)
-            told = [*learner.news, learner.finish()]
-            placed = labels_told(told, len(rows))
+            new_events = [*learner.new_events, learner.finish()]
+            placed = labels_of_events(new_events, len(rows))
             window = learner._stream.answering_window if learner._stream is not None else 0
         regimes = {label: its.statistics for label, its in self.all_regimes().items()}
         return second_pass(
@@ -464,7 +464,7 @@ class FoundRegimes(Learner):
 
     @property
     def n_changes(self) -> int:
-        """Changes of regime that were told."""
+        """Changes of regime that were reported."""
         return 0 if self._placed is None else self._placed.n_changes
 
     @property
@@ -620,12 +620,12 @@ class _Rows(NamedTuple):
 
 
 def _is_told(decision: Decision) -> bool:
-    """Whether this is told to the user; a change says what the segment before it was."""
+    """Whether this is reported to the user; a change says what the segment before it was."""
     return decision[0] in ("change", "born", "merged")
 
 
 def _told_at(decision: Decision) -> int:
-    """The row at which a decision was told."""
+    """The row at which a decision was reported."""
     row: int = decision[2] if decision[0] == "change" else decision[1]
     return row
 

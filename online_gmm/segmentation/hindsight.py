@@ -23,7 +23,7 @@ SHRINK, SHRINK_EARLY = 0.1, 0.3
 MEMORY = 4000.0
 """Points of a state that count when it is compared with others."""
 LEAST_WINDOWS = 4
-"""With fewer windows in a series there is nothing to be told."""
+"""With fewer windows in a series there is nothing to find."""
 MOST_SEGMENTS = 400
 """With more segments than that a window is too short for its series."""
 JUMP = 0.1

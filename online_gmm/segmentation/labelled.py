@@ -33,7 +33,7 @@ class LabelledSegments:
 
     A label is *confirmed* by ``confirm`` points in a row that bear it. A confirmed label that
     differs from the regime's begins a candidate at the first of these points. The candidate becomes
-    the new regime, and the change is told, at the first point that bears the label with
+    the new regime, and the change is reported, at the first point that bears the label with
     ``min_dwell`` points from the candidate's first to this one. If another label is confirmed
     sooner, the candidate's points are absorbed by the segment before it; so are points of any label
     that is not confirmed. The first regime of a stream reaches back to its first point, and is no
@@ -49,8 +49,8 @@ class LabelledSegments:
     n_points
         Points that have come.
     change, closed
-        The `RegimeChange` that was told at the last point and the `Segment` that it completed, or
-        None.
+        The `RegimeChange` that was reported at the last point and the `Segment` that it completed,
+        or None.
     """
 
     def __init__(self, min_dwell: int, confirm: int) -> None:

@@ -23,7 +23,7 @@ from online_gmm.segmentation.segments import (
 )
 
 MOST_EVENTS = 1000
-"""Events that are kept; all are told when they come."""
+"""Events that are kept; all are reported when they come."""
 EARLY = 32
 """Rows of a segment after which its rows have a part in the mixture; then whenever they double."""
 
@@ -50,7 +50,7 @@ class PlacedSegments:
     label
         The number of its regime; -1 until that is known.
     probability
-        Of that regime, when the change to it was told; 1 for the first one, which is new.
+        Of that regime, when the change to it was reported; 1 for the first one, which is new.
     regimes
         Finished segments by regime.
     """
@@ -85,43 +85,43 @@ class PlacedSegments:
 
         A segment comes before the change that ends it.
         """
-        told: list[Event] = []
+        new_events: list[Event] = []
         for kind, *values in decisions:
             if kind == "change":
-                told += self._change(*values)
+                new_events += self._change(*values)
             elif kind == "born":
                 row, state = values
                 self.regimes.setdefault(state, Regime(len(self.names)))
                 if self.label == UNKNOWN:
                     self.label = state
-                told.append(RegimeEvent("born", state, self._time_of(row)))
+                new_events.append(RegimeEvent("born", state, self._time_of(row)))
             elif kind == "merged":
                 row, gone, kept = values
-                told.append(RegimeEvent("merged", gone, self._time_of(row), kept))
+                new_events.append(RegimeEvent("merged", gone, self._time_of(row), kept))
                 regime = self.regimes.pop(gone, None)
                 if regime is not None:
                     self.regimes.setdefault(kept, Regime(len(self.names))).absorb(regime)
                 if self.label == gone:
                     self.label = kept
-        self.events.extend(event for event in told if not isinstance(event, Segment))
-        return told
+        self.events.extend(event for event in new_events if not isinstance(event, Segment))
+        return new_events
 
     def _change(
         self, at: int, known_at: int, before: int, after: int, certainty: float
     ) -> list[Event]:
-        told: list[Event] = []
+        new_events: list[Event] = []
         why = NOTHING
-        # the regime of the segment that is over is told again with the change that ends it: by then
-        # more is known of it than at its start
+        # the regime of the segment that is over is reported again with the change that ends it: by
+        # then more is known of it than at its start
         self.label = before
-        # what came before an interruption is told already
+        # what came before an interruption is reported already
         at = max(at, self.rows.first)
         time = self.rows.time_of(at)
         if at > self.rows.first:
             segment, statistics = self._end(at)
-            told.append(segment)
+            new_events.append(segment)
             why = explain(statistics, self.rows.total(), self.names)
-        told.append(
+        new_events.append(
             RegimeChange(
                 time,
                 self._time_of(known_at),
@@ -135,7 +135,7 @@ class PlacedSegments:
         )
         self.label, self.probability = after, certainty
         self.n_changes += 1
-        return told
+        return new_events
 
     def _end(self, at: int) -> tuple[Segment, RowStatistics]:
         """End the segment before this row."""
@@ -196,7 +196,7 @@ class PlacedSegments:
 
     @property
     def probabilities(self) -> dict[int, float]:
-        """The probability of each regime, which is that told with the last change."""
+        """The probability of each regime, which is that reported with the last change."""
         others = len(self.labels) - 1
         rest = (1.0 - self.probability) / others if others else 0.0
         sure = self.probability if others else 1.0

@@ -159,13 +159,13 @@ def second_pass(
     statistics = [RowStatistics.of(X[begin:end]) for begin, end in parts]
     labels = _numbered(labels, parts, statistics, regimes or {})
     window = 0 if found is None else found.window
-    return _told(labels, parts, certainties, statistics, names, stamps, window, stretches)
+    return _second_pass_of(labels, parts, certainties, statistics, names, stamps, window, stretches)
 
 
-def labels_told(told: Iterable[Any], n: int) -> Ints:
-    """Return the regime of each row, as segments have told it; their times are numbers of rows."""
+def labels_of_events(new_events: Iterable[Any], n: int) -> Ints:
+    """Return the regime of each row from segments whose times are numbers of rows."""
     labels = np.zeros(n, dtype=np.int64)
-    for event in told:
+    for event in new_events:
         if isinstance(event, Segment):
             labels[event.start : event.end + 1] = max(event.label, 0)
         elif isinstance(event, RegimeEvent) and event.into is not None:
@@ -338,7 +338,7 @@ def _numbered(
     return result
 
 
-def _told(
+def _second_pass_of(
     labels: Ints,
     parts: Sequence[Stretch],
     certainties: Matrix,

@@ -31,14 +31,14 @@ class Segmenter(base.Clusterer, Writable):
 
     Without arguments there is nothing to tune: the regimes, their number, and the window that tells
     them apart are found in the stream. Points are dicts of one to fifty numbers in any units. A
-    change is told some time after it took place, once, and with the row at which it began; it is
-    never revised. Regimes are numbered from 0 as they are found. A number keeps its meaning: a
+    change is reported some time after it took place, once, and with the row at which it began; it
+    is never revised. Regimes are numbered from 0 as they are found. A number keeps its meaning: a
     return to a known regime gets the number of that regime.
 
     With a ``model`` the regimes are the labels of that learner, each point by itself. A label is
     *confirmed* by ``confirm`` points in a row that bear it. A confirmed label that differs from the
     regime's begins a candidate at the first of these points; it becomes the new regime, and the
-    change is told, at the first point that bears the label with ``min_dwell`` points from the
+    change is reported, at the first point that bears the label with ``min_dwell`` points from the
     candidate's first to this one. If another label is confirmed sooner, the candidate's points are
     absorbed by the segment before it; so are points of any label that is not confirmed. The first
     regime of a stream reaches back to its first point, and is no change.
@@ -57,8 +57,8 @@ class Segmenter(base.Clusterer, Writable):
         gets the nearest number then.
     confirm
         Without a model: what a change costs in `second_pass`, as a multiple of the usual; with 2
-        fewer are found. What is told as points come does not depend on it. With a model: points in
-        a row that confirm a label.
+        fewer are found. What is reported as points come does not depend on it. With a model: points
+        in a row that confirm a label.
     min_dwell
         With a model: points from the first to the last that bear the label of a segment, at least.
         Only the last segment of a stream may be shorter.
@@ -81,11 +81,11 @@ class Segmenter(base.Clusterer, Writable):
 
     Attributes
     ----------
-    told
-        What the last call that learnt has told, oldest first: each `Segment` before the
+    new_events
+        What the last call that learnt has found, oldest first: each `Segment` before the
         `RegimeChange` that ended it, and each `RegimeEvent` (a regime was born, or two were one).
     drift_detected
-        Whether a change was told by that call.
+        Whether a change was reported by that call.
     change
         The last `RegimeChange` of that call, or None.
     closed
@@ -166,7 +166,7 @@ class Segmenter(base.Clusterer, Writable):
         self.max_gap = max_gap
         self.late = late
         self.smoothed = smoothed
-        self.told: list[Event] = []
+        self.new_events: list[Event] = []
         self._found: FoundRegimes | None = None
         self._labelled = LabelledSegments(1, 1)
         if isinstance(model, FoundRegimes):
@@ -245,7 +245,7 @@ class Segmenter(base.Clusterer, Writable):
         """
         if self._found is not None:
             self._found.learn_one(x, t)
-            self.told = self._found.news
+            self.new_events = self._found.new_events
             return
         labelled, point = self._labelled, self._point(x, t)
         seen = self._seen(x)
@@ -270,7 +270,7 @@ class Segmenter(base.Clusterer, Writable):
     def learn_many(self, X: Any, t: Any = None) -> None:
         """Learn rows: the same as `learn_one` of each in turn.
 
-        What was told on the way is in ``told``.
+        What was found on the way is in ``new_events``.
 
         Parameters
         ----------
@@ -287,13 +287,13 @@ class Segmenter(base.Clusterer, Writable):
         """
         if self._found is not None:
             self._found.learn_many(X, t)
-            self.told = self._found.news
+            self.new_events = self._found.new_events
             return
-        told: list[Event] = []
+        new_events: list[Event] = []
         for x, when in self._points(X, t):
             self.learn_one(x, when)
-            told += self.told
-        self.told = told
+            new_events += self.new_events
+        self.new_events = new_events
 
     def label_then_learn_many(
         self, X: Any, t: Any = None, stamps: Sequence[Any] | None = None
@@ -318,15 +318,15 @@ class Segmenter(base.Clusterer, Writable):
         """
         if self._found is not None:
             answers = self._found.label_then_learn_many(X, t, stamps)
-            self.told = self._found.news
+            self.new_events = self._found.new_events
             return answers
-        told: list[Event] = []
+        new_events: list[Event] = []
         rows = []
         for x, when in self._points(X, t):
             rows.append(self.assign_one(x, when))
             self.learn_one(x, when)
-            told += self.told
-        self.told = told
+            new_events += self.new_events
+        self.new_events = new_events
         answers = Assignments.unknown(len(rows))
         for i, row in enumerate(rows):
             for column, value in zip(answers, row, strict=True):
@@ -348,7 +348,7 @@ class Segmenter(base.Clusterer, Writable):
         """Learn all rows of a frame, end the stream, and return the regime of each row.
 
         Labels are those in hindsight: each row bears the number of its segment, also the rows that
-        came before the change was told. Segments are in ``segments_``.
+        came before the change was reported. Segments are in ``segments_``.
 
         Parameters
         ----------
@@ -460,8 +460,8 @@ class Segmenter(base.Clusterer, Writable):
 
     def _tell(self) -> None:
         labelled = self._labelled
-        told = (labelled.closed, labelled.change)
-        self.told = [event for event in told if event is not None]
+        new_events = (labelled.closed, labelled.change)
+        self.new_events = [event for event in new_events if event is not None]
 
     def finish(self) -> Segment | None:
         """End the stream: return the segment that is going on, None if there is none.
@@ -469,25 +469,25 @@ class Segmenter(base.Clusterer, Writable):
         What comes after begins a new segment, though points are counted on. With a model, points
         that are not confirmed to be of another regime belong to the segment.
         """
-        self.told = []
+        self.new_events = []
         return self._labelled.finish() if self._found is None else self._found.finish()
 
     def reset_state(self) -> None:
         """Declare an interruption: the segment ends here, and the next point begins a new one.
 
-        What has been learnt stays. The segment that ended is in ``told``.
+        What has been learnt stays. The segment that ended is in ``new_events``.
         """
         if self._found is not None:
             self._found.reset_state()
-            self.told = self._found.news
+            self.new_events = self._found.new_events
             return
         if hasattr(self._learner, "reset_state"):
             self._learner.reset_state()
         last = self.finish()
-        self.told = [] if last is None else [last]
+        self.new_events = [] if last is None else [last]
 
     def stream(self, points: Iterable[Mapping[Any, Any]]) -> Iterator[Event]:
-        """Learn points, and yield what is told: segments, changes and events.
+        """Learn points, and yield what is reported: segments, changes and events.
 
         A segment comes before the change that ended it. When the points end, so does the last
         segment.
@@ -505,7 +505,7 @@ class Segmenter(base.Clusterer, Writable):
         """
         for x in points:
             self.learn_one(x)
-            yield from self.told
+            yield from self.new_events
         last = self.finish()
         if last is not None:
             yield last
@@ -547,7 +547,7 @@ class Segmenter(base.Clusterer, Writable):
         """Return the regime of a point that comes next, as far as is known; -1 before anything is.
 
         That is the regime of the segment going on. With a model it is the new regime if this very
-        point would get a change told, and the model's own label while there is none.
+        point would get a change reported, and the model's own label while there is none.
         """
         if self._found is not None:
             return self._found.predict_one(x, t)
@@ -677,12 +677,12 @@ class Segmenter(base.Clusterer, Writable):
 
     @property
     def change(self) -> RegimeChange | None:
-        changes = [event for event in self.told if isinstance(event, RegimeChange)]
+        changes = [event for event in self.new_events if isinstance(event, RegimeChange)]
         return changes[-1] if changes else None
 
     @property
     def closed(self) -> Segment | None:
-        closed = [event for event in self.told if isinstance(event, Segment)]
+        closed = [event for event in self.new_events if isinstance(event, Segment)]
         return closed[-1] if closed else None
 
     @property
@@ -773,7 +773,7 @@ class Segmenter(base.Clusterer, Writable):
 
     @property
     def n_changes(self) -> int:
-        """Changes of regime that were told. Only without a model."""
+        """Changes of regime that were reported. Only without a model."""
         return self._finder.n_changes
 
     def _repr_html_(self) -> str:

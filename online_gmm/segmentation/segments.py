@@ -72,7 +72,7 @@ class RegimeChange:
         Since when: the time of the first point of the new regime, or its number in the stream from
         0 if points have no time.
     known_at
-        The time, or the number, of the point at which the change was told.
+        The time, or the number, of the point at which the change was reported.
     before, after
         The numbers of the two regimes. ``before`` is -1 after an interruption.
     probability
@@ -97,15 +97,15 @@ class RegimeChange:
     why: tuple[Reason, ...] = ()
 
     def __str__(self) -> str:
-        told = [reason for reason in self.why if reason.kind != "other" or reason.share >= 0.01]
-        why = "; ".join(f"{reason} ({reason.share:.0%})" for reason in told)
+        named = [reason for reason in self.why if reason.kind != "other" or reason.share >= 0.01]
+        why = "; ".join(f"{reason} ({reason.share:.0%})" for reason in named)
         return f"{self.before} -> {self.after} at {self.at}" + (f": {why}" if why else "")
 
     def _repr_html_(self) -> str:
         rows = [[str(reason), reason.kind, html.Share(reason.share)] for reason in self.why]
         title = f"Change of regime: {self.before} -> {self.after} at {self.at}"
-        told = f"known at {self.known_at}, {self.delay:,} points later"
-        return html.page(title, [told], html.table(["why", "kind", "share"], rows))
+        known = f"known at {self.known_at}, {self.delay:,} points later"
+        return html.page(title, [known], html.table(["why", "kind", "share"], rows))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Segmentation:
     Parameters
     ----------
     changes
-        At which of them a change of regime was told, shape (n,).
+        At which of them a change of regime was reported, shape (n,).
     closed
         Returns the segments that these changes completed, in order, as long as the times are there.
     """

@@ -29,16 +29,16 @@ def label_whole(segmenter: Segmenter, X: Any, t: Any) -> tuple[Any, pd.DataFrame
     table = Table(X, features, segmenter.time, t)
     segmenter.finish()
     answers = segmenter.label_then_learn_many(X, t)
-    told = list(segmenter.told)
+    new_events = list(segmenter.new_events)
     last = segmenter.finish()
-    told += [] if last is None else [last]
-    segments = [event for event in told if isinstance(event, Segment)]
+    new_events += [] if last is None else [last]
+    segments = [event for event in new_events if isinstance(event, Segment)]
     labels = np.full(len(table), UNKNOWN, dtype=np.int64)
     rows = _rows_in_segments(segmenter, table, answers.labels)
     numbers = np.repeat([s.label for s in segments], [s.n for s in segments])
     numbers = numbers[: len(rows)]
     labels[rows[: len(numbers)]] = numbers
-    return table.series(labels, "label"), frame_of(told)
+    return table.series(labels, "label"), frame_of(new_events)
 
 
 def regimes_of_rows(segmenter: Segmenter, rows: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -59,13 +59,13 @@ def _rows_in_segments(
     return np.flatnonzero(table.times > latest)
 
 
-def frame_of(told: Iterable[Any]) -> pd.DataFrame:
+def frame_of(new_events: Iterable[Any]) -> pd.DataFrame:
     """Return segments as a frame, each with the reasons of the change by which it began."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
     why = ""
-    for event in told:
+    for event in new_events:
         if isinstance(event, RegimeChange):
             why = "; ".join(str(reason) for reason in event.why if reason.kind != "other")
         elif isinstance(event, Segment):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from online_gmm import ComponentEvent, MixtureParameters, OnlineGMM
 from online_gmm.em import incremental
 from online_gmm.em.batch import BatchEM, BatchFit, fit
-from online_gmm.em.how_many import told
+from online_gmm.em.how_many import select
 from online_gmm.em.prior import Prior
 from online_gmm.em.warm_start import WarmStart, warm_start
 from replay.checks.agreement import adjusted_rand
@@ -221,7 +221,7 @@ def afresh(X: Matrix, settings: Settings, features: tuple[str, ...]) -> MixtureP
     options: dict[str, Any] = {"covariance_type": settings.covariance_type, "seed": settings.seed}
     if settings.regimes == "auto":
         return warm_start(rows, "auto", features, **options).mixture
-    return told(rows, settings.regimes, features, **options)[0]
+    return select(rows, settings.regimes, features, **options)[0]
 
 
 def exact(

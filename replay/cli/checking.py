@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from replay.checks.check import Tolerances, Verdict
 
 PASSES = 60
-"""Of incremental EM, unless told."""
+"""Of incremental EM, by default."""
 
 
 def compare(

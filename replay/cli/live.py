@@ -11,6 +11,7 @@ import typer
 from replay.cli.config import ConfigFile
 from replay.cli.options.groups import with_groups
 from replay.cli.options.learning import Learning
+from replay.cli.options.notifying import Notifying
 from replay.cli.options.output import Checkpointing, Outputs, Segmenting
 from replay.cli.options.reading import (
     Address,
@@ -21,7 +22,6 @@ from replay.cli.options.reading import (
     needs_time,
     reading_of,
 )
-from replay.cli.options.telling import Telling
 from replay.cli.terminal import explained
 from replay.engine.rows import InputError
 
@@ -37,7 +37,7 @@ def live(
     learning: Learning = Learning(),
     outputs: Outputs = Outputs(labels=Path("-")),
     segmenting: Segmenting = Segmenting(),
-    telling: Telling = Telling(),
+    notifying: Notifying = Notifying(),
     checkpoints: Checkpointing = Checkpointing(
         every_rows=10_000, every_seconds=10.0, in_memory=10_000
     ),
@@ -83,12 +83,12 @@ def live(
         if outputs.allow_host and outputs.serve is None:
             raise InputError("--allow-host is for --serve, the page; add --serve, or leave it out")
         check_outputs(outputs)
-        telling.check()
-        tell = None
-        if telling.notify:
-            from replay.cli.telling import notices_of
+        notifying.check()
+        notify = None
+        if notifying.notify:
+            from replay.cli.notifying import notices_of
 
-            tell = partial(notices_of, telling, broker, reading.clock)
+            notify = partial(notices_of, notifying, broker, reading.clock)
         options = series_options(replace(rows, late=rows.late or "skip"), segmenting)
         source = live_source(address, reading, broker)
         replay_source(
@@ -100,6 +100,6 @@ def live(
             refusals,
             topic=topic,
             live=True,
-            tell=tell,
+            notify=notify,
             zone=reading.clock.zone,
         )

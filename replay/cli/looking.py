@@ -103,7 +103,7 @@ class Seen:
         ]
 
 
-def look_at(files: Sequence[str], reading: ReadOptions, style: Style, told: Sequence[str]) -> None:
+def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Sequence[str]) -> None:
     """Print what files hold.
 
     Parameters
@@ -111,8 +111,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, told: Sequ
     files
         Their names.
     reading, style
-        What is told of them.
-    told
+        How they are written.
+    given
         The options that were given, for the command line at the end.
     """
     console = out()
@@ -171,13 +171,13 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, told: Sequ
         lines.append(f"times go forward in each {key!r} only: it is the key")
     for line in lines:
         console.print(line, soft_wrap=True)
-    words = ["replay", "run", *map(quoted, files), *told]
+    words = ["replay", "run", *map(quoted, files), *given]
     twins = {other for _, other in seen.twins()}
     values = [name for name in source.values if name not in twins]
-    if "--value" not in told:
+    if "--value" not in given:
         words += [word for name in values for word in ("--value", quoted(name))]
-    if choice.time is not None and "--time" not in told:
+    if choice.time is not None and "--time" not in given:
         words += ["--time", quoted(",".join(choice.parts) or choice.time)]
-    if by_key and key is not None and "--key" not in told:
+    if by_key and key is not None and "--key" not in given:
         words += ["--key", quoted(key)]
     console.print(" ".join(words), soft_wrap=True)

@@ -144,7 +144,7 @@ def replay_source(
     causal: bool = False,
     topic: Broker | Cluster | None = None,
     live: bool = False,
-    tell: Callable[[Source, Fleet], Notices] | None = None,
+    notify: Callable[[Source, Fleet], Notices] | None = None,
     zone: datetime.tzinfo = datetime.UTC,
 ) -> None:
     """Label the rows of a source, write what is wanted, and print what was found.
@@ -156,8 +156,8 @@ def replay_source(
         the source has ended, and labelled again.
     topic
         Where labelled rows are published; None publishes none.
-    tell
-        Makes the sink that tells changes of regime; None tells nobody.
+    notify
+        Makes the sink that sends changes of regime; None for none.
     live
         Whether what is written must not be held back, and a signal is the normal end.
     zone
@@ -195,8 +195,8 @@ def replay_source(
         if outputs.report is not None or outputs.serve is not None:
             page = sinks["page"] = _page(source, fleet, "costs" in sinks)
         notices = None
-        if tell is not None:
-            notices = sinks["notices"] = tell(source, fleet)
+        if notify is not None:
+            notices = sinks["notices"] = notify(source, fleet)
             open_now.callback(notices.close)
         refusals.open(source.files)
         open_now.callback(refusals.close)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from replay.engine.stopping import Stoppable
 
 OUT = Path("out")
-"""Where pictures and labels go unless told."""
+"""Where pictures and labels go by default."""
 
 
 class _Terminal(Console):

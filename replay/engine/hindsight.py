@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from online_gmm.learners.base import Assignments
 from online_gmm.segmentation.found import FoundRegimes
-from online_gmm.segmentation.second_pass import SecondPass, labels_told
+from online_gmm.segmentation.second_pass import SecondPass, labels_of_events
 from online_gmm.segmentation.segments import Segment
 from replay.engine.batch import Ended, LabelledBatch
 from replay.engine.fleet import Fleet
@@ -46,7 +46,7 @@ class Hindsight(MemorySink):
         self._sinks = sinks
         self._fleet = fleet
         self._held: list[LabelledBatch] = []
-        self._told: dict[str, list[Segment]] = {}
+        self._segments: dict[str, list[Segment]] = {}
         self._n_values = 0
 
     def begin(self) -> None:
@@ -59,10 +59,10 @@ class Hindsight(MemorySink):
             self._n_values += labelled.batch.values.size
             if self._n_values <= MOST_VALUES:
                 for ended in labelled.ended():
-                    self._told.setdefault(ended.key, []).append(ended.segment)
+                    self._segments.setdefault(ended.key, []).append(ended.segment)
                 return
             self.is_over = True
-            self._told.clear()
+            self._segments.clear()
             held, self._held = self._held, []
             for one in held:
                 self._hand_on(one)
@@ -81,14 +81,14 @@ class Hindsight(MemorySink):
         """Label the rows that are held, and hand them on."""
         held = [its for its in self._held if len(its)]
         if held:
-            for labelled in _again(held, self._told, self._fleet):
+            for labelled in _again(held, self._segments, self._fleet):
                 self._hand_on(labelled)
         for sink in self._sinks.values():
             sink.finish()
 
 
 def _again(
-    held: Sequence[LabelledBatch], told: Mapping[str, list[Segment]], fleet: Fleet
+    held: Sequence[LabelledBatch], segments: Mapping[str, list[Segment]], fleet: Fleet
 ) -> list[LabelledBatch]:
     """The same rows, labelled with the whole of their series at hand."""
     keys = [key for its in held for key in its.batch.keys or [""] * len(its)]
@@ -106,7 +106,7 @@ def _again(
         rows = np.array(its, dtype=np.intp)
         series = fleet[key]
         moments = [(i + 1, times[row]) for i, row in enumerate(its)]
-        found = _found(series, values[rows], moments, told.get(key, ()))
+        found = _found(series, values[rows], moments, segments.get(key, ()))
         summary = Summary()
         summary.add(values[rows], found.labels, outliers[rows])
         summary.close()
@@ -139,16 +139,16 @@ def _later(
 
 
 def _found(
-    series: Series, values: NDArray[np.float64], moments: Moments, told: Sequence[Segment]
+    series: Series, values: NDArray[np.float64], moments: Moments, segments: Sequence[Segment]
 ) -> SecondPass:
     model = series.model
     assert isinstance(model, FoundRegimes)
     n = len(values)
     begins = sorted({0, *(row for row in series.breaks if 0 < row < n)})
-    by_number = [replace(its, start=its.start[0] - 1, end=its.end[0] - 1) for its in told]
+    by_number = [replace(its, start=its.start[0] - 1, end=its.end[0] - 1) for its in segments]
     return model.second_pass(
         values,
         stamps=moments,
         stretches=list(zip(begins, [*begins[1:], n], strict=True)),
-        placed=labels_told(by_number, n),
+        placed=labels_of_events(by_number, n),
     )

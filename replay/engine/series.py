@@ -131,7 +131,7 @@ class Series:
         many as the warm start wants are held, it makes do with those there are. As long as none has
         a value, rows that many are labelled -1, with probability NaN, and let go.
 
-        If the series refuses a row, those before it are labelled, and it is told.
+        If the series refuses a row, those before it are labelled, and the row is named.
         """
         rows, seconds, resets, refusal = self.order.accept(batch)
         if not self._timed:
@@ -187,7 +187,7 @@ class Series:
         if self.segmenter.finds_regimes:
             moments = _Moments(batch, self._n_rows)
             answers = self.segmenter.label_then_learn_many(batch.values, stamps=moments)
-            pieces.append(Piece(self._accept_found(batch, answers, self.segmenter.told), at))
+            pieces.append(Piece(self._accept_found(batch, answers, self.segmenter.new_events), at))
             return
         while done < n and not self.model.is_started:
             row = batch.row(done)
@@ -223,11 +223,11 @@ class Series:
         Such a row says nothing about the regime: it is no change of it.
         """
         labels, probabilities, measured = answers[0], answers[1], ~np.isnan(values).all(axis=1)
-        tells = labels >= 0
+        is_known = labels >= 0
         if not measured.all():
-            tells &= measured
-            tells[0] |= self._said is None and labels[0] >= 0
-            before = np.maximum.accumulate(np.where(tells, np.arange(len(values)), -1))
+            is_known &= measured
+            is_known[0] |= self._said is None and labels[0] >= 0
+            before = np.maximum.accumulate(np.where(is_known, np.arange(len(values)), -1))
             said = np.where(
                 before >= 0, labels[before], -1 if self._said is None else self._said[0]
             )
@@ -240,8 +240,8 @@ class Series:
             labels = np.where(carried, said, labels)
             probabilities = np.where(carried, sure, probabilities)
             answers = answers._replace(labels=labels, probabilities=probabilities)
-        if tells.any():
-            last = int(np.flatnonzero(tells)[-1])
+        if is_known.any():
+            last = int(np.flatnonzero(is_known)[-1])
             self._said = int(labels[last]), float(probabilities[last])
         return answers
 
@@ -281,7 +281,7 @@ class Series:
         return [names.get(label, "") for label in labels.tolist()] if names else None
 
     def _accept_found(
-        self, batch: Batch, answers: Assignments, news: Sequence[Event]
+        self, batch: Batch, answers: Assignments, new_events: Sequence[Event]
     ) -> LabelledBatch:
         """Take rows of a learner that says itself what has ended where, and when that was known."""
         n_before, n = self._n_rows, len(batch)
@@ -291,7 +291,7 @@ class Series:
         pending, self._closed = self._closed, None
         found = [] if pending is None else [self._ended(0, batch, pending)]
         closed: Segment | None = None
-        for event in news:
+        for event in new_events:
             if isinstance(event, Segment):
                 closed = event
             elif isinstance(event, RegimeChange):

@@ -1,4 +1,4 @@
-"""What the learner is told, and the learner that comes of it."""
+"""The settings of the learner, and the learner that comes of it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LearnerName = Literal["segmenter", "mixture", "hmm"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What the learner is told; the parameters are those of `OnlineGMM` and `OnlineHMM`.
+    """Settings of the learner; the parameters are those of `OnlineGMM` and `OnlineHMM`.
 
-    With ``finds`` it is the learner of `Segmenter()`, which is told nothing else. With a half-life,
-    in points, the learner follows the stream, and the exponent is not used.
-    ``persist`` makes it an `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for times
-    rather than rows) are for that one. With ``shared_model`` all keys have the same mixture, and
-    with ``persist`` as well the same transitions.
+    With ``finds`` it is the learner of `Segmenter()`, which has no other settings. With a
+    half-life, in points, the learner follows the stream, and the exponent is not used. ``persist``
+    makes it an `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for times rather than
+    rows) are for that one. With ``shared_model`` all keys have the same mixture, and with
+    ``persist`` as well the same transitions.
     """
 
     regimes: int | Literal["auto"] = 3

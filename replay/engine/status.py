@@ -130,7 +130,7 @@ class Status:
 def told_on(console: Console, status: Status) -> Callable[[Iterable[Batch]], Iterable[Batch]]:
     """Pass batches on, and tell the status on a console as they pass, and at the end."""
 
-    def told(batches: Iterable[Batch]) -> Iterator[Batch]:
+    def counted(batches: Iterable[Batch]) -> Iterator[Batch]:
         if console.is_terminal:
             with Bar(
                 TextColumn("{task.description}"),
@@ -149,7 +149,7 @@ def told_on(console: Console, status: Status) -> Callable[[Iterable[Batch]], Ite
         if status.n_messages:
             _print(console, status.line())
 
-    return told
+    return counted
 
 
 def passed(

@@ -194,7 +194,7 @@ class Command:
             )
 
     def send(self, notice: Mapping[str, Any]) -> None:
-        told = {
+        variables = {
             f"REPLAY_{name.upper()}": "" if value is None else str(value)
             for name, value in notice.items()
         }
@@ -204,7 +204,7 @@ class Command:
                 input=msgspec.json.encode(notice),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env={**os.environ, **told},
+                env={**os.environ, **variables},
                 timeout=PATIENCE,
                 start_new_session=True,
             )

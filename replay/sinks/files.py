@@ -529,12 +529,12 @@ class Segments(_TableSink):
         when = (moment[self._timed] for moment in (segment.start, segment.end))
         probability: object = segment.probability
         numbers = (of[name] for name in self._values for of in (segment.mean, segment.sd))
-        told: Iterable[object] = (None if math.isnan(number) else number for number in numbers)
+        shown: Iterable[object] = (None if math.isnan(number) else number for number in numbers)
         if not self.table.typed:
             probability = f"{segment.probability:.6g}"
-            told = ("" if number is None else f"{number:.10g}" for number in told)
+            shown = ("" if number is None else f"{number:.10g}" for number in shown)
         called = (name or None,) if self._named else ()
-        self.table.put((*keys, *when, segment.label, segment.n, probability, *told, *called))
+        self.table.put((*keys, *when, segment.label, segment.n, probability, *shown, *called))
 
 
 class Lines(Onto):

@@ -89,9 +89,9 @@ class MqttSink:
             if self._on_the_way >= AT_MOST:
                 self._wait(lambda: self._on_the_way < AT_MOST, WAIT)
             self._on_the_way += 1
-        told = self._client.publish(topic, data, qos=1)
-        if told.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
-            raise OutputError(f"{self.name} cannot be published to: {told.rc.name}")
+        result = self._client.publish(topic, data, qos=1)
+        if result.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
+            raise OutputError(f"{self.name} cannot be published to: {result.rc.name}")
 
     def flush(self) -> None:
         """Nothing: what is published is on its way."""

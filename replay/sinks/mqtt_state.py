@@ -69,14 +69,14 @@ class MqttState:
     def _publish(self, topic: str, what: Mapping[str, Any]) -> None:
         if not self._client.is_connected():
             raise DeliveryError("the broker is not there")
-        told: MQTTMessageInfo = self._client.publish(
+        message: MQTTMessageInfo = self._client.publish(
             topic, msgspec.json.encode(what), qos=1, retain=True
         )
         try:
-            told.wait_for_publish(PATIENCE)
+            message.wait_for_publish(PATIENCE)
         except (RuntimeError, ValueError) as error:
             raise DeliveryError(str(error)) from None
-        if not told.is_published():
+        if not message.is_published():
             raise DeliveryError(f"the broker has not answered for {PATIENCE:g} s")
 
     def close(self) -> None:

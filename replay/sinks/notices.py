@@ -1,4 +1,4 @@
-"""Changes of regime, told to whoever asks: what is told of each key, and when."""
+"""Notifications of changes of regime: what is sent of each key, and when."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from replay.engine.series import Series
 from replay.sinks.couriers import Courier
 
 MOST_KEYS = 100_000
-"""Keys whose state is remembered; those not heard of for longest are let go, and told anew."""
+"""Keys whose state is remembered; those not heard of for longest are let go, and sent anew."""
 EVERY = 1.0
 """Seconds between two looks at what is due by the clock."""
 
 Notice = dict[str, Any]
-"""What is told, as JSON; docs/streams.md describes its fields."""
+"""What is sent, as JSON; docs/streams.md describes its fields."""
 
 
 @dataclass
 class _State:
-    """What a key is in, and what was told of it.
+    """The regime of a key, and what was sent of it.
 
     Parameters
     ----------
     regime
         The regime; None if it is not known.
     now
-        What would be told of it.
-    told
-        The regime told last; None if that was unknown, and -1 before anything is told.
-    noticed, told_at
+        What would be sent of it.
+    sent
+        The regime sent last; None if that was unknown, and -1 before anything is sent.
+    noticed, sent_at
         Seconds since 1970.
     """
 
     regime: int | None
     now: Notice
-    told: int | None
+    sent: int | None
     noticed: float
-    told_at: float
+    sent_at: float
 
 
-NOTHING_TOLD = -1
-"""In the place of the regime told last."""
+NOTHING_SENT = -1
+"""In the place of the regime sent last."""
 
 
 class Notices:
     """Tells when the regime of a key changes, and only then; a `Sink` and a `Herald`.
 
-    What is to be told waits until a checkpoint that counts it is on disk. It is in the checkpoint
-    until it has arrived. After a kill it is told again: at least once, never not at all.
+    What is to be sent waits until a checkpoint that counts it is on disk. It is in the checkpoint
+    until it has arrived. After a kill it is sent again: at least once, never not at all.
 
     Parameters
     ----------
@@ -70,10 +70,10 @@ class Notices:
     seconds
         Gives a time in seconds since 1970 from its text; None if it is no such time.
     hold_off
-        Seconds that a regime must have lasted, by the clock of this machine, before it is told. One
-        that is left again before is not told.
+        Seconds that a regime must have lasted, by the clock of this machine, before it is sent. One
+        that is left again before is not sent.
     remind
-        Seconds after which it is told that a regime still lasts; None for never.
+        Seconds after which a reminder is sent that a regime still lasts; None for never.
     say
         Takes what somebody should know.
     calendar
@@ -91,7 +91,7 @@ class Notices:
         say: Callable[[str], object] = lambda text: None,
         calendar: Callable[[], float] = time.time,
     ) -> None:
-        self.n_told = 0
+        self.n_sent = 0
         self._couriers = couriers
         self._series = series
         self._known = known
@@ -100,7 +100,7 @@ class Notices:
         self._remind = remind
         self._say = say
         self._calendar = calendar
-        # by the time at which they were told last
+        # by the time at which they were sent last
         self._states: OrderedDict[str, _State] = OrderedDict()
         self._held: dict[str, None] = {}
         self._before: set[str] = set()
@@ -110,7 +110,7 @@ class Notices:
     # -- what comes -----------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Start with nothing told."""
+        """Start with nothing sent."""
 
     def write(self, labelled: LabelledBatch) -> None:
         """Note the regimes that have begun."""
@@ -126,7 +126,7 @@ class Notices:
             state = self._states.get(key)
             is_unknown = labels[i] < 0
             if state is None and key in self._before:
-                # told before the stop, and a checkpoint knows no more than that
+                # sent before the stop, and a checkpoint knows no more than that
                 state = self._went_on(key, ended.get(key, []))
             if key not in ended and (
                 is_unknown if state is None else is_unknown == (state.regime is None)
@@ -140,7 +140,7 @@ class Notices:
                 self._states[key].now["probability"] = _rounded(float(probabilities[i]))
 
     def _chain(self, key: str, state: _State | None, ended: Sequence[Segment]) -> list[Segment]:
-        """The segments that have begun, in order; the first of all if nothing was told."""
+        """The segments that have begun, in order; the first of all if nothing was sent."""
         current = self._series(key).segmenter.current
         begun = [*(ended if state is None or state.regime is None else ended[1:])]
         return begun if current is None else [*begun, current]
@@ -166,17 +166,17 @@ class Notices:
         state, now = self._states.get(key), self._calendar()
         if state is not None and state.regime == regime:
             return
-        before = NOTHING_TOLD if state is None else state.told
+        before = NOTHING_SENT if state is None else state.sent
         notice = self._notice(key, regime, segment, probability)
         self._states[key] = _State(regime, notice, before, now, now)
         self._states.move_to_end(key)
         self._make_room()
         if silently:
-            self._states[key].told = regime
+            self._states[key].sent = regime
         elif self._hold_off:
             self._held[key] = None
         else:
-            self._tell(key, "change")
+            self._send(key, "change")
 
     def _notice(
         self, key: str, regime: int | None, segment: Segment | None, probability: float
@@ -200,22 +200,22 @@ class Notices:
             key, _ = self._states.popitem(last=False)
             self._held.pop(key, None)
 
-    # -- what is told ---------------------------------------------------------------------------
+    # -- what is sent ---------------------------------------------------------------------------
 
-    def _tell(self, key: str, kind: str) -> None:
+    def _send(self, key: str, kind: str) -> None:
         state = self._states[key]
-        self.n_told += 1
-        before = None if state.told == NOTHING_TOLD else state.told
+        self.n_sent += 1
+        before = None if state.sent == NOTHING_SENT else state.sent
         self._fresh.append(
             {
                 "kind": kind,
                 **state.now,
                 "before": before if kind == "change" else None,
-                "number": self.n_told,
-                "told_at": _utc(self._calendar()),
+                "number": self.n_sent,
+                "sent_at": _utc(self._calendar()),
             }
         )
-        state.told, state.told_at = state.regime, self._calendar()
+        state.sent, state.sent_at = state.regime, self._calendar()
         self._states.move_to_end(key)
 
     def flush(self) -> None:
@@ -228,19 +228,19 @@ class Notices:
             state = self._states[key]
             if now - state.noticed >= self._hold_off:
                 del self._held[key]
-                if state.regime != state.told:
-                    self._tell(key, "change")
+                if state.regime != state.sent:
+                    self._send(key, "change")
         if self._remind is None:
             return
         for key, state in list(self._states.items()):
-            if now - state.told_at < self._remind:
+            if now - state.sent_at < self._remind:
                 break
-            if key not in self._held and state.regime == state.told:
-                self._tell(key, "still")
+            if key not in self._held and state.regime == state.sent:
+                self._send(key, "still")
 
     @property
     def wants_saving(self) -> bool:
-        """Whether something is to be told that no checkpoint counts yet."""
+        """Whether something is to be sent that no checkpoint counts yet."""
         return bool(self._fresh)
 
     def saved(self) -> None:
@@ -254,21 +254,21 @@ class Notices:
     def position(self) -> Any:
         """What has not arrived, and what is held back."""
         held = [
-            (key, state.regime, state.now, state.told, state.noticed)
+            (key, state.regime, state.now, state.sent, state.noticed)
             for key in self._held
             for state in [self._states[key]]
         ]
         pending = {name: courier.pending() for name, courier in self._couriers.items()}
         pending = {name: [*notices, *self._fresh] for name, notices in pending.items()}
-        return {"told": self.n_told, "held": held, "pending": pending}
+        return {"sent": self.n_sent, "held": held, "pending": pending}
 
     def go_to(self, position: Any) -> None:
         """Tell again what may not have arrived."""
-        self.n_told = position["told"]
-        # those of which a label was known have been told, or are among what is pending or held
+        self.n_sent = position["sent"]
+        # those of which a label was known have been sent, or are among what is pending or held
         self._before = {key for key, its in self._known() if its.summary.label not in (None, -1)}
-        for key, regime, now, told, noticed in position["held"]:
-            self._states[key] = _State(regime, now, told, noticed, noticed)
+        for key, regime, now, sent, noticed in position["held"]:
+            self._states[key] = _State(regime, now, sent, noticed, noticed)
             self._held[key] = None
             self._before.discard(key)
         for name, notices in position["pending"].items():
@@ -281,7 +281,7 @@ class Notices:
                 )
 
     def finish(self) -> None:
-        """All is written: tell what is left."""
+        """All is written: send what is left."""
         self.saved()
 
     def close(self) -> None:

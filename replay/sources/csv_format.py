@@ -1,4 +1,4 @@
-"""How a CSV file is written, and which columns it has: as told, or found out."""
+"""How a CSV file is written, and which columns it has: as options say, or found out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from replay.sources.reading import Input
 WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 """A number with a decimal comma; or with a comma between thousands."""
 MOST_LOOKED_AT = 1 << 18
-"""Characters looked at to find out what nobody has told."""
+"""Characters looked at to find out what no option says."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class CsvFormat(CsvRecords):
         self._width = 0
         self.delimiter, self.decimal = self._head.delimiter or ",", style.decimal or "."
         self.delimiter = self._head.delimiter or self._find_delimiter(style.decimal)
-        self.columns = self._find_columns(told=style.delimiter is not None)
+        self.columns = self._find_columns(given=style.delimiter is not None)
         first = list(self._first_rows())
         # cells of a row: rows may end in delimiters
         widths = Counter(len(cells) for _, cells in first)
@@ -130,19 +130,19 @@ class CsvFormat(CsvRecords):
             if i + 1 >= LOOKED_AT or n > MOST_LOOKED_AT:
                 return
 
-    def _find_encoding(self, told: str | None) -> str:
-        if told is None:
+    def _find_encoding(self, given: str | None) -> str:
+        if given is None:
             marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
             return "utf-16" if self._input.head(2) in marks else "utf-8-sig"
         try:
-            utf_8 = codecs.lookup(told).name == "utf-8"
+            utf_8 = codecs.lookup(given).name == "utf-8"
         except LookupError:
             raise InputError(
-                f"--encoding is {told!r}, which is not known; utf-8, utf-16, latin-1 "
+                f"--encoding is {given!r}, which is not known; utf-8, utf-16, latin-1 "
                 "and cp1252 are common ones"
             ) from None
         # skips a byte order mark
-        return "utf-8-sig" if utf_8 else told
+        return "utf-8-sig" if utf_8 else given
 
     def _find_head(self, style: Style, options: ReadOptions) -> Head:
         """Where the table begins."""
@@ -180,7 +180,7 @@ class CsvFormat(CsvRecords):
             )
         return winners[0]
 
-    def _find_columns(self, told: bool) -> tuple[str, ...]:
+    def _find_columns(self, given: bool) -> tuple[str, ...]:
         with self._opened() as text, closing(self._records(text)) as records:
             cells = next(records, None)
             first = "".join(self._fetched)
@@ -203,7 +203,7 @@ class CsvFormat(CsvRecords):
                 "if the file has no header, say --no-header"
             )  # fmt: skip
         others = [d for d in DELIMITERS if d in names[0]]
-        if len(names) == 1 and others and told:
+        if len(names) == 1 and others and given:
             raise self._bad(
                 1, names[0], f"the header is a single column when split at {self.delimiter!r}; "
                 f"it holds {others[0]!r}, so try --delimiter {others[0]!r}"
@@ -240,13 +240,13 @@ class CsvFormat(CsvRecords):
         return taken
 
     def _find_numbers(
-        self, first: Sequence[tuple[int, list[str]]], options: ReadOptions, told: str | None
+        self, first: Sequence[tuple[int, list[str]]], options: ReadOptions, given: str | None
     ) -> tuple[Numbers, list[str]]:
         """How numbers are written in the columns of values."""
         places = [(name, self.columns.index(name)) for name in options.values]
         cells = (Cell(line, name, row[place]) for line, row in first for name, place in places)
         try:
-            return study(cells, told, self.delimiter, options.unit, options.missing)
+            return study(cells, given, self.delimiter, options.unit, options.missing)
         except ContradictionError as error:
             cell = error.cell
             raise self._bad(cell.line, cell.column, str(error)) from None

@@ -189,7 +189,7 @@ def _no_zone(name: str | None, offset: int | None) -> None:
 
 
 def _rest(text: str) -> str:
-    """What of a text cannot be read; empty if that cannot be told."""
+    """What of a text cannot be read; empty if that is not known."""
     options: dict[str, Any] = {"fuzzy_with_tokens": True, "default": DEFAULTS[0], "ignoretz": True}
     try:
         parts = _PARSER.parse(text, **options)[1]

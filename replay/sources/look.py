@@ -116,7 +116,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is taken of a file when nobody has told.
+    """What is taken of a file without options.
 
     Parameters
     ----------

@@ -260,9 +260,9 @@ def as_object(line: bytes) -> dict[str, Any] | None:
 
 def fields_of(messages: Iterable[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """All fields of messages, and the texts that each message has in them; empty if it has none."""
-    told = [dict(_flat(message)) for message in messages]
-    names = list(dict.fromkeys(name for fields in told for name in fields))
-    return names, [[fields.get(name, "") for name in names] for fields in told]
+    flat = [dict(_flat(message)) for message in messages]
+    names = list(dict.fromkeys(name for fields in flat for name in fields))
+    return names, [[fields.get(name, "") for name in names] for fields in flat]
 
 
 def _flat(message: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

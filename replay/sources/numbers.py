@@ -84,8 +84,8 @@ class Numbers:
     decimal
         The decimal mark.
     is_sure
-        Whether the mark was told, or some cell shows it: then the other one of point and comma may
-        stand between thousands.
+        Whether an option gives the mark, or some cell shows it: then the other one of point and
+        comma may stand between thousands.
     units
         What stands behind the numbers of a column.
     unit
@@ -189,16 +189,16 @@ def study(
     cells
         Those of columns that hold numbers.
     decimal
-        The decimal mark, if it is told.
+        The decimal mark, if an option gives it.
     delimiter
         Between cells: a comma that is one is no decimal mark.
     unit, missing
-        What is told of `Numbers`.
+        As in `Numbers`.
 
     Raises
     ------
     ContradictionError
-        If the cells can be read in two ways, and nobody has told which is meant.
+        If the cells can be read in two ways, and no option says which is meant.
     """
     known = MISSING | {text.strip().lower() for text in missing}
     evidence: dict[str, Cell] = {}

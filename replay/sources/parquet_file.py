@@ -132,9 +132,9 @@ class ParquetFile(FileSource):
             times = columns[self.time]
         keys = columns[self.key] if self.key is not None else nothing
         numbers = columns[options.sequence] if options.sequence is not None else nothing
-        told = zip(*(columns[name] for name in self.values), strict=True)
+        rows = zip(*(columns[name] for name in self.values), strict=True)
         seconds: float | None = None
-        for moment, key, number, cells in zip(times, keys, numbers, told, strict=True):
+        for moment, key, number, cells in zip(times, keys, numbers, rows, strict=True):
             row = self._row + 1
             time = _time_text(moment)
             bad: tuple[str, object, str] | None = None

@@ -14,7 +14,7 @@ DELIMITERS = (",", ";", "\t", "|")
 LINES = 200
 """Lines that are looked at."""
 SEP = re.compile(r'"?sep=(.)"?[\s;,]*', re.IGNORECASE)
-"""The line by which a spreadsheet is told the delimiter."""
+"""The line by which a spreadsheet learns the delimiter."""
 BRACKETED = re.compile(r"[(\[{].{1,20}[)\]}]")
 COMPOUND = re.compile(r"[^\W\d][\w°²³%]{0,5}[/·*^.-][\w°²³%^-]{1,6}(?:[/*][\w²³]{1,4})?")
 UNITS = frozenset(
@@ -75,13 +75,13 @@ def find_head(
     lines
         The first lines of the file.
     delimiter
-        Between cells, if it is told.
+        Between cells, if an option gives it.
     has_header
         Whether there is a header.
     skip_lines
         Lines to leave out at the start.
     comment
-        What lines begin with that are to be passed over, if it is told.
+        What lines begin with that are to be passed over, if an option gives it.
     wanted
         Names of columns: a line that holds all of them is the header.
     """

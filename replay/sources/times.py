@@ -128,7 +128,7 @@ class Clock:
             if len(found) == 1:
                 example = text
         if orders is not None and len(orders) > 1:
-            # nothing has told them apart
+            # they look alike
             self._date(next(text for text in first if len(_readings(text, self._zone)) > 1))
         elif orders is not None:
             self._order = orders.pop()
@@ -272,7 +272,7 @@ class Clock:
         return seconds
 
     def _of_digits(self, text: str, value: float, key: str) -> float:
-        """A number, when nobody has told or looked: what the first one is, all others are."""
+        """A number, without an option or a look ahead: what the first one is, all others are."""
         if not self._is_compact:
             self._decide([text], value)
             if self._unit is not None:

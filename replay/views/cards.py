@@ -64,8 +64,8 @@ def changes_table(series: Series, timed: bool) -> Table | str:
     After a second pass all changes are known at the end, so that is left out.
     """
     found, names = series.finished, series.segmenter.names
-    told = series.segmenter.events if found is None else found.changes
-    changes = [event for event in told if isinstance(event, RegimeChange)][-MOST_CHANGES:]
+    events = series.segmenter.events if found is None else found.changes
+    changes = [event for event in events if isinstance(event, RegimeChange)][-MOST_CHANGES:]
     if not changes:
         return "the regime did not change"
     table = Table(title="Changes of regime", title_justify="left")
@@ -91,7 +91,9 @@ def changes_table(series: Series, timed: bool) -> Table | str:
 def found_when(series: Series) -> str:
     """Say what the labels, segments and changes are made from."""
     if series.finished is None:
-        return "labels are those known as rows came; changes were told some rows after they began"
+        return (
+            "labels are those known as rows came; changes were reported some rows after they began"
+        )
     window = series.finished.window
     width = f", through windows of {window:,} rows" if window else ""
     return f"labels, segments and changes were found with the whole series at hand{width}"

@@ -106,7 +106,7 @@ class Parameters(NamedTuple):
             return None
         mixture = model.mixture
         cards: Any = model.regimes if isinstance(model, FoundRegimes) else {}
-        told: Any = model.events if isinstance(model, FoundRegimes) else ()
+        events: Any = model.events if isinstance(model, FoundRegimes) else ()
         return cls(
             model.n_points,
             model.labels,
@@ -117,5 +117,5 @@ class Parameters(NamedTuple):
             model.time is not None,
             model.names,
             tuple(cards.values()),
-            tuple(event for event in told if isinstance(event, RegimeChange)),
+            tuple(event for event in events if isinstance(event, RegimeChange)),
         )

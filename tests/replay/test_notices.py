@@ -41,7 +41,7 @@ CHANGE = {
     "unknown": False,
     "before": 1,
     "number": 3,
-    "told_at": "2026-01-01T00:00:00.000+00:00",
+    "sent_at": "2026-01-01T00:00:00.000+00:00",
 }
 
 
@@ -136,8 +136,8 @@ def test_nothing_is_told_before_a_checkpoint():
     assert told.notices.wants_saving
     assert told.courier.pending() == []
     position = told.notices.position()
-    assert len(position["pending"]["kept"]) == position["told"] > 0
-    assert [one["number"] for one in told.said()] == list(range(1, position["told"] + 1))
+    assert len(position["pending"]["kept"]) == position["sent"] > 0
+    assert [one["number"] for one in told.said()] == list(range(1, position["sent"] + 1))
     assert not told.notices.wants_saving
 
 

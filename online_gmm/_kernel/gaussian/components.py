@@ -87,7 +87,7 @@ class Components(Densities):
         n_new: cython.double
         rho: cython.double
         value: cython.double
-        share: cython.double = self.strength / self.points if self.points > 0.0 else 0.0
+        prior_weight: cython.double = self.strength / self.points if self.points > 0.0 else 0.0
         faded: cython.double = 0.0
         if self.pooled or self.stale + g > 0.05:
             self.update_statistics(g)
@@ -113,8 +113,8 @@ class Components(Densities):
                     self.mean[base + j] = self.center[base + j]
                 self.rank_one(
                     k,
-                    n_old * rho / (n_old + share),
-                    (1.0 - g) * (n_old + share) / (n_new + share),
+                    n_old * rho / (n_old + prior_weight),
+                    (1.0 - g) * (n_old + prior_weight) / (n_new + prior_weight),
                 )
                 self.log_coef[k] = log(n_new) + self.log_norm[k]
                 if self.log_norm[k] - self.log_norm[k] != 0.0:
@@ -314,12 +314,12 @@ class Components(Densities):
     ) -> None:
         """Write responsibilities, log densities and squared distances of n points in place."""
         values: cython.p_double = first(x)
-        shares: cython.p_double = first(responsibilities)
+        resp: cython.p_double = first(responsibilities)
         densities: cython.p_double = first(log_density)
         squares: cython.p_double = first(distance)
         rows: Rows = Rows(self.n_components, self.n_features)
         with cython.nogil:
-            self.e_step_rows(values, n, rows, False, 2, densities, shares, squares)
+            self.e_step_rows(values, n, rows, False, 2, densities, resp, squares)
 
     def log_densities(
         self, x: cython.double[::1], n: cython.Py_ssize_t, log_density: cython.double[::1]
@@ -380,7 +380,7 @@ class Components(Densities):
         rows: cython.p_double = first(x)
         k: cython.Py_ssize_t
         row: cython.Py_ssize_t
-        share: cython.double = self.strength / self.points
+        prior_weight: cython.double = self.strength / self.points
         change: cython.double
         bearable: cython.bint
         for i in range(n):
@@ -401,7 +401,7 @@ class Components(Densities):
                     self.weight[k] += change
                     self.update_one(k, change / self.weight[k])
                     if not self.pooled:
-                        self.m_step_one(k, share)
+                        self.m_step_one(k, prior_weight)
             if self.pooled:
                 self.m_step()
 

@@ -21,7 +21,7 @@ cdef class Parameters(Statistics):
     @cython.final
     cdef int m_step(self) noexcept nogil
     @cython.final
-    cdef int m_step_one(self, Py_ssize_t k, double share) noexcept nogil
+    cdef int m_step_one(self, Py_ssize_t k, double prior_weight) noexcept nogil
     @cython.final
     cdef int update_location(self, Py_ssize_t k) noexcept nogil
     @cython.final

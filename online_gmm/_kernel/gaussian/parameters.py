@@ -105,24 +105,24 @@ class Parameters(Statistics):
         """Compute the parameters of every component from its statistics. O(K D^3), or O(K D)."""
         k: cython.Py_ssize_t
         j: cython.Py_ssize_t
-        share: cython.double = self.strength / self.points if self.points > 0.0 else 0.0
+        prior_weight: cython.double = self.strength / self.points if self.points > 0.0 else 0.0
         value: cython.double
         total: cython.double = 0.0
         self.stale = 0.0
         if not self.pooled:
             for k in range(self.n_components):
-                self.m_step_one(k, share)
+                self.m_step_one(k, prior_weight)
             return 0
         # tied: one covariance for all components; spherical: one variance for all features
         if self.dense:
             for j in range(self.size):
-                value = share * self.prior[j]
+                value = prior_weight * self.prior[j]
                 for k in range(self.n_components):
                     value += self.weight[k] * self.scatter[k * self.size + j]
                 self.matrix[j] = value
             for k in range(self.n_components):
                 total += self.weight[k]
-            self.factorise(0, total + share)
+            self.factorise(0, total + prior_weight)
             for k in range(1, self.n_components):
                 for j in range(self.size):
                     self.factor[k * self.size + j] = self.factor[j]
@@ -134,12 +134,13 @@ class Parameters(Statistics):
                 value = 0.0
                 for j in range(self.size):
                     value += (
-                        self.weight[k] * self.scatter[k * self.size + j] + share * self.prior[j]
+                        self.weight[k] * self.scatter[k * self.size + j]
+                        + prior_weight * self.prior[j]
                     )
                 value /= self.size
                 for j in range(self.size):
                     self.matrix[j] = value
-                self.factorise(k, self.weight[k] + share)
+                self.factorise(k, self.weight[k] + prior_weight)
         for k in range(self.n_components):
             self.update_location(k)
         return 0
@@ -148,14 +149,14 @@ class Parameters(Statistics):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def m_step_one(self, k: cython.Py_ssize_t, share: cython.double) -> cython.int:
+    def m_step_one(self, k: cython.Py_ssize_t, prior_weight: cython.double) -> cython.int:
         """Compute the parameters of component k from its statistics."""
         j: cython.Py_ssize_t
         start: cython.Py_ssize_t = k * self.size
         n: cython.double = self.weight[k]
         for j in range(self.size):
-            self.matrix[j] = n * self.scatter[start + j] + share * self.prior[j]
-        self.factorise(k, n + share)
+            self.matrix[j] = n * self.scatter[start + j] + prior_weight * self.prior[j]
+        self.factorise(k, n + prior_weight)
         self.update_location(k)
         return 0
 

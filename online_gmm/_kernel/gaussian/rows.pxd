@@ -7,7 +7,7 @@ cdef class Rows(Memory):
     cdef double *columns
     cdef double *rest
     cdef double *squares
-    cdef double *shares
+    cdef double *resp
     cdef double *moment
     cdef bint measured
 

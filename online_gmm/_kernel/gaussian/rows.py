@@ -48,8 +48,8 @@ class Rows(Memory):
     columns: cython.p_double  # [feature, row]
     rest: cython.p_double  # [feature, row]
     squares: cython.p_double  # [component, row]
-    shares: cython.p_double  # responsibilities, [component, row]
-    moment: cython.p_double  # of the shares of one component
+    resp: cython.p_double  # responsibilities, [component, row]
+    moment: cython.p_double  # of the responsibilities of one component
     measured: cython.bint  # whether the squares are those of the rows looked at last
 
     def __init__(self, k: int, d: int) -> None:
@@ -57,7 +57,7 @@ class Rows(Memory):
         self.columns = self.piece(16 * d)
         self.rest = self.piece(16 * d)
         self.squares = self.piece(16 * k)
-        self.shares = self.piece(16 * k)
+        self.resp = self.piece(16 * k)
         self.moment = self.piece(2 * d + 6)
         self.measured = False
 
@@ -201,7 +201,7 @@ class Rows(Memory):
     def weigh(
         self, log_coef: cython.p_double, k: cython.Py_ssize_t, n: cython.Py_ssize_t
     ) -> cython.double:
-        """Compute the responsibilities of the n rows measured, in ``shares``.
+        """Compute the responsibilities of the n rows measured, in ``resp``.
 
         Returns the sum of their log densities, or 1e308 with nothing valid computed if all
         densities of a row are zero.
@@ -212,7 +212,7 @@ class Rows(Memory):
         product: cython.double = 1.0
         result: cython.double = 0.0
         squares: cython.p_double = self.squares
-        shares: cython.p_double = self.shares
+        resp: cython.p_double = self.resp
         best: cython.double[16]
         total: cython.double[16]
         if not cython.compiled:
@@ -220,11 +220,11 @@ class Rows(Memory):
             total = zeros(16)
         for i in range(16):
             best[i] = log_coef[0] - 0.5 * squares[i]
-            shares[i] = best[i]
+            resp[i] = best[i]
         for c in range(1, k):
             for i in range(16):
                 value = log_coef[c] - 0.5 * squares[16 * c + i]
-                shares[16 * c + i] = value
+                resp[16 * c + i] = value
                 best[i] = value if value > best[i] else best[i]
         for i in range(n):
             if not (best[i] > -1e308):
@@ -232,19 +232,19 @@ class Rows(Memory):
             result += best[i]
         for c in range(k):
             for i in range(16):
-                shares[16 * c + i] -= best[i]
-        exp_each(shares, 16 * k)
+                resp[16 * c + i] -= best[i]
+        exp_each(resp, 16 * k)
         for i in range(16):
-            total[i] = shares[i]
+            total[i] = resp[i]
         for c in range(1, k):
             for i in range(16):
-                total[i] += shares[16 * c + i]
+                total[i] += resp[16 * c + i]
         for i in range(16):
-            # a row that is not there has no share
+            # a row that is not there has no responsibility
             best[i] = 1.0 / total[i] if i < n else 0.0
         for c in range(k):
             for i in range(16):
-                shares[16 * c + i] *= best[i]
+                resp[16 * c + i] *= best[i]
         for i in range(n):
             product *= total[i]
         return result + log(product)
@@ -259,7 +259,7 @@ class Rows(Memory):
         d: cython.Py_ssize_t,
         dense: cython.bint,
     ) -> cython.double:
-        """Compute the moments of the rows, weighted by their shares in component c.
+        """Compute the moments of the rows, weighted by their resp in component c.
 
         Returns the sum of the weights w. In ``moment`` come their mean, seen from that of the
         component, and w times their covariance: the lower half of a matrix (D <= 3), or variances.
@@ -270,7 +270,7 @@ class Rows(Memory):
         at: cython.Py_ssize_t = d
         center: cython.double
         weight: cython.double
-        shares: cython.p_double = self.shares
+        resp: cython.p_double = self.resp
         columns: cython.p_double = self.columns
         rest: cython.p_double = self.rest
         out: cython.p_double = self.moment
@@ -280,7 +280,7 @@ class Rows(Memory):
             weights = zeros(16)
             weighted = zeros(16)
         for i in range(16):
-            weights[i] = shares[16 * c + i]
+            weights[i] = resp[16 * c + i]
             weighted[i] = 1.0
         weight = dot(weights, 0, weighted)
         if not (weight > 1e-290):

@@ -14,7 +14,7 @@ cdef class Statistics(Memory):
     cdef double *scatter
 
     @cython.final
-    cdef int mix(self, Statistics other, double share) noexcept nogil
+    cdef int mix(self, Statistics other, double step) noexcept nogil
     @cython.final
     cdef int copy_from(self, Statistics other) noexcept nogil
     @cython.final

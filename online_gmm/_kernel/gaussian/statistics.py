@@ -63,8 +63,8 @@ class Statistics(Memory):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def mix(self, other: Statistics, share: cython.double) -> cython.int:
-        """Become (1 - share) * self + share * other (Chan et al. 1982); points are not mixed."""
+    def mix(self, other: Statistics, step: cython.double) -> cython.int:
+        """Become (1 - step) * self + step * other (Chan et al. 1982); points are not mixed."""
         k: cython.Py_ssize_t
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
@@ -77,8 +77,8 @@ class Statistics(Memory):
         cross: cython.double
         value: cython.double
         for k in range(self.n_components):
-            value = share * other.weight[k]
-            n_new = (1.0 - share) * self.weight[k] + value
+            value = step * other.weight[k]
+            n_new = (1.0 - step) * self.weight[k] + value
             self.weight[k] = n_new
             if not (value > 0.0):
                 continue

@@ -34,8 +34,8 @@ else:
     from online_gmm._kernel.streams.stream import Stream
 from online_gmm._kernel.gaussian.statistics import statistics_from_state
 from online_gmm._kernel.streams.chain import chain_from_state
+from online_gmm._kernel.streams.outlier_buffer import outlier_buffer_from_state
 from online_gmm._kernel.streams.schedule import schedule_from_state
-from online_gmm._kernel.streams.strays import strays_from_state
 from online_gmm._kernel.streams.stream import NEVER
 from online_gmm._kernel.values import block, check_points, doubles, flag, whole
 
@@ -270,7 +270,7 @@ class ChainStream(Stream):
     @cython.exceptval(check=False)
     def learn_point(self, row: cython.Py_ssize_t, time: cython.double) -> cython.int:
         g: cython.double = 0.0
-        share: cython.double
+        step: cython.double
         gap: cython.double = time - self.schedule.last
         self.iterate.filter_point(self.belief, gap, self.gates, True)
         if self.iterate.components.observed == 0:
@@ -286,12 +286,12 @@ class ChainStream(Stream):
                 self.iterate.components.points = 1.0 / g
             if self.iterate.outlying < 1.0:
                 self.n_outliers += 1
-            if self.is_stray(
+            if self.is_outlier(
                 self.iterate.components.distance, self.iterate.components.observed, self.seen + 1
             ):
                 g = 0.0
-        share = g * self.iterate.outlying * self.iterate.outlying
-        self.statistics.update(self.iterate, share, self.step_of_changes(share))
+        step = g * self.iterate.outlying * self.iterate.outlying
+        self.statistics.update(self.iterate, step, self.step_of_changes(step))
         if g > 0.0:
             self.statistics.collect(self.belief, self.iterate.components)
             self.iterate.components.m_step()
@@ -313,21 +313,21 @@ class ChainStream(Stream):
     def update_report(self, g: cython.double) -> cython.int:
         """Set what is reported, from the average and the last iterate."""
         i: cython.Py_ssize_t
-        share: cython.double = self.every
-        share /= self.n
+        step: cython.double = self.every
+        step /= self.n
         changes: cython.p_double = self.statistics.changes
-        self.average.mix(self.iterate.components, share)
+        self.average.mix(self.iterate.components, step)
         self.average.points = self.iterate.components.points
         for i in range(self.iterate.n * self.iterate.n):
-            self.average_changes[i] += share * (changes[i] - self.average_changes[i])
-        share = 1.0 / (self.n * g)
-        if share > 1.0:
-            share = 1.0
+            self.average_changes[i] += step * (changes[i] - self.average_changes[i])
+        step = 1.0 / (self.n * g)
+        if step > 1.0:
+            step = 1.0
         self.report.components.copy_from(self.average)
-        self.report.components.mix(self.iterate.components, share)
+        self.report.components.mix(self.iterate.components, step)
         self.report.components.m_step()
         for i in range(self.iterate.n * self.iterate.n):
-            self.report_changes[i] = self.average_changes[i] + share * (
+            self.report_changes[i] = self.average_changes[i] + step * (
                 changes[i] - self.average_changes[i]
             )
         self.report.transition.m_step(
@@ -509,8 +509,8 @@ class ChainStream(Stream):
             "due": -1 if self.due == 2**62 else self.due,
             "kept": self.kept.as_bytes(),
             "kept_times": self.kept.times_as_bytes(),
-            "room": 0 if self.strays is None else self.strays.room,
-            "strays": None if self.strays is None else self.strays.state(),
+            "room": 0 if self.outlier_buffer is None else self.outlier_buffer.room,
+            "strays": None if self.outlier_buffer is None else self.outlier_buffer.state(),
         }
 
     def __reduce__(self) -> Any:
@@ -575,5 +575,5 @@ def chain_stream_from_state(state: dict[str, Any]) -> ChainStream:
     result.kept.replace(state["kept"], state["kept_times"], 1)
     room = whole(state.get("room", 0), "room")
     if room > 0:
-        result.strays = strays_from_state(state["strays"], d, room)
+        result.outlier_buffer = outlier_buffer_from_state(state["strays"], d, room)
     return result

@@ -30,8 +30,8 @@ else:
     from online_gmm._kernel.streams.stream import Stream
 from online_gmm._kernel.gaussian.components import components_from_state
 from online_gmm._kernel.gaussian.statistics import statistics_from_state
+from online_gmm._kernel.streams.outlier_buffer import outlier_buffer_from_state
 from online_gmm._kernel.streams.schedule import schedule_from_state
-from online_gmm._kernel.streams.strays import strays_from_state
 from online_gmm._kernel.values import block, check_points, flag, whole
 
 NO_ROWS = Rows(0, 0)
@@ -46,7 +46,7 @@ class MixtureStream(Stream):
 
     The iterate drives the E-step. An average of the iterates is reported (Polyak & Ruppert).
     Every ``every``-th iterate enters it, since neighbours differ by one step only, and it begins
-    with the warm start, weighted by the points behind that. The average lags. The share
+    with the warm start, weighted by the points behind that. The average lags. The weight
     1 / (n gamma_n) of the last iterate is added to it, which makes it the mean of the conditional
     statistics of all points, each under the parameters it met: summation by parts of
     s_t - s_(t-1) = gamma_t (new - s_(t-1)).
@@ -131,7 +131,7 @@ class MixtureStream(Stream):
         """Learn the point, of which the iterate has the log joint densities."""
         g: cython.double
         gate: cython.double
-        share: cython.double
+        step: cython.double
         self.iterate.normalise(likeliest)
         if self.iterate.observed == 0:
             self.n_empty += 1
@@ -147,21 +147,21 @@ class MixtureStream(Stream):
         phase: cython.int = self.n % self.every
         self.lagging = self.lag(g)
         self.moved = phase % self.lagging == 0
-        share = g
+        step = g
         gate = self.gates[self.iterate.observed]
         if self.iterate.distance > gate:
             gate /= self.iterate.distance
-            share = g * gate * gate
+            step = g * gate * gate
             self.n_outliers += 1
-        if self.is_stray(self.iterate.distance, self.iterate.observed, self.n):
-            share = 0.0
+        if self.is_outlier(self.iterate.distance, self.iterate.observed, self.n):
+            step = 0.0
         if self.moved:
-            self.iterate.update(share)
+            self.iterate.update(step)
         else:
-            self.iterate.update_statistics(share)
+            self.iterate.update_statistics(step)
         if self.average is not None and phase == 0:
-            share = self.every
-            self.average.mix(self.iterate, share / self.n)
+            step = self.every
+            self.average.mix(self.iterate, step / self.n)
             self.average.points = self.iterate.points
             self.update_report(g)
         return 0
@@ -189,9 +189,9 @@ class MixtureStream(Stream):
     @cython.exceptval(check=False)
     def update_report(self, g: cython.double) -> cython.int:
         """Set what is reported, from the average and the last iterate."""
-        share: cython.double = 1.0 / (self.n * g)
+        step: cython.double = 1.0 / (self.n * g)
         self.report.copy_from(self.average)
-        self.report.mix(self.iterate, share if share < 1.0 else 1.0)
+        self.report.mix(self.iterate, step if step < 1.0 else 1.0)
         self.outdated = True
         return 0
 
@@ -411,8 +411,8 @@ class MixtureStream(Stream):
             "stride": self.kept.stride,
             "due": self.due,
             "buffer": self.kept.as_bytes(),
-            "room": 0 if self.strays is None else self.strays.room,
-            "strays": None if self.strays is None else self.strays.state(),
+            "room": 0 if self.outlier_buffer is None else self.outlier_buffer.room,
+            "strays": None if self.outlier_buffer is None else self.outlier_buffer.state(),
         }
 
     def __reduce__(self) -> Any:
@@ -452,5 +452,5 @@ def mixture_stream_from_state(state: dict[str, Any]) -> MixtureStream:
     result.keep_instead(state["buffer"], whole(state["stride"], "stride", 1))
     room = whole(state["room"], "room")
     if room > 0:
-        result.strays = strays_from_state(state["strays"], d, room)
+        result.outlier_buffer = outlier_buffer_from_state(state["strays"], d, room)
     return result

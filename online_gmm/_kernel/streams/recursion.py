@@ -90,7 +90,7 @@ class ChainStatistics(Memory):
         size: cython.Py_ssize_t = n * n
         width: cython.Py_ssize_t = self.width
         keep: cython.double = 1.0 - g
-        share: cython.double
+        weight: cython.double
         old: cython.p_double = self.moments
         new: cython.p_double = self.next_moments
         old_pairs: cython.p_double = self.pairs
@@ -101,17 +101,17 @@ class ChainStatistics(Memory):
             new_pairs[i] = g_changes * chain.changes[i]
         for k in range(n):
             for h in range(n):
-                share = chain.backward[h * n + k]
-                if share < 1e-20:
+                weight = chain.backward[h * n + k]
+                if weight < 1e-20:
                     continue
                 for i in range(n):
                     source = (i * n + h) * width
                     target = (i * n + k) * width
                     for p in range(width):
-                        new[target + p] += keep * share * old[source + p]
-                share *= 1.0 - g_changes
+                        new[target + p] += keep * weight * old[source + p]
+                weight *= 1.0 - g_changes
                 for i in range(size):
-                    new_pairs[i * n + k] += share * old_pairs[i * n + h]
+                    new_pairs[i * n + k] += weight * old_pairs[i * n + h]
         if g > 0.0:
             for i in range(n):
                 self.sample_of(i, chain.components)

@@ -11,7 +11,7 @@ cdef class Series(Memory):
     cdef Py_ssize_t k
     cdef Rows rows
     cdef double *belief
-    cdef double *share
+    cdef double *resp
     cdef double *log_coef
     cdef double *ratio
     cdef double *first_belief

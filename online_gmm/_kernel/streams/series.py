@@ -36,7 +36,7 @@ class Series(Memory):
     k: cython.Py_ssize_t
     rows: Rows
     belief: cython.p_double  # [point, component], filtered; then given all points
-    share: cython.p_double  # [point, component], of the densities; then predicted
+    resp: cython.p_double  # [point, component], responsibilities; then predicted probabilities
     log_coef: cython.p_double
     ratio: cython.p_double
     first_belief: cython.p_double
@@ -48,7 +48,7 @@ class Series(Memory):
         self.k = k
         self.rows = Rows(n_components, n_features)
         self.belief = self.piece(n * k)
-        self.share = self.piece(n * k)
+        self.resp = self.piece(n * k)
         self.log_coef = self.piece(k)
         self.ratio = self.piece(k)
         self.first_belief = self.piece(k)
@@ -79,14 +79,14 @@ class Series(Memory):
                     total += value
                     for c in range(k):
                         for i in range(many):
-                            self.share[(at + i) * k + c] = self.rows.shares[16 * c + i]
+                            self.resp[(at + i) * k + c] = self.rows.resp[16 * c + i]
                     continue
             for i in range(at, at + many):
                 components.set_point(x, i * d)
                 components.e_step(self.log_coef, 1.0)
                 total += components.log_density()
                 for c in range(k):
-                    self.share[i * k + c] = components.resp[c]
+                    self.resp[i * k + c] = components.resp[c]
         return total
 
     @cython.cfunc
@@ -112,15 +112,15 @@ class Series(Memory):
                     value += before[origin + h] * step[h * k + j]
                 if not (value > 1e-300):
                     value = 1e-300
-                self.belief[i * k + j] = value * self.share[i * k + j]
+                self.belief[i * k + j] = value * self.resp[i * k + j]
                 total += self.belief[i * k + j]
-                # from here on the share is not needed
-                self.share[i * k + j] = value
+                # from here on the responsibility is not needed
+                self.resp[i * k + j] = value
             if not (total > 1e-300):
                 # no component can be reached that explains the point
                 total = 1e-300
                 for j in range(k):
-                    self.belief[i * k + j] = self.share[i * k + j] * total
+                    self.belief[i * k + j] = self.resp[i * k + j] * total
             value = 1.0 / total
             for j in range(k):
                 self.belief[i * k + j] *= value
@@ -161,7 +161,7 @@ class Series(Memory):
                 if x[(i + 1) * d + j] == x[(i + 1) * d + j]:
                     known = True
             for j in range(k):
-                self.ratio[j] = self.belief[(i + 1) * k + j] / self.share[(i + 1) * k + j]
+                self.ratio[j] = self.belief[(i + 1) * k + j] / self.resp[(i + 1) * k + j]
             total = 0.0
             for h in range(k):
                 value = 0.0
@@ -198,7 +198,7 @@ class Series(Memory):
             if together and components.measure(self.rows, x, at, many):
                 for c in range(k):
                     for i in range(16):
-                        self.rows.shares[16 * c + i] = (
+                        self.rows.resp[16 * c + i] = (
                             self.belief[(at + i) * k + c] if i < many else 0.0
                         )
                 components.learn_rows(self.rows, many)

@@ -2,7 +2,7 @@ cimport cython
 from online_gmm._kernel.memory cimport Memory
 from online_gmm._kernel.streams.kept cimport KeptPoints
 from online_gmm._kernel.streams.schedule cimport StepSchedule
-from online_gmm._kernel.streams.strays cimport Strays
+from online_gmm._kernel.streams.outlier_buffer cimport OutlierBuffer
 
 
 cdef class Stream(Memory):
@@ -15,7 +15,7 @@ cdef class Stream(Memory):
     cdef Py_ssize_t n_outliers
     cdef Py_ssize_t n_empty
     cdef KeptPoints kept
-    cdef Strays strays
+    cdef OutlierBuffer outlier_buffer
     cdef Py_ssize_t due
     cdef readonly bint is_due
     cdef bint moved
@@ -42,7 +42,7 @@ cdef class Stream(Memory):
         unsigned char *outlier
     ) noexcept nogil
     @cython.final
-    cdef bint is_stray(self, double distance, Py_ssize_t observed, Py_ssize_t seen) noexcept nogil
+    cdef bint is_outlier(self, double distance, Py_ssize_t observed, Py_ssize_t seen) noexcept nogil
     @cython.final
     cdef int wait(self)
     cpdef Py_ssize_t learn_one(self, object x, tuple names, double time)

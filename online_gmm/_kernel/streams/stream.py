@@ -22,8 +22,8 @@ if cython.compiled:
     )
     from cython.cimports.online_gmm._kernel.points import read_point
     from cython.cimports.online_gmm._kernel.streams.kept import KeptPoints
+    from cython.cimports.online_gmm._kernel.streams.outlier_buffer import OutlierBuffer
     from cython.cimports.online_gmm._kernel.streams.schedule import StepSchedule
-    from cython.cimports.online_gmm._kernel.streams.strays import Strays
 else:
     from online_gmm._kernel.memory import (
         Memory,
@@ -35,8 +35,8 @@ else:
     )
     from online_gmm._kernel.points import read_point
     from online_gmm._kernel.streams.kept import KeptPoints
+    from online_gmm._kernel.streams.outlier_buffer import OutlierBuffer
     from online_gmm._kernel.streams.schedule import StepSchedule
-    from online_gmm._kernel.streams.strays import Strays
 from online_gmm._kernel.values import zeros
 
 NEVER = 2**62
@@ -73,7 +73,7 @@ class Stream(Memory):
     n_outliers: cython.Py_ssize_t
     n_empty: cython.Py_ssize_t  # points without any value
     kept: KeptPoints
-    strays: Strays | None
+    outlier_buffer: OutlierBuffer | None
     due: cython.Py_ssize_t  # number of points at which the learner has work to do
     is_due: cython.bint
     moved: cython.bint  # whether the last point has changed the parameters
@@ -107,7 +107,7 @@ class Stream(Memory):
         self.n_outliers = 0
         self.n_empty = 0
         self.kept = kept
-        self.strays = None
+        self.outlier_buffer = None
         self.due = NEVER
         self.is_due = False
         self.moved = False
@@ -304,7 +304,7 @@ class Stream(Memory):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def is_stray(
+    def is_outlier(
         self,
         distance: cython.double,
         observed: cython.Py_ssize_t,
@@ -314,17 +314,19 @@ class Stream(Memory):
 
         Work is due, after ``seen`` points, if there is a crowd of such points.
         """
-        if self.strays is None:
+        if self.outlier_buffer is None:
             return False
-        if not (distance > self.strays.gates[observed]):
-            if self.strays.crowd > 0 and self.strays.look(self.point, distance, observed):
+        if not (distance > self.outlier_buffer.gates[observed]):
+            if self.outlier_buffer.crowd > 0 and self.outlier_buffer.look(
+                self.point, distance, observed
+            ):
                 self.due = seen
                 self.is_due = True
             return False
-        if self.strays.add(self.point, self.n):
+        if self.outlier_buffer.add(self.point, self.n):
             self.due = seen
             self.is_due = True
-        return self.strays.crowd > 0
+        return self.outlier_buffer.crowd > 0
 
     @cython.final
     @cython.cfunc
@@ -399,36 +401,38 @@ class Stream(Memory):
         With ``crowd`` nothing is learnt from them, and work is due when there are so many of them
         among the ``recent`` points.
         """
-        self.strays = Strays(self.n_features, room, gates, crowd, recent) if room > 0 else None
+        self.outlier_buffer = (
+            OutlierBuffer(self.n_features, room, gates, crowd, recent) if room > 0 else None
+        )
 
     def set_aside(self, x: cython.double[::1], n: cython.Py_ssize_t) -> None:
-        """Count n rows as outliers that came by now, and keep them with the strays."""
+        """Count n rows as outliers that came by now, and keep them in the buffer."""
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         d: cython.Py_ssize_t = self.n_features
         values: cython.p_double = first(x)
         self.n_outliers += n
-        if self.strays is None:
+        if self.outlier_buffer is None:
             return
         for i in range(n):
             for j in range(d):
                 self.point[j] = values[i * d + j]
-            self.strays.add(self.point, self.n)
+            self.outlier_buffer.add(self.point, self.n)
 
-    def last_strays(self, since: int) -> bytes:
-        """Return the strays that came after the first so many points, as doubles."""
-        return b"" if self.strays is None else self.strays.since(since)
+    def last_outliers(self, since: int) -> bytes:
+        """Return the outliers kept that came after the first so many points, as doubles."""
+        return b"" if self.outlier_buffer is None else self.outlier_buffer.since(since)
 
     def last_deviating(self) -> bytes:
         """Return the last points if they are farther from all components than chance allows."""
-        if self.strays is None or self.strays.excess <= self.strays.limit:
+        if self.outlier_buffer is None or self.outlier_buffer.excess <= self.outlier_buffer.limit:
             return b""
-        return self.strays.lasting()
+        return self.outlier_buffer.lasting()
 
-    def forget_strays(self) -> None:
-        """Drop all strays."""
-        if self.strays is not None:
-            self.strays.clear()
+    def forget_outliers(self) -> None:
+        """Drop all outliers kept."""
+        if self.outlier_buffer is not None:
+            self.outlier_buffer.clear()
 
     @property
     def stride_kept(self) -> int:

@@ -23,15 +23,15 @@ from online_gmm._kernel.values import block, check_points, real, whole
 @cython.final
 @cython.no_gc
 @cython.cclass
-class Strays(Memory):
+class OutlierBuffer(Memory):
     """The last ``room`` points whose squared distance lies beyond the gates.
 
     Gates go by the number of features observed. With ``crowd`` nothing is learnt from these points,
     and work is due when there are so many of them among the ``recent`` points.
 
-    A regime may differ from one that is known by its spread only. Few of its points are strays, but
-    the squared distances of the others are too large on average. A cumulative sum (Page 1954) of
-    these, less what they are in the mean and a drift, then rises. The last points are kept for
+    A regime may differ from one that is known by its spread only. Few of its points are outliers,
+    but the squared distances of the others are too large on average. A cumulative sum (Page 1954)
+    of these, less what they are in the mean and a drift, then rises. The last points are kept for
     this.
     """
 
@@ -144,7 +144,7 @@ class Strays(Memory):
         return b"".join(recent)
 
     def state(self) -> dict[str, Any]:
-        """Return the strays as plain values."""
+        """Return the points as plain values."""
         return {
             "n": self.count,
             "crowd": self.crowd,
@@ -159,19 +159,19 @@ class Strays(Memory):
         }
 
 
-def strays_from_state(state: dict[str, Any], d: int, room: int) -> Strays:
-    """Make strays of a state, with this number of features and room."""
+def outlier_buffer_from_state(state: dict[str, Any], d: int, room: int) -> OutlierBuffer:
+    """Make a buffer from its state, with this number of features and room."""
     points = block(state, "points", room * d, False)
     check_points(points, "strays")
     crowd, recent = state.get("crowd", 0), state.get("recent", 0)
-    result: Strays = Strays(
+    result: OutlierBuffer = OutlierBuffer(
         d,
         room,
         block(state, "gates", d + 1, False),
         whole(crowd, "crowd", 0, room),
         whole(recent, "recent"),
     )
-    result.count = whole(state["n"], "n_strays")
+    result.count = whole(state["n"], "n_buffered")
     unpack(points, result.points, room * d)
     unpack(block(state, "at", room), result.at, room)
     if "last" in state:

@@ -3,7 +3,7 @@ from online_gmm._kernel.memory cimport Memory
 
 
 @cython.final
-cdef class Strays(Memory):
+cdef class OutlierBuffer(Memory):
     cdef Py_ssize_t n_features
     cdef Py_ssize_t room
     cdef Py_ssize_t crowd

@@ -1,4 +1,4 @@
-"""Who is told of changes of regime: what --notify asks for."""
+"""The sink of --notify, from its options."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from replay.cli.listening import broker_of
+from replay.cli.options.notifying import BROKERS, Notifying
 from replay.cli.options.reading import BrokerOptions
-from replay.cli.options.telling import BROKERS, Telling
 from replay.cli.terminal import err
 from replay.engine.rows import InputError
 from replay.sinks.couriers import Chat, Command, Courier, Target, Webhook
@@ -26,13 +26,13 @@ CALENDAR = 1e9
 
 
 def notices_of(
-    telling: Telling, broker: BrokerOptions, clock: Clock, source: Source, fleet: Fleet
+    notifying: Notifying, broker: BrokerOptions, clock: Clock, source: Source, fleet: Fleet
 ) -> Notices:
-    """The sink that tells changes of regime.
+    """Return the sink that sends changes of regime.
 
     Parameters
     ----------
-    telling, broker
+    notifying, broker
         The options.
     clock
         Reads the times of the source.
@@ -41,10 +41,10 @@ def notices_of(
     """
     couriers: dict[str, Courier] = {}
     try:
-        for address in telling.notify or ():
+        for address in notifying.notify or ():
             name = _masked(address)
             digest = hashlib.blake2b(address.encode(), digest_size=4).hexdigest()
-            target = _target(address, telling, broker, source)
+            target = _target(address, notifying, broker, source)
             couriers[f"{name} {digest}"] = Courier(name, target, _say)
     except InputError:
         for courier in couriers.values():
@@ -65,8 +65,8 @@ def notices_of(
         fleet.__getitem__,
         fleet.items,
         seconds,
-        telling.hold_off,
-        telling.remind,
+        notifying.hold_off,
+        notifying.remind,
         _say,
     )
 
@@ -75,7 +75,7 @@ def _say(text: str) -> None:
     err().print(text, soft_wrap=True)
 
 
-def _target(address: str, telling: Telling, broker: BrokerOptions, source: Source) -> Target:
+def _target(address: str, notifying: Notifying, broker: BrokerOptions, source: Source) -> Target:
     if address.startswith(COMMAND):
         return Command(address.removeprefix(COMMAND))
     scheme = address.partition("://")[0]
@@ -85,7 +85,7 @@ def _target(address: str, telling: Telling, broker: BrokerOptions, source: Sourc
         its = broker_of(address, replace(broker, ca=broker.ca if scheme == "mqtts" else None))
         from replay.sinks.mqtt_state import MqttState
 
-        return MqttState(its, source.key is not None, telling.home_assistant)
+        return MqttState(its, source.key is not None, notifying.home_assistant)
     if "://" not in address:
         raise InputError(
             f"--notify {address!r} is no address; give mqtt://HOST/TOPIC/{{key}}, a URL that is "

@@ -1,4 +1,4 @@
-"""Options that say who is told of changes of regime."""
+"""Options of notifications about changes of regime."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ BROKERS = ("mqtt://", "mqtts://")
 
 
 @dataclass(frozen=True)
-class Telling(Group):
-    """Who is told of changes, and when."""
+class Notifying(Group):
+    """Where notifications of changes go, and when."""
 
-    panel = "Telling changes"
+    panel = "Notifying changes"
     notify: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Tell each change of regime there, and nothing else, as JSON. "
+            help="Send each change of regime there, and nothing else, as JSON. "
             "mqtt://HOST/TOPIC/{key} keeps the state of each key (retained); https://... is posted "
             "to; command:PROGRAM is run; mailto://..., slack://... and others need apprise. Repeat "
             "it for more.",
@@ -33,8 +33,8 @@ class Telling(Group):
         typer.Option(
             metavar="SECONDS",
             min=0.0,
-            help="With --notify: tell a regime only when it has lasted so long, by the clock of "
-            "this machine.",
+            help="With --notify: send a change only after the new regime has lasted so long, by "
+            "the clock of this machine.",
         ),
     ] = 0.0
     remind: Annotated[
@@ -42,8 +42,8 @@ class Telling(Group):
         typer.Option(
             metavar="SECONDS",
             min=1.0,
-            help="With --notify: each time so many seconds have passed, tell that a regime still "
-            "lasts. [default: never]",
+            help="With --notify: remind every so many seconds that a regime still lasts. "
+            "[default: never]",
         ),
     ] = None
     home_assistant: Annotated[
@@ -75,4 +75,4 @@ class Telling(Group):
             "--home-assistant": self.home_assistant,
         }
         if name := next((name for name, is_given in given.items() if is_given), None):
-            raise InputError(f"{name} is for --notify, which says who is told; add it")
+            raise InputError(f"{name} is for --notify, the address of notifications; add it")
