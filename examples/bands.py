@@ -22,15 +22,15 @@ FLOW = "flow"
 
 
 def found() -> tuple[list[datetime], list[float], list[Segment], list[RegimeChange]]:
-    """Send the readings through a segmenter, and keep what it tells."""
+    """Send the readings through a segmenter, and keep its events."""
     readings = [{"time": x["Time"], FLOW: y} for x, y in datasets.WaterFlow()]
     segmenter = Segmenter(window=8, time="time")
-    told = list(segmenter.stream(readings))
+    events = list(segmenter.stream(readings))
     return (
         [x["time"] for x in readings],
         [x[FLOW] for x in readings],
-        [event for event in told if isinstance(event, Segment)],
-        [event for event in told if isinstance(event, RegimeChange)],
+        [event for event in events if isinstance(event, Segment)],
+        [event for event in events if isinstance(event, RegimeChange)],
     )
 
 

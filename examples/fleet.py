@@ -65,8 +65,8 @@ def send(address: str, devices: int, rows: int, landed: Path) -> None:
     while not any(landed.glob("*.parquet")):
         publish(0, next(readings(0, rows)))
         time.sleep(0.5)
-    for told in zip(*(readings(device, rows) for device in range(devices)), strict=True):
-        for device, reading in enumerate(told):
+    for row in zip(*(readings(device, rows) for device in range(devices)), strict=True):
+        for device, reading in enumerate(row):
             publish(device, reading)
     client.disconnect()
     client.loop_stop()
@@ -157,27 +157,28 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=300, help="readings of each of them")
     parser.add_argument("--until", type=int, help="end when so many rows are labelled")
     parser.add_argument("--cores", type=int, default=2)
-    told = parser.parse_args()
-    told.folder.mkdir(parents=True, exist_ok=True)
-    (told.folder / "landed").mkdir(exist_ok=True)
-    until = told.until or told.devices * told.rows or None
-    lander = land(told.address, told.folder / "landed")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / "landed").mkdir(exist_ok=True)
+    until = options.until or options.devices * options.rows or None
+    lander = land(options.address, options.folder / "landed")
     try:
-        spark = engine(told.cores)
-        query = label(spark, told.folder)
-        if told.devices:
-            send(told.address, told.devices, told.rows, told.folder / "landed")
+        spark = engine(options.cores)
+        query = label(spark, options.folder)
+        if options.devices:
+            send(options.address, options.devices, options.rows, options.folder / "landed")
         n = 0
         while query.isActive and (until is None or n < until):
             time.sleep(1.0)
-            if (query.lastProgress or {}).get("batchId", 0) and (told.folder / "labels").exists():
-                n = spark.read.parquet(str(told.folder / "labels")).count()
+            labels = options.folder / "labels"
+            if (query.lastProgress or {}).get("batchId", 0) and labels.exists():
+                n = spark.read.parquet(str(labels)).count()
             if lander.poll() is not None:
-                sys.exit("nothing lands any more; what ended it is told above")
+                sys.exit("nothing lands any more; what ended it is said above")
         if query.exception() is not None:
             sys.exit(str(query.exception()))
         query.stop()
-        show(spark, told.folder)
+        show(spark, options.folder)
         spark.stop()
     except KeyboardInterrupt:
         print("stopped; start it again with the same folder, and it goes on", file=sys.stderr)

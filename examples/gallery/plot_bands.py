@@ -18,13 +18,13 @@ points = [{**x, "flow": flow} for x, flow in WaterFlow()]
 # Without ``window`` the segmenter finds it, but it needs more points for that.
 
 segmenter = Segmenter(window=8, time="Time")
-told = list(segmenter.stream(points))
+events = list(segmenter.stream(points))
 
 # %%
-# ``told`` has each segment, and each change with its reasons. A change is told some points after
-# it began: ``delay`` says how many.
+# ``events`` has each segment, and each change with its reasons. A change is reported some
+# points after it began: ``delay`` says how many.
 
-for event in told:
+for event in events:
     if isinstance(event, RegimeChange):
         print(f"{event}, known {event.delay} points later")
 
@@ -32,4 +32,4 @@ for event in told:
 # `online_gmm.plot.series` draws the series with its segments as bands. A regime that returns
 # keeps its number and its colour.
 
-plot.series(pd.DataFrame(points), told, time="Time")
+plot.series(pd.DataFrame(points), events, time="Time")

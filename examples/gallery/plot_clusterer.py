@@ -36,10 +36,10 @@ flickers = sum(a != b for a, b in pairwise(labels))
 # We ask for three days in a row that confirm a change, and for stays of at least ten.
 
 segmenter = Segmenter(clusterer(), confirm=3, min_dwell=10)
-told = list(segmenter.stream(points))
-changes = [event for event in told if isinstance(event, RegimeChange)]
+events = list(segmenter.stream(points))
+changes = [event for event in events if isinstance(event, RegimeChange)]
 print(f"{flickers} changes of label, {len(changes)} changes of regime")
 
 # %%
 
-plot.series(polls, told)
+plot.series(polls, events)

@@ -179,7 +179,7 @@ class StreamingSegmenter(MixtureAnswers):
             self.classes_ = np.zeros(1, dtype=np.int64)
 
     def _one_regime(self, segmenter: Segmenter, rows: NDArray[np.float64]) -> MixtureParameters:
-        """Return one Gaussian of all rows so far, before a regime is told."""
+        """Return one Gaussian of all rows so far, before a regime is found."""
         if not segmenter.is_started:
             segmenter = copy.deepcopy(segmenter)
             segmenter.learner.fit_start()

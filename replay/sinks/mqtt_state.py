@@ -1,4 +1,4 @@
-"""The state of each key on a broker, retained: who subscribes later is told it too."""
+"""The state of each key on a broker, retained: later subscribers get it too."""
 
 from __future__ import annotations
 

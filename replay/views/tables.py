@@ -32,7 +32,7 @@ MOST_EVENTS = 50
 def regime_tables(series: Series, timed: bool) -> Iterator[Table | str]:
     """Make the tables of what a series has learnt about its regimes, and of their changes.
 
-    ``timed`` tells whether the rows have times to show.
+    ``timed``: whether the rows have times to show.
     """
     if series.segmenter.finds_regimes:
         yield cards_table(series)

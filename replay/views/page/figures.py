@@ -61,7 +61,7 @@ GAP = 10.0
 DENSITIES = "Of each regime by its weight, dashed their sum; below, values that have come."
 COSTS = "A value lasts until the next row. Starts are how often a regime began."
 CONVERGENCE = (
-    "How well each row was foretold by those before it: the line is the mean of all rows so far, "
+    "How likely each row was, given those before it: the line is the mean of all rows so far, "
     "each dot that of a stretch."
 )
 

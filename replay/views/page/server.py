@@ -47,7 +47,7 @@ SILENT = (
     *("tornado.access", "tornado.general"),
     *("bokeh.server.protocol_handler", "bokeh.server.views.ws"),
 )
-"""Who would tell on the terminal what visitors ask for that is not there, or not theirs."""
+"""Loggers that would print every request for what is not there or not allowed."""
 UNSERVED = ("metadata", "autoload.js")
 """What Bokeh would serve beside the page."""
 POLICY = (

@@ -1,4 +1,4 @@
-"""What the loop tells the page: a sink, and what is learnt of the keys that somebody looks at."""
+"""The sink that feeds the page, and what is learnt of the keys that somebody looks at."""
 
 from __future__ import annotations
 
