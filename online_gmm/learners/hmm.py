@@ -30,7 +30,7 @@ from online_gmm.em.prior import Prior
 from online_gmm.em.slices import SLICE, Meter, Sliced, finish
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, in_order, warm_start, warm_starting
-from online_gmm.learners.base import UNKNOWN
+from online_gmm.learners.base import UNKNOWN, Assignment
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, REFIT_STARTS, SURE, EMLearner
 from online_gmm.learners.intake import NO_TIME, Late, Time
 from online_gmm.learners.places import chain_replaced, chain_with
@@ -39,6 +39,8 @@ from online_gmm.learners.under_way import UnderWay, under_way_from_state
 
 MOST_BACK = 10_000_000
 """Doubles that are kept at most to look back."""
+LEAST_BELIEF = 1e-12
+"""No regime is less probable for a series that is followed."""
 MOST = 8
 """Components: statistics for each place the chain may be in grow as K^3, and their cost as K^4."""
 
@@ -686,6 +688,64 @@ class OnlineHMM(EMLearner):
         After `reset_state` it is that of the next point. Empty if nothing is known.
         """
         return {} if self._stream is None else self._by_label(self._stream.beliefs)
+
+    def follow_one(
+        self, x: Mapping[Any, Any], belief: Mapping[int, float] | None = None
+    ) -> tuple[Assignment, dict[int, float]]:
+        """Label the next point of another series with the same regimes; the model stays as it is.
+
+        Parameters
+        ----------
+        x
+            The point.
+        belief
+            The probability of each regime at the last point of that series, by label. None if there
+            is none: the point may then be in any regime.
+
+        Returns
+        -------
+        tuple
+            The answer for the point, as `assign_one` gives it, and the belief after it.
+
+        Raises
+        ------
+        ValueError
+            Before the warm start is complete, and if the model has times.
+
+        Examples
+        --------
+        >>> from online_gmm import OnlineHMM
+        >>> model = OnlineHMM(n_components=2, warm_up=40, seed=1)
+        >>> for x in [0.0, 0.1, -0.1, 0.0, 9.0, 9.1, 8.9, 9.0] * 8:
+        ...     model.learn_one({"x": x})
+        >>> answer, belief = model.follow_one({"x": 0.05})
+        >>> answer.label, model.follow_one({"x": 9.0}, belief)[0].label
+        (0, 1)
+        """
+        self._require_start()
+        if self._timed:
+            raise ValueError("a model with times follows one series only; make it without time=")
+        chain, labels, row = self._stream.chain, self.labels, self._row_of(x)
+        before = chain.stationary()
+        if belief is not None:
+            before = array("d", [max(belief.get(label, 0.0), LEAST_BELIEF) for label in labels])
+            total = math.fsum(before)
+            before = array("d", [p / total for p in before])
+        probabilities, log_density = array("d", bytes(8 * self._k)), array("d", bytes(8))
+        gaps, gates = flat(np.full(1, np.nan)), self._stream.outlier_gates
+        chain.filter(flat(row), 1, gaps, gates, before, probabilities, log_density)
+        after = dict(zip(labels, probabilities.tolist(), strict=True))
+        label = max(labels, key=after.__getitem__)
+        is_outlier = bool(self._strange(row)[0])
+        return Assignment(label, after[label], log_density[0], is_outlier), after
+
+    def _row_of(self, x: Mapping[Any, Any]) -> NDArray[np.float64]:
+        """A point as a row of the features of the model."""
+        values = [x.get(name) for name in self._names]
+        row = np.array([[math.nan if value is None else value for value in values]], dtype=float)
+        if (np.abs(row[~np.isnan(row)]) > _kernel.LARGEST).any():
+            raise ValueError(f"{dict(x)!r} has a value beyond {_kernel.LARGEST:g} in magnitude")
+        return row
 
     @property
     def smoothed(self) -> Smoothed | None:

@@ -16,6 +16,8 @@ from pyspark.sql.types import (
 )
 
 from online_gmm.learners.base import Learner
+from online_gmm.learners.gmm import OnlineGMM
+from online_gmm.learners.hmm import OnlineHMM
 from online_gmm.spark.names import quoted
 from online_gmm.spark.packing import packed
 from online_gmm.spark.processor import STATE, LabelProcessor
@@ -41,6 +43,7 @@ def label_stream(
     late: str = "skip",
     hold: bool = False,
     timeout: float | datetime.timedelta | None = None,
+    shared: bool = False,
 ) -> DataFrame:
     """Label the rows of a stream by a learner for each key, which then learns them.
 
@@ -83,6 +86,13 @@ def label_stream(
         without rows, too, as often as the trigger lets it. With ``availableNow`` it would never
         come to an end: set ``spark.sql.streaming.noDataMicroBatches.enabled`` to false there.
 
+    shared
+        Whether all keys share the model, so that a label means the same for each. The model must
+        have started, for instance by `MixtureFit.seed` or as a saved model, and learns no more: a
+        stream has no place for what all keys change. With an `OnlineHMM` each key has a belief of
+        its own. The state of a key is then some hundred bytes. To learn from later rows, fit the
+        model again and begin a new query.
+
     Returns
     -------
     DataFrame
@@ -109,7 +119,7 @@ def label_stream(
     """
     spark = df.sparkSession
     _require_rocksdb(spark)
-    options, stamp = _checked(df, key, time, values, model, sequence, late, hold)
+    options, stamp = _checked(df, key, time, values, model, sequence, late, hold, shared)
     milliseconds = None if timeout is None else _milliseconds(timeout)
     rows = df.where(functions.col(quoted(key)).isNotNull()).select(
         functions.col(quoted(key)).alias("key"),
@@ -194,6 +204,7 @@ def _checked(
     sequence: str | None,
     late: str,
     hold: bool,
+    shared: bool,
 ) -> tuple[TrackOptions, str]:
     """How rows are to be taken, and the type of their times."""
     if isinstance(values, str) or not values:
@@ -226,9 +237,11 @@ def _checked(
     if late == "learn" and sequence is None:
         raise ValueError("late='learn' needs sequence=, to tell rows that have come twice")
     _check_model(model, values, late)
+    if shared:
+        _check_shared(model, hold)
     integral = isinstance(df.schema[time].dataType, IntegralType | TimestampType)
     unit = MICROSECONDS if isinstance(df.schema[time].dataType, TimestampType) else 1.0
-    return TrackOptions(tuple(values), unit, late, hold), "bigint" if integral else "double"
+    return TrackOptions(tuple(values), unit, late, hold, shared), "bigint" if integral else "double"
 
 
 def _check_model(model: Learner, values: Sequence[str], late: str) -> None:
@@ -251,6 +264,23 @@ def _check_model(model: Learner, values: Sequence[str], late: str) -> None:
             f"the model knows the features {', '.join(map(repr, known))}, "
             f"and values are {', '.join(map(repr, values))}"
         )
+
+
+def _check_shared(model: Learner, hold: bool) -> None:
+    if not isinstance(model, OnlineGMM | OnlineHMM):
+        raise TypeError(
+            f"shared is for an OnlineGMM or OnlineHMM, not {type(model).__name__}, which finds the "
+            "regimes of one series"
+        )
+    if not model.is_started:
+        raise ValueError(
+            "a model that all keys share learns no more, so it must have started; seed it by "
+            "fit_mixture(...).seed, call fit_start, or load a saved one"
+        )
+    if model._clocked:
+        raise ValueError("a model with times follows one series only; make it without time=")
+    if hold:
+        raise ValueError("hold is for a warm-up, which a model that has started does not have")
 
 
 def _milliseconds(timeout: float | datetime.timedelta) -> int:

@@ -14,7 +14,7 @@ from pyspark.sql.streaming.stateful_processor import (
 )
 from pyspark.sql.types import BinaryType, StructField, StructType
 
-from online_gmm.data.state import StateError
+from online_gmm.data.state import StateError, load
 from online_gmm.learners.base import Learner
 from online_gmm.spark.packing import STAMPS, as_arrays, unpacked
 from online_gmm.spark.track import Track, TrackOptions
@@ -79,9 +79,11 @@ class LabelProcessor(StatefulProcessor):
         self._stamps = STAMPS[stamp]
         self._sequence = sequence
         self._timeout = timeout
+        self._shared: Learner | None = None
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         self._handle = handle
+        self._shared = load(self._blank) if self._options.shared else None
         self._state = handle.getValueState(STATE, SCHEMA)
 
     def handleInitialState(  # type: ignore[override]  # noqa: N802 - as the engine has it
@@ -96,7 +98,8 @@ class LabelProcessor(StatefulProcessor):
     ) -> Iterator[Row]:
         known = self._state.get()
         if known is None:
-            track = Track.from_bytes(self._blank)
+            shared = self._shared
+            track = Track.from_bytes(self._blank) if shared is None else Track(shared, True)
             self._begin(track, timerValues)
         else:
             track = self._read(key[0], known[0])
@@ -136,6 +139,6 @@ class LabelProcessor(StatefulProcessor):
 
     def _read(self, key: Any, data: bytes) -> Track:
         try:
-            return Track.from_bytes(bytes(data))
+            return Track.from_bytes(bytes(data), self._shared)
         except StateError as error:
             raise StateError(f"key {key!r}: {error}") from error

@@ -12,7 +12,8 @@ import numpy as np
 
 from online_gmm.data import state
 from online_gmm.data.state import StateError
-from online_gmm.learners.base import UNKNOWN, Learner
+from online_gmm.learners.base import UNKNOWN, Assignment, Learner
+from online_gmm.learners.hmm import OnlineHMM
 from online_gmm.series import HeldRows, OrderGuard, label_whole
 
 VERSION = 1
@@ -54,12 +55,15 @@ class TrackOptions:
         ``learn``.
     hold
         Whether rows of the warm-up wait until the warm start labels them.
+    shared
+        Whether all keys share one model, which learns no more; each has a belief of its own.
     """
 
     values: tuple[str, ...]
     unit: float = 1.0
     late: str = "skip"
     hold: bool = False
+    shared: bool = False
 
 
 class Track:
@@ -68,10 +72,14 @@ class Track:
     Parameters
     ----------
     model
-        Its learner.
+        Its learner, or the one that all keys share.
+    is_shared
+        Whether the learner is that of all keys. It is then in no state, and does not learn.
 
     Attributes
     ----------
+    belief
+        With a hidden Markov model that is shared: the probability of each regime at the last row.
     n_refused
         Rows left out because they had no time or number, or a value that is infinite or beyond
         1e150.
@@ -92,8 +100,10 @@ class Track:
     ([], 5, 1)
     """
 
-    def __init__(self, model: Learner) -> None:
+    def __init__(self, model: Learner, is_shared: bool = False) -> None:
         self.model = model
+        self.is_shared = is_shared
+        self.belief: dict[int, float] | None = None
         self.n_refused = 0
         self.seen = 0
         self._order = OrderGuard()
@@ -130,6 +140,10 @@ class Track:
                 continue
             x = dict(zip(names, row.values, strict=True))
             t = seconds if timed else None
+            if self.is_shared:
+                known = self._followed(x)
+                yield self._labelled(row, known.label, known.probability)
+                continue
             if model.is_started:
                 known = model.assign_one(x, t)
                 model.learn_one(x, t)
@@ -142,6 +156,13 @@ class Track:
                 continue
             if self._held.learn(row, x, t):
                 yield from self._release(options)
+
+    def _followed(self, x: dict[str, float]) -> Assignment:
+        """Label a row by the model that is shared."""
+        if not isinstance(self.model, OnlineHMM):
+            return self.model.assign_one(x)
+        answer, self.belief = self.model.follow_one(x, self.belief)
+        return answer
 
     def finish(self, options: TrackOptions) -> Iterator[Labelled]:
         """Yield the rows that still wait, labelled by what is known."""
@@ -194,7 +215,7 @@ class Track:
         The learner's own bytes are in there, with their version and checksum.
         """
         its = _Written(
-            self.model.to_bytes(),
+            b"" if self.is_shared else self.model.to_bytes(),
             self._order.seconds,
             self._order.sequence,
             self._label,
@@ -202,18 +223,30 @@ class Track:
             (self.n_duplicates, self.n_late, self.n_refused),
             self.seen,
             self._probability,
+            self.belief,
         )
         return VERSION.to_bytes(HEADER, "little") + msgspec.msgpack.encode(its)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Track:
+    def from_bytes(cls, data: bytes, shared: Learner | None = None) -> Track:
         """What `to_bytes` has written, or the bytes of a learner alone, which has seen no row.
+
+        Parameters
+        ----------
+        data
+            The bytes.
+        shared
+            The model of all keys, if they share one: it is not in the bytes.
 
         Raises
         ------
         StateError
             If they are neither, are damaged, or of a version that is not read here.
         """
+        if data.startswith(state.MAGIC) and shared is not None:
+            raise StateError(
+                "these are the bytes of a learner, and all keys share one; begin without them"
+            )
         if data.startswith(state.MAGIC):
             return cls(_model(data))
         version = int.from_bytes(data[:HEADER], "little")
@@ -228,7 +261,14 @@ class Track:
             its = msgspec.msgpack.decode(data[HEADER:], type=_Written)
         except msgspec.MsgspecError as error:
             raise StateError(f"this state of a key is damaged: {error}") from None
-        track = cls(_model(its.model))
+        if (shared is None) != bool(its.model):
+            raise StateError(
+                "this key shares the model of all keys; give that as well"
+                if shared is None
+                else "this key has a model of its own, and all keys are to share one"
+            )
+        track = cls(_model(its.model) if shared is None else shared, shared is not None)
+        track.belief = its.belief
         track._label = its.label
         track._held.rows = its.held
         order = track._order
@@ -250,6 +290,7 @@ class _Written(msgspec.Struct, array_like=True):
     counts: tuple[int, int, int]
     seen: int
     probability: float = math.nan
+    belief: dict[int, float] | None = None
 
 
 def _model(data: bytes) -> Learner:

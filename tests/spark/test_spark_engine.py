@@ -264,6 +264,7 @@ GOOD = {"key": "device", "time": "t", "values": VALUES, "model": OnlineGMM(**GMM
             ValueError,
             "late is 'learn' and the model's is 'raise'; say the same",
         ),
+        ({"shared": True}, ValueError, "all keys share learns no more, so it must have started"),
     ],
 )
 def test_what_cannot_be_labelled_is_refused_at_once(spark, asked, kind, said):

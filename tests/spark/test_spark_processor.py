@@ -283,6 +283,46 @@ def test_a_learner_that_has_started_is_where_every_key_begins():
     assert sorted(found) == sorted(plain_loop(rows, begun))
 
 
+@pytest.mark.parametrize("kind", ["mixture", "chain"])
+def test_keys_that_share_a_model_have_one_set_of_regimes(kind):
+    """Each is labelled as by a copy of the model that follows it alone and learns nothing."""
+    rows = fleet(3, 90)
+    model = MODELS[kind]().fit_start(fleet(1, 300, seed=2)[list(VALUES)])
+    before = model.to_bytes()
+    engine = engine_of(model, TrackOptions(VALUES, shared=True))
+    found = {row[:2]: row for row in unpacked(run(engine, rows))}
+    assert len(found) == len(rows)
+    for key, its in rows.sort_values("t").groupby("device"):
+        table = its[list(VALUES)].to_numpy()
+        if kind == "mixture":
+            expected = model.predict_proba_many(table)
+        else:
+            # the recursion in one go, from the stationary distribution on
+            alone = OnlineHMM.from_bytes(before)
+            alone.reset_state()
+            expected = alone.predict_proba_many(table)
+        has_values = ~np.isnan(table).all(axis=1)
+        for t, values, known in zip(its["t"], has_values, expected, strict=True):
+            if values:
+                label, probability = found[key, t][2:4]
+                assert label == model.labels[known.argmax()]
+                assert probability == pytest.approx(known.max(), rel=1e-9)
+    assert model.to_bytes() == before
+    state = engine.peekValueState("m", "d0")[0]
+    assert len(state) < 300
+    with pytest.raises(StateError, match="shares the model of all keys"):
+        Track.from_bytes(bytes(state))
+    assert Track.from_bytes(bytes(state), model).to_bytes() == bytes(state)
+
+
+def test_a_learner_is_no_state_of_a_key_that_shares_one():
+    rows = fleet(1, 60)
+    model = OnlineGMM(**GMM).fit_start(fleet(1, 300, seed=2)[list(VALUES)])
+    initial = [("d0", Row(key="d0", state=model.to_bytes()))]
+    with pytest.raises(StateError, match="all keys share one"):
+        run(engine_of(model, TrackOptions(VALUES, shared=True), initial=initial), rows)
+
+
 @pytest.mark.parametrize(
     ("spoilt", "said"),
     [
