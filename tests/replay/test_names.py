@@ -12,8 +12,9 @@ from replay.engine.checkpoint import Checkpoints
 from replay.engine.order import SeriesOptions
 from replay.engine.series import Series
 from replay.views.history import History
-from replay.views.page.figures import content_of, keys_table
+from replay.views.page.content import content_of
 from replay.views.page.sink import Watcher
+from replay.views.page.tables import keys_table
 from replay.views.parameters import Parameters
 
 LEARNERS = {

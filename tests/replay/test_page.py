@@ -26,10 +26,11 @@ from replay.engine.rows import InputError, OutputError, Row
 from replay.engine.series import Series
 from replay.views.history import History
 from replay.views.page.access import Access, parse_address
-from replay.views.page.figures import content_of, keys_table
+from replay.views.page.content import content_of
 from replay.views.page.report import report_html, write_report
 from replay.views.page.server import PageServer
 from replay.views.page.sink import Watcher
+from replay.views.page.tables import keys_table
 from replay.views.parameters import Parameters
 
 HOSTILE = "</script><b>bold</b>&\"' $$x^2$$"

@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from replay.views.decimation import Trace
-from replay.views.page.figures import _line
+from replay.views.page.content import _line
 
 LATER = ("--learner", "segmenter")
 LEARNER = (*LATER, "--causal")

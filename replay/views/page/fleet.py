@@ -11,8 +11,8 @@ from bokeh.layouts import row
 from bokeh.models.ui import UIElement
 from bokeh.models.widgets import Button, Select, TextInput
 
-from replay.views.page.figures import chip, html_of, table_of
 from replay.views.page.style import BUTTON, CHOICE, WRAP
+from replay.views.page.tables import chip, html_of, table_of
 from replay.views.parameters import Parameters
 from replay.views.roster import ORDERS, Roster, Standing, card_of
 

@@ -13,7 +13,9 @@ from replay.checks.check import Comparison
 from replay.engine.series import Series
 from replay.sinks.files import File
 from replay.views.history import History
-from replay.views.page.figures import Page, content_of, keys_table
+from replay.views.page.content import content_of
+from replay.views.page.figures import Page
+from replay.views.page.tables import keys_table
 from replay.views.parameters import Parameters
 
 MOST_BUCKETS = 12_000

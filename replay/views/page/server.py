@@ -22,7 +22,8 @@ from tornado.web import ErrorHandler
 from replay.engine.rows import InputError
 from replay.views.history import History
 from replay.views.page.access import Access, bracketed, parse_address
-from replay.views.page.figures import Page, content_of, texts_of
+from replay.views.page.content import content_of, texts_of
+from replay.views.page.figures import Page
 from replay.views.page.fleet import FleetTable
 from replay.views.page.metrics import Metrics, MetricsHandler
 from replay.views.parameters import Parameters
