@@ -89,7 +89,7 @@ class Comparing(Group):
         *("key", "sequence", "time_format", "time_zone"),
         *("learner", "half_life", "persist", "stickiness", "lag", "smooth", "causal"),
         *("irregular", "shared_model", "integrate", "costs"),
-        *("labels", "labels_as", "segments", "plot", "publish", "serve", "allow_host"),
+        *("labels", "labels_as", "segments", "plot", "plot_key", "publish", "serve", "allow_host"),
     )
 )
 def check(

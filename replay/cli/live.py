@@ -26,7 +26,7 @@ from replay.cli.terminal import explained
 from replay.engine.rows import InputError
 
 
-@with_groups(without=("smooth", "causal", "plot"))
+@with_groups(without=("smooth", "causal", "plot", "plot_key"))
 def live(
     context: typer.Context,
     address: Address = "-",
@@ -62,7 +62,8 @@ def live(
     """
     with explained():
         from replay.cli.listening import live_source, names_split, target_of
-        from replay.cli.running import check_outputs, replay_source, series_options
+        from replay.cli.outputs import check_outputs
+        from replay.cli.running import replay_source, series_options
         from replay.sinks.refusals import Refusals
 
         settings = learning.settings(context)

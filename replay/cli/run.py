@@ -95,7 +95,8 @@ def run(
     """
     with explained():
         from replay.cli.bundled import bundled_tasks, refuse_without_file
-        from replay.cli.running import check_outputs, replay_source, series_options
+        from replay.cli.outputs import check_outputs
+        from replay.cli.running import replay_source, series_options
         from replay.engine.protocols import Source
         from replay.sinks.labels import needs_times
         from replay.sinks.refusals import Refusals

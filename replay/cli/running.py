@@ -18,14 +18,15 @@ from rich.console import Console
 from online_gmm import OnlineGMM
 from replay.cli.options.output import Checkpointing, Outputs, Segmenting
 from replay.cli.options.reading import Rows
-from replay.cli.terminal import OUT, err, heading, out, parent, second_signal_said
+from replay.cli.outputs import STDOUT, check_picture, costs_sink, file_sinks, integrated
+from replay.cli.terminal import err, heading, out, parent, second_signal_said
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
 from replay.engine.hindsight import Hindsight
 from replay.engine.loop import Loop, Saving
 from replay.engine.order import SeriesOptions
 from replay.engine.progress import bar_on
-from replay.engine.protocols import Sink, Source
+from replay.engine.protocols import Source
 from replay.engine.rows import InputError
 from replay.engine.series import Series
 from replay.engine.settings import Settings
@@ -33,10 +34,7 @@ from replay.engine.shared import shared_by_all
 from replay.engine.status import Status, told_on
 from replay.engine.summary import Summary
 from replay.engine.whole import labelled_as_a_whole
-from replay.sinks.files import SHEETS, File, Segments
-from replay.sinks.labels import labels_sink
 from replay.sinks.refusals import Refusals
-from replay.sources.read_options import columns_named
 from replay.views.cards import found_when
 from replay.views.costs import cost_tables
 from replay.views.tables import (
@@ -58,7 +56,6 @@ if TYPE_CHECKING:
     from replay.sources.mqtt_broker import Broker
     from replay.views.page.sink import Watcher
 
-STDOUT = Path("-")
 MOST_LISTED = 20
 """Keys whose series are listed, those with most rows."""
 LEFT_OUT = {
@@ -77,28 +74,6 @@ def series_options(rows: Rows, segmenting: Segmenting) -> SeriesOptions:
     return SeriesOptions(
         segmenting.min_dwell, segmenting.confirm, rows.late or "raise", rows.max_gap, rows.on_gap
     )
-
-
-def check_outputs(outputs: Outputs) -> None:
-    """Refuse two outputs of one name, spreadsheets, and folders that are not there."""
-    seen: dict[Path, str] = {}
-    for name, path in vars(outputs).items():
-        if not isinstance(path, Path):
-            continue
-        if path in seen:
-            raise InputError(f"--{seen[path]} and --{name} are both {path}; choose another name")
-        seen[path] = name
-        if path == STDOUT:
-            continue
-        if path.suffix.lower() in SHEETS:
-            raise InputError(
-                f"--{name} {path}: spreadsheets are not written; choose a name that ends in "
-                ".csv, which they open, or in .parquet"
-            )
-        if path.parent != OUT and not path.parent.is_dir():
-            raise InputError(
-                f"--{name} {path}: there is no folder {path.parent}; make it, or choose another"
-            )
 
 
 def _console(outputs: Outputs) -> Console:
@@ -167,30 +142,29 @@ def replay_source(
     refusals = refusals or Refusals()
     console = _console(outputs)
     first = settings.model(source)
-    if (smooth or outputs.plot) and source.key is not None:
-        raise InputError(f"{'--smooth' if smooth else '--plot'} is for one series; leave out --key")
+    check_picture(outputs, source, smooth)
     if (smooth or outputs.plot) and checkpoints.checkpoint is not None:
         raise InputError(
             f"{'--smooth' if smooth else '--plot'} needs the replay in one go; leave out "
             "--checkpoint"
         )
     totals_of = Totals()
-    channels = _integrated(outputs, source)
+    channels = integrated(outputs, source)
     whole = Series(first, options) if smooth else None
     with ExitStack() as open_now:
         open_now.callback(source.close)
         fleet = _fleet(source, settings, options, checkpoints, open_now)
         later = settings.finds and not (causal or live or _may_go_on(checkpoints))
-        sinks = _sinks(source, outputs, topic, checkpoints, live, later, open_now)
+        sinks = file_sinks(source, outputs, topic, checkpoints, live, later, open_now)
         if channels or outputs.costs is not None:
-            sinks["costs"] = _costs(
+            sinks["costs"] = costs_sink(
                 source, channels, fleet, whole, zone, options, outputs, checkpoints, open_now
             )
         picture = page = None
         if outputs.plot is not None:
             from replay.views.plot import Picture
 
-            picture = Picture()
+            picture = Picture(outputs.plot_key)
             sinks["plot"] = picture
         if outputs.report is not None or outputs.serve is not None:
             page = sinks["page"] = _page(source, fleet, "costs" in sinks)
@@ -226,6 +200,9 @@ def replay_source(
             left = cast("LiveSource", source).left if live else None
             with second_signal_said(loop, left):
                 loop.run(watch)
+        pictured = whole
+        if picture is not None and whole is None:
+            pictured = _pictured(fleet, outputs.plot_key)
         broken_off = loop.stopped_by is not None and not live and checkpoints.checkpoint is None
         if page is not None and outputs.report is not None and not broken_off:
             its_series = None if whole is None else {"": whole}
@@ -247,12 +224,12 @@ def replay_source(
         written = getattr(outputs, what)
         if written not in (None, STDOUT):
             console.print(f"{what}: {written}", soft_wrap=True)
-    if picture is not None and outputs.plot is not None:
+    if picture is not None and outputs.plot is not None and pictured is not None:
         from replay.views.parameters import Parameters
         from replay.views.plot import draw_series
 
-        parameters = Parameters.of_series(totals_of.listed()[0][1])
-        title = Path(source.name).name
+        parameters = Parameters.of_series(pictured)
+        title = Path(source.name).name + (f", {outputs.plot_key}" if outputs.plot_key else "")
         path = parent(outputs.plot)
         draw_series(picture.sample, picture.bands, source.values, parameters, title, path)
         console.print(f"picture: {outputs.plot}", soft_wrap=True)
@@ -260,95 +237,11 @@ def replay_source(
         raise loop.cut_off
 
 
-def _integrated(outputs: Outputs, source: Source) -> tuple[str, ...]:
-    """The columns of --integrate, none twice."""
-
-    def bad(name: str, problem: str) -> InputError:
-        return InputError(f"--integrate {name!r}: {problem}; only what is learnt is integrated")
-
-    found: dict[str, None] = {}
-    for name in outputs.integrate or ():
-        found |= dict.fromkeys(columns_named(name, source.values, "--integrate", bad))
-    return tuple(found)
-
-
-def _costs(
-    source: Source,
-    channels: Sequence[str],
-    fleet: Fleet,
-    whole: Series | None,
-    zone: datetime.tzinfo,
-    options: SeriesOptions,
-    outputs: Outputs,
-    checkpoints: Checkpointing,
-    open_now: ExitStack,
-) -> Sink:
-    """The sink that keeps account of what regimes cost, and its file."""
-    from replay.sinks.costs import CostSink
-
-    file = None
-    if outputs.costs is not None:
-        lasting = checkpoints.checkpoint is not None
-        path = parent(outputs.costs)
-        file = File(path, "--costs", source.files, lasting, outputs.escape_formulas)
-    sink = CostSink(
-        source,
-        channels,
-        fleet.__getitem__ if whole is None else lambda key: whole,
-        fleet.items if whole is None else lambda: [("", whole)],
-        zone,
-        options.max_gap,
-        file,
-    )
-    open_now.callback(sink.close)
-    return sink
-
-
-def _sinks(
-    source: Source,
-    outputs: Outputs,
-    topic: Broker | Cluster | None,
-    checkpoints: Checkpointing,
-    live: bool,
-    later: bool,
-    open_now: ExitStack,
-) -> dict[str, Sink]:
-    """The files that are written, to be closed in any case."""
-    sinks: dict[str, Sink] = {}
-    # a name is given in a checkpoint, and nowhere else
-    named = checkpoints.checkpoint is not None
-
-    def file(path: Path, option: str) -> File:
-        lasting = checkpoints.checkpoint is not None
-        result = File(parent(path), option, source.files, lasting, outputs.escape_formulas)
-        open_now.callback(result.close)
-        return result
-
-    def add(name: str, sink: Sink) -> None:
-        sinks[name] = sink
-        open_now.callback(sink.close)
-
-    if outputs.labels is not None:
-        form = outputs.labels_as or ("ndjson" if live and outputs.labels == STDOUT else None)
-        labels = file(outputs.labels, "--labels")
-        add("labels", labels_sink(labels, source, form, named, later))
-    if outputs.segments is not None:
-        add("segments", Segments(file(outputs.segments, "--segments"), source, named))
-    if topic is not None:
-        add("publish", _publisher(topic, source))
-    return sinks
-
-
-def _publisher(topic: Broker | Cluster, source: Source) -> Sink:
-    from replay.sources.kafka_cluster import Cluster
-
-    if isinstance(topic, Cluster):
-        from replay.sinks.kafka import KafkaSink
-
-        return KafkaSink(topic, source)
-    from replay.sinks.mqtt import MqttSink
-
-    return MqttSink(topic, source)
+def _pictured(fleet: Fleet, key: str | None) -> Series | None:
+    """The series that is drawn; None if no row has come."""
+    if key is not None and len(fleet) and key not in fleet:
+        raise InputError(f"--plot-key: no row has the key {key!r}")
+    return fleet[key or ""] if len(fleet) else None
 
 
 def _page(source: Source, fleet: Fleet, with_costs: bool = False) -> Watcher:

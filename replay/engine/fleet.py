@@ -186,6 +186,9 @@ class Fleet:
         """The keys, in the order they came."""
         return iter(self._keys)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
     def __len__(self) -> int:
         return len(self._keys)
 

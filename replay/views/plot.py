@@ -26,7 +26,7 @@ from online_gmm.data.html import COLOURS as OKABE_ITO
 from online_gmm.plot import CHANGE
 from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison, IncrementalComparison, Tolerances
-from replay.engine.batch import LabelledBatch
+from replay.engine.batch import LabelledBatch, answers_at
 from replay.engine.printable import printable
 from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError
@@ -112,16 +112,32 @@ class Bands:
 
 
 class Picture(MemorySink):
-    """What `draw_series` draws of a series."""
+    """What `draw_series` draws of a series.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    key
+        Whose series; None if rows have no key.
+    """
+
+    def __init__(self, key: str | None = None) -> None:
         self.sample = Sample()
         self.bands = Bands()
+        self._key = key
 
     def write(self, labelled: LabelledBatch) -> None:
-        self.sample.add(labelled)
+        keys = labelled.batch.keys
+        if self._key is None or keys is None:
+            self.sample.add(labelled)
+        else:
+            places = [i for i, key in enumerate(keys) if key == self._key]
+            rows = np.array(places, dtype=np.intp)
+            answers = answers_at(labelled.answers, rows)
+            its = LabelledBatch(labelled.batch.take(rows), answers, labelled.changes[rows])
+            self.sample.add(its)
         for ended in labelled.ended():
-            self.bands.add(ended.segment)
+            if self._key in (None, ended.key):
+                self.bands.add(ended.segment)
 
 
 def draw_series(

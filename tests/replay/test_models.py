@@ -36,6 +36,32 @@ def keys_of(found):
     return re.findall(r"│ (pump-\d+|new) ", found.output)
 
 
+def test_one_key_of_many_is_drawn(cli, fleet, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("replay.views.plot.draw_series", lambda *its: drawn.append(its))
+    options = ("--value", "level", "--key", "device", "--regimes", "2", "--warm-up", "60")
+    picture = ("--plot", tmp_path / "one.png")
+    done = cli("run", tmp_path / "rows.csv", *options, *picture, "--plot-key", "pump-050")
+    assert done.exit_code == 0, done.output
+    ((sample, bands, _, parameters, title, _),) = drawn
+    lines = [line.split(",") for line in (tmp_path / "rows.csv").read_text().splitlines()[1:]]
+    assert [value for (value,) in sample.values] == [
+        float(level) for device, level in lines if device == "pump-050"
+    ]
+    assert bands.n_segments > 1
+    assert title == "rows.csv, pump-050"
+    assert parameters.labels == (0, 1)
+    for words, problem in [
+        ((*options, *picture), "say with --plot-key of which key"),
+        ((*options, *picture, "--plot-key", "x"), "no row has the key 'x'"),
+        ((*options, "--plot-key", "x"), "add --plot"),
+        (("--value", "level", *picture, "--plot-key", "x"), "add --key"),
+    ]:
+        found = cli("run", tmp_path / "rows.csv", *words)
+        assert found.exit_code == 2
+        assert problem in " ".join(found.output.split()), words
+
+
 def test_the_strange_ones_come_first(cli, fleet):
     found = cli("models", fleet)
     keys = keys_of(found)

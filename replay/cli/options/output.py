@@ -79,6 +79,13 @@ class Outputs(Group):
             help="Draw the series here, coloured by regime, with the changes of regime.",
         ),
     ] = None
+    plot_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="With --plot and --key: the key whose series is drawn.",
+        ),
+    ] = None
     publish: Annotated[
         str | None,
         typer.Option(
