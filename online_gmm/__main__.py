@@ -1,6 +1,7 @@
 """``python -m online_gmm``: the version, the kernel, and what the commands are."""
 
 import platform
+from importlib.util import find_spec
 
 import online_gmm
 
@@ -18,8 +19,9 @@ def main() -> None:
     print("replay live SOURCE   label what comes in now: standard input, MQTT")
     print("replay check FILE    compare the stream with batch EM")
     print("replay --help        all commands and options")
-    print()
-    print("The command line needs: pip install 'online-gmm[replay]'")
+    if find_spec("typer") is None:
+        print()
+        print("The command line needs: pip install 'online-gmm[replay]'")
 
 
 if __name__ == "__main__":

@@ -58,6 +58,20 @@ def test_the_command_says_its_version():
     assert said.returncode == 0
 
 
+@pytest.mark.parametrize(("kernel", "notes"), [("interpreted", 1), ("compiled", 0)])
+def test_an_interpreted_kernel_is_said_once(kernel, notes):
+    code = (
+        "import sys, online_gmm\n"
+        f"online_gmm.__kernel__ = {kernel!r}\n"
+        "sys.argv = ['replay', 'run', 'examples/first_series.csv', '--value', 'value']\n"
+        "from replay.__main__ import main\n"
+        "main()\n"
+    )
+    said = python("-c", code)
+    assert said.returncode == 0, said.stderr
+    assert said.stderr.count("the kernel is interpreted") == notes
+
+
 @pytest.mark.parametrize("module", ["typer", "rich", "dateutil"])
 def test_a_command_line_that_is_not_installed_says_what_installs_it(without, module):
     said = without(module, "run", "examples/first_series.csv", "--value", "value")

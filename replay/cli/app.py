@@ -16,7 +16,10 @@ from replay.cli.look import look
 from replay.cli.models import models
 from replay.cli.name import name
 from replay.cli.run import run
-from replay.cli.terminal import OUT, explained
+from replay.cli.terminal import OUT, err, explained
+
+QUICK = ("config", "look", "name")
+"""Commands that learn nothing."""
 
 app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=False)
 for command in (run, check, live, land, look, models, name):
@@ -60,6 +63,11 @@ def replay(
     Exit status: 0 when all is well and within the tolerances, 1 when not within them, 2 for bad
     input, 130 or 143 when a signal has ended a replay.
     """
+    if context.invoked_subcommand not in QUICK and online_gmm.__kernel__ == "interpreted":
+        err().print(
+            "note: the kernel is interpreted: same numbers, much slower; install where there is a "
+            "C compiler"
+        )
     if context.invoked_subcommand is not None:
         return
     with explained():
