@@ -129,7 +129,7 @@ class Costs:
         ended: list[tuple[str, list[Cost]]] = []
         last = self._last
         if last is None:
-            if not _is_number(text) or seconds >= CALENDAR:
+            if is_date(text, seconds):
                 self._begin_day(seconds)
         else:
             before, its_label, its_values = last
@@ -262,9 +262,13 @@ def _add(sums: dict[int, Cell], cells: Mapping[int, Cell]) -> None:
         )
 
 
-def _is_number(text: str) -> bool:
+def is_date(text: str, seconds: float) -> bool:
+    """Whether a time is one of the calendar, by its text and its seconds since 1970.
+
+    A number may be the time that has passed since some start, if it is small.
+    """
     try:
         float(text)
     except ValueError:
-        return False
-    return True
+        return True
+    return seconds >= CALENDAR

@@ -10,6 +10,7 @@ from typing import Any
 
 from online_gmm.learners.base import Assignment
 from online_gmm.segmentation.segments import Segment
+from replay.engine.costs import is_date
 from replay.engine.rows import Row
 from replay.views.decimation import Floats, Ints, Scores, Trace
 from replay.views.log import Head, LabelledRow, Log
@@ -247,7 +248,7 @@ class History:
         if self._timed is None:
             first = pending[0][0]
             self._timed = first.seconds is not None
-            self._dates = self._timed and not _is_number(first.time)
+            self._dates = first.seconds is not None and is_date(first.time, first.seconds)
         by_key: dict[str, list[int]] = {}
         for i, (row, *_) in enumerate(pending):
             by_key.setdefault(row.key, []).append(i)
@@ -294,14 +295,6 @@ class History:
             del self._n_segments[idle]
         self._logs[key] = Log(len(self.values), *self._log_limits)
         return True
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _packed(segment: Segment) -> list[Any]:

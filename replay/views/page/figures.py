@@ -15,6 +15,7 @@ from bokeh.models import (
     DatetimeTicker,
     DatetimeTickFormatter,
     HoverTool,
+    LogTicker,
     NumeralTickFormatter,
     PlainText,
     Range1d,
@@ -274,6 +275,8 @@ class Page:
             plot.y_range = DataRange1d(renderers=[line, points], range_padding=0.3)
             plot.add_tools(HoverTool(visible=False, renderers=[points], tooltips=HOVER))
             plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+            # a phone has room for so many
+            plot.xaxis.ticker = BasicTicker(desired_num_ticks=4)
             self._timed.append(plot)
         x_range.renderers = lines
         return [f"{part} {j}" for j in range(len(columns))]
@@ -322,6 +325,7 @@ class Page:
             hover = [("rows", "@row{0,0}"), ("mean", f"@{mean}")]
             plot.add_tools(HoverTool(visible=False, renderers=[glyphs], tooltips=hover))
         plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+        plot.xaxis.ticker = LogTicker(desired_num_ticks=4)
         return "scores"
 
     def _gap(self, convergence: Sequence[Comparison]) -> str:
@@ -350,7 +354,7 @@ class Page:
 def _label_times(plot: figure, dates: bool) -> None:
     plot.xaxis.axis_label = PlainText(text="time, UTC" if dates else "time")
     if dates:
-        plot.xaxis.ticker = DatetimeTicker()
+        plot.xaxis.ticker = DatetimeTicker(desired_num_ticks=4)
         plot.xaxis.formatter = DatetimeTickFormatter()
         for tool in plot.tools:
             if not isinstance(tool, HoverTool):
