@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -40,6 +43,27 @@ def kernel() -> None:
 )
 def test_scikit_learn_accepts_the_estimator(estimator, check) -> None:
     check(estimator)
+
+
+WITH_ARRAY_API = """
+from sklearn.utils.estimator_checks import check_estimator
+from online_gmm.sklearn import StreamingGaussianMixture, StreamingSegmenter
+
+for model in (StreamingGaussianMixture(warm_up=20), StreamingSegmenter()):
+    print(*{check["status"] for check in check_estimator(model, on_skip=None)})
+"""
+
+
+def test_no_check_is_skipped_with_the_array_api() -> None:
+    """One is skipped unless SciPy was imported with its array API."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_ARRAY_API],
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.stdout.split() == ["passed", "passed"], done.stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)
