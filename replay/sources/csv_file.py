@@ -26,7 +26,8 @@ from replay.sources.preamble import DELIMITERS
 from replay.sources.read_options import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING
 
 if TYPE_CHECKING:
-    from replay.sources.pieces import Cut, Layout, Pieces
+    from replay.sources.pieces import Pieces
+    from replay.sources.plain_lines import Cut, Layout
 
 SMALL = 1 << 18
 """Bytes of a file below which rows are read one by one: pyarrow's import would take longer."""
@@ -106,7 +107,7 @@ class CsvFile(CsvFormat):
 
     def _layout(self) -> tuple[Layout, Places]:
         """What is wanted of a line, and at which places it is then."""
-        from replay.sources.pieces import Layout
+        from replay.sources.plain_lines import Layout
 
         others = [name for name in (self.time, self.key) if name is not None]
         wanted = list(dict.fromkeys([*self.values, *others]))

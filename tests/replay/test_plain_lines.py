@@ -5,12 +5,12 @@ import random
 
 import pytest
 
-from replay.sources.pieces import Layout, _cut
+from replay.sources.plain_lines import Layout, cut_lines
 
 
 def cut(lines, slots=(0,), numbers=(0,), delimiter=",", decimal="."):
     """Rows taken, where they end, cells, numbers, and flat places of those unread."""
-    found = _cut(bytearray(lines.encode()), 0, Layout(delimiter, decimal, slots, numbers))
+    found = cut_lines(bytearray(lines.encode()), 0, Layout(delimiter, decimal, slots, numbers))
     n, cells = len(found), range(max(slots) + 1)
     texts = [[found.text(i, j) for j in cells] for i in range(n)]
     return n, found.end, texts, found.values.tolist(), found.unread.tolist()
