@@ -234,3 +234,43 @@ def test_a_failure_to_add_leaves_the_last_one(saved, step, monkeypatch):
     assert again.load()[0] in (header(3), header(4))
     with pytest.raises(OutputError):
         saved.add(header(5), STATES[:1], [])
+
+
+# -- of a replay ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def levels(tmp_path):
+    path = tmp_path / "levels.csv"
+    path.write_text(
+        "level\n" + "\n".join(f"{i % 7 + 20 * (i // 40 % 2)}" for i in range(200)) + "\n"
+    )
+    return path
+
+
+def test_other_options_are_refused_by_name(cli, levels, tmp_path):
+    def run(*more):
+        options = ["--value", "level", "--regimes", 2, "--checkpoint", tmp_path / "state"]
+        return cli("run", levels, *options, "--labels", tmp_path / "labels.csv", *more)
+
+    assert run("--min-dwell", 3).exit_code == 0
+    before = (tmp_path / "labels.csv").read_bytes()
+    for more, option, now in (([], "--min-dwell", 1), (["--min-dwell", 5], "--min-dwell", 5)):
+        result = run("--resume", *more)
+        assert result.exit_code == 2
+        assert (
+            f"{option} is {now} and was 3 when the checkpoint was made; say the same, or start "
+            "afresh without --resume"
+        ) in " ".join(result.output.split())
+        assert (tmp_path / "labels.csv").read_bytes() == before
+    assert run("--resume", "--min-dwell", 3).exit_code == 0
+
+
+def test_a_column_without_a_value_is_named(cli, tmp_path):
+    path = tmp_path / "empty.csv"
+    path.write_text("level,load\n" + "x,\n" * 12)
+    result = cli("run", path, "--value", "level,load", "--regimes", 2, "--on-bad", "missing")
+    assert result.exit_code == 2
+    assert ("column 'level', 'load': no row of 12 has a value; at least one is needed") in " ".join(
+        result.output.split()
+    )
