@@ -89,9 +89,9 @@ def features(X, window, stride, before):
 class Whitening:
     """Of looks F, refitted as they come."""
 
-    def __init__(self, length):
-        self.length = length
-        self.kept = []
+    def __init__(self, length, clipped):
+        self.length, self.clipped = length, clipped
+        self.kept, self.usual = [], None
         self.n_sizes, self.quantile = 0, 0.0
 
     def learn(self, F):
@@ -105,10 +105,21 @@ class Whitening:
         self.n_sizes += 1
         if self.n_sizes == 1:
             self.quantile = size
+        step = max(4.0 / self.n_sizes, 0.02)
+        if self.clipped:
+            half = self.clip(half, F.std(axis=0), 1.0 + 0.5 * step)
         if size <= self.quantile or self.n_sizes <= self.length:
             self.kept.append(half)
-        step = max(4.0 / self.n_sizes, 0.02)
         self.quantile += step * (metric.KEPT - (size <= self.quantile))
+
+    def clip(self, half, sd, step):
+        """A difference, no larger than usual; the median of each feature is followed."""
+        far = np.abs(half)
+        usual = np.zeros(len(far)) if self.usual is None else self.usual
+        moved = np.where(far > usual, usual * step, usual / step)
+        self.usual = np.where(usual < 1e-6 * far, far, moved)
+        most = np.maximum(metric.LEAST_CLIP * sd, metric.CLIP * self.usual)
+        return np.clip(half, -most, most)
 
     def fit(self, F):
         p, n = F.shape[1], max(1, len(self.kept))
@@ -159,7 +170,7 @@ class Naive:
 
     def run(self, X):
         F, rows, waiting = [], [], []
-        white = self.white = Whitening(self.length)
+        white = self.white = Whitening(self.length, self.window <= scale.SHORT)
         f = np.zeros(0)
         for end in range(self.window, len(X) + 1, self.stride):
             if not len(f):

@@ -72,10 +72,22 @@ def test_numbers_that_change_their_meaning(found, expected):
 
 
 @pytest.mark.skipif(not _kernel.COMPILED, reason="long streams take the compiled kernel")
-@pytest.mark.parametrize("name", ["drift", "integers", "wild", "levels-8000-100"])
+@pytest.mark.parametrize("name", ["drift", "integers", "wild", "levels-8000-100", "levels-2000-30"])
 def test_the_segmenter_follows_machines(name):
     """With generous bounds; `scripts/bench machines` prints how near it comes to the goals."""
     verdict = judge(MACHINES[name](0), LEARNERS["Segmenter()"](MACHINES[name](0)))
     assert verdict.half >= 0.9
     assert verdict.placed >= 0.9
     assert 0.8 <= verdict.found / verdict.true <= 1.3
+
+
+@pytest.mark.skipif(not _kernel.COMPILED, reason="long streams take the compiled kernel")
+@pytest.mark.parametrize("stay", [40, 60])
+def test_a_strict_timetable_of_levels_is_no_rhythm(stay):
+    states = np.arange(3000) // stay % 2
+    X = np.random.default_rng(1).normal(8.0 * states, 1.0)[:, None]
+    its = Machine("timetable", X, ("level",), states, stay // 4)
+    verdict = judge(its, LEARNERS["Segmenter()"](its))
+    assert verdict.ari >= 0.9
+    assert verdict.placed >= 0.95
+    assert 0.9 <= verdict.found / verdict.true <= 1.1

@@ -5,6 +5,7 @@ cimport cython
 cdef class Metric:
     cdef readonly Py_ssize_t n_features
     cdef readonly Py_ssize_t length
+    cdef bint clipped
     cdef double[::1] ring
     cdef double[::1] white_ring
     cdef readonly Py_ssize_t n_looks
@@ -13,6 +14,7 @@ cdef class Metric:
     cdef double[::1] variance
     cdef double[::1] scatter
     cdef double n_kept
+    cdef double[::1] usual
     cdef double quantile
     cdef Py_ssize_t n_sizes
     cdef double[::1] factor
@@ -24,6 +26,7 @@ cdef class Metric:
     cdef double[::1] work
 
     cdef int learn(self, double[::1] f) noexcept
+    cdef int clip(self, double step) noexcept
     cdef int fit(self) noexcept
     cdef int whiten(self, double[::1] f, double[::1] out, Py_ssize_t at) noexcept
     cdef int renew(self, double[::1] z, Py_ssize_t at) noexcept

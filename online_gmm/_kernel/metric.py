@@ -7,6 +7,9 @@ the whole variance (more so while little has been seen), whitens the features, s
 have the same unit everywhere. How much each whitened feature varies at present, beyond what is
 usual, is followed by medians.
 
+Short windows are there for short stays, where more than a fifth of the differences reach over a
+change. Their differences are clipped, each feature by its median.
+
 A covariance of few differences is too small in the directions that these differences do not show,
 so that windows which come later seem far away. ``freedom`` is the squared distance at which a
 window that had no part in the covariance is expected: with the regularised covariance of n
@@ -44,6 +47,10 @@ HALF = 0.7071067811865476
 MEDIAN = 0.6744897501960817
 """Of the magnitude of a standard normal variable."""
 FOLLOW = 0.2
+CLIP = 3.0
+"""Times the median of a feature that a difference counts at most, if differences are clipped."""
+LEAST_CLIP = 0.3
+"""Standard deviations of a feature that a difference counts in any case."""
 
 
 @cython.final
@@ -53,6 +60,7 @@ class Metric:
 
     n_features: cython.Py_ssize_t
     length: cython.Py_ssize_t
+    clipped: cython.bint
     ring: cython.double[::1]  # features of the last looks
     white_ring: cython.double[::1]
     n_looks: cython.Py_ssize_t
@@ -61,6 +69,7 @@ class Metric:
     variance: cython.double[::1]
     scatter: cython.double[::1]  # of differences, lower triangle
     n_kept: cython.double
+    usual: cython.double[::1]  # medians of the magnitudes of differences, if they are clipped
     quantile: cython.double  # of the logarithm of their size
     n_sizes: cython.Py_ssize_t
     factor: cython.double[::1]  # whitens: lower triangle
@@ -71,10 +80,11 @@ class Metric:
     difference: cython.double[::1]
     work: cython.double[::1]
 
-    def __init__(self, n_features: int, length: int) -> None:
+    def __init__(self, n_features: int, length: int, clipped: bool = False) -> None:
         p = n_features
         self.n_features = p
         self.length = length
+        self.clipped = clipped
         self.ring = zeros(p * length)
         self.white_ring = zeros(p * length)
         self.n_looks = 0
@@ -83,6 +93,7 @@ class Metric:
         self.variance = zeros(p)
         self.scatter = zeros(p * p)
         self.n_kept = 0.0
+        self.usual = zeros(p)
         self.quantile = 0.0
         self.n_sizes = 0
         self.factor = zeros(p * p)
@@ -122,6 +133,8 @@ class Metric:
             step = 4.0 / self.n_sizes
             if step < 0.02:
                 step = 0.02
+            if self.clipped:
+                self.clip(0.5 * step)
             if size <= self.quantile or self.n_sizes <= self.length:
                 self.n_kept += 1.0
                 for i in range(p):
@@ -131,6 +144,28 @@ class Metric:
         for i in range(p):
             self.ring[at + i] = f[i]
         self.n_looks += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def clip(self, step: cython.double) -> cython.int:
+        """Follow the median of each feature's differences, and clip this one."""
+        i: cython.Py_ssize_t
+        d: cython.double
+        most: cython.double
+        for i in range(self.n_features):
+            d = fabs(self.difference[i])
+            if self.usual[i] < 1e-6 * d:
+                self.usual[i] = d
+            elif d > self.usual[i]:
+                self.usual[i] *= 1.0 + step
+            else:
+                self.usual[i] /= 1.0 + step
+            most = LEAST_CLIP * sqrt(self.variance[i])
+            if most < CLIP * self.usual[i]:
+                most = CLIP * self.usual[i]
+            if d > most:
+                self.difference[i] = most if self.difference[i] > 0.0 else -most
         return 0
 
     @cython.cfunc
@@ -285,6 +320,7 @@ class Metric:
             "mean": bytes(self.mean),
             "variance": bytes(self.variance),
             "scatter": bytes(self.scatter),
+            "usual": bytes(self.usual),
             "factor": bytes(self.factor),
             "median": bytes(self.median),
             "excess": bytes(self.excess),
@@ -303,6 +339,7 @@ class Metric:
         self.mean = block(state, "mean", p)
         self.variance = block(state, "variance", p)
         self.scatter = block(state, "scatter", p * p)
+        self.usual = block(state, "usual", p)
         self.factor = block(state, "factor", p * p)
         self.median = block(state, "median", p)
         self.excess = block(state, "excess", p)

@@ -52,6 +52,11 @@ PLAIN_APART = 0.3
 """Regimes within which nothing but noise is left are clear from the first change on."""
 PLAIN_NOISE = 1.12
 PLAIN_STAY = 20.0
+FAR_APART = 1.5
+"""Few regimes, far apart and visited often, may have stays of some windows of the shortest."""
+FAR_NOISE = 1.25
+FAR_STAY = 5.0
+FAR_VISITS = 4.0
 LENIENT = 1.5
 """Regimes that were clear remain so with less."""
 FIRST_CHOICE = 64
@@ -587,7 +592,9 @@ class Partition:
         They are if they return, last for several windows, are far apart beside what a window
         varies by within a segment, and if that is not much more than from one window to the next:
         short windows of a curve or a rhythm follow its parts, which are no regimes. Where windows
-        vary no more within a segment than from one to the next, the first change is enough.
+        vary no more within a segment than from one to the next, the first change is enough. Of the
+        shortest windows a few levels that are far apart are clear whatever their rhythm: the parts
+        of a curve are many.
         """
         scale: Scale = cython.cast(Scale, self.scales[k])
         changes: cython.double = scale.n_changes
@@ -605,17 +612,28 @@ class Partition:
         apart = scale.between / scale.within
         noise = scale.within / (scale.metric.freedom * scale.windows)
         if (
-            others <= changes
-            and ease * apart >= PLAIN_APART
-            and noise <= 1.0 + ease * (PLAIN_NOISE - 1.0)
-            and ease * scale.windows >= PLAIN_STAY * (changes + 1.0)
-        ) or (
-            changes >= CLEAR_CHANGES
-            and self.is_long(k)
-            and others * others <= ease * changes
-            and ease * apart >= CLEAR_APART
-            and noise <= ease * CLEAR_NOISE
-            and ease * scale.windows >= CLEAR_STAY * (changes + 1.0)
+            (
+                others <= changes
+                and ease * apart >= PLAIN_APART
+                and noise <= 1.0 + ease * (PLAIN_NOISE - 1.0)
+                and ease * scale.windows >= PLAIN_STAY * (changes + 1.0)
+            )
+            or (
+                changes >= CLEAR_CHANGES
+                and self.is_long(k)
+                and others * others <= ease * changes
+                and ease * apart >= CLEAR_APART
+                and noise <= ease * CLEAR_NOISE
+                and ease * scale.windows >= CLEAR_STAY * (changes + 1.0)
+            )
+            or (
+                k < IMMEDIATE
+                and changes >= CLEAR_CHANGES
+                and FAR_VISITS * others * others <= ease * changes
+                and ease * apart >= FAR_APART
+                and noise <= 1.0 + ease * (FAR_NOISE - 1.0)
+                and ease * scale.windows >= FAR_STAY * (changes + 1.0)
+            )
         ):
             self.clear[k] = apart
         return 0

@@ -53,6 +53,8 @@ FIRST_WINDOWS = 3
 FIRST_ROWS = 96
 LATEST_ROWS = 300
 CATCH_UP = 8
+SHORT = 8
+"""Windows of up to so many points are for short stays."""
 MOST_CANDIDATES = 64
 MOST_STATES = 64
 DEPTH = 4
@@ -131,8 +133,8 @@ class Scale:
     def __init__(self, n_channels: int, stride: int, length: int) -> None:
         self.blocks = Blocks(n_channels, stride, length)
         p = self.blocks.n_features
-        self.metric = Metric(p, length)
         self.window = stride * length
+        self.metric = Metric(p, length, self.window <= SHORT)
         self.n_features = p
         self.length = length
         self.dead = length - 1
