@@ -47,7 +47,7 @@ HALF = 0.7071067811865476
 MEDIAN = 0.6744897501960817
 """Of the magnitude of a standard normal variable."""
 FOLLOW = 0.2
-CLIP = 3.0
+CLIP = 3.5
 """Times the median of a feature that a difference counts at most, if differences are clipped."""
 LEAST_CLIP = 0.3
 """Standard deviations of a feature that a difference counts in any case."""
