@@ -61,8 +61,8 @@ TOGETHER = 10.0
 """Standard deviations from their median within which points may start a component together."""
 LOOKS = 4
 """How often the outliers of the warm start are looked for at most."""
-REFIT_STARTS = 2
-"""New starts tried when the points kept are fitted again."""
+REFIT_STARTS = 2, 4
+"""New starts tried when the points kept are fitted again; more if more components are expected."""
 FOUND_BY_FIT = "a new fit of the points kept found it"
 """The cause of a birth."""
 SURE = 10.0
@@ -444,13 +444,13 @@ class EMLearner(Learner, abc.ABC):
         )
         yield
         _, _, current = yield from selection.climbed(selection.part(known), meter)
-        best, highest = None, self._value(current) - WORTH * known.n_components + SURE
+        best, highest = None, self._value(current) - WORTH * known.n_components
         yield
-        mixture = (yield from selection.started(selection.most, REFIT_STARTS, meter)).mixture
+        starts = self._refit_starts(known.n_components)
+        mixture = (yield from selection.started(selection.most, starts, meter)).mixture
         yield
         while True:
-            # a component less is no advantage by itself
-            price = WORTH * max(mixture.n_components, known.n_components)
+            price = self._price(mixture.n_components, known.n_components)
             mixture, whole, criterion = yield from selection.climbed(
                 mixture, meter, highest + price
             )
@@ -466,6 +466,23 @@ class EMLearner(Learner, abc.ABC):
             if mixture.n_components == 1:
                 return best
             mixture = one_fewer(mixture)
+
+    def _refit_starts(self, known: int) -> int:
+        """How many starts a new fit tries, when so many components are known."""
+        return REFIT_STARTS[self._k_is_told and known < self._most]
+
+    def _price(self, n: int, known: int) -> float:
+        """Nats by which a fit of n components must be better than one of those known.
+
+        A component less is no advantage by itself. One more is what the user expects, up to the
+        number told; other regimes than those known must be sure.
+        """
+        expected = self._k_is_told and n > known
+        return WORTH * max(n, known) + (0.0 if expected else SURE)
+
+    @property
+    def _k_is_told(self) -> bool:
+        return self.n_components != "auto"
 
     def _loses_one_of_late(
         self,

@@ -31,7 +31,7 @@ from online_gmm.em.slices import SLICE, Meter, Sliced, finish
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, in_order, warm_start, warm_starting
 from online_gmm.learners.base import UNKNOWN, Assignment
-from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, REFIT_STARTS, SURE, EMLearner
+from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, REFIT_STARTS, EMLearner
 from online_gmm.learners.intake import NO_TIME, Late, Time
 from online_gmm.learners.places import chain_replaced, chain_with
 from online_gmm.learners.recycle import Roster
@@ -324,7 +324,7 @@ class OnlineHMM(EMLearner):
         if self.n_components == "auto" or not self._keeps_points:
             return start, stream
         selection = finish(self._selection(seen, 0))
-        mixture = finish(selection.started(selection.most, REFIT_STARTS, meter)).mixture
+        mixture = finish(selection.started(selection.most, REFIT_STARTS[0], meter)).mixture
         while True:
             mixture, whole, _ = finish(selection.climbed(mixture, meter))
             if mixture.n_components < start.mixture.n_components:
@@ -483,11 +483,12 @@ class OnlineHMM(EMLearner):
         best, now = yield from self._climbed(
             known, fitted.prior, trusted, times, meter, refit.transition
         )
-        highest, others = now - WORTH * k + SURE, False
+        highest, others = now - WORTH * k, False
         yield
         selection = yield from self._selection(seen, len(rows))
         yield
-        mixture = (yield from selection.started(selection.most, REFIT_STARTS, meter)).mixture
+        starts = self._refit_starts(k)
+        mixture = (yield from selection.started(selection.most, starts, meter)).mixture
         yield
         least = max(k - 1, 1) if self.n_components == "auto" else k
         while mixture.n_components >= least:
@@ -498,8 +499,7 @@ class OnlineHMM(EMLearner):
             again, value = yield from self._climbed(
                 other.mixture, other.prior, trusted, times, meter
             )
-            # a component less is no advantage by itself
-            worth = value - WORTH * max(mixture.n_components, k)
+            worth = value - self._price(mixture.n_components, k)
             if worth > highest and not self._loses_one_of_late(known, whole, seen, refit.n_points):
                 best, highest, fitted, others = again, worth, other, True
             if mixture.n_components == 1:
