@@ -36,7 +36,7 @@ SCREENED = 0.05
 """The same according to correlations alone, which missing values make imprecise."""
 START_ROWS = 400
 """Rows on which starts are tried, and 20 (D + 1) more for each component."""
-LARGE = 30_000
+LARGE = 8_000
 """Values of which the preparation takes a slice."""
 SAMPLE = 2048
 """Rows from which is found which features repeat others."""

@@ -15,7 +15,7 @@ Sliced = Generator[None, None, Result]
 
 SLICE = 1.5e5
 """The work of a slice, in multiplications or so: a fraction of a millisecond."""
-ROWS = 1024
+ROWS = 512
 """The least number of rows that a slice goes through."""
 
 

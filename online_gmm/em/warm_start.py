@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data.state import doubles, instance
 from online_gmm.em.batch import BatchEM
-from online_gmm.em.how_many import FIRM, Criterion, chosen, comparing, selecting
+from online_gmm.em.how_many import FIRM, LARGE, Criterion, chosen, comparing, selecting
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.prior import LEAST, Prior
 from online_gmm.em.slices import Meter, Sliced, finish
@@ -223,6 +223,8 @@ def warm_starting(
         )
         n_components, started = some.n_components, started._replace(mixture=some)
     prior = Prior.of(X, n_components, prior_strength)
+    if X.size > LARGE:
+        yield
     if started is None and current is not None and n_init == 0:
         started = Started((), current, CURRENT)
     if started is None:
