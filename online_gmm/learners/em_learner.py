@@ -55,8 +55,8 @@ AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
 FEW = 0.1
 """Below this share outliers are left out when points are fitted together."""
-HANDFUL = 2, 10
-"""So many rows of a warm start are no regime by themselves, nor is one in 10 K of them."""
+HANDFUL = 3, 20
+"""So many rows of a warm start are no regime by themselves, nor is one in 20 K of them."""
 TOGETHER = 10.0
 """Standard deviations from their median within which points may start a component together."""
 LOOKS = 4
