@@ -139,13 +139,6 @@ class MixtureParameters:
         factors = np.linalg.cholesky(self.covariances)
         return self.means[labels] + np.einsum("nij,nj->ni", factors[labels], noise), labels
 
-    def parts(self) -> tuple[MixtureParameters, ...]:
-        """Each component as a mixture of its own."""
-        return tuple(
-            MixtureParameters([1.0], self.means[[k]], self.covariances[[k]], self.features)
-            for k in range(self.n_components)
-        )
-
     def reordered(self, order: ArrayLike) -> MixtureParameters:
         """The same mixture with its components in this order."""
         chosen = np.asarray(order)

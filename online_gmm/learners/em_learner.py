@@ -372,8 +372,11 @@ class EMLearner(Learner, abc.ABC):
         """
         stream, d = self._stream, len(self._names)
         last = np.frombuffer(stream.last_deviating()).reshape(-1, d)
-        before, start = self._before(), self.start
+        start = self.start
         assert start is not None
+        before = self._before(start)
+        scale = np.diagonal(before.covariances, axis1=1, axis2=2).min(axis=0)
+        components = to_kernel(before, "full", 0.0, scale, 0.0)
         best, highest = last[:0], SURE
         for part in PARTS:
             rows = last[len(last) - round(part * len(last)) :]
@@ -383,7 +386,8 @@ class EMLearner(Learner, abc.ABC):
                 since = stream.n_points - len(rows) - n_beyond
                 beyond_gates = np.frombuffer(stream.last_outliers(since)).reshape(-1, d)
                 n_beyond = len(beyond_gates)
-            rows = together(np.vstack([rows, beyond_gates]), before)
+            if n_beyond:
+                rows = together(np.vstack([rows, beyond_gates]), before)
             known = rows[~np.isnan(rows).any(axis=1)]
             n = len(known)
             if n < crowd(d):
@@ -392,15 +396,16 @@ class EMLearner(Learner, abc.ABC):
             if self.covariance_type == "tied":
                 own = MixtureParameters([1.0], own.means, before.covariances[:1])
             free = n_parameters(1, d, self.covariance_type) + 1
+            responsibilities, log_density, _ = posterior(components, known)
             # rows of one stay: all of them may be one component's, whatever its weight
-            explained = max(
-                mixture.score_samples(known).sum() for mixture in (before, *before.parts())
-            )
+            with np.errstate(divide="ignore", invalid="ignore"):
+                of_one = np.log(responsibilities).sum(axis=0) - n * np.log(before.weights)
+            explained = log_density.sum() + max(0.0, np.nanmax(of_one))
             gain = own.score_samples(known).sum() - explained
             gain -= free / 2 * math.log(n)
             # what components of few points miss by their estimation error
-            behind = start.n_points * before.weights[np.bincount(before.predict(known)).argmax()]
-            gain -= n * free / max(behind, 1.0)
+            most = np.bincount(responsibilities.argmax(axis=1)).argmax()
+            gain -= n * free / max(start.n_points * before.weights[most], 1.0)
             if gain > highest:
                 best, highest = rows, gain
         if not len(best) and len(last) == self._buffer_size:
@@ -409,21 +414,20 @@ class EMLearner(Learner, abc.ABC):
 
     def _give_back(self, rows: NDArray[np.float64]) -> None:
         """Put a component that has begun to take rows of a new regime back to where it was."""
-        before = self._before()
+        assert self.start is not None
+        before = self._before(self.start)
         rows = rows[~np.isnan(rows).any(axis=1)]
         taken = self.mixture.score_samples(rows).sum() - before.score_samples(rows).sum()
         place = int(np.bincount(before.predict(rows)).argmax())
         if taken > SURE and self.covariance_type != "tied":
             self._put(place, before.means[place], before.covariances[place])
 
-    def _before(self) -> MixtureParameters:
+    def _before(self, start: WarmStart) -> MixtureParameters:
         """The components as the last fit left them, with those born since.
 
         A component may have begun to take the rows of a new regime for its own; then it has not.
         """
-        start, known = self.start, self.mixture
-        assert start is not None
-        its = start.mixture
+        its, known = start.mixture, self.mixture
         # components that are recycled leave their places
         if self.recycle or its.n_components > known.n_components:
             return known
@@ -755,13 +759,18 @@ def together(points: NDArray[np.float64], known: MixtureParameters) -> NDArray[n
     A wild reading among the points of a new regime is no part of it. Scales are the median absolute
     deviation and the least standard deviation of a component known, whichever is larger.
     """
-    with warnings.catch_warnings():
-        # a feature may be missing throughout
-        warnings.simplefilter("ignore", RuntimeWarning)
-        away = np.abs(points - np.nanmedian(points, axis=0))
-        spread = 1.4826 * np.nan_to_num(np.nanmedian(away, axis=0))
+    if np.isnan(points).any():
+        with warnings.catch_warnings():
+            # a feature may be missing throughout
+            warnings.simplefilter("ignore", RuntimeWarning)
+            away = np.abs(points - np.nanmedian(points, axis=0))
+            spread = np.nan_to_num(np.nanmedian(away, axis=0))
+        away = np.nan_to_num(away)
+    else:
+        away = np.abs(points - np.median(points, axis=0))
+        spread = np.median(away, axis=0)
     least = np.sqrt(np.diagonal(known.covariances, axis1=1, axis2=2).min(axis=0))
-    near = np.nan_to_num(away) <= TOGETHER * np.maximum(spread, least)
+    near = away <= TOGETHER * np.maximum(1.4826 * spread, least)
     chosen: NDArray[np.float64] = points[near.all(axis=1)]
     return chosen
 
