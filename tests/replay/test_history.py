@@ -202,8 +202,8 @@ def test_adding_a_row_is_cheap():
     y, labels = series(50_000, columns=1)
     rows = list(rows_of(y, labels))
     history = History(["c0"])
-    began = time.perf_counter()
+    began = time.thread_time()
     for taken in rows:
         history.add(*taken)
     # some 2 us; a slow machine may be slower
-    assert (time.perf_counter() - began) / len(rows) < 20e-6
+    assert (time.thread_time() - began) / len(rows) < 20e-6
