@@ -502,3 +502,35 @@ def test_rows_without_a_value_at_the_beginning_are_in_its_state(kept):
     again = Segmenter.from_bytes(segmenter.to_bytes())
     assert again.n_points == segmenter.n_points == kept
     assert again.to_bytes() == segmenter.to_bytes()
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_regime_that_was_one_that_is_known_is_merged(seed):
+    """The event is told once; the number that goes is not used again, and nothing is lost."""
+    rng = np.random.default_rng(seed)
+    gaps = [6.0 - 0.4 * i for i in range(8)]
+    level = np.concatenate([rng.normal(gap * (i % 2), 1.0, 300) for i, gap in enumerate(gaps)])
+    segmenter = Segmenter()
+    told = []
+    for i, value in enumerate(level.tolist()):
+        segmenter.learn_one({"level": value})
+        told += [(i, event) for event in segmenter.new_events]
+    (merged,) = [its for its in told if getattr(its[1], "kind", "") == "merged"]
+    when, event = merged
+    assert event.at <= when
+    (born,) = [
+        i for i, its in told if getattr(its, "kind", "") == "born" and its.label == event.label
+    ]
+    assert born < when
+    assert event.into in segmenter.labels
+    assert event.label not in segmenter.labels
+    assert event.label not in segmenter.regimes
+    for i, its in told:
+        if i > when and not isinstance(its, RegimeEvent):
+            numbers = (its.label,) if isinstance(its, Segment) else (its.before, its.after)
+            assert event.label not in numbers
+    assert sum(card.n for card in segmenter.regimes.values()) == len(level)
+    many = Segmenter()
+    many.learn_many(level[:, None])
+    kinds = [(e.kind, e.label, e.at, e.into) for e in many.new_events if isinstance(e, RegimeEvent)]
+    assert kinds == [(e.kind, e.label, e.at, e.into) for _, e in told if isinstance(e, RegimeEvent)]
