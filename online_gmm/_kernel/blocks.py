@@ -193,6 +193,7 @@ class Blocks:
         r: cython.double
         s: cython.double[::1] = self.sums
         least: cython.double = 0.5 * self.stride * self.length
+        soft: cython.double = SOFT
         if least < 2.0:
             least = 2.0
         for j in range(d):
@@ -219,10 +220,10 @@ class Blocks:
                 continue
             self.features[j] = mean
             r = second / (n - 1.0)
-            self.features[d + j] = 0.5 * log(r + SOFT * SOFT)
+            self.features[d + j] = 0.5 * log(r + soft * soft)
             r = sqrt(second / n) if second > 0.0 else 0.0
-            if r < SOFT:
-                r = SOFT
+            if r < soft:
+                r = soft
             r = third / n / r / r / r
             self.features[2 * d + j] = log1p(r) if r > 0.0 else -log1p(-r)
         out = 3 * d
@@ -240,7 +241,7 @@ class Blocks:
                     second += s[at + 2]
                 if n > 0.0 and self.merged[4 * j] >= least:
                     mean /= n
-                    r = 0.5 * log(mean * mean + SOFT * SOFT)
+                    r = 0.5 * log(mean * mean + soft * soft)
                     self.features[out + j] = r - self.features[d + j]
                     self.features[out + d + j] = second / n
             out += 2 * d

@@ -72,6 +72,9 @@ def best_partition(
     least: cython.Py_ssize_t = dead + max(1, int(LEAST * length))
     drift: cython.double = window / MEMORY / length
     cap: cython.double = CAP * freedom
+    dead_cost: cython.double = DEAD_COST * freedom / length
+    slack: cython.double = SLACK * freedom
+    never: cython.double = NEVER
     penalty: cython.double = beta * (freedom + log(n if n > 2 else 2.0))
     best: cython.double[::1] = zeros(n + 1)
     before: cython.Py_ssize_t[::1] = array("q", bytes(8 * (n + 1)))
@@ -92,11 +95,11 @@ def best_partition(
     most: cython.double
     best[0] = -penalty
     for t in range(n):
-        best[t + 1] = NEVER
+        best[t + 1] = never
         before[t + 1] = 0
         for c in range(n_candidates):
             if t - start[c] < dead and start[c] > 0:
-                cost[c] += DEAD_COST * freedom / length
+                cost[c] += dead_cost
                 continue
             gain = 1.0 / (count[c] + 1.0)
             if count[c] > 0.0 and drift > gain:
@@ -117,10 +120,10 @@ def best_partition(
                 if v < best[t + 1]:
                     best[t + 1] = v
                     before[t + 1] = start[c]
-        most = best[t + 1] - penalty + SLACK * freedom
+        most = best[t + 1] - penalty + slack
         k = 0
         worst = -1
-        v = -NEVER
+        v = -never
         for c in range(n_candidates):
             if t + 1 - start[c] >= least:
                 d = best[start[c]] + cost[c]

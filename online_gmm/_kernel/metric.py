@@ -116,13 +116,15 @@ class Metric:
         at: cython.Py_ssize_t = self.n_looks % self.length * p
         size: cython.double = 0.0
         share: cython.double = 1.0 / (self.n_looks + 1.0)
+        half: cython.double = HALF
+        kept: cython.double = KEPT
         for i in range(p):
             d = f[i] - self.mean[i]
             self.mean[i] += share * d
             self.variance[i] = (1.0 - share) * (self.variance[i] + share * d * d)
         if self.n_looks >= self.length:
             for i in range(p):
-                d = (f[i] - self.ring[at + i]) * HALF
+                d = (f[i] - self.ring[at + i]) * half
                 self.difference[i] = d
                 if self.variance[i] > 1e-18:
                     size += d * d / self.variance[i]
@@ -140,7 +142,7 @@ class Metric:
                 for i in range(p):
                     for j in range(i + 1):
                         self.scatter[i * p + j] += self.difference[i] * self.difference[j]
-            self.quantile += step * KEPT if size > self.quantile else step * (KEPT - 1.0)
+            self.quantile += step * kept if size > self.quantile else step * (kept - 1.0)
         for i in range(p):
             self.ring[at + i] = f[i]
         self.n_looks += 1
@@ -153,6 +155,8 @@ class Metric:
         i: cython.Py_ssize_t
         d: cython.double
         most: cython.double
+        times: cython.double = CLIP
+        least: cython.double = LEAST_CLIP
         for i in range(self.n_features):
             d = fabs(self.difference[i])
             if self.usual[i] < 1e-6 * d:
@@ -161,9 +165,9 @@ class Metric:
                 self.usual[i] *= 1.0 + step
             else:
                 self.usual[i] /= 1.0 + step
-            most = LEAST_CLIP * sqrt(self.variance[i])
-            if most < CLIP * self.usual[i]:
-                most = CLIP * self.usual[i]
+            most = least * sqrt(self.variance[i])
+            if most < times * self.usual[i]:
+                most = times * self.usual[i]
             if d > most:
                 self.difference[i] = most if self.difference[i] > 0.0 else -most
         return 0
@@ -277,18 +281,21 @@ class Metric:
         i: cython.Py_ssize_t
         v: cython.double
         at: cython.Py_ssize_t = self.n_white % self.length * p
-        step: cython.double = 1.0 + FOLLOW / self.length
+        step: cython.double = FOLLOW
+        half: cython.double = HALF
+        median: cython.double = MEDIAN
+        step = 1.0 + step / self.length
         if self.n_white >= self.length:
             for i in range(p):
                 v = self.median[i]
-                if fabs(z[i] - self.white_ring[at + i]) * HALF > v:
+                if fabs(z[i] - self.white_ring[at + i]) * half > v:
                     v *= step
                 else:
                     v /= step
-                if v < 0.5 * MEDIAN:
-                    v = 0.5 * MEDIAN
+                if v < 0.5 * median:
+                    v = 0.5 * median
                 self.median[i] = v
-                v /= MEDIAN
+                v /= median
                 self.excess[i] = v * v if v > 1.0 else 1.0
         for i in range(p):
             self.white_ring[at + i] = z[i]

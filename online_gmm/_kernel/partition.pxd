@@ -40,6 +40,7 @@ cdef class Partition:
     cdef list events
 
     cdef int take(self, double[::1] x, Py_ssize_t at) except? -2
+    cdef int begin(self, Py_ssize_t now) except? -2
     cdef double cleaned(self, Py_ssize_t j, double v) noexcept
     cdef double standard(self, Py_ssize_t j, double v) noexcept
     cdef int settle(self) noexcept

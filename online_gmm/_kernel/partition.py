@@ -201,38 +201,53 @@ class Partition:
         """Learn the row that stands at a place."""
         d: cython.Py_ssize_t = self.n_channels
         j: cython.Py_ssize_t
-        now: cython.Py_ssize_t = self.n % RING
+        n_made: cython.Py_ssize_t
+        now: cython.Py_ssize_t = RING
+        buffer: cython.Py_ssize_t = BUFFER
         v: cython.double
+        now = self.n % now
         for j in range(d):
             v = x[at + j]
             if v == v:
                 v = self.cleaned(j, v)
-            if self.n < BUFFER:
+            if self.n < buffer:
                 self.buffer[self.n * d + j] = v
             else:
                 self.ring[now * d + j] = self.standard(j, v)
-        if self.n < BUFFER:
-            self.n_buffered = self.n + 1
-            if self.n + 1 >= FIRST_ROWS:
-                if self.n + 1 == FIRST_ROWS:
-                    self.settle()
-                else:
-                    for j in range(d):
-                        self.buffer[self.n * d + j] = self.standard(j, self.buffer[self.n * d + j])
-                for j in range(d):
-                    self.ring[now * d + j] = self.buffer[self.n * d + j]
         self.n += 1
+        if self.n <= buffer:
+            self.begin(now)
+        n_made = len(self.scales)
+        if n_made == 0:
+            return 0
+        for j in range(n_made):
+            self.feed(j)
+        if self.n % self.every == 0:
+            self.snapshot()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def begin(self, now: cython.Py_ssize_t) -> cython.int:
+        """What the first rows are for besides: units, the period and the scales."""
+        d: cython.Py_ssize_t = self.n_channels
+        j: cython.Py_ssize_t
+        at: cython.Py_ssize_t = (self.n - 1) * d
+        self.n_buffered = self.n
         if self.n < FIRST_ROWS:
             return 0
+        if self.n == FIRST_ROWS:
+            self.settle()
+        else:
+            for j in range(d):
+                self.buffer[at + j] = self.standard(j, self.buffer[at + j])
+        for j in range(d):
+            self.ring[now * d + j] = self.buffer[at + j]
         if self.n == FIRST_ROWS:
             self.found(0)
         if self.n == PERIOD_ROWS:
             self.find_period()
             self.found(1)
-        for j in range(len(self.scales)):
-            self.feed(j)
-        if self.n % self.every == 0:
-            self.snapshot()
         return 0
 
     @cython.cfunc
@@ -246,13 +261,14 @@ class Partition:
         gap: cython.double
         gain: cython.double
         n: cython.double = self.n_read[j]
+        wild: cython.double = WILD
         if n >= 2.0 and a == a and b == b:
             if (a <= b and v > b) or (a > b and v < b):
                 middle = b
             elif (a <= b and v < a) or (a > b and v > a):
                 middle = a
             gap = v - middle if v > middle else middle - v
-            if n <= 20.0 or usual == 0.0 or gap <= WILD * usual:
+            if n <= 20.0 or usual == 0.0 or gap <= wild * usual:
                 middle = v
             gap = v - b if v > b else b - v
             if n > 20.0 and gap > 4.0 * usual:
@@ -426,27 +442,30 @@ class Partition:
         row: cython.Py_ssize_t
         first: cython.Py_ssize_t
         usual: cython.bint
-        for _i in range(FEED):
+        left: cython.Py_ssize_t = FEED
+        ring: cython.Py_ssize_t = RING
+        while left > 0:
             row = self.fed[k]
             if row == self.n:
                 break
+            left -= 1
             first = self.gap_row if row >= self.gap_row else 0
             if row == first:
                 scale.blocks.clear()
             if row < self.n_buffered:
                 scale.learn(self.buffer, row, row + 1 - first, row)
             else:
-                scale.learn(self.ring, row % RING, row + 1 - first, row)
+                scale.learn(self.ring, row % ring, row + 1 - first, row)
             self.fed[k] += 1
             if len(scale.events) > 0:
                 self.hear(k)
-        if scale.fitted:
+        if scale.fitted and (self.label < 0 or self.chosen < 0):
             usual = k == USUAL or self.fixed_window > 0
             if self.label < 0:
                 self.label = self.named(k, scale.now)
                 if usual:
                     self.chosen = k
-            elif self.chosen < 0 and usual:
+            elif usual:
                 self.change_over(k)
         return 0
 
@@ -556,13 +575,14 @@ class Partition:
         j: cython.Py_ssize_t
         k: cython.Py_ssize_t
         n: cython.Py_ssize_t
-        if self.n_snapshots == N_SNAPSHOTS:
-            n = N_SNAPSHOTS // 2
+        room: cython.Py_ssize_t = N_SNAPSHOTS
+        if self.n_snapshots == room:
+            n = room // 2
             for i in range(n):
                 self.snapshot_row[i] = self.snapshot_row[2 * i + 1]
                 self.snapshot_label[i] = self.snapshot_label[2 * i + 1]
             for k in range(len(self.scales)):
-                j = k * N_SNAPSHOTS
+                j = k * room
                 for i in range(n):
                     self.snapshot_state[j + i] = self.snapshot_state[j + 2 * i + 1]
             self.n_snapshots = n
@@ -573,7 +593,7 @@ class Partition:
         self.snapshot_row[i] = self.n - 1
         self.snapshot_label[i] = self.label
         for k in range(len(self.scales)):
-            self.snapshot_state[k * N_SNAPSHOTS + i] = state_of(cython.cast(Scale, self.scales[k]))
+            self.snapshot_state[k * room + i] = state_of(cython.cast(Scale, self.scales[k]))
         self.n_snapshots += 1
         if self.n >= FIRST_CHOICE and len(self.scales) > 1:
             if self.turn < USUAL:

@@ -20,11 +20,13 @@ except ModuleNotFoundError:
 if cython.compiled:
     from cython.cimports.libc.math import exp, log, sqrt
     from cython.cimports.online_gmm._kernel.blocks import Blocks
+    from cython.cimports.online_gmm._kernel.memory import first, first_place
     from cython.cimports.online_gmm._kernel.metric import Metric
 else:
     from math import exp, log, sqrt
 
     from online_gmm._kernel.blocks import Blocks
+    from online_gmm._kernel.memory import first, first_place
     from online_gmm._kernel.metric import Metric
 from array import array
 from typing import Any
@@ -142,8 +144,8 @@ class Scale:
         self.hold = max(4, int(0.5 * length + 0.5))
         self.drift = self.window / MEMORY
         self.fitted = False
-        first = max(FIRST_WINDOWS * length, FIRST_ROWS // stride, p * length // 2)
-        self.refit = min(first, max(FIRST_WINDOWS * length, LATEST_ROWS // stride))
+        refit = max(FIRST_WINDOWS * length, FIRST_ROWS // stride, p * length // 2)
+        self.refit = min(refit, max(FIRST_WINDOWS * length, LATEST_ROWS // stride))
         self.pending = zeros((self.refit + 1) * p)
         self.pending_rows = array("q", bytes(8 * (self.refit + 1)))
         self.n_pending = 0
@@ -207,7 +209,7 @@ class Scale:
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
-        done: cython.Py_ssize_t
+        done: cython.Py_ssize_t = CATCH_UP
         if not self.blocks.add(rows, now, n_rows):
             return 0
         self.blocks.look()
@@ -228,7 +230,8 @@ class Scale:
             self.fitted = True
         if not self.fitted:
             return 1
-        done = self.n_pending if self.n_pending < CATCH_UP else CATCH_UP
+        if self.n_pending < done:
+            done = self.n_pending
         for k in range(done):
             self.step(k)
         self.n_pending -= done
@@ -254,52 +257,71 @@ class Scale:
         far: cython.double
         value: cython.double = 1e300
         soon: cython.double = 1e300  # of what is too short to be a segment yet
-        z: cython.double[::1] = self.z
+        look: cython.double[::1] = self.z
+        f: cython.p_double = first(self.f)
+        z: cython.p_double = first(look)
+        total: cython.p_double = first(self.total)
+        excess: cython.p_double = first(self.metric.excess)
+        start: cython.p_Py_ssize_t = first_place(self.start)
+        count: cython.p_double = first(self.count)
+        cost: cython.p_double = first(self.cost)
+        before: cython.p_double = first(self.before)
+        center: cython.p_double = first(self.center)
+        sums: cython.p_double = first(self.sums)
+        length: cython.Py_ssize_t = self.length
+        dead: cython.Py_ssize_t = self.dead
+        least: cython.Py_ssize_t = self.least
         df: cython.double = self.metric.freedom
-        penalty: cython.double = BETA * (df + log(t if t > 2 else 2.0))
-        cap: cython.double = CAP * df
-        drift: cython.double = self.drift / self.length
+        penalty: cython.double = BETA
+        cap: cython.double = CAP
+        slack: cython.double = SLACK
+        dead_cost: cython.double = DEAD_COST
+        drift: cython.double = self.drift / length
+        penalty *= df + log(t if t > 2 else 2.0)
+        cap *= df
+        slack *= df
+        dead_cost *= df
         for i in range(p):
-            self.f[i] = self.pending[at * p + i]
-        self.metric.whiten(self.f, z, 0)
-        self.metric.follow(z)
+            f[i] = self.pending[at * p + i]
+        self.metric.whiten(self.f, look, 0)
+        self.metric.follow(look)
         if self.n_candidates == 0:
             self.open(t, self.pending_rows[at] - self.window + 1, -penalty, -1)
         for c in range(self.n_candidates):
-            if t - self.start[c] < self.dead and self.start[c] > 0:
-                self.cost[c] += DEAD_COST * df / self.length
-                v = DEAD_COST * df * (self.start[c] + self.dead - t - 1.0) / self.length
-                v += self.before[c] + self.cost[c] + penalty
+            if t - start[c] < dead and start[c] > 0:
+                cost[c] += dead_cost / length
+                v = dead_cost * (start[c] + dead - t - 1.0) / length
+                v += before[c] + cost[c] + penalty
                 if v < soon:
                     soon = v
                 continue
-            if self.count[c] == 0.0:
+            if count[c] == 0.0:
                 for i in range(p):
-                    self.sums[c * p + i] = self.total[i]
-            gain = 1.0 / (self.count[c] + 1.0)
-            if self.count[c] > 0.0 and drift > gain:
+                    sums[c * p + i] = total[i]
+            gain = 1.0 / (count[c] + 1.0)
+            if count[c] > 0.0 and drift > gain:
                 gain = drift
             d = 0.0
             for i in range(p):
-                v = z[i] - self.center[c * p + i]
-                d += v * v / self.metric.excess[i]
+                v = z[i] - center[c * p + i]
+                d += v * v / excess[i]
             far = d / cap if d > cap else 1.0
-            move = gain if self.count[c] == 0.0 else gain / sqrt(far)
+            move = gain if count[c] == 0.0 else gain / sqrt(far)
             for i in range(p):
-                self.center[c * p + i] += move * (z[i] - self.center[c * p + i])
+                center[c * p + i] += move * (z[i] - center[c * p + i])
             if d > cap:
                 d = cap * (1.0 + log(far))
-            self.cost[c] += d * (1.0 - gain) / self.length
-            self.count[c] += 1.0
-            if c == 0 or t + 1 - self.start[c] >= self.least:
-                v = self.before[c] + self.cost[c] + penalty
+            cost[c] += d * (1.0 - gain) / length
+            count[c] += 1.0
+            v = before[c] + cost[c] + penalty
+            if c == 0 or t + 1 - start[c] >= least:
                 if v < value:
                     value = v
                     best = c
-            elif self.before[c] + self.cost[c] + penalty < soon:
-                soon = self.before[c] + self.cost[c] + penalty
+            elif v < soon:
+                soon = v
         for i in range(p):
-            self.total[i] += self.f[i]
+            total[i] += f[i]
         self.look += 1
         if self.waiting:
             self.settle(self.pending_rows[at])
@@ -316,7 +338,7 @@ class Scale:
                 self.decide(best, self.pending_rows[at])
                 return 0
         self.open(t + 1, self.pending_rows[at] + 1, value, best)
-        self.prune(value - penalty + SLACK * df)
+        self.prune(value - penalty + slack)
         return 0
 
     @cython.cfunc
@@ -333,12 +355,13 @@ class Scale:
         c: cython.Py_ssize_t = self.n_candidates
         i: cython.Py_ssize_t
         n: cython.Py_ssize_t = 0
+        depth: cython.Py_ssize_t = DEPTH
         if parent > 0:
             n = self.n_path[parent]
             for i in range(n):
-                self.path[c * DEPTH + i] = self.path[parent * DEPTH + i]
-            if n < DEPTH:
-                self.path[c * DEPTH + n] = self.start[parent]
+                self.path[c * depth + i] = self.path[parent * depth + i]
+            if n < depth:
+                self.path[c * depth + n] = self.start[parent]
                 n += 1
         self.n_path[c] = n
         self.start[c] = look
@@ -358,20 +381,26 @@ class Scale:
         """Candidate c takes place k as well."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
+        depth: cython.Py_ssize_t = DEPTH
+        center: cython.p_double = first(self.center)
+        opened: cython.p_double = first(self.opened)
+        sums: cython.p_double = first(self.sums)
         if c == k:
             return 0
         self.start[k] = self.start[c]
         self.start_row[k] = self.start_row[c]
         self.n_path[k] = self.n_path[c]
-        for i in range(DEPTH):
-            self.path[k * DEPTH + i] = self.path[c * DEPTH + i]
+        for i in range(depth):
+            self.path[k * depth + i] = self.path[c * depth + i]
         self.count[k] = self.count[c]
         self.cost[k] = self.cost[c]
         self.before[k] = self.before[c]
         for i in range(p):
-            self.center[k * p + i] = self.center[c * p + i]
-            self.opened[k * p + i] = self.opened[c * p + i]
-            self.sums[k * p + i] = self.sums[c * p + i]
+            center[k * p + i] = center[c * p + i]
+        for i in range(p):
+            opened[k * p + i] = opened[c * p + i]
+        for i in range(p):
+            sums[k * p + i] = sums[c * p + i]
         return 0
 
     @cython.cfunc
@@ -384,12 +413,13 @@ class Scale:
         worst: cython.Py_ssize_t = 1
         fraction: cython.double
         least: cython.double = 1e300
+        most_candidates: cython.Py_ssize_t = MOST_CANDIDATES
         for c in range(1, self.n_candidates):
             if t - self.start[c] < self.least or self.before[c] + self.cost[c] <= most:
                 self.copy(c, k)
                 k += 1
         self.n_candidates = k
-        if k < MOST_CANDIDATES:
+        if k < most_candidates:
             return 0
         for c in range(1, k - 1):
             if t - self.start[c + 1] < self.least:
@@ -593,10 +623,12 @@ class Scale:
         most: cython.double = 1.0 / self.drift
         had: cython.double
         near: cython.double = JUMP * jump
-        if near > JUMP_CAP * spread:
-            near = JUMP_CAP * spread
-        if near < LEAST_NEAR:
-            near = LEAST_NEAR
+        near_cap: cython.double = JUMP_CAP * spread
+        least_near: cython.double = LEAST_NEAR
+        if near > near_cap:
+            near = near_cap
+        if near < least_near:
+            near = least_near
         self.second = 1e300
         if windows > most:
             windows = most
