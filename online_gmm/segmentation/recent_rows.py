@@ -86,8 +86,9 @@ class RecentRows:
         done, begin = 0, self._first_kept
         kept = np.frombuffer(self._rows).reshape(-1, self.n_channels)
         while len(kept) - done >= KEPT + SUMMED:
-            for start in range(done, done + SUMMED, PIECE):
-                piece = RowStatistics.of(kept[start : start + PIECE])
+            pieces = kept[done : done + SUMMED].reshape(-1, PIECE, self.n_channels)
+            for i, piece in enumerate(RowStatistics.of_pieces(pieces)):
+                start = done + i * PIECE
                 time = self._times[start] if self.timed else None
                 self._pieces.append((begin + start, time, piece))
             self._coarsen()
@@ -98,18 +99,13 @@ class RecentRows:
 
     def _coarsen(self) -> None:
         """Join the two oldest pieces of each size of which there are too many."""
+        sizes = [piece.n for _, _, piece in self._pieces]
         size = PIECE
-        while True:
-            same = [i for i, piece in enumerate(self._pieces) if piece[2].n == size]
-            if not same:
-                break
-            while len(same) > SAME:
-                i = same.pop(0)
-                same = [j - 1 for j in same[1:]]
-                begin, time, piece = self._pieces[i]
-                joined = piece.copy()
-                joined.add(self._pieces[i + 1][2])
-                self._pieces[i : i + 2] = [(begin, time, joined)]
+        while size in sizes:
+            while sizes.count(size) > SAME:
+                i = sizes.index(size)
+                self._pieces[i][2].add(self._pieces.pop(i + 1)[2])
+                sizes[i] += sizes.pop(i + 1)
             size *= 2
 
     def total(self) -> RowStatistics:

@@ -53,24 +53,32 @@ class RowStatistics:
     @classmethod
     def of(cls, rows: Matrix) -> RowStatistics:
         """Return the statistics of rows, shape (n, D). O(n D^2)."""
-        result = cls(rows.shape[1])
-        result.n = len(rows)
-        if not len(rows):
-            return result
-        known = ~np.isnan(rows)
-        values = np.where(known, rows, 0.0)
-        result.counts = known.sum(axis=0).astype(np.float64)
-        count = np.maximum(result.counts, 1.0)
+        return cls.of_pieces(rows[None])[0] if len(rows) else cls(rows.shape[1])
+
+    @classmethod
+    def of_pieces(cls, pieces: Matrix) -> list[RowStatistics]:
+        """Return the statistics of each of several pieces, shape (n_pieces, n, D), n at least 1."""
+        _, n, n_channels = pieces.shape
+        known = ~np.isnan(pieces)
+        values = np.where(known, pieces, 0.0)
+        counts = known.sum(axis=1).astype(np.float64)
         # deviations from the first values are summed, so that large offsets cost no digits
-        first = values[known.argmax(axis=0), np.arange(rows.shape[1])]
-        result.means = first + np.where(known, values - first, 0.0).sum(axis=0) / count
-        result.means[result.counts == 0] = 0.0
-        deviations = np.where(known, values - result.means, 0.0)
-        result.scatter = np.einsum("ni,nj->ij", deviations, deviations)
-        both = known[1:] & known[:-1]
-        steps = np.where(both, values[1:] - values[:-1], 0.0)
-        result.steps = np.einsum("ni,ni->i", steps, steps)
-        result.n_steps = both.sum(axis=0).astype(np.float64)
+        first = np.take_along_axis(values, known.argmax(axis=1)[:, None], axis=1)
+        means = np.where(known, values - first, 0.0).sum(axis=1) / np.maximum(counts, 1.0)
+        means += first[:, 0]
+        means[counts == 0] = 0.0
+        deviations = np.where(known, values - means[:, None], 0.0)
+        scatter = np.einsum("bni,bnj->bij", deviations, deviations)
+        both = known[:, 1:] & known[:, :-1]
+        steps = np.where(both, values[:, 1:] - values[:, :-1], 0.0)
+        sizes = np.einsum("bni,bni->bi", steps, steps)
+        n_steps = both.sum(axis=1).astype(np.float64)
+        result = []
+        for columns in zip(counts, means, scatter, sizes, n_steps, strict=True):
+            piece = cls(n_channels)
+            piece.n = n
+            piece.counts, piece.means, piece.scatter, piece.steps, piece.n_steps = columns
+            result.append(piece)
         return result
 
     def add(self, other: RowStatistics) -> None:
