@@ -12,6 +12,7 @@ except ModuleNotFoundError:
 
 if cython.compiled:
     from cython.cimports.cpython.mem import PyMem_Calloc, PyMem_Free
+    from cython.cimports.libc.string import memmove
 
 from array import array
 from typing import Any
@@ -106,6 +107,37 @@ def copy(source: cython.p_double, n: cython.Py_ssize_t, out: cython.p_double) ->
     i: cython.Py_ssize_t
     for i in range(n):
         out[i] = source[i]
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def move(
+    values: cython.p_double, source: cython.Py_ssize_t, n: cython.Py_ssize_t, out: cython.Py_ssize_t
+) -> cython.int:
+    """Write values[source:source + n] to values[out:]; the two may overlap."""
+    if cython.compiled:
+        memmove(values + out, values + source, 8 * n)
+    else:
+        values[out : out + n] = values[source : source + n]
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def move_places(
+    values: cython.p_Py_ssize_t,
+    source: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+    out: cython.Py_ssize_t,
+) -> cython.int:
+    """The same with indices."""
+    if cython.compiled:
+        memmove(values + out, values + source, 8 * n)
+    else:
+        values[out : out + n] = values[source : source + n]
     return 0
 
 

@@ -28,6 +28,7 @@ cdef class Metric:
     cdef int learn(self, double[::1] f) noexcept
     cdef int clip(self, double step) noexcept
     cdef int fit(self) noexcept
+    cdef int turn(self) noexcept
     cdef int whiten(self, double[::1] f, double[::1] out, Py_ssize_t at) noexcept
     cdef int renew(self, double[::1] z, Py_ssize_t at) noexcept
     cdef int follow(self, double[::1] z) noexcept

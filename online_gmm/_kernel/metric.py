@@ -26,8 +26,11 @@ except ModuleNotFoundError:
 
 if cython.compiled:
     from cython.cimports.libc.math import fabs, log, sqrt
+    from cython.cimports.online_gmm._kernel.memory import first
 else:
     from math import fabs, log, sqrt
+
+    from online_gmm._kernel.memory import first
 from array import array
 from typing import Any
 
@@ -78,7 +81,7 @@ class Metric:
     median: cython.double[::1]
     excess: cython.double[::1]  # variance at present, at least 1
     difference: cython.double[::1]
-    work: cython.double[::1]
+    work: cython.double[::1]  # between fits: columns of the factor, one after another
 
     def __init__(self, n_features: int, length: int, clipped: bool = False) -> None:
         p = n_features
@@ -118,16 +121,21 @@ class Metric:
         share: cython.double = 1.0 / (self.n_looks + 1.0)
         half: cython.double = HALF
         kept: cython.double = KEPT
+        variance: cython.p_double = first(self.variance)
+        mean: cython.p_double = first(self.mean)
+        ring: cython.p_double = first(self.ring)
+        difference: cython.p_double = first(self.difference)
+        scatter: cython.p_double = first(self.scatter)
         for i in range(p):
-            d = f[i] - self.mean[i]
-            self.mean[i] += share * d
-            self.variance[i] = (1.0 - share) * (self.variance[i] + share * d * d)
+            d = f[i] - mean[i]
+            mean[i] += share * d
+            variance[i] = (1.0 - share) * (variance[i] + share * d * d)
         if self.n_looks >= self.length:
             for i in range(p):
-                d = (f[i] - self.ring[at + i]) * half
-                self.difference[i] = d
-                if self.variance[i] > 1e-18:
-                    size += d * d / self.variance[i]
+                d = (f[i] - ring[at + i]) * half
+                difference[i] = d
+                if variance[i] > 1e-18:
+                    size += d * d / variance[i]
             size = log(size + 1e-12)
             self.n_sizes += 1
             if self.n_sizes == 1:
@@ -140,11 +148,12 @@ class Metric:
             if size <= self.quantile or self.n_sizes <= self.length:
                 self.n_kept += 1.0
                 for i in range(p):
+                    d = difference[i]
                     for j in range(i + 1):
-                        self.scatter[i * p + j] += self.difference[i] * self.difference[j]
+                        scatter[i * p + j] += d * difference[j]
             self.quantile += step * kept if size > self.quantile else step * (kept - 1.0)
         for i in range(p):
-            self.ring[at + i] = f[i]
+            ring[at + i] = f[i]
         self.n_looks += 1
         return 0
 
@@ -238,6 +247,19 @@ class Metric:
         for i in range(p):
             for j in range(i + 1):
                 t[i * p + j] /= s[j]
+        self.turn()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def turn(self) -> cython.int:
+        """Lay the columns of the factor one after another."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        for i in range(p):
+            for j in range(i + 1):
+                self.work[j * p + i] = self.factor[i * p + j]
         return 0
 
     @cython.cfunc
@@ -250,11 +272,14 @@ class Metric:
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         v: cython.double
+        columns: cython.p_double = first(self.work)
+        z: cython.p_double = first(out)
         for i in range(p):
-            v = 0.0
-            for j in range(i + 1):
-                v += self.factor[i * p + j] * f[j]
-            out[at + i] = v
+            z[at + i] = 0.0
+        for j in range(p):
+            v = f[j]
+            for i in range(j, p):
+                z[at + i] += columns[j * p + i] * v
         return 0
 
     @cython.cfunc
@@ -284,21 +309,26 @@ class Metric:
         step: cython.double = FOLLOW
         half: cython.double = HALF
         median: cython.double = MEDIAN
+        least: cython.double = 0.5 * median
+        more: cython.double
+        less: cython.double
+        now: cython.p_double = first(z)
+        then: cython.p_double = first(self.white_ring)
+        medians: cython.p_double = first(self.median)
+        excess: cython.p_double = first(self.excess)
         step = 1.0 + step / self.length
         if self.n_white >= self.length:
             for i in range(p):
-                v = self.median[i]
-                if fabs(z[i] - self.white_ring[at + i]) * half > v:
-                    v *= step
-                else:
-                    v /= step
-                if v < 0.5 * median:
-                    v = 0.5 * median
-                self.median[i] = v
+                v = medians[i]
+                more = v * step
+                less = v / step
+                v = more if fabs(now[i] - then[at + i]) * half > v else less
+                v = least if v < least else v
+                medians[i] = v
                 v /= median
-                self.excess[i] = v * v if v > 1.0 else 1.0
+                excess[i] = v * v if v > 1.0 else 1.0
         for i in range(p):
-            self.white_ring[at + i] = z[i]
+            then[at + i] = now[i]
         self.n_white += 1
         return 0
 
@@ -313,11 +343,16 @@ class Metric:
         j: cython.Py_ssize_t
         v: cython.double
         total: cython.double = 0.0
+        columns: cython.p_double = first(self.work)
+        z: cython.p_double = first(self.difference)
         for i in range(p):
-            v = 0.0
-            for j in range(i + 1):
-                v += self.factor[i * p + j] * (f[j] - g[at + j])
-            total += v * v / self.excess[i]
+            z[i] = 0.0
+        for j in range(p):
+            v = f[j] - g[at + j]
+            for i in range(j, p):
+                z[i] += columns[j * p + i] * v
+        for i in range(p):
+            total += z[i] * z[i] / self.excess[i]
         return total
 
     def state(self) -> dict[str, Any]:
@@ -356,3 +391,4 @@ class Metric:
         self.quantile = real(state["quantile"], "quantile", -1e300)
         self.n_sizes = whole(state["n_sizes"], "n_sizes")
         self.freedom = real(state["freedom"], "freedom")
+        self.turn()

@@ -68,7 +68,7 @@ cdef class Scale:
     cdef int learn(self, double[::1] rows, Py_ssize_t now, Py_ssize_t n_rows, Py_ssize_t row) except? -2
     cdef int step(self, Py_ssize_t at) except? -2
     cdef int open(self, Py_ssize_t look, Py_ssize_t row, double before, Py_ssize_t parent) noexcept
-    cdef int copy(self, Py_ssize_t c, Py_ssize_t k) noexcept
+    cdef int move(self, Py_ssize_t c, Py_ssize_t n, Py_ssize_t k) noexcept
     cdef int prune(self, double most) noexcept
     cdef int decide(self, Py_ssize_t best, Py_ssize_t row) except? -2
     cdef int finish(self, Py_ssize_t change, Py_ssize_t here, Py_ssize_t row) except? -2

@@ -20,13 +20,13 @@ except ModuleNotFoundError:
 if cython.compiled:
     from cython.cimports.libc.math import exp, log, sqrt
     from cython.cimports.online_gmm._kernel.blocks import Blocks
-    from cython.cimports.online_gmm._kernel.memory import first, first_place
+    from cython.cimports.online_gmm._kernel.memory import first, first_place, move, move_places
     from cython.cimports.online_gmm._kernel.metric import Metric
 else:
     from math import exp, log, sqrt
 
     from online_gmm._kernel.blocks import Blocks
-    from online_gmm._kernel.memory import first, first_place
+    from online_gmm._kernel.memory import first, first_place, move, move_places
     from online_gmm._kernel.metric import Metric
 from array import array
 from typing import Any
@@ -377,30 +377,22 @@ class Scale:
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def copy(self, c: cython.Py_ssize_t, k: cython.Py_ssize_t) -> cython.int:
-        """Candidate c takes place k as well."""
+    def move(self, c: cython.Py_ssize_t, n: cython.Py_ssize_t, k: cython.Py_ssize_t) -> cython.int:
+        """The n candidates from c on take places k and following, k before c."""
         p: cython.Py_ssize_t = self.n_features
-        i: cython.Py_ssize_t
         depth: cython.Py_ssize_t = DEPTH
-        center: cython.p_double = first(self.center)
-        opened: cython.p_double = first(self.opened)
-        sums: cython.p_double = first(self.sums)
-        if c == k:
+        if c == k or n == 0:
             return 0
-        self.start[k] = self.start[c]
-        self.start_row[k] = self.start_row[c]
-        self.n_path[k] = self.n_path[c]
-        for i in range(depth):
-            self.path[k * depth + i] = self.path[c * depth + i]
-        self.count[k] = self.count[c]
-        self.cost[k] = self.cost[c]
-        self.before[k] = self.before[c]
-        for i in range(p):
-            center[k * p + i] = center[c * p + i]
-        for i in range(p):
-            opened[k * p + i] = opened[c * p + i]
-        for i in range(p):
-            sums[k * p + i] = sums[c * p + i]
+        move_places(first_place(self.start), c, n, k)
+        move_places(first_place(self.start_row), c, n, k)
+        move_places(first_place(self.n_path), c, n, k)
+        move_places(first_place(self.path), c * depth, n * depth, k * depth)
+        move(first(self.count), c, n, k)
+        move(first(self.cost), c, n, k)
+        move(first(self.before), c, n, k)
+        move(first(self.center), c * p, n * p, k * p)
+        move(first(self.opened), c * p, n * p, k * p)
+        move(first(self.sums), c * p, n * p, k * p)
         return 0
 
     @cython.cfunc
@@ -409,15 +401,19 @@ class Scale:
         """Drop candidates that are worse; of too many, one of two that are close for their age."""
         k: cython.Py_ssize_t = 1
         c: cython.Py_ssize_t
+        stay: cython.Py_ssize_t = 1  # from here to c they stay
         t: cython.Py_ssize_t = self.look
         worst: cython.Py_ssize_t = 1
         fraction: cython.double
         least: cython.double = 1e300
         most_candidates: cython.Py_ssize_t = MOST_CANDIDATES
         for c in range(1, self.n_candidates):
-            if t - self.start[c] < self.least or self.before[c] + self.cost[c] <= most:
-                self.copy(c, k)
-                k += 1
+            if t - self.start[c] >= self.least and self.before[c] + self.cost[c] > most:
+                self.move(stay, c - stay, k)
+                k += c - stay
+                stay = c + 1
+        self.move(stay, self.n_candidates - stay, k)
+        k += self.n_candidates - stay
         self.n_candidates = k
         if k < most_candidates:
             return 0
@@ -430,8 +426,7 @@ class Scale:
                 worst = c
                 if self.before[c] + self.cost[c] <= self.before[c + 1] + self.cost[c + 1]:
                     worst = c + 1
-        for c in range(worst + 1, k):
-            self.copy(c, c - 1)
+        self.move(worst + 1, k - worst - 1, worst)
         self.n_candidates = k - 1
         return 0
 
@@ -463,9 +458,9 @@ class Scale:
         # what follows the change remains
         for c in range(1, self.n_candidates):
             if c == here:
-                self.copy(c, 0)
+                self.move(c, 1, 0)
             elif c > here and self.n_path[c] > 0 and self.path[c * DEPTH] == change:
-                self.copy(c, k)
+                self.move(c, 1, k)
                 self.n_path[k] -= 1
                 for i in range(self.n_path[k]):
                     self.path[k * DEPTH + i] = self.path[k * DEPTH + i + 1]
