@@ -53,9 +53,11 @@ MOST_POINTS = 2**40
 """Points at most, of what grows only as they come."""
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
+RIDGE, TINY = 1e-9, 1e-290
+"""Added to variances, as a share, so that a covariance can be inverted; least variance there."""
 FEW = 0.1
 """Below this share outliers are left out when points are fitted together."""
-HANDFUL = 3, 20
+HANDFUL = 2, 20
 """So many rows of a warm start are no regime by themselves, nor is one in 20 K of them."""
 TOGETHER = 10.0
 """Standard deviations from their median within which points may start a component together."""
@@ -337,10 +339,13 @@ class EMLearner(Learner, abc.ABC):
             stream, known = self._stream, self.mixture
         means = np.nanmean(np.vstack([outliers, known.means]), axis=0)
         points = np.where(np.isnan(outliers), means, outliers)
+        variances = np.maximum(np.diagonal(known.covariances, axis1=1, axis2=2), TINY)
+        # features that say the same would make it singular
+        covariances = known.covariances + RIDGE * variances[:, :, None] * np.eye(d)
         # beyond the range of doubles a gap is infinite, and not the nearest
         with np.errstate(over="ignore", invalid="ignore"):
             gaps = points.mean(axis=0) - known.means
-            inward = np.linalg.solve(known.covariances, gaps[:, :, None])[:, :, 0]
+            inward = np.linalg.solve(covariances, gaps[:, :, None])[:, :, 0]
             distances = np.nan_to_num((gaps * inward).sum(axis=1), nan=np.inf)
         nearest = int(distances.argmin())
         support = known.weights[nearest] * stream.n_points
