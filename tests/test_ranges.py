@@ -172,7 +172,7 @@ def test_a_start_that_fails_takes_nothing(monkeypatch, name, module):
 
 def test_a_merge_that_fails_changes_neither_model(monkeypatch):
     rows = two_levels(1.0, 80)
-    one, two = (LEARNERS["full"]() for _ in range(2))
+    one, two = (OnlineGMM(2, warm_up=40, n_init=2, seed=1) for _ in range(2))
     for x in rows:
         one.learn_one(x)
     for x in rows[::-1]:
@@ -183,8 +183,8 @@ def test_a_merge_that_fails_changes_neither_model(monkeypatch):
         one.merge(two)
     assert (one.to_bytes(), two.to_bytes()) == before
     with pytest.raises(ValueError, match="prior_strength"):
-        one.merge(OnlineGMM(2, warm_up=12, n_init=2, seed=1, capacity=16, prior_strength=1.0))
-    other = LEARNERS["full"]()
+        one.merge(OnlineGMM(2, warm_up=40, n_init=2, seed=1, prior_strength=1.0))
+    other = OnlineGMM(2, warm_up=40, n_init=2, seed=1)
     monkeypatch.undo()
     for x in rows:
         other.learn_one({"c": x["a"]})

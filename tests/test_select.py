@@ -190,7 +190,7 @@ def test_merging():
     models[1].learn_many(levels([0.0, 10.0, 20.0], 600, 2))
     models[2].learn_many(levels([0.0, 10.0], 600, 3))
     before = models[0]._stream.state()
-    with pytest.raises(ValueError, match="chosen 3 and 2 components cannot be merged"):
+    with pytest.raises(ValueError, match="found 3 and 2 components cannot be merged"):
         models[0].merge(models[2])
     assert models[0]._stream.state() == before
     both = OnlineGMM("auto", seed=1).merge(models[0].merge(models[1]))

@@ -57,7 +57,7 @@ RIDGE, TINY = 1e-9, 1e-290
 """Added to variances, as a share, so that a covariance can be inverted; least variance there."""
 FEW = 0.1
 """Below this share outliers are left out when points are fitted together."""
-HANDFUL = 2, 20
+HANDFUL = 3, 20
 """So many rows of a warm start are no regime by themselves, nor is one in 20 K of them."""
 TOGETHER = 10.0
 """Standard deviations from their median within which points may start a component together."""

@@ -301,8 +301,8 @@ class OnlineGMM(EMLearner):
                 )
             if self._k != other._k:
                 raise ValueError(
-                    f"models that have chosen {self._k} and {other._k} components cannot be "
-                    "merged; set n_components"
+                    f"models that have found {self._k} and {other._k} components cannot be merged; "
+                    "merge them when both have learnt points of all regimes, or set n_components"
                 )
             start, its_start = self.start, other.start
             assert start is not None
