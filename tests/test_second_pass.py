@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM, Segmenter, _kernel
 from online_gmm.segmentation.hindsight import WholeView
-from online_gmm.segmentation.second_pass import in_usual_units
+from online_gmm.segmentation.second_pass import in_usual_units, second_pass
 from online_gmm.segmentation.worth import adjusted_rand
 
 
@@ -134,6 +134,17 @@ def test_noise_has_hardly_a_change(compiled):
     assert single.changes == ()
     assert [its.n for its in single.segments] == [n]
     assert single.window == 0
+
+
+def test_white_noise_of_several_channels_is_one_regime(compiled):
+    n, seeds = (2000, 3) if compiled else (120, 1)
+    n_changes = []
+    for n_channels in (1, 2, 6):
+        for seed in range(seeds):
+            rng = np.random.default_rng([seed, n_channels])
+            rows = rng.normal(size=(n, n_channels))
+            n_changes.append(len(second_pass(rows, tuple(range(n_channels))).changes))
+    assert sum(n_changes) <= 1, n_changes
 
 
 @pytest.mark.parametrize("n", [0, 1, 15, 16, 40])

@@ -56,7 +56,7 @@ def best_partition(
     p
         Features.
     freedom
-        Their effective degrees of freedom.
+        The squared distance from its regime at which a look is expected.
     length, window
         Looks and points of a window.
     beta

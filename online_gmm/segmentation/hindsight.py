@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm._kernel.metric import INDEPENDENT, LEAST_RATIO
 from online_gmm.data.frames import view
 
 Matrix = NDArray[np.float64]
@@ -74,6 +75,10 @@ class WholeView:
         Features in units of what varies within a regime, uncorrelated, shape (m, p).
     freedom
         Effective degrees of freedom of the whitened features.
+    expected
+        The squared distance from its regime at which a window is expected that had no part in the
+        covariance. It is more than ``freedom`` if there are few windows for the features; see
+        `online_gmm._kernel.metric`.
     """
 
     def __init__(self, X: Matrix, stretches: Sequence[Stretch], window: int) -> None:
@@ -94,6 +99,7 @@ class WholeView:
         self.ends: Ints = np.concatenate(ends)
         self._counts = counts
         self.freedom = 0.0
+        self.expected = 0.0
         if self.is_clear:
             self._whiten()
 
@@ -131,6 +137,8 @@ class WholeView:
         shrink = (SHRINK + SHRINK_EARLY * share) * float(np.trace(unit)) / p + 1e-9
         whitening = np.linalg.inv(np.linalg.cholesky(unit + shrink * np.eye(p)))
         self.freedom = max(0.5, p - shrink * float((whitening**2).sum()))
+        unseen = 1.0 - self.freedom * length / (INDEPENDENT * n)
+        self.expected = self.freedom / max(unseen, LEAST_RATIO)
         self.whitened: Matrix = np.ascontiguousarray((f / scale) @ whitening.T)
 
     def labellings(self, betas: Sequence[float]) -> Iterator[Labelling]:
@@ -197,7 +205,7 @@ class WholeView:
             looks = self.whitened[part]
             if len(looks):
                 found = _kernel.best_partition(
-                    view(looks), p, self.freedom, self.length, self.window, beta
+                    view(looks), p, self.expected, self.length, self.window, beta
                 )
                 cuts.append(part.start + np.frombuffer(found, dtype=np.int64))
         return np.append(np.concatenate(cuts), len(self.features))
@@ -228,7 +236,7 @@ class WholeView:
         def ratios(i: int) -> Matrix:
             """How far each state is from state i; below 1 they are one."""
             counted = np.minimum(weights, MEMORY / self.window)
-            sampling = beta * self.freedom * (1.0 / counted + 1.0 / counted[i])
+            sampling = beta * self.expected * (1.0 / counted + 1.0 / counted[i])
             near = np.maximum(sampling, JUMP * np.minimum(jumps, jumps[i]))
             result: Matrix = ((means - means[i]) ** 2).sum(axis=1) / near
             result[~alive] = np.inf
@@ -258,7 +266,7 @@ class WholeView:
         parts = [
             _kernel.best_states(
                 view(self.whitened[part]),
-                *(p, view(centers), self.freedom, self.length, CHANGE_COST * self.freedom),
+                *(p, view(centers), self.expected, self.length, CHANGE_COST * self.expected),
             )
             for _, part in self._parts()
         ]
