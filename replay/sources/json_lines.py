@@ -162,6 +162,7 @@ class LiveLines(BatchSource):
         self._line = 0
         self.done = 0
         self._ready: deque[bytes] = deque()
+        self._fresh = bytearray()
         self._labelled = 0
         self._to_read: int | None = None
 
@@ -174,6 +175,7 @@ class LiveLines(BatchSource):
         for lines in self._come():
             if lines:
                 self._ready.extend(lines)
+                self._fresh = bytearray()
                 yield from self._collected(self._rows())
             else:
                 yield Batch.of_rows((), self.values)
@@ -202,7 +204,9 @@ class LiveLines(BatchSource):
                 yield []
                 continue
             # a line that was begun before the stop is read to its end, and nothing after it
-            data = os.read(descriptor, CHUNK if to_read is None else max(1, min(to_read, CHUNK)))
+            # into what `left` knows of: a signal may end all before the lines are cut
+            self._fresh = bytearray(CHUNK if to_read is None else max(1, min(to_read, CHUNK)))
+            data = bytes(self._fresh[: os.readv(descriptor, [self._fresh])])
             if self._to_read is not None:
                 self._to_read = max(0, self._to_read - len(data))
             *lines, begun = (begun + data).split(b"\n")
@@ -220,6 +224,7 @@ class LiveLines(BatchSource):
 
     def left(self) -> int:
         descriptor, n = sys.stdin.fileno(), self._line - self._labelled + len(self._ready)
+        n += self._fresh.count(b"\n")
         waiting = _readable(descriptor)
         while waiting != ALL and waiting > 0 and (data := os.read(descriptor, CHUNK)):
             n += data.count(b"\n")
