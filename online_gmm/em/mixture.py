@@ -156,8 +156,13 @@ class MixtureParameters:
         for i in range(self.n_components):
             between = (self.covariances[i] + other.covariances) / 2
             gap = self.means[i] - other.means
-            with np.errstate(over="ignore", invalid="ignore"):
-                square = (gap * np.linalg.solve(between, gap[:, :, None])[:, :, 0]).sum(axis=1)
+            try:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    square = (gap * np.linalg.solve(between, gap[:, :, None])[:, :, 0]).sum(axis=1)
+            except np.linalg.LinAlgError:
+                # variances that doubles cannot hold
+                result[i] = FARTHEST
+                continue
             log_det = np.linalg.slogdet(between)[1]
             result[i] = square / 8 + (log_det - (mine[i] + theirs) / 2) / 2
         return np.where(result < FARTHEST, result, FARTHEST)
