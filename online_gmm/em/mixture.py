@@ -124,8 +124,7 @@ class MixtureParameters:
 
     def _posterior(self, X: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         table = Table(np.asarray(X) if isinstance(X, (list, tuple)) else X, self.features)
-        scale = np.diagonal(self.covariances, axis1=1, axis2=2).min(axis=0)
-        components = to_kernel(self, "full", 0.0, scale, points=0.0)
+        components = without_prior(self)
         responsibilities, log_density, _ = posterior(components, table.select(self.features))
         return responsibilities, log_density
 
@@ -206,6 +205,12 @@ class MixtureParameters:
                 ),
             )
         )
+
+
+def without_prior(mixture: MixtureParameters) -> _kernel.Components:
+    """The components as they are, with covariances in full."""
+    scale = np.diagonal(mixture.covariances, axis1=1, axis2=2).min(axis=0)
+    return to_kernel(mixture, "full", 0.0, scale, points=0.0)
 
 
 def to_kernel(

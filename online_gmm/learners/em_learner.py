@@ -25,7 +25,7 @@ from online_gmm.em.mixture import (
     MixtureParameters,
     n_parameters,
     posterior,
-    to_kernel,
+    without_prior,
 )
 from online_gmm.em.prior import STRONGEST
 from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
@@ -273,8 +273,7 @@ class EMLearner(Learner, abc.ABC):
         large = np.flatnonzero(sizes > handful)
         if not len(large):
             return np.zeros(len(rows), dtype=bool)
-        scale = np.diagonal(mixture.covariances, axis1=1, axis2=2).min(axis=0)
-        components = to_kernel(mixture.reordered(large), "full", 0.0, scale, 0.0)
+        components = without_prior(mixture.reordered(large))
         isolated = self._outlying(posterior(components, rows)[2], rows)
         return isolated if isolated.mean() < FEW else np.zeros(len(rows), dtype=bool)
 
@@ -380,8 +379,7 @@ class EMLearner(Learner, abc.ABC):
         start = self.start
         assert start is not None
         before = self._before(start)
-        scale = np.diagonal(before.covariances, axis1=1, axis2=2).min(axis=0)
-        components = to_kernel(before, "full", 0.0, scale, 0.0)
+        components = without_prior(before)
         best, highest = last[:0], SURE
         for part in PARTS:
             rows = last[len(last) - round(part * len(last)) :]
@@ -569,8 +567,7 @@ class EMLearner(Learner, abc.ABC):
     ) -> Sliced[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
         """Which of the points kept are outliers, and the log densities of all."""
         known, rows = refit.known, refit.rows
-        scale = np.diagonal(known.covariances, axis1=1, axis2=2).min(axis=0)
-        components = to_kernel(known, "full", 0.0, scale, 0.0)
+        components = without_prior(known)
         log_density, distance = np.empty(len(rows)), np.empty(len(rows))
         for at in range(0, len(rows), ROWS):
             part = slice(at, at + ROWS)

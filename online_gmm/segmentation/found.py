@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data.frames import Table, flat, view
 from online_gmm.data.state import instance, plain, writable
-from online_gmm.em.mixture import MixtureParameters, posterior, to_kernel
+from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
 from online_gmm.learners.em_learner import distances_beyond, strangeness
 from online_gmm.learners.intake import NO_TIME, Late, Time
@@ -562,8 +562,7 @@ class FoundRegimes(Learner):
         """The mixture as the kernel has it."""
         if self._densities is None:
             mixture = self.mixture
-            scale = np.diagonal(mixture.covariances, axis1=1, axis2=2).min(axis=0)
-            self._densities = to_kernel(mixture, "full", 0.0, scale, points=0.0)
+            self._densities = without_prior(mixture)
         return self._densities
 
     # -- what has been learnt -------------------------------------------------------------------
