@@ -3,6 +3,12 @@
 import os
 from types import SimpleNamespace
 
+from replay.engine.checkpoint import Checkpoints
+from replay.engine.fleet import Fleet
+from replay.engine.loop import Loop, Saving
+from replay.engine.series import Series, SeriesOptions
+from replay.engine.settings import Settings
+
 ENOSPC, EIO, EINTR = 28, 5, 4
 CALLS = ("open", "write", "fsync", "replace", "ftruncate")
 """Calls that can fail."""
@@ -49,3 +55,23 @@ class FaultyDisk:
         # where a checkpoint makes room for the next one
         patched.setattr("replay.engine.checkpoint.os", SimpleNamespace(**its))
         return self
+
+
+def label_from_checkpoint(source, sinks, stopper, folder, every, n_rows):
+    """Label what comes, from the last checkpoint on; the stopper, one of the sinks, ends it."""
+    fleet = Fleet(
+        lambda: Series(Settings(2, 20).model(source)),
+        lambda data: Series.from_bytes(data, ("level",), SeriesOptions()),
+    )
+    checkpoints = Checkpoints(folder / "state")
+    with checkpoints.locked():
+        loop = stopper.loop = Loop(source, fleet, sinks, Saving(checkpoints, {}, rows=every))
+        loop.flushing = True
+        if checkpoints.exists:
+            loop.resume()
+            if loop.n_rows >= n_rows:
+                # all are in the checkpoint: nothing comes any more
+                loop.stopped_by = 15
+        else:
+            loop.begin()
+        loop.run()

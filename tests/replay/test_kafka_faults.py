@@ -3,17 +3,12 @@
 import json
 
 import pytest
-from faults import CALLS, EINTR, FaultyDisk
+from faults import CALLS, EINTR, FaultyDisk, label_from_checkpoint
 from kafka_servers import FaultyCluster, consumed, produce
 from test_faults import HOW
 
-from replay.engine.checkpoint import Checkpoints
-from replay.engine.fleet import Fleet
-from replay.engine.loop import Loop, Saving
 from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError, OutputError
-from replay.engine.series import Series, SeriesOptions
-from replay.engine.settings import Settings
 from replay.sinks.files import File
 from replay.sinks.kafka import KafkaSink
 from replay.sinks.labels import labels_sink
@@ -73,30 +68,12 @@ class Reader:
             sinks = {"labels": labels_sink(file, source), "watches": watches}
             if self._publishes:
                 sink = sinks["publish"] = KafkaSink(labels, source)
-            self._loop(source, sinks, watches)
+            label_from_checkpoint(source, sinks, watches, self.folder, EVERY, N_ROWS)
         finally:
             source.close()
             for one in (file, sink):
                 if one is not None:
                     one.close()
-
-    def _loop(self, source, sinks, watches):
-        fleet = Fleet(
-            lambda: Series(Settings(2, 20).model(source)),
-            lambda data: Series.from_bytes(data, ("level",), SeriesOptions()),
-        )
-        checkpoints = Checkpoints(self.folder / "state")
-        with checkpoints.locked():
-            loop = watches.loop = Loop(source, fleet, sinks, Saving(checkpoints, {}, rows=EVERY))
-            loop.flushing = True
-            if checkpoints.exists:
-                loop.resume()
-                if loop.n_rows >= N_ROWS:
-                    # all are in the checkpoint: nothing comes any more
-                    loop.stopped_by = 15
-            else:
-                loop.begin()
-            loop.run()
 
     @property
     def labels(self):

@@ -3,17 +3,12 @@
 import json
 
 import pytest
-from faults import CALLS, EINTR, FaultyDisk
+from faults import CALLS, EINTR, FaultyDisk, label_from_checkpoint
 from test_faults import HOW
 from test_mqtt import publish
 
-from replay.engine.checkpoint import Checkpoints
-from replay.engine.fleet import Fleet
-from replay.engine.loop import Loop, Saving
 from replay.engine.protocols import MemorySink
 from replay.engine.rows import OutputError
-from replay.engine.series import Series, SeriesOptions
-from replay.engine.settings import Settings
 from replay.sinks.files import File
 from replay.sinks.labels import labels_sink
 from replay.sources.mqtt import MqttSource
@@ -61,32 +56,14 @@ class Reader:
             file = None
             try:
                 file = File(self.folder / "labels.csv", "--labels", (), lasting=True)
-                self._loop(source, file)
+                stops = Stops()
+                sinks = {"labels": labels_sink(file, source), "stops": stops}
+                label_from_checkpoint(source, sinks, stops, self.folder, EVERY, N_ROWS)
             finally:
                 source.close()
                 if file is not None:
                     file.close()
             return disk
-
-    def _loop(self, source, file):
-        fleet = Fleet(
-            lambda: Series(Settings(2, 20).model(source)),
-            lambda data: Series.from_bytes(data, ("level",), SeriesOptions()),
-        )
-        checkpoints = Checkpoints(self.folder / "state")
-        stops = Stops()
-        sinks = {"labels": labels_sink(file, source), "stops": stops}
-        with checkpoints.locked():
-            loop = stops.loop = Loop(source, fleet, sinks, Saving(checkpoints, {}, rows=EVERY))
-            loop.flushing = True
-            if checkpoints.exists:
-                loop.resume()
-                if loop.n_rows >= N_ROWS:
-                    # all are in the checkpoint: the last one does not come again
-                    loop.stopped_by = 15
-            else:
-                loop.begin()
-            loop.run()
 
     @property
     def labels(self):
