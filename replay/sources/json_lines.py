@@ -9,7 +9,6 @@ import zlib
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -78,10 +77,13 @@ class JsonLines(FileSource):
                     if row is not None:
                         yield row
         except (EOFError, zlib.error) as error:
-            raise CutOffError(
-                f"{self.name}, line {self._line + 1}: the {self._input.packing} data is damaged or "
-                f"cut off here ({error}); fetch it again"
-            ) from None
+            raise self._cut_off(self._line + 1, error) from None
+
+    def _cut_off(self, line: int, error: Exception) -> CutOffError:
+        return CutOffError(
+            f"{self.name}, line {line}: the {self._input.packing} data is damaged or cut off here "
+            f"({error}); fetch it again"
+        )
 
     def _skip(self, stream: BinaryIO, start: dict[str, Any]) -> None:
         self._line, self._place = start["lines"], start["bytes"]
@@ -96,8 +98,14 @@ class JsonLines(FileSource):
         return columns_in(*self._first_fields())
 
     def _first_fields(self) -> tuple[list[str], list[list[str]]]:
+        lines: list[bytes] = []
         with self._input.open() as stream:
-            lines = list(islice(iter(lambda: stream.readline(LIMIT), b""), LOOKED_AT))
+            try:
+                while len(lines) < LOOKED_AT and (line := stream.readline(LIMIT)):
+                    lines.append(line)
+            except (EOFError, zlib.error) as error:
+                if not lines:
+                    raise self._cut_off(1, error) from None
         return fields_of(message for line in lines if (message := as_object(line)) is not None)
 
     def _found(self, options: ReadOptions) -> ReadOptions:

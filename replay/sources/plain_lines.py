@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,9 @@ def _places(order: Sequence[int], places: Sequence[int]) -> list[tuple[int, int]
 def _n_plain(data: bytearray, bounds: NDArray[np.int64], delimiter: str) -> int:
     """How many lines come before one that is blank, too long, or of unusual ends or quotes."""
     begin, lengths = int(bounds[0]), np.diff(bounds)
+    if data.startswith(codecs.BOM_UTF8, begin):
+        # pyarrow would leave it out, as at the start of a file
+        return 0
     codes = np.frombuffer(data, np.uint8)
     blank = (lengths == 1) | ((lengths == 2) & (codes[bounds[:-1]] == CR))
     wrong = [np.flatnonzero(blank | (lengths > LONGEST))[:1]]

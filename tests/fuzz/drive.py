@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -36,12 +37,14 @@ def inputs(corpus: list[bytes], rng: random.Random) -> Iterator[bytes]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", choices=("state", "points"))
+    parser.add_argument("target", choices=("state", "points", "files"))
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     run: Callable[[bytes], int] = importlib.import_module(f"tests.fuzz.{given.target}").run
+    if given.target == "points":
+        run = partial(run, every=8)
     corpus = [path.read_bytes() for path in sorted((CORPUS / given.target).iterdir())]
     until, began = time.monotonic() + given.seconds, time.monotonic()
     n_runs = n_acts = 0

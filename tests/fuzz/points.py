@@ -248,12 +248,24 @@ def refused(act: Any) -> Exception | None:
     return None
 
 
-def run(data: bytes) -> int:
-    """Go through a story; raises AssertionError, or what should never be raised. Acts done."""
+def run(data: bytes, every: int = 1) -> int:
+    """Go through a story; raises AssertionError, or what should never be raised. Acts done.
+
+    After every act the state must be unchanged if it was refused; after each so many, and after the
+    last, it is read back and asked.
+    """
     story = Story(data)
     model, d, timed = learner(story)
     done = 0
     before = model.to_bytes()
+
+    def look(name: str) -> None:
+        again = load(before)
+        assert again.to_bytes() == before, f"after {name} the state is another when read back"
+        x = {chr(ord("a") + j): 0.5 for j in range(d)}
+        check_answers(again, {**x, "t": 1e12} if timed else x)
+
+    name = "nothing"
     for name, act in acts(model, d, timed, story):
         done += 1
         refusal = refused(act)
@@ -262,8 +274,7 @@ def run(data: bytes) -> int:
             assert same, f"{name} was refused ({refusal}) and has changed it"
             continue
         before = model.to_bytes()
-        again = load(before)
-        assert again.to_bytes() == before, f"after {name} the state is another when read back"
-        x = {chr(ord("a") + j): 0.5 for j in range(d)}
-        check_answers(again, {**x, "t": 1e12} if timed else x)
+        if done % every == 0:
+            look(name)
+    look(name)
     return done

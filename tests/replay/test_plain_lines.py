@@ -93,3 +93,8 @@ def test_columns_are_where_they_are_wanted():
 
 def test_a_first_line_of_another_width():
     assert cut("1\n", (0, 1), (0, 1)) == (0, 0, [], [], [])
+
+
+def test_a_byte_order_mark_within_is_no_part_that_may_be_left_out():
+    """pyarrow would leave it out where a piece begins."""
+    assert cut("\ufeff1\n2\n")[0] == 0

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import math
+import random
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -377,6 +378,19 @@ def test_lines_of_json(tmp_path):
     path.write_bytes(gzip.compress(b'{"a": "x"}'))
     with pytest.raises(InputError, match="no field holds numbers; choose with --value"):
         Files([str(path)], ReadOptions(key="a"))
+
+
+def test_lines_of_json_in_a_file_that_is_cut_off(tmp_path):
+    path = tmp_path / "rows.jsonl.gz"
+    rng = random.Random(1)
+    packed = gzip.compress("".join(f'{{"a": {rng.random()}}}\n' for _ in range(400)).encode())
+    path.write_bytes(packed[: len(packed) // 2])
+    source, rows = Files([str(path)]), []
+    with pytest.raises(InputError, match=r"line \d+: the gzip data is .* cut off here"):
+        rows.extend(one_by_one(source))
+    path.write_bytes(packed[:12])
+    with pytest.raises(InputError, match="line 1: the gzip data is damaged or cut off here"):
+        Files([str(path)])
 
 
 # -- times ----------------------------------------------------------------------------------------

@@ -1,15 +1,20 @@
 """Files of any delimiter, decimal mark, encoding, header, time and unit are read as written."""
 
 import math
+from pathlib import Path
 
 import pytest
 from batches import one_by_one
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from written_files import Written, written_files
 
 from replay.sources.csv_format import Style
 from replay.sources.opening import Files
 from replay.sources.read_options import ReadOptions
+from tests.fuzz import files
+
+CORPUS = sorted((Path(__file__).parents[1] / "fuzz" / "corpus" / "files").iterdir())
 
 
 def judge(written: Written, path, by_default=False) -> None:
@@ -41,3 +46,14 @@ def test_files_are_read_as_written(by_default, tmp_path_factory):
         judge(written, path, by_default)
 
     read()
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
+def test_what_fuzzing_has_found_stays_mended(path):
+    files.run(path.read_bytes())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.binary(min_size=12, max_size=120))
+def test_a_file_of_any_bytes(data):
+    files.run(data)
