@@ -236,6 +236,16 @@ def test_damaged_states_are_refused():
 # -- inputs as they are ---------------------------------------------------------------------------
 
 
+def test_an_early_end_ends_the_first_segment():
+    segmenter = Segmenter()
+    assert segmenter.finish() is None
+    segmenter.learn_one({"x": 1.0})
+    segmenter.learn_one({"x": None})
+    last = segmenter.finish()
+    assert (last.start, last.end, last.label, last.n) == (0, 1, -1, 2)
+    assert segmenter.finish() is None
+
+
 def test_nothing_is_known_at_first():
     segmenter = Segmenter()
     assert segmenter.current is None
@@ -380,6 +390,116 @@ def test_an_interruption_ends_the_segment():
     segmenter.reset_state()
     assert [event.start for event in segmenter.new_events] == [since]
     assert segmenter.current is None
+
+
+# -- a window of time -----------------------------------------------------------------------------
+
+
+def timed(X, seconds):
+    return [{**x, "t": t} for x, t in zip(points(X), np.asarray(seconds).tolist(), strict=True)]
+
+
+def all_learnt(segmenter, rows):
+    told = []
+    for x in rows:
+        segmenter.learn_one(x)
+        told += segmenter.new_events
+    return told
+
+
+@pytest.mark.parametrize(
+    "window", ["320s", "5min20s", datetime.timedelta(seconds=320), pd.Timedelta("320s")]
+)
+def test_a_window_of_time_is_as_many_points(window):
+    X = stream(4, seed=12)
+    by_time = Segmenter(window=window, time="t")
+    told = all_learnt(by_time, timed(X, 10.0 * np.arange(len(X))))
+    by_points = Segmenter(window=32, time="t")
+    assert all_learnt(by_points, timed(X, 10.0 * np.arange(len(X)))) == told
+    assert by_time.window_ == by_points.window_ == 32
+    assert len(told) > 4
+    again = Segmenter.from_bytes(by_time.to_bytes())
+    assert again.window == window
+    assert again.window_ == 32
+    assert again.to_bytes() == by_time.to_bytes()
+    frame = pd.DataFrame(timed(X, 10.0 * np.arange(len(X))))
+    assert np.array_equal(
+        Segmenter(window=window, time="t").second_pass(frame).labels,
+        Segmenter(window=32, time="t").second_pass(frame).labels,
+    )
+
+
+def test_a_window_of_time_where_points_are_irregular():
+    """The mean interval of the first 16 points, without the longest one, says how many points."""
+    X, rng = stream(4, seed=12), np.random.default_rng(5)
+    between = rng.exponential(10.0, size=len(X))
+    usual = np.mean(np.sort(between[1:16])[:-1])
+    segmenter = Segmenter(window="300s", time="t")
+    told = all_learnt(segmenter, timed(X, np.cumsum(between)))
+    by_points = Segmenter(window=round(300.0 / usual), time="t")
+    assert all_learnt(by_points, timed(X, np.cumsum(between))) == told
+    assert abs(segmenter.window_ - 300.0 / usual) <= 2.0
+    # later intervals, or one long one among the first, change nothing
+    for between in (np.repeat([10.0, 60.0], [50, len(X) - 50]), np.full(len(X), 10.0)):
+        between[7] = 86400.0
+        segmenter = Segmenter(window="300s", time="t")
+        all_learnt(segmenter, timed(X, np.cumsum(between)))
+        assert segmenter.window_ == 30
+
+
+def test_no_window_of_time_reaches_across_a_gap():
+    X = stream(4, seed=12)
+    seconds = 10.0 * np.arange(len(X))
+    seconds[5:] += 7200.0
+    seconds[9:] += 7200.0
+    seconds[400:] += 7200.0
+    segmenter = Segmenter(window="300s", time="t", max_gap=3600.0)
+    told = all_learnt(segmenter, timed(X, seconds))
+    assert segmenter.window_ == 30
+    ends = [event.end for event in told if isinstance(event, Segment)]
+    assert seconds[399] in ends
+    by_points = Segmenter(window=30, time="t", max_gap=3600.0)
+    assert all_learnt(by_points, timed(X, seconds)) == told
+
+
+def test_a_window_of_time_needs_times_and_a_unit():
+    with pytest.raises(ValueError, match=r"window is '30'.*no unit"):
+        Segmenter(window="30", time="t")
+    with pytest.raises(ValueError, match="window is 'soon'"):
+        Segmenter(window="soon", time="t")
+    with pytest.raises(ValueError, match=r"window is '0s'.*above 0"):
+        Segmenter(window="0s", time="t")
+    with pytest.raises(ValueError, match=r"window is 30\.0; it must be a number of points"):
+        Segmenter(window=30.0)
+    segmenter = Segmenter(window="30s")
+    with pytest.raises(ValueError, match=r"no time.*needed because window is '30s'"):
+        segmenter.learn_one({"x": 1.0})
+    with pytest.raises(ValueError, match=r"no times.*needed because window is '30s'"):
+        segmenter.learn_many(np.zeros((20, 1)))
+    assert segmenter.n_points == 0
+    segmenter.learn_many(np.random.default_rng(1).normal(size=(40, 1)), np.arange(40.0))
+    assert segmenter.window_ == 30
+
+
+def test_a_window_of_time_that_is_too_short_is_told():
+    rows = timed(stream(1, seed=1)[:40], np.arange(40.0))
+    segmenter = Segmenter(window="2s", time="t")
+    with pytest.warns(UserWarning, match="window is '2s'.*every 1 s.*made 4 points"):
+        all_learnt(segmenter, rows)
+    assert segmenter.window_ == 4
+
+
+def test_times_that_are_all_the_same_tell_no_window():
+    segmenter = Segmenter(window="30s", time="t", late="learn")
+    rows = timed(stream(1, seed=1)[:30], np.zeros(30))
+    for x in rows[:15]:
+        segmenter.learn_one(x)
+    for x in rows[15:]:
+        with pytest.raises(ValueError, match=r"window is '30s'.*no two in a row"):
+            segmenter.learn_one(x)
+    assert segmenter.n_points == 15
+    segmenter.learn_one({**rows[15], "t": 1.0})
+    assert segmenter.window_ == 30
 
 
 # -- beside a model -------------------------------------------------------------------------------

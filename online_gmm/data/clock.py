@@ -1,9 +1,10 @@
-"""Times as seconds: numbers as they are, dates since 1970, those without a zone read as UTC."""
+"""Times and durations as seconds. Dates count from 1970; those without a zone are read as UTC."""
 
 from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -63,4 +64,36 @@ def seconds_of_column(column: NDArray[Any], name: Hashable) -> NDArray[np.float6
             result[i] = seconds(value, name)
         except (TypeError, ValueError) as error:
             raise type(error)(f"row {i}: {error}") from None
+    return result
+
+
+def duration(value: str | datetime.timedelta, name: str) -> float:
+    """Return a duration in seconds.
+
+    Parameters
+    ----------
+    value
+        A timedelta, or a number with its unit as pandas writes it: "30s", "5min", "1h30min".
+    name
+        What it is, for errors.
+
+    Raises
+    ------
+    ValueError
+        If it is no duration, has no unit, or is not above 0.
+    """
+    how = f"{name} is {value!r}; a time such as '30s', '5min' or a timedelta is expected"
+    if isinstance(value, str):
+        # imported late: most streams have none
+        import pandas as pd
+
+        if not re.search(r"[^\W\d_]|:", value):
+            raise ValueError(f"{how}, and this has no unit")
+        try:
+            value = pd.Timedelta(value)
+        except ValueError as error:
+            raise ValueError(f"{how} ({error})") from None
+    result = value.total_seconds()
+    if not 0.0 < result < math.inf:
+        raise ValueError(f"{how}, above 0")
     return result

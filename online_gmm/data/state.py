@@ -27,7 +27,7 @@ VERSION = 3
 DIGEST = 16
 HEADER = len(MAGIC) + 2 + DIGEST
 
-TUPLE, INTEGER, DATE, DATETIME, VALUE = range(5)
+TUPLE, INTEGER, DATE, DATETIME, VALUE, DURATION = range(6)
 """The types that MessagePack does not have."""
 MALFORMED = (
     ArithmeticError,
@@ -66,8 +66,8 @@ class Writable:
         ------
         TypeError
             If a name, a parameter or a time is not one of None, bool, int, float, str, bytes, date,
-            datetime, or a tuple or list of these. Numbers and strings of numpy are read back as
-            Python's, named tuples as tuples, and time zones as offsets from UTC.
+            datetime, timedelta, or a tuple or list of these. Numbers and strings of numpy are read
+            back as Python's, named tuples as tuples, and time zones as offsets from UTC.
 
         Examples
         --------
@@ -315,6 +315,8 @@ def plain(value: Any, what: str) -> Any:
         return _ext(DATETIME, value.isoformat() + f" {value.fold}")
     if kind is datetime.date:
         return _ext(DATE, value.isoformat())
+    if isinstance(value, datetime.timedelta):
+        return _ext(DURATION, [value.days, value.seconds, value.microseconds])
     if VALUES.get(kind.__name__) is kind:
         return _ext(VALUE, [kind.__name__, vars(value)])
     python = _as_python(value)
@@ -322,7 +324,7 @@ def plain(value: Any, what: str) -> Any:
         return plain(python, what)
     raise TypeError(
         f"{what} is or holds {value!r}, a {kind.__name__}, which cannot be written; None, bool, "
-        "int, float, str, bytes, date, datetime, and tuples or lists of these can"
+        "int, float, str, bytes, date, datetime, timedelta, and tuples or lists of these can"
     )
 
 
@@ -344,6 +346,8 @@ def _from_ext(code: int, data: memoryview) -> Any:
         return int(value)
     if code == DATE:
         return datetime.date.fromisoformat(value)
+    if code == DURATION:
+        return datetime.timedelta(*value)
     if code == DATETIME:
         moment, fold = value.split()
         return datetime.datetime.fromisoformat(moment).replace(fold=int(fold))
@@ -403,7 +407,7 @@ def _checked(kind: Any, params: Any) -> dict[str, Any]:
 def _types_of(kind: type[Writable]) -> Any:
     hints = get_type_hints(kind.__init__)
     # the constructor sees to what msgspec has no types for
-    own = ("features", "order_by", "time", "step_size")
+    own = ("features", "order_by", "time", "step_size", "window")
     fields: list[Any] = [
         (name, Any if name in own else hints[name]) for name in kind._written_params()
     ]

@@ -163,7 +163,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         if self.time is None or self.time not in x:
             raise ValueError(
                 "this point has no time: give learn_one(x, t=...), or name the key of x that holds "
-                f"it by time=...; time is {self.time!r}"
+                f"it by time=...; time is {self.time!r}{self._why_times}"
             )
         return clock.seconds(x[self.time], self.time)
 
@@ -176,6 +176,11 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             )
         self.n_late += self.late == "skip"
         return self.late == "skip"
+
+    @property
+    def _why_times(self) -> str:
+        """What needs times, for errors."""
+        return ""
 
     @property
     def _last_time(self) -> float:
@@ -248,7 +253,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             if self._clocked:
                 raise ValueError(
                     f"these rows have no times: column {self.time!r} is not among "
-                    f"{', '.join(map(repr, table.names))}"
+                    f"{', '.join(map(repr, table.names))}{self._why_times}"
                 )
             return None
         before = np.fmax.accumulate(np.concatenate([[self._last_time], table.times[:-1]]))

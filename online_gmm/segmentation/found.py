@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import math
+import warnings
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm.data import clock
 from online_gmm.data.frames import Table, flat, view
 from online_gmm.data.state import instance, plain, writable
 from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
@@ -26,6 +30,10 @@ from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment
 
 FIRST = 16
 """Points whose features make the channels, unless features are given."""
+LEAST_WINDOW = 4
+"""Points of the shortest window."""
+MOST_WINDOW = 10_000_000
+"""Points of the longest window that is made of a time."""
 MAX_REGIMES = 64
 """Regimes at most, unless it is said otherwise."""
 GATE = 1e-12
@@ -42,7 +50,8 @@ class FoundRegimes(Learner):
     Parameters
     ----------
     window
-        The time that tells regimes apart, in points; None to find it from the data.
+        The length that tells regimes apart: a number of points, at least 4, or a time ("30s", a
+        timedelta), which needs times; see `Segmenter`. None to find it from the data.
     max_regimes
         Regimes at most. When there are so many, a segment that is like none of them is given the
         nearest one.
@@ -74,7 +83,7 @@ class FoundRegimes(Learner):
 
     def __init__(
         self,
-        window: int | None = None,
+        window: int | str | datetime.timedelta | None = None,
         *,
         max_regimes: int = MAX_REGIMES,
         confirm: float = 1.0,
@@ -92,9 +101,9 @@ class FoundRegimes(Learner):
         self.late = late
         self.order_by = None
         self.warm_up = FIRST
-        self._prepare(needs_time=max_gap is not None)
-        if window is not None and not window >= 4:
-            raise ValueError(f"window is {window!r}; it must be a number of points, at least 4")
+        self._seconds_of_window = seconds_of_window(window)
+        self._n_window: int | None = int(window) if isinstance(window, Integral) else None
+        self._prepare(needs_time=max_gap is not None or self._seconds_of_window is not None)
         if not 1 <= max_regimes <= MAX_REGIMES:
             raise ValueError(f"max_regimes is {max_regimes!r}; it must be from 1 to {MAX_REGIMES}")
         if not 0.0 < confirm < math.inf:
@@ -281,6 +290,8 @@ class FoundRegimes(Learner):
 
         What comes after begins a new segment, though points are counted on.
         """
+        if self._has_values:
+            self.fit_start()
         self.new_events = []
         if self._placed is None:
             return None
@@ -321,10 +332,17 @@ class FoundRegimes(Learner):
             stamps = self._stamps_of(X, t, table)
         if stretches is None:
             stretches = self._stretches(table)
+        its_window = self._n_window
+        if its_window is None and self._seconds_of_window is not None:
+            if table.times is None:
+                raise ValueError(f"window is {self.window!r}, a time, and these rows have no times")
+            its_window = self._points_of_window(table.times)
         window = self._stream.answering_window if self._stream is not None else 0
         if placed is None:
             names = self._names or table.names
-            learner = self.clone({"features": names, "time": None, "max_gap": None})
+            learner = self.clone(
+                {"features": names, "time": None, "max_gap": None, "window": its_window}
+            )
             learner.label_then_learn_many(rows)
             new_events = [*learner.new_events, learner.finish()]
             placed = labels_of_events(new_events, len(rows))
@@ -332,7 +350,7 @@ class FoundRegimes(Learner):
         regimes = {label: its.statistics for label, its in self.all_regimes().items()}
         return second_pass(
             *(rows, self._names or table.names, stamps, stretches),
-            window=self.window,
+            window=its_window,
             max_regimes=self.max_regimes,
             confirm=self.confirm,
             placed=Labelling(placed, window) if window else None,
@@ -363,11 +381,20 @@ class FoundRegimes(Learner):
         self._buffer.append(dict(zip(names, values, strict=True)))
         self._times.append(seconds)
 
+    @property
+    def _has_values(self) -> bool:
+        """Whether the points that are kept say anything of the channels."""
+        return any(value == value for row in self._buffer for value in row.values())
+
     def _begin_if_full(self) -> None:
         if len(self._buffer) < self.warm_up:
             return
-        if any(value == value for row in self._buffer for value in row.values()):
-            super().fit_start()
+        if self._has_values:
+            try:
+                super().fit_start()
+            except ValueError:
+                del self._buffer[-1], self._times[-1], self._stamps[-1]
+                raise
         else:
             # nothing is known of the channels yet
             self._n_empty += 1
@@ -400,6 +427,8 @@ class FoundRegimes(Learner):
         clocked = not bool(np.isnan(times).any())
         timed = clocked or all(stamp is not None for stamp in self._stamps)
         self._names = names
+        if self._seconds_of_window is not None:
+            self._n_window = self._points_of_window(times)
         self._clocked = self._clocked or clocked
         self._stream = self._new_core(len(names))
         self._placed = PlacedSegments(names, timed)
@@ -416,7 +445,39 @@ class FoundRegimes(Learner):
         self._learn_stamped(view(rows), len(rows), view(times), stamps)
 
     def _new_core(self, n_channels: int) -> Any:
-        return _kernel.Partition(n_channels, self.window or 0, self.max_regimes)
+        return _kernel.Partition(n_channels, self._n_window or 0, self.max_regimes)
+
+    def _points_of_window(self, times: NDArray[np.float64]) -> int:
+        """Return how many points a window of this time has, by the first times.
+
+        The usual interval is the mean of those between the first points, without gaps and without
+        the longest one, which may be a gap that nobody has named.
+        """
+        assert self._seconds_of_window is not None
+        between = np.diff(times[:FIRST])
+        between = np.sort(between[between > 0.0])
+        if self.max_gap is not None:
+            between = between[between <= self.max_gap]
+        if not len(between) and len(times) < FIRST:
+            # an early end: too few points for any window
+            return LEAST_WINDOW
+        if not len(between):
+            raise ValueError(
+                f"window is {self.window!r}, and the first {len(times[:FIRST])} points do not tell "
+                "how many points that is: no two in a row have times that differ"
+                f"{' by at most max_gap' if self.max_gap is not None else ''}. Give the window as "
+                "a number of points, or more points to start from"
+            )
+        interval = float(np.mean(between[:-1] if len(between) > 2 else between))
+        points = round(min(self._seconds_of_window / interval, MOST_WINDOW))
+        if points < LEAST_WINDOW:
+            warnings.warn(
+                f"window is {self.window!r}, and the first points come every {interval:.6g} s; it "
+                f"is made {LEAST_WINDOW} points, the shortest window",
+                UserWarning,
+                stacklevel=6,
+            )
+        return max(points, LEAST_WINDOW)
 
     def _attend(self) -> None:
         """Nothing is due: decisions are drained as they come."""
@@ -424,6 +485,13 @@ class FoundRegimes(Learner):
     @property
     def _last_time(self) -> float:
         return self._last
+
+    @property
+    def _why_times(self) -> str:
+        """What needs times, for errors."""
+        if self._seconds_of_window is not None:
+            return f". Times are needed because window is {self.window!r}"
+        return "" if self.max_gap is None else ". Times are needed because max_gap is given"
 
     def _stamps_of(self, X: Any, t: Any, table: Table) -> Sequence[Any] | None:
         """The times of rows as they were given."""
@@ -439,12 +507,15 @@ class FoundRegimes(Learner):
     def _state(self) -> dict[str, Any]:
         return {
             **super()._state(),
+            "n_window": self._n_window,
             "stamps": [plain(stamp, "a time") for stamp in self._stamps],
             "placed": None if self._placed is None else self._placed.state(),
         }
 
     def _restore(self, its: dict[str, Any]) -> None:
         super()._restore(its)
+        if (n_window := its["n_window"]) is not None:
+            self._n_window = _kernel.whole(n_window, "n_window", LEAST_WINDOW)
         self._stamps = list(instance(its["stamps"], list, "stamps"))
         if (its["placed"] is None) != (self._stream is None):
             raise ValueError("there are segments without a kernel, or a kernel without segments")
@@ -461,6 +532,13 @@ class FoundRegimes(Learner):
         """Points learnt."""
         placed = self._placed
         return len(self._buffer) if placed is None else placed.rows.end
+
+    @property
+    def window_(self) -> int | None:
+        """Points of the window that gives the answers now; None before one does."""
+        if self._stream is None:
+            return self._n_window
+        return self._stream.answering_window or self._n_window
 
     @property
     def n_changes(self) -> int:
@@ -632,3 +710,16 @@ def _told_at(decision: Decision) -> int:
 def _stamp(value: Any) -> Any:
     """A time as Python has it."""
     return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+
+
+def seconds_of_window(window: Any) -> float | None:
+    """Return the seconds of a window that is a time; None if it is a number of points, or None."""
+    if isinstance(window, str | datetime.timedelta):
+        return clock.duration(window, "window")
+    is_number = isinstance(window, Integral) and not isinstance(window, bool)
+    if window is not None and not (is_number and window >= LEAST_WINDOW):
+        raise ValueError(
+            f"window is {window!r}; it must be a number of points, at least {LEAST_WINDOW}, or a "
+            "time such as '30s' or a timedelta"
+        )
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -50,8 +51,14 @@ class Segmenter(base.Clusterer, Writable):
         the end of a pipeline, whose labels are the regimes. The segmenter may also be the last step
         of a pipeline itself; then it sees features as the steps before have made them.
     window
-        Without a model: the number of points that tells regimes apart, at least 4. None to find it
-        from the data. Give it if you know how long the slowest pattern within a regime is.
+        Without a model: the length that tells regimes apart. None to find it from the data. Give
+        it if you know how long the slowest pattern within a regime is: a number of points, at
+        least 4, or a time, which needs times of points: a timedelta, or a number with its unit
+        as pandas writes it ("30s", "5min"). A time is made a number of points once, from the
+        first 16 points: the time divided by the mean interval, in which neither gaps (``max_gap``)
+        nor the longest interval count. So a window is always that many points, also where they
+        come at irregular times, and no window reaches across a gap. If it has fewer than 4 points,
+        it is made 4, with a warning. ``window_`` is the number.
     max_regimes
         Without a model: how many regimes there are at most. A segment that is like none of them
         gets the nearest number then.
@@ -92,6 +99,9 @@ class Segmenter(base.Clusterer, Writable):
         The `Segment` that it completed, or None.
     current
         The `Segment` that is going on: in which regime the stream is, and since when.
+    window_
+        Without a model: points of the window that gives the answers now, found or given. None
+        before one does.
     segments_
         After `label_many`: a pandas frame with a row for each segment: ``start``, ``end``,
         ``label``, ``n``, ``probability``, ``why`` it began, and mean and sd of each channel.
@@ -146,7 +156,7 @@ class Segmenter(base.Clusterer, Writable):
         self,
         model: base.Estimator | None = None,
         *,
-        window: int | None = None,
+        window: int | str | datetime.timedelta | None = None,
         max_regimes: int = MAX_REGIMES,
         confirm: float = 1,
         min_dwell: int = 1,
@@ -742,6 +752,10 @@ class Segmenter(base.Clusterer, Writable):
         Only without a model.
         """
         return self._finder.regimes
+
+    @property
+    def window_(self) -> int | None:
+        return self._finder.window_
 
     @property
     def _finder(self) -> FoundRegimes:

@@ -87,7 +87,7 @@ class Comparing(Group):
 @with_groups(
     without=(
         *("key", "sequence", "time_format", "time_zone"),
-        *("learner", "half_life", "persist", "stickiness", "lag", "smooth", "causal"),
+        *("learner", "window", "half_life", "persist", "stickiness", "lag", "smooth", "causal"),
         *("irregular", "shared_model", "integrate", "costs"),
         *("labels", "labels_as", "segments", "plot", "plot_key", "publish", "serve", "allow_host"),
     )

@@ -71,6 +71,7 @@ def live(
             columns,
             {
                 "--irregular": learning.irregular,
+                "--window": learning.window_of_time,
                 "--max-gap": rows.max_gap,
                 "--late": rows.late,
             },

@@ -111,6 +111,7 @@ def run(
                 columns,
                 {
                     "--irregular": learning.irregular,
+                    "--window": learning.window_of_time,
                     "--max-gap": rows.max_gap,
                     "--late": rows.late,
                     "--speed": pace,
@@ -144,7 +145,7 @@ def run(
             return
         lasting = checkpoints.checkpoint is not None
         refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
-        given = (rows.max_gap, rows.late, pace)
+        given = (rows.max_gap, rows.late, pace, learning.window_of_time)
         timed = learning.irregular or any(option is not None for option in given)
         timed |= needs_times(outputs.labels, outputs.labels_as)
         timed |= outputs.integrate is not None or outputs.costs is not None

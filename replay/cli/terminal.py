@@ -96,9 +96,13 @@ def heading(
     console.print()
     console.print(source.name, style="bold", soft_wrap=True)
     if settings.finds:
+        window = ""
+        if settings.window is not None:
+            rows = " rows" if isinstance(settings.window, int) else ""
+            window = f" through windows of {settings.window}{rows}"
         console.print(
             f"columns {', '.join(source.values)}; the segmenter found {found} "
-            f"regime{'' if found == 1 else 's'}",
+            f"regime{'' if found == 1 else 's'}{window}",
             soft_wrap=True,
         )
         for line in source.said:

@@ -186,7 +186,7 @@ class Series:
         n, done = len(batch), 0
         if self.segmenter.finds_regimes:
             moments = _Moments(batch, self._n_rows)
-            answers = self.segmenter.label_then_learn_many(batch.values, stamps=moments)
+            answers = self.segmenter.label_then_learn_many(batch.values, seconds, moments)
             pieces.append(Piece(self._accept_found(batch, answers, self.segmenter.new_events), at))
             return
         while done < n and not self.model.is_started:

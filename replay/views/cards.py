@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from online_gmm import RegimeCard, RegimeChange
+from online_gmm.segmentation.found import FoundRegimes
 from replay.engine.series import Series
 
 MOST_SHOWN = 12
@@ -91,8 +92,12 @@ def changes_table(series: Series, timed: bool) -> Table | str:
 def found_when(series: Series) -> str:
     """Say what the labels, segments and changes are made from."""
     if series.finished is None:
+        model = series.model
+        its = model.window_ if isinstance(model, FoundRegimes) else None
+        width = f" through windows of {its:,} rows" if its else ""
         return (
-            "labels are those known as rows came; changes were reported some rows after they began"
+            f"labels are those known as rows came{width}; changes were reported some rows after "
+            "they began"
         )
     window = series.finished.window
     width = f", through windows of {window:,} rows" if window else ""

@@ -198,7 +198,8 @@ def totals(summary: Summary, n_segments: int | None = None) -> str:
 def changes(series: Series) -> str:
     """How often the regime changed, and which one it is now since when."""
     n, last, its = series.n_segments, series.last_segment, series.options
-    assert last is not None
+    if last is None:
+        return "no change of regime: no row had a value"
     options = ""
     if (its.min_dwell, its.confirm) != (1, 1):
         segments = f"{n:,} segment{'' if n == 1 else 's'}"
@@ -206,6 +207,8 @@ def changes(series: Series) -> str:
     together = ""
     if series.n_change_rows < series.n_changes:
         together = f", reported at {series.n_change_rows:,} rows"
+    if last.label == UNKNOWN:
+        return "no regime is known yet: there were too few rows"
     return (
         f"{options}{series.n_changes:,} change{'' if series.n_changes == 1 else 's'} of regime"
         f"{together}; in regime {in_line(last.label, series.model.names)} since "

@@ -110,6 +110,72 @@ def test_gaps_end_segments(cli, pump, tmp_path):
     assert {int(row["end"]) for row in read(segments)} >= {START + 60 * 298}
 
 
+def test_a_window_of_time_is_as_many_rows(cli, pump, tmp_path):
+    path = pump(("a", "b"))
+    told = ("--value", "flow", "--time", "when", "--key", "device", *LATER)
+    written = {}
+    for window in ("1800s", "30min", "30"):
+        for causal in ((), ("--causal",)):
+            labels, segments = tmp_path / "labels.csv", tmp_path / "segments.csv"
+            result = cli(
+                *("run", path, *told, "--window", window, *causal),
+                *("--labels", labels, "--segments", segments),
+            )
+            assert result.exit_code == 0, result.output
+            rows = " rows" if window == "30" else ""
+            assert f"through windows of {window}{rows}" in result.output
+            its = written.setdefault(causal, (labels.read_bytes(), segments.read_bytes()))
+            assert its == (labels.read_bytes(), segments.read_bytes())
+    assert written[()] != written[("--causal",)]
+
+
+def test_a_window_of_time_goes_on_after_a_stop(cli, pump, tmp_path):
+    path = pump()
+    told = ("--value", "flow", "--time", "when", *LATER, "--window", "30min")
+    lines = path.read_text().splitlines(keepends=True)
+    written = []
+    for stop in (10, 500):
+        labels, state = tmp_path / f"{stop}.csv", tmp_path / f"state{stop}"
+        its = (*told, "--labels", labels, "--checkpoint", state)
+        path.write_text("".join(lines[:stop]))
+        assert cli("run", path, *its).exit_code == 0
+        path.write_text("".join(lines))
+        result = cli("run", path, *its, "--resume")
+        assert result.exit_code == 0, result.output
+        assert "through windows of 30 rows" in result.output
+        written.append(labels.read_bytes())
+    assert written[0] == written[1]
+    result = cli("run", path, *told[:-1], "31min", "--checkpoint", state, "--resume")
+    assert result.exit_code == 2
+    assert "--window is '31min' and was '30min'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--window", "30s", *LATER), "--window needs --time"),
+        (("--window", "half", *LATER), "--window is 'half'"),
+        (("--window", "3", *LATER), "--window is 3"),
+        (("--window", "30s", "--regimes", "2"), "--window is for the segmenter"),
+    ],
+)
+def test_windows_that_are_refused(cli, pump, options, message):
+    result = cli("run", pump(), "--value", "flow", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_file_that_is_too_short_for_a_regime(cli, pump, tmp_path):
+    path, segments = pump(), tmp_path / "segments.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:10]))
+    for window in ((), ("--window", "30min")):
+        its = ("--value", "flow", "--time", "when", *LEARNER, *window, "--segments", segments)
+        result = cli("run", path, *its)
+        assert result.exit_code == 0, result.output
+        assert "no regime is known yet: there were too few rows" in result.output
+        assert [(row["label"], row["n"]) for row in read(segments)] == [("-1", "9")]
+
+
 def test_the_report_shows_regimes_that_were_found(cli, pump, tmp_path):
     report = tmp_path / "report.html"
     result = cli("run", pump(), "--value", "flow", "--report", report, *LEARNER)

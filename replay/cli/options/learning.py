@@ -44,6 +44,16 @@ class Learning(Group):
             help="Number of regimes. auto chooses it by the rows of the warm-up.",
         ),
     ] = "3"
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROWS|TIME",
+            help="With the segmenter: how long the slowest pattern within a regime is, a number of "
+            "rows (at least 4), or a time with its unit, such as 30s or 5min. A time needs --time, "
+            "and is made a number of rows by the mean interval of the first 16 rows of each key, "
+            "their longest interval left out. [default: found from the data]",
+        ),
+    ] = None
     warm_up: Annotated[
         int,
         typer.Option(
@@ -180,6 +190,11 @@ class Learning(Group):
         if self.shared_model:
             self._check_shared()
         settings = self._chosen(context)
+        if self.window is not None and not settings.finds:
+            raise InputError(
+                "--window is for the segmenter, which tells regimes apart by windows; leave it "
+                "out, or leave out the options of other learners"
+            )
         if self.causal and not settings.finds:
             raise InputError(
                 "--causal is for the segmenter; a mixture labels every row when it comes in any "
@@ -209,17 +224,34 @@ class Learning(Group):
         settings = self._persistent(self.mixture())
         given = given_options(context, NOT_OF_SEGMENTER)
         if self.learner is None:
-            return settings if given else replace(settings, finds=True)
+            return settings if given else self._finding(settings)
         if self.learner == "segmenter":
             if given:
                 raise InputError(
                     f"{given[0]} is not for --learner segmenter, which finds this itself; leave it "
                     "out, or choose --learner mixture or hmm"
                 )
-            return replace(settings, finds=True)
+            return self._finding(settings)
         if self.learner == "mixture" and settings.persist:
             raise InputError("--persist is --learner hmm; leave out --learner mixture")
         return settings
+
+    def _finding(self, settings: Settings) -> Settings:
+        """Add the settings of the segmenter."""
+        from online_gmm.segmentation.found import seconds_of_window
+
+        window = self.window
+        its: int | str | None = int(window) if window and window.isdecimal() else window
+        try:
+            seconds_of_window(its)
+        except ValueError as error:
+            raise InputError(f"--{error}") from None
+        return replace(settings, finds=True, window=its)
+
+    @property
+    def window_of_time(self) -> str | None:
+        """The window, if it is a time and no number of rows."""
+        return None if self.window is None or self.window.isdecimal() else self.window
 
     def _persistent(self, settings: Settings) -> Settings:
         """Add the settings of regimes that persist."""
