@@ -502,6 +502,115 @@ def test_times_that_are_all_the_same_tell_no_window():
     assert segmenter.window_ == 30
 
 
+# -- labels of a fixed lag -------------------------------------------------------------------------
+
+
+def naive_lagged(X, lag, gaps=()):
+    """Labels by what is told of segments, a point at a time; each when ``lag`` more have come."""
+    segmenter, rows, out, begin = Segmenter(), [], [], 0
+
+    def told(events):
+        nonlocal begin
+        for event in events:
+            if isinstance(event, Segment):
+                rows[begin : begin + event.n] = [event.label] * event.n
+                begin += event.n
+            elif isinstance(event, RegimeEvent) and event.kind == "merged":
+                rows[len(out) :] = [
+                    event.into if label == event.label else label for label in rows[len(out) :]
+                ]
+
+    for i, x in enumerate(points(X)):
+        if i in gaps:
+            segmenter.reset_state()
+            told(segmenter.new_events)
+            out += rows[len(out) :]
+        segmenter.learn_one(x)
+        rows.append(-1)
+        told(segmenter.new_events)
+        now = segmenter.predict_one(x)
+        rows[begin:] = [now] * (i + 1 - begin)
+        if i >= lag and len(out) <= i - lag:
+            out.append(rows[i - lag])
+    return np.array(out + rows[len(out) :])
+
+
+@pytest.mark.parametrize("lag", [1, 7, 40, 300])
+def test_labels_of_a_lag_are_those_known_then(lag):
+    X = stream(6, seed=8)
+    segmenter, out = Segmenter(lag=lag), []
+    for i, x in enumerate(points(X)):
+        segmenter.learn_one(x)
+        out += segmenter.new_labels.labels.tolist()
+        assert len(out) == max(0, i + 1 - lag)
+        if out:
+            assert segmenter.look_back().label == out[-1]
+    segmenter.finish()
+    out += segmenter.new_labels.labels.tolist()
+    assert np.array_equal(out, naive_lagged(X, lag))
+
+
+def test_with_a_lag_a_change_is_where_it_was():
+    X = stream(6, seed=8)
+    segmenter = Segmenter(lag=400)
+    segmenter.learn_many(pd.DataFrame(X, columns=list(NAMES)))
+    changes = [event for event in segmenter.new_events if isinstance(event, RegimeChange)]
+    assert changes
+    labels = segmenter.new_labels.labels
+    assert set(np.flatnonzero(np.diff(labels)) + 1) == {
+        change.at for change in changes if change.at < len(labels) and change.delay <= 400
+    }
+
+
+@pytest.mark.parametrize("lag", [1, 7, 40, 300])
+@pytest.mark.parametrize("gaps", [(), (5, 30, 333, 700, 701)])
+def test_labels_of_a_lag_many_and_from_bytes(lag, gaps):
+    X = stream(6, seed=9)
+    X[:20] = np.nan
+    seconds = np.arange(len(X)) + 1000.0 * np.searchsorted(gaps, np.arange(len(X)), side="right")
+    frame = pd.DataFrame(X, columns=list(NAMES)).assign(t=seconds)
+    one = Segmenter(lag=lag, time="t", max_gap=100.0, features=list(NAMES))
+    expected, sure = [], []
+    for x in frame.to_dict("records"):
+        one.learn_one(x)
+        labels, probabilities = one.new_labels
+        expected += labels.tolist()
+        sure += probabilities.tolist()
+    many = Segmenter(lag=lag, time="t", max_gap=100.0, features=list(NAMES))
+    found, probabilities, i = [], [], 0
+    for n in [3, 12, 1, 20, 300, 2, *[171] * 20]:
+        many.label_then_learn_many(frame[i : i + n])
+        found.append(many.new_labels.labels)
+        probabilities.append(many.new_labels.probabilities)
+        i += n
+        many = Segmenter.from_bytes(many.to_bytes())
+    assert np.array_equal(np.concatenate(found), expected)
+    assert np.array_equal(np.concatenate(probabilities), sure, equal_nan=True)
+    assert many.to_bytes() == one.to_bytes()
+    many.finish()
+    assert len(expected) + len(many.new_labels.labels) == len(X)
+    if not gaps:
+        # the first row of which the last of 16 has a value is the first that is kept
+        naive = naive_lagged(X[5:], lag)
+        assert np.array_equal(found[0], np.full(len(found[0]), -1))
+        assert np.array_equal(np.concatenate(found)[5:], naive[: len(expected) - 5])
+
+
+def test_a_lag_is_a_number_of_points_without_a_model():
+    from online_gmm import OnlineGMM
+
+    with pytest.raises(ValueError, match="lag is -1"):
+        Segmenter(lag=-1)
+    with pytest.raises(ValueError, match="lag is 5, which goes without a model"):
+        Segmenter(OnlineGMM(2), lag=5)
+    segmenter = Segmenter(lag=5)
+    assert segmenter.look_back(0) is None
+    with pytest.raises(ValueError, match="lag is 6; this segmenter looks back 0 to 5"):
+        segmenter.look_back(6)
+    with pytest.raises(ValueError, match="lag is 0, so there are no labels"):
+        _ = Segmenter().new_labels
+
+
 # -- beside a model -------------------------------------------------------------------------------
 
 

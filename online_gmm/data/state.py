@@ -271,6 +271,7 @@ CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
             "features": None,
             "max_gap": None,
             "late": "raise",
+            "lag": 0,
         },
     ),
     "Trailing": ("RollingFeatures", {}),

@@ -7,7 +7,7 @@ import itertools
 import math
 import warnings
 from array import array
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
@@ -23,6 +23,7 @@ from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignm
 from online_gmm.learners.em_learner import distances_beyond, strangeness
 from online_gmm.learners.intake import NO_TIME, Late, Time
 from online_gmm.segmentation.hindsight import Labelling
+from online_gmm.segmentation.lagged import Lagged, LaggedLabel, LaggedLabels
 from online_gmm.segmentation.placed import Decision, Event, PlacedSegments
 from online_gmm.segmentation.regimes import Regime, RegimeCard
 from online_gmm.segmentation.second_pass import SecondPass, labels_of_events, second_pass
@@ -66,11 +67,15 @@ class FoundRegimes(Learner):
     late
         What to do with a point whose time is not after that of the last one: ``raise`` an error,
         ``skip`` and count it, or ``learn`` it.
+    lag
+        How many later points have a say in `new_labels`; with 0 there are none. O(1) a point.
 
     Attributes
     ----------
     new_events
         What the last call that learnt has found: segments, changes and events, oldest first.
+    new_labels
+        With a lag: the labels of the points that had ``lag`` later ones for the first time.
 
     Notes
     -----
@@ -91,6 +96,7 @@ class FoundRegimes(Learner):
         time: Hashable | None = None,
         max_gap: float | None = None,
         late: Late = "raise",
+        lag: int = 0,
     ) -> None:
         self.window = window
         self.max_regimes = max_regimes
@@ -99,6 +105,7 @@ class FoundRegimes(Learner):
         self.time = time
         self.max_gap = max_gap
         self.late = late
+        self.lag = lag
         self.order_by = None
         self.warm_up = FIRST
         self._seconds_of_window = seconds_of_window(window)
@@ -110,7 +117,11 @@ class FoundRegimes(Learner):
             raise ValueError(f"confirm is {confirm!r}; it must be a positive number")
         if max_gap is not None and not 0.0 < max_gap < math.inf:
             raise ValueError(f"max_gap is {max_gap!r}; it must be a positive number of seconds")
+        if not (lag >= 0 and lag == int(lag)):
+            raise ValueError(f"lag is {lag!r}; it must be a number of points, at least 0")
         self.new_events: list[Event] = []
+        self._lagged = Lagged(int(lag))
+        self._n_dropped = 0
         self._stamps: list[Any] = []
         self._placed: PlacedSegments | None = None
         self._densities: _kernel.Components | None = None
@@ -118,7 +129,7 @@ class FoundRegimes(Learner):
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
         yield {}
-        yield {"window": 16, "max_regimes": 4, "confirm": 2.0}
+        yield {"window": 16, "max_regimes": 4, "confirm": 2.0, "lag": 20}
 
     # -- learning -------------------------------------------------------------------------------
 
@@ -129,7 +140,7 @@ class FoundRegimes(Learner):
             seconds = self._seconds(x, t)
             if seconds <= self._last_time and self._refuse(seconds):
                 return
-        self.new_events = []
+        self._begin_call()
         if self._stream is None:
             self._keep(x, seconds)
             self._stamps.append(stamp)
@@ -160,7 +171,7 @@ class FoundRegimes(Learner):
         """Learn the rows of a table, and say before each one what is known of it."""
         keep = self._in_time(table)
         rows = np.arange(len(table)) if keep is None else np.flatnonzero(keep)
-        self.new_events = []
+        self._begin_call()
         done = 0
         while self._stream is None and done < len(rows):
             i = int(rows[done])
@@ -229,9 +240,11 @@ class FoundRegimes(Learner):
             for row, decisions in itertools.groupby(filter(_is_told, core.drain()), _told_at):
                 self._extend(its, done, row + 1 - first, answers)
                 done = row + 1 - first
-                self.new_events += placed.decide(decisions)
+                self._bring_out(row)
+                self._decide(decisions)
                 self._take_snapshot()
             self._extend(its, done, stop, answers)
+            self._bring_out(placed.rows.end)
             done = stop
         if self._clocked:
             self._last = times[n - 1]
@@ -251,6 +264,70 @@ class FoundRegimes(Learner):
                 self._take_snapshot()
             done = end
 
+    def _decide(self, decisions: Iterable[Decision]) -> None:
+        placed = self._placed
+        assert placed is not None
+        first = placed.rows.first + self._n_dropped
+        new_events = placed.decide(decisions)
+        self.new_events += new_events
+        if not self.lag:
+            return
+        for event in new_events:
+            if isinstance(event, Segment):
+                self._lagged.end_segment(event.n, event.label, event.probability, first)
+            elif isinstance(event, RegimeEvent) and event.into is not None:
+                self._lagged.merge(event.label, event.into)
+
+    def _begin_call(self) -> None:
+        self.new_events = []
+        if self.lag:
+            self._lagged.begin_call()
+
+    def _bring_out(self, n_rows: int, lag: int | None = None) -> None:
+        """Label points that have ``lag`` later ones now that the core has learnt so many rows."""
+        if self.lag:
+            lag = self.lag if lag is None else lag
+            self._lagged.bring_out(n_rows + self._n_dropped - lag, *self._going_on)
+
+    @property
+    def _going_on(self) -> tuple[int, float]:
+        """The regime of the segment that is going on, and the probability of that."""
+        placed = self._placed
+        return (UNKNOWN, math.nan) if placed is None else (placed.label, placed.probability)
+
+    @property
+    def new_labels(self) -> LaggedLabels:
+        if not self.lag:
+            raise ValueError("lag is 0, so there are no labels of later; set lag=...")
+        return self._lagged.labels
+
+    def look_back(self, lag: int | None = None) -> LaggedLabel | None:
+        """Return the regime of the point ``lag`` points ago as it is known now, and how certain.
+
+        Parameters
+        ----------
+        lag
+            How many points to go back, from 0 to the segmenter's ``lag``, which is the default.
+
+        Returns
+        -------
+        LaggedLabel or None
+            The label, -1 if it is not known, and its probability; None if fewer points have come
+            since the start or the last interruption.
+
+        Raises
+        ------
+        ValueError
+            If ``lag`` is larger than the segmenter's.
+        """
+        lag = self.lag if lag is None else lag
+        if not 0 <= lag <= self.lag:
+            raise ValueError(f"lag is {lag!r}; this segmenter looks back 0 to {self.lag} points")
+        number = self.n_points + self._n_dropped - 1 - lag
+        if number < self._lagged.n_interrupted:
+            return None
+        return self._lagged.at(number, *self._going_on)
+
     def _take_snapshot(self) -> None:
         assert self._placed is not None
         self._placed.take_snapshot()
@@ -269,11 +346,18 @@ class FoundRegimes(Learner):
 
     def _interrupt(self) -> None:
         assert self._placed is not None
+        self._let_go()
         self._stream.gap()
         closed = self._placed.finish()
         if closed is not None:
             self.new_events.append(closed)
         self._placed.label = self._stream.label
+
+    def _let_go(self) -> None:
+        """Label all points that have come: what comes next has no say in it."""
+        if self.lag:
+            self._bring_out(self.n_points, 0)
+            self._lagged.interrupt()
 
     def reset_state(self) -> None:
         """Declare an interruption: the segment ends here, and the next point begins a new one.
@@ -281,8 +365,10 @@ class FoundRegimes(Learner):
         What has been learnt stays. The new segment is taken to be in the last regime until its own
         is known; then a change may be reported that took place at its first point.
         """
-        self.new_events = []
-        if self._stream is not None:
+        self._begin_call()
+        if self._stream is None:
+            self._let_go()
+        else:
             self._interrupt()
 
     def finish(self) -> Segment | None:
@@ -290,9 +376,10 @@ class FoundRegimes(Learner):
 
         What comes after begins a new segment, though points are counted on.
         """
+        self._begin_call()
         if self._has_values:
             self.fit_start()
-        self.new_events = []
+        self._let_go()
         if self._placed is None:
             return None
         self._stream.gap()
@@ -388,6 +475,7 @@ class FoundRegimes(Learner):
 
     def _begin_if_full(self) -> None:
         if len(self._buffer) < self.warm_up:
+            self._bring_out(len(self._buffer))
             return
         if self._has_values:
             try:
@@ -398,7 +486,9 @@ class FoundRegimes(Learner):
         else:
             # nothing is known of the channels yet
             self._n_empty += 1
+            self._n_dropped += 1
             del self._buffer[0], self._times[0], self._stamps[0]
+            self._bring_out(len(self._buffer))
 
     def fit_start(self, X: Any = None, t: Any = None) -> Self:
         """Begin with the points learnt so far, however few they are, and learn those of X.
@@ -509,6 +599,7 @@ class FoundRegimes(Learner):
             **super()._state(),
             "n_window": self._n_window,
             "stamps": [plain(stamp, "a time") for stamp in self._stamps],
+            "lagged": [self._n_dropped, *self._lagged.state()],
             "placed": None if self._placed is None else self._placed.state(),
         }
 
@@ -517,6 +608,9 @@ class FoundRegimes(Learner):
         if (n_window := its["n_window"]) is not None:
             self._n_window = _kernel.whole(n_window, "n_window", LEAST_WINDOW)
         self._stamps = list(instance(its["stamps"], list, "stamps"))
+        n_dropped, *lagged = its["lagged"]
+        self._n_dropped = _kernel.whole(n_dropped, "n_dropped")
+        self._lagged.load(lagged)
         if (its["placed"] is None) != (self._stream is None):
             raise ValueError("there are segments without a kernel, or a kernel without segments")
         if its["placed"] is not None:

@@ -19,6 +19,7 @@ from online_gmm.learners.gmm import OnlineGMM
 from online_gmm.learners.intake import Intake, Late, Time
 from online_gmm.segmentation.found import MAX_REGIMES, FoundRegimes
 from online_gmm.segmentation.labelled import LabelledSegments, Point, numbers_in
+from online_gmm.segmentation.lagged import LaggedLabels
 from online_gmm.segmentation.placed import Event
 from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.second_pass import SecondPass
@@ -81,6 +82,10 @@ class Segmenter(base.Clusterer, Writable):
     late
         Without a model: what to do with a point whose time is not after that of the last one:
         ``raise`` an error, ``skip`` and count it, or ``learn`` it.
+    lag
+        Without a model: how many later points have a say in `new_labels`. A change is known some
+        points after it took place; with a lag of at least its delay, the points in between get the
+        new regime. With 0 there are none.
     smoothed
         With a model: whether to use the labels that the learner gives some points later, knowing
         what came after (``lag``), instead of those before it learns a point. The delay of a change
@@ -91,6 +96,11 @@ class Segmenter(base.Clusterer, Writable):
     new_events
         What the last call that learnt has found, oldest first: each `Segment` before the
         `RegimeChange` that ended it, and each `RegimeEvent` (a regime was born, or two were one).
+    new_labels
+        Without a model, and with a ``lag``: the labels and probabilities of points that the last
+        call that learnt made ``lag`` points old, oldest first, as two arrays. Each point learnt has
+        its label once, and it is never revised. At a gap, and by `finish`, those that wait get the
+        labels that are known.
     drift_detected
         Whether a change was reported by that call.
     change
@@ -164,6 +174,7 @@ class Segmenter(base.Clusterer, Writable):
         time: Hashable | None = None,
         max_gap: float | None = None,
         late: Late = "raise",
+        lag: int = 0,
         smoothed: bool = False,
     ) -> None:
         self.model: Any = model
@@ -175,6 +186,7 @@ class Segmenter(base.Clusterer, Writable):
         self.time = time
         self.max_gap = max_gap
         self.late = late
+        self.lag = lag
         self.smoothed = smoothed
         self.new_events: list[Event] = []
         self._found: FoundRegimes | None = None
@@ -192,6 +204,7 @@ class Segmenter(base.Clusterer, Writable):
                 time=time,
                 max_gap=max_gap,
                 late=late,
+                lag=lag,
             )
         else:
             self._check_with_model()
@@ -206,7 +219,13 @@ class Segmenter(base.Clusterer, Writable):
             )
 
     def _check_with_model(self) -> None:
-        own = {"window": None, "max_regimes": MAX_REGIMES, "features": None, "max_gap": None}
+        own: dict[str, Any] = {
+            "window": None,
+            "max_regimes": MAX_REGIMES,
+            "features": None,
+            "max_gap": None,
+            "lag": 0,
+        }
         for name, default in own.items():
             if getattr(self, name) != default:
                 raise ValueError(
@@ -229,7 +248,7 @@ class Segmenter(base.Clusterer, Writable):
 
         k_means: Any = cluster.KMeans
         yield {}
-        yield {"window": 16, "max_regimes": 3}
+        yield {"window": 16, "max_regimes": 3, "lag": 5}
         yield {"model": OnlineGMM(2, warm_up=20, seed=1), "confirm": 2}
         yield {"model": k_means(n_clusters=3, seed=1), "min_dwell": 5}
 
@@ -600,6 +619,44 @@ class Segmenter(base.Clusterer, Writable):
         model = self.model if self._found is None else self._found
         score: float = model.score_one(self._seen(x))
         return score
+
+    def look_back(self, lag: int | None = None) -> Any:
+        """Return the regime of the point ``lag`` points ago as it is known now.
+
+        Parameters
+        ----------
+        lag
+            How many points to go back, from 0 to the segmenter's ``lag``, which is the default. Of
+            a model: to the model's.
+
+        Returns
+        -------
+        LaggedLabel or None
+            The label, -1 if it is not known, and its probability; None if fewer points have come
+            since the start or the last interruption. With a model: what that says.
+
+        Raises
+        ------
+        ValueError
+            If ``lag`` is larger than that of the segmenter or the model.
+
+        Examples
+        --------
+        >>> import random
+        >>> from online_gmm import Segmenter
+        >>> rng = random.Random(1)
+        >>> segmenter = Segmenter(lag=100)
+        >>> for level in [40.0] * 600 + [0.2] * 100:
+        ...     segmenter.learn_one({"flow": rng.gauss(level, 1.0)})
+        >>> segmenter.look_back(90).label, segmenter.look_back(100).label      # points 609 and 599
+        (1, 0)
+        """
+        learner = self.learner
+        return learner.look_back(*([] if lag is None and self._found is not None else [lag]))
+
+    @property
+    def new_labels(self) -> LaggedLabels:
+        return self._finder.new_labels
 
     def predict_many(self, X: Any, t: Any = None) -> Any:
         """Return the regime of rows, each as `predict_one`."""

@@ -52,11 +52,12 @@ def run(
     reported with the row at which it began and the reasons. When the file has ended, all rows are
     labelled again with all of them at hand. `causal_label` is what was known when a row came: -1
     until something was, and the last regime until a change was known. With --causal it is the only
-    label.
+    label. With --lag N each row is labelled once, when N more rows have come: rows between the
+    beginning of a change and the row that told it get the new regime, if there are at most N.
 
     With --regimes, --persist or another option of theirs, a mixture or a hidden Markov model labels
     every row *before* it is learnt, by the rows above it; only the warm-up is labelled as a whole.
-    With --persist, --lag and --smooth also use later rows. Rows without any value do not count for
+    With --persist, --lag and --smooth use later rows too. Rows without any value do not count for
     the warm-up. At most 10 times its rows are held: then the rows that have a value must do.
 
     The labels have the time, the key and the values as they were, the `label`, its `probability`,
@@ -140,7 +141,7 @@ def run(
                     outputs,
                     options,
                     smooth=learning.smooth,
-                    causal=learning.causal,
+                    causal=learning.causal or learning.lag is not None,
                 )
             return
         lasting = checkpoints.checkpoint is not None
@@ -161,6 +162,6 @@ def run(
             checkpoints,
             refusals,
             smooth=learning.smooth,
-            causal=learning.causal or pace is not None,
+            causal=learning.causal or learning.lag is not None or pace is not None,
             zone=reading.clock.zone,
         )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import Assignment, OnlineGMM
-from online_gmm.learners.base import Assignments
+from online_gmm.learners.base import UNKNOWN, Assignments
 from online_gmm.segmentation.placed import Event
 from online_gmm.segmentation.second_pass import SecondPass
 from online_gmm.segmentation.segmenter import Segmenter
@@ -116,7 +116,7 @@ class Series:
         self._waiting: deque[tuple[Row, Assignment]] = deque()
         self._n_rows = 0
         self._said: tuple[int, float] | None = None
-        self._closed: Segment | None = None
+        self._closed: list[Segment] = []
         self._timed = model.time is not None
         self.chronicle = Chronicle(model) if model.recycle else None
 
@@ -125,7 +125,7 @@ class Series:
     def label(self, batch: Batch) -> tuple[list[Piece], Refusal | None]:
         """Label each row and then learn it; the rows that have their final label now.
 
-        A model with a lag labels a row again so many rows later, given these as well; only then it
+        With a lag, a row is labelled again so many rows later, given these as well; only then it
         comes out. The rows of the warm-up are held until it is complete and labelled by the warm
         start; so are rows without any value that come among them. If more than MOST_HELD times as
         many as the warm start wants are held, it makes do with those there are. As long as none has
@@ -185,9 +185,13 @@ class Series:
         """Take rows that follow one another."""
         n, done = len(batch), 0
         if self.segmenter.finds_regimes:
-            moments = _Moments(batch, self._n_rows)
+            moments = _Moments(batch, self._n_rows + len(self._waiting))
             answers = self.segmenter.label_then_learn_many(batch.values, seconds, moments)
-            pieces.append(Piece(self._accept_found(batch, answers, self.segmenter.new_events), at))
+            closed = self._closed_by(self.segmenter.new_events)
+            if self.model.lag:
+                self._wait_found(batch, answers, closed, at, pieces)
+            else:
+                pieces.append(Piece(self._accept_found(batch, answers, closed), at))
             return
         while done < n and not self.model.is_started:
             row = batch.row(done)
@@ -255,13 +259,13 @@ class Series:
         if self.chronicle is not None:
             self.chronicle.add(batch, n_before)
         n_changes = int(np.count_nonzero(segmentation.changes))
-        pending, self._closed = self._closed, None
+        pending, self._closed = self._closed, []
         self.n_changes += n_changes
         self.n_change_rows += n_changes
-        self.n_segments += n_changes + (pending is not None)
+        self.n_segments += n_changes + len(pending)
 
         def ended() -> list[Ended]:
-            found = [] if pending is None else [self._ended(0, batch, pending)]
+            found = [self._ended(0, batch, segment) for segment in pending]
             rows = np.flatnonzero(segmentation.changes).tolist()
             for row, segment in zip(rows, segmentation.closed(), strict=True):
                 found.append(self._ended(row, batch, segment))
@@ -280,31 +284,51 @@ class Series:
         names = self.model.names
         return [names.get(label, "") for label in labels.tolist()] if names else None
 
-    def _accept_found(
-        self, batch: Batch, answers: Assignments, new_events: Sequence[Event]
-    ) -> LabelledBatch:
-        """Take rows of a learner that says itself what has ended where, and when that was known."""
-        n_before, n = self._n_rows, len(batch)
-        self._n_rows += n
-        self.summary.add(batch.values, answers.labels, answers.outliers)
-        changes = np.zeros(n, dtype=np.int64)
-        pending, self._closed = self._closed, None
-        found = [] if pending is None else [self._ended(0, batch, pending)]
+    def _closed_by(self, new_events: Sequence[Event]) -> list[tuple[Segment, int]]:
+        """Count changes; the segments that they ended, and the numbers of rows that told so."""
+        found: list[tuple[Segment, int]] = []
         closed: Segment | None = None
         for event in new_events:
             if isinstance(event, Segment):
                 closed = event
             elif isinstance(event, RegimeChange):
-                row = min(max(event.known_at[0] - 1 - n_before, 0), n - 1)
                 # what is said of a segment that began at a gap ends no other one
                 if closed is not None:
-                    found.append(self._ended(row, batch, closed))
-                    changes[row] += 1
-                    self.n_changes += 1
+                    found.append((closed, event.known_at[0]))
                 closed = None
+        self.n_changes += len(found)
+        self.n_change_rows += len({known_at for _, known_at in found})
+        return found
+
+    def _accept_found(
+        self, batch: Batch, answers: Assignments, closed: Sequence[tuple[Segment, int]]
+    ) -> LabelledBatch:
+        """Take rows of a learner that says itself what has ended where, and when that was known.
+
+        A row that waited for later ones comes with what they told. It is marked as a change if its
+        label is another than that of the row before.
+        """
+        n_before, n = self._n_rows, len(batch)
+        self._n_rows += n
+        self.summary.add(batch.values, answers.labels, answers.outliers)
+        changes = np.zeros(n, dtype=np.int64)
+        pending, self._closed = self._closed, []
+        found = [self._ended(0, batch, segment) for segment in pending]
+        for segment, known_at in closed:
+            row = min(max(known_at - 1 - self.model.lag - n_before, 0), n - 1)
+            found.append(self._ended(row, batch, segment))
+            changes[row] += 1
+        if self.model.lag:
+            changes = self._where_labels_change(answers.labels)
         self.n_segments += len(found)
-        self.n_change_rows += int(np.count_nonzero(changes))
         return LabelledBatch(batch, answers, changes, lambda: found, self._names_of(answers.labels))
+
+    def _where_labels_change(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Mark rows whose label is another than that of the row before, where both are known."""
+        before = np.concatenate([[UNKNOWN if self._said is None else self._said[0]], labels[:-1]])
+        self._said = int(labels[-1]), math.nan
+        changes: NDArray[np.bool_] = (labels != before) & (before != UNKNOWN)
+        return changes.astype(np.int64)
 
     def _segmented(self, batch: Batch, answers: Assignments) -> Segmentation:
         segmenter, n = self.segmenter, len(batch)
@@ -351,6 +375,28 @@ class Series:
                 came_out.append(at[i])
         self._come_out(ready, np.array(came_out, dtype=np.intp), pieces)
 
+    def _wait_found(
+        self,
+        batch: Batch,
+        answers: Assignments,
+        closed: Sequence[tuple[Segment, int]],
+        at: NDArray[np.intp],
+        pieces: list[Piece],
+    ) -> None:
+        """Let rows wait that the segmenter has learnt, and take those that have their label now."""
+        known = zip(*(column.tolist() for column in answers), strict=True)
+        for row, its in zip(batch.rows(), known, strict=True):
+            self._waiting.append((row, Assignment(*its)))
+        labels = self.segmenter.new_labels
+        n = len(labels.labels)
+        if not n:
+            self._closed += [segment for segment, _ in closed]
+            return
+        ready = [self._waiting.popleft() for _ in range(n)]
+        later = joined([its for _, its in ready])._replace(**labels._asdict())
+        labelled = self._accept_found(Batch.of_rows([row for row, _ in ready]), later, closed)
+        pieces.append(Piece(labelled, at[len(at) - n :]))
+
     def _let_go(self, at: int, pieces: list[Piece]) -> None:
         """Label the rows that wait by what came so far."""
         ready = [self._looked_back(left) for left in reversed(range(len(self._waiting)))]
@@ -371,7 +417,11 @@ class Series:
     ) -> None:
         if ready:
             batch = Batch.of_rows([row for row, _ in ready])
-            pieces.append(Piece(self.accept(batch, joined([its for _, its in ready])), at))
+            answers = joined([its for _, its in ready])
+            if self.segmenter.finds_regimes:
+                pieces.append(Piece(self._accept_found(batch, answers, ()), at))
+            else:
+                pieces.append(Piece(self.accept(batch, answers), at))
 
     # -- gaps -----------------------------------------------------------------------------------
 
@@ -386,7 +436,10 @@ class Series:
         if self.model.is_started:
             self._said = None
             # the next labelled row hands it on
-            self._closed = self.segmenter.finish()
+            closed = self.segmenter.finish()
+            self._closed += [] if closed is None else [closed]
+            self.model.reset_state()
+        elif self.model.finds_regimes:
             self.model.reset_state()
 
     # -- state ----------------------------------------------------------------------------------
@@ -436,9 +489,9 @@ class Series:
         if (costs := state.get("costs")) is not None:
             series.costs = Costs.of(costs)
         series._said = None if state["said"] is None else tuple(state["said"])
-        if (closed := state["closed"]) is not None:
+        for closed in state["closed"]:
             start, end = tuple(closed.pop("start")), tuple(closed.pop("end"))
-            series._closed = Segment(start, end, **closed)
+            series._closed.append(Segment(start, end, **closed))
         return series
 
 

@@ -19,12 +19,12 @@ LearnerName = Literal["segmenter", "mixture", "hmm"]
 class Settings:
     """Settings of the learner; the parameters are those of `OnlineGMM` and `OnlineHMM`.
 
-    With ``finds`` it is the learner of `Segmenter()`, whose only other setting is ``window``: a
-    number of rows, or a time such as "30s", which needs a source with times. With a half-life, in
-    points, the learner follows the stream, and the exponent is not used. ``persist`` makes it an
-    `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for times rather than rows) are for
-    that one. With ``shared_model`` all keys have the same mixture, and with ``persist`` as well the
-    same transitions.
+    With ``finds`` it is the learner of `Segmenter()`, whose other settings are ``lag`` and
+    ``window``: a number of rows, or a time such as "30s", which needs a source with times. With a
+    half-life, in points, the learner follows the stream, and the exponent is not used. ``persist``
+    makes it an `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for times rather than
+    rows) are for that one. With ``shared_model`` all keys have the same mixture, and with
+    ``persist`` as well the same transitions.
     """
 
     regimes: int | Literal["auto"] = 3
@@ -52,7 +52,9 @@ class Settings:
         """A learner of the rows of a source, yet to see one."""
         if self.finds:
             time = source.time if isinstance(self.window, str) else None
-            return FoundRegimes(self.window, features=source.values, time=time, late="learn")
+            return FoundRegimes(
+                self.window, features=source.values, time=time, late="learn", lag=self.lag
+            )
         if self.shared_model:
             return self.learner(source.values)
         return self._persistent(source) if self.persist else self.learner(source.values)

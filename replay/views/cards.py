@@ -95,9 +95,11 @@ def found_when(series: Series) -> str:
         model = series.model
         its = model.window_ if isinstance(model, FoundRegimes) else None
         width = f" through windows of {its:,} rows" if its else ""
+        lag = model.lag
+        when = f"when {lag:,} more rows had come" if lag else "as rows came"
         return (
-            f"labels are those known as rows came{width}; changes were reported some rows after "
-            "they began"
+            f"labels are those known {when}{width}; changes were reported some rows after they "
+            "began"
         )
     window = series.finished.window
     width = f", through windows of {window:,} rows" if window else ""

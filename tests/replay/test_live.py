@@ -83,10 +83,17 @@ def test_labels_come_as_rows_do():
     assert "201 rows of 2 keys" in said
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_live_stream_and_nothing_is_lost(how):
+@pytest.mark.parametrize(
+    ("how", "options"),
+    [
+        (signal.SIGINT, [*OPTIONS, "--persist"]),
+        (signal.SIGTERM, [*OPTIONS, "--persist"]),
+        (signal.SIGTERM, OPTIONS[:6]),
+    ],
+)
+def test_a_signal_ends_a_live_stream_and_nothing_is_lost(how, options):
     """All that the producer has written is labelled."""
-    with Replay("live", *OPTIONS, "--persist", "--lag", 5) as live:
+    with Replay("live", *options, "--lag", 5) as live:
         live.tell(message(i) for i in range(80))
         # the first label comes when the process heeds signals
         live.hear(1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from online_gmm import Segmenter
 from replay.views.decimation import Trace
 from replay.views.page.content import _line
 
@@ -150,6 +151,79 @@ def test_a_window_of_time_goes_on_after_a_stop(cli, pump, tmp_path):
     assert "--window is '31min' and was '30min'" in result.stderr
 
 
+@pytest.mark.parametrize("lag", [9, 60])
+@pytest.mark.parametrize("more", [(), ("--max-gap", "3600")])
+def test_a_lag_labels_rows_once_when_so_many_more_have_come(cli, pump, tmp_path, lag, more):
+    path = pump()
+    lines = path.read_text().splitlines(keepends=True)
+    lines = lines[:6] + lines[7:300] + lines[600:]
+    if more:
+        lines = lines[:3] + [
+            line.replace(line[:10], str(int(line[:10]) + 7200)) for line in lines[3:]
+        ]
+    path.write_text("".join(lines))
+    columns = ("--value", "flow", "--value", "pressure", "--time", "when")
+    labels, segments = tmp_path / "labels.csv", tmp_path / "segments.csv"
+    result = cli(
+        *("run", path, *columns, *LATER, "--lag", lag, *more),
+        *("--labels", labels, "--segments", segments),
+    )
+    assert result.exit_code == 0, result.output
+    assert f"labels are those known when {lag} more rows had come" in result.output
+    values = np.array([[float(cell) for cell in line.split(",")[2:]] for line in lines[1:]])
+    seconds = np.array([float(line.split(",")[0]) for line in lines[1:]])
+    segmenter, known = Segmenter(lag=lag), []
+    for i, x in enumerate(values.tolist()):
+        if more and i and seconds[i] - seconds[i - 1] > 3600:
+            segmenter.reset_state()
+            known += segmenter.new_labels.labels.tolist()
+        segmenter.learn_one(dict(enumerate(x)))
+        known += segmenter.new_labels.labels.tolist()
+    segmenter.finish()
+    known += segmenter.new_labels.labels.tolist()
+    rows = read(labels)
+    assert [int(row["label"]) for row in rows] == known
+    changes = [int(row["change"]) for row in rows]
+    gaps = np.flatnonzero(np.diff(seconds) > 3600) + 1 if more else []
+    assert changes == [
+        int(0 <= known[i - 1] != known[i] and i not in gaps) if i else 0 for i in range(len(known))
+    ]
+    causal = tmp_path / "causal.csv"
+    assert cli("run", path, *columns, *LEARNER, *more, "--segments", causal).exit_code == 0
+    assert segments.read_bytes() == causal.read_bytes()
+    if not more:
+        columns = columns[:4]
+        for path_of, its in ((segments, ("--lag", lag)), (causal, ("--causal",))):
+            assert cli("run", path, *columns, *LATER, *its, "--segments", path_of).exit_code == 0
+        # numbers of rows
+        assert segments.read_bytes() == causal.read_bytes()
+
+
+@pytest.mark.parametrize("more", [(), ("--max-keys", "1"), ("--max-gap", "600")])
+def test_a_lag_goes_on_after_a_stop(cli, pump, tmp_path, more):
+    path = pump(("a", "b"))
+    its = ("--value", "flow", "--time", "when", "--key", "device", *LATER, "--lag", "40", *more)
+    lines = path.read_text().splitlines(keepends=True)
+    lines = lines[:700] + lines[760:]
+    written = []
+    for stops in ((), (9,), (500, 690, 705), (1100,)):
+        name = "-".join(map(str, stops))
+        labels, segments = tmp_path / f"{name}.csv", tmp_path / f"{name}-segments.csv"
+        saving = ("--checkpoint", tmp_path / f"state{name}", "--labels", labels)
+        for i, stop in enumerate([*stops, len(lines)]):
+            path.write_text("".join(lines[:stop]))
+            resume = ("--resume",) if i else ()
+            result = cli("run", path, *its, *saving, "--segments", segments, *resume)
+            assert result.exit_code == 0, result.output
+        written.append((labels.read_bytes(), segments.read_bytes()))
+    assert len(set(written)) == 1
+    labels = tmp_path / "whole.csv"
+    assert cli("run", path, *its, "--labels", labels).exit_code == 0
+    columns = ("when", "device", "label", "probability", "change")
+    parts = [[row[name] for name in columns] for row in read(tmp_path / ".csv")]
+    assert parts == [[row[name] for name in columns] for row in read(labels)]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -157,9 +231,11 @@ def test_a_window_of_time_goes_on_after_a_stop(cli, pump, tmp_path):
         (("--window", "half", *LATER), "--window is 'half'"),
         (("--window", "3", *LATER), "--window is 3"),
         (("--window", "30s", "--regimes", "2"), "--window is for the segmenter"),
+        (("--lag", "5", "--causal", *LATER), "--causal keeps the label"),
+        (("--lag", "5", "--regimes", "2"), "--lag is for regimes that persist"),
     ],
 )
-def test_windows_that_are_refused(cli, pump, options, message):
+def test_windows_and_lags_that_are_refused(cli, pump, options, message):
     result = cli("run", pump(), "--value", "flow", *options)
     assert result.exit_code == 2
     assert message in result.stderr

@@ -17,7 +17,7 @@ LEARNING = "Regimes"
 
 NOT_OF_SEGMENTER = (
     *("regimes", "warm_up", "seed", "covariance_type", "prior_strength", "exponent", "half_life"),
-    *("recycle", "persist", "stickiness", "lag", "smooth", "irregular", "min_dwell", "confirm"),
+    *("recycle", "persist", "stickiness", "smooth", "irregular", "min_dwell", "confirm"),
     "shared_model",
 )
 """Parameters that the segmenter does not have."""
@@ -130,8 +130,10 @@ class Learning(Group):
         typer.Option(
             metavar="ROWS",
             min=0,
-            help="With --persist: label a row after so many more rows have come, by these too. "
-            "[default: 0, at once]",
+            help="With the segmenter or --persist: label a row once, after so many more rows have "
+            "come, by what these have told. With the segmenter, `change` is then 1 where the "
+            "label changes, and the file is not looked at again as a whole. [default: 0, at "
+            "once]",
         ),
     ] = None
     smooth: Annotated[
@@ -221,17 +223,15 @@ class Learning(Group):
             raise InputError(f"--shared-model and {name} do not go together: {advice}")
 
     def _chosen(self, context: typer.Context) -> Settings:
-        settings = self._persistent(self.mixture())
         given = given_options(context, NOT_OF_SEGMENTER)
-        if self.learner is None:
-            return settings if given else self._finding(settings)
-        if self.learner == "segmenter":
+        if self.learner == "segmenter" or (self.learner is None and not given):
             if given:
                 raise InputError(
                     f"{given[0]} is not for --learner segmenter, which finds this itself; leave it "
                     "out, or choose --learner mixture or hmm"
                 )
-            return self._finding(settings)
+            return self._finding(self.mixture())
+        settings = self._persistent(self.mixture())
         if self.learner == "mixture" and settings.persist:
             raise InputError("--persist is --learner hmm; leave out --learner mixture")
         return settings
@@ -246,7 +246,12 @@ class Learning(Group):
             seconds_of_window(its)
         except ValueError as error:
             raise InputError(f"--{error}") from None
-        return replace(settings, finds=True, window=its)
+        if self.causal and self.lag:
+            raise InputError(
+                "--causal keeps the label that was known when a row came, and --lag waits for "
+                "later rows; give one of them"
+            )
+        return replace(settings, finds=True, window=its, lag=self.lag or 0)
 
     @property
     def window_of_time(self) -> str | None:
