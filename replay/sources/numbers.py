@@ -250,7 +250,7 @@ def study(
     if sure:
         for column_cells in seen.values():
             if shown := next((column_cells[kind] for kind in kinds if kind in column_cells), None):
-                value = numbers.read(shown.text, shown.column)
+                value = numbers.read(split_unit(shown.text)[0], shown.column)
                 said.append(
                     f"{between} stand between thousands: {shown.text.strip()!r} is {value:.12g}"
                 )
@@ -293,9 +293,10 @@ def _without_evidence(seen: Mapping[str, Mapping[str, Cell]], delimiter: str) ->
 
 def contradiction(first: Cell, second: Cell) -> ContradictionError:
     """Two cells of which one has a mark that can be read in two ways."""
-    marked = second if set(second.text) & {".", ","} else first
+    marked = second if set(split_unit(second.text)[0]) & {".", ","} else first
     other = first if marked is second else second
-    kind = kind_of(split_unit(marked.text)[0])
+    bare, _ = split_unit(marked.text)
+    kind = kind_of(bare)
     where = f" beside {other.text.strip()!r} in line {other.line}" if other != marked else ""
     if other.column != marked.column:
         where = f" beside {other.text.strip()!r} in column {other.column!r}, line {other.line}"
@@ -303,10 +304,10 @@ def contradiction(first: Cell, second: Cell) -> ContradictionError:
     if kind in DECIDES:
         problem = f"{text!r}{where}: one has a decimal comma and the other a decimal point; "
         return ContradictionError(marked, problem + "say --decimal , or --decimal .")
-    mark = "," if "," in text else "."
+    mark = "," if "," in bare else "."
     readings = {}
     for decimal in (mark, "," if mark == "." else "."):
-        readings[decimal] = Numbers(decimal, is_sure=True).read(text, marked.column)
+        readings[decimal] = Numbers(decimal, is_sure=True).read(bare, marked.column)
     meant = ", ".join(f"--decimal {d} if it is {value:.12g}" for d, value in readings.items())
     return ContradictionError(
         marked, f"{text!r}{where}: the mark may stand between thousands; say {meant}"

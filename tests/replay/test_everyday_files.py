@@ -191,6 +191,7 @@ CELLS = {
         [1721992.283, 564409237.658],
     ),
     "points between thousands": (["877,29", "1.618,84"], [877.29, 1618.84]),
+    "points between thousands, with units": (["877,29 kW", "1.618,84 kW"], [877.29, 1618.84]),
     "points alone": (["1.618.000", "877"], [1618000.0, 877.0]),
     "apostrophes": (["1'618.84", "5.5"], [1618.84, 5.5]),
     "spaces": (["1 618,84", "5,5"], [1618.84, 5.5]),
@@ -224,6 +225,7 @@ def test_numbers_as_people_write_them(name, delimiter, path):
 QUESTIONS = {
     "thousands or decimals": (["877", "1.618"], 3, {".": [877.0, 1.618], ",": [877.0, 1618.0]}),
     "the other way round": (["1,618", "877"], 2, {".": [1618.0, 877.0], ",": [1.618, 877.0]}),
+    "with units": (["877 kW", "1.618 kW"], 3, {".": [877.0, 1.618], ",": [877.0, 1618.0]}),
 }
 
 
@@ -247,6 +249,12 @@ def test_units_by_option(path):
     with pytest.raises(InputError, match="line 2, column 'level': '5 kW' has a unit that not all"):
         values_of(path, values=("level",))
     assert values_of(path, values=("level",), unit=("kW", "W"))[1] == [5.0, 6.0, 900.0]
+
+
+def test_units_of_some_cells_with_marks_between_thousands(path):
+    write(path, "when;level\n", ["a;1.234,5 kW", "b;1.234,5", "c;3"])
+    with pytest.raises(InputError, match=r"line 2, .* '1\.234,5 kW' has a unit that not all"):
+        values_of(path, values=("level",))
 
 
 @pytest.mark.parametrize("text", ["unavailable", "Unknown", "-", "--", "#N/A", "null", "?", "n.a."])
