@@ -232,7 +232,10 @@ class FoundRegimes(Learner):
         its = _Rows(rows, len(self._names), times, stamps if placed.rows.timed else None)
         done = 0
         while done < n:
+            begin, before = done, None
             if self._is_gap(times[done]):
+                if answers is not None:
+                    before = self._assignments_of(its.matrix[done : done + 1])
                 self._interrupt()
             stop = self._until_gap(times, done, n)
             first = placed.rows.end - done
@@ -246,6 +249,10 @@ class FoundRegimes(Learner):
             self._extend(its, done, stop, answers)
             self._bring_out(placed.rows.end)
             done = stop
+            if answers is not None and before is not None:
+                # that there was a gap is known with the row after it
+                for column, values in zip(answers, before, strict=True):
+                    column[begin] = values[0]
         if self._clocked:
             self._last = times[n - 1]
 

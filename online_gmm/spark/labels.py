@@ -18,6 +18,7 @@ from pyspark.sql.types import (
 from online_gmm.learners.base import Learner
 from online_gmm.learners.gmm import OnlineGMM
 from online_gmm.learners.hmm import OnlineHMM
+from online_gmm.segmentation.segmenter import Segmenter
 from online_gmm.spark.names import quoted
 from online_gmm.spark.packing import packed
 from online_gmm.spark.processor import STATE, LabelProcessor
@@ -37,7 +38,7 @@ def label_stream(
     key: str,
     time: str,
     values: Sequence[str],
-    model: Learner,
+    model: Learner | Segmenter,
     sequence: str | None = None,
     initial: DataFrame | None = None,
     late: str = "skip",
@@ -64,8 +65,10 @@ def label_stream(
     values
         The columns of values, numbers. Null and NaN are missing values.
     model
-        What every key begins with: a learner as it is made, or one that has started, for instance
-        by `warm_start` or `MixtureFit.seed`. It needs a ``seed``; ``lag`` must be 0.
+        What every key begins with: `Segmenter()`, or a learner as it is made, or one that has
+        started, for instance by `warm_start` or `MixtureFit.seed`. A mixture or a hidden Markov
+        model needs a ``seed``. With a ``lag``, a row of a stream comes out, labelled, when so many
+        more rows of its key have come, or after ``timeout``.
     sequence
         The column of the number that each device gives its rows, whole. A row whose number is not
         after the last one's has come twice and is dropped, unless its time is later.
@@ -119,6 +122,7 @@ def label_stream(
     """
     spark = df.sparkSession
     _require_rocksdb(spark)
+    model = _learner_of(model, values)
     options, stamp = _checked(df, key, time, values, model, sequence, late, hold, shared)
     milliseconds = None if timeout is None else _milliseconds(timeout)
     rows = df.where(functions.col(quoted(key)).isNotNull()).select(
@@ -236,7 +240,7 @@ def _checked(
         raise ValueError(f"late is {late!r}; it must be 'skip' or 'learn'")
     if late == "learn" and sequence is None:
         raise ValueError("late='learn' needs sequence=, to tell rows that have come twice")
-    _check_model(model, values, late)
+    _check_model(model, values, late, hold, df.isStreaming)
     if shared:
         _check_shared(model, hold)
     integral = isinstance(df.schema[time].dataType, IntegralType | TimestampType)
@@ -244,17 +248,42 @@ def _checked(
     return TrackOptions(tuple(values), unit, late, hold, shared), "bigint" if integral else "double"
 
 
-def _check_model(model: Learner, values: Sequence[str], late: str) -> None:
+def _learner_of(model: Learner | Segmenter, values: Sequence[str]) -> Learner:
+    """The learner that labels: that of a segmenter, with these features if it names none."""
+    if not isinstance(model, Segmenter):
+        return model
+    if not model.finds_regimes:
+        raise ValueError(
+            f"the model is a Segmenter of {model.learner}; give that itself, whose labels are "
+            "those of rows"
+        )
+    learner: Learner = model.learner
+    if learner.features is None and not learner.is_started and not learner.n_points:
+        learner = learner.clone({"features": list(values)})
+    return learner
+
+
+def _check_model(
+    model: Learner, values: Sequence[str], late: str, hold: bool, is_stream: bool
+) -> None:
     if not isinstance(model, Learner):
-        raise TypeError(f"model is {model!r}; a learner such as OnlineGMM is expected")
-    if model.seed is None:
+        raise TypeError(
+            f"model is {model!r}; a learner such as OnlineGMM, or Segmenter(), is expected"
+        )
+    if not model.finds_regimes and model.seed is None:
         raise ValueError(
             "the model has no seed: a batch that is done again after a failure would be labelled "
             "otherwise; give it one"
         )
-    if model.lag:
+    if model.lag and not is_stream:
         raise ValueError(
-            f"the model's lag is {model.lag!r}; label_stream labels rows by what came before, lag=0"
+            f"the model's lag is {model.lag!r}, and a table has no later rows to wait for; make it "
+            "with lag=0, or give a stream"
+        )
+    if model.finds_regimes and hold:
+        raise ValueError(
+            "hold is for the warm-up of a mixture or a hidden Markov model; a Segmenter that is to "
+            "wait has a lag"
         )
     if late == "learn" and model._clocked and model.late != "learn":
         raise ValueError(f"late is 'learn' and the model's is {model.late!r}; say the same")
@@ -279,6 +308,11 @@ def _check_shared(model: Learner, hold: bool) -> None:
         )
     if model._clocked:
         raise ValueError("a model with times follows one series only; make it without time=")
+    if model.lag:
+        raise ValueError(
+            f"the model's lag is {model.lag!r}; a model that all keys share labels rows as they "
+            "come, so make it with lag=0"
+        )
     if hold:
         raise ValueError("hold is for a warm-up, which a model that has started does not have")
 

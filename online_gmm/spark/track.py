@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -110,6 +111,7 @@ class Track:
         self._label: int | None = None
         self._probability = math.nan
         self._held: HeldRows[KeyRow] = HeldRows(model)
+        self._waiting: deque[KeyRow] = deque()
 
     @property
     def n_duplicates(self) -> int:
@@ -130,19 +132,34 @@ class Track:
         until the warm-up is complete, and are labelled by what is known then. If more than
         MOST_HELD times as many rows wait as the warm start needs, it is made of those that have a
         value. A row without any value says nothing of the regime: it has the label and the
-        probability of the row before.
+        probability of the row before. If the learner has a lag, a row waits until so many more have
+        come, and is labelled by what is known of it then.
         """
+        accepted = (
+            row
+            for row in rows
+            if self._is_next(row.sequence, row.stamp / options.unit, options.late == "learn")
+        )
+        if self.model.finds_regimes:
+            return self._label_found(list(accepted), options)
+        return self._label_each(accepted, options)
+
+    def _label_each(self, rows: Iterable[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
         model, unit, names = self.model, options.unit, options.values
         timed = model._clocked
         for row in rows:
             seconds = row.stamp / unit
-            if not self._is_next(row.sequence, seconds, options.late == "learn"):
-                continue
             x = dict(zip(names, row.values, strict=True))
             t = seconds if timed else None
             if self.is_shared:
                 known = self._followed(x)
                 yield self._labelled(row, known.label, known.probability)
+                continue
+            if model.is_started and model.lag:
+                model.learn_one(x, t)
+                self._waiting.append(row)
+                if len(self._waiting) > model.lag:
+                    yield self._looked_back(model.lag)
                 continue
             if model.is_started:
                 known = model.assign_one(x, t)
@@ -157,6 +174,34 @@ class Track:
             if self._held.learn(row, x, t):
                 yield from self._release(options)
 
+    def _label_found(self, rows: list[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
+        """Label rows by a learner that finds the regimes, and learn them."""
+        if not rows:
+            return
+        model = self.model
+        X: Any = np.array([row.values for row in rows])
+        if tuple(model._names or model.features or ()) != options.values:
+            # few keys come here, and every process of the engine starts by importing
+            import pandas as pd
+
+            X = pd.DataFrame(X, columns=list(options.values))
+        stamps = [row.stamp / options.unit for row in rows]
+        t = np.array(stamps) if model._clocked else None
+        labels, probabilities, *_ = model.label_then_learn_many(X, t, stamps)  # type: ignore[call-arg]
+        if model.lag:
+            self._waiting.extend(rows)
+            labels, probabilities = model.new_labels  # type: ignore[attr-defined]
+            rows = [self._waiting.popleft() for _ in range(len(labels))]
+        for row, label, probability in zip(
+            rows, labels.tolist(), probabilities.tolist(), strict=True
+        ):
+            yield self._labelled(row, label, probability)
+
+    def _looked_back(self, lag: int) -> Labelled:
+        """Label the first row that waits, which came ``lag`` rows ago."""
+        known = self.model.look_back(lag)  # type: ignore[attr-defined]
+        return self._labelled(self._waiting.popleft(), known.label, known.probability)
+
     def _followed(self, x: dict[str, float]) -> Assignment:
         """Label a row by the model that is shared."""
         if not isinstance(self.model, OnlineHMM):
@@ -168,6 +213,8 @@ class Track:
         """Yield the rows that still wait, labelled by what is known."""
         self._held.end()
         yield from self._release(options)
+        for left in reversed(range(len(self._waiting))):
+            yield self._looked_back(left)
 
     def _is_next(self, sequence: int | None, seconds: float, takes_late: bool) -> bool:
         """Return whether a row continues the series; count it if not."""
@@ -182,7 +229,8 @@ class Track:
         return True
 
     def _labelled(self, row: KeyRow, label: int, probability: float) -> Labelled:
-        if self._label is not None and all(map(math.isnan, row.values)):
+        empty = not self.model.finds_regimes and all(map(math.isnan, row.values))
+        if self._label is not None and empty:
             label, probability = self._label, self._probability
         change = self._label not in (None, UNKNOWN) and label != self._label
         self._label, self._probability = label, probability
@@ -224,6 +272,7 @@ class Track:
             self.seen,
             self._probability,
             self.belief,
+            list(self._waiting),
         )
         return VERSION.to_bytes(HEADER, "little") + msgspec.msgpack.encode(its)
 
@@ -276,6 +325,7 @@ class Track:
         order.n_duplicates, order.n_late, track.n_refused = its.counts
         track.seen = its.seen
         track._probability = its.probability
+        track._waiting.extend(its.waiting)
         return track
 
 
@@ -291,10 +341,14 @@ class _Written(msgspec.Struct, array_like=True):
     seen: int
     probability: float = math.nan
     belief: dict[int, float] | None = None
+    waiting: list[KeyRow] = []
 
 
 def _model(data: bytes) -> Learner:
     model = state.load(data)
+    if getattr(model, "finds_regimes", False):
+        # the bytes of a segmenter, or of its learner
+        model = getattr(model, "learner", model)
     if not isinstance(model, Learner):
         raise StateError(
             f"this is the state of a {type(model).__name__}; that of a learner is expected"

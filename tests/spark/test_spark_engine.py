@@ -12,7 +12,7 @@ import pytest
 from pyspark.errors import StreamingQueryException
 from typer.testing import CliRunner
 
-from online_gmm import OnlineGMM, OnlineHMM
+from online_gmm import OnlineGMM, OnlineHMM, Segmenter
 from online_gmm.em import batch
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.prior import Prior
@@ -98,6 +98,29 @@ def test_all_labels_are_those_of_a_plain_loop(spark, tmp_path):
     for x in rows[rows["device"] == "d7"][VALUES].to_dict("records"):
         learner.learn_one(x)
     assert tracks["d7"].model.to_bytes() == learner.to_bytes()
+
+
+def test_the_segmenter_goes_on_from_a_checkpoint_with_rows_that_wait(spark, tmp_path):
+    rows = fleet(4, 400)
+    rows["level"] += 9.0 * (rows["n"] // 130 % 2)
+    for i in range(2):
+        write(rows.iloc[800 * i : 800 * (i + 1)], tmp_path / "rows", f"{i}")
+        stream = spark.readStream.schema(SCHEMA).parquet(str(tmp_path / "rows"))
+        model = Segmenter(lag=40)
+        run(label_stream(stream, key="device", time="t", values=VALUES, model=model), tmp_path)
+    expected = []
+    for key, its in rows.groupby("device"):
+        segmenter = Segmenter(lag=40, features=VALUES)
+        segmenter.learn_many(its[VALUES])
+        labels, sure = (column.tolist() for column in segmenter.new_labels)
+        for i, (t, label, probability) in enumerate(zip(its["t"], labels, sure, strict=False)):
+            changes = i > 0 and labels[i - 1] not in (-1, label)
+            expected.append((key, t, label, None if label < 0 else probability, changes))
+    assert any(row[4] for row in expected)
+    assert told(spark, tmp_path) == sorted(expected)
+    states = read_states(spark, str(tmp_path / "checkpoint")).collect()
+    tracks = [Track.from_bytes(bytes(state["state"])) for state in states]
+    assert all(track.model.n_points == 400 and track.model.events for track in tracks)
 
 
 def test_all_labels_are_those_of_replay(spark, tmp_path):
@@ -253,7 +276,11 @@ GOOD = {"key": "device", "time": "t", "values": VALUES, "model": OnlineGMM(**GMM
         ({"timeout": 0.0}, ValueError, "timeout is 0.0; it must be above 0 seconds"),
         ({"model": "GMM"}, TypeError, "model is 'GMM'; a learner such as OnlineGMM"),
         ({"model": OnlineGMM(2)}, ValueError, "the model has no seed"),
-        ({"model": OnlineHMM(2, seed=1, lag=5)}, ValueError, "lag is 5; .* lag=0"),
+        ({"model": OnlineHMM(2, seed=1, lag=5)}, ValueError, "lag is 5, and a table has no later"),
+        ({"model": Segmenter(lag=5)}, ValueError, "lag is 5, and a table has no later"),
+        ({"model": Segmenter(OnlineGMM(**GMM))}, ValueError, "a Segmenter of OnlineGMM"),
+        ({"model": Segmenter(), "hold": True}, ValueError, "hold is for the warm-up"),
+        ({"model": Segmenter(), "shared": True}, TypeError, "shared is for an OnlineGMM"),
         (
             {"model": OnlineGMM(2, seed=1, features=["level"])},
             ValueError,

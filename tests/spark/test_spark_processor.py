@@ -100,6 +100,82 @@ def test_rows_of_the_warm_up_are_held_as_replay_holds_them(name):
     assert engine.peekValueState("m", "d9") is None
 
 
+def regimes(n_keys, n_rows):
+    """Rows of keys that stay in a regime for 150 rows."""
+    rows = fleet(n_keys, n_rows)
+    turn = np.arange(len(rows)) // n_keys // 150 % 2
+    rows["level"] += 9.0 * turn
+    return rows
+
+
+@pytest.mark.parametrize("lag", [0, 7, 60])
+@pytest.mark.parametrize("more", [{}, {"time": "t", "max_gap": 100.0, "window": "150s"}])
+def test_the_segmenter_labels_keys_as_by_itself(lag, more):
+    """Also with a lag, over batches, states and a gap; what waits comes out of a silent key."""
+    rows = regimes(2, 500)
+    rows.loc[rows["n"] > 420, "t"] += 3600.0
+    model = Segmenter(lag=lag, features=VALUES, **more).learner
+    engine = engine_of(model, timeout=1000)
+    answers = run(engine, rows)
+    n_waiting = sum(len(track_of(engine, key)._waiting) for key in ("d0", "d1"))
+    assert n_waiting == 2 * lag
+    answers += engine.setProcessingTime(1000)
+    expected = []
+    for key, its in rows.groupby("device"):
+        segmenter, labels, sure = Segmenter(lag=lag, features=VALUES, **more), [], []
+        for t, level, load in its[["t", *VALUES]].itertuples(index=False):
+            x = {"level": level, "load": load, **({"t": t} if more else {})}
+            known = segmenter.assign_one(x)
+            segmenter.learn_one(x)
+            labels += segmenter.new_labels.labels.tolist() if lag else [known.label]
+            sure += segmenter.new_labels.probabilities.tolist() if lag else [known.probability]
+        segmenter.finish()
+        if lag:
+            labels += segmenter.new_labels.labels.tolist()
+            sure += segmenter.new_labels.probabilities.tolist()
+        assert len(set(labels)) > 2
+        for i, (t, label, probability) in enumerate(zip(its["t"], labels, sure, strict=True)):
+            known = None if math.isnan(probability) else probability
+            changes = i > 0 and labels[i - 1] not in (-1, label)
+            expected.append((key, t, label, known, changes))
+    assert sorted(unpacked(answers)) == sorted(expected)
+
+
+def test_a_key_goes_on_from_the_bytes_of_a_segmenter():
+    rows = regimes(1, 400)
+    segmenter = Segmenter(lag=20, features=VALUES)
+    segmenter.learn_many(rows[list(VALUES)].iloc[:200])
+    track = Track.from_bytes(segmenter.to_bytes())
+    assert track.model.to_bytes() == segmenter.learner.to_bytes()
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_a_chain_with_a_lag_labels_rows_as_replay_does(hold):
+    rows = fleet(2, 150)
+    engine = engine_of(OnlineHMM(**GMM, lag=9), TrackOptions(VALUES, hold=hold), timeout=1000)
+    answers = run(engine, rows)
+    answers += engine.setProcessingTime(1000)
+    expected = []
+    for key, its in rows.groupby("device"):
+        series = Series(OnlineHMM(**GMM, lag=9), SeriesOptions(late="skip"))
+        told = []
+        for i, (t, *values) in enumerate(its[["t", *VALUES]].itertuples(index=False)):
+            x = dict(zip(VALUES, values, strict=True))
+            pieces, _ = series.label(Batch.of_rows([Read(i, str(t), (), x, t, key)]))
+            told += [piece.labelled for piece in pieces]
+        of_key = [
+            (key, row.seconds, known.label, known.probability, change)
+            for labelled in [*told, *series.finish()]
+            for row, known, change in labelled.rows()
+        ]
+        if not hold:
+            # rows of the warm-up come at once
+            at_once = [(*row[:2], -1, None, False) for row in of_key[: GMM["warm_up"]]]
+            of_key = [*at_once, (*of_key[len(at_once)][:4], False), *of_key[len(at_once) + 1 :]]
+        expected += of_key
+    assert sorted(unpacked(answers)) == sorted(expected)
+
+
 def test_a_sensor_that_never_says_anything_does_not_fill_the_state():
     engine = engine_of(OnlineGMM(**GMM), TrackOptions(VALUES, hold=True))
     rows = fleet(1, 500).assign(level=math.nan, load=math.nan)
@@ -332,7 +408,7 @@ def test_a_learner_is_no_state_of_a_key_that_shares_one():
         (lambda data: b"", "0 bytes are no state of a key"),
         (lambda data: data[:-3], "damaged"),
         (lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], "checksum"),
-        (lambda data: Segmenter().to_bytes(), "of a Segmenter; that of a learner"),
+        (lambda data: Segmenter(OnlineGMM(2)).to_bytes(), "of a Segmenter; that of a learner"),
     ],
 )
 def test_states_that_cannot_be_read_are_refused(spoilt, said):
