@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import compose, preprocessing
 
-from online_gmm import RegimeChange, RegimeEvent, Segment, Segmenter, pool
+from online_gmm import OnlineGMM, OnlineHMM, RegimeChange, RegimeEvent, Segment, Segmenter, pool
 from online_gmm.data.state import StateError
 from online_gmm.segmentation import found
 from online_gmm.segmentation.row_statistics import RowStatistics
@@ -597,8 +597,6 @@ def test_labels_of_a_lag_many_and_from_bytes(lag, gaps):
 
 
 def test_a_lag_is_a_number_of_points_without_a_model():
-    from online_gmm import OnlineGMM
-
     with pytest.raises(ValueError, match="lag is -1"):
         Segmenter(lag=-1)
     with pytest.raises(ValueError, match="lag is 5, which goes without a model"):
@@ -611,12 +609,72 @@ def test_a_lag_is_a_number_of_points_without_a_model():
         _ = Segmenter().new_labels
 
 
+# -- a learner that begins with what was found -----------------------------------------------------
+
+
+def seeded(make, X, segmenter):
+    mixture = segmenter.mixture
+    return make(mixture.n_components, seed=1).fit_start(
+        pd.DataFrame(X, columns=list(NAMES)), mixture=mixture
+    )
+
+
+@pytest.mark.parametrize("make", [OnlineGMM, OnlineHMM])
+@pytest.mark.parametrize("constant", [False, True])
+def test_a_learner_begins_with_the_regimes_that_were_found(make, constant):
+    """Its labels are those of the segmenter, though they are in no order of the levels."""
+    rng = np.random.default_rng(7)
+    level = np.repeat([40.0, 0.0, 80.0, 20.0, 40.0, 80.0, 20.0, 0.0], 300)
+    X = np.column_stack([rng.normal(level, 1.0), rng.normal(5.0, 0.1, len(level))])
+    if constant:
+        X[:, 1] = 5.0
+    segmenter = Segmenter()
+    labels = segmenter.label_many(pd.DataFrame(X, columns=list(NAMES)))
+    assert segmenter.labels == (0, 1, 2, 3)
+    model = seeded(make, X, segmenter)
+    assert model.labels == segmenter.labels
+    means = np.array([[center[name] for name in NAMES] for center in model.centers.values()])
+    assert np.allclose(means, segmenter.mixture.means, atol=0.5)
+    found = model.predict_many(pd.DataFrame(X, columns=list(NAMES)))
+    assert np.mean(found == labels) > 0.98
+    # and it goes on from there
+    later = np.column_stack([rng.normal(level, 1.0), X[:, 1]])
+    answers = model.label_then_learn_many(pd.DataFrame(later, columns=list(NAMES)))
+    truth = [{40.0: 0, 0.0: 1, 80.0: 2, 20.0: 3}[its] for its in level]
+    assert np.mean(answers.labels == truth) > 0.98
+    assert model.labels == segmenter.labels
+
+
+@pytest.mark.parametrize("make", [OnlineGMM, OnlineHMM])
+def test_a_mixture_that_does_not_fit_is_refused(make):
+    X = stream(4, seed=3)
+    segmenter, _ = learnt(X)
+    mixture = segmenter.mixture
+    frame = pd.DataFrame(X, columns=list(NAMES))
+    for model, rows, said in [
+        (make(3, seed=1), frame, "mixture has 2 components, and n_components is 3"),
+        (make(2, seed=1, order_by="flow"), frame, "order_by is 'flow', and the components of"),
+        (make(2, seed=1), X, "features 'flow', 'vibration', and the points have 0, 1"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            model.fit_start(rows, mixture=mixture)
+        assert not model.is_started
+        assert model._given is None
+    model = make(2, seed=1)
+    for x in points(X[:150]):
+        model.learn_one(x)
+    model.fit_start(mixture=mixture)
+    assert model.labels == (0, 1)
+    swapped = make("auto", seed=1).fit_start(frame, mixture=mixture.reordered([1, 0]))
+    assert (
+        np.mean(swapped.predict_many(frame) == seeded(make, X, segmenter).predict_many(frame)) < 0.1
+    )
+
+
 # -- beside a model -------------------------------------------------------------------------------
 
 
 def test_parameters_of_one_way_are_refused_by_the_other():
-    from online_gmm import OnlineGMM
-
     with pytest.raises(ValueError, match="min_dwell"):
         Segmenter(min_dwell=3)
     with pytest.raises(ValueError, match="window"):

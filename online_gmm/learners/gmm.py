@@ -382,13 +382,17 @@ class OnlineGMM(EMLearner):
 
     def _first_fit(self, rows: NDArray[np.float64]) -> tuple[WarmStart, NDArray[np.bool_]]:
         """Return the warm start, and which of its rows are outliers that have no part in it."""
-        first = None if self._first is None else self._first(rows)
+        first = self._begin_with(rows)
+        n_components = self.n_components if first is None else first.n_components
+        has_all = self._has_all_at_start or first is not None
+        if first is None and self._first is not None:
+            first = self._first(rows)
         isolated = np.zeros(len(rows), dtype=bool)
         looks = self._looks if first is None else 0
         while True:
             start = warm_start(
                 rows[~isolated],
-                self.n_components,
+                n_components,
                 self._names,
                 self.covariance_type,
                 self.prior_strength,
@@ -397,7 +401,7 @@ class OnlineGMM(EMLearner):
                 self.seed,
                 current=first,
                 max_components=self.max_components,
-                at_most=self._keeps_points and not self._has_all_at_start,
+                at_most=self._keeps_points and not has_all,
             )
             found = self._isolated(start.mixture, rows) if looks else isolated
             if (found == isolated).all():

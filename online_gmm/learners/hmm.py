@@ -289,6 +289,8 @@ class OnlineHMM(EMLearner):
                 break
             trusted = np.where(isolated[:, None], np.nan, rows)
         order = in_order(found, self.order_by).tolist()
+        if self._given is not None:
+            order = list(range(found.n_components))
         self._roster = Roster(len(order))
         between = baum_welch.gaps(times)
         self._stream = finish(self._ordered(stream, order, start.prior, trusted, between, Meter()))
@@ -308,20 +310,22 @@ class OnlineHMM(EMLearner):
         likelihood of the chain.
         """
         seen = rows[~np.isnan(rows).all(axis=1)]
+        given = self._begin_with(seen)
         start = warm_start(
             seen,
-            self.n_components,
+            self.n_components if given is None else given.n_components,
             self._names,
             self.covariance_type,
             self.prior_strength,
-            self.n_init,
+            self.n_init if given is None else 0,
             self.order_by,
             self.seed,
+            current=given,
             max_components=self.max_components,
         )
         meter = Meter()
         stream, highest = finish(self._climbed(start.mixture, start.prior, rows, times, meter))
-        if self.n_components == "auto" or not self._keeps_points:
+        if self.n_components == "auto" or not self._keeps_points or given is not None:
             return start, stream
         selection = finish(self._selection(seen, 0))
         mixture = finish(selection.started(selection.most, REFIT_STARTS[0], meter)).mixture
