@@ -21,6 +21,7 @@ SETTINGS = {
     "chain": Settings(regimes=2, warm_up=40, persist=True),
     "lagged": Settings(regimes=2, warm_up=40, persist=True, lag=9, stickiness=25.0),
     "timed": Settings(regimes=2, warm_up=40, persist=True, lag=3, irregular=True),
+    "timed at once": Settings(regimes=2, warm_up=40, persist=True, irregular=True),
 }
 
 
@@ -334,6 +335,33 @@ def test_a_batch_is_taken_as_its_rows_are(name, options):
     assert repr(finish(many)) == repr(finish(one))
     assert repr(many.last_segment) == repr(one.last_segment)
     assert many.summary.state() == one.summary.state()
+
+
+def test_a_row_without_values_has_the_label_of_the_row_before():
+    """Also where the row before is the first of a batch, and its label the first there is."""
+    series = series_of()
+    rows = [row._replace(sequence=None) for row in rows_of(106)]
+    label(series, rows[:100])
+    nothing = dict.fromkeys(VALUES, math.nan)
+    labels = []
+    for i, level in ((100, 0.0), (103, 9.0)):
+        values = [nothing, {"level": level, "load": -4.0 * (level > 0)}, nothing]
+        parts = [row._replace(values=x) for row, x in zip(rows[i : i + 3], values, strict=True)]
+        before = series._said
+        pieces = series.label(Batch.of_rows(parts[:1]))[0]
+        pieces += series.label(Batch.of_rows(parts[1:]))[0]
+        answers = [row.assignment for piece in pieces for row in rows_in(piece.labelled)]
+        assert (answers[0].label, answers[0].probability) == before
+        assert (answers[2].label, answers[2].probability) == answers[1][:2]
+        labels.append(answers[1].label)
+    assert sorted(labels) == [0, 1]
+
+
+def test_a_belief_is_in_the_bytes():
+    series = series_of()
+    assert Series.from_bytes(series.to_bytes(), VALUES, series.options).belief is None
+    series.belief = {0: 0.25, 1: 0.75}
+    assert Series.from_bytes(series.to_bytes(), VALUES, series.options).belief == {0: 0.25, 1: 0.75}
 
 
 def test_rows_before_a_late_one_are_labelled():
