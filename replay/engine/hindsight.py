@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm.learners.base import Assignments
+from online_gmm.learners.base import UNKNOWN, Assignments
 from online_gmm.segmentation.found import FoundRegimes
 from online_gmm.segmentation.second_pass import SecondPass, labels_of_events
 from online_gmm.segmentation.segments import Segment
@@ -98,6 +98,7 @@ def _again(
         places.setdefault(key, []).append(row)
     values = np.concatenate([its.batch.values for its in held])
     outliers = np.concatenate([its.answers.outliers for its in held])
+    causal = np.concatenate([its.answers.labels for its in held])
     times = [time for its in held for time in its.batch.texts.times()]
     labels, changes = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     probabilities = np.zeros(n)
@@ -107,6 +108,8 @@ def _again(
         series = fleet[key]
         moments = [(i + 1, times[row]) for i, row in enumerate(its)]
         found = _found(series, values[rows], moments, segments.get(key, ()))
+        numbers = _numbers(found.labels, causal[rows])
+        found, causal[rows] = _renumbered(found, numbers), numbers[causal[rows]]
         summary = Summary()
         summary.add(values[rows], found.labels, outliers[rows])
         summary.close()
@@ -119,7 +122,7 @@ def _again(
     for one in held:
         part = slice(first, first + len(one))
         answers = one.answers._replace(labels=labels[part], probabilities=probabilities[part])
-        result.append(_later(one, answers, changes[part], ends, first))
+        result.append(_later(one, answers, causal[part], changes[part], ends, first))
         first += len(one)
     return result
 
@@ -127,6 +130,7 @@ def _again(
 def _later(
     labelled: LabelledBatch,
     answers: Assignments,
+    causal: Ints,
     changes: Ints,
     ends: Sequence[tuple[int, str, Segment]],
     first: int,
@@ -134,8 +138,35 @@ def _later(
     """A batch with later answers; ``first`` is the number of its first row."""
     last = first + len(labelled)
     ended = [Ended(row - first, key, its) for row, key, its in ends if first <= row < last]
-    causal = labelled.answers.labels
     return LabelledBatch(labelled.batch, answers, changes, lambda: ended, causal=causal)
+
+
+def _numbers(labels: Ints, causal: Ints) -> Ints:
+    """The numbers that regimes get: from 0 in the order in which labels show them, without holes.
+
+    A regime that causal labels alone show comes after those. At place -1, for a regime that is not
+    known, there is -1.
+    """
+    both = np.concatenate([labels, causal])
+    shown, at = np.unique(both[both != UNKNOWN], return_index=True)
+    numbers = np.full(int(both.max(initial=UNKNOWN)) + 2, UNKNOWN, dtype=np.int64)
+    numbers[shown[np.argsort(at)]] = np.arange(len(shown))
+    return numbers
+
+
+def _renumbered(found: SecondPass, numbers: Ints) -> SecondPass:
+    """The same with other numbers of regimes."""
+    new = numbers.tolist()
+    cards = [replace(its, label=new[label]) for label, its in found.regimes.items()]
+    return replace(
+        found,
+        labels=numbers[found.labels],
+        segments=tuple(replace(its, label=new[its.label]) for its in found.segments),
+        changes=tuple(
+            replace(its, before=new[its.before], after=new[its.after]) for its in found.changes
+        ),
+        regimes={its.label: its for its in sorted(cards, key=lambda its: its.label)},
+    )
 
 
 def _found(

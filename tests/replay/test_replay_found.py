@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from online_gmm import Segmenter
+from replay.engine.hindsight import _numbers
 from replay.views.decimation import Trace
 from replay.views.page.content import _line
 
@@ -360,8 +361,26 @@ def test_a_finished_file_is_labelled_as_a_whole(cli, pump, tmp_path, monkeypatch
     causal = tmp_path / "causal.csv"
     told = [its for its in told if its != "--plot" and its != tmp_path / "series.png"]
     result = cli("run", path, *told, "--labels", causal, *LEARNER)
-    assert [row["label"] for row in read(causal)] == [row["causal_label"] for row in rows]
+    pairs = {
+        (row.get("device"), row["label"], one["causal_label"])
+        for row, one in zip(read(causal), rows, strict=True)
+    }
+    # but for the numbers, which rise from 0 in the order in which the whole series shows them
+    for numbers in zip(*((pair[:2], (pair[0], pair[2])) for pair in pairs), strict=True):
+        assert len(set(numbers)) == len(pairs)
+    assert {(device, "-1", "-1") for device, *_ in pairs} <= pairs
+    for key in keys:
+        its = [row for row in rows if len(keys) == 1 or row["device"] == key]
+        assert list(dict.fromkeys(row["label"] for row in its)) == ["0", "1"]
     assert "causal_label" not in read(causal)[0]
+
+
+def test_numbers_rise_from_0_without_holes():
+    labels, causal = np.array([3, 3, 1, 1, 3, 5]), np.array([-1, 4, 4, 3, 1, 0])
+    numbers = _numbers(labels, causal)
+    assert numbers[labels].tolist() == [0, 0, 1, 1, 0, 2]
+    assert numbers[causal].tolist() == [-1, 3, 3, 0, 1, 4]
+    assert _numbers(causal[:1], causal[:1])[causal[:1]].tolist() == [-1]
 
 
 @pytest.mark.parametrize("form", ["ndjson", "parquet"])
