@@ -190,7 +190,8 @@ class CsvFormat(CsvRecords):
             raise self._unreadable(first)
         if self._broken is not None:
             raise self._torn(self._broken)
-        if not cells:
+        is_header = self._header and self._head.names is None
+        if not cells or (is_header and not any(cell.strip() for cell in cells)):
             raise self._bad(1, None, "the line is blank; a header is expected there")
         if self._head.names is not None:
             return unique_names(self._head.names)

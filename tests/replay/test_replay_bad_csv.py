@@ -14,6 +14,9 @@ from replay.sources.reading import Input
 LEVELS = b"when,level\n" + b"".join(b"t%d,%d.5\n" % (i, i) for i in range(6))
 
 BAD = {
+    "header of a space": (b" \n", [], ["line 1: the line is blank; a header is expected"]),
+    "header of delimiters": (b";;\n", [], ["line 1: the line is blank; a header is expected"]),
+    "header of a control character": (b"\x1e", [], ["line 1: the line is blank; a header"]),
     # name: (content, arguments, what the message says beside the file)
     "empty file": (b"", [], ["line 1", "empty"]),
     "header only": (b"level\n", [], ["line 2", "'level'", "no row follows"]),
