@@ -1,6 +1,7 @@
 """From sensors by way of a broker, files that land and the engine to labels: all of them."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -28,12 +29,14 @@ pytestmark = [
 def test_a_fleet_from_its_broker_to_its_labels(tmp_path):
     broker = TestBroker(tmp_path / "broker")
     command = [sys.executable, str(EXAMPLE), broker.address("plant/+/state")]
+    options = ["--devices", "3", "--rows", "100", "--cores", "1"]
     try:
         ran = subprocess.run(
-            [*command, "--devices", "4", "--rows", "150", "--folder", str(tmp_path / "fleet")],
+            [*command, *options, "--folder", str(tmp_path / "fleet")],
             capture_output=True,
             text=True,
             timeout=300,
+            env={**os.environ, "JAVA_TOOL_OPTIONS": job.QUICK_START},
         )
     finally:
         broker.stop()
@@ -43,17 +46,17 @@ def test_a_fleet_from_its_broker_to_its_labels(tmp_path):
     spec = importlib.util.spec_from_file_location("fleet", EXAMPLE)
     fleet = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fleet)
-    for device in range(4):
+    for device in range(3):
         series = Series(fleet.learner(), SeriesOptions(late="skip"))
         expected = []
-        for told in fleet.readings(device, 150):
+        for told in fleet.readings(device, 100):
             row = Row(told["n"], "", (), {"level": told["level"]}, told["t"], "", told["n"])
             expected += [
                 (labelled.sequence, known.label, known.probability, change)
                 for piece in series.label(Batch.of_rows([row]))[0]
                 for labelled, known, change in piece.labelled.rows()
             ]
-        assert len(expected) == 150
+        assert len(expected) == 100
         its = found[found["key"] == f"pump{device}"].sort_values("sequence")
         names = ["sequence", "label", "probability", "change"]
         assert list(its[names].itertuples(index=False, name=None)) == expected
@@ -61,5 +64,5 @@ def test_a_fleet_from_its_broker_to_its_labels(tmp_path):
         since = f"{changes['time'].iloc[-1]:.0f}" if len(changes) else "the start"
         (line,) = re.findall(rf"^pump{device}: (.*)$", ran.stdout, re.MULTILINE)
         assert line == (
-            f"in regime {its['label'].iloc[-1]} since {since}, {len(changes)} changes in 150 rows"
+            f"in regime {its['label'].iloc[-1]} since {since}, {len(changes)} changes in 100 rows"
         )
