@@ -23,10 +23,15 @@ import pandas  # noqa: F401
 import pyarrow
 import pyarrow.compute
 import pyarrow.parquet  # noqa: F401
+import pydantic  # noqa: F401
 import scipy.cluster.vq
 import scipy.optimize
 import scipy.special  # noqa: F401
 
+import replay.cli.running
+import replay.sinks.costs
+import replay.sources.csv_file
+import replay.views.tables  # noqa: F401
 from replay.cli.app import app
 from replay.engine import checkpoint
 
@@ -208,7 +213,7 @@ def main() -> None:
                 # each has more time than the one before: all end, also if the machine becomes busy
                 longest *= 1.1
                 if status is None:
-                    how = signal.SIGTERM if rng.random() < 0.15 else signal.SIGKILL
+                    how = signal.SIGTERM if rng.random() < 0.3 else signal.SIGKILL
                     os.kill(child, how)
                     status = ended(child, 600.0)
                 if status == 0:
