@@ -57,6 +57,32 @@ if imported.COMPILED:
     PARTS["compiled"] = parts()
 KERNELS = {name: loaded[imported.__name__] for name, loaded in PARTS.items()}
 
+on_one_kernel = pytest.mark.parametrize("kernel", [min(KERNELS)], indirect=True)
+"""For tests of what long streams come to: on the compiled kernel, if there is one.
+
+That both kernels give the same bits is shown by short streams (`test_state`, `test_chain`,
+`test_windows`, `test_segmenter`), and that each is right by comparison with the naive references.
+"""
+
+
+LONG = (
+    "tests/spark/test_spark_engine.py",
+    "tests/replay/test_live.py",
+    "tests/spark/test_spark_example.py",
+    "tests/replay/test_kafka_faults.py",
+    "tests/replay/test_landing.py",
+    "tests/replay/test_kafka.py",
+    "tests/replay/test_page.py",
+    "tests/replay/test_faults.py",
+    "tests/replay/test_batches.py",
+)
+"""Files of tests that take long. They come first: else a process works at one alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: i for i, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.nodeid.split("::")[0], len(LONG)))
+
 
 def pytest_report_header() -> str:
     missing = "" if "compiled" in KERNELS else " (no compiled build: is there a C compiler?)"

@@ -1,7 +1,9 @@
 """No point, however bad, makes the model forget what it has learnt."""
 
 import collections
+import copy
 import decimal
+import functools
 import math
 import pickle
 import types
@@ -11,6 +13,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+import online_gmm
 from online_gmm import OnlineGMM
 from online_gmm.em.mixture import from_kernel
 from tests.test_gmm import dicts
@@ -18,6 +21,12 @@ from tests.test_kernel import TYPES, blobs
 
 
 def model_of(n, covariance_type="full"):
+    """A model of so many points, learnt once for all tests."""
+    return copy.deepcopy(_learnt(n, covariance_type, online_gmm._kernel.COMPILED))
+
+
+@functools.cache
+def _learnt(n, covariance_type, compiled):
     model = OnlineGMM(3, warm_up=100, covariance_type=covariance_type, features=["a", "b"], seed=1)
     for x in dicts(blobs(n, 2, seed=1)):
         model.learn_one(x)

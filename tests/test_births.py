@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from online_gmm import OnlineGMM, OnlineHMM, PowerDecay
+from tests.conftest import on_one_kernel
 
 KINDS = {"mixture": OnlineGMM, "chain": OnlineHMM}
 CAPACITY = 400
@@ -63,6 +64,7 @@ def test_a_chain_goes_on_with_probabilities(third_level):
     assert model.dwell[2] > 20.0
 
 
+@on_one_kernel
 def test_a_chain_in_time_has_rates(third_level):
     model = OnlineHMM(3, warm_up=100, capacity=CAPACITY, n_init=4, time="t", seed=1)
     seconds = np.cumsum(np.random.default_rng(2).exponential(2.0, len(third_level)))
@@ -86,6 +88,7 @@ def test_a_wider_regime_is_born_and_the_others_stay_what_they_are(make, wider):
     assert abs(sds[2, 0] - 1.0) < 0.4
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", ["diag", "spherical"])
 def test_other_shapes_of_covariances(make, covariance_type, wider):
     model = make(covariance_type=covariance_type)
@@ -95,6 +98,7 @@ def test_other_shapes_of_covariances(make, covariance_type, wider):
     assert [e.kind for e in model.events] == ["born"]
 
 
+@on_one_kernel
 def test_rows_of_a_wider_spell_are_no_regime_when_it_is_short(make, wider):
     model = make()
     model.learn_many(wider[: 1200 + 8])

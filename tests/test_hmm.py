@@ -394,8 +394,7 @@ def test_refused_points_change_nothing(n, x, error, message):
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
-@pytest.mark.parametrize("size", [1e6, 1e149])
-@pytest.mark.parametrize("capacity", [0, 200])
+@pytest.mark.parametrize(("size", "capacity"), [(1e6, 200), (1e149, 0)])
 def test_points_beyond_reason_move_nothing_and_change_no_regime(covariance_type, size, capacity):
     X = series(220)
     X[100:112] = X[100]

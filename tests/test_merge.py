@@ -10,6 +10,7 @@ from online_gmm import HalfLife, MixtureParameters, OnlineGMM
 from online_gmm.em.batch import fit
 from online_gmm.em.mixture import from_kernel
 from online_gmm.em.prior import Prior
+from tests.conftest import on_one_kernel
 from tests.test_kernel import TYPES, blobs
 
 TRUTH = MixtureParameters([0.5, 0.3, 0.2], [[-3.0], [0.0], [4.0]], [[[1.0]], [[0.64]], [[2.25]]])
@@ -27,13 +28,12 @@ def divergence(mixture, truth=TRUTH):
 
 def shards(covariance_type, same_start, n=4, capacity=800, n_rows=400):
     X = blobs(n_rows * n, 3, seed=1)
-    first = OnlineGMM(3, covariance_type=covariance_type, warm_up=100, capacity=capacity, seed=1)
+    settings = {"covariance_type": covariance_type, "warm_up": 100, "capacity": capacity}
+    first = OnlineGMM(3, seed=1, **settings)
     first.fit_start(X[:100])
     models = []
     for i, rows in enumerate(np.array_split(X, n)):
-        model = OnlineGMM(
-            3, covariance_type=covariance_type, warm_up=100, capacity=capacity, seed=i
-        )
+        model = OnlineGMM(3, seed=i, **settings)
         if same_start:
             model = copy.copy(first)
             model._stream = copy.deepcopy(first._stream)
@@ -49,10 +49,11 @@ def merged(models, order):
     return result
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("same_start", [True, False])
-def test_order_of_merging_does_not_matter(covariance_type, same_start, compiled):
-    models = shards(covariance_type, same_start, n_rows=400 if compiled else 150)
+def test_order_of_merging_does_not_matter(covariance_type, same_start):
+    models = shards(covariance_type, same_start)
     before = [m._stream.state() for m in models]
     one = merged(models, [0, 1, 2, 3])
     two = merged(models, [3, 1, 0, 2])
@@ -82,17 +83,17 @@ def test_labels_are_matched_when_models_started_apart(order, capacity):
     np.testing.assert_array_equal(one.mixture.predict(X), before.predict(X))
 
 
-def test_four_shards_are_nearly_as_good_as_batch(compiled):
-    n, seeds = (100_000, 5) if compiled else (4_000, 1)
+@on_one_kernel
+def test_four_shards_are_nearly_as_good_as_batch():
     online = best = 0.0
-    for seed in range(seeds):
-        X, _ = TRUTH.sample(n, seed)
+    for seed in range(5):
+        X, _ = TRUTH.sample(100_000, seed)
         models = [OnlineGMM(3, seed=1) for _ in range(4)]
         for model, rows in zip(models, np.array_split(X, 4), strict=True):
             model.learn_many(rows)
         online += divergence(merged(models, range(4)).mixture)
         best += divergence(fit(X, TRUTH, Prior.of(X, 3, 1e-3), tol=1e-6).mixture)
-    assert online / best < (1.5 if compiled else 3.0)
+    assert online / best < 1.5
 
 
 def test_goes_on_learning_as_one():

@@ -7,6 +7,7 @@ from sklearn.metrics import adjusted_rand_score
 from online_gmm import OnlineGMM, OnlineHMM
 from online_gmm.em.how_many import informative, select
 from online_gmm.em.prior import Prior, resolution
+from tests.conftest import on_one_kernel
 
 
 def two_levels(apart, n=2000, stay=25, seed=1):
@@ -23,11 +24,11 @@ def copies(x, n_features, noise, seed=2):
     return np.column_stack([x, *others])
 
 
+@on_one_kernel
 @pytest.mark.parametrize("learner", [OnlineGMM, OnlineHMM])
 @pytest.mark.parametrize(("n_features", "noise"), [(2, 0.0), (2, 0.1), (6, 0.01), (10, 0.0)])
-def test_copies_of_a_channel_change_nothing(learner, n_features, noise, compiled):
-    n = 2000 if compiled else 500
-    x, regimes = two_levels(7.0, n)
+def test_copies_of_a_channel_change_nothing(learner, n_features, noise):
+    x, regimes = two_levels(7.0, 2000)
     alone = learner(2, seed=1, n_init=4)
     alone.learn_many(x[:, None])
     X = copies(x, n_features, noise)
@@ -37,9 +38,10 @@ def test_copies_of_a_channel_change_nothing(learner, n_features, noise, compiled
     assert adjusted_rand_score(regimes, model.predict_many(X)) > 0.97
 
 
+@on_one_kernel
 @pytest.mark.parametrize(("n_features", "noise"), [(2, 0.0), (10, 0.0), (10, 0.01), (10, 0.1)])
-def test_copies_do_not_change_the_number_of_components(n_features, noise, compiled):
-    x, _ = two_levels(7.0, 200 if compiled else 100)
+def test_copies_do_not_change_the_number_of_components(n_features, noise):
+    x, _ = two_levels(7.0, 200)
     X = copies(x, n_features, noise)
     start = OnlineGMM("auto", seed=1).fit_start(X).start
     assert start.mixture.n_components == 2

@@ -5,8 +5,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from online_gmm import OnlineGMM
+from tests.conftest import on_one_kernel
 from tests.test_kernel import TYPES, blobs
 
+# models of one kernel are compared with each other: what one shows, the other does too
+pytestmark = on_one_kernel
 any_data = given(
     seed=st.integers(0, 10_000),
     d=st.integers(1, 4),

@@ -10,6 +10,7 @@ from river import anomaly, checks, compat, datasets, evaluate, metrics, preproce
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM, OnlineHMM, Segmenter, StrangenessDetector
+from tests.conftest import on_one_kernel
 
 DATASET_CHECKS = [
     "learn_one",
@@ -37,13 +38,12 @@ def test_static_checks(model):
         check(model.clone())
 
 
+@on_one_kernel
 @pytest.mark.parametrize("name", DATASET_CHECKS)
 @pytest.mark.parametrize("model", MODELS, ids=repr)
-def test_dataset_checks(model, name, compiled):
+def test_dataset_checks(model, name):
     check = getattr(checks.common, f"check_{name}")
-    # memory grows until the first fit
-    n = 100 if compiled or name == "bounded_memory_growth" else 30
-    check(model.clone(), list(datasets.TrumpApproval().take(n)))
+    check(model.clone(), list(datasets.TrumpApproval().take(100)))
 
 
 def regimes(n, seed):

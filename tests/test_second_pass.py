@@ -12,6 +12,7 @@ from online_gmm import OnlineGMM, Segmenter, _kernel
 from online_gmm.segmentation.hindsight import WholeView
 from online_gmm.segmentation.second_pass import in_usual_units, second_pass
 from online_gmm.segmentation.worth import adjusted_rand
+from tests.conftest import on_one_kernel
 
 
 def levels(*parts, sd=1.0, seed=1):
@@ -155,6 +156,7 @@ def test_short_series_have_a_label_for_each_row(n):
     assert found.changes == ()
 
 
+@on_one_kernel
 def test_regimes_keep_the_numbers_that_the_stream_gave_them():
     X = levels((0, 600), (9, 600), (0, 600), (20, 600), (9, 600), seed=7)
     segmenter = Segmenter(features=["x"])
@@ -171,6 +173,7 @@ def test_regimes_keep_the_numbers_that_the_stream_gave_them():
     assert segmenter.to_bytes() == again.to_bytes()
 
 
+@on_one_kernel
 def test_times_gaps_and_missing_values():
     X = levels((0, 500), (9, 500), (9, 500), (0, 500), seed=8)
     X = np.hstack([X, np.full_like(X, 7.0), X[::-1]])
@@ -185,6 +188,7 @@ def test_times_gaps_and_missing_values():
     assert adjusted_rand_score(np.repeat([0, 1, 0], [500, 1000, 500]), found.labels) > 0.95
 
 
+@on_one_kernel
 def test_one_wild_reading_is_no_change():
     X = levels((0, 1500), seed=9)
     X[700] = 500.0

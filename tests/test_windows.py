@@ -20,7 +20,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM, RollingFeatures
 from online_gmm.features.rolling import STATISTICS
-from tests.conftest import KERNELS
+from tests.conftest import KERNELS, on_one_kernel
 from tests.test_properties import few
 
 ALL = tuple(STATISTICS)
@@ -524,6 +524,7 @@ def regimes(kind, n, seed):
     return X[:, :1], z
 
 
+@on_one_kernel
 @pytest.mark.parametrize(
     ("kind", "transformer"),
     [

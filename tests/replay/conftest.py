@@ -1,11 +1,13 @@
 """The replay is tested once, with the learner as it is installed."""
 
 import csv
+import functools
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 # this folder is called replay as well: the package must be found first
@@ -55,10 +57,16 @@ def in_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+command_of = functools.cache(get_command)
+
+
 @pytest.fixture
-def cli():
+def cli(monkeypatch):
     """Run the command line in this process; with the mixture, unless a learner is named."""
     from replay.cli.app import app
+
+    # the command is made once for all tests: that takes as long as a short replay
+    monkeypatch.setattr("typer.testing._get_command", command_of, raising=False)
 
     def run(*arguments: object) -> Result:
         words = [str(argument) for argument in arguments]

@@ -102,9 +102,10 @@ def small_pieces(monkeypatch):
     return set_to
 
 
-@pytest.mark.parametrize("on_bad", ["skip", "missing", "raise"])
-@pytest.mark.parametrize("seed", range(40))
-def test_batches_hold_the_rows_that_come_one_by_one(seed, on_bad, small_pieces, tmp_path):
+@pytest.mark.parametrize("seed", range(60))
+def test_batches_hold_the_rows_that_come_one_by_one(seed, small_pieces, tmp_path):
+    """With each way of bad rows, compressed or not, keyed or not: seeds 0 to 35 are all of them."""
+    on_bad = ["skip", "missing", "raise"][seed // 12 % 3]
     rng = random.Random(seed)
     path = tmp_path / "any.csv"
     odd = rng.choice([0.0, 0.005, 0.05, 0.3])

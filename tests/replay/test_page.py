@@ -91,8 +91,8 @@ def test_what_is_read_from_the_input_is_text(tmp_path):
     assert "&lt;b&gt;" in content.texts["segments"]
 
 
-def test_a_million_points_are_a_few_megabytes():
-    n = 1_000_000
+def test_a_long_series_is_a_few_megabytes():
+    n = 250_000
     y = np.random.default_rng(1).normal(size=n).tolist()
     said = [Assignment(label, 0.9, -1.4, False) for label in range(3)]
     history = History(["value"])
@@ -101,10 +101,10 @@ def test_a_million_points_are_a_few_megabytes():
         row = Row(i, "", (), {"value": value})
         history.add(row, said[i // 5000 % 3])
     html = report_html("long", history, {})
-    assert time.thread_time() - began < 15.0
+    assert time.thread_time() - began < 4.0
     assert len(html) < 5_000_000
     trace = history.snapshot("").whole
-    assert trace.rows == 512
+    assert trace.rows == 128
     assert (np.nanmin(trace.y[0]), np.nanmax(trace.y[0])) == (min(y), max(y))
 
 
@@ -207,6 +207,15 @@ def served():
         yield machines, page
 
 
+@pytest.fixture(scope="module")
+def standing():
+    """A page for all tests that only ask for it."""
+    machines = Machines("pump <1>", "pump 2")
+    machines.run(100)
+    with PageServer("127.0.0.1:0", HOSTILE, machines.history, machines.watcher.parameters) as page:
+        yield page
+
+
 def fetched(page, path="", **options):
     request = urllib.request.Request(page.url + path, **options)
     with urllib.request.urlopen(request, timeout=60) as answer:
@@ -273,23 +282,21 @@ FOREIGN_HOSTS = [
 
 @pytest.mark.parametrize("path", ["", "ws", "static/js/bokeh.min.js", "nothing"])
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
-def test_a_request_that_names_another_host_is_refused(served, host, path):
+def test_a_request_that_names_another_host_is_refused(standing, host, path):
     """A foreign name that is made to resolve to this machine (DNS rebinding) reads nothing."""
-    _, page = served
-    host = host.format(port=page.port)
+    host = host.format(port=standing.port)
     # a web server may as well say that such a header is malformed
-    assert status(page, path, Host=host) in (400, 403)
-    assert status(page, path, path == "ws", Host=host, Origin=f"http://{host}") in (400, 403)
+    assert status(standing, path, Host=host) in (400, 403)
+    assert status(standing, path, path == "ws", Host=host, Origin=f"http://{host}") in (400, 403)
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "localhost", "[::1]:9"]
 )
-def test_a_request_that_names_this_machine_is_answered(served, host):
-    _, page = served
-    host = host.format(port=page.port)
-    assert status(page, Host=host) == 200
-    assert status(page, "ws", True, Host=host, Origin=f"http://{host}") == 101
+def test_a_request_that_names_this_machine_is_answered(standing, host):
+    host = host.format(port=standing.port)
+    assert status(standing, Host=host) == 200
+    assert status(standing, "ws", True, Host=host, Origin=f"http://{host}") == 101
 
 
 @pytest.mark.parametrize(
@@ -303,11 +310,10 @@ def test_a_request_that_names_this_machine_is_answered(served, host):
         "file://",
     ],
 )
-def test_other_origins_cannot_read_it(served, origin):
-    _, page = served
-    origin = origin.format(port=page.port)
-    assert status(page, "ws", True, Origin=origin) == 403
-    assert status(page, Origin=origin) == 403
+def test_other_origins_cannot_read_it(standing, origin):
+    origin = origin.format(port=standing.port)
+    assert status(standing, "ws", True, Origin=origin) == 403
+    assert status(standing, Origin=origin) == 403
 
 
 def test_only_this_machine_connects_to_a_loopback_address():

@@ -202,7 +202,7 @@ def test_memory_does_not_grow_with_rows_without_values(tmp_path, monkeypatch):
 
     peak(1_000)
     # what is looked at first is kept, and no more
-    few, many = peak(12_000), peak(48_000)
+    few, many = peak(12_000), peak(30_000)
     assert many < few + 50_000
 
 
@@ -257,7 +257,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, write_levels, monkeypatch)
         return result
 
     peak(1_000)  # what is imported and cached at first use
-    few, many = peak(4_000), peak(40_000)
+    few, many = peak(4_000), peak(20_000)
     assert many < few + 50_000
 
 

@@ -168,9 +168,9 @@ def test_memory_does_not_grow_with_the_segments(tmp_path, write_levels, monkeypa
         return result
 
     peak(1_000)  # what is imported and cached at first use
-    few, many = peak(30_000), peak(60_000)
-    # three thousand segments more, of more than a hundred bytes each
-    assert many < few + 150_000
+    few, many = peak(12_000), peak(32_000)
+    # two thousand segments more, of more than a hundred bytes each
+    assert many < few + 100_000
 
 
 def test_picture_has_a_line_for_each_change(modes, cli, tmp_path, monkeypatch):

@@ -305,7 +305,7 @@ def test_parked_series_come_back_exact(parking, tmp_path):
     [{}, {"min_dwell": 3, "confirm": 2}, {"max_gap": 3.0}, {"max_gap": 3.0, "late": "skip"}],
 )
 def test_a_batch_is_taken_as_its_rows_are(name, options):
-    rows = list(rows_of(2500))
+    rows = list(rows_of(1300))
     for i, row in enumerate(rows):
         if i == 700 or 900 <= i < 905:
             row.values.update({name: value * 1e5 for name, value in row.values.items()})
@@ -316,8 +316,8 @@ def test_a_batch_is_taken_as_its_rows_are(name, options):
     rng = random.Random(1)
     one, many = series_of(name, **options), series_of(name, **options)
     at = 0
-    while at < 2500:
-        end = min(at + rng.choice([1, 2, 30, 400]), 2500)
+    while at < 1300:
+        end = min(at + rng.choice([1, 2, 30, 400]), 1300)
         expected = label(one, rows[at:end])
         pieces, refusal = many.label(Batch.of_rows(rows[at:end]))
         assert refusal is None
