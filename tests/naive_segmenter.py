@@ -154,8 +154,9 @@ class Naive:
     """`tell` has the changes and merges of a stream X, as the kernel tells them for one window."""
 
     def __init__(self, X, window, room=scale.MOST_STATES):
-        self.stride = max(1, window // 8)
-        self.length = max(1, round(window / self.stride))
+        fits = [(abs(window - n * round(window / n)), i) for i, n in enumerate((8, 9, 10, 7))]
+        self.length = window if window < 16 else (8, 9, 10, 7)[min(fits)[1]]
+        self.stride = round(window / self.length)
         self.window = self.stride * self.length
         self.room = room
         self.dead = self.length - 1

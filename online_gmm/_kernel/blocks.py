@@ -44,6 +44,17 @@ def lags_of(n_channels: int, window: int) -> tuple[int, ...]:
     return tuple(fitting)
 
 
+def blocks_of(window: int) -> tuple[int, int]:
+    """Points of a block, and blocks of a window: some eight that come nearest to its length.
+
+    A window below 16 points has blocks of one point.
+    """
+    if window < 16:
+        return 1, window
+    sizes = [(max(1, round(window / length)), length) for length in (8, 9, 10, 7)]
+    return min(sizes, key=lambda its: abs(its[0] * its[1] - window))
+
+
 @cython.final
 @cython.cclass
 class Blocks:

@@ -55,4 +55,8 @@ cdef class Partition:
     cdef int snapshot(self) except? -2
     cdef int weigh(self, Py_ssize_t k) noexcept
     cdef int choose(self) except? -2
+    cdef Py_ssize_t most_agreed(self) except? -2
+    cdef bint is_comparable(self, Py_ssize_t k) except? -1
+    cdef bint differ(self, Py_ssize_t j, Py_ssize_t k) except? -1
+    cdef double rand_index(self, Py_ssize_t j, Py_ssize_t k) noexcept
     cdef object change_over(self, Py_ssize_t k)

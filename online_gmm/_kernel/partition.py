@@ -2,11 +2,12 @@
 
 Every row is cleaned of single wild readings, brought to the usual units of its channels and given
 to scales of different window lengths. Each of them finds its own change points and states. The
-scale of 48 points, or of a whole number of periods where there is a clear one, answers from the
-start. A scale with shorter windows takes over when its regimes are clear: when they return, last,
-and are far apart, so that short windows see levels and not the parts of a rhythm. Numbers that are
-reported keep their meaning when another scale takes over: its states get the numbers that they
-overlap with.
+scale of 48 points, or of a whole number of periods if there is a period, answers from the start. A
+scale with shorter windows takes over when its regimes are clear: when they return, last, and are
+far apart, so that short windows see levels and not the parts of a rhythm. If there is none, the
+scale takes over on whose regimes another one agrees most: regimes show in windows of several
+lengths, what drifts or varies by chance does not. Numbers that are reported keep their meaning when
+another scale takes over: its states get the numbers that they overlap with.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.blocks import RING
+from online_gmm._kernel.blocks import RING, blocks_of
 from online_gmm._kernel.scale import MOST_STATES
 from online_gmm._kernel.values import block, places, real, whole, zeros
 
-WINDOWS = (4, 8, 16, 24, 48)
+WINDOWS = (4, 8, 16, 24, 48, 96, 192)
 IMMEDIATE = 2
 """The first so many do not wait for the period."""
 FIRST_ROWS = 48
@@ -35,7 +36,7 @@ PERIOD_ROWS = 300
 BUFFER = 768
 FEED = 4
 LONGEST_PERIOD = 150
-FAINT = 0.8
+FAINT = 0.3
 """Below this autocorrelation there is no period."""
 MOST_WINDOWS = 3.2
 """A window becomes whole periods if a period is no longer than so many windows."""
@@ -61,7 +62,15 @@ LENIENT = 1.5
 """Regimes that were clear remain so with less."""
 FIRST_CHOICE = 64
 USUAL = 4
-"""The scale that answers when none of those before it is clear."""
+"""The scale that answers when no shorter one is clear and no other agrees with one more."""
+COMPARED = 3
+"""From this scale on, it counts whether another sees the same regimes."""
+COMPARED_WINDOWS = 6
+"""A scale is compared when the stream is so many windows long."""
+TRUST = 0.15
+"""By how much the adjusted Rand index of others must be higher than that of the usual scale."""
+PATIENCE = 0.1
+"""And than that of the scale that answers."""
 HISTORY = 16
 
 
@@ -340,20 +349,22 @@ class Partition:
     @cython.cfunc
     @cython.exceptval(check=False)
     def find_period(self) -> cython.int:
-        """The first high peak of the autocorrelation of the first rows, over all channels."""
+        """The first high peak of the mean autocorrelation of the channels in the first rows."""
         d: cython.Py_ssize_t = self.n_channels
         n: cython.Py_ssize_t = PERIOD_ROWS
         most: cython.Py_ssize_t = LONGEST_PERIOD
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         lag: cython.Py_ssize_t
-        begin: cython.Py_ssize_t
+        begin: cython.Py_ssize_t = 1
         m: cython.double
         v: cython.double
         mean: cython.double
         high: cython.double
+        n_moving: cython.double = 0.0
         x: cython.double[::1] = zeros(n)
         r: cython.double[::1] = zeros(most)
+        total: cython.double[::1] = zeros(most)
         self.period = 4
         self.rhythm = -1.0
         for j in range(d if d < 8 else 8):
@@ -373,32 +384,36 @@ class Partition:
                 for i in range(n - lag):
                     v += x[i] * x[i + lag]
                 r[lag] = v / (n - lag)
-            if not r[0] > 0.0:
-                continue
-            begin = 1
-            while begin < most and r[begin] >= 0.0:
-                begin += 1
-            if begin == most:
-                begin = 4
-            if begin < 4:
-                begin = 4
-            high = r[begin]
+            if r[0] > 0.0:
+                n_moving += 1.0
+                for lag in range(most):
+                    total[lag] += r[lag] / r[0]
+        if n_moving == 0.0:
+            return 0
+        while begin < most and total[begin] >= 0.0:
+            begin += 1
+        if begin == most or begin < 4:
+            begin = 4
+        high = total[begin]
+        for lag in range(begin, most):
+            if total[lag] > high:
+                high = total[lag]
+        i = -1
+        for lag in range(begin + 1, most - 1):
+            if (
+                total[lag] >= total[lag - 1]
+                and total[lag] >= total[lag + 1]
+                and total[lag] >= 0.8 * high
+            ):
+                i = lag
+                break
+        if i < 0:
+            i = begin
             for lag in range(begin, most):
-                if r[lag] > high:
-                    high = r[lag]
-            i = -1
-            for lag in range(begin + 1, most - 1):
-                if r[lag] >= r[lag - 1] and r[lag] >= r[lag + 1] and r[lag] >= 0.8 * high:
+                if total[lag] > total[i]:
                     i = lag
-                    break
-            if i < 0:
-                i = begin
-                for lag in range(begin, most):
-                    if r[lag] > r[i]:
-                        i = lag
-            if r[i] / r[0] > self.rhythm:
-                self.rhythm = r[i] / r[0]
-                self.period = i
+        self.period = i
+        self.rhythm = total[i] / n_moving
         return 0
 
     @cython.cfunc
@@ -422,8 +437,7 @@ class Partition:
         return self.rhythm <= RHYTHM or scale.window >= 0.9 * self.period
 
     def add_scale(self, window: int) -> None:
-        stride = max(1, window // 8)
-        self.add_blocks(stride, max(1, round(window / stride)))
+        self.add_blocks(*blocks_of(window))
 
     def add_blocks(self, stride: int, length: int) -> None:
         scale = Scale(self.n_channels, stride, length)
@@ -620,6 +634,8 @@ class Partition:
         changes: cython.double = scale.n_changes
         others: cython.double
         ease: cython.double = LENIENT if self.clear[k] > 0.0 else 1.0
+        far: cython.double = FAR_APART if k < IMMEDIATE else CLEAR_APART
+        few: cython.double = FAR_VISITS if k < IMMEDIATE else 1.0
         apart: cython.double
         noise: cython.double
         self.clear[k] = 0.0
@@ -641,8 +657,8 @@ class Partition:
             or (
                 changes >= CLEAR_CHANGES
                 and self.is_long(k)
-                and others * others <= ease * changes
-                and ease * apart >= CLEAR_APART
+                and few * others * others <= ease * changes
+                and ease * apart >= far
                 and noise <= ease * CLEAR_NOISE
                 and ease * scale.windows >= CLEAR_STAY * (changes + 1.0)
             )
@@ -668,10 +684,98 @@ class Partition:
             if best < 0 and self.clear[k] > 0.0:
                 best = k
         if best < 0 and len(self.scales) > USUAL:
-            best = USUAL if cython.cast(Scale, self.scales[USUAL]).fitted else -1
+            best = self.most_agreed() if cython.cast(Scale, self.scales[USUAL]).fitted else -1
         if best >= 0 and best != self.chosen:
             self.change_over(best)
         return 0
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def most_agreed(self) -> cython.Py_ssize_t:
+        """The scale whose regimes another scale sees most alike."""
+        j: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        n: cython.Py_ssize_t = len(self.scales)
+        usual: cython.Py_ssize_t = USUAL
+        compared: cython.Py_ssize_t = COMPARED
+        best: cython.Py_ssize_t = usual
+        most: cython.double = -1.0
+        index: cython.double
+        likeness: cython.double[::1] = zeros(n)
+        for k in range(compared, n):
+            if not self.is_comparable(k):
+                continue
+            for j in range(compared, k):
+                if self.is_comparable(j) and self.differ(j, k):
+                    index = self.rand_index(j, k)
+                    if index > likeness[j]:
+                        likeness[j] = index
+                    if index > likeness[k]:
+                        likeness[k] = index
+        for k in range(compared, n):
+            if k == usual or self.is_comparable(k):
+                index = likeness[k]
+                if k == usual:
+                    index += TRUST
+                if k == self.chosen:
+                    index += PATIENCE
+                if index > most:
+                    most = index
+                    best = k
+        return best
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def is_comparable(self, k: cython.Py_ssize_t) -> cython.bint:
+        """Whether a scale has seen enough to be compared with others."""
+        scale: Scale = cython.cast(Scale, self.scales[k])
+        return scale.fitted and self.n >= COMPARED_WINDOWS * scale.window
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def differ(self, j: cython.Py_ssize_t, k: cython.Py_ssize_t) -> cython.bint:
+        """Whether the windows of two scales, the shorter first, are not of nearly one length."""
+        one: Scale = cython.cast(Scale, self.scales[j])
+        other: Scale = cython.cast(Scale, self.scales[k])
+        return 4 * other.window >= 5 * one.window
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def rand_index(self, j: cython.Py_ssize_t, k: cython.Py_ssize_t) -> cython.double:
+        """The adjusted Rand index of the states of two scales, 0 if one of them has one state.
+
+        Of snapshots at which both have one (Hubert & Arabie 1985).
+        """
+        i: cython.Py_ssize_t
+        a: cython.Py_ssize_t
+        b: cython.Py_ssize_t
+        room: cython.Py_ssize_t = N_SNAPSHOTS
+        width: cython.Py_ssize_t = MOST_STATES
+        n: cython.double = 0.0
+        v: cython.double
+        both: cython.double = 0.0
+        ours: cython.double = 0.0
+        theirs: cython.double = 0.0
+        table: cython.double[::1] = zeros(width * width)
+        rows: cython.double[::1] = zeros(width)
+        columns: cython.double[::1] = zeros(width)
+        for i in range(self.n_snapshots):
+            a = self.snapshot_state[j * room + i]
+            b = self.snapshot_state[k * room + i]
+            if a >= 0 and b >= 0:
+                n += 1.0
+                # pairs: a further one for each that is there
+                both += table[a * width + b]
+                ours += rows[a]
+                theirs += columns[b]
+                table[a * width + b] += 1.0
+                rows[a] += 1.0
+                columns[b] += 1.0
+        v = n * (n - 1.0) * 0.5
+        if ours == v or theirs == v:
+            return 0.0
+        v = ours * theirs / v
+        return (both - v) / (0.5 * (ours + theirs) - v)
 
     @cython.cfunc
     def change_over(self, k: cython.Py_ssize_t) -> Any:

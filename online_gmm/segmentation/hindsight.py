@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm._kernel.blocks import blocks_of
 from online_gmm._kernel.metric import INDEPENDENT, LEAST_RATIO
 from online_gmm.data.frames import view
 
@@ -82,8 +83,7 @@ class WholeView:
     """
 
     def __init__(self, X: Matrix, stretches: Sequence[Stretch], window: int) -> None:
-        self.stride = max(1, window // 8)
-        self.length = max(1, round(window / self.stride))
+        self.stride, self.length = blocks_of(window)
         self.window = self.stride * self.length
         self.n_rows = len(X)
         self.stretches = stretches
