@@ -134,7 +134,8 @@ class FoundRegimes(Learner):
     # -- learning -------------------------------------------------------------------------------
 
     def _learn(self, x: Mapping[Any, Any], t: Time | None = None) -> None:
-        stamp = _stamp(t if t is not None or self.time is None else x.get(self.time))
+        stamp = t if t is not None or self.time is None else x.get(self.time)
+        stamp = None if stamp is None else _stamp(stamp)
         seconds = NO_TIME
         if self._clocked or t is not None:
             seconds = self._seconds(x, t)
@@ -147,9 +148,10 @@ class FoundRegimes(Learner):
             self._begin_if_full()
             return
         row = array("d", bytes(8 * len(self._names)))
-        found = _kernel.fill(x, self._names, row) + (self.time in x)
-        self.n_unknown += len(x) - found
-        self._learn_stamped(memoryview(row), 1, memoryview(array("d", [seconds])), [stamp])
+        found = _kernel.fill(x, self._names, row)
+        if found != len(x):
+            self.n_unknown += len(x) - found - (self.time in x)
+        self._learn_row(row, seconds, stamp)
 
     def learn_many(self, X: Any, t: Any = None) -> None:
         table = self._table(X, t)
@@ -217,6 +219,25 @@ class FoundRegimes(Learner):
                 known = self._assignments_of(values[i : i + 1])
                 for column, value in zip(answers, known, strict=True):
                     column[i] = value[0]
+
+    def _learn_row(self, row: array[float], seconds: float, stamp: Any) -> None:
+        """Learn one row, as `_learn_stamped` learns many."""
+        placed, core = self._placed, self._stream
+        assert placed is not None
+        if self._is_gap(seconds):
+            self._interrupt()
+        core.learn(row, 1)
+        placed.append(row, stamp)
+        decisions = [*filter(_is_told, core.drain())]
+        if decisions:
+            self._bring_out(placed.rows.end - 1)
+            self._decide(decisions)
+        if decisions or placed.until_snapshot == 0:
+            self._take_snapshot()
+        if self.lag:
+            self._bring_out(placed.rows.end)
+        if self._clocked:
+            self._last = seconds
 
     def _learn_stamped(
         self,

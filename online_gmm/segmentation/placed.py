@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
@@ -69,7 +70,7 @@ class PlacedSegments:
     @property
     def until_snapshot(self) -> int:
         """Rows until `take_snapshot` is due."""
-        return self.rows.first + self._next_snapshot - self.rows.end
+        return self._next_snapshot - len(self.rows)
 
     def take_snapshot(self) -> None:
         """Let the rows of the segment going on have their part in the mixture, as they are now."""
@@ -79,6 +80,10 @@ class PlacedSegments:
     def extend(self, rows: memoryview, times: Sequence[Any] = ()) -> None:
         """Add rows that the kernel has learnt."""
         self.rows.extend(rows, times)
+
+    def append(self, row: array[float], time: Any) -> None:
+        """Add one row that the kernel has learnt."""
+        self.rows.append(row, time)
 
     def decide(self, decisions: Iterable[Decision]) -> list[Event]:
         """Turn decisions into segments and events, oldest first.

@@ -46,7 +46,7 @@ class RecentRows:
     Memory: O(D) for each of at most 768 rows, and O(D^2 log n).
     """
 
-    __slots__ = ("_pieces", "_rows", "_times", "first", "n_channels", "timed")
+    __slots__ = ("_first_kept", "_pieces", "_rows", "_times", "first", "n_channels", "timed")
 
     def __init__(self, n_channels: int, first: int = 0, timed: bool = False) -> None:
         self.n_channels = n_channels
@@ -55,22 +55,16 @@ class RecentRows:
         self._pieces: list[tuple[int, Any, RowStatistics]] = []
         self._rows = array("d")
         self._times: list[Any] = []
+        # the number of the first row that is kept as it is
+        self._first_kept = first
 
     def __len__(self) -> int:
-        return self.end - self.first
+        return self._first_kept - self.first + len(self._rows) // self.n_channels
 
     @property
     def end(self) -> int:
         """The number of the row that comes next."""
         return self._first_kept + len(self._rows) // self.n_channels
-
-    @property
-    def _first_kept(self) -> int:
-        """The number of the first row that is kept as it is."""
-        if not self._pieces:
-            return self.first
-        begin, _, piece = self._pieces[-1]
-        return begin + piece.n
 
     def extend(self, rows: memoryview, times: Sequence[Any] = ()) -> None:
         """Add rows, n * D doubles, and their n times if rows are timed.
@@ -79,6 +73,14 @@ class RecentRows:
         """
         self._rows.frombytes(rows.cast("B"))
         self._times.extend(times)
+        if len(self._rows) >= (KEPT + SUMMED) * self.n_channels:
+            self._sum_up()
+
+    def append(self, row: array[float], time: Any) -> None:
+        """Add one row of D doubles, and its time if rows are timed."""
+        self._rows.extend(row)
+        if self.timed:
+            self._times.append(time)
         if len(self._rows) >= (KEPT + SUMMED) * self.n_channels:
             self._sum_up()
 
@@ -96,12 +98,21 @@ class RecentRows:
         del kept
         self._rows = self._rows[done * self.n_channels :]
         self._times = self._times[done:]
+        self._first_kept += done
 
     def _coarsen(self) -> None:
         """Join the two oldest pieces of each size of which there are too many."""
         sizes = [piece.n for _, _, piece in self._pieces]
         size = PIECE
         while size in sizes:
+            n, first = sizes.count(size), sizes.index(size)
+            n_pairs = (n - SAME + 1) // 2
+            if n_pairs > 1 and sizes[first : first + n] == [size] * n:
+                pieces = [piece for _, _, piece in self._pieces[first : first + 2 * n_pairs]]
+                RowStatistics.add_each(pieces[::2], pieces[1::2])
+                del self._pieces[first + 1 : first + 2 * n_pairs : 2]
+                sizes[first : first + 2 * n_pairs] = [2 * size] * n_pairs
+            # what is left of a piece that was cut may have this size by chance, and stands apart
             while sizes.count(size) > SAME:
                 i = sizes.index(size)
                 self._pieces[i][2].add(self._pieces.pop(i + 1)[2])
@@ -124,6 +135,7 @@ class RecentRows:
             self._rows = self._rows[(at - begin) * self.n_channels :]
             self._times = self._times[at - begin :]
             self._pieces = []
+            self._first_kept = at
         else:
             cut = self.time_of(at)
             inside = [piece for piece in self._pieces if piece[0] < at < piece[0] + piece[2].n]
@@ -194,6 +206,7 @@ class RecentRows:
             if begin != result._first_kept:
                 raise ValueError("a piece does not follow the one before")
             result._pieces.append((begin, time, RowStatistics.from_state(piece, n_channels)))
+            result._first_kept += result._pieces[-1][2].n
         kept = doubles(rows, (-1, n_channels), "rows", missing=True)
         result._rows.frombytes(kept.tobytes())
         result._times = instance(times, list, "times")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from online_gmm.data.state import doubles
 
 Matrix = NDArray[np.float64]
+Arrays = tuple[Matrix, Matrix, Matrix, Matrix, Matrix]
+"""Counts, means, scatter, steps and numbers of steps."""
 
 
 class RowStatistics:
@@ -58,26 +61,29 @@ class RowStatistics:
     @classmethod
     def of_pieces(cls, pieces: Matrix) -> list[RowStatistics]:
         """Return the statistics of each of several pieces, shape (n_pieces, n, D), n at least 1."""
-        _, n, n_channels = pieces.shape
-        known = ~np.isnan(pieces)
-        values = np.where(known, pieces, 0.0)
-        counts = known.sum(axis=1).astype(np.float64)
-        # deviations from the first values are summed, so that large offsets cost no digits
-        first = np.take_along_axis(values, known.argmax(axis=1)[:, None], axis=1)
-        means = np.where(known, values - first, 0.0).sum(axis=1) / np.maximum(counts, 1.0)
-        means += first[:, 0]
-        means[counts == 0] = 0.0
-        deviations = np.where(known, values - means[:, None], 0.0)
-        scatter = np.einsum("bni,bnj->bij", deviations, deviations)
-        both = known[:, 1:] & known[:, :-1]
-        steps = np.where(both, values[:, 1:] - values[:, :-1], 0.0)
-        sizes = np.einsum("bni,bni->bi", steps, steps)
-        n_steps = both.sum(axis=1).astype(np.float64)
+        n_pieces, n, n_channels = pieces.shape
+        missing = np.isnan(pieces)
+        if missing.any():
+            arrays = _with_missing(pieces, ~missing)
+        else:
+            # deviations from the first values are summed, so that large offsets cost no digits
+            first = pieces[:, :1]
+            counts = np.full((n_pieces, n_channels), float(n))
+            means = (pieces - first).sum(axis=1) / counts + first[:, 0]
+            deviations = pieces - means[:, None]
+            steps = pieces[:, 1:] - pieces[:, :-1]
+            arrays = (
+                counts,
+                means,
+                np.einsum("bni,bnj->bij", deviations, deviations),
+                np.einsum("bni,bni->bi", steps, steps),
+                np.full((n_pieces, n_channels), float(n - 1)),
+            )
         result = []
-        for columns in zip(counts, means, scatter, sizes, n_steps, strict=True):
+        for columns in zip(*arrays, strict=True):
             piece = cls(n_channels)
             piece.n = n
-            piece.counts, piece.means, piece.scatter, piece.steps, piece.n_steps = columns
+            piece._set(columns)
             result.append(piece)
         return result
 
@@ -85,18 +91,23 @@ class RowStatistics:
         """Take in the statistics of other rows. O(D^2)."""
         if not other.n:
             return
-        counts = self.counts + other.counts
-        total = np.maximum(counts, 1.0)
-        gaps = np.where((self.counts > 0) & (other.counts > 0), other.means - self.means, 0.0)
-        share = np.sqrt(self.counts * other.counts / total)
-        self.scatter = self.scatter + other.scatter + np.outer(gaps * share, gaps * share)
-        self.means = np.where(
-            self.counts > 0, self.means + gaps * (other.counts / total), other.means
-        )
         self.n += other.n
-        self.counts = counts
-        self.steps = self.steps + other.steps
-        self.n_steps = self.n_steps + other.n_steps
+        self._set(_joined(self._arrays, other._arrays))
+
+    @staticmethod
+    def add_each(ones: Sequence[RowStatistics], others: Sequence[RowStatistics]) -> None:
+        """Take into each of some statistics those of other rows, as `add` does one by one."""
+        joined = _joined(_stacked(ones), _stacked(others))
+        for one, other, arrays in zip(ones, others, zip(*joined, strict=True), strict=True):
+            one.n += other.n
+            one._set(arrays)
+
+    @property
+    def _arrays(self) -> Arrays:
+        return self.counts, self.means, self.scatter, self.steps, self.n_steps
+
+    def _set(self, arrays: Arrays) -> None:
+        self.counts, self.means, self.scatter, self.steps, self.n_steps = arrays
 
     def copy(self) -> RowStatistics:
         """Return statistics that change apart from these."""
@@ -154,8 +165,7 @@ class RowStatistics:
 
     def state(self) -> list[Any]:
         """Return the statistics as plain values, for `from_state`."""
-        arrays = (self.counts, self.means, self.scatter, self.steps, self.n_steps)
-        return [self.n, *(values.tobytes() for values in arrays)]
+        return [self.n, *(values.tobytes() for values in self._arrays)]
 
     @classmethod
     def from_state(cls, state: Any, n_channels: int) -> RowStatistics:
@@ -171,3 +181,47 @@ class RowStatistics:
         result.steps = doubles(steps, vector, "steps").copy()
         result.n_steps = doubles(n_steps, vector, "n_steps").copy()
         return result
+
+
+def _joined(ones: Arrays, others: Arrays) -> Arrays:
+    """The statistics of the rows of both; arrays may have more axes in front."""
+    n, means, scatter, steps, n_steps = ones
+    m, other_means, other_scatter, other_steps, other_n_steps = others
+    counts = n + m
+    total = np.maximum(counts, 1.0)
+    gaps = np.where((n > 0) & (m > 0), other_means - means, 0.0)
+    apart = gaps * np.sqrt(n * m / total)
+    return (
+        counts,
+        np.where(n > 0, means + gaps * (m / total), other_means),
+        scatter + other_scatter + apart[..., :, None] * apart[..., None, :],
+        steps + other_steps,
+        n_steps + other_n_steps,
+    )
+
+
+def _stacked(parts: Sequence[RowStatistics]) -> Arrays:
+    counts, means, scatter, steps, n_steps = map(
+        np.stack, zip(*(part._arrays for part in parts), strict=True)
+    )
+    return counts, means, scatter, steps, n_steps
+
+
+def _with_missing(pieces: Matrix, known: NDArray[np.bool_]) -> Arrays:
+    """The same for pieces of which some values are missing."""
+    values = np.where(known, pieces, 0.0)
+    counts = known.sum(axis=1).astype(np.float64)
+    first = np.take_along_axis(values, known.argmax(axis=1)[:, None], axis=1)
+    means = np.where(known, values - first, 0.0).sum(axis=1) / np.maximum(counts, 1.0)
+    means += first[:, 0]
+    means[counts == 0] = 0.0
+    deviations = np.where(known, values - means[:, None], 0.0)
+    both = known[:, 1:] & known[:, :-1]
+    steps = np.where(both, values[:, 1:] - values[:, :-1], 0.0)
+    return (
+        counts,
+        means,
+        np.einsum("bni,bnj->bij", deviations, deviations),
+        np.einsum("bni,bni->bi", steps, steps),
+        both.sum(axis=1).astype(np.float64),
+    )
