@@ -216,6 +216,24 @@ class BatchEM:
                 yield
 
 
+def rest_of_climb(last: float, now: float, left: float) -> float:
+    """Guess what a climb will still gain, at most.
+
+    EM converges linearly: the gains of equal numbers of steps fall as a geometric series, whose
+    rest is counted twice. Where they do not fall, they are taken to stay what they are.
+
+    Parameters
+    ----------
+    last, now
+        The gains of the last steps but some, and of the last steps; NaN if there are none.
+    left
+        How many times as many steps may still be made.
+    """
+    if 0.0 < now < last:
+        left = min(left, 2.0 * now / (last - now))
+    return now * left
+
+
 @dataclass(frozen=True, eq=False)
 class BatchFit:
     """The result of batch EM.

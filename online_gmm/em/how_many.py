@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.data.frames import column_means
-from online_gmm.em.batch import BatchEM
+from online_gmm.em.batch import BatchEM, rest_of_climb
 from online_gmm.em.mixture import MixtureParameters, is_dense, n_parameters
-from online_gmm.em.prior import LEAST, Prior, correlations, resolution
+from online_gmm.em.prior import LEAST, Prior, correlations, resolutions
 from online_gmm.em.slices import ROWS, Meter, Sliced, finish, pass_cost
 from online_gmm.em.starts import PATIENT, ROUNDS, Started, affordable, best_start
 
@@ -26,7 +27,7 @@ prior asked for.
 COMPARED = 100, 0.02
 """The most EM steps before numbers of components are compared, and the least gain of a step, in
 nats over all rows."""
-PROBE = 4
+PROBE = 3
 """EM steps between two looks at whether going on pays."""
 WORTH = 4.0
 """Nats by which each component more must raise the criterion."""
@@ -35,7 +36,7 @@ REPEATED = 0.005
 SCREENED = 0.05
 """The same according to correlations alone, which missing values make imprecise."""
 START_ROWS = 400
-"""Rows on which starts are tried, and 20 (D + 1) more for each component."""
+"""Rows on which starts are tried, and 8 (D + 1) more for each component."""
 LARGE = 8_000
 """Values of which the preparation takes a slice."""
 SAMPLE = 2048
@@ -55,7 +56,8 @@ class Criterion:
     bic : float
         The log-likelihood minus half the number of free parameters times log n (Schwarz 1978).
     icl : float
-        ``bic`` minus the entropy of the responsibilities (Biernacki, Celeux & Govaert 2000).
+        ``bic`` minus the entropy of the responsibilities (Biernacki, Celeux & Govaert 2000). NaN if
+        it was not asked for.
     """
 
     n_components: int
@@ -137,7 +139,7 @@ def comparing(
     criteria: list[Criterion] = []
     for k in range(1, selection.most + 1):
         started = yield from selection.started(k, n_init, meter, PATIENT)
-        _, _, criterion = yield from selection.climbed(started.mixture, meter)
+        _, criterion = yield from selection.climbed(started.mixture, meter)
         criteria.append(criterion)
     return tuple(criteria)
 
@@ -164,6 +166,8 @@ class Selection:
         As in `warm_start`.
     rng
         Makes starts.
+    icl
+        Whether criteria have the integrated completed likelihood.
 
     Attributes
     ----------
@@ -181,7 +185,9 @@ class Selection:
         features: tuple[Hashable, ...],
         covariance_type: str,
         rng: np.random.Generator,
+        icl: bool,
     ) -> None:
+        self._icl = icl
         self._X, self._kept, self._rows, self._firm = X, kept, rows, firm
         self._features, self._some = features, tuple(features[j] for j in kept)
         self._covariance_type, self._rng = covariance_type, rng
@@ -196,6 +202,7 @@ class Selection:
         covariance_type: str,
         prior_strength: float,
         rng: np.random.Generator,
+        icl: bool = True,
     ) -> Sliced[Selection]:
         """Prepare rows.
 
@@ -209,6 +216,8 @@ class Selection:
             As in `warm_start`.
         rng
             Spreads rounded values, and makes starts.
+        icl
+            Whether criteria have the integrated completed likelihood, which takes another pass.
         """
         kept = informative(X)
         if X.size > LARGE:
@@ -220,18 +229,43 @@ class Selection:
         if X.size > LARGE:
             yield
         rows = yield from _spread(rows, max_components, rng)
-        return cls(X, kept, rows, firm, most, features, covariance_type, rng)
+        return cls(X, kept, rows, firm, most, features, covariance_type, rng, icl)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that are fitted."""
+        return len(self._rows)
+
+    def thinned(self) -> Selection:
+        """The same of fewer rows, evenly spaced: they tell which fits are worth trying on all."""
+        result = copy.copy(self)
+        result._rows = self._some_rows(self.most)
+        return result
+
+    def _some_rows(self, k: int) -> NDArray[np.float64]:
+        enough = START_ROWS + 8 * k * (len(self._kept) + 1)
+        return self._rows[:: max(math.ceil(len(self._rows) / enough), 1)]
+
+    def penalty(self, k: int) -> float:
+        """What BIC takes off for k components, in nats."""
+        free = n_parameters(k, self._rows.shape[1], self._covariance_type)
+        return free / 2 * math.log(max(len(self._rows), 1))
 
     def started(
-        self, k: int, n_init: int, meter: Meter, rounds: tuple[int, ...] = ROUNDS
+        self,
+        k: int,
+        n_init: int,
+        meter: Meter,
+        rounds: tuple[int, ...] = ROUNDS,
+        needed: float = -math.inf,
     ) -> Sliced[Started]:
         """Try ``n_init`` starts of k components, of the features that count, on some of the rows.
 
-        So many rows tell which start is best; `climbed` goes on with all.
+        So many rows tell which start is best; `climbed` goes on with all. Starts end early that
+        will not come to the log-likelihood ``needed``.
         """
-        enough = START_ROWS + 20 * k * (len(self._kept) + 1)
         started = yield from best_start(
-            self._rows[:: max(len(self._rows) // enough, 1)],
+            self._some_rows(k),
             k,
             self._firm,
             self._some,
@@ -240,6 +274,7 @@ class Selection:
             self._rng,
             meter,
             rounds=rounds,
+            needed=needed / max(len(self._rows), 1),
         )
         return started
 
@@ -255,32 +290,35 @@ class Selection:
 
     def climbed(
         self, mixture: MixtureParameters, meter: Meter, needed: float = -math.inf
-    ) -> Sliced[tuple[MixtureParameters, MixtureParameters, Criterion]]:
-        """Climb from a mixture of the features that count.
+    ) -> Sliced[tuple[MixtureParameters, Criterion]]:
+        """Climb from a mixture of the features that count; return where that ends.
 
-        Returns where that ends, the same for all features, and its criterion. The climb ends
-        early if its information criterion will not come to what is ``needed``.
+        The climb ends early if the log-likelihood will not come to what is ``needed``: the rest of
+        a climb is guessed from its last steps, which gain less and less, and counted twice.
         """
         em = BatchEM(mixture, self._firm, self._covariance_type)
         most, least = COMPARED
         rows, n = self._rows, max(len(self._rows), 1)
         most = affordable(rows, mixture.n_components, self._covariance_type, most)
-        free = n_parameters(mixture.n_components, rows.shape[1], self._covariance_type)
-        needed = (needed + free / 2 * math.log(n)) / n
-        done, before = 0, math.nan
+        yield from em.climbing(rows, 0, 0.0, meter)
+        done, before, gain = 0, em.log_likelihood, math.nan
         while done < most:
             steps = min(PROBE, most - done)
-            yield from em.climbing(rows, steps, least / n, meter, begun=done > 0)
+            yield from em.climbing(rows, steps, least / n, meter, begun=True)
             done += steps
-            gain = (em.log_likelihood - before) / steps
-            if gain * steps < least / n or em.log_likelihood + gain * (most - done) < needed:
-                break
+            last, gain = gain, em.log_likelihood - before
             before = em.log_likelihood
-        criterion = yield from _criterion(em, rows, self._covariance_type, meter)
-        whole = em.mixture
-        if len(self._kept) < len(self._features):
-            whole = _whole(em.mixture, self._X, self._kept, self._features)
-        return em.mixture, whole, criterion
+            rest = rest_of_climb(last, gain, (most - done) / PROBE)
+            if gain < least / n or before + rest < needed / n:
+                break
+        criterion = yield from _criterion(em, rows, self._covariance_type, self._icl, meter)
+        return em.mixture, criterion
+
+    def whole(self, mixture: MixtureParameters) -> MixtureParameters:
+        """A mixture of the features that count, of all features."""
+        if len(self._kept) == len(self._features):
+            return mixture
+        return _whole(mixture, self._X, self._kept, self._features)
 
 
 def select(
@@ -317,22 +355,22 @@ def selecting(
     """Do the same in slices, and return what became of the starts too."""
     rng = np.random.default_rng(seed)
     selection = yield from Selection.of(
-        X, n_components, features, covariance_type, prior_strength, rng
+        X, n_components, features, covariance_type, prior_strength, rng, icl=False
     )
     started = yield from selection.started(selection.most, n_init, meter)
     mixture = started.mixture
     best: tuple[MixtureParameters, Criterion] | None = None
     criteria = []
     while True:
-        mixture, whole, criterion = yield from selection.climbed(mixture, meter)
+        mixture, criterion = yield from selection.climbed(mixture, meter)
         criteria.append(criterion)
         if best is not None and criterion.bic + WORTH < best[1].bic:
             break
-        best = whole, criterion
+        best = mixture, criterion
         if mixture.n_components == 1:
             break
         mixture = one_fewer(mixture)
-    return best[0], tuple(reversed(criteria)), started
+    return selection.whole(best[0]), tuple(reversed(criteria)), started
 
 
 def n_distinct(rows: NDArray[np.float64], most: int) -> int:
@@ -344,7 +382,7 @@ def n_distinct(rows: NDArray[np.float64], most: int) -> int:
 def informative(X: NDArray[np.float64]) -> list[int]:
     """The features that vary, without those that repeat others; at least one."""
     X = X[:: max(len(X) // SAMPLE, 1)]
-    varies = [j for j, column in enumerate(X.T) if resolution(column) > 0.0]
+    varies = np.flatnonzero(resolutions(X) > 0.0).tolist()
     kept = independent(X[:, varies]) if len(varies) > 1 else range(len(varies))
     return [varies[j] for j in kept] or [0]
 
@@ -387,7 +425,10 @@ def _left_over(X: NDArray[np.float64], kept: list[int], j: int) -> NDArray[np.fl
 
 
 def one_fewer(mixture: MixtureParameters) -> MixtureParameters:
-    """The mixture with the two components merged that this costs the least."""
+    """The mixture without an empty component, or with the two merged that this costs the least."""
+    weights = mixture.weights
+    if weights.min() <= 0.0:
+        return mixture.reordered(np.delete(np.arange(len(weights)), weights.argmin()))
     return merged(mixture, *_cheapest(mixture))
 
 
@@ -443,19 +484,21 @@ def _whole(
 
 
 def _criterion(
-    em: BatchEM, rows: NDArray[np.float64], covariance_type: str, meter: Meter
+    em: BatchEM, rows: NDArray[np.float64], covariance_type: str, icl: bool, meter: Meter
 ) -> Sliced[Criterion]:
-    entropy = 0.0
     k, d = em.mixture.n_components, rows.shape[1]
+    log_likelihood = em.log_likelihood * len(rows)
+    bic = log_likelihood - n_parameters(k, d, covariance_type) / 2 * math.log(max(len(rows), 1))
+    if not icl:
+        return Criterion(k, log_likelihood, bic, math.nan)
+    entropy = 0.0
     for at in range(0, len(rows), ROWS):
         part = rows[at : at + ROWS]
         shares = em.responsibilities(part)
         entropy -= float((shares * np.log(np.maximum(shares, 1e-300))).sum())
         if meter.is_full(pass_cost(len(part), k, d, is_dense(covariance_type))):
             yield
-    log_likelihood = em.log_likelihood * len(rows)
-    bic = log_likelihood - n_parameters(k, d, covariance_type) / 2 * np.log(len(rows))
-    return Criterion(k, log_likelihood, float(bic), float(bic - entropy))
+    return Criterion(k, log_likelihood, bic, bic - entropy)
 
 
 def chosen(criteria: Sequence[Criterion]) -> int:
@@ -476,6 +519,8 @@ def _spread(
     """
     result = X.copy()
     done = 0
+    if not (np.diff(np.sort(X.T, axis=1), axis=1) == 0.0).any():
+        return result
     for column in result.T:
         done += len(column)
         if done > LARGE:

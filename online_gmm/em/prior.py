@@ -70,7 +70,7 @@ class Prior:
         """The prior for data of shape (n, D); NaN stands for a missing value. O(n D^2)."""
         variances, values = np.zeros(X.shape[1]), np.zeros(X.shape[1])
         sample = X[:: max(len(X) // SAMPLE, 1)]
-        for j, column in enumerate(X.T):
+        for j, column in enumerate(np.ascontiguousarray(X.T)):
             observed = column[~np.isnan(column)]
             if observed.size:
                 # against the first value a constant column has variance 0 exactly
@@ -95,7 +95,7 @@ class Prior:
         # what doubles can tell from 0
         varies, known = variances > LEAST_VARIANCE, np.abs(values) > LEAST_VALUE
         unmoved = UNMOVED * np.where(known, np.abs(values), 1.0)
-        steps = np.array([resolution(column) for column in X.T])
+        steps = resolutions(X)
         least = (np.where(varies, steps, unmoved) / 6.0) ** 2
         floors = np.maximum(least, LEAST * variances)
         floors = np.where(floors > LEAST * LEAST_VARIANCE, floors, LEAST)
@@ -121,9 +121,14 @@ class Prior:
 
 def resolution(values: NDArray[np.float64]) -> float:
     """The smallest step between two different values; 0 if there is none."""
-    steps = np.diff(np.sort(values[~np.isnan(values)]))
-    steps = steps[steps > 0.0]
-    return float(steps.min()) if len(steps) else 0.0
+    return float(resolutions(values[:, None])[0])
+
+
+def resolutions(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The smallest step between two different values of each feature; 0 if there is none."""
+    steps = np.diff(np.sort(X.T, axis=1), axis=1)
+    least = np.where(steps > 0.0, steps, np.inf).min(axis=1, initial=np.inf)
+    return np.where(np.isfinite(least), least, 0.0)
 
 
 def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,6 +139,8 @@ def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
     if X.shape[1] == 1:
         return np.ones((1, 1))
     seen = ~np.isnan(X)
+    if seen.all():
+        return _complete_correlations(X)
     n = seen.sum(axis=0)
     first = np.array(
         [column[ok][0] if ok.any() else 0.0 for column, ok in zip(X.T, seen.T, strict=True)]
@@ -150,6 +157,25 @@ def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
     result = np.where(known, products / np.where(spread > 0.0, spread, 1.0), 0.0)
     np.fill_diagonal(result, 1.0)
     return np.clip(result, -1.0, 1.0)
+
+
+def _complete_correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same of rows without missing values."""
+    if len(X) < JOINT:
+        return np.eye(X.shape[1])
+    with np.errstate(invalid="ignore", over="ignore"):
+        centred = np.ascontiguousarray(X.T)
+        centred = centred - centred[:, :1]
+        centred -= centred.mean(axis=1, keepdims=True)
+        scale = np.abs(centred).max(axis=1, keepdims=True, initial=0.0)
+        centred /= np.where(scale > 0.0, scale, 1.0)
+    products = centred @ centred.T
+    sd = np.sqrt(np.diagonal(products))
+    spread = sd[:, None] * sd
+    known = spread > 0.0
+    result = np.where(known, products / np.where(spread > 0.0, spread, 1.0), 0.0)
+    np.fill_diagonal(result, 1.0)
+    return np.asarray(np.clip(result, -1.0, 1.0))
 
 
 def _flattened(correlation: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -93,12 +93,15 @@ def best_start(
     meter: Meter,
     current: MixtureParameters | None = None,
     rounds: tuple[int, ...] = ROUNDS,
+    needed: float = -math.inf,
 ) -> Sliced[Started]:
     """Try starts; return what became of each, and where the best one has led.
 
     Half of the starts are k-means++ followed by k-means, half are random rows with the data's
     variance around each. k-means is misled by long shapes, random rows by unequal sizes. After a
-    few EM steps the worse half of each kind is dropped, and the others go on.
+    few EM steps the worse half of each kind is dropped, and the others go on, but not those whose
+    log-likelihood would have to rise as fast as in the last steps to come to what is ``needed``, in
+    nats a row.
     """
     dense = is_dense(covariance_type)
     cost = pass_cost(len(X), k, X.shape[1], dense)
@@ -115,9 +118,15 @@ def best_start(
     reached = [-math.inf] * len(runs)
     left = list(range(len(runs)))
     for at, more in enumerate(rounds):
+        hopeless = set()
         for i in left:
-            yield from runs[i][1].climbing(X, min(more, most), LEAST_GAIN, meter, begun=at > 0)
-            reached[i] = runs[i][1].penalised
+            em, before = runs[i][1], runs[i][1].log_likelihood if at > 0 else -math.inf
+            yield from em.climbing(X, min(more, most), LEAST_GAIN, meter, begun=at > 0)
+            reached[i] = em.penalised
+            rest = sum(rounds[at + 1 :]) * (em.log_likelihood - before) / more
+            if em.log_likelihood + rest < needed:
+                hopeless.add(i)
+        left = [i for i in left if i not in hopeless]
         left.sort(key=lambda i: -reached[i])
         left = [
             i

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data import html, state
 from online_gmm.data.frames import Table, flat
-from online_gmm.em.how_many import WORTH, Criterion, Selection, merged, one_fewer
+from online_gmm.em.how_many import WORTH, Criterion, Selection, merged
 from online_gmm.em.mixture import (
     COVARIANCE_TYPES,
     CovarianceType,
@@ -27,6 +27,7 @@ from online_gmm.em.mixture import (
     posterior,
     without_prior,
 )
+from online_gmm.em.other_regimes import SURE, Terms, other_regimes
 from online_gmm.em.prior import STRONGEST, Prior
 from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
 from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
@@ -67,8 +68,6 @@ REFIT_STARTS = 2, 4
 """New starts tried when the points kept are fitted again; more if more components are expected."""
 FOUND_BY_FIT = "a new fit of the points kept found it"
 """The cause of a birth."""
-SURE = 10.0
-"""Nats by which a fit of other regimes must be better than the one in use."""
 PARTS = (1.0, 0.8, 0.6, 0.4)
 """How much of the last points is tried as a regime of its own."""
 SUCCEEDING = 2048
@@ -416,8 +415,10 @@ class EMLearner(Learner, abc.ABC):
         stream, d = self._stream, len(self._names)
         if self._k >= self._most:
             return
-        known = self.mixture
         outliers = np.frombuffer(stream.last_outliers(stream.n_points - RECENT)).reshape(-1, d)
+        if len(outliers) < crowd(d) and not stream.last_deviating():
+            return
+        known = self.mixture
         if len(outliers) >= crowd(d):
             outliers = together(outliers, known)
         cause = f"{len(outliers)} of the last {RECENT} points were unexplained"
@@ -540,32 +541,24 @@ class EMLearner(Learner, abc.ABC):
         """A fit of other regimes to rows, if it is surely better than the one known."""
         rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
         selection = yield from Selection.of(
-            rows, self._most, self._names, self.covariance_type, self.prior_strength, rng
+            rows,
+            self._most,
+            self._names,
+            self.covariance_type,
+            self.prior_strength,
+            rng,
+            icl=not self._k_is_told,
         )
         yield
-        _, _, current = yield from selection.climbed(selection.part(known), meter)
-        best, highest = None, self._value(current) - WORTH * known.n_components
-        yield
-        starts = self._refit_starts(known.n_components)
-        mixture = (yield from selection.started(selection.most, starts, meter)).mixture
-        yield
-        while True:
-            price = self._price(mixture.n_components, known.n_components)
-            mixture, whole, criterion = yield from selection.climbed(
-                mixture, meter, highest + price
-            )
-            if criterion.n_components < known.n_components and self._has_all_at_start:
-                return best
-            worth = self._value(criterion) - price
-            if (
-                worth > highest
-                and not loses_a_regime(current, criterion)
-                and not self._loses_one_of_late(known, whole, rows, n_points)
-            ):
-                best, highest = whole, worth
-            if mixture.n_components == 1:
-                return best
-            mixture = one_fewer(mixture)
+        k = known.n_components
+        terms = Terms(
+            self._value,
+            lambda n: self._price(n, k),
+            k if self._has_all_at_start else 1,
+            lambda fitted: self._loses_one_of_late(known, fitted, rows, n_points),
+        )
+        found = yield from other_regimes(selection, known, self._refit_starts(k), terms, meter)
+        return found
 
     def _refit_starts(self, known: int) -> int:
         """How many starts a new fit tries, when so many components are known."""
@@ -891,16 +884,6 @@ def taken_in(
     if has_moved(within, 0, its, 0, min(support, len(points))):
         return None
     return merged(MixtureParameters(weights, np.vstack([means, its.means]), covariances), 0, 1)
-
-
-def loses_a_regime(now: Criterion, other: Criterion) -> bool:
-    """Whether a fit leaves out a component that is more than chance.
-
-    A component that was born as its rows came together may overlap with others. Rows that are taken
-    each by itself then do not tell it surely, as BIC and ICL demand; half of its price must do.
-    """
-    price = (now.log_likelihood - now.bic) - (other.log_likelihood - other.bic)
-    return other.log_likelihood < now.log_likelihood - max(price, 0.0) / 2.0
 
 
 def strangeness(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data.frames import Table, flat, view
 from online_gmm.data.state import writable
-from online_gmm.em.batch import BatchEM
+from online_gmm.em.batch import BatchEM, rest_of_climb
 from online_gmm.em.mixture import (
     CovarianceType,
     MixtureParameters,
@@ -25,16 +25,18 @@ from online_gmm.em.polish import polish
 from online_gmm.em.slices import Meter, Sliced
 from online_gmm.em.starts import affordable
 from online_gmm.em.step_size import StepSize
-from online_gmm.em.warm_start import WarmStart, warm_start, warm_starting
+from online_gmm.em.warm_start import AGAIN, WarmStart, warm_start, warm_starting
 from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond
 from online_gmm.learners.intake import Late, unchanged_if_refused
-from online_gmm.learners.places import mixture_changed, mixture_with
-from online_gmm.learners.recycle import RECENT, Roster, twins
+from online_gmm.learners.places import mixture_changed, mixture_with, parts_of, with_parts
+from online_gmm.learners.recycle import RECENT, WELL_KNOWN, Roster, twins
 from online_gmm.learners.under_way import UnderWay, under_way_from_state
 
 CHANCE = 1e-4
 """How unlikely the stream's fit must be, beside one of a few points, to be given up for it."""
+FIRST_STEPS = 2
+"""EM steps, twice, from which is guessed how much a fit will gain."""
 REVIEW_EVERY = 64
 """Points between two looks at the components, if they are recycled."""
 PARAMETERS = 100
@@ -533,6 +535,14 @@ class OnlineGMM(EMLearner):
             rows, log_density = rows[~strange], log_density[~strange]
         others = yield from self._other_regimes(known, rows, refit.n_points, meter)
         yield
+        # what the average was before a component was born holds it back for long, unless a fit has
+        # begun the average anew
+        is_needed = refit.stride == 1 or self._born_since(refit.n_points / 4, by_fit=False)
+        if others is None and not is_needed:
+            may_be_better = yield from self._may_be_likelier(known, rows, log_density, meter)
+            if not may_be_better:
+                return None
+            yield
         fitted = yield from warm_starting(
             rows,
             known.n_components if others is None else others.n_components,
@@ -547,9 +557,6 @@ class OnlineGMM(EMLearner):
             False,
             meter,
         )
-        # what the average was before a component was born holds it back for long, unless a fit has
-        # begun the average anew
-        is_needed = refit.stride == 1 or self._born_since(refit.n_points / 4, by_fit=False)
         if others is None and not is_needed and not self._is_likelier(fitted, log_density):
             return None
         yield
@@ -561,8 +568,41 @@ class OnlineGMM(EMLearner):
             old = [succeeds[j] for j in order]
             components.reorder(order)
             fitted = dataclasses.replace(fitted, mixture=fitted.mixture.reordered(order))
+        if refit.stride > 1:
+            few = self._of_few_rows(fitted.mixture, len(rows))
+            same = list(range(self._k)) if old is None else old
+            put_back = [(j, i) for j in few if (i := same[j]) is not None]
+            components, fitted = self._put_back(put_back, known, components, fitted)
         yield
         return fitted, old, components
+
+    def _of_few_rows(self, mixture: MixtureParameters, n: int) -> list[int]:
+        """The components that a fit of n thinned rows knows less well than the stream does."""
+        least = WELL_KNOWN * (len(self._names) + 1)
+        return np.flatnonzero(mixture.weights * n < least).tolist()
+
+    def _put_back(
+        self,
+        pairs: list[tuple[int, int]],
+        known: MixtureParameters,
+        components: _kernel.Components,
+        fitted: WarmStart,
+    ) -> tuple[_kernel.Components, WarmStart]:
+        """Statistics and fit in which some components are as they were known.
+
+        ``pairs`` has the component of the fit and the one known that it continues.
+        """
+        if not pairs or self.covariance_type == "tied":
+            return components, fitted
+        means, covariances = fitted.mixture.means.copy(), fitted.mixture.covariances.copy()
+        state = components.state()
+        parts = parts_of(state)
+        for j, i in pairs:
+            means[j], covariances[j] = known.means[i], known.covariances[i]
+            parts = parts.replaced(j, known.means[i], known.covariances[i])
+        mixture = MixtureParameters(fitted.mixture.weights, means, covariances, self._names)
+        changed = _kernel.components_from_state(with_parts(state, parts))
+        return changed, dataclasses.replace(fitted, mixture=mixture)
 
     def _take_up(
         self,
@@ -593,13 +633,37 @@ class OnlineGMM(EMLearner):
         stream.restart(components, flat(self._gates(len(self._names))))
         self._watch()
 
+    def _may_be_likelier(
+        self,
+        known: MixtureParameters,
+        rows: NDArray[np.float64],
+        log_density: NDArray[np.float64],
+        meter: Meter,
+    ) -> Sliced[bool]:
+        """Whether a fit that begins with the components known may be likelier than chance allows.
+
+        The first steps of a fit gain the most.
+        """
+        assert self.start is not None
+        prior = self.start.prior.with_strength(self.prior_strength)
+        em = BatchEM(known, prior, self.covariance_type)
+        yield from em.climbing(rows, FIRST_STEPS, 0.0, meter)
+        first = em.log_likelihood - float(log_density.mean())
+        yield from em.climbing(rows, FIRST_STEPS, 0.0, meter, begun=True)
+        both = em.log_likelihood - float(log_density.mean())
+        return self._tail(both + rest_of_climb(first, both - first, AGAIN[0]), len(rows)) <= CHANCE
+
     def _is_likelier(self, fitted: WarmStart, log_density: NDArray[np.float64]) -> bool:
         """Whether rows with these densities are likelier under their fit than chance allows."""
+        gain = fitted.log_likelihood - float(log_density.mean())
+        return self._tail(gain, len(log_density)) <= CHANCE
+
+    def _tail(self, gain: float, n: int) -> float:
+        """How unlikely it is that a fit of n rows gains so many nats a row by chance."""
         from scipy.special import chdtrc
 
-        gain = 2.0 * len(log_density) * (fitted.log_likelihood - log_density.mean())
         free = n_parameters(self._k, len(self._names), self.covariance_type)
-        return bool(chdtrc(free, gain) <= CHANCE)
+        return float(chdtrc(free, max(2.0 * n * gain, 0.0)))
 
     def _kept(self, stream: _kernel.MixtureStream, start: WarmStart) -> NDArray[np.float64]:
         """The points kept, without outliers if these are few."""

@@ -33,12 +33,15 @@ from online_gmm.em.warm_start import WarmStart, in_order, warm_start, warm_start
 from online_gmm.learners.base import UNKNOWN, Assignment
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, REFIT_STARTS, EMLearner
 from online_gmm.learners.intake import NO_TIME, Late, Time
-from online_gmm.learners.places import chain_replaced, chain_with
-from online_gmm.learners.recycle import Roster
+from online_gmm.learners.places import chain_merged, chain_replaced, chain_with
+from online_gmm.learners.recycle import Roster, twins
 from online_gmm.learners.under_way import UnderWay, under_way_from_state
 
+ALIKE = 0.005
+"""Bhattacharyya distance below which two regimes are one: 0.2 standard deviations."""
 MOST_BACK = 10_000_000
 """Doubles that are kept at most to look back."""
+NEVER = 2**62 - 1
 LEAST_BELIEF = 1e-12
 """No regime is less probable for a series that is followed."""
 MOST = 8
@@ -120,8 +123,8 @@ class OnlineHMM(EMLearner):
         How many later points `smoothed` takes into account.
     capacity : int, default 1600
         How many points from the beginning of the stream are kept. Until then all points are fitted
-        again by Baum-Welch each time they have doubled. 0 keeps none; step sizes that follow keep
-        none either.
+        again by Baum-Welch each time they have doubled. Later regimes that have become alike are
+        merged. 0 keeps none; step sizes that follow keep none either.
     n_init : int, default 12
         How many EM starts are tried in the warm start; half are k-means++, half random.
     features : sequence of hashable, optional
@@ -330,9 +333,9 @@ class OnlineHMM(EMLearner):
         selection = finish(self._selection(seen, 0))
         mixture = finish(selection.started(selection.most, REFIT_STARTS[0], meter)).mixture
         while True:
-            mixture, whole, _ = finish(selection.climbed(mixture, meter))
+            mixture, _ = finish(selection.climbed(mixture, meter))
             if mixture.n_components < start.mixture.n_components:
-                fewer = finish(self._refined(whole, seen, meter))
+                fewer = finish(self._refined(selection.whole(mixture), seen, meter))
                 again, value = finish(self._climbed(fewer.mixture, fewer.prior, rows, times, meter))
                 if value + WORTH < highest:
                     return start, stream
@@ -408,7 +411,13 @@ class OnlineHMM(EMLearner):
     def _selection(self, rows: NDArray[np.float64], n_points: int) -> Sliced[Selection]:
         rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
         selection = yield from Selection.of(
-            rows, self._most, self._names, self.covariance_type, self.prior_strength, rng
+            rows,
+            self._most,
+            self._names,
+            self.covariance_type,
+            self.prior_strength,
+            rng,
+            icl=False,
         )
         return selection
 
@@ -418,8 +427,12 @@ class OnlineHMM(EMLearner):
         seen = self._stream.n_seen
         if self._refit is not None and seen >= self._next_slice:
             self._go_on()
-        elif self._keeps_all and self._refit is None and seen >= self._refit_at:
-            self._begin_refit()
+        elif self._refit is None and 0 < self._refit_at <= seen:
+            if self._keeps_all:
+                self._begin_refit()
+            else:
+                self._merge_alike()
+                self._refit_at = 2 * seen
         self._wait()
 
     def _wait(self) -> None:
@@ -429,14 +442,35 @@ class OnlineHMM(EMLearner):
     def _plan(self, seen: int) -> None:
         """Set when the points kept are fitted again, after a fit of the first ``seen`` points.
 
-        The last fit begins while there is room for the points that come until it ends.
+        The last fit begins while there is room for the points that come until it ends. Later
+        regimes are only compared with each other.
         """
         last = self._room - self._room // 8
-        self._refit_at = min(2 * seen, last) if self._keeps_points and seen < last else -1
+        if not self._keeps_points:
+            self._refit_at = -1
+        elif seen < last:
+            self._refit_at = min(2 * seen, last)
+        else:
+            self._refit_at = 2 * max(seen, self._room)
 
     @property
     def _keeps_all(self) -> bool:
-        return self._refit_at > 0
+        return 0 < self._refit_at <= self._room
+
+    def _merge_alike(self) -> None:
+        """Merge regimes that the points of a stay could not tell apart. O(K^2 D^3)."""
+        while not self._has_all_at_start and (pair := twins(self.mixture, ALIKE)) is not None:
+            kept, gone = pair
+            roster, stream, known = self._roster, self._stream, self.mixture
+            unit = self._unit(baum_welch.gaps(np.frombuffer(stream.times_kept())))
+            prior = baum_welch.pseudo_changes(self._k - 1, self.stickiness, unit)
+            state = chain_merged(stream.state(), kept, gone, prior)
+            self._stream = _kernel.chain_stream_from_state(state)
+            cause = f"became one with component {roster.numbers[kept]}"
+            centers = known.means[gone], self.mixture.means[kept]
+            roster.note("merged", roster.numbers[gone], stream, cause, *centers)
+            del roster.numbers[gone]
+            self._watch()
 
     def _begin_refit(self) -> None:
         stream = self._stream
@@ -496,7 +530,8 @@ class OnlineHMM(EMLearner):
         yield
         least = max(k - 1, 1) if self.n_components == "auto" else k
         while mixture.n_components >= least:
-            mixture, whole, _ = yield from selection.climbed(mixture, meter)
+            mixture, _ = yield from selection.climbed(mixture, meter)
+            whole = selection.whole(mixture)
             yield
             other = yield from self._refined(whole, seen, meter)
             yield
@@ -634,7 +669,7 @@ class OnlineHMM(EMLearner):
         if self._stream is not None:
             # up to version 2 of the format, and early in version 3, the stream knew it
             due = its.get("refit_at", its["stream"]["due"])
-            self._refit_at = _kernel.whole(due, "refit_at", -1, self._room)
+            self._refit_at = _kernel.whole(due, "refit_at", -1, NEVER)
             refit = its.get("refit")
             if refit is not None:
                 self._refit = under_way_from_state(refit, self._k, self._names)

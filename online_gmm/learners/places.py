@@ -240,6 +240,62 @@ def chain_replaced(state: State, place: int, center: Array, covariance: Array) -
     )
 
 
+def chain_merged(state: State, kept: int, gone: int, prior: Array) -> State:
+    """The state of a chain's stream in which one component is taken into another.
+
+    ``prior`` are the pseudo-changes for one component less. What is known of a component given that
+    the chain is in one of the two is weighed by how probable each is now.
+    """
+    old = links_of(state)
+    d = old.origin.shape[1]
+    total = old.belief[kept] + old.belief[gone]
+    share = old.belief[gone] / total if total > 0.0 else 0.5
+
+    def summed(values: Array, axis: int) -> Array:
+        values = np.moveaxis(values.copy(), axis, 0)
+        values[kept] += values[gone]
+        return np.moveaxis(np.delete(values, gone, 0), 0, axis)
+
+    def weighed(values: Array, axis: int) -> Array:
+        values = np.moveaxis(values.copy(), axis, 0)
+        values[kept] += share * (values[gone] - values[kept])
+        return np.moveaxis(np.delete(values, gone, 0), 0, axis)
+
+    moments = old.moments.copy()
+    gap = old.origin[gone] - old.origin[kept]
+    weight, first = moments[gone, :, 0].copy(), moments[gone, :, 1 : d + 1].copy()
+    moments[gone, :, 1 : d + 1] += weight[:, None] * gap
+    square = first[:, :, None] * gap + gap[:, None] * first[:, None]
+    square += weight[:, None, None] * np.outer(gap, gap)
+    if moments.shape[2] > 2 * d + 1:
+        moments[gone, :, d + 1 :] += square[:, *np.tril_indices(d)]
+    else:
+        moments[gone, :, d + 1 :] += np.diagonal(square, axis1=1, axis2=2)
+
+    def flow(values: Array) -> Array:
+        values = values.copy()
+        if state["iterate"]["timed"]:
+            # on the diagonal is time; changes between the two are none any more
+            values[kept, gone] = values[gone, kept] = 0.0
+        return summed(summed(values, 0), 1)
+
+    pairs = old.pairs.copy()
+    if state["iterate"]["timed"]:
+        pairs[kept, gone] = pairs[gone, kept] = 0.0
+    links = Links(
+        summed(old.belief, 0),
+        None if old.report_belief is None else summed(old.report_belief, 0),
+        np.delete(old.origin, gone, 0),
+        weighed(summed(moments, 0), 1),
+        weighed(summed(summed(pairs, 0), 1), 2),
+        flow(old.flow),
+        flow(old.average_flow),
+        weighed(summed(old.backs, 1), 2),
+        None if old.parting is None else summed(old.parting, 0),
+    )
+    return _chain_state(state, lambda parts: parts.merged(kept, gone), links, prior)
+
+
 def chain_with(state: State, points: Array, share: float, prior: Array) -> State:
     """The state of a chain's stream with a component of these points; see `mixture_with`.
 

@@ -130,14 +130,17 @@ class Roster:
         }
 
 
-def twins(mixture: MixtureParameters) -> tuple[int, int] | None:
-    """The two components that are nearest to each other, if they are one."""
+def twins(mixture: MixtureParameters, below: float = TWINS) -> tuple[int, int] | None:
+    """The two components that are nearest to each other, if they are one.
+
+    They are if their Bhattacharyya distance is less than ``below``.
+    """
     if mixture.n_components < 2:
         return None
     distance = mixture.bhattacharyya(mixture)
     distance[np.tril_indices(mixture.n_components)] = np.inf
     first, second = np.unravel_index(int(distance.argmin()), distance.shape)
-    return None if distance[first, second] >= TWINS else (int(first), int(second))
+    return None if distance[first, second] >= below else (int(first), int(second))
 
 
 def crowd(n_features: int) -> int:

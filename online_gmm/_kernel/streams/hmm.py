@@ -568,7 +568,7 @@ def chain_stream_from_state(state: dict[str, Any]) -> ChainStream:
     if state["parting"] is not None:
         unpack(block(state, "parting", k), result.parting, k)
         result.interrupted = True
-    result.put_off(whole(state["due"], "due", -1, result.kept.capacity))
+    result.put_off(whole(state["due"], "due", -1, NEVER - 1))
     count = min(result.seen, result.kept.capacity)
     check_points(block(state, "kept", count * d, False), "kept")
     block(state, "kept_times", count, False)
