@@ -90,18 +90,20 @@ def test_the_statistics_of_the_recursion_are_those_of_the_sum():
 def test_regimes_that_have_become_alike_are_merged_later(monkeypatch):
     monkeypatch.setattr(hmm, "ALIKE", 100.0)
     X, _ = two_levels(900, 1, seed=3)
-    model, again = (OnlineHMM(2, warm_up=100, capacity=200, seed=1) for _ in range(2))
+    model = OnlineHMM(2, warm_up=100, capacity=200, seed=1)
     model.learn_many(X[:399])
     assert model.labels == (0, 1)
     again = OnlineHMM.from_bytes(model.to_bytes())
-    for it in (model, again):
-        it.learn_many(X[399:])
-    assert model.to_bytes() == again.to_bytes()
+    model.learn_many(X[399:400])
     (event,) = model.events
     assert (event.kind, event.n_points, event.number) == ("merged", 400, 1)
     assert event.cause == "became one with component 0"
     assert model.labels == (0,)
     assert (model.predict_many(X) == 0).all()
+    again.learn_many(X[399:])
+    for x in X[400:]:
+        model.learn_one({0: x[0]})
+    assert model.to_bytes() == again.to_bytes()
 
 
 def test_regimes_that_differ_stay():
