@@ -9,7 +9,8 @@ import pytest
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 from online_gmm import MixtureParameters, OnlineGMM
-from online_gmm.em.how_many import WORTH, chosen, compare
+from online_gmm.em.how_many import WORTH, chosen, compare, informative
+from online_gmm.em.prior import correlations
 from online_gmm.em.warm_start import warm_start
 from tests.test_batch import FIRST
 from tests.test_kernel import TYPES
@@ -213,3 +214,16 @@ def test_a_constant_feature_has_no_say():
     wider = np.column_stack([np.zeros(150), X, np.full(150, 7.0)])
     model = OnlineGMM("auto", warm_up=150, seed=1).fit_start(wider)
     assert model.mixture.n_components == 3
+
+
+def test_correlations_from_different_rows_contradict_each_other():
+    """Of 30 features 5 are present in each row: no rows have such correlations together."""
+    rng = np.random.default_rng(0)
+    X = np.full((450, 30), np.nan)
+    for row, z in zip(X, rng.integers(3, size=450), strict=True):
+        row[rng.choice(30, 5, replace=False)] = rng.normal(5.0 * z, 1.0, 5)
+    found = correlations(X)
+    np.testing.assert_allclose(found, found.T)
+    np.testing.assert_allclose(np.diagonal(found), 1.0)
+    assert np.linalg.eigvalsh(found)[0] > -1e-9
+    assert informative(X)

@@ -29,6 +29,8 @@ COMPARED = 100, 0.02
 nats over all rows."""
 PROBE = 3
 """EM steps between two looks at whether going on pays."""
+SETTLED = 12
+"""EM steps after which is guessed where a climb will end."""
 WORTH = 4.0
 """Nats by which each component more must raise the criterion."""
 REPEATED = 0.005
@@ -293,8 +295,8 @@ class Selection:
     ) -> Sliced[tuple[MixtureParameters, Criterion]]:
         """Climb from a mixture of the features that count; return where that ends.
 
-        The climb ends early if the log-likelihood will not come to what is ``needed``: the rest of
-        a climb is guessed from its last steps, which gain less and less, and counted twice.
+        The climb ends early if the log-likelihood will not come to what is ``needed``; see
+        `rest_of_climb`.
         """
         em = BatchEM(mixture, self._firm, self._covariance_type)
         most, least = COMPARED
@@ -308,7 +310,8 @@ class Selection:
             done += steps
             last, gain = gain, em.log_likelihood - before
             before = em.log_likelihood
-            rest = rest_of_climb(last, gain, (most - done) / PROBE)
+            # slow directions show only when fast ones are at rest
+            rest = rest_of_climb(last if done >= SETTLED else math.nan, gain, (most - done) / PROBE)
             if gain < least / n or before + rest < needed / n:
                 break
         criterion = yield from _criterion(em, rows, self._covariance_type, self._icl, meter)
@@ -407,7 +410,8 @@ def independent(X: NDArray[np.float64]) -> list[int]:
             left.var() > LEAST and chosen(compare(left[:, None], 2, (j,), n_init=4, seed=0)) > 1
         ):
             factor[j, kept] = row
-            factor[j, j] = max(share, LEAST) ** 0.5
+            # what is kept does not repeat others, however imprecise correlations are
+            factor[j, j] = max(share, REPEATED) ** 0.5
             kept.append(j)
     return kept
 

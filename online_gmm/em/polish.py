@@ -17,9 +17,13 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data.frames import column_means, flat, view
+from online_gmm.em.slices import ROWS, SLICE, Meter, Sliced, finish, pass_cost
 
 STEPS = 10
 """Shifted steps; the slopes are not alike enough for many more."""
+
+AT_REST = 0.05
+"""A step so much shorter than the first is the last one, where steps are made as points come."""
 
 Vector = NDArray[np.float64]
 
@@ -86,20 +90,42 @@ class EMMap:
 
     def __call__(self, s: Vector, rows: NDArray[np.float64]) -> Vector | None:
         """Mean statistics of the rows under the parameters of s."""
+        return finish(self.mapping(s, rows, Meter()))
+
+    def mapping(self, s: Vector, rows: NDArray[np.float64], meter: Meter) -> Sliced[Vector | None]:
+        """Do the same in slices."""
         components = self.load(s)
         if components is None:
             return None
         components.clear()
-        components.accumulate(view(rows), len(rows))
+        k, d = self._shape[:2]
+        cost = pass_cost(1, k, d, len(self._shape) == 3)
+        size = max(int(SLICE // cost), ROWS)
+        for at in range(0, len(rows), size):
+            part = rows[at : at + size]
+            components.accumulate(view(part), len(part))
+            if meter.is_full(len(part) * cost):
+                yield
         return self.raw(components)
 
     def steps(self, s: Vector, rows: NDArray[np.float64], shift: Vector) -> Vector:
         """Shifted steps from s on, as long as they lead to statistics that data can have."""
+        return finish(self.stepping(s, rows, shift, 0.0, Meter()))
+
+    def stepping(
+        self, s: Vector, rows: NDArray[np.float64], shift: Vector, least: float, meter: Meter
+    ) -> Sliced[Vector]:
+        """Do the same in slices, until a step is less than so much of the first."""
+        first = 0.0
         for _ in range(STEPS):
-            image = self(s, rows)
+            image = yield from self.mapping(s, rows, meter)
             if image is None or self.load(image + shift) is None:
                 break
+            step = float(np.abs(image + shift - s).max())
             s = image + shift
+            first = first or step
+            if step < least * first:
+                break
         return s
 
 
@@ -140,3 +166,25 @@ def polish(
     final = m.load(s)
     if final is not None:
         reported.set_statistics(final)
+
+
+def correcting(
+    m: EMMap, average: Vector, reported: Vector, few: NDArray[np.float64], meter: Meter
+) -> Sliced[Vector | None]:
+    """What `polish` adds to statistics, in slices; None if it is nothing.
+
+    ``average`` and ``reported`` are raw moments about the origin of the map.
+    """
+    image = yield from m.mapping(average, few, meter)
+    if image is None:
+        return None
+    polished = yield from m.stepping(reported, few, reported - image, AT_REST, meter)
+    return polished - reported
+
+
+def corrected(m: EMMap, reported: _kernel.Components, correction: Vector) -> bool:
+    """Add a correction to statistics, if data can have the sum; return whether they can."""
+    final = m.load(m.raw(reported) + correction)
+    if final is not None:
+        reported.set_statistics(final)
+    return final is not None

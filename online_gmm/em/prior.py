@@ -134,7 +134,8 @@ def resolutions(X: NDArray[np.float64]) -> NDArray[np.float64]:
 def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
     """Correlations of the features, each from the rows that have both; shape (D, D). O(n D^2).
 
-    0 where there are too few such rows, or a feature does not vary.
+    0 where there are too few such rows, or a feature does not vary. Correlations from different
+    rows may be those of no data; the nearest that can be are returned then.
     """
     if X.shape[1] == 1:
         return np.ones((1, 1))
@@ -156,7 +157,14 @@ def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
     known = (joint >= JOINT) & (spread > 0.0)
     result = np.where(known, products / np.where(spread > 0.0, spread, 1.0), 0.0)
     np.fill_diagonal(result, 1.0)
-    return np.clip(result, -1.0, 1.0)
+    result = np.clip(result, -1.0, 1.0)
+    eigenvalues, vectors = np.linalg.eigh(result)
+    if eigenvalues[0] < 0.0:
+        result = (vectors * np.maximum(eigenvalues, 0.0)) @ vectors.T
+        sd = np.sqrt(np.diagonal(result))
+        result /= sd[:, None] * sd
+        np.fill_diagonal(result, 1.0)
+    return np.asarray(result)
 
 
 def _complete_correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ LEAST_GAIN = 1e-4
 """Nats a row: a start that gains less by a step is at its end."""
 LLOYD = 10
 """The most iterations of k-means."""
-WORK = 2e9
+WORK = 5e8
 """Multiplications that the starts together, and each longer run, may take.
 
 A row takes K D^2 of them, one with missing values K D^3. Fewer starts and steps are made where they
@@ -72,14 +72,16 @@ class Started(NamedTuple):
     method: str
 
 
-def affordable(X: NDArray[np.float64], k: int, covariance_type: str, steps: int) -> int:
-    """So many EM steps on these rows, or as many as `WORK` allows; at least three."""
+def affordable(
+    X: NDArray[np.float64], k: int, covariance_type: str, steps: int, work: float = WORK
+) -> int:
+    """So many EM steps on these rows, or as many as ``work`` allows; at least three."""
     d = X.shape[1]
     cost = float(X.size * k)
     if is_dense(covariance_type):
         n_missing = int(np.isnan(X).any(axis=1).sum())
         cost = k * ((len(X) - n_missing) * d**2 + float(n_missing) * d**3)
-    return max(3, min(steps, int(WORK / cost)))
+    return max(3, min(steps, int(work / cost)))
 
 
 def best_start(

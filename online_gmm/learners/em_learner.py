@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-import warnings
 from collections.abc import Hashable, Mapping
 from numbers import Integral
 from operator import methodcaller
@@ -18,32 +17,23 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data import html, state
 from online_gmm.data.frames import Table, flat
-from online_gmm.em.how_many import WORTH, Criterion, Selection, merged
+from online_gmm.em.how_many import Criterion
 from online_gmm.em.mixture import (
     COVARIANCE_TYPES,
     CovarianceType,
     MixtureParameters,
-    n_parameters,
     posterior,
     without_prior,
 )
-from online_gmm.em.other_regimes import SURE, Terms, other_regimes
 from online_gmm.em.prior import STRONGEST, Prior
-from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
 from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
-from online_gmm.em.succession import has_moved, successors
-from online_gmm.em.warm_start import WarmStart, in_order, start_from_state
+from online_gmm.em.warm_start import WarmStart, start_from_state
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
 from online_gmm.learners.intake import NO_TIME, Time
 from online_gmm.learners.places import mixture_changed
 from online_gmm.learners.recycle import (
-    OUTLYING,
-    RECENT,
-    SPREAD_KNOWN,
-    WELL_KNOWN,
     ComponentEvent,
     Roster,
-    crowd,
     roster_from_state,
 )
 from online_gmm.learners.under_way import UnderWay
@@ -54,26 +44,12 @@ MOST_POINTS = 2**40
 """Points at most, of what grows only as they come."""
 AVERAGE_EVERY = 16
 """Points between two iterates that enter the average."""
-RIDGE, TINY = 1e-9, 1e-290
-"""Added to variances, as a share, so that a covariance can be inverted; least variance there."""
 FEW = 0.1
 """Below this share outliers are left out when points are fitted together."""
 HANDFUL = 3, 20
 """So many rows of a warm start are no regime by themselves, nor is one in 20 K of them."""
-TOGETHER = 10.0
-"""Standard deviations from their median within which points may start a component together."""
 LOOKS = 4
 """How often the outliers of the warm start are looked for at most."""
-REFIT_STARTS = 2, 4
-"""New starts tried when the points kept are fitted again; more if more components are expected."""
-FOUND_BY_FIT = "a new fit of the points kept found it"
-"""The cause of a birth."""
-PARTS = (1.0, 0.8, 0.6, 0.4)
-"""How much of the last points is tried as a regime of its own."""
-SUCCEEDING = 2048
-"""Rows by which it is told which component continues which."""
-OUTLIERS_KEPT = 64
-"""The last badly explained points that are kept, or 16 (D + 1) if that is more."""
 
 
 class EMLearner(Learner, abc.ABC):
@@ -369,313 +345,6 @@ class EMLearner(Learner, abc.ABC):
         isolated = self._outlying(posterior(components, rows)[2], rows)
         return isolated if isolated.mean() < FEW else np.zeros(len(rows), dtype=bool)
 
-    # -- components that come and go ------------------------------------------------------------
-
-    @abc.abstractmethod
-    def _grow(self, points: NDArray[np.float64], share: float) -> None:
-        """Go on with a component of these points, which has this share of the weight."""
-
-    @abc.abstractmethod
-    def _begin_refit(self) -> None:
-        """Begin to fit the points kept again."""
-
-    @abc.abstractmethod
-    def _put(
-        self, place: int, center: NDArray[np.float64], covariance: NDArray[np.float64]
-    ) -> None:
-        """Go on with a component at another place."""
-
-    @property
-    @abc.abstractmethod
-    def _keeps_all(self) -> bool:
-        """Whether the points kept are all there were."""
-
-    def _watch(self) -> None:
-        """Hold back points that no component explains, as long as a component may be born."""
-        d = len(self._names)
-        self._numbered = not self._roster.is_plain
-        if self._k < self._most:
-            self._stream.watch(
-                self._buffer_size, flat(distances_beyond(OUTLYING, d)), crowd(d), RECENT
-            )
-        else:
-            self._stream.watch(0, flat(np.full(d + 1, np.inf)), 0, 0)
-
-    @property
-    def _buffer_size(self) -> int:
-        return max(OUTLIERS_KEPT, 16 * (len(self._names) + 1))
-
-    def _consider_birth(self) -> None:
-        """Give the points held back a component of their own, if there are enough of them.
-
-        Points beyond a component of few points may be its own, because its covariance is not well
-        known yet. All points are then fitted again, if they are kept; otherwise it takes these
-        points in, if their centre is not farther from its own than estimation error allows.
-        """
-        stream, d = self._stream, len(self._names)
-        if self._k >= self._most:
-            return
-        outliers = np.frombuffer(stream.last_outliers(stream.n_points - RECENT)).reshape(-1, d)
-        if len(outliers) < crowd(d) and not stream.last_deviating():
-            return
-        known = self.mixture
-        if len(outliers) >= crowd(d):
-            outliers = together(outliers, known)
-        cause = f"{len(outliers)} of the last {RECENT} points were unexplained"
-        wider = len(outliers) < crowd(d)
-        if wider:
-            outliers = self._wider_regime()
-            if not len(outliers):
-                return
-            cause = f"the last {len(outliers)} points were farther from all components than usual"
-            self._give_back(outliers)
-            stream, known = self._stream, self.mixture
-        means = np.nanmean(np.vstack([outliers, known.means]), axis=0)
-        points = np.where(np.isnan(outliers), means, outliers)
-        variances = np.maximum(np.diagonal(known.covariances, axis1=1, axis2=2), TINY)
-        # features that say the same would make it singular
-        covariances = known.covariances + RIDGE * variances[:, :, None] * np.eye(d)
-        # beyond the range of doubles a gap is infinite, and not the nearest
-        with np.errstate(over="ignore", invalid="ignore"):
-            gaps = points.mean(axis=0) - known.means
-            inward = np.linalg.solve(covariances, gaps[:, :, None])[:, :, 0]
-            distances = np.nan_to_num((gaps * inward).sum(axis=1), nan=np.inf)
-        nearest = int(distances.argmin())
-        support = known.weights[nearest] * stream.n_points
-        if support < (SPREAD_KNOWN if wider else WELL_KNOWN) * (d + 1) and self._keeps_all:
-            if self._refit is None:
-                self._begin_refit()
-            stream.forget_outliers()
-            return
-        if support < SPREAD_KNOWN * (d + 1):
-            both = taken_in(known, nearest, support, points)
-            if both is not None:
-                self._put(nearest, both.means[0], both.covariances[0])
-                self._watch()
-                return
-        scale, exponent, floor, *_ = self._schedule
-        step = max(scale * stream.n_points**-exponent, floor)
-        self._grow(points, min(len(points) * max(step, 1.0 / RECENT), 0.5))
-        # what is under way knows nothing of the new component; it begins again
-        self._refit = None
-        self._roster.note("born", self._roster.add(), stream, cause, after=points.mean(axis=0))
-        self._watch()
-
-    def _wider_regime(self) -> NDArray[np.float64]:
-        """The last points that are surely of a regime of their own; none if there is none.
-
-        A Gaussian of their own must explain them better than the components did. The points since
-        the cumulative sum began to rise may begin with some of the regime before, so that only the
-        last of them are taken, where that explains more.
-        """
-        stream, d = self._stream, len(self._names)
-        last = np.frombuffer(stream.last_deviating()).reshape(-1, d)
-        start = self.start
-        assert start is not None
-        before = self._before(start)
-        components = without_prior(before)
-        best, highest = last[:0], SURE
-        for part in PARTS:
-            rows = last[len(last) - round(part * len(last)) :]
-            # those beyond the gates are kept elsewhere
-            n_beyond = 0
-            for _ in range(2):
-                since = stream.n_points - len(rows) - n_beyond
-                beyond_gates = np.frombuffer(stream.last_outliers(since)).reshape(-1, d)
-                n_beyond = len(beyond_gates)
-            if n_beyond:
-                rows = together(np.vstack([rows, beyond_gates]), before)
-            known = rows[~np.isnan(rows).any(axis=1)]
-            n = len(known)
-            if n < crowd(d):
-                continue
-            own = gaussian_of(known)
-            if self.covariance_type == "tied":
-                own = MixtureParameters([1.0], own.means, before.covariances[:1])
-            free = n_parameters(1, d, self.covariance_type) + 1
-            responsibilities, log_density, _ = posterior(components, known)
-            # rows of one stay: all of them may be one component's, whatever its weight
-            with np.errstate(divide="ignore", invalid="ignore"):
-                of_one = np.log(responsibilities).sum(axis=0) - n * np.log(before.weights)
-            explained = log_density.sum() + max(0.0, np.nanmax(of_one))
-            gain = own.score_samples(known).sum() - explained
-            gain -= free / 2 * math.log(n)
-            # what components of few points miss by their estimation error
-            most = np.bincount(responsibilities.argmax(axis=1)).argmax()
-            gain -= n * free / max(start.n_points * before.weights[most], 1.0)
-            if gain > highest:
-                best, highest = rows, gain
-        if not len(best) and len(last) == self._buffer_size:
-            stream.forget_outliers()
-        return best
-
-    def _give_back(self, rows: NDArray[np.float64]) -> None:
-        """Put a component that has begun to take rows of a new regime back to where it was."""
-        assert self.start is not None
-        before = self._before(self.start)
-        rows = rows[~np.isnan(rows).any(axis=1)]
-        taken = self.mixture.score_samples(rows).sum() - before.score_samples(rows).sum()
-        place = int(np.bincount(before.predict(rows)).argmax())
-        if taken > SURE and self.covariance_type != "tied":
-            self._put(place, before.means[place], before.covariances[place])
-
-    def _before(self, start: WarmStart) -> MixtureParameters:
-        """The components as the last fit left them, with those born since.
-
-        A component may have begun to take the rows of a new regime for its own; then it has not.
-        """
-        its, known = start.mixture, self.mixture
-        # components that are recycled leave their places
-        if self.recycle or its.n_components > known.n_components:
-            return known
-        born = slice(its.n_components, None)
-        return MixtureParameters(
-            np.append(its.weights * (1.0 - known.weights[born].sum()), known.weights[born]),
-            np.vstack([its.means, known.means[born]]),
-            np.concatenate([its.covariances, known.covariances[born]]),
-        )
-
-    def _other_regimes(
-        self, known: MixtureParameters, rows: NDArray[np.float64], n_points: int, meter: Meter
-    ) -> Sliced[MixtureParameters | None]:
-        """A fit of other regimes to rows, if it is surely better than the one known."""
-        rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
-        selection = yield from Selection.of(
-            rows,
-            self._most,
-            self._names,
-            self.covariance_type,
-            self.prior_strength,
-            rng,
-            icl=not self._k_is_told,
-        )
-        yield
-        k = known.n_components
-        terms = Terms(
-            self._value,
-            lambda n: self._price(n, k),
-            k if self._has_all_at_start else 1,
-            lambda fitted: self._loses_one_of_late(known, fitted, rows, n_points),
-        )
-        found = yield from other_regimes(selection, known, self._refit_starts(k), terms, meter)
-        return found
-
-    def _refit_starts(self, known: int) -> int:
-        """How many starts a new fit tries, when so many components are known."""
-        return REFIT_STARTS[self._k_is_told and known < self._most]
-
-    def _price(self, n: int, known: int) -> float:
-        """Nats by which a fit of n components must be better than one of those known.
-
-        A component less is no advantage by itself. One more is what the user expects, up to the
-        number told; other regimes than those known must be sure.
-        """
-        expected = self._k_is_told and n > known
-        return WORTH * max(n, known) + (0.0 if expected else SURE)
-
-    @property
-    def _k_is_told(self) -> bool:
-        return self.n_components != "auto"
-
-    def _loses_one_of_late(
-        self,
-        known: MixtureParameters,
-        fitted: MixtureParameters,
-        rows: NDArray[np.float64],
-        n_points: int,
-    ) -> bool:
-        """Whether a fit leaves out a component that was born in the second half of the stream.
-
-        Too few of its points are among those kept.
-        """
-        young = self._born_since(n_points / 2)
-        if not young:
-            return False
-        numbers = self._roster.numbers
-        return not young <= {numbers[i] for i in successors(known, fitted, rows) if i is not None}
-
-    def _born_since(self, n: float, by_fit: bool = True) -> set[int]:
-        """The components there are that were born after this many points.
-
-        ``by_fit`` counts those that a fit of the points kept has found.
-        """
-        born = {
-            e.number
-            for e in self._roster.events
-            if e.kind == "born" and e.n_points > n and (by_fit or e.cause != FOUND_BY_FIT)
-        }
-        return born.intersection(self._roster.numbers)
-
-    def _succession(
-        self, known: MixtureParameters, fitted: MixtureParameters, rows: NDArray[np.float64]
-    ) -> tuple[list[int | None], list[int]]:
-        """Return which component continues which, and the order in which they are numbered.
-
-        The first list has the known component that each of the fit continues, None if there is
-        none. The second has the components of the fit: those that continue others come first.
-        """
-        old = successors(known, fitted, rows[:: max(len(rows) // SUCCEEDING, 1)])
-        kept = sorted((i, j) for j, i in enumerate(old) if i is not None)
-        rank = in_order(fitted, self.order_by).tolist()
-        return old, [j for _, j in kept] + [j for j in rank if old[j] is None]
-
-    def _succeed(
-        self, known: MixtureParameters, fitted: MixtureParameters, old: list[int | None]
-    ) -> None:
-        """Number the components of a new fit, and tell what has become of those known.
-
-        The components of the fit are in the order that `_succession` has returned, and so are those
-        in ``old`` that they continue.
-        """
-        stream, roster = self._stream, self._roster
-        after = fitted.predict(known.means)
-        numbers = roster.numbers
-        for i in sorted(set(range(known.n_components)) - set(old)):
-            into = old[int(after[i])]
-            if into is None:
-                cause = "a new fit of the points kept does without it"
-                roster.note("retired", numbers[i], stream, cause, known.means[i])
-            else:
-                cause = f"became one with component {numbers[into]}"
-                center = fitted.means[int(after[i])]
-                roster.note("merged", numbers[i], stream, cause, known.means[i], center)
-        for j, continued in enumerate(old):
-            if continued is not None:
-                self._note_move(known, continued, fitted, j)
-        roster.numbers = [numbers[i] for i in old if i is not None]
-        for j, continued in enumerate(old):
-            if continued is None:
-                cause = FOUND_BY_FIT
-                roster.note("born", roster.add(), stream, cause, after=fitted.means[j])
-
-    def _examined(
-        self, refit: UnderWay, meter: Meter
-    ) -> Sliced[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
-        """Which of the points kept are outliers, and the log densities of all."""
-        known, rows = refit.known, refit.rows
-        components = without_prior(known)
-        log_density, distance = np.empty(len(rows)), np.empty(len(rows))
-        for at in range(0, len(rows), ROWS):
-            part = slice(at, at + ROWS)
-            _, log_density[part], distance[part] = posterior(components, rows[part])
-            if meter.is_full(pass_cost(len(rows[part]), known.n_components, rows.shape[1], True)):
-                yield
-        return self._outlying(distance, rows), log_density
-
-    def _note_move(
-        self, known: MixtureParameters, i: int, fitted: MixtureParameters, j: int
-    ) -> None:
-        n = known.weights[i] * self._stream.n_points
-        if has_moved(known, i, fitted, j, n):
-            self._roster.note(
-                "moved",
-                self._roster.numbers[i],
-                self._stream,
-                "a new fit of the points kept puts its centre elsewhere",
-                known.means[i],
-                fitted.means[j],
-            )
-
     # -- answers about one point ----------------------------------------------------------------
 
     def _when(self, x: Mapping[Any, Any], t: Time | None) -> float:
@@ -839,51 +508,6 @@ class EMLearner(Learner, abc.ABC):
     def _html_cells(self, place: int) -> list[str]:
         """Return the cells of these columns for the component in this place."""
         return []
-
-
-def together(points: NDArray[np.float64], known: MixtureParameters) -> NDArray[np.float64]:
-    """Return the points that are near the median of all, feature by feature.
-
-    A wild reading among the points of a new regime is no part of it. Scales are the median absolute
-    deviation and the least standard deviation of a component known, whichever is larger.
-    """
-    if np.isnan(points).any():
-        with warnings.catch_warnings():
-            # a feature may be missing throughout
-            warnings.simplefilter("ignore", RuntimeWarning)
-            away = np.abs(points - np.nanmedian(points, axis=0))
-            spread = np.nan_to_num(np.nanmedian(away, axis=0))
-        away = np.nan_to_num(away)
-    else:
-        away = np.abs(points - np.median(points, axis=0))
-        spread = np.median(away, axis=0)
-    least = np.sqrt(np.diagonal(known.covariances, axis1=1, axis2=2).min(axis=0))
-    near = away <= TOGETHER * np.maximum(1.4826 * spread, least)
-    chosen: NDArray[np.float64] = points[near.all(axis=1)]
-    return chosen
-
-
-def gaussian_of(points: NDArray[np.float64]) -> MixtureParameters:
-    """Return the Gaussian with the moments of these points, shape (n, D)."""
-    center = points.mean(axis=0)
-    away = points - center
-    return MixtureParameters([1.0], [center], [away.T @ away / len(points)])
-
-
-def taken_in(
-    known: MixtureParameters, place: int, support: float, points: NDArray[np.float64]
-) -> MixtureParameters | None:
-    """Return a component of so many points together with further points.
-
-    None if their centre is farther from its own than estimation error allows.
-    """
-    its, weights = gaussian_of(points), np.array([support, len(points)]) / (support + len(points))
-    covariances = np.concatenate([known.covariances[[place]], its.covariances])
-    means = known.means[[place]]
-    within = MixtureParameters([1.0], means, np.tensordot(weights, covariances, 1)[None])
-    if has_moved(within, 0, its, 0, min(support, len(points))):
-        return None
-    return merged(MixtureParameters(weights, np.vstack([means, its.means]), covariances), 0, 1)
 
 
 def strangeness(

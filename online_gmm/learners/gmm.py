@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data.frames import Table, flat, view
+from online_gmm.data.frames import Table, column_means, flat, view
 from online_gmm.data.state import writable
 from online_gmm.em.batch import BatchEM, rest_of_climb
 from online_gmm.em.mixture import (
@@ -20,17 +20,19 @@ from online_gmm.em.mixture import (
     from_kernel,
     n_parameters,
     posterior,
+    to_kernel,
 )
-from online_gmm.em.polish import polish
+from online_gmm.em.polish import EMMap, corrected, correcting, polish
 from online_gmm.em.slices import Meter, Sliced
 from online_gmm.em.starts import affordable
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import AGAIN, WarmStart, warm_start, warm_starting
 from online_gmm.learners.base import UNKNOWN
-from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, EMLearner, beyond
+from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, beyond
 from online_gmm.learners.intake import Late, unchanged_if_refused
 from online_gmm.learners.places import mixture_changed, mixture_with, parts_of, with_parts
 from online_gmm.learners.recycle import RECENT, WELL_KNOWN, Roster, twins
+from online_gmm.learners.refits import RefittedLearner
 from online_gmm.learners.under_way import UnderWay, under_way_from_state
 
 CHANCE = 1e-4
@@ -45,11 +47,13 @@ MEMORY = 2**22
 """Bytes that the points kept may take, unless ``capacity`` asks for more."""
 REFIT_STEPS = 10
 """EM steps that must be affordable, or points are not fitted again."""
+SLICED = 2e9
+"""Multiplications that these may take: more than those of a start, as they are done in slices."""
 NEVER = 2**62
 
 
 @writable
-class OnlineGMM(EMLearner):
+class OnlineGMM(RefittedLearner):
     """Learn a Gaussian mixture from a stream by incremental EM.
 
     The first ``warm_up`` points are kept and fitted by batch EM. From then on each point updates
@@ -92,8 +96,10 @@ class OnlineGMM(EMLearner):
         How many points of the stream are kept, evenly thinned. They are fitted again by batch EM
         each time the stream has doubled, and more often after a component was born. The fit is done
         in slices while the next points come, so that no point takes long; a stream that ends before
-        the last slice goes without its result. For more than 100 free parameters more points are
-        kept in proportion, within 4 MiB. 0 keeps none; step sizes that follow keep none either.
+        the last slice goes without its result. Once not all points are kept, a fit rarely replaces
+        what was learnt, but corrects it, see `polish`. For more than 100 free parameters more
+        points are kept in proportion, within 4 MiB. 0 keeps none; step sizes that follow keep none
+        either.
     recycle : bool, default False
         Whether to retire components that have lost their support, merge two that have become one,
         and start new ones at points that none explains. Each of these is an event. Numbers are not
@@ -146,7 +152,10 @@ class OnlineGMM(EMLearner):
     not a real number raises an error, and the model does not change.
 
     Cost per point: O(K D^2) for ``full``, O(K D) for ``diag``; ``tied`` adds O(D^3). Memory: O(K
-    D^2), and the warm-up points until it is complete.
+    D^2), and the warm-up points until it is complete. A point with missing features costs O(K D^3)
+    unless covariances are ``diag`` or ``spherical``. In 100 features of which few are present in
+    each point that is about 0.4 ms for each component, and seconds for the warm start, which then
+    tries fewer starts: choose ``diag`` there.
 
     References
     ----------
@@ -488,11 +497,22 @@ class OnlineGMM(EMLearner):
         """
         stream = self._stream
         rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        if affordable(rows, self._k, self.covariance_type, REFIT_STEPS) < REFIT_STEPS:
+        if affordable(rows, self._k, self.covariance_type, REFIT_STEPS, SLICED) < REFIT_STEPS:
             self._refit_at = self._next_fit(stream.n_points)
             return
-        self._refit = UnderWay(self.mixture, rows, stream.n_points, stream.stride_kept)
+        moments = None
+        if self._averages and stream.stride_kept > 1:
+            m = self._em_map(rows)
+            moments = m.raw(stream.average_components), m.raw(stream.components)
+        self._refit = UnderWay(
+            self.mixture, rows, stream.n_points, stream.stride_kept, moments=moments
+        )
         self._next_slice = stream.n_points + self._refit.pause
+
+    def _em_map(self, rows: NDArray[np.float64]) -> EMMap:
+        """The EM map of this model's statistics about the mean of rows."""
+        components = _kernel.components_from_state(self._stream.components.state())
+        return EMMap(components, column_means(rows), self._stream.n_points)
 
     def _next_fit(self, n: int) -> int:
         """When the points kept are fitted again, after a fit of the first n points.
@@ -513,18 +533,30 @@ class OnlineGMM(EMLearner):
             return
         self._refit = None
         self._refit_at = self._next_fit(refit.n_points)
-        if result is not None:
+        if isinstance(result, np.ndarray):
+            self._correct(refit, result)
+        elif result is not None:
             self._take_up(refit, *result)
+
+    def _correct(self, refit: UnderWay, correction: NDArray[np.float64]) -> None:
+        """Go on from what is reported, brought closer to the fixed point of EM on all points."""
+        reported = _kernel.components_from_state(self._stream.components.state())
+        if corrected(self._em_map(refit.rows), reported, correction):
+            polished = _kernel.components_from_state(reported.state())
+            self._stream.restart(polished, flat(self._gates(len(self._names))))
 
     def _refitting(
         self, refit: UnderWay
-    ) -> Sliced[tuple[WarmStart, list[int | None] | None, _kernel.Components] | None]:
+    ) -> Sliced[
+        tuple[WarmStart, list[int | None] | None, _kernel.Components] | NDArray[np.float64] | None
+    ]:
         """Fit the points kept again, and go on from there if that is better.
 
         If they show other regimes than those known, these get numbers of their own. Otherwise
         components stay what they are. While the points kept are all the points there were, batch EM
         on them is better than what the stream made of them. Later they are few, and must be more
-        likely under their fit than chance allows (likelihood ratio test).
+        likely under their fit than chance allows (likelihood ratio test). Otherwise they only tell
+        how the stream lags behind EM on all points, and what is returned is the correction.
         """
         meter = Meter()
         known = refit.known
@@ -540,9 +572,9 @@ class OnlineGMM(EMLearner):
         is_needed = refit.stride == 1 or self._born_since(refit.n_points / 4, by_fit=False)
         if others is None and not is_needed:
             may_be_better = yield from self._may_be_likelier(known, rows, log_density, meter)
-            if not may_be_better:
-                return None
             yield
+            if not may_be_better:
+                return (yield from self._correction(refit, rows, meter))
         fitted = yield from warm_starting(
             rows,
             known.n_components if others is None else others.n_components,
@@ -557,9 +589,9 @@ class OnlineGMM(EMLearner):
             False,
             meter,
         )
-        if others is None and not is_needed and not self._is_likelier(fitted, log_density):
-            return None
         yield
+        if others is None and not is_needed and not self._is_likelier(fitted, log_density):
+            return (yield from self._correction(refit, rows, meter))
         em = self._under(fitted)
         yield from em.accumulating(rows, meter)
         components, old = em.components(), None
@@ -632,6 +664,25 @@ class OnlineGMM(EMLearner):
         components.count_as(float(stream.n_points))
         stream.restart(components, flat(self._gates(len(self._names))))
         self._watch()
+
+    def _correction(
+        self, refit: UnderWay, rows: NDArray[np.float64], meter: Meter
+    ) -> Sliced[NDArray[np.float64] | None]:
+        """What brings the statistics closer to the fixed point of EM; see `polish`."""
+        if refit.moments is None:
+            return None
+        assert self.start is not None
+        prior = self.start.prior
+        components = to_kernel(
+            refit.known,
+            self.covariance_type,
+            self.prior_strength,
+            prior.covariance,
+            float(refit.n_points),
+            prior.floors,
+        )
+        m = EMMap(components, column_means(refit.rows), refit.n_points)
+        return (yield from correcting(m, *refit.moments, rows, meter))
 
     def _may_be_likelier(
         self,
@@ -748,7 +799,10 @@ class OnlineGMM(EMLearner):
         self._refit_at = _kernel.whole(its["refit_at"], "refit_at", 1, NEVER)
         refit = its.get("refit")
         if refit is not None and self._stream is not None:
-            self._refit = under_way_from_state(refit, self._k, self._names)
+            k, d, kind = self._shape
+            square = d * d if kind in (_kernel.FULL, _kernel.TIED) else d
+            size = k * (1 + d + square)
+            self._refit = under_way_from_state(refit, self._k, self._names, size)
             self._next_slice = _kernel.whole(refit["next"], "next", 1, NEVER)
 
     @staticmethod

@@ -31,10 +31,11 @@ from online_gmm.em.slices import SLICE, Meter, Sliced, finish
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, in_order, warm_start, warm_starting
 from online_gmm.learners.base import UNKNOWN, Assignment
-from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, REFIT_STARTS, EMLearner
+from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW
 from online_gmm.learners.intake import NO_TIME, Late, Time
 from online_gmm.learners.places import chain_merged, chain_replaced, chain_with
 from online_gmm.learners.recycle import Roster, twins
+from online_gmm.learners.refits import REFIT_STARTS, RefittedLearner
 from online_gmm.learners.under_way import UnderWay, under_way_from_state
 
 ALIKE = 0.005
@@ -73,7 +74,7 @@ class Smoothed(NamedTuple):
 
 
 @writable
-class OnlineHMM(EMLearner):
+class OnlineHMM(RefittedLearner):
     """Learn a Gaussian hidden Markov model from a stream by online EM.
 
     A mixture judges every point by itself; this model knows that regimes last. The first

@@ -38,6 +38,8 @@ class UnderWay:
         The times of the rows, for a chain.
     transition : array of shape (K, K), optional
         The transitions of a chain.
+    moments : tuple of array, optional
+        The statistics of a mixture's average, and those reported, about the mean of the rows.
     done : int
         Slices done.
     """
@@ -50,6 +52,7 @@ class UnderWay:
         stride: int,
         times: NDArray[np.float64] | None = None,
         transition: NDArray[np.float64] | None = None,
+        moments: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
         done: int = 0,
     ) -> None:
         self.known = known
@@ -58,6 +61,7 @@ class UnderWay:
         self.stride = stride
         self.times = times
         self.transition = transition
+        self.moments = moments
         self.done = done
         self._work: Sliced[Any] | None = None
 
@@ -93,14 +97,18 @@ class UnderWay:
             "stride": self.stride,
             "times": None if self.times is None else self.times.tobytes(),
             "transition": None if self.transition is None else self.transition.tobytes(),
+            "moments": None if self.moments is None else [m.tobytes() for m in self.moments],
             "done": self.done,
         }
 
 
 def under_way_from_state(
-    state: dict[str, Any], n_components: int, features: tuple[Hashable, ...]
+    state: dict[str, Any], n_components: int, features: tuple[Hashable, ...], size: int = 0
 ) -> UnderWay:
-    """Read a fit that is under way, of so many components."""
+    """Read a fit that is under way, of so many components.
+
+    ``size`` is the number of their moments.
+    """
     k, d = n_components, len(features)
     weights = doubles(state["weights"], (k,), "weights")
     if not (weights >= 0.0).all() or not weights.any():
@@ -110,6 +118,8 @@ def under_way_from_state(
         raise ValueError(f"rows are beyond {_kernel.LARGEST:g} in magnitude")
     times = state["times"]
     transition = state["transition"]
+    # early in version 3 of the format there were none
+    moments = state.get("moments")
     return UnderWay(
         MixtureParameters(
             weights,
@@ -122,5 +132,11 @@ def under_way_from_state(
         _kernel.whole(state["stride"], "stride", 1),
         None if times is None else doubles(times, (len(rows),), "times", missing=True),
         None if transition is None else doubles(transition, (k, k), "transition"),
+        None if moments is None else _pair(moments, size),
         _kernel.whole(state["done"], "done", 0, MOST_SLICES),
     )
+
+
+def _pair(moments: Any, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    first, second = moments
+    return doubles(first, (size,), "moments"), doubles(second, (size,), "moments")
