@@ -117,7 +117,8 @@ def second_pass(
     window, max_regimes, confirm
         As in `Segmenter`.
     placed
-        What was found as the series came. It is kept if it explains the series best.
+        What was found as the series came. It is kept if it explains the series best, and what is
+        like it is preferred.
     regimes
         Statistics of the regimes that were found as the series came: those of the second pass that
         are like one of them bear its number.
@@ -141,13 +142,15 @@ def second_pass(
         for view in views:
             many = short if window is None and view.window < USUAL else usual
             many += [its for its in view.labellings(betas) if its.labels.max() < max_regimes]
-        if placed is not None and placed.labels.max() > 0:
+        if placed is not None and not np.ptp(placed.labels):
+            placed = None
+        if placed is not None:
             short.append(placed)
         if max((its.beta for its in usual), default=0.0) < SURE * confirm:
             # what only shows if changes cost little is noise
             usual = []
         seen = [view for view in views if window is not None or view.window >= USUAL]
-        found = sharpest(scaled, short, most_worth(seen, usual, n))
+        found = sharpest(scaled, short, most_worth(seen, usual, n, placed))
         if found is not None:
             found = found._replace(labels=refined(scaled, found, stretches))
     labels = np.zeros(n, dtype=np.int64) if found is None else found.labels

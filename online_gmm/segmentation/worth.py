@@ -53,10 +53,11 @@ class Snapshots:
         return (n_regimes - 1) * self.freedom * math.log(n) / (2.0 * n)
 
 
-REGIME_COST = 0.2
-CHANGE_COST = 0.41
+REGIME_COST = 0.4
+CHANGE_COST = 0.4
 SHORT_COST = 67.0
 AGREEMENT = 1.6
+REPORTED = 1.0
 LEAST_WORTH = 0.5
 """Nats a window, tuned on labelled series: what counts for and against a segmentation."""
 PURE = 2.0
@@ -80,14 +81,17 @@ ROUGH = 0.25
 
 
 def most_worth(
-    views: Sequence[WholeView], labellings: Sequence[Labelling], n: int
+    views: Sequence[WholeView],
+    labellings: Sequence[Labelling],
+    n: int,
+    placed: Labelling | None = None,
 ) -> Labelling | None:
     """Return the segmentation that explains the series best; None if none explains anything.
 
     A segmentation gains the nats a window by which its regimes explain what windows of all lengths
     show, less than what it costs to describe its regimes and changes. It gains if others, found
-    through windows of other lengths, agree with it, and loses if segments are too short for the
-    window through which they were found.
+    through windows of other lengths, agree with it, and if what was found as the series came does.
+    It loses if segments are too short for the window through which they were found.
 
     Parameters
     ----------
@@ -97,9 +101,14 @@ def most_worth(
         Segmentations of at least two regimes.
     n
         Rows.
+    placed
+        What was found as the series came, with at least two regimes; it is one of those to choose
+        from.
     """
     if not labellings or not views:
         return None
+    if placed is not None:
+        labellings = [*labellings, placed]
     rows = np.linspace(0, n - 1, min(n, N_SNAPSHOTS)).astype(np.int64)
     at_rows = [its.labels[rows] for its in labellings]
     snapshots = [Snapshots(view, rows) for view in views]
@@ -109,6 +118,8 @@ def most_worth(
     ):
         explained = [its.explained(labels) - REGIME_COST * its.cost(labels) for its in snapshots]
         worth = float(np.mean(explained)) + AGREEMENT * agreement - _description(labelling, n)
+        if placed is not None:
+            worth += REPORTED * adjusted_rand(labels, placed.labels[rows])
         if worth > best:
             best, found = worth, labelling
     return found
