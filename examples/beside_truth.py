@@ -130,7 +130,7 @@ def save_plot(
     from matplotlib import pyplot as plt
     from matplotlib.patches import Patch
 
-    from replay.views.plot import OKABE_ITO, STYLE
+    from replay.views.plot import COLOURS, STYLE
 
     strips = {"truth": states}
     n = len(names)
@@ -155,7 +155,7 @@ def save_plot(
         for y, strip in enumerate(reversed(strips.values())):
             edges = [0, *(np.flatnonzero(np.diff(strip)) + 1), len(strip)]
             for first, end in itertools.pairwise(edges):
-                colour = OKABE_ITO[strip[first] % len(OKABE_ITO)]
+                colour = COLOURS[strip[first] % len(COLOURS)]
                 panels[-1].barh(y, end - first, left=first + 0.5, height=0.85, color=colour)
                 drawn.add(int(strip[first]))
         panels[-1].set_yticks(range(len(strips)), reversed(strips))
@@ -163,7 +163,7 @@ def save_plot(
         panels[-1].set_xlabel("row")
         panels[-1].set_xlim(0.5, len(frame) + 0.5)
         figure.legend(
-            [Patch(color=OKABE_ITO[k % len(OKABE_ITO)]) for k in sorted(drawn)],
+            [Patch(color=COLOURS[k % len(COLOURS)]) for k in sorted(drawn)],
             [names[k] if k < n else f"regime {k - n}" for k in sorted(drawn)],
             loc="outside lower center",
             ncols=8,

@@ -21,7 +21,7 @@ import numpy as np
 from river import compose, datasets
 
 from online_gmm import OnlineHMM, RegimeChange, Segment, Segmenter
-from replay.views.plot import CHANGE, OKABE_ITO, STYLE
+from replay.views.plot import CHANGE, COLOURS, STYLE
 from replay.views.tables import duration
 
 FLOW = "flow [l/s]"
@@ -103,7 +103,7 @@ def save_plot(replayed: Replayed, path: Path) -> None:
             axes.plot(times[chosen], flow[chosen], color="0.8", zorder=1)
             for k in range(-1, replayed.model.mixture.n_components):
                 its = np.flatnonzero(labels[chosen] == k)
-                colour = OKABE_ITO[k] if k >= 0 else "0.6"
+                colour = COLOURS[k] if k >= 0 else "0.6"
                 name = f"regime {k}" if k >= 0 else "warm-up"
                 axes.scatter(times[chosen][its], flow[chosen][its], s=8, color=colour, label=name)
             low, high = times[chosen][0], times[chosen][-1]

@@ -16,9 +16,12 @@ COLOURS = (
     "#56B4E9",
     "#D55E00",
     "#999933",
-    "#000000",
+    "#808080",
 )
-"""Colours of regimes, which differ for colour-blind people too (Okabe & Ito 2008)."""
+"""Colours of regimes, on light and dark ground.
+
+They differ for colour-blind people too (Okabe & Ito 2008).
+"""
 MOST_ROWS = 50
 """Rows of a table that are shown."""
 MOST_CHANNELS = 12

@@ -231,7 +231,7 @@ def replay_source(
         parameters = Parameters.of_series(pictured)
         title = Path(source.name).name + (f", {outputs.plot_key}" if outputs.plot_key else "")
         path = parent(outputs.plot)
-        draw_series(picture.sample, picture.bands, source.values, parameters, title, path)
+        draw_series(picture, source.values, parameters, title, path)
         console.print(f"picture: {outputs.plot}", soft_wrap=True)
     if loop.cut_off is not None:
         raise loop.cut_off

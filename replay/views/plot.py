@@ -13,16 +13,19 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import (
     LogLocator,
+    MaxNLocator,
     NullFormatter,
     StrMethodFormatter,
     SymmetricalLogLocator,
 )
+from numpy.typing import NDArray
 
-from online_gmm.data.html import COLOURS as OKABE_ITO
+from online_gmm.data.html import COLOURS
 from online_gmm.plot import CHANGE
 from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison, IncrementalComparison, Tolerances
@@ -30,6 +33,9 @@ from replay.engine.batch import LabelledBatch, answers_at
 from replay.engine.printable import printable
 from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError
+from replay.views.decimation import Bands as Stretches
+from replay.views.decimation import Trace
+from replay.views.figure import MOST_COLUMNS, SHADE, Data, Figures
 from replay.views.parameters import Parameters
 
 STYLE: Any = {
@@ -44,8 +50,6 @@ STYLE: Any = {
 }
 MOST_POINTS = 4000
 """Points that a plot keeps of a series of any length; they are thinned evenly."""
-MOST_FEATURES = 6
-"""Features that are drawn; further ones would be too small to see."""
 MOST_SEGMENTS = 100
 """Segments that can be told apart in a plot; of a series with more none is drawn."""
 MOST_NAMED = 24
@@ -139,11 +143,32 @@ class Picture(MemorySink):
             if self._key in (None, ended.key):
                 self.bands.add(ended.segment)
 
+    def figures(self, n_columns: int, parameters: Parameters | None) -> Figures:
+        """The data of the figures, with what is known of the regimes."""
+        rows, labels = (np.array(its) for its in (self.sample.rows, self.sample.labels))
+        values = np.array(self.sample.values)
+        columns = [(~np.isnan(column), column) for column in values.T[:n_columns]]
+        trace = Trace(
+            tuple(rows[known].astype(np.float64) for known, _ in columns),
+            tuple(column[known] for known, column in columns),
+            tuple(labels[known] for known, _ in columns),
+            Stretches(
+                np.array([segment.label for segment in self.bands.segments], dtype=np.int64),
+                np.array([segment.start[0] - 0.5 for segment in self.bands.segments]),
+                np.array([segment.end[0] + 0.5 for segment in self.bands.segments]),
+            ),
+            1,
+        )
+        figures = Figures()
+        figures.add_series("whole", trace, {} if parameters is None else parameters.names)
+        for j, (_, column) in enumerate(columns):
+            figures.add_density(j, column, labels, parameters, MOST_POINTS)
+        return figures
+
 
 def draw_series(
-    sample: Sample,
-    bands: Bands,
-    features: Sequence[str],
+    picture: Picture,
+    columns: Sequence[str],
     parameters: Parameters | None,
     title: str,
     path: Path,
@@ -152,83 +177,95 @@ def draw_series(
 
     Points have the colour of their label, the ground that of the segment; lines are changes.
     """
-    known = () if parameters is None else parameters.labels
-    places = {label: place for place, label in enumerate(known)}
-    features = features[:MOST_FEATURES]
-    rows, labels, values = map(np.array, (sample.rows, sample.labels, sample.values))
+    columns = columns[:MOST_COLUMNS]
+    figures = picture.figures(len(columns), parameters)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            len(features),
+            len(columns),
             2,
-            figsize=(10, 1.2 + 2.6 * len(features)),
+            figsize=(10, 1.2 + 2.6 * len(columns)),
             squeeze=False,
             sharey="row",
-            sharex="col",
             width_ratios=(4, 1),
             layout="constrained",
         )
-        for j, feature in enumerate(features):
+        for j, column in enumerate(columns):
             series, density = axes[j]
-            series.plot(rows, values[:, j], color="0.8", linewidth=0.6, zorder=1)
-            for label in sorted({*places, *sample.labels}):
-                its = labels == label
-                colour = OKABE_ITO[label % len(OKABE_ITO)]
-                series.scatter(rows[its], values[its, j], s=6, color=colour, zorder=2)
-                # the rug, in a strip left of the densities
-                density.plot(
-                    np.full(its.sum(), -0.06), values[its, j], "_", color=colour, alpha=0.5
-                )
-                if label not in places:
-                    density.plot([], [], color=colour, label=f"regime {label} (gone)")
-                    continue
-                assert parameters is not None
-                mean, sd = (its[places[label], j] for its in (parameters.means, parameters.sds))
-                grid = mean + sd * np.linspace(-4.0, 4.0, 201)
-                height = np.exp(-0.5 * np.linspace(-4.0, 4.0, 201) ** 2)
-                density.plot(height, grid, color=colour, label=f"regime {label}")
-                density.fill_betweenx(grid, height, color=colour, alpha=0.15, linewidth=0)
-            _draw_bands(series, bands.segments)
-            _keep_to(series, values[:, j])
-            series.set_ylabel(_text(str(feature)))
-        first, last = map(_text, sample.times)
+            series.sharex(axes[0, 0])
+            _draw_line(series, figures, j)
+            _draw_density(density, figures, j)
+            low, high = figures.ranges[f"density {j}"]
+            # names of regimes are above the values
+            series.set_ylim(low, high + 0.1 * (high - low))
+            series.set_ylabel(_text(str(column)))
+            if j < len(columns) - 1:
+                series.tick_params(labelbottom=False)
+        first, last = map(_text, picture.sample.times)
         axes[-1, 0].set_xlabel(f"row (time: {first} to {last})" if first else "row")
         axes[-1, 0].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        axes[-1, 1].set_xlabel("density / its peak")
-        axes[-1, 1].set_xlim(-0.12, 1.08)
-        axes[-1, 1].set_xticks([0.0, 0.5, 1.0])
-        figure.suptitle(f"{_text(title)}: {bands.title}")
-        handles, names = axes[0, 1].get_legend_handles_labels()
-        # of very many regimes the last
-        handles, names = handles[-MOST_NAMED:], names[-MOST_NAMED:]
-        if len(bands.segments) > 1:
-            handles.append(Line2D([], [], **CHANGE))
-            names.append("change of regime")
+        axes[-1, 1].set_xlabel("density")
+        figure.suptitle(f"{_text(title)}: {picture.bands.title}")
+        handles, names = _legend(picture, parameters)
         figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False)
         _save(figure, path)
+
+
+def _draw_line(axes: Axes, figures: Figures, j: int) -> None:
+    """The bands of regimes and their names, the line and its points."""
+    bands, names, line = (
+        figures.data[name] for name in ("whole bands", "whole names", f"whole {j}")
+    )
+    shown = zip(bands["x0"], bands["x1"], _colours(bands), strict=True)
+    for i, (start, end, colour) in enumerate(shown):
+        axes.axvspan(start, end, color=colour, alpha=SHADE, linewidth=0, zorder=0)
+        if i:
+            axes.axvline(start, zorder=0.5, **CHANGE)
+    for x, text in zip(names["x"], names["text"], strict=True):
+        place = axes.get_xaxis_transform()
+        axes.text(x, 0.94, _text(text), ha="center", va="center", transform=place, clip_on=True)
+    ends = np.array([line[name] for name in ("x0", "y0", "x1", "y1")]).T.reshape(-1, 2, 2)
+    axes.add_collection(LineCollection(list(ends), colors="0.8", linewidths=0.6, zorder=1))
+    axes.scatter(line["x1"], line["y1"], s=6, color=_colours(line), zorder=2)
+
+
+def _draw_density(axes: Axes, figures: Figures, j: int) -> None:
+    """The density of each regime, their sum and the rug; values run up, as those of the line."""
+    densities, total, rug = (figures.data[f"{name} {j}"] for name in ("density", "mixture", "rug"))
+    curves = zip(densities["xs"], densities["ys"], _colours(densities), strict=True)
+    for values, heights, colour in curves:
+        axes.plot(heights, values, color=colour)
+        axes.fill_betweenx(values, heights, color=colour, alpha=SHADE, linewidth=0)
+    axes.plot(total["y"], total["x"], color="0.3", linewidth=0.8, linestyle="--")
+    axes.hlines(rug["x"], rug["y0"], rug["y1"], color=_colours(rug), alpha=0.5, linewidth=0.5)
+    axes.set_xlim(figures.ranges[f"height {j}"])
+    axes.xaxis.set_major_locator(MaxNLocator(2))
+
+
+def _legend(picture: Picture, parameters: Parameters | None) -> tuple[list[Line2D], list[str]]:
+    """The lines and texts of the legend: of very many regimes the last ones."""
+    known = () if parameters is None else parameters.labels
+    called = {} if parameters is None else parameters.names
+    labels = sorted({*known, *picture.sample.labels})[-MOST_NAMED:]
+    handles = [Line2D([], [], color=COLOURS[label % len(COLOURS)]) for label in labels]
+    names = [
+        _text(called.get(label, f"regime {label}")) + ("" if label in known else " (gone)")
+        for label in labels
+    ]
+    if len(picture.bands.segments) > 1:
+        handles.append(Line2D([], [], **CHANGE))
+        names.append("change of regime")
+    return handles, names
+
+
+def _colours(data: Data) -> NDArray[np.float64]:
+    """Colours as matplotlib has them."""
+    its = np.asarray(data["color"], dtype=">u4").view(np.uint8).reshape(-1, 4)
+    return its / 255.0
 
 
 def _text(text: str) -> str:
     """A text of the input: what is between two dollars is not a formula."""
     return printable(text).replace("$", r"\$")
-
-
-def _draw_bands(axes: Axes, segments: Sequence[Segment]) -> None:
-    """The ground of each segment, and a line where one ends and the next begins."""
-    for i, segment in enumerate(segments):
-        first, last = segment.start[0] - 0.5, segment.end[0] + 0.5
-        colour = OKABE_ITO[segment.label % len(OKABE_ITO)]
-        axes.axvspan(first, last, color=colour, alpha=0.15, linewidth=0, zorder=0)
-        if i:
-            axes.axvline(first, zorder=0.5, **CHANGE)
-
-
-def _keep_to(axes: Axes, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-    """The range of the values: a wide component would dwarf it otherwise."""
-    observed = values[~np.isnan(values)]
-    if observed.size:
-        low, high = float(observed.min()), float(observed.max())
-        margin = 0.08 * (high - low) or 1.0
-        axes.set_ylim(low - margin, high + margin)
 
 
 def draw_check(
@@ -249,12 +286,12 @@ def draw_check(
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(3, 1, figsize=(7, 6), sharex=True, layout="constrained")
         for panel, (name, values, tolerance) in zip(axes, panels, strict=True):
-            panel.plot(rows, values, "o-", color=OKABE_ITO[0])
+            panel.plot(rows, values, "o-", color=COLOURS[0])
             panel.set_ylabel(name)
             if tolerance is not None:
-                panel.axhline(tolerance, color=OKABE_ITO[5], linestyle="--")
+                panel.axhline(tolerance, color=COLOURS[5], linestyle="--")
         figure.align_ylabels()
-        axes[0].plot([], [], "--", color=OKABE_ITO[5], label="tolerance")
+        axes[0].plot([], [], "--", color=COLOURS[5], label="tolerance")
         figure.legend(loc="outside lower center", frameon=False)
         # the gap may be 0 or below, where the learner found the better optimum
         axes[0].set_yscale("symlog", linthresh=1e-7)
@@ -277,13 +314,13 @@ def draw_increments(
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
         for name, colour, gap, last in (
-            ("incremental EM", OKABE_ITO[0], comparison.gap, comparison.n_passes),
-            ("batch EM", OKABE_ITO[1], comparison.batch_gap, comparison.batch.n_iter),
+            ("incremental EM", COLOURS[0], comparison.gap, comparison.n_passes),
+            ("batch EM", COLOURS[1], comparison.batch_gap, comparison.batch.n_iter),
         ):
             gaps = [gap(done) for done in range(last + 1)]
             there = next((p for p, g in enumerate(gaps) if abs(g) < NO_GAP), last)
             axes.plot(range(there + 1), gaps[: there + 1], ".-", color=colour, label=name)
-        axes.axhline(max_gap, color=OKABE_ITO[5], linestyle="--", label="tolerance")
+        axes.axhline(max_gap, color=COLOURS[5], linestyle="--", label="tolerance")
         # below 0 where incremental EM found a better optimum
         axes.set_yscale("symlog", linthresh=NO_GAP)
         axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=NO_GAP))

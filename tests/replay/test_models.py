@@ -43,12 +43,12 @@ def test_one_key_of_many_is_drawn(cli, fleet, tmp_path, monkeypatch):
     picture = ("--plot", tmp_path / "one.png")
     done = cli("run", tmp_path / "rows.csv", *options, *picture, "--plot-key", "pump-050")
     assert done.exit_code == 0, done.output
-    ((sample, bands, _, parameters, title, _),) = drawn
+    ((its, _, parameters, title, _),) = drawn
     lines = [line.split(",") for line in (tmp_path / "rows.csv").read_text().splitlines()[1:]]
-    assert [value for (value,) in sample.values] == [
+    assert [value for (value,) in its.sample.values] == [
         float(level) for device, level in lines if device == "pump-050"
     ]
-    assert bands.n_segments > 1
+    assert its.bands.n_segments > 1
     assert title == "rows.csv, pump-050"
     assert parameters.labels == (0, 1)
     for words, problem in [

@@ -11,7 +11,7 @@ from pyarrow import parquet
 from online_gmm import Segmenter
 from replay.engine.hindsight import _numbers
 from replay.views.decimation import Trace
-from replay.views.page.content import _line
+from replay.views.figure import line
 
 LATER = ("--learner", "segmenter")
 LEARNER = (*LATER, "--causal")
@@ -445,7 +445,7 @@ def test_the_page_has_cards_and_reasons(cli, pump, tmp_path, learner):
 def test_no_line_crosses_a_gap():
     x = np.array([0.0, 1.0, 2.0, 90.0, 91.0])
     trace = Trace((x,), (x,), (np.zeros(5, dtype=np.int64),), None, 1)
-    line = _line(trace, 0, 1.0, False)
-    assert line["x0"].tolist() == [0.0, 0.0, 1.0, 90.0, 90.0]
-    assert line["y0"][3] == line["y1"][3]
+    drawn = line(trace, 0, 1.0, False)
+    assert drawn["x0"].tolist() == [0.0, 0.0, 1.0, 90.0, 90.0]
+    assert drawn["y0"][3] == drawn["y1"][3]
     assert x.tolist() == [0.0, 1.0, 2.0, 90.0, 91.0]

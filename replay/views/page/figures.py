@@ -25,10 +25,12 @@ from bokeh.models.widgets import Div, Select
 from bokeh.plotting import figure
 from jinja2 import Environment
 
+from online_gmm.data.html import COLOURS
 from replay.checks.check import Comparison
 from replay.engine.printable import printable
-from replay.views.page.content import MOST_COLUMNS, Content
-from replay.views.page.style import CHOICE, PAGE, PAINT, REGIMES, SWITCH, TABLES
+from replay.views.figure import MOST_COLUMNS, SHADE
+from replay.views.page.content import Content
+from replay.views.page.style import CHOICE, PAGE, PAINT, SWITCH, TABLES
 
 HOVER = [("x", "@x1{0,0.[000]}"), ("value", "@y1"), ("regime", "@label")]
 LEAST_GAP = 1e-9
@@ -250,7 +252,7 @@ class Page:
             source = self._source(f"{part} {j}", *cells)
             plot = self._figure(f"{part} {j}", "row", column, 230, x_range=x_range)
             plot.extra_y_ranges["unit"] = Range1d(start=0.0, end=1.0)
-            plot.vstrip("x0", "x1", source=bands, color="color", fill_alpha=0.16, line_alpha=0.0)
+            plot.vstrip("x0", "x1", source=bands, color="color", fill_alpha=SHADE, line_alpha=0.0)
             line = plot.segment("x0", "y0", "x1", "y1", source=source, color="color")
             points = plot.scatter(
                 *("x1", "y1"),
@@ -291,7 +293,7 @@ class Page:
         peaks = self._source(f"peaks {j}", "x", "y", "text")
         rug = self._source(f"rug {j}", "x", "y0", "y1", "color")
         curves = plot.patches(
-            "xs", "ys", source=patches, color="color", fill_alpha=0.16, line_width=1.5
+            "xs", "ys", source=patches, color="color", fill_alpha=SHADE, line_width=1.5
         )
         plot.line("x", "y", source=mixture, line_width=1.0, line_dash="dashed", name="line")
         plot.segment("x", "y0", "x", "y1", source=rug, color="color", line_alpha=0.6)
@@ -319,8 +321,8 @@ class Page:
             x_axis_type="log",
             y_range=self.ranges["scores"],
         )
-        points = plot.scatter("row", "mean", source=stretches, size=4, color=REGIMES[4], alpha=0.7)
-        line = plot.line("row", "so_far", source=source, line_width=2, color=REGIMES[0])
+        points = plot.scatter("row", "mean", source=stretches, size=4, color=COLOURS[4], alpha=0.7)
+        line = plot.line("row", "so_far", source=source, line_width=2, color=COLOURS[0])
         for glyphs, mean in ((line, "so_far"), (points, "mean")):
             hover = [("rows", "@row{0,0}"), ("mean", f"@{mean}")]
             plot.add_tools(HoverTool(visible=False, renderers=[glyphs], tooltips=hover))
@@ -343,8 +345,8 @@ class Page:
             x_axis_type="log",
             y_axis_type="log",
         )
-        plot.line("row", "drawn", source=source, line_width=2, color=REGIMES[5])
-        points = plot.scatter("row", "drawn", source=source, size=6, color=REGIMES[5])
+        plot.line("row", "drawn", source=source, line_width=2, color=COLOURS[5])
+        points = plot.scatter("row", "drawn", source=source, size=6, color=COLOURS[5])
         hover = [("rows", "@row{0,0}"), ("gap", "@gap")]
         plot.add_tools(HoverTool(visible=False, renderers=[points], tooltips=hover))
         plot.xaxis.formatter = NumeralTickFormatter(format="0,0")

@@ -1,20 +1,6 @@
-"""Colours, the frame of the page, its style sheets, and the scripts that run in the browser."""
+"""The frame of the page, its style sheets, and the scripts that run in the browser."""
 
 from __future__ import annotations
-
-REGIMES = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-    "#999933",
-    "#808080",
-)
-"""Colours that differ for colour-blind people too (Okabe & Ito 2008), on light and dark ground."""
-MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star")
-"""As many as are prime to the colours: together they tell 56 regimes apart."""
 
 PAGE = """\
 {% from macros import embed %}<!DOCTYPE html>

@@ -6,13 +6,13 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from online_gmm.data.html import COLOURS
 from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.segments import Segment
 from replay.engine.costs import Cost
 from replay.engine.printable import printable
 from replay.views.costs import NOT_KNOWN, cells, heads
 from replay.views.log import Head
-from replay.views.page.style import REGIMES
 from replay.views.parameters import Parameters
 from replay.views.tables import duration, mean_and_sd
 
@@ -24,7 +24,7 @@ def html_of(text: str) -> str:
 
 def chip(label: int, names: Mapping[int, str]) -> str:
     """A regime, with its colour, and its name if it has one."""
-    colour = REGIMES[label % len(REGIMES)]
+    colour = COLOURS[label % len(COLOURS)]
     name = f" {html_of(names[label])}" if label in names else ""
     return f'<span class="chip"><i style="background:{colour}"></i>{label}{name}</span>'
 
