@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -238,6 +238,22 @@ class Batch:
         """The rows one by one."""
         return map(self.row, range(len(self)))
 
+    def numbers(self) -> Iterator[Row]:
+        """The rows one by one, without their values as written, which take most of the time."""
+        nothing: list[None] = [None] * len(self)
+        its = zip(
+            self.lines.tolist(),
+            self.texts.times(),
+            self.values.tolist(),
+            nothing if self.seconds is None else self.seconds.tolist(),
+            [""] * len(self) if self.keys is None else self.keys,
+            nothing if self.sequence is None else self.sequence,
+            strict=True,
+        )
+        for line, time, values, seconds, key, sequence in its:
+            named: dict[Hashable, float] = dict(zip(self.names, values, strict=True))
+            yield Row(line, time, (), named, seconds, key, sequence)
+
 
 def answers_at(answers: Assignments, rows: Rows) -> Assignments:
     """Those of some rows."""
@@ -304,10 +320,14 @@ class LabelledBatch:
             causal=None if self.causal is None else self.causal[first:end],
         )
 
-    def rows(self) -> Iterator[tuple[Row, Assignment, int]]:
-        """Each row, what the model said of it, and how many changes are reported there."""
+    def rows(self, *, as_written: bool = True) -> Iterator[tuple[Row, Assignment, int]]:
+        """Each row, what the model said of it, and how many changes are reported there.
+
+        Without ``as_written`` a row has its values as numbers only.
+        """
+        rows = self.batch.rows() if as_written else self.batch.numbers()
         known = zip(*(column.tolist() for column in self.answers), strict=True)
-        for row, its, change in zip(self.batch.rows(), known, self.changes.tolist(), strict=True):
+        for row, its, change in zip(rows, known, self.changes.tolist(), strict=True):
             yield row, Assignment(*its), change
 
     @property

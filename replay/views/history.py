@@ -10,14 +10,17 @@ from typing import Any
 
 from online_gmm.learners.base import Assignment
 from online_gmm.segmentation.segments import Segment
+from replay.engine.batch import LabelledBatch
 from replay.engine.costs import is_date
 from replay.engine.rows import Row
 from replay.views.decimation import Floats, Ints, Scores, Trace
-from replay.views.log import Head, LabelledRow, Log
+from replay.views.log import Columns, Head, LabelledRow, Log
 from replay.views.roster import Roster, Standing
 
 MOST_PENDING = 8192
 """Rows that are added to the logs together: one by one they would cost ten times as much."""
+MANY = 256
+"""Rows of a batch that need not wait for others to be added together."""
 MOST_SEGMENTS = 10_000
 """Segments of a key that are kept, the last ones."""
 MOST_GUESTS = 16
@@ -120,6 +123,21 @@ class History:
             self._pending.append((row, assignment, changes, name))
             if len(self._pending) >= MOST_PENDING:
                 self._add_pending()
+
+    def add_batch(self, labelled: LabelledBatch) -> None:
+        """Add labelled rows: many of one key all at once, others as by `add`."""
+        if labelled.batch.keys is None and len(labelled) >= MANY:
+            rows = Columns.of_batch(labelled)
+            self.roster.add_many("", rows)
+            with self._lock:
+                self._add_pending()
+                self._be_timed(rows.time_at(0), rows.seconds)
+                self._add_to("", rows)
+                self._n += len(labelled)
+            return
+        its_rows = labelled.rows(as_written=False)
+        for its, name in zip(its_rows, labelled.name_of_each(), strict=True):
+            self.add(*its, name)
 
     def add_segment(self, key: str, segment: Segment) -> None:
         """Add a segment that has ended; it is dropped if there is no room for its key."""
@@ -245,10 +263,8 @@ class History:
         pending, self._pending = self._pending, []
         if not pending:
             return
-        if self._timed is None:
-            first = pending[0][0]
-            self._timed = first.seconds is not None
-            self._dates = first.seconds is not None and is_date(first.time, first.seconds)
+        first = pending[0][0]
+        self._be_timed(first.time, None if first.seconds is None else [first.seconds])
         by_key: dict[str, list[int]] = {}
         for i, (row, *_) in enumerate(pending):
             by_key.setdefault(row.key, []).append(i)
@@ -256,13 +272,24 @@ class History:
             self._add_pending_by_key(pending, by_key)
         else:
             (key,) = by_key
-            if key in self._guests:
-                self._guests[key].add(pending, self._n + len(pending), self._timed)
-            if self._has_room(key, self._n):
-                self._logs[key].add(pending, self._n + len(pending), self._timed)
-            else:
-                self.n_left_out += len(pending)
+            self._add_to(key, Columns.of_rows(pending))
         self._n += len(pending)
+
+    def _be_timed(self, time: str, seconds: Sequence[float] | Floats | None) -> None:
+        """See by the first row of all whether rows have times, and whether these are dates."""
+        if self._timed is None:
+            self._timed = seconds is not None
+            self._dates = seconds is not None and is_date(time, float(seconds[0]))
+
+    def _add_to(self, key: str, rows: Columns) -> None:
+        """Hand rows to their key."""
+        n = len(rows.values)
+        if key in self._guests:
+            self._guests[key].add(rows, self._n + n, bool(self._timed))
+        if self._has_room(key, self._n):
+            self._logs[key].add(rows, self._n + n, bool(self._timed))
+        else:
+            self.n_left_out += n
 
     def _add_pending_by_key(self, pending: list[LabelledRow], by_key: dict[str, list[int]]) -> None:
         # in the order of their first rows: which keys there is room for must not depend on how
@@ -270,11 +297,15 @@ class History:
         for key, places in by_key.items():
             if key in self._guests:
                 its = [pending[p] for p in places]
-                self._guests[key].add(its, self._n + places[-1] + 1, bool(self._timed))
+                self._guests[key].add(
+                    Columns.of_rows(its), self._n + places[-1] + 1, bool(self._timed)
+                )
             for i, place in enumerate(places):
                 if self._has_room(key, self._n + place):
                     its = [pending[p] for p in places[i:]]
-                    self._logs[key].add(its, self._n + places[-1] + 1, bool(self._timed))
+                    self._logs[key].add(
+                        Columns.of_rows(its), self._n + places[-1] + 1, bool(self._timed)
+                    )
                     break
                 self.n_left_out += 1
 

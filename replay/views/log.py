@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm.learners.base import Assignment
+from online_gmm.learners.base import Assignment, Assignments
+from replay.engine.batch import LabelledBatch
 from replay.engine.rows import Row
 from replay.views.decimation import (
     Bands,
@@ -77,6 +79,64 @@ LabelledRow = tuple[Row, Assignment, int, str]
 """A row, what is known of it, how many changes are reported at it, and its regime's name."""
 
 
+class Columns(NamedTuple):
+    """Labelled rows of one key, by columns.
+
+    Parameters
+    ----------
+    seconds
+        Their times, shape (n,); None if times are not read.
+    values
+        Shape (n, D).
+    answers
+        What the model said of each.
+    changes
+        How many changes are reported at each, shape (n,).
+    names
+        The name of each one's regime, empty where it has none; None if none has one.
+    time_at
+        Gives the time of a row as written, by its number from 0.
+    """
+
+    seconds: Floats | None
+    values: Floats
+    answers: Assignments
+    changes: Ints
+    names: list[str] | None
+    time_at: Callable[[int], str]
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[LabelledRow]) -> Columns:
+        """Rows that came one by one."""
+        first = rows[0][0].seconds
+        answers = Assignments.unknown(len(rows))
+        for column, its in zip(
+            answers, zip(*(its for _, its, *_ in rows), strict=True), strict=True
+        ):
+            column[:] = its
+        return cls(
+            None if first is None else np.array([row.seconds for row, *_ in rows], dtype=float),
+            np.array([tuple(row.values.values()) for row, *_ in rows], dtype=np.float64),
+            answers,
+            np.array([changes for _, _, changes, _ in rows], dtype=np.int64),
+            [name for *_, name in rows],
+            lambda i: rows[i][0].time,
+        )
+
+    @classmethod
+    def of_batch(cls, labelled: LabelledBatch) -> Columns:
+        """Rows of a batch, all of one key."""
+        batch = labelled.batch
+        return cls(
+            batch.seconds,
+            batch.values,
+            labelled.answers,
+            labelled.changes,
+            labelled.names,
+            batch.texts.time_at,
+        )
+
+
 COUNTS = (
     *("n", "n_outliers", "n_missing", "n_changes", "label", "probability", "since"),
     *("since_time", "first_time", "last_time", "last", "last_x", "every"),
@@ -113,17 +173,15 @@ class Log:
 
     # -- rows -----------------------------------------------------------------------------------
 
-    def add(self, rows: list[LabelledRow], last: int, timed: bool) -> None:
+    def add(self, rows: Columns, last: int, timed: bool) -> None:
         """Add rows; the last has this number among the rows of all keys."""
-        n = len(rows)
-        y = np.array([tuple(row.values.values()) for row, *_ in rows], dtype=np.float64)
-        labels = np.array([assignment.label for _, assignment, *_ in rows], dtype=np.int64)
-        scores = np.array([assignment.log_density for _, assignment, *_ in rows], dtype=np.float64)
-        if timed:
-            x = np.array([row.seconds for row, *_ in rows], dtype=np.float64)
+        y, n = rows.values, len(rows.values)
+        labels, _, scores, _ = rows.answers
+        if timed and rows.seconds is not None:
+            x = rows.seconds
         else:
             x = np.arange(self.n + 1, self.n + n + 1, dtype=np.float64)
-        self._count(rows, labels, x)
+        self._count(rows, x)
         self.n_missing += int(np.isnan(y).sum())
         self._sample(y, labels)
         done = 0
@@ -141,30 +199,32 @@ class Log:
         self.last = last
         self.last_x = float(x[-1])
 
-    def _count(self, rows: list[LabelledRow], labels: Ints, x: Floats) -> None:
+    def _count(self, rows: Columns, x: Floats) -> None:
         """Update the counts and the runs of labels."""
-        self.n_outliers += sum(assignment.outlier for _, assignment, *_ in rows)
-        self.n_changes += sum(changes for _, _, changes, _ in rows)
+        labels = rows.answers.labels
+        self.n_outliers += int(rows.answers.outliers.sum())
+        self.n_changes += int(rows.changes.sum())
         for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
             self.counts[int(label)] += int(count)
         if not self.n:
-            self.first_time = rows[0][0].time
+            self.first_time = rows.time_at(0)
         before = labels[0] - 1 if not self.n else self.label
         begins = np.flatnonzero(np.diff(labels, prepend=before))
         if len(begins):
             newest = int(begins[-1])
-            self.since, self.since_time = self.n + newest + 1, rows[newest][0].time
+            self.since, self.since_time = self.n + newest + 1, rows.time_at(newest)
         if self.runs is not None:
             self.runs += [(int(labels[i]), float(x[i])) for i in begins[: MOST_RUNS + 1]]
             if len(self.runs) > MOST_RUNS:
                 self.runs = None
-        for label, name in {assignment.label: name for _, assignment, _, name in rows}.items():
+        its_names = [""] * len(labels) if rows.names is None else rows.names
+        for label, name in dict(zip(labels.tolist(), its_names, strict=True)).items():
             self.names.pop(label, None)
             if name:
                 self.names[label] = name
-        final = rows[-1]
-        self.label, self.probability = int(labels[-1]), float(final[1].probability)
-        self.last_time = final[0].time
+        self.label = int(labels[-1])
+        self.probability = float(rows.answers.probabilities[-1])
+        self.last_time = rows.time_at(len(labels) - 1)
 
     def _sample(self, y: Floats, labels: Ints) -> None:
         """Keep rows at even distances. When they are too many, every other one goes."""

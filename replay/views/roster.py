@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from online_gmm.learners.base import UNKNOWN, Assignment, Learner
 from replay.engine.rows import Row
 from replay.engine.series import Series
-from replay.views.log import Head
+from replay.views.log import Columns, Head
 from replay.views.parameters import Parameters
 
 MOST_KEYS = 200_000
@@ -176,6 +178,32 @@ class Roster:
             its.since, its.since_time = its.n, row.time
         its.name = name
         its.probability = assignment.probability
+
+    def add_many(self, key: str, rows: Columns) -> None:
+        """Add labelled rows of one key."""
+        before, n = self._n, len(rows.values)
+        self._n += n
+        labels = rows.answers.labels
+        its = self._all.get(key)
+        if its is None:
+            if len(self._all) >= MOST_KEYS:
+                self.n_left_out += n
+                return
+            its = Standing(key, since_time=rows.time_at(0), changed=before + 1)
+            its.label = int(labels[0])
+            self._all[key] = its
+        begins = np.flatnonzero(np.diff(labels, prepend=its.label))
+        if len(begins):
+            newest = int(begins[-1])
+            its.label, its.changed = int(labels[newest]), before + newest + 1
+            its.since, its.since_time = its.n + newest + 1, rows.time_at(newest)
+        its.n += n
+        for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
+            its.counts[int(label)] = its.counts.get(int(label), 0) + int(count)
+        its.n_outliers += int(rows.answers.outliers.sum())
+        its.n_changes += int(rows.changes.sum())
+        its.name = "" if rows.names is None else rows.names[-1]
+        its.probability = float(rows.answers.probabilities[-1])
 
     def page(
         self, find: str = "", order: str = "strange", first: int = 0, at_most: int = 50

@@ -8,8 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from online_gmm import Assignment
+from online_gmm import Assignment, Assignments
 from online_gmm.segmentation.segments import Segment
+from replay.engine.batch import Batch, LabelledBatch
 from replay.engine.rows import Row
 from replay.views import history as histories
 from replay.views import log
@@ -180,6 +181,34 @@ def test_keys_make_room_when_they_have_been_idle(monkeypatch):
     assert history.snapshot("b").head.n == 60
     with pytest.raises(KeyError):
         history.snapshot("old")
+
+
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("sizes", [[5000], [300] * 16 + [200], [1, 255, 256, 3, 700, 3785]])
+def test_batches_are_as_rows_one_by_one(timed, named, sizes):
+    y, labels = series(5000)
+    seconds = 1.7e9 + np.arange(5000.0) if timed else None
+    rows = list(rows_of(y, labels, None, seconds))
+    names = [("idle", "", "busy", "")[label] for label in labels]
+    one, many = (History(["c0", "c1"], buckets=128) for _ in range(2))
+    for taken, name in zip(rows, names, strict=True):
+        one.add(*taken, name if named else "")
+    begin = 0
+    for size in sizes:
+        its = rows[begin : begin + size]
+        answers = Assignments(
+            *(np.array(column) for column in zip(*(known for _, known, _ in its), strict=True))
+        )
+        changes = np.array([change for *_, change in its], dtype=np.int64)
+        batch = Batch.of_rows([row for row, *_ in its])
+        its_names = names[begin : begin + size] if named else None
+        many.add_batch(LabelledBatch(batch, answers, changes, names=its_names))
+        begin += size
+    assert many.n == one.n == 5000
+    assert many.state() == one.state()
+    assert many.roster.get("") == one.roster.get("")
+    assert many.roster.get("").n_changes == 50
 
 
 def test_memory_does_not_grow_with_the_series():

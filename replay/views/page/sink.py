@@ -46,8 +46,7 @@ class Watcher(MemorySink):
         self._lock = threading.Lock()
 
     def write(self, labelled: LabelledBatch) -> None:
-        for its, name in zip(labelled.rows(), labelled.name_of_each(), strict=True):
-            self.history.add(*its, name)
+        self.history.add_batch(labelled)
         for ended in labelled.ended():
             self.history.add_segment(ended.key, ended.segment)
 
