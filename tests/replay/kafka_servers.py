@@ -155,7 +155,7 @@ def consumed(address, topic, n, within=120.0):
     found = []
     until = time.monotonic() + within
     while time.monotonic() < until:
-        came = consumer.consume(1000, 1.0 if len(found) < n else 0.3)
+        came = consumer.consume(1000, 0.05 if len(found) < n else 0.3)
         found += [message for message in came if message.error() is None]
         if not came and len(found) >= n:
             break

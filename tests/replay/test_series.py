@@ -50,24 +50,28 @@ def series_of(name="mixture", **options):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@pytest.mark.parametrize("cut", [0, 17, 40, 41, 333, 899])
-def test_goes_on_from_its_bytes(name, cut):
+def test_goes_on_from_its_bytes(name):
+    """After any of these rows, and in one go."""
     rows = list(rows_of(900))
-    options = {"min_dwell": 3, "confirm": 2, "max_gap": 4.0}
-    whole = series_of(name, **options)
-    expected = label(whole, rows)
-    first = series_of(name, **options)
-    before = label(first, rows[:cut])
-    again = Series.from_bytes(first.to_bytes(), VALUES, first.options)
-    after = label(again, rows[cut:])
-    assert repr(before + after) == repr(expected)
-    assert again.to_bytes() == whole.to_bytes()
-    assert repr(finish(again)) == repr(finish(whole))
-    assert repr(again.last_segment) == repr(whole.last_segment)
-    for count in ("n_segments", "n_changes"):
-        assert getattr(again, count) == getattr(whole, count) > 0
-    assert again.order.n_gaps == whole.order.n_gaps > 0
-    assert again.summary.state() == whole.summary.state()
+    whole = series_of(name, min_dwell=3, confirm=2, max_gap=4.0)
+    cuts = (0, 17, 40, 41, 333, 899)
+    expected, kept = [], {}
+    for i, row in enumerate(rows):
+        if i in cuts:
+            kept[i] = whole.to_bytes(), len(expected)
+        expected += label(whole, [row])
+    at_the_end, rest, last = whole.to_bytes(), repr(finish(whole)), repr(whole.last_segment)
+    for cut, (state, n) in kept.items():
+        again = Series.from_bytes(state, VALUES, whole.options)
+        assert repr(label(again, rows[cut:])) == repr(expected[n:])
+        assert again.to_bytes() == at_the_end
+        assert repr(finish(again)) == rest
+        assert repr(again.last_segment) == last
+        for count in ("n_segments", "n_changes"):
+            assert getattr(again, count) == getattr(whole, count) > 0
+        assert again.order.n_gaps == whole.order.n_gaps > 0
+        assert again.summary.state() == whole.summary.state()
+    assert len(kept) == len(cuts)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
