@@ -113,10 +113,11 @@ def check(
 ) -> None:
     """Compare the learner with batch EM on the same rows: same start, same prior.
 
-    At 1, 2, 5, 10, ... rows and at the end: by how much batch EM is more likely, how far apart the
-    parameters are once components are matched, and how far the labels agree. The last line decides:
-    exit status 0 within the tolerances, 1 not. The values are held in memory, 8 bytes each, for
-    batch EM. Batch EM forgets nothing: with --recycle, a regime that is retired counts as lost.
+    The table has a line at 1, 2, 5, 10, ... rows and one at the end. It shows how much more likely
+    the rows are under batch EM, how far apart the parameters of matched components are, and how
+    well the labels agree. The last line decides: exit status 0 if it is within the tolerances, 1 if
+    not. For batch EM all values are held in memory, 8 bytes each. Batch EM forgets nothing: with
+    --recycle, a regime that is retired counts as lost.
 
     Example: **replay check pump.csv --value pressure --regimes 2 --passes 3**
 

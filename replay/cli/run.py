@@ -48,31 +48,33 @@ def run(
 ) -> None:
     """Label files row by row, and sum up what was found.
 
-    Without options of a learner, the regimes and their number are found. Each change of regime is
-    reported with the row at which it began and the reasons. When the file has ended, all rows are
-    labelled again with all of them at hand. `causal_label` is what was known when a row came: -1
-    until something was, and the last regime until a change was known. With --causal it is the only
-    label. With --lag N each row is labelled once, when N more rows have come: rows between the
-    beginning of a change and the row that told it get the new regime, if there are at most N.
+    By default the segmenter finds the regimes and how many there are. It reports each change of
+    regime with the row at which it began and the reasons. At the end of the file it labels all rows
+    a second time, with the whole file at hand. The column `causal_label` keeps the first label,
+    which was given when the row came: -1 until a regime is known, and the old regime until a change
+    is known. With --causal there is only this first label. With --lag N each row is labelled once,
+    N rows later. The rows from the beginning of a change to its report then have the new regime,
+    if they are at most N.
 
-    With --regimes, --persist or another option of theirs, a mixture or a hidden Markov model labels
-    every row *before* it is learnt, by the rows above it; only the warm-up is labelled as a whole.
-    With --persist, --lag and --smooth use later rows too. Rows without any value do not count for
-    the warm-up. At most 10 times its rows are held: then the rows that have a value must do.
+    With --regimes, --persist or another option of a model, the learner is a mixture or a hidden
+    Markov model. It labels each row by the rows above, *before* it learns the row. Only the rows of
+    the warm-up are labelled together. With --persist, --lag and --smooth use later rows too. Rows
+    without any value do not count for the warm-up. The warm-up also ends after 10 times its rows,
+    with those that have a value.
 
     The labels have the time, the key and the values as they were, the `label`, its `probability`,
     `outlier` (1 for a row far from every regime) and `change` (1 where a change of regime is
-    reported, or after a second look where it began). With --checkpoint they have the `name` of the
-    regime as well, empty until **replay name** gives one.
+    reported, or after the second time where it began). With --checkpoint they also have the `name`
+    of the regime, which is empty until **replay name** gives one.
 
-    How the file is written is found out and said: delimiter, decimal mark, what stands above the
-    header, how times are written, and without --value which columns are learnt. What can be read
-    in two ways ends with a question that names the option which answers it. **replay look FILE**
-    shows what a file holds.
+    The format of the file is detected and printed: delimiter, decimal mark, lines above the header,
+    format of times, and without --value the columns that are learnt. If a file can be read in two
+    ways, the command ends with a question and names the option that answers it. **replay look
+    FILE** shows what a file holds.
 
     The segments have `start` and `end` (times, or numbers of rows from 1), `label`, `n`, the
     mean `probability` of the label, and mean and standard deviation of each column. --min-dwell and
-    --confirm change the segments; labels and the table of regimes stay as they are.
+    --confirm change the segments only: labels and the table of regimes stay the same.
 
     Example: **replay run pump.csv --segments segments.csv --plot series.png**
 
