@@ -258,6 +258,38 @@ def test_nothing_is_known_at_first():
     assert segmenter.n_points == 1
 
 
+@pytest.mark.parametrize("gap", [None, 20, 60, 90])
+@pytest.mark.parametrize("stay", [30, 200])
+def test_the_first_regime_is_0_from_the_48th_point_on(gap, stay):
+    """Whatever it turns out to be, the first segment that is told bears the same number."""
+    X = stream(8, seed=7, stay=stay)
+    segmenter, told, labels = Segmenter(), [], []
+    for i, x in enumerate(points(X)):
+        if i == gap:
+            segmenter.reset_state()
+            told += segmenter.new_events
+        labels.append(segmenter.predict_one(x))
+        segmenter.learn_one(x)
+        told += segmenter.new_events
+    assert labels[:48] == [-1] * 48
+    assert labels[48:100] == [0] * 52
+    assert next(event.at for event in told if isinstance(event, RegimeEvent)) == 47
+    born = [event.label for event in told if getattr(event, "kind", "") == "born"]
+    assert born == list(range(len(born)))
+    segments = [event for event in told if isinstance(event, Segment)]
+    assert segments[0].label == (-1 if gap == 20 else 0)
+    assert all(segment.label >= 0 for segment in segments[1:])
+    many = Segmenter()
+    parts = [X] if gap is None else [X[:gap], X[gap:]]
+    found = []
+    for i, part in enumerate(parts):
+        if i:
+            many.reset_state()
+        found.append(many.label_then_learn_many(pd.DataFrame(part, columns=list(NAMES))).labels)
+    assert np.concatenate(found).tolist() == labels
+    assert many.to_bytes() == segmenter.to_bytes()
+
+
 def test_units_and_offsets_do_not_matter():
     X = stream(4, seed=7)
     _, told = learnt(X)

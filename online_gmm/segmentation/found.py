@@ -31,10 +31,14 @@ from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment
 
 FIRST = 16
 """Points whose features make the channels, unless features are given."""
+FIRST_LABEL = 48
+"""Points after which the units of the channels are known, and the first regime is called 0."""
 LEAST_WINDOW = 4
 """Points of the shortest window."""
 MOST_WINDOW = 10_000_000
 """Points of the longest window that is made of a time."""
+FIRST_BORN = ("born", 0)
+"""What the core tells when it has found the first regime, without the row."""
 MAX_REGIMES = 64
 """Regimes at most, unless it is said otherwise."""
 GATE = 1e-12
@@ -228,7 +232,7 @@ class FoundRegimes(Learner):
             self._interrupt()
         core.learn(row, 1)
         placed.append(row, stamp)
-        decisions = [*filter(_is_told, core.drain())]
+        decisions = self._told(placed.rows.end - 1, 1)
         if decisions:
             self._bring_out(placed.rows.end - 1)
             self._decide(decisions)
@@ -261,7 +265,8 @@ class FoundRegimes(Learner):
             stop = self._until_gap(times, done, n)
             first = placed.rows.end - done
             core.learn(its.part(done, stop)[0], stop - done)
-            for row, decisions in itertools.groupby(filter(_is_told, core.drain()), _told_at):
+            told = self._told(placed.rows.end, stop - done)
+            for row, decisions in itertools.groupby(told, _told_at):
                 self._extend(its, done, row + 1 - first, answers)
                 done = row + 1 - first
                 self._bring_out(row)
@@ -291,6 +296,24 @@ class FoundRegimes(Learner):
             if placed.until_snapshot == 0:
                 self._take_snapshot()
             done = end
+
+    def _told(self, first: int, n: int) -> list[Decision]:
+        """Return what the core has to tell of the n rows that it has learnt last.
+
+        The first regime is 0 whatever it is, so it is told once the channels have units.
+        """
+        told = [its for its in self._stream.drain() if _is_told(its) and its[::2] != FIRST_BORN]
+        if first < FIRST_LABEL <= first + n:
+            told.insert(0, ("born", FIRST_LABEL - 1, 0))
+        return told
+
+    @property
+    def _label_going_on(self) -> int:
+        """The regime that the core is in, before it says so the first one."""
+        label: int = self._stream.label
+        if label == UNKNOWN and self.n_points >= FIRST_LABEL:
+            return 0
+        return label
 
     def _decide(self, decisions: Iterable[Decision]) -> None:
         placed = self._placed
@@ -379,7 +402,7 @@ class FoundRegimes(Learner):
         closed = self._placed.finish()
         if closed is not None:
             self.new_events.append(closed)
-        self._placed.label = self._stream.label
+        self._placed.label = self._label_going_on
 
     def _let_go(self) -> None:
         """Label all points that have come: what comes next has no say in it."""
@@ -412,7 +435,7 @@ class FoundRegimes(Learner):
             return None
         self._stream.gap()
         last = self._placed.finish()
-        self._placed.label = self._stream.label
+        self._placed.label = self._label_going_on
         return last
 
     # -- the whole series -----------------------------------------------------------------------
