@@ -28,8 +28,25 @@ def cleaned(values):
     return out
 
 
+def without_transient(first):
+    """The first readings, without up to three that are farther away than the others are apart."""
+    first = first.copy()
+    for sign in (1.0, -1.0):
+        falling = -np.sort(-sign * first[~np.isnan(first)])
+        if len(falling) < 4 or falling[3] == falling[-1]:
+            continue
+        for k in (1, 2, 3):
+            others = falling[k:]
+            if falling[k - 1] - others[0] > np.ptp(others):
+                first[:-3][sign * first[:-3] > others[0]] = np.nan
+    return first
+
+
 def standard(values):
     """A cleaned channel beside the mean and in units of the sd of its first 48 rows."""
+    values = values.copy()
+    if len(values) >= partition.FIRST_ROWS:
+        values[: partition.FIRST_ROWS] = without_transient(values[: partition.FIRST_ROWS])
     first = values[: partition.FIRST_ROWS]
     first = first[~np.isnan(first)]
     if len(first):

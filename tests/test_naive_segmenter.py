@@ -42,7 +42,20 @@ def rhythm(rng, n):
     return X[:, None]
 
 
-STREAMS = {"levels": levels, "channels": channels, "missing": missing, "rhythm": rhythm}
+def transient(rng, n):
+    """A sensor that starts far from what it measures then, at both ends in turn."""
+    X = np.hstack([levels(rng, n), levels(rng, n)])
+    X[:2] += [[400.0, -90.0], [90.0, -400.0]]
+    return X
+
+
+STREAMS = {
+    "levels": levels,
+    "channels": channels,
+    "missing": missing,
+    "rhythm": rhythm,
+    "transient": transient,
+}
 
 
 @pytest.mark.parametrize("window", [8, 16, 24])

@@ -361,6 +361,24 @@ def test_wild_readings_are_no_changes(length):
     assert_follows(told, length)
 
 
+@pytest.mark.parametrize("seed", [4, 5])
+def test_a_sensor_that_starts_far_away_hides_no_change(seed):
+    """A short series: nothing that comes later makes up for wrong units."""
+    rng = np.random.default_rng(seed)
+    level = np.repeat(8.0 * (np.arange(10) % 2), 40)
+    noise = np.zeros(len(level))
+    for t in range(1, len(level)):
+        noise[t] = 0.8 * noise[t - 1] + 0.6 * rng.normal()
+    X = (level + noise)[:, None]
+    X[:2, 0] = 33.0, 20.0
+    segmenter = Segmenter()
+    segmenter.learn_many(X)
+    places = [its.at for its in segmenter.events if isinstance(its, RegimeChange)]
+    true = np.arange(40, len(level), 40)
+    assert len(places) >= len(true) - 1
+    assert all(np.abs(true - place).min() <= 4 for place in places)
+
+
 # -- times ----------------------------------------------------------------------------------------
 
 

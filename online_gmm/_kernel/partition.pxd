@@ -43,6 +43,7 @@ cdef class Partition:
     cdef int begin(self, Py_ssize_t now) except? -2
     cdef double cleaned(self, Py_ssize_t j, double v) noexcept
     cdef double standard(self, Py_ssize_t j, double v) noexcept
+    cdef int leave_out(self, Py_ssize_t j) noexcept
     cdef int settle(self) noexcept
     cdef int find_period(self) noexcept
     cdef object found(self, bint later)

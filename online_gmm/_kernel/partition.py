@@ -43,6 +43,8 @@ MOST_WINDOWS = 3.2
 RHYTHM = 0.67
 """Above this autocorrelation no window is shorter than the period."""
 WILD = 8.0
+HANDFUL = 3
+"""Readings among the first FIRST_ROWS that may be no part of what the channel does."""
 N_SNAPSHOTS = 256
 CLEAR_CHANGES = 3.0
 """The regimes of short windows are clear from so many changes on; see `Partition.weigh`."""
@@ -311,6 +313,46 @@ class Partition:
 
     @cython.cfunc
     @cython.exceptval(check=False)
+    def leave_out(self, j: cython.Py_ssize_t) -> cython.int:
+        """Take as missing the few first readings of a channel that are farther from all others
+        than these are from each other, as when a sensor starts."""
+        d: cython.Py_ssize_t = self.n_channels
+        n: cython.Py_ssize_t = self.n_buffered
+        handful: cython.Py_ssize_t = HANDFUL
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        m: cython.Py_ssize_t
+        v: cython.double
+        sign: cython.double
+        least: cython.double
+        bound: cython.double
+        top: cython.double[::1] = zeros(handful + 1)
+        for m in range(2):
+            sign = 1.0 if m == 0 else -1.0
+            least = float("inf")
+            for k in range(handful + 1):
+                top[k] = -float("inf")
+            for i in range(n):
+                v = sign * self.buffer[i * d + j]
+                if v != v:
+                    continue
+                if v < least:
+                    least = v
+                for k in range(handful + 1):
+                    if v > top[k]:
+                        v, top[k] = top[k], v
+            if top[handful] <= least:
+                continue
+            for k in range(handful):
+                bound = top[k + 1]
+                if top[k] - bound > bound - least:
+                    for i in range(n - handful):
+                        if sign * self.buffer[i * d + j] > bound:
+                            self.buffer[i * d + j] = float("nan")
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
     def settle(self) -> cython.int:
         """Find the units of the channels from the first rows."""
         d: cython.Py_ssize_t = self.n_channels
@@ -321,6 +363,7 @@ class Partition:
         mean: cython.double
         second: cython.double
         for j in range(d):
+            self.leave_out(j)
             n = 0.0
             mean = 0.0
             second = 0.0

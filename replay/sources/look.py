@@ -17,6 +17,8 @@ FEW = 50
 """Different texts of a column that tells things apart, at most."""
 ENOUGH = 8
 """Rows from which on a column is said to be constant, or to count."""
+MANY = 50
+"""Rows from which on a column whose numbers never fall is said to hold a running total."""
 TRIED = 20
 """Texts of a column that are tried as times."""
 TIME_NAME = re.compile(
@@ -47,6 +49,8 @@ class Column:
         numbers.
     is_counter
         Whether the cells are whole numbers with the same step from each to the next.
+    is_total
+        Whether the numbers never fall, rise in most rows, and are many: a meter, or a distance.
     time
         ``date`` if they are dates, ``clock`` if they are clocks without a date, ``number`` if they
         are numbers that rise and are times since 1970; empty if they are no times.
@@ -59,6 +63,7 @@ class Column:
     texts: dict[str, None] = field(default_factory=dict)
     is_counter: bool = False
     is_whole: bool = True
+    is_total: bool = False
     time: str = ""
 
     @property
@@ -70,6 +75,11 @@ class Column:
     def is_numeric(self) -> bool:
         """Whether at least half of the cells with a value are numbers."""
         return self.n_numbers > 0 and 2 * self.n_numbers >= self.n_given
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether they are, and more than a fifth are something else."""
+        return self.is_numeric and 5 * (self.n_given - self.n_numbers) > self.n_given
 
     @property
     def is_constant(self) -> bool:
@@ -94,8 +104,9 @@ class Column:
         if not self.n_given:
             return "nothing"
         if self.is_numeric:
-            kind = "whole numbers" if self.is_whole else "numbers"
-            return "a counter" if self.is_counter else f"{kind}{', constant' * self.is_constant}"
+            kind = f"{'whole ' * self.is_whole}numbers{' and texts' * self.is_mixed}"
+            more = ", constant" * self.is_constant + ", never falling" * self.is_total
+            return "a counter" if self.is_counter else kind + more
         if self.is_constant:
             return f"{next(iter(self.texts))!r}"
         n = len(self.texts)
@@ -107,7 +118,7 @@ class Column:
         return (
             not self.time
             and not self.is_constant
-            and (not self.is_numeric or (self.is_whole and ID_NAME.search(self.name) is not None))
+            and (not self.is_numeric or self.is_mixed or self.is_identifier)
             and not self.is_counter
             and 1 < len(self.texts) <= FEW
             and 4 * len(self.texts) <= self.n_given
@@ -170,10 +181,12 @@ def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
         values = [float(text) for text in numbers]
     except ValueError:
         return
-    steps = {after - before for before, after in pairwise(values)}
+    differences = [after - before for before, after in pairwise(values)]
+    steps = set(differences)
     if column.is_whole and len(values) >= ENOUGH and len(steps) == 1 and steps != {0.0}:
         column.is_counter = True
     rises = all(step >= 0 for step in steps) and steps != {0.0}
+    column.is_total = rises and len(values) >= MANY and 2 * differences.count(0.0) < len(values)
     named = TIME_NAME.search(column.name) is not None
     since_1970 = any(EARLIEST <= values[0] * unit < LATEST for unit in UNITS.values())
     compact = column.is_whole and len(numbers[0]) in (8, 12, 14) and numbers[0][:2] in ("19", "20")
@@ -209,7 +222,11 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
     time = _time(columns, taken) if with_time else ()
     free = [column for column in columns if column.name not in (*taken, *time)]
     numeric = [column for column in free if column.is_numeric and not column.time]
-    values = [column for column in numeric if not (column.is_constant or column.is_identifier)]
+    values = [
+        column
+        for column in numeric
+        if not (column.is_constant or column.is_identifier or column.is_mixed or column.is_total)
+    ]
     said = []
     if not values:
         values = [column for column in numeric if not column.is_constant] or numeric
@@ -222,8 +239,14 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
         why = "holds times"
         if column.is_constant:
             why = f"is {next(iter(column.texts))} in all of the first {column.n:,} rows"
+        elif column.is_mixed:
+            share = 1 - column.n_numbers / column.n_given
+            word = next(text for text in column.texts if not kind_of(split_unit(text)[0]))
+            why = f"holds texts such as {word!r} in {share:.0%} of its first {column.n:,} rows"
         elif column.is_identifier and not column.time:
             why = "counts rows" if column.is_counter else "holds identifiers"
+        elif column.is_total and not column.time:
+            why = "never falls, as a running total"
         said.append(f"left out: {column.name!r} {why}; --value takes it in")
     keys = tuple(column.name for column in free if column.tells_apart)
     for key in keys:

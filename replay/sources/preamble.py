@@ -250,7 +250,8 @@ def _under_pairs(records: Sequence[tuple[int, list[str]]]) -> int:
     typed = _typed_columns(records)
     rows = [cells for _, cells in records]
     first = next((i for i, cells in enumerate(rows) if i and _is_row(cells, typed)), 0)
-    if first < 2 or not typed:
+    # what holds numbers is no header: a column may hold words in the first rows, and numbers later
+    if first < 2 or not typed or any(map(is_typed, rows[first - 1])):
         return 0
     with_values = any(is_typed(cell) for cells in rows[: first - 1] for cell in cells)
     return first - 1 if with_values and not _are_units(rows[first - 1], typed) else 0
