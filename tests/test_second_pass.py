@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import OnlineGMM, Segmenter, _kernel
+from online_gmm import OnlineGMM, RegimeChange, Segmenter, _kernel
 from online_gmm.segmentation.hindsight import WholeView
 from online_gmm.segmentation.second_pass import in_usual_units, second_pass
 from online_gmm.segmentation.worth import adjusted_rand
@@ -194,6 +194,23 @@ def test_one_wild_reading_is_no_change():
     X[700] = 500.0
     assert np.abs(in_usual_units(X)).max() < 10.0
     assert Segmenter(features=["x"]).second_pass(X).changes == ()
+
+
+@on_one_kernel
+def test_what_came_of_the_stream_stays_if_nothing_else_explains_the_series():
+    """Smooth levels, of which the windows of the second pass make nothing they are sure of."""
+    rng = np.random.default_rng(3)
+    level = np.repeat(8.0 * (np.arange(10) % 2), 40)
+    noise = np.zeros(len(level))
+    for t in range(1, len(level)):
+        noise[t] = 0.95 * noise[t - 1] + 0.3 * rng.normal()
+    X = (level + noise)[:, None]
+    segmenter = Segmenter(features=["x"])
+    segmenter.learn_many(X)
+    came = [event.at for event in segmenter.events if isinstance(event, RegimeChange)]
+    found = segmenter.second_pass(X)
+    assert len(came) >= 8
+    assert len(found.changes) >= 8
 
 
 def test_a_model_has_no_second_pass():

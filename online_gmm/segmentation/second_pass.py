@@ -151,6 +151,9 @@ def second_pass(
             usual = []
         seen = [view for view in views if window is not None or view.window >= USUAL]
         found = sharpest(scaled, short, most_worth(seen, usual, n, placed))
+        if found is None and placed is not None and placed.window < USUAL:
+            # short windows answer only if what they see is clear, and nothing says otherwise
+            found = placed
         if found is not None:
             found = found._replace(labels=refined(scaled, found, stretches))
     labels = np.zeros(n, dtype=np.int64) if found is None else found.labels

@@ -152,6 +152,23 @@ def test_what_stands_above_is_passed_over(above, told, path):
     assert next(one_by_one(again)).line == line + 1
 
 
+def test_words_in_a_column_that_holds_numbers_later_are_no_lines_above(path):
+    """Laps of a run: words first, then numbers; the distance only grows. Neither is learnt."""
+    laps = ["warm-up"] * 60 + ["1"] * 80 + ["1R"] * 60 + ["2"] * 100 + ["end"] * 100
+    rows = [
+        f"{t},{lap},{x:.2f},{20.5 * i + x % 1:.1f}"
+        for i, (t, lap, x) in enumerate(zip(minutes(), laps, LEVELS, strict=True))
+    ]
+    write(path, "time,lap,pace,distance\n", rows)
+    source, values = values_of(path)
+    assert (source.values, source.time) == (("pace",), "time")
+    assert values == [round(x, 2) for x in LEVELS]
+    assert any("'lap' holds texts such as 'warm-up' in 40%" in said for said in source.said)
+    assert any("'distance' never falls, as a running total" in said for said in source.said)
+    assert not any("above the table" in said for said in source.said)
+    assert values_of(path, values=("distance",))[0].values == ("distance",)
+
+
 def test_lines_to_skip_and_comments(path):
     rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
     rows[200:200] = ["% valve, opened", '% "', "%"]
