@@ -203,7 +203,7 @@ def test_what_came_of_the_stream_stays_if_nothing_else_explains_the_series():
     level = np.repeat(8.0 * (np.arange(10) % 2), 40)
     noise = np.zeros(len(level))
     for t in range(1, len(level)):
-        noise[t] = 0.95 * noise[t - 1] + 0.3 * rng.normal()
+        noise[t] = 0.9 * noise[t - 1] + 0.4 * rng.normal()
     X = (level + noise)[:, None]
     segmenter = Segmenter(features=["x"])
     segmenter.learn_many(X)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 WINDOWS = (4, 8, 16, 24, 48, 96, 192, 384)
 USUAL = 16
 """Shorter windows see levels only."""
+BEYOND_CHANCE = 3
+"""So many changes in the stream are kept if nothing else explains the series."""
 BETAS = (1.5, 2.0, 2.5, 3.5)
 """Costs of a change that are tried, for each degree of freedom and the logarithm of the looks."""
 SURE = 2.5
@@ -151,9 +153,9 @@ def second_pass(
             usual = []
         seen = [view for view in views if window is not None or view.window >= USUAL]
         found = sharpest(scaled, short, most_worth(seen, usual, n, placed))
-        if found is None and placed is not None and placed.window < USUAL:
-            # short windows answer only if what they see is clear, and nothing says otherwise
-            found = placed
+        if found is None and placed is not None:
+            n_changes = int(np.count_nonzero(np.diff(placed.labels)))
+            found = placed if n_changes >= BEYOND_CHANCE else None
         if found is not None:
             found = found._replace(labels=refined(scaled, found, stretches))
     labels = np.zeros(n, dtype=np.int64) if found is None else found.labels
