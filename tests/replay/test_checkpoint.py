@@ -1,11 +1,13 @@
 """Checkpoints on disk, whole at any moment, and what is said of those that are not."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from replay.engine import checkpoint
+from replay.engine import checkpoint, disk
 from replay.engine.checkpoint import Checkpoints, Header
+from replay.engine.disk import HeldError, locked_folder
 from replay.engine.rows import InputError, OutputError
 
 STATES = [("a", b"state of a"), ("b", b""), ("ü", bytes(range(256)) * 50)]
@@ -38,6 +40,48 @@ def test_only_its_owner_can_read_it_and_no_link_is_followed(saved, tmp_path):
     saved.save(header(3), STATES)
     assert precious.read_text() == "keep"
     assert (saved.folder / checkpoint.NAME).stat().st_mode & 0o077 == 0
+
+
+def test_what_cannot_be_read_is_named(saved, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr(Path, "open", lambda path, *_: refused(path))
+    with pytest.raises(InputError, match=rf"{checkpoint.NAME} cannot be read: Permission denied"):
+        saved.load()
+
+
+def test_a_folder_is_made_with_those_above_it_and_held_once(tmp_path):
+    folder = tmp_path / "deep" / "down"
+    handle = locked_folder(folder)
+    with pytest.raises(HeldError) as caught:
+        locked_folder(folder)
+    os.close(handle)
+    # the lock of a handle that is closed is none
+    os.close(locked_folder(folder))
+    if Path("/proc/locks").exists():
+        assert caught.value.holder == f"process {os.getpid()}"
+
+
+def test_who_holds_a_file_is_told_where_it_is_known(tmp_path, monkeypatch):
+    locks = tmp_path / "locks"
+    monkeypatch.setattr(disk, "LOCKS", locks)
+    path = tmp_path / "file"
+    path.touch()
+    inode = path.stat().st_ino
+    held = os.open(path, os.O_RDWR)
+    for text, who in (
+        (f"1: FLOCK  ADVISORY  WRITE 5988 fe:00:{inode} 0 EOF\n", "process 5988"),
+        (f"1: FLOCK  ADVISORY  WRITE 0 fe:00:{inode} 0 EOF\n", "another process"),
+        (f"1: POSIX  ADVISORY  WRITE 5988 fe:00:{inode} 0 EOF\n", "another process"),
+        (f"1: FLOCK  ADVISORY  WRITE 5988 fe:00:{inode}1 0 EOF\n", "another process"),
+    ):
+        locks.write_text(text)
+        assert disk._holder(held) == who
+    locks.unlink()
+    assert disk._holder(held) == "another process"
+    os.close(held)
 
 
 def test_none_is_there(tmp_path):
