@@ -8,6 +8,7 @@ import math
 import warnings
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
@@ -760,7 +761,7 @@ class FoundRegimes(Learner):
         if placed is None or placed.label == UNKNOWN:
             return Assignments.unknown(len(rows))
         _, log_density, distance = posterior(self._components, rows)
-        gates = distances_beyond(GATE, rows.shape[1])
+        gates = _gates(rows.shape[1])
         outlier = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
         n, label = len(rows), placed.label
         sure = placed.probabilities[label]
@@ -839,6 +840,12 @@ class _Rows(NamedTuple):
         """Some of the rows, and their times."""
         times = () if self.stamps is None else self.stamps[begin:end]
         return self.buffer[begin * self.n_channels : end * self.n_channels], times
+
+
+@cache
+def _gates(n_channels: int) -> NDArray[np.float64]:
+    """The squared distances beyond which a point is an outlier, by how many values it has."""
+    return distances_beyond(GATE, n_channels)
 
 
 def _is_told(decision: Decision) -> bool:
