@@ -28,7 +28,8 @@ from replay.engine.loop import MOST_ROWS
 from replay.engine.protocols import batches_of
 from replay.engine.series import Series
 from replay.engine.settings import Settings
-from replay.sinks.files import File, Labels
+from replay.sinks.files import File
+from replay.sinks.labelled import Labels
 from replay.sources.opening import Files
 from replay.sources.read_options import ReadOptions
 

@@ -15,7 +15,8 @@ from replay.engine.order import SeriesOptions
 from replay.engine.protocols import Sink, Source
 from replay.engine.rows import InputError
 from replay.engine.series import Series
-from replay.sinks.files import SHEETS, File, Segments
+from replay.sinks.files import SHEETS, File
+from replay.sinks.labelled import Segments
 from replay.sinks.labels import labels_sink
 from replay.sources.read_options import columns_named
 

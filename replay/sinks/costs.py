@@ -13,7 +13,8 @@ from replay.engine.costs import Cost, Costs
 from replay.engine.disk import Place
 from replay.engine.protocols import Source
 from replay.engine.series import Series
-from replay.sinks.files import START, Csv, File
+from replay.sinks.files import START, File
+from replay.sinks.tables import Csv
 
 JSON = (".json",)
 """Ends of names of files that are one document of JSON."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from replay.engine.batch import LabelledBatch
 from replay.engine.protocols import Source
-from replay.sinks.files import ADDED, File, Onto
+from replay.sinks.files import File, Onto
+from replay.sinks.labelled import ADDED
 
 MEASUREMENT = "replay"
 TAG = str.maketrans({"\\": "\\\\", ",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\n", "\r": "\\r"})

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from replay.engine.batch import LabelledBatch
 from replay.engine.protocols import Source
 from replay.engine.rows import InputError, OutputError
-from replay.sinks.files import as_message
+from replay.sinks.labelled import as_message
 from replay.sources.kafka_cluster import PATIENCE, SILENT, Cluster
 
 WAIT = 60.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from replay.engine.protocols import Sink, Source
-from replay.sinks.files import File, Labels, Lines, form_of
+from replay.sinks.files import File, form_of
 from replay.sinks.influx import Influx
+from replay.sinks.labelled import Labels, Lines
 
 
 def labels_sink(

@@ -15,7 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from replay.engine.batch import LabelledBatch
 from replay.engine.protocols import Source
 from replay.engine.rows import InputError, OutputError
-from replay.sinks.files import as_message
+from replay.sinks.labelled import as_message
 from replay.sources.mqtt_broker import PATIENCE, Broker
 
 AT_MOST = 1000

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from replay.engine.disk import Place
-from replay.sinks.files import Csv, File
+from replay.sinks.files import File
+from replay.sinks.tables import Csv
 
 COLUMNS: dict[str, type] = {"file": str, "line": int, "reason": str, "text": str}
 LONGEST = 1000

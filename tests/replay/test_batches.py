@@ -21,7 +21,8 @@ from replay.engine.protocols import batches_of
 from replay.engine.rows import CutOffError, InputError
 from replay.engine.series import Series
 from replay.engine.settings import Settings
-from replay.sinks.files import File, Labels
+from replay.sinks.files import File
+from replay.sinks.labelled import Labels
 from replay.sinks.lines import LEAST, six_digits
 from replay.sinks.refusals import Refusals
 from replay.sources import pieces

@@ -12,7 +12,8 @@ from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
 from replay.engine.series import Series
 from replay.engine.settings import Settings
-from replay.sinks.files import File, Segments
+from replay.sinks.files import File
+from replay.sinks.labelled import Segments
 from replay.sinks.labels import labels_sink
 from replay.sinks.refusals import Refusals
 from replay.sources.opening import Files

@@ -15,7 +15,8 @@ from replay.engine.protocols import MemorySink
 from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.engine.summary import Summary
-from replay.sinks.files import File, Labels
+from replay.sinks.files import File
+from replay.sinks.labelled import Labels
 from replay.sources.opening import Files
 from replay.sources.read_options import ReadOptions
 

@@ -16,7 +16,8 @@ from replay.engine.loop import Loop
 from replay.engine.order import SeriesOptions
 from replay.engine.series import Series
 from replay.engine.settings import Settings
-from replay.sinks.files import File, Segments
+from replay.sinks.files import File
+from replay.sinks.labelled import Segments
 from replay.sources.opening import Files
 from replay.sources.read_options import ReadOptions
 from replay.views import plot

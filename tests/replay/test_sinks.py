@@ -14,8 +14,9 @@ from online_gmm import Assignment
 from online_gmm.segmentation.segments import Segment
 from replay.engine.batch import of_segment
 from replay.engine.rows import InputError, OutputError, Row
-from replay.sinks import files as sinks
-from replay.sinks.files import File, Segments
+from replay.sinks import tables
+from replay.sinks.files import File
+from replay.sinks.labelled import Segments
 from replay.sinks.labels import labels_sink
 
 
@@ -80,7 +81,7 @@ def test_cells_that_a_spreadsheet_would_compute(tmp_path):
     columns = {"key": str, "value": float}
     for escapes in (False, True):
         path = tmp_path / f"{escapes}.csv"
-        table = sinks.Csv(File(path, "--labels", (), False, escapes), {"=name": str, **columns})
+        table = tables.Csv(File(path, "--labels", (), False, escapes), {"=name": str, **columns})
         table.begin()
         for text in HOSTILE:
             table.put((text, text, -1.5))
@@ -116,8 +117,8 @@ def test_lines(sink_of, tmp_path):
 
 
 def test_parquet(sink_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(sinks, "BATCH", 16)
-    monkeypatch.setattr(sinks, "GROUP", 100)
+    monkeypatch.setattr(tables, "BATCH", 16)
+    monkeypatch.setattr(tables, "GROUP", 100)
     sink = sink_of(tmp_path / "labels.parquet")
     for row in rows_of(250):
         sink.write(row)
@@ -140,7 +141,7 @@ def test_parquet(sink_of, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.ndjson", "labels.parquet"])
 def test_cut_back_and_gone_on_with(sink_of, name, tmp_path, monkeypatch):
-    monkeypatch.setattr(sinks, "BATCH", 16)
+    monkeypatch.setattr(tables, "BATCH", 16)
     rows = list(rows_of(100))
 
     def written(path, rows, positions=()):
@@ -218,7 +219,7 @@ def test_the_input_is_never_written_over(name, lasting, tmp_path):
 
 
 def test_a_full_disk_is_said(sink_of):
-    sink = sink_of(sinks.Path("/dev/full"), lasting=True)
+    sink = sink_of(Path("/dev/full"), lasting=True)
     with pytest.raises(OutputError, match="/dev/full cannot be written: No space left"):
         deque(map(sink.write, rows_of(2000)), 0)
 
