@@ -5,6 +5,7 @@ import json
 import math
 from collections import deque
 from contextlib import ExitStack
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
