@@ -94,7 +94,7 @@ def found_when(series: Series) -> str:
     if series.finished is None:
         model = series.model
         its = model.window_ if isinstance(model, FoundRegimes) else None
-        width = f" through windows of {its:,} rows" if its else ""
+        width = f", through windows of {its:,} rows" if its else ""
         lag = model.lag
         when = f"when {lag:,} more rows had come" if lag else "as rows came"
         return (
