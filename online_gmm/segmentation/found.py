@@ -152,7 +152,8 @@ class FoundRegimes(Learner):
             self._stamps.append(stamp)
             self._begin_if_full()
             return
-        row = array("d", bytes(8 * len(self._names)))
+        assert self._placed is not None
+        row = self._placed.row
         found = _kernel.fill(x, self._names, row)
         if found != len(x):
             self.n_unknown += len(x) - found - (self.time in x)
@@ -229,15 +230,17 @@ class FoundRegimes(Learner):
         """Learn one row, as `_learn_stamped` learns many."""
         placed, core = self._placed, self._stream
         assert placed is not None
-        if self._is_gap(seconds):
+        if self.max_gap is not None and self._is_gap(seconds):
             self._interrupt()
         core.learn(row, 1)
-        placed.append(row, stamp)
-        decisions = self._told(placed.rows.end - 1, 1)
-        if decisions:
-            self._bring_out(placed.rows.end - 1)
-            self._decide(decisions)
-        if decisions or placed.until_snapshot == 0:
+        n = placed.append(row, stamp)
+        told, end = core.drain(), placed.rows.first + n
+        if told or end == FIRST_LABEL:
+            told = self._told(told, end - 1, 1)
+        if told:
+            self._bring_out(end - 1)
+            self._decide(told)
+        if told or n == placed.next_snapshot:
             self._take_snapshot()
         if self.lag:
             self._bring_out(placed.rows.end)
@@ -266,7 +269,7 @@ class FoundRegimes(Learner):
             stop = self._until_gap(times, done, n)
             first = placed.rows.end - done
             core.learn(its.part(done, stop)[0], stop - done)
-            told = self._told(placed.rows.end, stop - done)
+            told = self._told(core.drain(), placed.rows.end, stop - done)
             for row, decisions in itertools.groupby(told, _told_at):
                 self._extend(its, done, row + 1 - first, answers)
                 done = row + 1 - first
@@ -298,12 +301,12 @@ class FoundRegimes(Learner):
                 self._take_snapshot()
             done = end
 
-    def _told(self, first: int, n: int) -> list[Decision]:
-        """Return what the core has to tell of the n rows that it has learnt last.
+    def _told(self, decisions: Iterable[Decision], first: int, n: int) -> list[Decision]:
+        """Return what is to be told of the n rows that the core has learnt last.
 
         The first regime is 0 whatever it is, so it is told once the channels have units.
         """
-        told = [its for its in self._stream.drain() if _is_told(its) and its[::2] != FIRST_BORN]
+        told = [its for its in decisions if _is_told(its) and its[::2] != FIRST_BORN]
         if first < FIRST_LABEL <= first + n:
             told.insert(0, ("born", FIRST_LABEL - 1, 0))
         return told

@@ -54,6 +54,10 @@ class PlacedSegments:
         Of that regime, when the change to it was reported; 1 for the first one, which is new.
     regimes
         Finished segments by regime.
+    next_snapshot
+        Rows that the segment going on has when `take_snapshot` is due.
+    row
+        Room for a row.
     """
 
     def __init__(self, names: tuple[Hashable, ...], timed: bool) -> None:
@@ -65,25 +69,26 @@ class PlacedSegments:
         self.events: deque[RegimeChange | RegimeEvent] = deque(maxlen=MOST_EVENTS)
         self.n_changes = 0
         self._snapshot = RowStatistics(len(names))
-        self._next_snapshot = EARLY
+        self.next_snapshot = EARLY
+        self.row = array("d", bytes(8 * len(names)))
 
     @property
     def until_snapshot(self) -> int:
         """Rows until `take_snapshot` is due."""
-        return self._next_snapshot - len(self.rows)
+        return self.next_snapshot - len(self.rows)
 
     def take_snapshot(self) -> None:
         """Let the rows of the segment going on have their part in the mixture, as they are now."""
         self._snapshot = self.rows.total()
-        self._next_snapshot = max(EARLY, 2 * len(self.rows))
+        self.next_snapshot = max(EARLY, 2 * len(self.rows))
 
     def extend(self, rows: memoryview, times: Sequence[Any] = ()) -> None:
         """Add rows that the kernel has learnt."""
         self.rows.extend(rows, times)
 
-    def append(self, row: array[float], time: Any) -> None:
-        """Add one row that the kernel has learnt."""
-        self.rows.append(row, time)
+    def append(self, row: array[float], time: Any) -> int:
+        """Add one row that the kernel has learnt; return how many the segment has now."""
+        return self.rows.append(row, time)
 
     def decide(self, decisions: Iterable[Decision]) -> list[Event]:
         """Turn decisions into segments and events, oldest first.
@@ -234,7 +239,7 @@ class PlacedSegments:
             "probability": self.probability,
             "regimes": [[label, regime.state()] for label, regime in self.regimes.items()],
             "snapshot": self._snapshot.state(),
-            "next_snapshot": self._next_snapshot,
+            "next_snapshot": self.next_snapshot,
             "n_changes": self.n_changes,
             "events": [event_state(event) for event in self.events],
         }
@@ -250,7 +255,7 @@ class PlacedSegments:
         for label, regime in state["regimes"]:
             result.regimes[instance(label, int, "label")] = Regime.from_state(regime, len(names))
         result._snapshot = RowStatistics.from_state(state["snapshot"], len(names))
-        result._next_snapshot = instance(state["next_snapshot"], int, "next_snapshot")
+        result.next_snapshot = instance(state["next_snapshot"], int, "next_snapshot")
         result.n_changes = instance(state["n_changes"], int, "n_changes")
         result.events.extend(event_from_state(its) for its in state["events"])
         return result

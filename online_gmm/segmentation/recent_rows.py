@@ -76,13 +76,17 @@ class RecentRows:
         if len(self._rows) >= (KEPT + SUMMED) * self.n_channels:
             self._sum_up()
 
-    def append(self, row: array[float], time: Any) -> None:
-        """Add one row of D doubles, and its time if rows are timed."""
-        self._rows.extend(row)
+    def append(self, row: array[float], time: Any) -> int:
+        """Add one row of D doubles, and its time if rows are timed; return how many there are."""
+        rows = self._rows
+        rows.extend(row)
         if self.timed:
             self._times.append(time)
-        if len(self._rows) >= (KEPT + SUMMED) * self.n_channels:
+        n_kept = len(rows) // self.n_channels
+        n = self._first_kept - self.first + n_kept
+        if n_kept >= KEPT + SUMMED:
             self._sum_up()
+        return n
 
     def _sum_up(self) -> None:
         done, begin = 0, self._first_kept
