@@ -24,7 +24,7 @@ FLOW = "flow"
 def found() -> tuple[list[datetime], list[float], list[Segment], list[RegimeChange]]:
     """Send the readings through a segmenter, and keep its events."""
     readings = [{"time": x["Time"], FLOW: y} for x, y in datasets.WaterFlow()]
-    segmenter = Segmenter(window=8, time="time")
+    segmenter = Segmenter(time="time")
     events = list(segmenter.stream(readings))
     return (
         [x["time"] for x in readings],

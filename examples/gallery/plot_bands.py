@@ -14,10 +14,9 @@ from online_gmm import RegimeChange, Segmenter, plot
 points = [{**x, "flow": flow} for x, flow in WaterFlow()]
 
 # %%
-# The series is short, so we say how many points the slowest pattern within a regime takes.
-# Without ``window`` the segmenter finds it, but it needs more points for that.
+# There is nothing to set. ``time`` says which of the values is the time.
 
-segmenter = Segmenter(window=8, time="Time")
+segmenter = Segmenter(time="Time")
 events = list(segmenter.stream(points))
 
 # %%

@@ -15,7 +15,7 @@ frame = pd.read_csv(WaterFlow().path)
 frame.columns = ["time", "flow"]
 frame["time"] = pd.to_datetime(frame["time"], utc=True)
 
-segmenter = Segmenter(window=8, time="time")
+segmenter = Segmenter(time="time")
 frame["regime"] = segmenter.label_many(frame[["time", "flow"]])
 frame["regime"].value_counts()
 
