@@ -107,7 +107,7 @@ def cut_lines(data: bytearray, begin: int, layout: Layout) -> Cut:
         starts[:, j], ends[:, j] = at[:-1], at[1:]
         texts += cells or b""
     wanted = [slot for _, slot in _places(layout.numbers, layout.slots)]
-    values = _numbers(data[begin : bounds[n]], [columns[slot] for slot in wanted], layout)
+    values = _numbers([columns[slot] for slot in wanted], layout)
     filled = (ends > starts)[:, wanted]
     with np.errstate(invalid="ignore"):
         known = filled & (np.abs(values) <= LARGEST)
@@ -161,25 +161,38 @@ def _texts(data: bytearray, n: int, layout: Layout) -> tuple[list[pa.Array], int
         wrong.append(row.number - 1)
         return "skip"
 
-    columns = _columns(data, wanted, pa.string(), layout, refused) if n else []
+    columns = _columns(data, wanted, layout, refused) if n else []
     n = min(wrong, default=n)
     if not n:
         columns = [pa.array([""], pa.string()) for _ in wanted]
     return [column[:n] for column in columns], n
 
 
-def _numbers(data: bytearray, texts: list[pa.Array], layout: Layout) -> NDArray[np.float64]:
-    """The numbers wanted of lines, as these texts; NaN where one is not plain."""
-    places = [place for _, place in _places(layout.numbers, range(len(layout.numbers)))]
-    try:
-        columns = _columns(data, places, pa.float64(), layout) if data else []
-    except pa.ArrowInvalid:
-        columns = [_plain(column, layout.decimal) for column in texts]
+def _numbers(texts: list[pa.Array], layout: Layout) -> NDArray[np.float64]:
+    """The numbers that these texts are; NaN where one is not plain."""
     values = np.empty((len(texts[0]), len(texts)))
-    for j, column in enumerate(columns):
+    for j, column in enumerate(texts if len(values) else ()):
         # `to_numpy` would import pandas
-        values[:, j] = np.frombuffer(column.buffers()[1])[: len(column)]
+        values[:, j] = np.frombuffer(_cast(column, layout.decimal).buffers()[1])[: len(column)]
     return values
+
+
+def _cast(texts: pa.Array, decimal: str) -> pa.Array:
+    """The numbers of a column. Reading its cells a second time would take twice as long."""
+    import pyarrow.compute as pc
+
+    pointed = texts
+    if decimal != ".":
+        if pc.any(pc.match_substring(texts, ".")).as_py():
+            return _plain(texts, decimal)
+        pointed = pc.replace_substring(texts, decimal, ".")
+    for trim in (False, True):
+        try:
+            bare = pc.ascii_trim(pointed, " \t") if trim else pointed
+            return bare.cast(pa.float64())
+        except pa.ArrowInvalid:
+            continue
+    return _plain(texts, decimal)
 
 
 def _plain(texts: pa.Array, decimal: str) -> pa.Array:
@@ -198,11 +211,10 @@ def _plain(texts: pa.Array, decimal: str) -> pa.Array:
 def _columns(
     data: bytearray,
     places: list[int],
-    type_of_all: pa.DataType,
     layout: Layout,
-    refused: Callable[[csv.InvalidRow], str] | None = None,
+    refused: Callable[[csv.InvalidRow], str],
 ) -> list[pa.Array]:
-    """Some columns of lines; ``refused`` gets those of another width."""
+    """The texts of some columns; ``refused`` gets lines of another width."""
     names = [str(place) for place in range(len(layout.slots))]
     wanted = [names[place] for place in places]
     table = csv.read_csv(
@@ -212,12 +224,11 @@ def _columns(
             delimiter=layout.delimiter, ignore_empty_lines=False, invalid_row_handler=refused
         ),
         csv.ConvertOptions(
-            column_types=dict.fromkeys(wanted, type_of_all),
+            column_types=dict.fromkeys(wanted, pa.string()),
             include_columns=wanted,
             null_values=[""],
             strings_can_be_null=True,
             check_utf8=False,
-            decimal_point=layout.decimal,
         ),
     )
     return [column.combine_chunks() for column in table.columns]
