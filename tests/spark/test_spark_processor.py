@@ -133,7 +133,7 @@ def test_the_segmenter_labels_keys_as_by_itself(lag, more):
         if lag:
             labels += segmenter.new_labels.labels.tolist()
             sure += segmenter.new_labels.probabilities.tolist()
-        assert len(set(labels)) > 2
+        assert len(set(labels) - {-1}) > 1
         for i, (t, label, probability) in enumerate(zip(its["t"], labels, sure, strict=True)):
             known = None if math.isnan(probability) else probability
             changes = i > 0 and labels[i - 1] not in (-1, label)
