@@ -281,7 +281,7 @@ class Naive:
                 self.decide(best)
                 return
         path = [] if best is self.candidates[0] else [*best.path, best.start][: scale.DEPTH]
-        most = best.value + scale.SLACK * df
+        most = best.value + penalty
         self.candidates.append(Candidate(self.look, row + 1, best.value + penalty, path, len(z)))
         self.prune(most)
 

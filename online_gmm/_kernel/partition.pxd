@@ -54,9 +54,10 @@ cdef class Partition:
     cdef Py_ssize_t named(self, Py_ssize_t k, Py_ssize_t state) except? -2
     cdef object report(self, Py_ssize_t k, Py_ssize_t place, Py_ssize_t state, double certainty)
     cdef int snapshot(self) except? -2
-    cdef int weigh(self, Py_ssize_t k) noexcept
+    cdef int weigh(self, Py_ssize_t k) except? -2
     cdef int choose(self) except? -2
     cdef Py_ssize_t most_agreed(self) except? -2
+    cdef bint is_shared(self, Py_ssize_t k) except? -1
     cdef bint is_comparable(self, Py_ssize_t k) except? -1
     cdef bint differ(self, Py_ssize_t j, Py_ssize_t k) except? -1
     cdef double rand_index(self, Py_ssize_t j, Py_ssize_t k) noexcept

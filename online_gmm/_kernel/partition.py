@@ -72,6 +72,8 @@ COMPARED_WINDOWS = 6
 TRUST = 0.15
 """By how much the adjusted Rand index of others must be higher than that of the usual scale."""
 PATIENCE = 0.1
+SHARED = 0.7
+"""From this adjusted Rand index on, two scales see the same regimes."""
 """And than that of the scale that answers."""
 HISTORY = 16
 
@@ -662,16 +664,17 @@ class Partition:
         return 0
 
     @cython.cfunc
-    @cython.exceptval(check=False)
+    @cython.exceptval(-2)
     def weigh(self, k: cython.Py_ssize_t) -> cython.int:
         """See whether the regimes of a scale with short windows are clear.
 
         They are if they return, last for several windows, are far apart beside what a window
         varies by within a segment, and if that is not much more than from one window to the next:
         short windows of a curve or a rhythm follow its parts, which are no regimes. Where windows
-        vary no more within a segment than from one to the next, the first change is enough. Of the
-        shortest windows a few levels that are far apart are clear whatever their rhythm: the parts
-        of a curve are many.
+        vary no more within a segment than from one to the next, the first change is enough; more
+        than two regimes must then be seen by a scale with longer windows too. Of the shortest
+        windows a few levels that are far apart are clear whatever their rhythm: the parts of a
+        curve are many.
         """
         scale: Scale = cython.cast(Scale, self.scales[k])
         changes: cython.double = scale.n_changes
@@ -692,7 +695,7 @@ class Partition:
         noise = scale.within / (scale.metric.freedom * scale.windows)
         if (
             (
-                others <= changes
+                (others <= 1.0 or self.is_shared(k))
                 and ease * apart >= PLAIN_APART
                 and noise <= 1.0 + ease * (PLAIN_NOISE - 1.0)
                 and ease * scale.windows >= PLAIN_STAY * (changes + 1.0)
@@ -766,6 +769,16 @@ class Partition:
                     most = index
                     best = k
         return best
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def is_shared(self, k: cython.Py_ssize_t) -> cython.bint:
+        """Whether a scale with longer windows sees regimes like those of scale k."""
+        j: cython.Py_ssize_t
+        for j in range(k + 1, len(self.scales)):
+            if self.is_comparable(j) and self.rand_index(k, j) >= SHARED:
+                return True
+        return False
 
     @cython.cfunc
     @cython.exceptval(-1)

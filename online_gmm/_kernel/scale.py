@@ -36,7 +36,7 @@ from online_gmm._kernel.values import MOST, block, flag, places, real, whole, ze
 BETA = 2.5
 """What a change costs, for each degree of freedom and the logarithm of the looks."""
 DEAD_COST = 1.3
-MEMORY = 4000.0
+MEMORY = 2500.0
 """Points after which a regime's mean has followed it."""
 CAP = 3.0
 """A look adds at most logarithmically beyond so many times what is usual."""
@@ -47,7 +47,6 @@ LEAST_NEAR = 2.0
 JUMP = 0.1
 JUMP_CAP = 3.0
 GROWTH = 1.3
-SLACK = 3.0
 WAIT = 2.0
 """Windows after which a change is reported, even if its state is not clear."""
 CLEAR = 1.5
@@ -274,12 +273,10 @@ class Scale:
         df: cython.double = self.metric.freedom
         penalty: cython.double = BETA
         cap: cython.double = CAP
-        slack: cython.double = SLACK
         dead_cost: cython.double = DEAD_COST
         drift: cython.double = self.drift / length
         penalty *= df + log(t if t > 2 else 2.0)
         cap *= df
-        slack *= df
         dead_cost *= df
         for i in range(p):
             f[i] = self.pending[at * p + i]
@@ -338,7 +335,7 @@ class Scale:
                 self.decide(best, self.pending_rows[at])
                 return 0
         self.open(t + 1, self.pending_rows[at] + 1, value, best)
-        self.prune(value - penalty + slack)
+        self.prune(value)
         return 0
 
     @cython.cfunc
@@ -398,7 +395,7 @@ class Scale:
     @cython.cfunc
     @cython.exceptval(check=False)
     def prune(self, most: cython.double) -> cython.int:
-        """Drop candidates that are worse; of too many, one of two that are close for their age."""
+        """Drop candidates that cannot become best; of too many, one of two that are close for their age."""
         k: cython.Py_ssize_t = 1
         c: cython.Py_ssize_t
         stay: cython.Py_ssize_t = 1  # from here to c they stay
