@@ -395,7 +395,7 @@ class Scale:
     @cython.cfunc
     @cython.exceptval(check=False)
     def prune(self, most: cython.double) -> cython.int:
-        """Drop candidates that cannot become best; of too many, one of two that are close for their age."""
+        """Drop what cannot become best; of too many, one of two that are close for their age."""
         k: cython.Py_ssize_t = 1
         c: cython.Py_ssize_t
         stay: cython.Py_ssize_t = 1  # from here to c they stay
