@@ -7,13 +7,14 @@ from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from batches import Labelled, batch_of
 
 from online_gmm import Assignment
 from online_gmm.segmentation.segments import Segment
-from replay.engine.batch import of_segment
+from replay.engine.batch import LabelledBatch, of_segment
 from replay.engine.rows import InputError, OutputError, Row
 from replay.sinks import tables
 from replay.sinks.files import File
@@ -207,6 +208,50 @@ def test_segments_as_parquet(tmp_path):
     found = pq.read_table(tmp_path / "segments.parquet").to_pylist()
     assert [one["start"] for one in found] == [0, 1, 2, 3, 4]
     assert found[0]["mean_load"] is None
+
+
+def test_segments_of_keys_with_names_as_parquet(tmp_path):
+    sink = Segments(File(tmp_path / "segments.parquet", "--segments", (), False), Columns, True)
+    sink.begin()
+    sink.write(of_segment(segment(), "d1", "idle"))
+    sink.write(of_segment(segment(), "d2"))
+    sink.finish()
+    table = pq.read_table(tmp_path / "segments.parquet")
+    assert [str(table.schema.field(name).type) for name in ("device", "start", "name")] == [
+        "string"
+    ] * 3
+    found = table.to_pylist()
+    assert [(one["device"], one["name"]) for one in found] == [("d1", "idle"), ("d2", None)]
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_changes_names_and_first_labels_in_every_format(form, tmp_path):
+    path = tmp_path / f"labels.{form}"
+    file = File(path, "--labels", (), False)
+    sink = labels_sink(file, Columns, form, named=True, later=True)
+    sink.begin()
+    for i, batch in enumerate(rows_of(6)):
+        answers = batch.answers._replace(probabilities=np.array([0.123456789]))
+        names = ["run" if i % 2 else ""]
+        sink.write(
+            LabelledBatch(
+                batch.batch, answers, batch.changes, batch.ended, names, np.array([i % 3])
+            )
+        )
+    sink.finish()
+    sink.close()
+    if form == "parquet":
+        rows = pq.read_table(path).to_pylist()
+    elif form == "csv":
+        with path.open(newline="") as table:
+            rows = list(csv.DictReader(table))
+    else:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+    digits = {"csv": 0.123457, "ndjson": 0.123457, "parquet": 0.123456789}[form]
+    assert [float(row["probability"]) for row in rows] == [digits] * 6
+    assert [int(row["change"]) for row in rows] == [1, 0, 0, 0, 1, 0]
+    assert [row.get("name") or "" for row in rows] == ["", "run"] * 3
+    assert [int(row["causal_label"]) for row in rows] == [0, 1, 2] * 2
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
