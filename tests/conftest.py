@@ -1,5 +1,6 @@
 """Every test runs on both kernels: the compiled one, and the same source interpreted."""
 
+import gc
 import importlib.abc
 import importlib.util
 import sys
@@ -82,6 +83,12 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: i for i, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.nodeid.split("::")[0], len(LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look at all that is imported by now, again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
