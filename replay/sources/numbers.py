@@ -29,19 +29,17 @@ NUMBER = r"[+-]?(?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?"
 WITH_UNIT = re.compile(rf"({NUMBER}?) ?((?:[^\W\d_]|[%°‰$€£(\[])[^\d]{{0,11}}\d?[^\d]{{0,6}}\d?)")
 EXPONENT = r"(?:[eE][+-]?\d+)?"
 KINDS = {
-    kind: re.compile(pattern)
-    for kind, pattern in {
-        "whole": r"[+-]?\d+",
-        "point or thousands": r"[+-]?[1-9]\d{0,2}\.\d{3}",
-        "comma or thousands": r"[+-]?[1-9]\d{0,2},\d{3}",
-        "point": rf"[+-]?(?:\d+\.\d*|\.\d+){EXPONENT}",
-        "power": r"[+-]?\d+[eE][+-]?\d+",
-        "comma": rf"[+-]?(?:\d+,\d*|,\d+){EXPONENT}",
-        "commas between thousands": r"[+-]?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d*)?",
-        "points between thousands": r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d*)?",
-    }.items()
+    "whole": r"[+-]?\d+",
+    "point or thousands": r"[+-]?[1-9]\d{0,2}\.\d{3}",
+    "comma or thousands": r"[+-]?[1-9]\d{0,2},\d{3}",
+    "point": rf"[+-]?(?:\d+\.\d*|\.\d+){EXPONENT}",
+    "power": r"[+-]?\d+[eE][+-]?\d+",
+    "comma": rf"[+-]?(?:\d+,\d*|,\d+){EXPONENT}",
+    "commas between thousands": r"[+-]?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d*)?",
+    "points between thousands": r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d*)?",
 }
 """How a number may be written, the first that fits."""
+ANY_KIND = re.compile("|".join(f"({pattern})" for pattern in KINDS.values()))
 DECIDES = {
     "point": ".",
     "commas between thousands": ".",
@@ -316,7 +314,8 @@ def contradiction(first: Cell, second: Cell) -> ContradictionError:
 
 def kind_of(text: str) -> str:
     """How a number is written, of KINDS; empty if it is none."""
-    return next((kind for kind, pattern in KINDS.items() if pattern.fullmatch(text)), "")
+    found = ANY_KIND.fullmatch(text)
+    return "" if found is None else list(KINDS)[(found.lastindex or 1) - 1]
 
 
 def split_unit(text: str) -> tuple[str, str]:
