@@ -14,6 +14,7 @@ from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
 from online_gmm.em.succession import has_moved, successors
 from online_gmm.em.warm_start import in_order
 from online_gmm.learners.births import GrowingLearner
+from online_gmm.learners.recycle import crowd
 from online_gmm.learners.under_way import UnderWay
 
 REFIT_STARTS = 2, 4
@@ -43,11 +44,17 @@ class RefittedLearner(GrowingLearner, abc.ABC):
         )
         yield
         k = known.n_components
+        if not self._k_is_told and self._born_since(n_points / 2):
+            # what is known of a young component is not at rest, and more of them may fit better
+            selection.most = min(selection.most, k)
         terms = Terms(
             self._value,
             lambda n: self._price(n, k),
             k if self._has_all_at_start else 1,
-            lambda fitted: self._loses_one_of_late(known, fitted, rows, n_points),
+            lambda fitted: (
+                self._finds_a_handful(known, fitted, rows)
+                or self._loses_one_of_late(known, fitted, rows, n_points)
+            ),
         )
         found = yield from other_regimes(selection, known, self._refit_starts(k), terms, meter)
         return found
@@ -68,6 +75,19 @@ class RefittedLearner(GrowingLearner, abc.ABC):
     @property
     def _k_is_told(self) -> bool:
         return self.n_components != "auto"
+
+    def _finds_a_handful(
+        self, known: MixtureParameters, fitted: MixtureParameters, rows: NDArray[np.float64]
+    ) -> bool:
+        """Whether a fit has a new component of fewer rows than would be born.
+
+        In many features a few rows have a covariance that explains them too well.
+        """
+        small = fitted.weights * len(rows) < crowd(len(self._names))
+        if not small.any():
+            return False
+        old = successors(known, fitted, rows)
+        return any(old[j] is None for j in np.flatnonzero(small))
 
     def _loses_one_of_late(
         self,
