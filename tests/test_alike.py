@@ -7,7 +7,7 @@ from online_gmm import OnlineHMM, _kernel
 from online_gmm.em.baum_welch import pseudo_changes
 from online_gmm.em.how_many import merged
 from online_gmm.em.mixture import from_kernel
-from online_gmm.learners import hmm
+from online_gmm.learners import chain_refits
 from online_gmm.learners.places import chain_merged
 from online_gmm.learners.recycle import twins
 
@@ -88,7 +88,7 @@ def test_the_statistics_of_the_recursion_are_those_of_the_sum():
 
 
 def test_regimes_that_have_become_alike_are_merged_later(monkeypatch):
-    monkeypatch.setattr(hmm, "ALIKE", 100.0)
+    monkeypatch.setattr(chain_refits, "ALIKE", 100.0)
     X, _ = two_levels(900, 1, seed=3)
     model = OnlineHMM(2, warm_up=100, capacity=200, seed=1)
     model.learn_many(X[:399])

@@ -39,7 +39,7 @@ SCREENED = 0.05
 """The same according to correlations alone, which missing values make imprecise."""
 START_ROWS = 400
 """Rows on which starts are tried, and 8 (D + 1) more for each component."""
-LARGE = 8_000
+LARGE = 3_000
 """Values of which the preparation takes a slice."""
 SAMPLE = 2048
 """Rows from which is found which features repeat others."""

@@ -17,29 +17,23 @@ from online_gmm.data import html
 from online_gmm.data.frames import Table, flat
 from online_gmm.data.state import instance, writable
 from online_gmm.em import baum_welch
-from online_gmm.em.how_many import WORTH, Selection, one_fewer
+from online_gmm.em.how_many import WORTH, one_fewer
 from online_gmm.em.mixture import (
     CovarianceType,
     MixtureParameters,
     from_kernel,
-    n_parameters,
     posterior,
-    to_kernel,
 )
-from online_gmm.em.prior import Prior
-from online_gmm.em.slices import SLICE, Meter, Sliced, finish
+from online_gmm.em.slices import Meter, finish
 from online_gmm.em.step_size import StepSize
-from online_gmm.em.warm_start import WarmStart, in_order, warm_start, warm_starting
+from online_gmm.em.warm_start import WarmStart, in_order, warm_start
 from online_gmm.learners.base import UNKNOWN, Assignment
-from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW
+from online_gmm.learners.chain_refits import RefittedChain
 from online_gmm.learners.intake import NO_TIME, Late, Time
-from online_gmm.learners.places import chain_merged, chain_replaced, chain_with
-from online_gmm.learners.recycle import Roster, twins
-from online_gmm.learners.refits import REFIT_STARTS, RefittedLearner
-from online_gmm.learners.under_way import UnderWay, under_way_from_state
+from online_gmm.learners.recycle import Roster
+from online_gmm.learners.refits import REFIT_STARTS
+from online_gmm.learners.under_way import under_way_from_state
 
-ALIKE = 0.005
-"""Bhattacharyya distance below which two regimes are one: 0.2 standard deviations."""
 MOST_BACK = 10_000_000
 """Doubles that are kept at most to look back."""
 NEVER = 2**62 - 1
@@ -74,7 +68,7 @@ class Smoothed(NamedTuple):
 
 
 @writable
-class OnlineHMM(RefittedLearner):
+class OnlineHMM(RefittedChain):
     """Learn a Gaussian hidden Markov model from a stream by online EM.
 
     A mixture judges every point by itself; this model knows that regimes last. The first
@@ -345,83 +339,6 @@ class OnlineHMM(RefittedLearner):
                 return start, stream
             mixture = one_fewer(mixture)
 
-    def _refined(
-        self, mixture: MixtureParameters, rows: NDArray[np.float64], meter: Meter
-    ) -> Sliced[WarmStart]:
-        """EM steps from a mixture on, its components staying what they are."""
-        start = yield from warm_starting(
-            rows,
-            mixture.n_components,
-            self._names,
-            self.covariance_type,
-            self.prior_strength,
-            0,
-            None,
-            None,
-            mixture,
-            self.max_components,
-            False,
-            meter,
-        )
-        return start
-
-    def _climbed(
-        self,
-        mixture: MixtureParameters,
-        prior: Prior,
-        rows: NDArray[np.float64],
-        times: NDArray[np.float64],
-        meter: Meter,
-        transition: NDArray[np.float64] | None = None,
-    ) -> Sliced[tuple[_kernel.ChainStream, float]]:
-        """Baum-Welch from a mixture on: the chain, and its Bayesian information criterion."""
-        between = baum_welch.gaps(times)
-        unit, k = self._unit(between), mixture.n_components
-        if transition is None:
-            transition = baum_welch.first_transition(k, unit)
-        stream = self._chain(mixture, transition, unit, prior)
-        log_likelihood = yield from baum_welch.climbing(stream, rows, between, meter)
-        # the chain has rates or probabilities in place of weights
-        free = n_parameters(k, len(self._names), self.covariance_type) + (k - 1) ** 2
-        value = log_likelihood * len(rows) - free / 2 * math.log(max(len(rows), 2))
-        return stream, value
-
-    def _ordered(
-        self,
-        stream: _kernel.ChainStream,
-        order: list[int],
-        prior: Prior,
-        trusted: NDArray[np.float64],
-        between: NDArray[np.float64],
-        meter: Meter,
-    ) -> Sliced[_kernel.ChainStream]:
-        """A stream that has learnt these rows, with its regimes in this order."""
-        k = len(order)
-        mixture = from_kernel(stream.components, self._names)
-        transition = np.array(stream.transition).reshape(k, k)[np.ix_(order, order)]
-        result = self._chain(mixture.reordered(order), transition, self._unit(between), prior)
-        rows, seconds, n = flat(trusted), flat(between), len(trusted)
-        cost = float(k**3) * (k + (stream.shape[1] + 3) ** 2)
-        size = max(int(SLICE // cost), 64)
-        for at in range(0, n, size):
-            result.accumulate(rows, at, min(at + size, n), seconds)
-            if meter.is_full(size * cost):
-                yield
-        return result
-
-    def _selection(self, rows: NDArray[np.float64], n_points: int) -> Sliced[Selection]:
-        rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
-        selection = yield from Selection.of(
-            rows,
-            self._most,
-            self._names,
-            self.covariance_type,
-            self.prior_strength,
-            rng,
-            icl=False,
-        )
-        return selection
-
     def _attend(self) -> None:
         """Do what is due."""
         self._consider_birth()
@@ -439,217 +356,6 @@ class OnlineHMM(RefittedLearner):
     def _wait(self) -> None:
         """Let the stream learn without a break until something is due."""
         self._stream.put_off(self._refit_at if self._refit is None else self._next_slice)
-
-    def _plan(self, seen: int) -> None:
-        """Set when the points kept are fitted again, after a fit of the first ``seen`` points.
-
-        The last fit begins while there is room for the points that come until it ends. Later
-        regimes are only compared with each other.
-        """
-        last = self._room - self._room // 8
-        if not self._keeps_points:
-            self._refit_at = -1
-        elif seen < last:
-            self._refit_at = min(2 * seen, last)
-        else:
-            self._refit_at = 2 * max(seen, self._room)
-
-    @property
-    def _keeps_all(self) -> bool:
-        return 0 < self._refit_at <= self._room
-
-    def _merge_alike(self) -> None:
-        """Merge regimes that the points of a stay could not tell apart. O(K^2 D^3)."""
-        while not self._has_all_at_start and (pair := twins(self.mixture, ALIKE)) is not None:
-            kept, gone = pair
-            roster, stream, known = self._roster, self._stream, self.mixture
-            unit = self._unit(baum_welch.gaps(np.frombuffer(stream.times_kept())))
-            prior = baum_welch.pseudo_changes(self._k - 1, self.stickiness, unit)
-            state = chain_merged(stream.state(), kept, gone, prior)
-            self._stream = _kernel.chain_stream_from_state(state)
-            cause = f"became one with component {roster.numbers[kept]}"
-            centers = known.means[gone], self.mixture.means[kept]
-            roster.note("merged", roster.numbers[gone], stream, cause, *centers)
-            del roster.numbers[gone]
-            self._watch()
-
-    def _begin_refit(self) -> None:
-        stream = self._stream
-        self._refit = UnderWay(
-            self.mixture,
-            np.frombuffer(stream.points_kept()).reshape(-1, len(self._names)),
-            stream.n_points,
-            1,
-            np.frombuffer(stream.times_kept()),
-            self.transition,
-        )
-        self._next_slice = stream.n_seen + 1
-
-    def _go_on(self) -> None:
-        """Do a slice of the fit under way, and take its result up if it was the last."""
-        refit = self._refit
-        assert refit is not None
-        seen = self._stream.n_seen
-        ended, result = refit.advance(self._refitting)
-        while not ended and seen >= self._room:
-            # later points are not kept
-            ended, result = refit.advance(self._refitting)
-        if not ended:
-            self._next_slice = seen + 1
-            return
-        self._refit = None
-        self._take_up(refit, *result)
-
-    def _refitting(
-        self, refit: UnderWay
-    ) -> Sliced[tuple[WarmStart, list[int | None] | None, _kernel.ChainStream]]:
-        """Fit all points so far again, without outliers if these are few.
-
-        If they show other regimes than those known, these get numbers of their own.
-        """
-        meter = Meter()
-        known, rows, times = refit.known, refit.rows, refit.times
-        assert times is not None
-        strange, _ = yield from self._examined(refit, meter)
-        trusted = rows
-        if strange.mean() < FEW:
-            trusted = np.where(strange[:, None], np.nan, rows)
-        seen = trusted[~np.isnan(trusted).all(axis=1)]
-        k = known.n_components
-        yield
-        fitted = yield from self._refined(known, seen, meter)
-        yield
-        best, now = yield from self._climbed(
-            known, fitted.prior, trusted, times, meter, refit.transition
-        )
-        highest, others = now - WORTH * k, False
-        yield
-        selection = yield from self._selection(seen, len(rows))
-        yield
-        starts = self._refit_starts(k)
-        mixture = (yield from selection.started(selection.most, starts, meter)).mixture
-        yield
-        least = max(k - 1, 1) if self.n_components == "auto" else k
-        while mixture.n_components >= least:
-            mixture, _ = yield from selection.climbed(mixture, meter)
-            whole = selection.whole(mixture)
-            yield
-            other = yield from self._refined(whole, seen, meter)
-            yield
-            again, value = yield from self._climbed(
-                other.mixture, other.prior, trusted, times, meter
-            )
-            worth = value - self._price(mixture.n_components, k)
-            if worth > highest and not self._loses_one_of_late(known, whole, seen, refit.n_points):
-                best, highest, fitted, others = again, worth, other, True
-            if mixture.n_components == 1:
-                break
-            mixture = one_fewer(mixture)
-        old, order = None, list(range(k))
-        if others:
-            found = from_kernel(best.components, self._names)
-            succeeds, order = self._succession(known, found, seen)
-            old = [succeeds[j] for j in order]
-        between = baum_welch.gaps(times)
-        yield
-        stream = yield from self._ordered(best, order, fitted.prior, trusted, between, meter)
-        yield
-        return fitted, old, stream
-
-    def _take_up(
-        self,
-        refit: UnderWay,
-        fitted: WarmStart,
-        old: list[int | None] | None,
-        chain: _kernel.ChainStream,
-    ) -> None:
-        """Go on from a new fit of the points kept.
-
-        ``old`` are the regimes that those of the fit continue, if it shows others.
-        """
-        stream, known, first = self._stream, self.mixture, self.start
-        assert first is not None
-        found = from_kernel(chain.components, self._names)
-        if old is None:
-            for i in range(self._k):
-                self._note_move(known, i, found, i)
-        else:
-            self._succeed(known, found, old)
-        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        times = np.frombuffer(stream.times_kept())
-        between = flat(baum_welch.gaps(times))
-        done, n = len(refit.rows), len(rows)
-        if n > done:
-            # the points that have come since it began
-            strange = np.zeros(n, dtype=bool)
-            strange[done:] = self._strange(rows[done:])
-            trusted = np.where(strange[:, None], np.nan, rows)
-            chain.accumulate(flat(trusted), done, n, between)
-        chain.begin(flat(rows), n, between, flat(times))
-        chain.count_on(stream)
-        self._stream = chain
-        fitted = dataclasses.replace(fitted, mixture=found, criteria=first.criteria)
-        self._started_by(fitted)
-        self._plan(done)
-        self._watch()
-
-    def _grow(self, points: NDArray[np.float64], share: float) -> None:
-        unit = self._unit(baum_welch.gaps(np.frombuffer(self._stream.times_kept())))
-        prior = baum_welch.pseudo_changes(self._k + 1, self.stickiness, unit)
-        self._stream.put_off(-1)
-        state = chain_with(self._stream.state(), points, share, prior)
-        self._stream = _kernel.chain_stream_from_state(state)
-
-    def _put(
-        self, place: int, center: NDArray[np.float64], covariance: NDArray[np.float64]
-    ) -> None:
-        self._stream.put_off(-1)
-        state = chain_replaced(self._stream.state(), place, center, covariance)
-        self._stream = _kernel.chain_stream_from_state(state)
-
-    def _unit(self, between: NDArray[np.float64]) -> float | None:
-        """The usual time between two points, in seconds; None without times."""
-        if not self._timed:
-            return None
-        known = between[between > 0.0]
-        return float(np.median(known)) if len(known) else 1.0
-
-    def _chain(
-        self,
-        mixture: MixtureParameters,
-        transition: NDArray[np.float64],
-        unit: float | None,
-        prior: Prior,
-    ) -> _kernel.ChainStream:
-        """A stream that begins with these parameters."""
-        pseudo = baum_welch.pseudo_changes(mixture.n_components, self.stickiness, unit)
-        return _kernel.ChainStream(
-            _kernel.Chain(
-                to_kernel(
-                    mixture,
-                    self.covariance_type,
-                    self.prior_strength,
-                    prior.covariance,
-                    0.0,
-                    prior.floors,
-                ),
-                flat(transition),
-                unit is not None,
-                self.tempering,
-            ),
-            flat(pseudo),
-            self._averages,
-            AVERAGE_EVERY,
-            self._schedule,
-            flat(self._gates(len(self._names))),
-            self.lag,
-            self._room,
-        )
-
-    def _strange(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which rows lie beyond the gate of every regime."""
-        assert self.start is not None
-        return self._outlying(self._distances(rows), rows)
 
     # -- as bytes ------------------------------------------------------------------------------
 

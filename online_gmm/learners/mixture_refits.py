@@ -1,0 +1,274 @@
+"""How a mixture fits the points it keeps again, and goes on from there."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_gmm import _kernel
+from online_gmm.data.frames import column_means, flat
+from online_gmm.em.batch import BatchEM, rest_of_climb
+from online_gmm.em.mixture import (
+    MixtureParameters,
+    n_parameters,
+    posterior,
+    to_kernel,
+)
+from online_gmm.em.polish import EMMap, corrected, correcting
+from online_gmm.em.slices import Meter, Sliced
+from online_gmm.em.starts import affordable
+from online_gmm.em.warm_start import AGAIN, WarmStart, warm_starting
+from online_gmm.learners.em_learner import FEW
+from online_gmm.learners.places import parts_of, with_parts
+from online_gmm.learners.recycle import RECENT, WELL_KNOWN
+from online_gmm.learners.refits import RefittedLearner
+from online_gmm.learners.under_way import UnderWay
+
+CHANCE = 1e-4
+"""How unlikely the stream's fit must be, beside one of a few points, to be given up for it."""
+FIRST_STEPS = 2
+"""EM steps, twice, from which is guessed how much a fit will gain."""
+REFIT_STEPS = 10
+"""EM steps that must be affordable, or points are not fitted again."""
+SLICED = 2e9
+"""Multiplications that these may take: more than those of a start, as they are done in slices."""
+
+
+class RefittedMixture(RefittedLearner, abc.ABC):
+    """A mixture that fits the points it keeps again."""
+
+    _refit_at: int
+
+    def _begin_refit(self) -> None:
+        """Begin to fit the points kept again, unless that would take too long.
+
+        It does where many features have missing values.
+        """
+        stream = self._stream
+        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+        if affordable(rows, self._k, self.covariance_type, REFIT_STEPS, SLICED) < REFIT_STEPS:
+            self._refit_at = self._next_fit(stream.n_points)
+            return
+        moments = None
+        if self._averages and stream.stride_kept > 1:
+            m = self._em_map(rows)
+            moments = m.raw(stream.average_components), m.raw(stream.components)
+        self._refit = UnderWay(
+            self.mixture, rows, stream.n_points, stream.stride_kept, moments=moments
+        )
+        self._next_slice = stream.n_points + self._refit.pause
+
+    def _em_map(self, rows: NDArray[np.float64]) -> EMMap:
+        """The EM map of this model's statistics about the mean of rows."""
+        components = _kernel.components_from_state(self._stream.components.state())
+        return EMMap(components, column_means(rows), self._stream.n_points)
+
+    def _next_fit(self, n: int) -> int:
+        """When the points kept are fitted again, after a fit of the first n points.
+
+        When the stream has doubled, or what has come since the last birth: a component is born with
+        a weight that is a guess, and steps correct it slowly where it overlaps with others.
+        """
+        born = max((e.n_points for e in self._roster.events if e.kind == "born"), default=0)
+        return n + min(n, max(n - born, RECENT))
+
+    def _go_on(self) -> None:
+        """Do a slice of the fit under way, and take its result up if it was the last."""
+        refit = self._refit
+        assert refit is not None
+        ended, result = refit.advance(self._refitting)
+        if not ended:
+            self._next_slice = self._stream.n_points + refit.pause
+            return
+        self._refit = None
+        self._refit_at = self._next_fit(refit.n_points)
+        if isinstance(result, np.ndarray):
+            self._correct(refit, result)
+        elif result is not None:
+            self._take_up(refit, *result)
+
+    def _correct(self, refit: UnderWay, correction: NDArray[np.float64]) -> None:
+        """Go on from what is reported, brought closer to the fixed point of EM on all points."""
+        reported = _kernel.components_from_state(self._stream.components.state())
+        if corrected(self._em_map(refit.rows), reported, correction):
+            polished = _kernel.components_from_state(reported.state())
+            self._stream.restart(polished, flat(self._gates(len(self._names))))
+
+    def _refitting(
+        self, refit: UnderWay
+    ) -> Sliced[
+        tuple[WarmStart, list[int | None] | None, _kernel.Components] | NDArray[np.float64] | None
+    ]:
+        """Fit the points kept again, and go on from there if that is better.
+
+        If they show other regimes than those known, these get numbers of their own. Otherwise
+        components stay what they are. While the points kept are all the points there were, batch EM
+        on them is better than what the stream made of them. Later they are few, and must be more
+        likely under their fit than chance allows (likelihood ratio test). Otherwise they only tell
+        how the stream lags behind EM on all points, and what is returned is the correction.
+        """
+        meter = Meter()
+        known = refit.known
+        rows = refit.rows
+        strange, log_density = yield from self._examined(refit, meter)
+        yield
+        if strange.mean() < FEW:
+            rows, log_density = rows[~strange], log_density[~strange]
+        others = yield from self._other_regimes(known, rows, refit.n_points, meter)
+        yield
+        # what the average was before a component was born holds it back for long, unless a fit has
+        # begun the average anew
+        is_needed = refit.stride == 1 or self._born_since(refit.n_points / 4, by_fit=False)
+        if others is None and not is_needed:
+            may_be_better = yield from self._may_be_likelier(known, rows, log_density, meter)
+            yield
+            if not may_be_better:
+                return (yield from self._correction(refit, rows, meter))
+        fitted = yield from warm_starting(
+            rows,
+            known.n_components if others is None else others.n_components,
+            self._names,
+            self.covariance_type,
+            self.prior_strength,
+            0,
+            None,
+            None,
+            known if others is None else others,
+            self.max_components,
+            False,
+            meter,
+        )
+        yield
+        if others is None and not is_needed and not self._is_likelier(fitted, log_density):
+            return (yield from self._correction(refit, rows, meter))
+        em = self._under(fitted)
+        yield from em.accumulating(rows, meter)
+        components, old = em.components(), None
+        if others is not None:
+            succeeds, order = self._succession(known, fitted.mixture, rows)
+            old = [succeeds[j] for j in order]
+            components.reorder(order)
+            fitted = dataclasses.replace(fitted, mixture=fitted.mixture.reordered(order))
+        if refit.stride > 1:
+            few = self._of_few_rows(fitted.mixture, len(rows))
+            same = list(range(self._k)) if old is None else old
+            put_back = [(j, i) for j in few if (i := same[j]) is not None]
+            components, fitted = self._put_back(put_back, known, components, fitted)
+        yield
+        return fitted, old, components
+
+    def _of_few_rows(self, mixture: MixtureParameters, n: int) -> list[int]:
+        """The components that a fit of n thinned rows knows less well than the stream does."""
+        least = WELL_KNOWN * (len(self._names) + 1)
+        return np.flatnonzero(mixture.weights * n < least).tolist()
+
+    def _put_back(
+        self,
+        pairs: list[tuple[int, int]],
+        known: MixtureParameters,
+        components: _kernel.Components,
+        fitted: WarmStart,
+    ) -> tuple[_kernel.Components, WarmStart]:
+        """Statistics and fit in which some components are as they were known.
+
+        ``pairs`` has the component of the fit and the one known that it continues.
+        """
+        if not pairs or self.covariance_type == "tied":
+            return components, fitted
+        means, covariances = fitted.mixture.means.copy(), fitted.mixture.covariances.copy()
+        state = components.state()
+        parts = parts_of(state)
+        for j, i in pairs:
+            means[j], covariances[j] = known.means[i], known.covariances[i]
+            parts = parts.replaced(j, known.means[i], known.covariances[i])
+        mixture = MixtureParameters(fitted.mixture.weights, means, covariances, self._names)
+        changed = _kernel.components_from_state(with_parts(state, parts))
+        return changed, dataclasses.replace(fitted, mixture=mixture)
+
+    def _take_up(
+        self,
+        refit: UnderWay,
+        fitted: WarmStart,
+        old: list[int | None] | None,
+        components: _kernel.Components,
+    ) -> None:
+        """Go on from a new fit of the points kept.
+
+        ``old`` are the components that those of the fit continue, if it shows other regimes.
+        """
+        stream, start, known = self._stream, self.start, self.mixture
+        assert start is not None
+        if old is None:
+            for i in range(self._k):
+                self._note_move(known, i, fitted.mixture, i)
+        else:
+            self._succeed(known, fitted.mixture, old)
+        self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
+        if stream.stride_kept == 1:
+            # the points that have come since it began
+            kept = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+            since = kept[len(refit.rows) :]
+            since = since[~self._outlying(posterior(components, since)[2], since)]
+            components.accumulate(flat(since), len(since))
+        components.count_as(float(stream.n_points))
+        stream.restart(components, flat(self._gates(len(self._names))))
+        self._watch()
+
+    def _correction(
+        self, refit: UnderWay, rows: NDArray[np.float64], meter: Meter
+    ) -> Sliced[NDArray[np.float64] | None]:
+        """What brings the statistics closer to the fixed point of EM; see `polish`."""
+        if refit.moments is None:
+            return None
+        assert self.start is not None
+        prior = self.start.prior
+        components = to_kernel(
+            refit.known,
+            self.covariance_type,
+            self.prior_strength,
+            prior.covariance,
+            float(refit.n_points),
+            prior.floors,
+        )
+        m = EMMap(components, column_means(refit.rows), refit.n_points)
+        return (yield from correcting(m, *refit.moments, rows, meter))
+
+    def _may_be_likelier(
+        self,
+        known: MixtureParameters,
+        rows: NDArray[np.float64],
+        log_density: NDArray[np.float64],
+        meter: Meter,
+    ) -> Sliced[bool]:
+        """Whether a fit that begins with the components known may be likelier than chance allows.
+
+        The first steps of a fit gain the most.
+        """
+        assert self.start is not None
+        prior = self.start.prior.with_strength(self.prior_strength)
+        em = BatchEM(known, prior, self.covariance_type)
+        yield from em.climbing(rows, FIRST_STEPS, 0.0, meter)
+        first = em.log_likelihood - float(log_density.mean())
+        yield from em.climbing(rows, FIRST_STEPS, 0.0, meter, begun=True)
+        both = em.log_likelihood - float(log_density.mean())
+        return self._tail(both + rest_of_climb(first, both - first, AGAIN[0]), len(rows)) <= CHANCE
+
+    def _is_likelier(self, fitted: WarmStart, log_density: NDArray[np.float64]) -> bool:
+        """Whether rows with these densities are likelier under their fit than chance allows."""
+        gain = fitted.log_likelihood - float(log_density.mean())
+        return self._tail(gain, len(log_density)) <= CHANCE
+
+    def _tail(self, gain: float, n: int) -> float:
+        """How unlikely it is that a fit of n rows gains so many nats a row by chance."""
+        from scipy.special import chdtrc
+
+        free = n_parameters(self._k, len(self._names), self.covariance_type)
+        return float(chdtrc(free, max(2.0 * n * gain, 0.0)))
+
+    def _under(self, start: WarmStart) -> BatchEM:
+        """The first pass of EM under a fit, and under the prior for one that goes on."""
+        prior = start.prior.with_strength(self.prior_strength)
+        return BatchEM(start.mixture, prior, self.covariance_type)
