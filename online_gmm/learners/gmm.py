@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data.frames import Table, flat, view
-from online_gmm.data.state import writable
+from online_gmm.data.state import instance, writable
 from online_gmm.em.mixture import (
     CovarianceType,
     MixtureParameters,
@@ -209,6 +209,7 @@ class OnlineGMM(RefittedMixture):
         self._prepare()
         self._roster = Roster(0)
         self._refit_at = NEVER
+        self._searches = True
         self._next_slice = NEVER
 
     # set by estimators that begin in another way
@@ -283,6 +284,7 @@ class OnlineGMM(RefittedMixture):
         elif self._stream is None:
             kept = self._buffer
             self._refit_at, self._next_slice = other._refit_at, other._next_slice
+            self._searches = other._searches
             self._refit = copy.deepcopy(other._refit)
             self._release_points()
             self._names, self._start = other._names, other._start
@@ -322,6 +324,7 @@ class OnlineGMM(RefittedMixture):
             self._stream.keep_instead(points, stride)
             while self._refit_at <= self._stream.n_points:
                 self._refit_at *= 2
+            self._searches = True
             self._wait()
         self._label_names = {**names, **self._label_names}
         self._n_empty += other._n_empty
@@ -431,6 +434,7 @@ class OnlineGMM(RefittedMixture):
         state = mixture_with(self._stream.state(), points, share)
         self._stream = _kernel.mixture_stream_from_state(state)
         self._refit_at = min(self._refit_at, self._stream.n_points + RECENT)
+        self._searches = True
 
     def _put(
         self, place: int, center: NDArray[np.float64], covariance: NDArray[np.float64]
@@ -548,11 +552,17 @@ class OnlineGMM(RefittedMixture):
         refit = None
         if self._refit is not None:
             refit = {**self._refit.state(), "next": self._next_slice}
-        return {**super()._state(), "refit_at": self._refit_at, "refit": refit}
+        return {
+            **super()._state(),
+            "refit_at": self._refit_at,
+            "searches": self._searches,
+            "refit": refit,
+        }
 
     def _restore(self, its: dict[str, Any]) -> None:
         super()._restore(its)
         self._refit_at = _kernel.whole(its["refit_at"], "refit_at", 1, NEVER)
+        self._searches = instance(its.get("searches", True), bool, "searches")
         refit = its.get("refit")
         if refit is not None and self._stream is not None:
             k, d, kind = self._shape

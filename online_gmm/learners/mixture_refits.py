@@ -41,6 +41,8 @@ class RefittedMixture(RefittedLearner, abc.ABC):
     """A mixture that fits the points it keeps again."""
 
     _refit_at: int
+    _searches: bool
+    """Whether the next fit looks for other regimes."""
 
     def _begin_refit(self) -> None:
         """Begin to fit the points kept again, unless that would take too long.
@@ -50,14 +52,19 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         stream = self._stream
         rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
         if affordable(rows, self._k, self.covariance_type, REFIT_STEPS, SLICED) < REFIT_STEPS:
-            self._refit_at = self._next_fit(stream.n_points)
+            self._plan(stream.n_points, True)
             return
         moments = None
         if self._averages and stream.stride_kept > 1:
             m = self._em_map(rows)
             moments = m.raw(stream.average_components), m.raw(stream.components)
         self._refit = UnderWay(
-            self.mixture, rows, stream.n_points, stream.stride_kept, moments=moments
+            self.mixture,
+            rows,
+            stream.n_points,
+            stream.stride_kept,
+            moments=moments,
+            searches=self._searches,
         )
         self._next_slice = stream.n_points + self._refit.pause
 
@@ -66,14 +73,22 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         components = _kernel.components_from_state(self._stream.components.state())
         return EMMap(components, column_means(rows), self._stream.n_points)
 
-    def _next_fit(self, n: int) -> int:
-        """When the points kept are fitted again, after a fit of the first n points.
+    def _plan(self, n: int, searched: bool) -> None:
+        """Set when the points kept are fitted again, after a fit of the first n points.
 
         When the stream has doubled, or what has come since the last birth: a component is born with
-        a weight that is a guess, and steps correct it slowly where it overlaps with others.
+        a weight that is a guess, and steps correct it slowly where it overlaps with others. Halfway
+        to the double, points that were thinned only polish what is reported; other regimes are not
+        looked for.
         """
         born = max((e.n_points for e in self._roster.events if e.kind == "born"), default=0)
-        return n + min(n, max(n - born, RECENT))
+        since = max(n - born, RECENT)
+        halfway = searched and self._averages and self._stream.stride_kept > 1 and 2 * since > n
+        self._searches = not halfway
+        if halfway:
+            self._refit_at = n + n // 2
+        else:
+            self._refit_at = n + min(n if searched else max(n // 3, 1), since)
 
     def _go_on(self) -> None:
         """Do a slice of the fit under way, and take its result up if it was the last."""
@@ -84,7 +99,7 @@ class RefittedMixture(RefittedLearner, abc.ABC):
             self._next_slice = self._stream.n_points + refit.pause
             return
         self._refit = None
-        self._refit_at = self._next_fit(refit.n_points)
+        self._plan(refit.n_points, refit.searches)
         if isinstance(result, np.ndarray):
             self._correct(refit, result)
         elif result is not None:
@@ -117,8 +132,10 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         yield
         if strange.mean() < FEW:
             rows, log_density = rows[~strange], log_density[~strange]
-        others = yield from self._other_regimes(known, rows, refit.n_points, meter)
-        yield
+        others = None
+        if refit.searches:
+            others = yield from self._other_regimes(known, rows, refit.n_points, meter)
+            yield
         # what the average was before a component was born holds it back for long, unless a fit has
         # begun the average anew
         is_needed = refit.stride == 1 or self._born_since(refit.n_points / 4, by_fit=False)

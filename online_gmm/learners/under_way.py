@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data.state import doubles
+from online_gmm.data.state import doubles, instance
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.slices import Sliced
 
@@ -40,6 +40,8 @@ class UnderWay:
         The transitions of a chain.
     moments : tuple of array, optional
         The statistics of a mixture's average, and those reported, about the mean of the rows.
+    searches : bool
+        Whether a fit of a mixture looks for other regimes.
     done : int
         Slices done.
     """
@@ -53,6 +55,7 @@ class UnderWay:
         times: NDArray[np.float64] | None = None,
         transition: NDArray[np.float64] | None = None,
         moments: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+        searches: bool = True,
         done: int = 0,
     ) -> None:
         self.known = known
@@ -62,6 +65,7 @@ class UnderWay:
         self.times = times
         self.transition = transition
         self.moments = moments
+        self.searches = searches
         self.done = done
         self._work: Sliced[Any] | None = None
 
@@ -98,6 +102,7 @@ class UnderWay:
             "times": None if self.times is None else self.times.tobytes(),
             "transition": None if self.transition is None else self.transition.tobytes(),
             "moments": None if self.moments is None else [m.tobytes() for m in self.moments],
+            "searches": self.searches,
             "done": self.done,
         }
 
@@ -133,6 +138,7 @@ def under_way_from_state(
         None if times is None else doubles(times, (len(rows),), "times", missing=True),
         None if transition is None else doubles(transition, (k, k), "transition"),
         None if moments is None else _pair(moments, size),
+        instance(state.get("searches", True), bool, "searches"),
         _kernel.whole(state["done"], "done", 0, MOST_SLICES),
     )
 
