@@ -123,9 +123,9 @@ def stream(n, learner):
 @pytest.fixture
 def thin(monkeypatch):
     """Slices so thin that a fit takes many points."""
-    for module in ("slices", "batch"):
+    for module in ("slices", "batch", "polish"):
         monkeypatch.setattr(f"online_gmm.em.{module}.SLICE", 3e3)
-    monkeypatch.setattr("online_gmm.learners.hmm.SLICE", 3e3)
+    monkeypatch.setattr("online_gmm.learners.chain_refits.SLICE", 3e3)
 
 
 @pytest.mark.parametrize("learner", LEARNERS)

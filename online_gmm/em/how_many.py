@@ -38,7 +38,7 @@ REPEATED = 0.005
 SCREENED = 0.05
 """The same according to correlations alone, which missing values make imprecise."""
 START_ROWS = 400
-"""Rows on which starts are tried, and 8 (D + 1) more for each component."""
+"""Rows on which starts are tried, and 20 (D + 1) more for each component."""
 LARGE = 3_000
 """Values of which the preparation takes a slice."""
 SAMPLE = 2048
@@ -245,8 +245,8 @@ class Selection:
         return result
 
     def _some_rows(self, k: int) -> NDArray[np.float64]:
-        enough = START_ROWS + 8 * k * (len(self._kept) + 1)
-        return self._rows[:: max(math.ceil(len(self._rows) / enough), 1)]
+        enough = START_ROWS + 20 * k * (len(self._kept) + 1)
+        return self._rows[:: max(len(self._rows) // enough, 1)]
 
     def penalty(self, k: int) -> float:
         """What BIC takes off for k components, in nats."""

@@ -140,8 +140,10 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         # begun the average anew
         is_needed = refit.stride == 1 or self._born_since(refit.n_points / 4, by_fit=False)
         if others is None and not is_needed:
-            may_be_better = yield from self._may_be_likelier(known, rows, log_density, meter)
-            yield
+            may_be_better = refit.searches
+            if may_be_better:
+                may_be_better = yield from self._may_be_likelier(known, rows, log_density, meter)
+                yield
             if not may_be_better:
                 return (yield from self._correction(refit, rows, meter))
         fitted = yield from warm_starting(
