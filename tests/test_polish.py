@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from online_gmm import Constant, OnlineGMM, PowerDecay
+from online_gmm import Constant, OnlineGMM, PowerDecay, _kernel
+from online_gmm.em import polish as polishing
 from online_gmm.em.batch import fit
 from online_gmm.em.mixture import from_kernel, to_kernel
-from online_gmm.em.polish import EMMap
+from online_gmm.em.polish import EMMap, corrected, correcting, polish
 from online_gmm.em.prior import Prior
+from online_gmm.em.slices import Meter, finish
 from tests.conftest import on_one_kernel
 from tests.test_incremental import overlapping
 from tests.test_kernel import TYPES, blobs, random_mixture
@@ -120,3 +122,45 @@ def test_without_an_average():
     model.learn_many(X)
     before = model.mixture.score_samples(X).mean()
     assert model.polish(X).mixture.score_samples(X).mean() > before
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_a_correction_in_slices_is_the_polish(covariance_type, monkeypatch):
+    """If its steps do not end early."""
+    monkeypatch.setattr(polishing, "AT_REST", 0.0)
+    monkeypatch.setattr(polishing, "SLICE", 1.0)
+    X = blobs(700, 2, seed=2)
+    model = OnlineGMM(3, warm_up=100, covariance_type=covariance_type, capacity=200, seed=1)
+    model.learn_many(X)
+    stream = model._stream
+    few = np.frombuffer(stream.points_kept()).reshape(-1, 2)
+    one, other = stream.components, _kernel.components_from_state(stream.components.state())
+    n = model.n_points
+    m = EMMap(_kernel.components_from_state(one.state()), few.mean(axis=0), n)
+    moments = m.raw(stream.average_components), m.raw(one)
+    correction = finish(correcting(m, *moments, few, Meter()))
+    polish(stream.average_components, one, few, n)
+    assert corrected(m, other, correction)
+    np.testing.assert_allclose(m.raw(other), m.raw(one), rtol=1e-9, atol=1e-9)
+
+
+def test_a_stream_that_is_polished_goes_on_from_bytes():
+    """To the same bits, in the middle of a correction and after each."""
+    X = overlapping(2500, seed=3)
+    model = OnlineGMM(3, warm_up=100, capacity=200, seed=1)
+    model.learn_many(X[:500])
+    read, fits = OnlineGMM.from_bytes(model.to_bytes()), []
+    for x in X[500:]:
+        searched = model._searches
+        for one in (model, read):
+            one.learn_one({0: x[0]})
+        if model._searches != searched:
+            fits.append(model.n_points)
+        if model._searches != searched or (model._refit is not None and model._refit.done == 1):
+            read = OnlineGMM.from_bytes(read.to_bytes())
+    # doubled, halfway, doubled, ...
+    assert len(fits) >= 4
+    assert read.to_bytes() == model.to_bytes()
+    many = OnlineGMM(3, warm_up=100, capacity=200, seed=1)
+    many.learn_many(X)
+    assert many.to_bytes() == model.to_bytes()

@@ -555,8 +555,8 @@ def test_states_of_releases_are_read(file):
     told = make.story(model, make.points()[make.N :])
     expected = json.loads(file.with_suffix(".json").read_text())
     assert len(told[::20]) == len(expected)
-    if "before" in file.stem:
-        # those releases guessed where nothing was known yet
+    if "before" in file.stem and not file.stem.endswith("-3"):
+        # the first releases guessed where nothing was known yet
         assert (told[0]["label"], expected.pop(0)["label"]) == (-1, 0)
         told = told[20:]
     # a fit that was due at a point was taken up at once; now it is after the next one

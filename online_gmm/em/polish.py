@@ -75,13 +75,16 @@ class EMMap:
             return None
         mean = s[k : k + k * d].reshape(k, d) / weight[:, None]
         square = (s[k + k * d :].reshape(self._shape).T / weight).T
-        if len(self._shape) == 3:
-            scatter = square - mean[:, :, None] * mean[:, None, :]
-            least = np.linalg.eigvalsh(scatter).min()
-        else:
-            scatter = square - mean**2
-            least = scatter.min()
-        if not least >= 0.0:
+        # moments of readings near the largest doubles may be beyond them
+        with np.errstate(over="ignore", invalid="ignore"):
+            if len(self._shape) == 3:
+                scatter = square - mean[:, :, None] * mean[:, None, :]
+            else:
+                scatter = square - mean**2
+        if not np.isfinite(scatter).all():
+            return None
+        least = np.linalg.eigvalsh(scatter) if len(self._shape) == 3 else scatter
+        if not least.min() >= 0.0:
             return None
         self._components.load(
             flat(weight / weight.sum()), flat(mean + self._origin), flat(scatter), self._n
