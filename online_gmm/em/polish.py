@@ -127,8 +127,10 @@ class EMMap:
             step = float(np.abs(image + shift - s).max())
             s = image + shift
             first = first or step
-            if step < least * first:
+            # a single component is at rest after one step
+            if step <= least * first:
                 break
+            yield
         return s
 
 

@@ -55,7 +55,7 @@ class RefittedMixture(RefittedLearner, abc.ABC):
             self._plan(stream.n_points, True)
             return
         moments = None
-        if self._averages and stream.stride_kept > 1:
+        if self._averages and self._k > 1 and stream.stride_kept > 1:
             m = self._em_map(rows)
             moments = m.raw(stream.average_components), m.raw(stream.components)
         self._refit = UnderWay(
@@ -83,7 +83,8 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         """
         born = max((e.n_points for e in self._roster.events if e.kind == "born"), default=0)
         since = max(n - born, RECENT)
-        halfway = searched and self._averages and self._stream.stride_kept > 1 and 2 * since > n
+        polishes = self._averages and self._k > 1 and self._stream.stride_kept > 1
+        halfway = searched and polishes and 2 * since > n
         self._searches = not halfway
         if halfway:
             self._refit_at = n + n // 2
