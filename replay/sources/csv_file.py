@@ -66,8 +66,8 @@ class CsvFile(CsvFormat):
     def _batches(self) -> Generator[Batch, None, None]:
         """Lines that are plain are cut by pyarrow, the others are read one by one.
 
-        All are read one by one in small files, for encodings other than UTF-8, and if times or row
-        numbers are read.
+        All are read one by one in small files, for encodings other than UTF-8, if times or row
+        numbers are read, and if a column is called by what stands for a missing value.
         """
         options = self._options
         if (
@@ -78,6 +78,8 @@ class CsvFile(CsvFormat):
             or self.timed
             or options.parts
             or options.sequence is not None
+            # a header that comes again could be taken for a row of missing values
+            or any(map(self.numbers.is_missing, self.values))
         ):
             with self._opened() as text, closing(self._records(text)) as records:
                 yield from self._collected(self._rows(records))
