@@ -55,7 +55,7 @@ class RefittedMixture(RefittedLearner, abc.ABC):
             self._plan(stream.n_points, True)
             return
         moments = None
-        if self._averages and self._k > 1 and stream.stride_kept > 1:
+        if self._polishes:
             m = self._em_map(rows)
             moments = m.raw(stream.average_components), m.raw(stream.components)
         self._refit = UnderWay(
@@ -67,6 +67,16 @@ class RefittedMixture(RefittedLearner, abc.ABC):
             searches=self._searches,
         )
         self._next_slice = stream.n_points + self._refit.pause
+
+    @property
+    def _polishes(self) -> bool:
+        """Whether the points kept can tell how the stream lags behind EM.
+
+        They cannot if a component came later than the stream began: the average then has points
+        that were learnt without it.
+        """
+        lasting = not self._born_since(0.0, by_fit=False)
+        return self._averages and self._k > 1 and self._stream.stride_kept > 1 and lasting
 
     def _em_map(self, rows: NDArray[np.float64]) -> EMMap:
         """The EM map of this model's statistics about the mean of rows."""
@@ -83,8 +93,7 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         """
         born = max((e.n_points for e in self._roster.events if e.kind == "born"), default=0)
         since = max(n - born, RECENT)
-        polishes = self._averages and self._k > 1 and self._stream.stride_kept > 1
-        halfway = searched and polishes and 2 * since > n
+        halfway = searched and self._polishes and 2 * since > n
         self._searches = not halfway
         if halfway:
             self._refit_at = n + n // 2
