@@ -80,7 +80,7 @@ def test_what_follows_tracks_drift():
 def test_a_third_of_the_values_missing():
     problem = PROBLEMS["C"]
     online, best = [], []
-    for seed in range(3):
+    for seed in range(5):
         X, _ = problem.draw(10_000, seed)
         holes = np.random.default_rng(seed).random(X.shape) < 0.3
         X = np.where(holes, np.nan, X)

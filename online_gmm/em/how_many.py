@@ -476,7 +476,8 @@ def _whole(
     """A mixture of some features written out for all: moments of the rows by responsibility."""
     shares = mixture.predict_proba(X[:, kept])
     filled = np.where(np.isnan(X), column_means(X), X)
-    weights = shares.sum(axis=0)
+    # a component may have no row at all
+    weights = np.maximum(shares.sum(axis=0), 1e-300)
     means = shares.T @ filled / weights[:, None]
     covariances = np.empty((len(weights), X.shape[1], X.shape[1]))
     for k in range(len(weights)):
