@@ -23,9 +23,9 @@ from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.sinks.files import File
 from replay.sinks.labelled import Labels
-from replay.sinks.lines import LEAST, six_digits
+from replay.sinks.lines import LEAST, _with_column, six_digits
 from replay.sinks.refusals import Refusals
-from replay.sources import pieces
+from replay.sources import csv_file, pieces
 from replay.sources.csv_file import CsvFile
 from replay.sources.csv_format import Style
 from replay.sources.opening import Files
@@ -330,6 +330,35 @@ def test_cells_that_need_quotes_get_them(both_ways, tmp_path):
     batches, rows = both_ways(path, *arguments, "--labels", "OUT/labels.csv")
     assert b'\n"3,5","3,25",' in rows[2]["labels.csv"]
     assert batches == rows
+
+
+def test_labels_of_a_second_look_are_the_same_as_lines_and_as_cells(cli, monkeypatch, tmp_path):
+    """Plain lines are put out at once; with the option that escapes formulas, cell by cell."""
+    monkeypatch.setattr(csv_file, "SMALL", 0)
+    path = tmp_path / "levels.csv"
+    rng = random.Random(1)
+    levels = [f"{6.0 * (i // 150 % 2) + rng.random():.2f}" for i in range(1500)]
+    path.write_text("when,level\n" + "".join(f"t{i},{x}\n" for i, x in enumerate(levels)))
+    written = []
+    told = ("--value", "level", "--time", "when", "--learner", "segmenter")
+    for more in ((), ("--escape-formulas",)):
+        labels = tmp_path / f"labels{len(more)}.csv"
+        result = cli("run", path, *told, "--labels", labels, *more)
+        assert result.exit_code == 0, result.output
+        written.append(labels.read_text())
+    assert written[0] == written[1]
+    header, *rows = written[0].splitlines()
+    causal = [row.split(",")[-1] for row in rows]
+    assert header.endswith(",causal_label")
+    assert len(set(causal)) == 3  # -1 at first
+    assert causal != [row.split(",")[2] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"), [("idle", b"idle"), ("", b""), ('a "b"', b'"a ""b"""'), ("a,b", b'"a,b"')]
+)
+def test_a_name_behind_lines_is_a_cell(text, cell):
+    assert _with_column(b"t0,1\nt1,2\n", [text, "run"]) == b"t0,1," + cell + b"\nt1,2,run\n"
 
 
 @pytest.mark.parametrize("time", ['"May 3, {}"', '"{}"'])
