@@ -1,13 +1,14 @@
 """Checkpoints on disk, whole at any moment, and what is said of those that are not."""
 
 import os
+import zlib
 from pathlib import Path
 
 import pytest
 
 from replay.engine import checkpoint, disk
 from replay.engine.checkpoint import Checkpoints, Header
-from replay.engine.disk import HeldError, locked_folder
+from replay.engine.disk import DiskFile, HeldError, locked_folder
 from replay.engine.rows import InputError, OutputError
 
 STATES = [("a", b"state of a"), ("b", b""), ("ü", bytes(range(256)) * 50)]
@@ -82,6 +83,31 @@ def test_who_holds_a_file_is_told_where_it_is_known(tmp_path, monkeypatch):
     locks.unlink()
     assert disk._holder(held) == "another process"
     os.close(held)
+
+
+def test_a_file_that_is_there_is_kept_and_its_checksum_is_not_known(tmp_path):
+    path = tmp_path / "file"
+    file = DiskFile(path)
+    file.write(b"abc")
+    assert file.sync() == (3, zlib.crc32(b"abc"))
+    file.close()
+    file = DiskFile(path)
+    file.write(b"de")
+    assert file.length == 5
+    assert file.sync() == (5, None)
+    file.close()
+    assert path.read_bytes() == b"abcde"
+
+
+def test_a_new_file_must_be_new_and_no_link(tmp_path):
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_bytes(b"abc")
+    link.symlink_to(tmp_path / "elsewhere")
+    for taken in (path, link):
+        with pytest.raises(FileExistsError):
+            DiskFile(taken, new=True)
+    assert path.read_bytes() == b"abc"
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_none_is_there(tmp_path):
