@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data.frames import flat
 from online_gmm.em import baum_welch
-from online_gmm.em.how_many import WORTH, Selection, one_fewer
+from online_gmm.em.how_many import WORTH, one_fewer
 from online_gmm.em.mixture import (
     MixtureParameters,
     from_kernel,
@@ -125,7 +125,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
         )
         highest, others = now - WORTH * k, False
         yield
-        selection = yield from self._selection(seen, len(rows))
+        selection = yield from self._selection(seen, len(rows), icl=False)
         yield
         starts = self._refit_starts(k)
         mixture = (yield from selection.started(selection.most, starts, meter)).mixture
@@ -315,16 +315,3 @@ class RefittedChain(RefittedLearner, abc.ABC):
             if meter.is_full(size * cost):
                 yield
         return result
-
-    def _selection(self, rows: NDArray[np.float64], n_points: int) -> Sliced[Selection]:
-        rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
-        selection = yield from Selection.of(
-            rows,
-            self._most,
-            self._names,
-            self.covariance_type,
-            self.prior_strength,
-            rng,
-            icl=False,
-        )
-        return selection

@@ -325,7 +325,7 @@ class OnlineHMM(RefittedChain):
         stream, highest = finish(self._climbed(start.mixture, start.prior, rows, times, meter))
         if self.n_components == "auto" or not self._keeps_points or given is not None:
             return start, stream
-        selection = finish(self._selection(seen, 0))
+        selection = finish(self._selection(seen, 0, icl=False))
         mixture = finish(selection.started(selection.most, REFIT_STARTS[0], meter)).mixture
         while True:
             mixture, _ = finish(selection.climbed(mixture, meter))

@@ -32,16 +32,7 @@ class RefittedLearner(GrowingLearner, abc.ABC):
         self, known: MixtureParameters, rows: NDArray[np.float64], n_points: int, meter: Meter
     ) -> Sliced[MixtureParameters | None]:
         """A fit of other regimes to rows, if it is surely better than the one known."""
-        rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
-        selection = yield from Selection.of(
-            rows,
-            self._most,
-            self._names,
-            self.covariance_type,
-            self.prior_strength,
-            rng,
-            icl=not self._k_is_told,
-        )
+        selection = yield from self._selection(rows, n_points, icl=not self._k_is_told)
         yield
         k = known.n_components
         if not self._k_is_told and self._born_since(n_points / 2):
@@ -58,6 +49,22 @@ class RefittedLearner(GrowingLearner, abc.ABC):
         )
         found = yield from other_regimes(selection, known, self._refit_starts(k), terms, meter)
         return found
+
+    def _selection(
+        self, rows: NDArray[np.float64], n_points: int, *, icl: bool
+    ) -> Sliced[Selection]:
+        """The rows of a fit after so many points, from which components are chosen."""
+        rng = np.random.default_rng(None if self.seed is None else self.seed + n_points)
+        selection = yield from Selection.of(
+            rows,
+            self._most,
+            self._names,
+            self.covariance_type,
+            self.prior_strength,
+            rng,
+            icl=icl,
+        )
+        return selection
 
     def _refit_starts(self, known: int) -> int:
         """How many starts a new fit tries, when so many components are known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -13,11 +13,8 @@ from online_gmm.segmentation.segments import Segment
 from replay.engine.batch import LabelledBatch
 from replay.engine.protocols import Source
 from replay.engine.rows import InputError, Row
-from replay.sinks.lines import can_be_lines, labelled_lines
-
-if TYPE_CHECKING:
-    pass
 from replay.sinks.files import File, Onto, form_of
+from replay.sinks.lines import can_be_lines, labelled_lines
 from replay.sinks.tables import Csv, Parquet
 
 ADDED = ("label", "probability", "outlier", "change")

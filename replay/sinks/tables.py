@@ -6,18 +6,12 @@ import csv
 import io
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from replay.engine.disk import (
-    Buffer,
-    Place,
-)
+from replay.engine.disk import Buffer, Place
 from replay.engine.rows import InputError
-from replay.sinks.formulas import as_text
-
-if TYPE_CHECKING:
-    pass
 from replay.sinks.files import START, File, Onto
+from replay.sinks.formulas import as_text
 
 GROUP = 65_536
 """Rows of a row group of Parquet."""
