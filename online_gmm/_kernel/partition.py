@@ -316,8 +316,11 @@ class Partition:
     @cython.cfunc
     @cython.exceptval(check=False)
     def leave_out(self, j: cython.Py_ssize_t) -> cython.int:
-        """Take as missing the few first readings of a channel that are farther from all others
-        than these are from each other, as when a sensor starts."""
+        """Take the few first readings of a channel as missing that lie far from all others.
+
+        A sensor may start far from what it measures then. Such readings are farther from the others
+        than these are from each other.
+        """
         d: cython.Py_ssize_t = self.n_channels
         n: cython.Py_ssize_t = self.n_buffered
         handful: cython.Py_ssize_t = HANDFUL

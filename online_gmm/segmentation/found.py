@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import itertools
 import math
-import warnings
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data import clock
 from online_gmm.data.frames import Table, flat, view
 from online_gmm.data.state import instance, plain, writable
 from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
@@ -29,15 +27,16 @@ from online_gmm.segmentation.placed import Decision, Event, PlacedSegments
 from online_gmm.segmentation.regimes import Regime, RegimeCard
 from online_gmm.segmentation.second_pass import SecondPass, labels_of_events, second_pass
 from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment
+from online_gmm.segmentation.window_of_time import (
+    LEAST_WINDOW,
+    points_of_window,
+    seconds_of_window,
+)
 
 FIRST = 16
 """Points whose features make the channels, unless features are given."""
 FIRST_LABEL = 48
 """Points after which the units of the channels are known, and the first regime is called 0."""
-LEAST_WINDOW = 4
-"""Points of the shortest window."""
-MOST_WINDOW = 10_000_000
-"""Points of the longest window that is made of a time."""
 FIRST_BORN = ("born", 0)
 """What the core tells when it has found the first regime, without the row."""
 MAX_REGIMES = 64
@@ -478,7 +477,9 @@ class FoundRegimes(Learner):
         if its_window is None and self._seconds_of_window is not None:
             if table.times is None:
                 raise ValueError(f"window is {self.window!r}, a time, and these rows have no times")
-            its_window = self._points_of_window(table.times)
+            its_window = points_of_window(
+                self.window, self._seconds_of_window, table.times, FIRST, self.max_gap
+            )
         window = self._stream.answering_window if self._stream is not None else 0
         if placed is None:
             names = self._names or table.names
@@ -573,7 +574,9 @@ class FoundRegimes(Learner):
         timed = clocked or all(stamp is not None for stamp in self._stamps)
         self._names = names
         if self._seconds_of_window is not None:
-            self._n_window = self._points_of_window(times)
+            self._n_window = points_of_window(
+                self.window, self._seconds_of_window, times, FIRST, self.max_gap
+            )
         self._clocked = self._clocked or clocked
         self._stream = self._new_core(len(names))
         self._placed = PlacedSegments(names, timed)
@@ -591,38 +594,6 @@ class FoundRegimes(Learner):
 
     def _new_core(self, n_channels: int) -> Any:
         return _kernel.Partition(n_channels, self._n_window or 0, self.max_regimes)
-
-    def _points_of_window(self, times: NDArray[np.float64]) -> int:
-        """Return how many points a window of this time has, by the first times.
-
-        The usual interval is the mean of those between the first points, without gaps and without
-        the longest one, which may be a gap that nobody has named.
-        """
-        assert self._seconds_of_window is not None
-        between = np.diff(times[:FIRST])
-        between = np.sort(between[between > 0.0])
-        if self.max_gap is not None:
-            between = between[between <= self.max_gap]
-        if not len(between) and len(times) < FIRST:
-            # an early end: too few points for any window
-            return LEAST_WINDOW
-        if not len(between):
-            raise ValueError(
-                f"window is {self.window!r}, and the first {len(times[:FIRST])} points do not tell "
-                "how many points that is: no two in a row have times that differ"
-                f"{' by at most max_gap' if self.max_gap is not None else ''}. Give the window as "
-                "a number of points, or more points to start from"
-            )
-        interval = float(np.mean(between[:-1] if len(between) > 2 else between))
-        points = round(min(self._seconds_of_window / interval, MOST_WINDOW))
-        if points < LEAST_WINDOW:
-            warnings.warn(
-                f"window is {self.window!r}, and the first points come every {interval:.6g} s; it "
-                f"is made {LEAST_WINDOW} points, the shortest window",
-                UserWarning,
-                stacklevel=6,
-            )
-        return max(points, LEAST_WINDOW)
 
     def _attend(self) -> None:
         """Nothing is due: decisions are drained as they come."""
@@ -865,16 +836,3 @@ def _told_at(decision: Decision) -> int:
 def _stamp(value: Any) -> Any:
     """A time as Python has it."""
     return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
-
-
-def seconds_of_window(window: Any) -> float | None:
-    """Return the seconds of a window that is a time; None if it is a number of points, or None."""
-    if isinstance(window, str | datetime.timedelta):
-        return clock.duration(window, "window")
-    is_number = isinstance(window, Integral) and not isinstance(window, bool)
-    if window is not None and not (is_number and window >= LEAST_WINDOW):
-        raise ValueError(
-            f"window is {window!r}; it must be a number of points, at least {LEAST_WINDOW}, or a "
-            "time such as '30s' or a timedelta"
-        )
-    return None

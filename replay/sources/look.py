@@ -92,6 +92,21 @@ class Column:
         return self.is_counter or (self.is_whole and ID_NAME.search(self.name) is not None)
 
     @property
+    def why_not(self) -> str:
+        """Why its numbers are learnt only if it is named; empty if they are learnt anyway."""
+        if self.is_constant:
+            return f"is {next(iter(self.texts))} in all of the first {self.n:,} rows"
+        if self.is_mixed:
+            share = 1 - self.n_numbers / self.n_given
+            word = next(text for text in self.texts if not kind_of(split_unit(text)[0]))
+            return f"holds texts such as {word!r} in {share:.0%} of its first {self.n:,} rows"
+        if self.time:
+            return "holds times"
+        if self.is_identifier:
+            return "counts rows" if self.is_counter else "holds identifiers"
+        return "never falls, as a running total" if self.is_total else ""
+
+    @property
     def holds(self) -> str:
         """What it holds, in words."""
         if self.time:
@@ -222,11 +237,7 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
     time = _time(columns, taken) if with_time else ()
     free = [column for column in columns if column.name not in (*taken, *time)]
     numeric = [column for column in free if column.is_numeric and not column.time]
-    values = [
-        column
-        for column in numeric
-        if not (column.is_constant or column.is_identifier or column.is_mixed or column.is_total)
-    ]
+    values = [column for column in numeric if not column.why_not]
     said = []
     if not values:
         values = [column for column in numeric if not column.is_constant] or numeric
@@ -236,18 +247,7 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
     for column in free:
         if column in values or not column.is_numeric:
             continue
-        why = "holds times"
-        if column.is_constant:
-            why = f"is {next(iter(column.texts))} in all of the first {column.n:,} rows"
-        elif column.is_mixed:
-            share = 1 - column.n_numbers / column.n_given
-            word = next(text for text in column.texts if not kind_of(split_unit(text)[0]))
-            why = f"holds texts such as {word!r} in {share:.0%} of its first {column.n:,} rows"
-        elif column.is_identifier and not column.time:
-            why = "counts rows" if column.is_counter else "holds identifiers"
-        elif column.is_total and not column.time:
-            why = "never falls, as a running total"
-        said.append(f"left out: {column.name!r} {why}; --value takes it in")
+        said.append(f"left out: {column.name!r} {column.why_not}; --value takes it in")
     keys = tuple(column.name for column in free if column.tells_apart)
     for key in keys:
         n = len(next(column for column in free if column.name == key).texts)

@@ -39,6 +39,7 @@ KINDS = {
     "points between thousands": r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d*)?",
 }
 """How a number may be written, the first that fits."""
+NAMES_OF_KINDS = tuple(KINDS)
 ANY_KIND = re.compile("|".join(f"({pattern})" for pattern in KINDS.values()))
 DECIDES = {
     "point": ".",
@@ -315,7 +316,7 @@ def contradiction(first: Cell, second: Cell) -> ContradictionError:
 def kind_of(text: str) -> str:
     """How a number is written, of KINDS; empty if it is none."""
     found = ANY_KIND.fullmatch(text)
-    return "" if found is None else list(KINDS)[(found.lastindex or 1) - 1]
+    return "" if found is None else NAMES_OF_KINDS[(found.lastindex or 1) - 1]
 
 
 def split_unit(text: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
@@ -179,8 +180,6 @@ def _numbers(texts: list[pa.Array], layout: Layout) -> NDArray[np.float64]:
 
 def _cast(texts: pa.Array, decimal: str) -> pa.Array:
     """The numbers of a column. Reading its cells a second time would take twice as long."""
-    import pyarrow.compute as pc
-
     pointed = texts
     if decimal != ".":
         if pc.any(pc.match_substring(texts, ".")).as_py():
@@ -197,8 +196,6 @@ def _cast(texts: pa.Array, decimal: str) -> pa.Array:
 
 def _plain(texts: pa.Array, decimal: str) -> pa.Array:
     """The numbers of a column with other texts in between; NaN where there is one."""
-    import pyarrow.compute as pc
-
     bare = pc.ascii_trim(texts, " ")
     bare = pc.if_else(pc.match_substring_regex(bare, PLAIN[decimal]), bare, None)
     try:

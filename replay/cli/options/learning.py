@@ -238,12 +238,13 @@ class Learning(Group):
 
     def _finding(self, settings: Settings) -> Settings:
         """Add the settings of the segmenter."""
-        from online_gmm.segmentation.found import seconds_of_window
+        from online_gmm.segmentation.window_of_time import seconds_of_window
 
-        window = self.window
-        its: int | str | None = int(window) if window and window.isdecimal() else window
+        window: int | str | None = self.window_of_time
+        if window is None and self.window is not None:
+            window = int(self.window)
         try:
-            seconds_of_window(its)
+            seconds_of_window(window)
         except ValueError as error:
             raise InputError(f"--{error}") from None
         if self.causal and self.lag:
@@ -251,7 +252,7 @@ class Learning(Group):
                 "--causal keeps the label that was known when a row came, and --lag waits for "
                 "later rows; give one of them"
             )
-        return replace(settings, finds=True, window=its, lag=self.lag or 0)
+        return replace(settings, finds=True, window=window, lag=self.lag or 0)
 
     @property
     def window_of_time(self) -> str | None:
