@@ -32,6 +32,7 @@ WINDOWS = (4, 8, 16, 24, 48, 96, 192)
 IMMEDIATE = 2
 """The first so many do not wait for the period."""
 FIRST_ROWS = 48
+"""Rows by which the units of the channels are known."""
 PERIOD_ROWS = 300
 BUFFER = 768
 FEED = 4

@@ -21,7 +21,7 @@ from online_gmm.em.mixture import (
 )
 from online_gmm.em.prior import Prior
 from online_gmm.em.slices import SLICE, Meter, Sliced
-from online_gmm.em.warm_start import WarmStart, warm_starting
+from online_gmm.em.warm_start import WarmStart
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW
 from online_gmm.learners.places import chain_merged, chain_replaced, chain_with
 from online_gmm.learners.recycle import twins
@@ -251,26 +251,6 @@ class RefittedChain(RefittedLearner, abc.ABC):
         """Return which rows lie beyond the gate of every regime."""
         assert self.start is not None
         return self._outlying(self._distances(rows), rows)
-
-    def _refined(
-        self, mixture: MixtureParameters, rows: NDArray[np.float64], meter: Meter
-    ) -> Sliced[WarmStart]:
-        """EM steps from a mixture on, its components staying what they are."""
-        start = yield from warm_starting(
-            rows,
-            mixture.n_components,
-            self._names,
-            self.covariance_type,
-            self.prior_strength,
-            0,
-            None,
-            None,
-            mixture,
-            self.max_components,
-            False,
-            meter,
-        )
-        return start
 
     def _climbed(
         self,

@@ -20,7 +20,7 @@ from online_gmm.em.mixture import (
 from online_gmm.em.polish import EMMap, corrected, correcting
 from online_gmm.em.slices import Meter, Sliced
 from online_gmm.em.starts import affordable
-from online_gmm.em.warm_start import AGAIN, WarmStart, warm_starting
+from online_gmm.em.warm_start import AGAIN, WarmStart
 from online_gmm.learners.em_learner import FEW
 from online_gmm.learners.places import parts_of, with_parts
 from online_gmm.learners.recycle import RECENT, WELL_KNOWN
@@ -156,20 +156,7 @@ class RefittedMixture(RefittedLearner, abc.ABC):
                 yield
             if not may_be_better:
                 return (yield from self._correction(refit, rows, meter))
-        fitted = yield from warm_starting(
-            rows,
-            known.n_components if others is None else others.n_components,
-            self._names,
-            self.covariance_type,
-            self.prior_strength,
-            0,
-            None,
-            None,
-            known if others is None else others,
-            self.max_components,
-            False,
-            meter,
-        )
+        fitted = yield from self._refined(known if others is None else others, rows, meter)
         yield
         if others is None and not is_needed and not self._is_likelier(fitted, log_density):
             return (yield from self._correction(refit, rows, meter))

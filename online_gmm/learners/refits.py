@@ -12,7 +12,7 @@ from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
 from online_gmm.em.other_regimes import SURE, Terms, other_regimes
 from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
 from online_gmm.em.succession import has_moved, successors
-from online_gmm.em.warm_start import in_order
+from online_gmm.em.warm_start import WarmStart, in_order, warm_starting
 from online_gmm.learners.births import GrowingLearner
 from online_gmm.learners.recycle import crowd
 from online_gmm.learners.under_way import UnderWay
@@ -49,6 +49,26 @@ class RefittedLearner(GrowingLearner, abc.ABC):
         )
         found = yield from other_regimes(selection, known, self._refit_starts(k), terms, meter)
         return found
+
+    def _refined(
+        self, mixture: MixtureParameters, rows: NDArray[np.float64], meter: Meter
+    ) -> Sliced[WarmStart]:
+        """EM steps from a mixture on, its components staying what they are."""
+        start = yield from warm_starting(
+            rows,
+            mixture.n_components,
+            self._names,
+            self.covariance_type,
+            self.prior_strength,
+            n_init=0,
+            order_by=None,
+            seed=None,
+            current=mixture,
+            max_components=self.max_components,
+            at_most=False,
+            meter=meter,
+        )
+        return start
 
     def _selection(
         self, rows: NDArray[np.float64], n_points: int, *, icl: bool

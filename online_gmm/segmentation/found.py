@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm._kernel.partition import FIRST_ROWS
 from online_gmm.data.frames import Table, flat, view
 from online_gmm.data.state import instance, plain, writable
 from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
@@ -35,8 +36,6 @@ from online_gmm.segmentation.window_of_time import (
 
 FIRST = 16
 """Points whose features make the channels, unless features are given."""
-FIRST_LABEL = 48
-"""Points after which the units of the channels are known, and the first regime is called 0."""
 FIRST_BORN = ("born", 0)
 """What the core tells when it has found the first regime, without the row."""
 MAX_REGIMES = 64
@@ -234,7 +233,7 @@ class FoundRegimes(Learner):
         core.learn(row, 1)
         n = placed.append(row, stamp)
         told, end = core.drain(), placed.rows.first + n
-        if told or end == FIRST_LABEL:
+        if told or end == FIRST_ROWS:
             told = self._told(told, end - 1, 1)
         if told:
             self._bring_out(end - 1)
@@ -306,15 +305,15 @@ class FoundRegimes(Learner):
         The first regime is 0 whatever it is, so it is told once the channels have units.
         """
         told = [its for its in decisions if _is_told(its) and its[::2] != FIRST_BORN]
-        if first < FIRST_LABEL <= first + n:
-            told.insert(0, ("born", FIRST_LABEL - 1, 0))
+        if first < FIRST_ROWS <= first + n:
+            told.insert(0, ("born", FIRST_ROWS - 1, 0))
         return told
 
     @property
     def _label_going_on(self) -> int:
         """The regime that the core is in, before it says so the first one."""
         label: int = self._stream.label
-        if label == UNKNOWN and self.n_points >= FIRST_LABEL:
+        if label == UNKNOWN and self.n_points >= FIRST_ROWS:
             return 0
         return label
 
