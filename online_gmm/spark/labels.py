@@ -66,7 +66,7 @@ def label_stream(
         The columns of values, numbers. Null and NaN are missing values.
     model
         What every key begins with: `Segmenter()`, or a learner as it is made, or one that has
-        started, for instance by `warm_start` or `MixtureFit.seed`. A mixture or a hidden Markov
+        started, for instance by `fit_start` or `MixtureFit.seed`. A mixture or a hidden Markov
         model needs a ``seed``. With a ``lag``, a row of a stream comes out, labelled, when so many
         more rows of its key have come, or after ``timeout``.
     sequence

@@ -143,7 +143,7 @@ def run(
                     outputs,
                     options,
                     smooth=learning.smooth,
-                    causal=learning.causal or learning.lag is not None,
+                    causal=learning.labels_once,
                 )
             return
         lasting = checkpoints.checkpoint is not None
@@ -164,6 +164,6 @@ def run(
             checkpoints,
             refusals,
             smooth=learning.smooth,
-            causal=learning.causal or learning.lag is not None or pace is not None,
+            causal=learning.labels_once or pace is not None,
             zone=reading.clock.zone,
         )

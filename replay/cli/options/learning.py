@@ -255,6 +255,11 @@ class Learning(Group):
         return replace(settings, finds=True, window=window, lag=self.lag or 0)
 
     @property
+    def labels_once(self) -> bool:
+        """Whether rows keep their first label: the file is not looked at again as a whole."""
+        return self.causal or self.lag is not None
+
+    @property
     def window_of_time(self) -> str | None:
         """The window, if it is a time and no number of rows."""
         return None if self.window is None or self.window.isdecimal() else self.window
