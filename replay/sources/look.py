@@ -78,8 +78,9 @@ class Column:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether they are, and more than a fifth are something else."""
-        return self.is_numeric and 5 * (self.n_given - self.n_numbers) > self.n_given
+        """Whether they are, enough to say so, and more than a fifth are something else."""
+        n_others = self.n_given - self.n_numbers
+        return self.is_numeric and self.n_given >= ENOUGH and 5 * n_others > self.n_given
 
     @property
     def is_constant(self) -> bool:

@@ -169,6 +169,14 @@ def test_words_in_a_column_that_holds_numbers_later_are_no_lines_above(path):
     assert values_of(path, values=("distance",))[0].values == ("distance",)
 
 
+def test_a_word_among_few_numbers_is_an_error(path, cli):
+    """Of a few rows nobody can say that a column holds words."""
+    path.write_text("time,flow\n1,2\n2,x\n")
+    result = cli("run", path)
+    assert result.exit_code == 2
+    assert "line 3, column 'flow': 'x' is no number" in result.stderr
+
+
 def test_lines_to_skip_and_comments(path):
     rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
     rows[200:200] = ["% valve, opened", '% "', "%"]
