@@ -259,7 +259,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path, write_levels, monkeypatch)
 
     peak(1_000)  # what is imported and cached at first use
     few, many = peak(4_000), peak(20_000)
-    assert many < few + 50_000
+    # the numbers of the 16,000 rows more are 256 kB; what is not collected yet varies by 60 kB
+    assert many < few + 128_000
 
 
 def test_summary_counts_what_the_labels_say(two_levels, cli, tmp_path):
