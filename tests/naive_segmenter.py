@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from online_gmm._kernel import blocks, metric, partition, scale
+from online_gmm._kernel import blocks, channels, metric, scale
 
 
 def cleaned(values):
@@ -18,7 +18,7 @@ def cleaned(values):
             continue
         if n >= 2:
             middle = sorted([*last, v])[1]
-            if n > 20 and usual > 0.0 and abs(v - middle) > partition.WILD * usual:
+            if n > 20 and usual > 0.0 and abs(v - middle) > channels.WILD * usual:
                 out[i] = middle
             step = abs(v - last[1])
             if n > 20:
@@ -45,9 +45,9 @@ def without_transient(first):
 def standard(values):
     """A cleaned channel beside the mean and in units of the sd of its first 48 rows."""
     values = values.copy()
-    if len(values) >= partition.FIRST_ROWS:
-        values[: partition.FIRST_ROWS] = without_transient(values[: partition.FIRST_ROWS])
-    first = values[: partition.FIRST_ROWS]
+    if len(values) >= channels.FIRST_ROWS:
+        values[: channels.FIRST_ROWS] = without_transient(values[: channels.FIRST_ROWS])
+    first = values[: channels.FIRST_ROWS]
     first = first[~np.isnan(first)]
     if len(first):
         origin, unit = first.mean(), first.std()

@@ -48,6 +48,14 @@ def test_regimes_of_level_are_found(kernel):
     assert all(event[1] <= event[2] for event in changes)
 
 
+@pytest.mark.parametrize("window", [0, 16, 200])
+def test_the_first_regime_is_0_after_48_rows(kernel, window):
+    core = kernel.Partition(2, window)
+    labels, events = told(core, stream(1, 60), 2)
+    assert labels.tolist() == [-1] * 47 + [0] * 13
+    assert events == [("born", 47, 0)]
+
+
 def test_pieces_make_no_difference(kernel):
     n = 700 if kernel.COMPILED else 400
     rows = stream(2, n, missing=0.05)

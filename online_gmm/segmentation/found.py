@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm._kernel.partition import FIRST_ROWS
 from online_gmm.data.frames import Table, flat, view
 from online_gmm.data.state import instance, plain, writable
 from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
@@ -36,8 +35,6 @@ from online_gmm.segmentation.window_of_time import (
 
 FIRST = 16
 """Points whose features make the channels, unless features are given."""
-FIRST_BORN = ("born", 0)
-"""What the core tells when it has found the first regime, without the row."""
 MAX_REGIMES = 64
 """Regimes at most, unless it is said otherwise."""
 GATE = 1e-12
@@ -232,11 +229,10 @@ class FoundRegimes(Learner):
             self._interrupt()
         core.learn(row, 1)
         n = placed.append(row, stamp)
-        told, end = core.drain(), placed.rows.first + n
-        if told or end == FIRST_ROWS:
-            told = self._told(told, end - 1, 1)
+        told = core.drain()
         if told:
-            self._bring_out(end - 1)
+            told = [decision for decision in told if _is_told(decision)]
+            self._bring_out(placed.rows.first + n - 1)
             self._decide(told)
         if told or n == placed.next_snapshot:
             self._take_snapshot()
@@ -267,7 +263,7 @@ class FoundRegimes(Learner):
             stop = self._until_gap(times, done, n)
             first = placed.rows.end - done
             core.learn(its.part(done, stop)[0], stop - done)
-            told = self._told(core.drain(), placed.rows.end, stop - done)
+            told = filter(_is_told, core.drain())
             for row, decisions in itertools.groupby(told, _told_at):
                 self._extend(its, done, row + 1 - first, answers)
                 done = row + 1 - first
@@ -298,24 +294,6 @@ class FoundRegimes(Learner):
             if placed.until_snapshot == 0:
                 self._take_snapshot()
             done = end
-
-    def _told(self, decisions: Iterable[Decision], first: int, n: int) -> list[Decision]:
-        """Return what is to be told of the n rows that the core has learnt last.
-
-        The first regime is 0 whatever it is, so it is told once the channels have units.
-        """
-        told = [its for its in decisions if _is_told(its) and its[::2] != FIRST_BORN]
-        if first < FIRST_ROWS <= first + n:
-            told.insert(0, ("born", FIRST_ROWS - 1, 0))
-        return told
-
-    @property
-    def _label_going_on(self) -> int:
-        """The regime that the core is in, before it says so the first one."""
-        label: int = self._stream.label
-        if label == UNKNOWN and self.n_points >= FIRST_ROWS:
-            return 0
-        return label
 
     def _decide(self, decisions: Iterable[Decision]) -> None:
         placed = self._placed
@@ -404,7 +382,7 @@ class FoundRegimes(Learner):
         closed = self._placed.finish()
         if closed is not None:
             self.new_events.append(closed)
-        self._placed.label = self._label_going_on
+        self._placed.label = self._stream.label
 
     def _let_go(self) -> None:
         """Label all points that have come: what comes next has no say in it."""
@@ -437,7 +415,7 @@ class FoundRegimes(Learner):
             return None
         self._stream.gap()
         last = self._placed.finish()
-        self._placed.label = self._label_going_on
+        self._placed.label = self._stream.label
         return last
 
     # -- the whole series -----------------------------------------------------------------------

@@ -1,0 +1,26 @@
+cimport cython
+
+
+@cython.final
+cdef class Channels:
+    cdef readonly Py_ssize_t n_channels
+    cdef readonly Py_ssize_t n
+    cdef double[::1] ring
+    cdef double[::1] buffer
+    cdef Py_ssize_t n_buffered
+    cdef double[::1] origin
+    cdef double[::1] unit
+    cdef double[::1] last
+    cdef double[::1] n_read
+    cdef double[::1] step
+    cdef readonly Py_ssize_t period
+    cdef readonly double rhythm
+
+    cdef int take(self, double[::1] x, Py_ssize_t at) noexcept
+    cdef int begin(self, Py_ssize_t now) noexcept
+    cdef int gap(self) noexcept
+    cdef double cleaned(self, Py_ssize_t j, double v) noexcept
+    cdef double standard(self, Py_ssize_t j, double v) noexcept
+    cdef int leave_out(self, Py_ssize_t j) noexcept
+    cdef int settle(self) noexcept
+    cdef int find_period(self) noexcept
