@@ -69,7 +69,6 @@ That both kernels give the same bits is shown by short streams (`test_state`, `t
 LONG = (
     "tests/spark/test_spark_engine.py",
     "tests/replay/test_live.py",
-    "tests/spark/test_spark_example.py",
     "tests/replay/test_kafka_faults.py",
     "tests/replay/test_landing.py",
     "tests/replay/test_kafka.py",

@@ -10,6 +10,7 @@ from online_gmm.em.mixture import from_kernel
 from online_gmm.learners import chain_refits
 from online_gmm.learners.places import chain_merged
 from online_gmm.learners.recycle import twins
+from tests.conftest import on_one_kernel
 
 
 def two_levels(n, d, seed):
@@ -27,6 +28,7 @@ def with_twins(covariance_type, d, timed):
     return model, X[2000:], None if times is None else times[2000:]
 
 
+@on_one_kernel
 @pytest.mark.parametrize("timed", [False, True])
 @pytest.mark.parametrize(("covariance_type", "d"), [("full", 1), ("full", 2), ("diag", 2)])
 def test_a_merger_keeps_moments_and_what_comes_next_is_as_probable(covariance_type, d, timed):

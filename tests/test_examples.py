@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,20 @@ def x(first_series):
 def run(script, *arguments, cwd):
     command = [sys.executable, "-W", "error", str(EXAMPLES / script), *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def run_here(tmp_path, monkeypatch, capsys):
+    """Run a script in this process; what it prints."""
+
+    def run_it(script, *arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        capsys.readouterr()
+        runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run_it
 
 
 @pytest.fixture(scope="module")
@@ -161,16 +176,16 @@ def test_many_random_starts_do_not_win_by_collapsing(first_series, x):
     assert_near_golden(fit, 0.02)
 
 
-def test_plot_is_saved_by_default_and_where_it_is_asked_for(output, tmp_path):
+def test_plot_is_saved_by_default_and_where_it_is_asked_for(output, run_here, tmp_path):
     assert (output[1] / "first_series.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    run("first_series.py", "--plot", "other.png", cwd=tmp_path)
+    run_here("first_series.py", "--plot", "other.png")
     assert [path.name for path in tmp_path.iterdir()] == ["other.png"]
     assert (tmp_path / "other.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
-def test_pipeline(tmp_path):
+def test_pipeline(run_here, tmp_path):
     text = run("pipeline.py", cwd=tmp_path)
-    assert text == run("pipeline.py", cwd=tmp_path)
+    assert text == run_here("pipeline.py")
     (progressive,) = (line for line in text.splitlines() if "progressively" in line)
     (afterwards,) = (line for line in text.splitlines() if "afterwards" in line)
     assert float(progressive.split()[0]) > 0.7
@@ -185,8 +200,8 @@ def test_pipeline_does_not_depend_on_a_lucky_stream():
     assert scores[:, 1].min() > 0.98
 
 
-def test_water_flow(tmp_path):
-    text = run("water_flow.py", "--plot", "flow.png", cwd=tmp_path)
+def test_water_flow(run_here, tmp_path):
+    text = run_here("water_flow.py", "--plot", "flow.png")
     assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     readings = [(x["Time"], y) for x, y in WaterFlow()]
     shut = [f"{t:%d %b %H:%M}" for t, y in readings[168:] if y < 25.0]
@@ -212,8 +227,8 @@ def test_water_flow(tmp_path):
     ]
 
 
-def test_bands(tmp_path):
-    run("bands.py", "--plot", "flow.png", cwd=tmp_path)
+def test_bands(run_here, tmp_path):
+    run_here("bands.py", "--plot", "flow.png")
     assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     times, flow, segments, changes = imported("bands").found()
     assert {segment.label for segment in segments} == {0, 1}
@@ -322,8 +337,8 @@ def test_a_state_that_is_left_out_is_never_found():
         (["--state", "mode", "--regimes", "9"], "n_components is 9; OnlineHMM takes at most 8"),
     ],
 )
-def test_beside_truth_says_what_is_wrong(options, said, with_truth):
-    command = [sys.executable, str(EXAMPLES / "beside_truth.py"), str(with_truth), *options]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 2
-    assert said in result.stderr
+def test_beside_truth_says_what_is_wrong(options, said, with_truth, run_here, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_here("beside_truth.py", with_truth, *options)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

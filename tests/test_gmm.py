@@ -114,14 +114,14 @@ def test_warm_start_on_what_there_is():
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_learn_many_is_repeated_learn_one(covariance_type, compiled):
-    n = 500 if compiled else 250
+    n = 500 if compiled else 160
     X = blobs(n, 3, seed=3, missing=0.1)
-    one = OnlineGMM(3, covariance_type=covariance_type, warm_up=80, seed=1)
+    one = OnlineGMM(3, covariance_type=covariance_type, warm_up=80, n_init=2, seed=1)
     for x in dicts(X):
         one.learn_one(x)
     frame = pd.DataFrame(X, columns=list("abc"))
-    for cuts in ([0, n], [0, 30, 80, 81, 200, n], [0, 79, n]):
-        many = OnlineGMM(3, covariance_type=covariance_type, warm_up=80, seed=1)
+    for cuts in ([0, n], [0, 30, 80, 81, 140, n], [0, 79, n]):
+        many = OnlineGMM(3, covariance_type=covariance_type, warm_up=80, n_init=2, seed=1)
         for i, j in itertools.pairwise(cuts):
             many.learn_many(frame[i:j])
         assert many._stream.state() == one._stream.state()

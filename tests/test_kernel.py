@@ -147,9 +147,9 @@ def test_the_iterate_read_out_every_few_points_has_the_parameters_of_its_statist
 
 @pytest.mark.parametrize("average", [None, False])
 def test_rank_one_factors_stay_exact_over_a_long_stream(compiled, average):
-    n = 100_000 if compiled else 1_500
+    n = 100_000 if compiled else 1_000
     X = blobs(n, 4, seed=2)
-    model = OnlineGMM(3, warm_up=500, prior_strength=0.0, gate=0.0, average=average, seed=1)
+    model = OnlineGMM(3, warm_up=200, prior_strength=0.0, gate=0.0, average=average, seed=1)
     model.learn_many(X)
     state = model._stream.iterate_components.state()
     seen = from_kernel(model._stream.iterate_components)

@@ -107,6 +107,7 @@ def test_the_looks_are_those_of_the_stream():
     assert view.features[-1, 3] == pytest.approx(spread)
 
 
+@on_one_kernel
 def test_levels_are_found_to_the_row():
     X = levels((40, 700), (0, 300), (40, 400), (0, 350), seed=5)
     found = Segmenter(features=["flow"]).second_pass(X)

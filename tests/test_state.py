@@ -550,12 +550,21 @@ def test_bytes_changed_below_a_checksum_that_is_right(file):
 
 
 @pytest.mark.parametrize("file", sorted(make.HERE.glob("*.state")), ids=lambda file: file.stem)
-def test_states_of_releases_are_read(file):
+def test_states_of_releases_are_read(file, compiled):
     model = state.load(file.read_bytes())
-    told = make.story(model, make.points()[make.N :])
     expected = json.loads(file.with_suffix(".json").read_text())
-    assert len(told[::20]) == len(expected)
-    if "before" in file.stem and not file.stem.endswith("-3"):
+    assert len(expected) == make.N // 20
+    half = make.N // 2
+    n = make.N if compiled else half
+    if "before" in file.stem and not compiled:
+        # nothing of it is the kernel's before its start, which is that of any other learner
+        n = 0
+    rows, expected = make.points()[make.N :][:n], expected[: n // 20]
+    told = make.story(model, rows[:half])
+    # where a fit that was due for a release is under way
+    assert model.to_bytes() == state.load(model.to_bytes()).to_bytes()
+    told += make.story(model, rows[half:])
+    if told and "before" in file.stem and not file.stem.endswith("-3"):
         # the first releases guessed where nothing was known yet
         assert (told[0]["label"], expected.pop(0)["label"]) == (-1, 0)
         told = told[20:]

@@ -92,8 +92,8 @@ def test_prior_scales_with_the_data():
     np.testing.assert_allclose(one.variances, X.var(axis=0) / 3)
 
 
-def test_missing_values_in_the_warm_start():
-    X = blobs(400, 3, seed=5)
+def test_missing_values_in_the_warm_start(compiled):
+    X = blobs(400 if compiled else 150, 3, seed=5)
     holes = np.random.default_rng(1).random(X.shape) < 0.3
     full = warm_start(X, 3, (0, 1, 2), seed=1).mixture
     some = warm_start(np.where(holes, np.nan, X), 3, (0, 1, 2), seed=1).mixture

@@ -410,12 +410,12 @@ def test_copies_go_on_the_same(replicate):
 
 
 def test_nothing_is_held_per_point(compiled):
-    X = points(series(3000, 2))
+    X = points(series(3000 if compiled else 700, 2))
     model = RollingFeatures(50, ALL)
-    for x in X[:500]:
+    for x in X[:200]:
         model.learn_one(x)
         model.transform_one(x)
-    rest = X[500:]
+    rest = X[200:]
     gc.collect()
     size = len(pickle.dumps(model))
     tracemalloc.start()
@@ -551,8 +551,8 @@ def test_regimes_become_visible(kind, transformer):
     assert adjusted_rand_score(z[400:], labels[400:]) > 0.65
 
 
-def test_a_pipeline_gives_the_learner_the_window_of_each_point():
-    X = variances(700, 2)[0][:, None]
+def test_a_pipeline_gives_the_learner_the_window_of_each_point(compiled):
+    X = variances(700 if compiled else 350, 2)[0][:, None]
     model = (
         RollingFeatures(20, ["mean"]) + RollingFeatures(20, ["log_sd"])
     ) | preprocessing.StandardScaler()
@@ -608,6 +608,7 @@ def test_learning_during_predict(scale):
     assert len(seen) == 60
 
 
+@on_one_kernel
 def test_batches_in_a_pipeline():
     X, z = variances(2400, 3)
     frame = pd.DataFrame({"x": X})

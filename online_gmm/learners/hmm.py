@@ -382,7 +382,8 @@ class OnlineHMM(RefittedChain):
                 self._refit = under_way_from_state(refit, self._k, self._names)
                 if self._refit.times is None or self._refit.transition is None:
                     raise ValueError("a fit under way has no times, or no transitions")
-                self._next_slice = _kernel.whole(refit["next"], "next", 1, self._room)
+                # up to version 2 a fit was due when all the points kept were there
+                self._next_slice = _kernel.whole(refit["next"], "next", 1, self._room + 1)
 
     @staticmethod
     def _components_in(its: dict[str, Any]) -> int:

@@ -27,6 +27,7 @@ import pydantic  # noqa: F401
 import scipy.cluster.vq
 import scipy.optimize
 import scipy.special  # noqa: F401
+from typer.main import get_command
 
 import replay.cli.running
 import replay.sinks.costs
@@ -37,6 +38,11 @@ from replay.engine import checkpoint
 
 # logs that are soon too long, so that kills fall between a log and the next checkpoint too
 checkpoint.LEAST, checkpoint.LONGEST = 20_000, 0.0
+
+COMMAND = get_command(app)
+# options are read once, with all that this imports
+for name, *words in (["run", "-"], ["live", "-"], ["land", "-", "landed"]):
+    COMMAND.commands[name].make_context(name, [*words, "--value", "x"])
 
 OUTPUTS = ("labels.csv", "labels.parquet", "segments.csv", "refused.csv", "costs.csv")
 COSTS = ["--integrate", "level", "--time-zone", "Europe/Berlin"]
@@ -105,7 +111,7 @@ def start(arguments: list[str]) -> int:
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
-        status = app(arguments, standalone_mode=False) or 0
+        status = COMMAND(arguments, standalone_mode=False) or 0
     except BaseException as error:
         print(type(error).__name__, error, file=sys.stderr)
     finally:

@@ -1,6 +1,7 @@
 """Rows of Kafka, a cluster that fails and a disk that fails: each row is labelled once."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from faults import CALLS, EINTR, FaultyDisk, label_from_checkpoint
@@ -25,6 +26,13 @@ LEADER_ELSEWHERE, NO_LEADER, TIMED_OUT, NETWORK, STORAGE, TOO_FEW_REPLICAS = 6, 
 ENDS = -195
 """In the place of an answer the connection ends."""
 NOT_ALLOWED = 29
+QUICK = {
+    "fetch.error.backoff.ms": "20",
+    "retry.backoff.ms": "20",
+    "reconnect.backoff.ms": "20",
+    "reconnect.backoff.max.ms": "50",
+}
+"""Settings of a client that tries again soon."""
 
 
 class Watches(MemorySink):
@@ -56,7 +64,10 @@ class Reader:
         folder.mkdir()
 
     def run(self, watches=None):
-        rows, labels = (Cluster.of(f"kafka://{self.cluster.address}/{its}") for its in self.topics)
+        rows, labels = (
+            replace(Cluster.of(f"kafka://{self.cluster.address}/{its}"), settings=QUICK)
+            for its in self.topics
+        )
         reading = ReadOptions(("level",), sequence="n")
         self.hints = reading.refusals.hints
         source = KafkaSource(rows, reading)

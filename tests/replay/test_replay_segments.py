@@ -169,8 +169,8 @@ def test_memory_does_not_grow_with_the_segments(tmp_path, write_levels, monkeypa
         return result
 
     peak(1_000)  # what is imported and cached at first use
-    few, many = peak(16_000), peak(32_000)
-    # sixteen hundred segments more, of more than a hundred bytes each; the picture is of as many
+    few, many = peak(8_000), peak(16_000)
+    # some thousand segments more, of more than a hundred bytes each; the picture is of as many
     # rows
     assert many < few + 100_000
 

@@ -2,14 +2,16 @@
 
 import math
 import os
-import random
 import re
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pandas as pd
 import pytest
 from pyspark.errors import StreamingQueryException
+from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
 from online_gmm import OnlineGMM, OnlineHMM, Segmenter
@@ -19,7 +21,12 @@ from online_gmm.em.prior import Prior
 from online_gmm.spark import Track, fit_mixture, label_stream, read_states
 from online_gmm.spark.labels import PROVIDER
 from replay.cli.app import app
-from tests.spark import job, killing
+from replay.engine.batch import Batch
+from replay.engine.order import SeriesOptions
+from replay.engine.rows import Row
+from replay.engine.series import Series
+from tests.replay.broker import AMQTT, MOSQUITTO, TestBroker
+from tests.spark import example, job, killing
 from tests.spark.rows import fleet, plain_loop
 
 pytestmark = pytest.mark.skipif(job.JAVA is None, reason="there is no Java, which Spark runs on")
@@ -29,8 +36,12 @@ GMM = {"n_components": 2, "warm_up": 20, "n_init": 2, "seed": 1, "features": VAL
 
 @pytest.fixture(scope="module")
 def spark():
-    """An engine with two cores, for all tests of this file."""
-    session = job.session("tests")
+    """The engine of the example with two cores, for all tests of this file."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("JAVA_TOOL_OPTIONS", job.QUICK_START)
+        session = example.fleet.engine(2)
+    session.conf.set("spark.sql.shuffle.partitions", "2")
+    session.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
     yield session
     session.stop()
 
@@ -238,9 +249,9 @@ def test_the_documentation_runs(spark, tmp_path, capsys):
 
 
 def test_no_row_is_lost_or_doubled_by_kills_in_the_middle_of_a_batch(spark, tmp_path):
-    """Of what labels rows, and then of a whole query, its driver and all."""
+    """Of the processes that label rows."""
     rows = fleet(30, 80)
-    killing.write_rows(rows, tmp_path, 4)
+    killing.write_rows(rows, tmp_path, 3)
     query = job.query(spark, tmp_path)
     killing.wait_for_batch(tmp_path, 1, lambda: not query.isActive)
     driver = spark.sparkContext._gateway.proc.pid
@@ -249,11 +260,60 @@ def test_no_row_is_lost_or_doubled_by_kills_in_the_middle_of_a_batch(spark, tmp_
         time.sleep(0.05)
     with pytest.raises(StreamingQueryException):
         query.awaitTermination()
-    done = killing.batch_under_way(tmp_path)
-    assert done is not None
-    assert killing.kill_in_batch(tmp_path, "all", done, random.Random(1))
+    assert killing.batch_under_way(tmp_path) is not None
     job.query(spark, tmp_path).awaitTermination()
     assert told(spark, tmp_path) == sorted(plain_loop(rows, job.learner, timed=True))
+
+
+@pytest.mark.skipif(
+    not (MOSQUITTO or AMQTT.exists()), reason="there is no broker: neither mosquitto nor amqtt"
+)
+def test_a_fleet_from_its_broker_to_its_labels(spark, tmp_path, monkeypatch, capsys):
+    """All of the example is killed in the middle of a batch; it goes on in this process."""
+    broker = TestBroker(tmp_path / "broker")
+    folder = tmp_path / "fleet"
+    words = [str(example.PATH), broker.address("plant/+/state"), "--folder", str(folder)]
+    words += ["--devices", "3", "--rows", "100", "--cores", "1"]
+    try:
+        killed = subprocess.Popen(
+            [sys.executable, *words],
+            env={**os.environ, "JAVA_TOOL_OPTIONS": job.QUICK_START},
+            start_new_session=True,
+        )
+        try:
+            killing.wait_for_batch(folder, 1, lambda: killed.poll() is not None)
+        finally:
+            killing.clear(killed)
+        assert killing.batch_under_way(folder) is not None
+        monkeypatch.setattr(sys, "argv", words)
+        # it is that of all tests
+        monkeypatch.setattr(SparkSession, "stop", lambda its: None)
+        example.fleet.main()
+    finally:
+        broker.stop()
+    said = capsys.readouterr().out
+    labels = spark.read.parquet(str(folder / "labels"))
+    found = pd.DataFrame(labels.collect(), columns=labels.columns)
+    for device in range(3):
+        series = Series(example.fleet.learner(), SeriesOptions(late="skip"))
+        expected = []
+        for read in example.fleet.readings(device, 100):
+            row = Row(read["n"], "", (), {"level": read["level"]}, read["t"], "", read["n"])
+            expected += [
+                (labelled.sequence, known.label, known.probability, change)
+                for piece in series.label(Batch.of_rows([row]))[0]
+                for labelled, known, change in piece.labelled.rows()
+            ]
+        assert len(expected) == 100
+        its = found[found["key"] == f"pump{device}"].sort_values("sequence")
+        names = ["sequence", "label", "probability", "change"]
+        assert list(its[names].itertuples(index=False, name=None)) == expected
+        changes = its[its["change"]]
+        since = f"{changes['time'].iloc[-1]:.0f}" if len(changes) else "the start"
+        (line,) = re.findall(rf"^pump{device}: (.*)$", said, re.MULTILINE)
+        assert line == (
+            f"in regime {its['label'].iloc[-1]} since {since}, {len(changes)} changes in 100 rows"
+        )
 
 
 # -- what is refused ------------------------------------------------------------------------------
@@ -354,19 +414,19 @@ def test_batch_em_is_that_of_one_process(table, kind):
     spread = np.diag([2.0, 9e4, 1.0][: X.shape[1]])
     start = MixtureParameters([0.4, 0.3, 0.3], means, [spread] * 3, tuple(values))
     told = {"covariance_type": kind, "tol": 1e-9}
-    found = fit_mixture(rows, values=values, start=start, sample=500, max_iter=5, **told)
+    found = fit_mixture(rows, values=values, start=start, sample=500, max_iter=3, **told)
     prior = Prior.of(X, 3, 1e-3)
     np.testing.assert_allclose(found.prior.variances, prior.variances, rtol=1e-12)
     assert found.prior.scale_known == prior.scale_known == (kind != "diag")
-    expected = batch.fit(X, start, prior, max_iter=5, **told)
-    assert found.n_iter == expected.n_iter == 5
+    expected = batch.fit(X, start, prior, max_iter=3, **told)
+    assert found.n_iter == expected.n_iter == 3
     assert found.n_points == np.count_nonzero(~np.isnan(X).all(axis=1))
     assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-12)
     np.testing.assert_allclose(found.penalised, expected.penalised, rtol=1e-12)
     mixture = found.mixture.matched_to(expected.mixture)
     assert mixture.error(expected.mixture) < 1e-9
     # and that is no matter of tolerance: without the last partition it is another answer
-    fewer = batch.fit(X[:-800], start, Prior.of(X[:-800], 3, 1e-3), max_iter=5, **told)
+    fewer = batch.fit(X[:-800], start, Prior.of(X[:-800], 3, 1e-3), max_iter=3, **told)
     assert mixture.error(fewer.mixture) > 1e-3
 
 
