@@ -218,7 +218,7 @@ def test_recursion_is_that_of_cappe_on_raw_moments(covariance_type, timed):
     points = [dict(zip("ab", row, strict=True)) for row in X.tolist()]
     for x, t in zip(points[:warm], times[:warm], strict=True):
         model.learn_one(x, t=t if timed else None)
-    stream = model._stream
+    stream = model.fit_start()._stream
     start = iterate_of(stream)
     settings = SimpleNamespace(
         strength=1e-3,

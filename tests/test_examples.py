@@ -275,15 +275,13 @@ def test_beside_truth(with_truth, states):
     beside_truth = imported("beside_truth")
     frame = np.genfromtxt(with_truth, delimiter=",", skip_header=1, usecols=(1, 3))
     model = OnlineHMM(3, warm_up=300, lag=5, features=["rpm", "amps"], seed=1)
-    at_once, later = [], []
-    for rpm, amps in frame:
-        if model.is_started:
-            at_once.append(model.predict_one({"rpm": rpm, "amps": amps}))
+    model.fit_start(frame[:300])
+    at_once = list(model.decode_many(frame[:300]))
+    later = at_once[:]
+    for rpm, amps in frame[300:]:
+        at_once.append(model.predict_one({"rpm": rpm, "amps": amps}))
         model.learn_one({"rpm": rpm, "amps": amps})
-        if model.is_started and not at_once:
-            at_once = list(model.decode_many(frame[:300]))
-            later = at_once[:]
-        elif len(at_once) - len(later) > 5:
+        if len(at_once) - len(later) > 5:
             later.append(model.look_back(5).label)
     later += [model.look_back(back).label for back in (4, 3, 2, 1, 0)]
     for name, labels in {"at once": np.array(at_once), "5 rows later": np.array(later)}.items():

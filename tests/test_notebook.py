@@ -123,10 +123,12 @@ def test_frames_of_other_kinds_and_arrays(frame) -> None:
 def test_rows_of_a_model_without_a_segment_are_unknown(frame) -> None:
     segmenter = Segmenter(OnlineHMM(2, warm_up=400, seed=1), confirm=3)
     labels = segmenter.label_many(frame[["flow"]])
-    assert set(labels[:400]) == {-1}
+    started = int((labels >= 0).argmax())
+    assert 400 <= started < 500
+    assert set(labels[:started]) == {-1}
     for its in segmenter.segments_.itertuples():
         assert set(labels[its.start : its.end]) == {its.label}
-    assert segmenter.segments_["n"].sum() == len(frame) - 400
+    assert segmenter.segments_["n"].sum() == len(frame) - started
 
 
 def test_late_rows_belong_to_no_segment(frame) -> None:

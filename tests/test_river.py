@@ -84,7 +84,7 @@ def test_pipeline_over_a_csv_file(tmp_path):
         model.learn_one(x)
     assert sum(counts.values()) == 600
     assert set(counts) == {-1, 0, 1, 2}
-    assert counts[-1] == 200
+    assert 200 <= counts[-1] < 240
     assert min(counts.values()) > 20
 
 

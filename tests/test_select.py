@@ -164,7 +164,7 @@ def test_answers_before_and_after():
     model = OnlineGMM("auto", seed=1)
     assert model.predict_one({0: 1.0}) == -1
     assert model.predict_proba_many(X[:2]).shape == (2, 0)
-    model.learn_many(X[:200])
+    model.fit_start(X[:200])
     assert model.labels == (0, 1, 2)
     assert set(model.predict_proba_one({0: 1.0})) == {0, 1, 2}
     early, criteria = model.predict_many(X), model.start.criteria

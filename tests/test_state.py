@@ -566,8 +566,10 @@ def test_states_of_releases_are_read(file, compiled):
     told += make.story(model, rows[half:])
     if told and "before" in file.stem and not file.stem.endswith("-3"):
         # the first releases guessed where nothing was known yet
-        assert (told[0]["label"], expected.pop(0)["label"]) == (-1, 0)
-        told = told[20:]
+        assert expected[0]["label"] == 0
+    # the releases made the warm start in one call; now it takes the calls that follow
+    while told[0].get("label") == -1:
+        told, expected = told[20:], expected[1:]
     # a fit that was due at a point was taken up at once; now it is after the next one
     off = 1e-3 if "HMM" in file.stem else 1e-9
     for one, other in zip(told[::20], expected, strict=True):

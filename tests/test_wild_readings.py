@@ -32,7 +32,7 @@ def series(request):
 def test_they_are_counted_and_the_levels_are_found(make, series):
     X, states = series
     model = make()
-    model.learn_many(X[:100])
+    model.fit_start(X[:100])
     assert model.n_outliers == len(WILD)
     assert model.n_points == 100
     assert (np.abs(model.mixture.means) < 30.0).all()
@@ -54,7 +54,7 @@ def test_they_take_no_place_where_k_components_are_made_at_once(make):
 
 def test_without_a_gate_nothing_is_set_aside(make, series):
     model = make(gate=0.0)
-    model.learn_many(series[0][:100])
+    model.fit_start(series[0][:100])
     assert model.n_outliers == 0
     assert np.abs(model.mixture.means).max() > 50.0
 
@@ -65,7 +65,7 @@ def test_readings_that_come_again_are_a_regime_of_their_own(make):
     X[98:100] = rng.normal(60.0, 1.0, (2, 1))
     X[110:121] = rng.normal(60.0, 1.0, (11, 1))
     model = make(3)
-    model.learn_many(X[:100])
+    model.fit_start(X[:100])
     assert len(model.labels) == 2
     assert model.n_outliers == 2
     model.learn_many(X[100:119])

@@ -360,6 +360,7 @@ def selecting(
     selection = yield from Selection.of(
         X, n_components, features, covariance_type, prior_strength, rng, icl=False
     )
+    yield
     started = yield from selection.started(selection.most, n_init, meter)
     mixture = started.mixture
     best: tuple[MixtureParameters, Criterion] | None = None
@@ -373,6 +374,7 @@ def selecting(
         if mixture.n_components == 1:
             break
         mixture = one_fewer(mixture)
+        yield
     return selection.whole(best[0]), tuple(reversed(criteria)), started
 
 

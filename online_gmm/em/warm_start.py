@@ -222,6 +222,7 @@ def warm_starting(
             X, n_components, features, covariance_type, prior_strength, n_init, seed, meter
         )
         n_components, started = some.n_components, started._replace(mixture=some)
+        yield
     prior = Prior.of(X, n_components, prior_strength)
     if X.size > LARGE:
         yield

@@ -8,7 +8,7 @@ import math
 from collections.abc import Hashable, Mapping
 from numbers import Integral
 from operator import methodcaller
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ from online_gmm.em.mixture import (
     posterior,
     without_prior,
 )
-from online_gmm.em.prior import STRONGEST, Prior
+from online_gmm.em.prior import STRONGEST
 from online_gmm.em.step_size import Constant, HalfLife, PowerDecay, StepSize
 from online_gmm.em.warm_start import WarmStart, start_from_state
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
@@ -71,8 +71,6 @@ class EMLearner(Learner, abc.ABC):
     _roster: Roster
     _refit: UnderWay | None
     _next_slice: int
-    _given: MixtureParameters | None = None
-    """The mixture that `fit_start` begins with, while it does."""
     _has_all_at_start = False
     """Whether there are K components at any time; set by estimators that promise so."""
 
@@ -115,97 +113,6 @@ class EMLearner(Learner, abc.ABC):
         self._refit = None
         needs_time |= isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         super()._prepare(needs_time)
-
-    def fit_start(
-        self, X: Any = None, t: Any = None, *, mixture: MixtureParameters | None = None
-    ) -> Self:
-        """Fit the first points by batch EM. The stream continues from there.
-
-        Without this call the learner does so by itself after ``warm_up`` points.
-
-        Parameters
-        ----------
-        X
-            Points of the past, as a frame or an array with any number of rows. They are fitted
-            together with the points learnt so far, which come first. By default only the points
-            learnt so far are fitted, however few they are.
-        t
-            Times of the rows of X, shape (n,), in seconds or as datetimes, unless X has a column
-            ``time``.
-        mixture
-            What the fit begins with, in place of random starts; for instance the ``mixture`` of a
-            `Segmenter`. It must have ``n_components`` components, unless that is ``auto``, and the
-            features of the points. Component i of it becomes label i. Points should show each
-            regime: of one without points little is left.
-
-        Returns
-        -------
-        Learner
-            This model.
-
-        Raises
-        ------
-        ValueError
-            If no point has a value, the model has started already, or the mixture does not fit.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from online_gmm import OnlineHMM, Segmenter
-        >>> rng = np.random.default_rng(1)
-        >>> X = rng.normal(np.repeat([40.0, 0.2, 20.0, 40.0], 300), 1.0)
-        >>> segmenter = Segmenter()
-        >>> segmenter.learn_many(X)
-        >>> mixture = segmenter.mixture
-        >>> model = OnlineHMM(mixture.n_components, seed=1).fit_start(X, mixture=mixture)
-        >>> [segmenter.labels[model.predict_one({0: level})] for level in (39.0, 1.0, 21.0)]
-        [0, 1, 2]
-        """
-        if mixture is not None:
-            self._check_mixture(mixture)
-        self._given = mixture
-        try:
-            super().fit_start(X, t)
-        finally:
-            self._given = None
-        return self
-
-    def _check_mixture(self, mixture: MixtureParameters) -> None:
-        k = mixture.n_components
-        if self.n_components != "auto" and k != self.n_components:
-            raise ValueError(
-                f"the mixture has {k} components, and n_components is {self.n_components!r}; make "
-                f"the model with n_components={k}"
-            )
-        if k > self._most:
-            raise ValueError(
-                f"the mixture has {k} components, and max_components is {self._most}; raise that"
-            )
-        if self.order_by is not None:
-            raise ValueError(
-                f"order_by is {self.order_by!r}, and the components of a given mixture keep their "
-                "order; leave one of them out"
-            )
-
-    def _begin_with(self, rows: NDArray[np.float64]) -> MixtureParameters | None:
-        """The mixture that was given, its features in the order of the model's.
-
-        A covariance that is not positive definite, as that of a channel that never moves, gets the
-        part of the prior that the fit would give it.
-        """
-        given = self._given
-        if given is None:
-            return None
-        if set(given.features) != set(self._names) or len(given.features) != len(self._names):
-            raise ValueError(
-                f"the mixture has the features {', '.join(map(repr, given.features))}, and the "
-                f"points have {', '.join(map(repr, self._names))}"
-            )
-        order = [given.features.index(name) for name in self._names]
-        prior = Prior.of(rows, given.n_components, self.prior_strength)
-        share = self.prior_strength / len(rows)
-        covariances = given.covariances[:, order][:, :, order] + share * prior.covariance
-        return MixtureParameters(given.weights, given.means[:, order], covariances, self._names)
 
     @property
     def start(self) -> WarmStart | None:

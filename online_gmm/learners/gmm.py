@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -20,11 +21,13 @@ from online_gmm.em.mixture import (
     posterior,
 )
 from online_gmm.em.polish import polish
+from online_gmm.em.slices import Meter, Sliced
 from online_gmm.em.step_size import StepSize
-from online_gmm.em.warm_start import WarmStart, warm_start
+from online_gmm.em.warm_start import WarmStart, warm_starting
 from online_gmm.learners.base import UNKNOWN
+from online_gmm.learners.beginning import Begun
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, beyond
-from online_gmm.learners.intake import Late, unchanged_if_refused
+from online_gmm.learners.intake import NO_TIME, Late, unchanged_if_refused
 from online_gmm.learners.mixture_refits import RefittedMixture
 from online_gmm.learners.places import mixture_changed, mixture_with
 from online_gmm.learners.recycle import RECENT, Roster, twins
@@ -127,7 +130,10 @@ class OnlineGMM(RefittedMixture):
 
     Notes
     -----
-    Until the warm start is complete, the label is -1. After it a label keeps its meaning: a new fit
+    Until the warm start is complete, the label is -1. The warm start is made in slices while the
+    points after the first ``warm_up`` come, so that no point takes long: 10 to 30 of them for three
+    components. They are learnt, in their order, when it ends. `fit_start` makes it at once. After
+    it a label keeps its meaning: a new fit
     moves a component within its estimation error, and what else happens to a component is one of
     the ``events``. A component that is born gets a new label; ``labels`` says which there are.
 
@@ -280,18 +286,19 @@ class OnlineGMM(RefittedMixture):
         self._stream = copy.deepcopy(self._stream)
         self._refit = None
         if other._stream is None:
-            self._learn_kept(other._buffer, other._last)
+            self._learn_kept(other._buffer, [_known(other._last)] * len(other._buffer))
         elif self._stream is None:
             kept = self._buffer
             self._refit_at, self._next_slice = other._refit_at, other._next_slice
             self._searches = other._searches
             self._refit = copy.deepcopy(other._refit)
             self._release_points()
+            self._slices = None
             self._names, self._start = other._names, other._start
             self._roster = copy.deepcopy(other._roster)
             self._numbered = other._numbered
             self._stream = copy.deepcopy(other._stream)
-            self._learn_kept(kept, self._last)
+            self._learn_kept(kept, [_known(self._last)] * len(kept))
         else:
             if self._names != other._names:
                 raise ValueError(
@@ -356,32 +363,39 @@ class OnlineGMM(RefittedMixture):
             rows, stride = rows[1::2], 2 * stride
         return rows.tobytes(), stride
 
-    def _begin(
+    def _starting(
         self,
         rows: NDArray[np.float64],
         names: tuple[Hashable, ...],
         times: NDArray[np.float64],
-    ) -> None:
+    ) -> Sliced[Begun]:
         self._names = names
-        start, isolated = self._first_fit(rows)
-        self._started_by(start)
-        self._roster = Roster(start.mixture.n_components)
-        self._stream = _kernel.MixtureStream(
-            self._statistics(start, rows[~isolated], len(rows)),
+        return self._begun(rows, times)
+
+    def _begun(self, rows: NDArray[np.float64], times: NDArray[np.float64]) -> Sliced[Begun]:
+        meter = Meter()
+        yield
+        start, isolated = yield from self._first_fit(rows, meter)
+        yield
+        em = self._under(start)
+        yield from em.accumulating(rows[~isolated], meter)
+        components = em.components()
+        components.count_as(float(len(rows)))
+        stream = _kernel.MixtureStream(
+            components,
             self._averages,
             AVERAGE_EVERY,
             self._schedule,
-            self._last,
-            flat(self._gates(len(names))),
+            float(np.fmax.reduce(times, initial=-math.inf)),
+            flat(self._gates(len(self._names))),
             self._room,
         )
-        self._stream.keep_many(flat(rows), len(rows))
-        self._watch()
-        self._stream.set_aside(flat(rows[isolated]), int(isolated.sum()))
-        self._refit_at = 2 * len(rows)
-        self._wait()
+        stream.keep_many(flat(rows), len(rows))
+        return Begun(start, stream, rows[isolated], len(rows))
 
-    def _first_fit(self, rows: NDArray[np.float64]) -> tuple[WarmStart, NDArray[np.bool_]]:
+    def _first_fit(
+        self, rows: NDArray[np.float64], meter: Meter
+    ) -> Sliced[tuple[WarmStart, NDArray[np.bool_]]]:
         """Return the warm start, and which of its rows are outliers that have no part in it."""
         first = self._begin_with(rows)
         n_components = self.n_components if first is None else first.n_components
@@ -391,7 +405,7 @@ class OnlineGMM(RefittedMixture):
         isolated = np.zeros(len(rows), dtype=bool)
         looks = self._looks if first is None else 0
         while True:
-            start = warm_start(
+            start = yield from warm_starting(
                 rows[~isolated],
                 n_components,
                 self._names,
@@ -403,11 +417,17 @@ class OnlineGMM(RefittedMixture):
                 current=first,
                 max_components=self.max_components,
                 at_most=self._keeps_points and not has_all,
+                meter=meter,
             )
+            yield
             found = self._isolated(start.mixture, rows) if looks else isolated
             if (found == isolated).all():
                 return start, isolated
             isolated, looks = found, looks - 1
+            yield
+
+    def _plan_first(self, n: int) -> None:
+        self._refit_at = 2 * n
 
     def _attend(self) -> None:
         """Do what is due."""
@@ -536,16 +556,6 @@ class OnlineGMM(RefittedMixture):
         gates = flat(self._gates(len(self._names)))
         stream.restart(_kernel.components_from_state(reported.state()), gates)
 
-    def _statistics(
-        self, start: WarmStart, rows: NDArray[np.float64], n_points: int
-    ) -> _kernel.Components:
-        """The statistics behind the warm start, for so many points."""
-        em = self._under(start)
-        em.accumulate(rows)
-        components = em.components()
-        components.count_as(float(n_points))
-        return components
-
     # -- as bytes ------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
@@ -627,3 +637,8 @@ class OnlineGMM(RefittedMixture):
         """
         self._require_start()
         return from_kernel(self._stream.components, self._names)
+
+
+def _known(seconds: float) -> float:
+    """A time, or that there is none."""
+    return seconds if math.isfinite(seconds) else NO_TIME

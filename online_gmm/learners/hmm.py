@@ -24,10 +24,11 @@ from online_gmm.em.mixture import (
     from_kernel,
     posterior,
 )
-from online_gmm.em.slices import Meter, finish
+from online_gmm.em.slices import Meter, Sliced
 from online_gmm.em.step_size import StepSize
-from online_gmm.em.warm_start import WarmStart, in_order, warm_start
+from online_gmm.em.warm_start import WarmStart, in_order, warm_starting
 from online_gmm.learners.base import UNKNOWN, Assignment
+from online_gmm.learners.beginning import Begun
 from online_gmm.learners.chain_refits import RefittedChain
 from online_gmm.learners.intake import NO_TIME, Late, Time
 from online_gmm.learners.recycle import Roster
@@ -162,9 +163,12 @@ class OnlineHMM(RefittedChain):
     Cost per point: O(K^4 + K^3 D^2) to learn, O(K^2 + K D^2) to predict. Memory: O(K^3 D^2), and
     the points kept.
 
-    Until the warm start is complete, the label is -1. The label of `predict_one` does not depend on
-    later points. `smoothed` takes the next ``lag`` points into account, `smooth_many` and
-    `decode_many` a whole series.
+    Until the warm start is complete, the label is -1. The warm start is made in slices while the
+    points after the first ``warm_up`` come, so that no point takes long: 15 to 40 of them for three
+    regimes. They are learnt, in their order, when it ends. `fit_start` makes it at once.
+
+    The label of `predict_one` does not depend on later points. `smoothed` takes the next ``lag``
+    points into account, `smooth_many` and `decode_many` a whole series.
 
     References
     ----------
@@ -269,39 +273,43 @@ class OnlineHMM(RefittedChain):
 
     # -- learning -------------------------------------------------------------------------------
 
-    def _begin(
+    def _starting(
         self,
         rows: NDArray[np.float64],
         names: tuple[Hashable, ...],
         times: NDArray[np.float64],
-    ) -> None:
+    ) -> Sliced[Begun]:
         self._names = names
         self._timed = not np.isnan(times).any()
         self._clocked = self._clocked or self._timed
+        return self._begun(rows, times)
+
+    def _begun(self, rows: NDArray[np.float64], times: NDArray[np.float64]) -> Sliced[Begun]:
+        meter = Meter()
+        yield
         isolated, trusted = np.zeros(len(rows), dtype=bool), rows
         for looks in reversed(range(self._looks + 1)):
-            start, stream = self._best_start(trusted, times)
-            found = from_kernel(stream.components, names)
+            start, stream = yield from self._best_start(trusted, times, meter)
+            yield
+            found = from_kernel(stream.components, self._names)
             last, isolated = isolated, self._isolated(found, rows) if looks else isolated
             if (isolated == last).all():
                 break
             trusted = np.where(isolated[:, None], np.nan, rows)
+            yield
         order = in_order(found, self.order_by).tolist()
         if self._given is not None:
             order = list(range(found.n_components))
-        self._roster = Roster(len(order))
         between = baum_welch.gaps(times)
-        self._stream = finish(self._ordered(stream, order, start.prior, trusted, between, Meter()))
-        self._stream.begin(flat(rows), len(rows), flat(between), flat(times))
-        self._started_by(dataclasses.replace(start, mixture=found.reordered(order)))
-        self._plan(len(rows))
-        self._watch()
-        self._stream.set_aside(flat(rows[isolated]), int(isolated.sum()))
-        self._wait()
+        yield
+        stream = yield from self._ordered(stream, order, start.prior, trusted, between, meter)
+        stream.begin(flat(rows), len(rows), flat(between), flat(times))
+        start = dataclasses.replace(start, mixture=found.reordered(order))
+        return Begun(start, stream, rows[isolated], len(rows))
 
     def _best_start(
-        self, rows: NDArray[np.float64], times: NDArray[np.float64]
-    ) -> tuple[WarmStart, _kernel.ChainStream]:
+        self, rows: NDArray[np.float64], times: NDArray[np.float64], meter: Meter
+    ) -> Sliced[tuple[WarmStart, _kernel.ChainStream]]:
         """The first fit: of K regimes, or of fewer if the rows cannot tell so many.
 
         Regimes that overlap can be told by how long they last, so fits are compared by the
@@ -309,7 +317,7 @@ class OnlineHMM(RefittedChain):
         """
         seen = rows[~np.isnan(rows).all(axis=1)]
         given = self._begin_with(seen)
-        start = warm_start(
+        start = yield from warm_starting(
             seen,
             self.n_components if given is None else given.n_components,
             self._names,
@@ -320,24 +328,34 @@ class OnlineHMM(RefittedChain):
             self.seed,
             current=given,
             max_components=self.max_components,
+            at_most=False,
+            meter=meter,
         )
-        meter = Meter()
-        stream, highest = finish(self._climbed(start.mixture, start.prior, rows, times, meter))
+        yield
+        stream, highest = yield from self._climbed(start.mixture, start.prior, rows, times, meter)
         if self.n_components == "auto" or not self._keeps_points or given is not None:
             return start, stream
-        selection = finish(self._selection(seen, 0, icl=False))
-        mixture = finish(selection.started(selection.most, REFIT_STARTS[0], meter)).mixture
+        yield
+        selection = yield from self._selection(seen, 0, icl=False)
+        yield
+        mixture = (yield from selection.started(selection.most, REFIT_STARTS[0], meter)).mixture
         while True:
-            mixture, _ = finish(selection.climbed(mixture, meter))
+            mixture, _ = yield from selection.climbed(mixture, meter)
             if mixture.n_components < start.mixture.n_components:
-                fewer = finish(self._refined(selection.whole(mixture), seen, meter))
-                again, value = finish(self._climbed(fewer.mixture, fewer.prior, rows, times, meter))
+                fewer = yield from self._refined(selection.whole(mixture), seen, meter)
+                again, value = yield from self._climbed(
+                    fewer.mixture, fewer.prior, rows, times, meter
+                )
                 if value + WORTH < highest:
                     return start, stream
                 start, stream, highest = fewer, again, value
             if mixture.n_components == 1:
                 return start, stream
             mixture = one_fewer(mixture)
+            yield
+
+    def _plan_first(self, n: int) -> None:
+        self._plan(n)
 
     def _attend(self) -> None:
         """Do what is due."""

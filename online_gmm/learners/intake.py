@@ -59,7 +59,7 @@ def unchanged_if_refused(method: Callable[Given, Result]) -> Callable[Given, Res
 class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
     """Check and order the features of points, and hand the points to a kernel.
 
-    The first ``warm_up`` points are kept. Then they are fitted together.
+    The first points are kept; a kernel begins with them.
     """
 
     warm_up: int
@@ -96,9 +96,13 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
 
     def _require_start(self) -> None:
         if self._stream is None:
+            n = len(self._buffer)
             raise ValueError(
-                f"nothing is learnt yet: {len(self._buffer)} of {self.warm_up} warm-up points have "
-                "come; fit_start() starts with those"
+                f"nothing is learnt yet: {n} points have come, and the warm start of the first "
+                f"{self.warm_up} is made while the next ones come; fit_start() makes it at once"
+                if n >= self.warm_up
+                else f"nothing is learnt yet: {n} of {self.warm_up} warm-up points have come; "
+                "fit_start() starts with those"
             )
 
     @abc.abstractmethod
@@ -271,29 +275,16 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
 
     # -- the warm start -------------------------------------------------------------------------
 
-    @unchanged_if_refused
+    @abc.abstractmethod
     def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
-        """Keep a point for the warm start, and start when there are enough."""
-        names = tuple(x) if self.features is None else tuple(self.features)
-        names = tuple(name for name in names if name != self.time)
-        values = array("d", bytes(8 * len(names)))
-        found = _kernel.fill(x, names, values) + (self.time in x)
-        if all(math.isnan(value) for value in values):
-            self._n_empty += 1
-            return
-        self.n_unknown += len(x) - found
-        if seconds > self._last:
-            self._last = seconds
-        self._buffer.append(dict(zip(names, values, strict=True)))
-        self._times.append(seconds)
-        if len(self._buffer) >= self.warm_up:
-            self.fit_start()
+        """Keep one of the first points."""
 
     @unchanged_if_refused
     def fit_start(self, X: Any = None, t: Any = None) -> Self:
         """Fit the first points by batch EM. The stream continues from there.
 
-        Without this call the learner does so by itself after ``warm_up`` points.
+        Without this call the learner does so by itself when ``warm_up`` points have come, in slices
+        while the next ones come.
 
         Parameters
         ----------
@@ -321,49 +312,56 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
                 "clone().fit_start(X) starts afresh"
             )
         table = None if X is None else self._table(X, t)
-        names = self.features
-        if names is None:
-            seen = dict.fromkeys(name for row in self._buffer for name in row)
-            seen.update(dict.fromkeys(() if table is None else table.names))
-            names = sorted_names(seen)
-        rows = np.array([[row.get(name, math.nan) for name in names] for row in self._buffer])
-        rows = rows.reshape(len(self._buffer), len(names))
-        times = np.array(self._times)
-        if table is not None:
-            rows = np.vstack([rows, table.select(tuple(names))])
-            missing = np.full(len(table), np.nan)
-            times = np.concatenate([times, missing if table.times is None else table.times])
+        rows, names, times = self._gathered(len(self._buffer), table)
         empty = np.isnan(rows).all(axis=1)
         if empty.all():
             raise ValueError("a warm start needs at least one point with a value")
-        if self.order_by is not None and self.order_by not in names:
-            raise ValueError(
-                f"order_by is {self.order_by!r}, which is not among the features "
-                f"{', '.join(map(repr, names))}"
-            )
         self._n_empty += int(empty.sum())
         if table is not None:
             self.n_unknown += len(table) * len(set(table.names) - set(names))
             if table.times is not None:
                 self._last = max(self._last, float(table.times.max()))
-        self._begin(rows[~empty], tuple(names), times[~empty])
+        self._begin(rows[~empty], names, times[~empty])
         self._release_points()
         return self
+
+    def _gathered(
+        self, n: int, table: Table | None = None
+    ) -> tuple[NDArray[np.float64], tuple[Hashable, ...], NDArray[np.float64]]:
+        """Return the first n points kept and those of a table: rows, their features, and times."""
+        kept = self._buffer[:n]
+        names = self.features
+        if names is None:
+            seen = dict.fromkeys(name for row in kept for name in row)
+            seen.update(dict.fromkeys(() if table is None else table.names))
+            names = sorted_names(seen)
+        if self.order_by is not None and self.order_by not in names:
+            raise ValueError(
+                f"order_by is {self.order_by!r}, which is not among the features "
+                f"{', '.join(map(repr, names))}"
+            )
+        rows = np.array([[row.get(name, math.nan) for name in names] for row in kept])
+        rows = rows.reshape(len(kept), len(names))
+        times = np.array(self._times[:n])
+        if table is not None:
+            rows = np.vstack([rows, table.select(tuple(names))])
+            missing = np.full(len(table), np.nan)
+            times = np.concatenate([times, missing if table.times is None else table.times])
+        return rows, tuple(names), times
 
     def _release_points(self) -> None:
         """Let go of the points of the warm start; all models share the lists that stay empty."""
         self._buffer, self._times = NO_POINTS, NO_TIMES
 
-    def _learn_kept(self, rows: list[dict[Hashable, float]], last: float) -> None:
-        """Learn the points that another model has kept for its warm start."""
-        last = last if math.isfinite(last) else NO_TIME
-        for row in rows:
+    def _learn_kept(self, rows: list[dict[Hashable, float]], times: list[float]) -> None:
+        """Learn points that were kept for a warm start."""
+        for row, seconds in zip(rows, times, strict=True):
             if self._stream is None:
-                self._keep(row, last)
-            else:
-                self._stream.learn_one(row, self._names, last)
-        if self._stream is not None and self._stream.is_due:
-            self._attend()
+                self._keep(row, seconds)
+                continue
+            self.n_unknown += self._stream.learn_one(row, self._names, seconds)
+            if self._stream.is_due:
+                self._attend()
 
     # -- as bytes -------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from online_gmm.em.other_regimes import SURE, Terms, other_regimes
 from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
 from online_gmm.em.succession import has_moved, successors
 from online_gmm.em.warm_start import WarmStart, in_order, warm_starting
-from online_gmm.learners.births import GrowingLearner
+from online_gmm.learners.beginning import BeginningLearner
 from online_gmm.learners.recycle import crowd
 from online_gmm.learners.under_way import UnderWay
 
@@ -25,7 +25,7 @@ SUCCEEDING = 2048
 """Rows by which it is told which component continues which."""
 
 
-class RefittedLearner(GrowingLearner, abc.ABC):
+class RefittedLearner(BeginningLearner, abc.ABC):
     """A learner that fits points again, and numbers the regimes that a fit shows."""
 
     def _other_regimes(

@@ -1,9 +1,9 @@
-"""A fit of the points kept that is under way: slices of it are done as points come."""
+"""A fit that is under way: slices of it are done as points come."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,48 @@ PAUSES = 8192
 """Slices are so far apart that this many of them are done before the stream has doubled."""
 
 
+Result = TypeVar("Result")
+
+
+class Slices(Generic[Result]):
+    """Slices of work, done a few at a time.
+
+    They depend on nothing but what the work began with. A copy has done none of them: it does them
+    again when the next ones are due.
+    """
+
+    def __init__(self) -> None:
+        self._work: Sliced[Result] | None = None
+        self._done = 0
+
+    def until(self, n: int, begin: Callable[[], Sliced[Result]]) -> tuple[bool, Result | None]:
+        """Do slices until n are done; return whether the work is finished, and its result.
+
+        ``begin`` begins the work, if it has not begun or if more than n slices are done.
+        """
+        try:
+            if self._work is None or self._done > n:
+                self._work, self._done = begin(), 0
+            while self._done < n:
+                next(self._work)
+                self._done += 1
+        except StopIteration as end:
+            self._work = None
+            return True, end.value
+        except BaseException:
+            self._work = None
+            raise
+        return False, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_work": None, "_done": 0}
+
+
 class UnderWay:
     """What a fit began with, and how many slices of it are done.
 
-    The fit depends on nothing else. A copy, and what bytes are read into, do the slices again that
-    were done before, when the next one is due.
+    The fit depends on nothing else. What bytes are read into does the slices again that were done
+    before, as a copy does.
 
     Parameters
     ----------
@@ -67,7 +104,7 @@ class UnderWay:
         self.moments = moments
         self.searches = searches
         self.done = done
-        self._work: Sliced[Any] | None = None
+        self._slices: Slices[Any] = Slices()
 
     @property
     def pause(self) -> int:
@@ -76,19 +113,9 @@ class UnderWay:
 
     def advance(self, fit: Callable[[UnderWay], Sliced[Any]]) -> tuple[bool, Any]:
         """Do the next slice; return whether it was the last, and the result."""
-        try:
-            if self._work is None:
-                self._work = fit(self)
-                for _ in range(self.done):
-                    next(self._work)
-            next(self._work)
-        except StopIteration as end:
-            return True, end.value
-        self.done += 1
-        return False, None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_work": None}
+        ended, result = self._slices.until(self.done + 1, lambda: fit(self))
+        self.done += not ended
+        return ended, result
 
     def state(self) -> dict[str, Any]:
         known = self.known

@@ -164,13 +164,14 @@ def test_warm_start_makes_do_when_too_many_rows_are_held(cli, tmp_path):
     for row, point in zip(rows[101:], points[101:], strict=True):
         assert int(row[2]) == model.predict_one(point)
         model.learn_one(point)
-    # one fewer, and it can wait for the warm-up to be complete
-    parts = ((40, False), (6, True), (50, False), (40, True))
+    # with fewer of them it can wait for the warm start
+    parts = ((40, False), (6, True), (30, False), (40, True))
     waited = labels_of(empty_rows(tmp_path / "waited.csv", *parts), cli)
     model = OnlineGMM(2, warm_up=10, features=["level"], seed=1)
-    for row in waited[:100]:
-        model.learn_one({"level": float(row[1] or "nan")})
-    assert model.is_started
+    rows = iter(waited[:100])
+    while not model.is_started:
+        model.learn_one({"level": float(next(rows)[1] or "nan")})
+    assert model.start.n_points == 10
     assert float(waited[0][3]) == pytest.approx(model.mixture.weights.max(), rel=1e-5)
 
 

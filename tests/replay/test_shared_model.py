@@ -140,7 +140,7 @@ def compare(row, x, probability):
 def test_after_a_gap_a_pump_may_be_in_any_regime():
     model = OnlineGMM(2, warm_up=100, seed=1)
     rng = np.random.default_rng(1)
-    model.learn_many(rng.normal(rng.choice([0.0, 6.0], size=100), 1.0))
+    model.fit_start(rng.normal(rng.choice([0.0, 6.0], size=100), 1.0))
     succession, belief = Succession(100.0), None
     for _ in range(50):
         _, belief = succession.step(model, [0.1], belief)
