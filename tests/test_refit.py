@@ -10,6 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from online_gmm import Constant, OnlineGMM, OnlineHMM
 from online_gmm.em import slices
 from online_gmm.em.batch import fit
+from tests.conftest import on_one_kernel
 from tests.test_kernel import blobs
 
 
@@ -179,3 +180,24 @@ def test_no_slice_is_much_more_than_its_share(learner, monkeypatch, compiled):
             assert spent < 2.0 * slices.SLICE
         spent = 0.0
     assert max(done) > 0.0
+
+
+@on_one_kernel
+def test_more_points_are_kept_where_values_are_missing():
+    """Complete rows as many as without; four times as many points at most, and through bytes."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(np.arange(1500)[:, None] % 2 * 6.0, 1.0, (1500, 3))
+    kept = {}
+    for share in (0.0, 0.2, 0.7):
+        rows = np.where(rng.random(X.shape) < share, np.nan, X)
+        rows[:, 0] = X[:, 0]
+        model = OnlineGMM(2, capacity=100, seed=1)
+        model.learn_many(rows[:800])
+        model = OnlineGMM.from_bytes(model.to_bytes())
+        model.learn_many(rows[800:])
+        capacity = kept[share] = model._stream.capacity
+        assert capacity / 2 <= len(model._stream.points_kept()) / 24 <= capacity
+    assert kept[0.0] == 100
+    # about 0.64 of the rows are complete
+    assert 140 < kept[0.2] < 175
+    assert kept[0.7] == 400

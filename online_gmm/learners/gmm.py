@@ -17,6 +17,7 @@ from online_gmm.em.mixture import (
     CovarianceType,
     MixtureParameters,
     from_kernel,
+    is_dense,
     n_parameters,
     posterior,
 )
@@ -28,7 +29,7 @@ from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.beginning import Begun
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, beyond
 from online_gmm.learners.intake import NO_TIME, Late, unchanged_if_refused
-from online_gmm.learners.mixture_refits import RefittedMixture
+from online_gmm.learners.mixture_refits import REFIT_STEPS, SLICED, RefittedMixture
 from online_gmm.learners.places import mixture_changed, mixture_with
 from online_gmm.learners.recycle import RECENT, Roster, twins
 from online_gmm.learners.under_way import under_way_from_state
@@ -39,6 +40,8 @@ PARAMETERS = 100
 """Free parameters for which ``capacity`` points are kept; for more of them more points are."""
 MEMORY = 2**22
 """Bytes that the points kept may take, unless ``capacity`` asks for more."""
+MOST_TIMES = 4
+"""How many times as many points are kept where values are missing, at most."""
 NEVER = 2**62
 
 
@@ -88,7 +91,8 @@ class OnlineGMM(RefittedMixture):
         in slices while the next points come, so that no point takes long; a stream that ends before
         the last slice goes without its result. Once not all points are kept, a fit rarely replaces
         what was learnt, but corrects it, see `polish`. For more than 100 free parameters more
-        points are kept in proportion, within 4 MiB. 0 keeps none; step sizes that follow keep none
+        points are kept in proportion, within 4 MiB, and up to four times as many where values are
+        missing. 0 keeps none; step sizes that follow keep none
         either.
     recycle : bool, default False
         Whether to retire components that have lost their support, merge two that have become one,
@@ -348,6 +352,19 @@ class OnlineGMM(RefittedMixture):
         room = max(self.capacity, min(self.capacity * free // PARAMETERS, MEMORY // (8 * d)))
         return room - room % 2
 
+    def _room_beside(self, rows: NDArray[np.float64]) -> int:
+        """The same for a stream in which as many values are missing as in these rows.
+
+        Rows with missing values say less of the parameters, so more are kept: as many times more as
+        there are rows for each complete one, where memory and later fits allow it.
+        """
+        room, (d, k) = self._room, (rows.shape[1], self._most)
+        complete = 1.0 - float(np.isnan(rows).any(axis=1).mean())
+        times = 1.0 / max(complete, 1.0 / MOST_TIMES)
+        cost = k * d * d * d if is_dense(self.covariance_type) else k * d
+        more = min(int(room * times), MEMORY // (8 * d), int(SLICED / (REFIT_STEPS * cost)))
+        return int(max(room, more - more % 2))
+
     def _pool(self, *streams: _kernel.MixtureStream) -> tuple[bytes, int]:
         """The points that streams have kept, thinned alike, and the stride that leaves."""
         stride = max(stream.stride_kept for stream in streams)
@@ -359,7 +376,7 @@ class OnlineGMM(RefittedMixture):
                 for stream in streams
             ]
         )
-        while len(rows) > self._room and self._keeps_points:
+        while len(rows) > self._stream.capacity and self._keeps_points:
             rows, stride = rows[1::2], 2 * stride
         return rows.tobytes(), stride
 
@@ -388,7 +405,7 @@ class OnlineGMM(RefittedMixture):
             self._schedule,
             float(np.fmax.reduce(times, initial=-math.inf)),
             flat(self._gates(len(self._names))),
-            self._room,
+            self._room_beside(rows),
         )
         stream.keep_many(flat(rows), len(rows))
         return Begun(start, stream, rows[isolated], len(rows))
@@ -591,7 +608,9 @@ class OnlineGMM(RefittedMixture):
             raise ValueError("the components are not those of the parameters")
         # up to version 2 of the format it did not depend on the number of parameters
         kept = self.capacity - self.capacity % 2 if self._keeps_points else 0
-        if its["capacity"] not in (self._room, kept):
+        if its["capacity"] != kept and not (
+            self._room <= its["capacity"] <= MOST_TIMES * self._room
+        ):
             raise ValueError("capacity is not that of the parameters")
         if its["capacity"] and not its["buffer"]:
             raise ValueError("there are no points kept")

@@ -145,17 +145,17 @@ def test_a_key_without_room_is_kept_while_somebody_looks():
                 for one in label(series[key], [row]):
                     watcher.write(batch_of(one))
 
-    come(10)
+    come(20)
     before = history.state()
     assert [history.watch(key) for key in "abc"] == [True, True, False]
     with pytest.raises(KeyError):
         history.snapshot("c")
     come(10)
     assert history.snapshot("c").head.n == 10
-    assert history.roster.get("c").n == 20
+    assert history.roster.get("c").n == 30
     # what a checkpoint knows of is not changed by who looks
     assert set(history.state()["logs"]) == set(before["logs"]) == {"a", "b"}
-    assert history.n_left_out == 20
+    assert history.n_left_out == 30
 
 
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no Chromium with its driver")

@@ -435,6 +435,11 @@ class Stream(Memory):
             self.outlier_buffer.clear()
 
     @property
+    def capacity(self) -> int:
+        """The most points that are kept."""
+        return self.kept.capacity
+
+    @property
     def stride_kept(self) -> int:
         """Every how many-th point is kept."""
         return self.kept.stride
