@@ -33,6 +33,11 @@ VECTORS = (
     "vectors_log_each",
     # not measure, which gcc makes slower for AVX2: 1.5 times at 8 features, 2.3 times at 16
     *(f"Rows_{name}" for name in ("choose", "weigh", "moments")),
+    *(f"candidates_{name}" for name in ("measure", "gains", "n_beyond", "spend", "approach")),
+    *(f"metric_{name}" for name in ("multiply", "add_products", "differ")),
+    *(f"metric_follow_{name}" for name in ("moments", "medians")),
+    "Metric_fit",
+    "blocks_add_up",
 )
 """The functions that are compiled for AVX2 too; the loader takes those that the processor has."""
 CLONES = """
@@ -50,7 +55,7 @@ def with_clones(code: str) -> str:
         return code
     names = "|".join(VECTORS)
     code, n = re.subn(
-        rf"^static (\w+ __pyx_f_\w+_\d(?:{names})\()", r"CLONES static \1", code, flags=re.M
+        rf"^static (\w+ __pyx_f_\w+_\d+(?:{names})\()", r"CLONES static \1", code, flags=re.M
     )
     return code.replace('#include "Python.h"', f'#include "Python.h"{CLONES}', 1) if n else code
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from online_gmm._kernel import blocks, channels, metric, scale
+from online_gmm._kernel import blocks, candidates, channels, metric, scale
 
 
 def cleaned(values):
@@ -280,7 +280,7 @@ class Naive:
             if self.streak >= self.hold and best.value <= soon:
                 self.decide(best)
                 return
-        path = [] if best is self.candidates[0] else [*best.path, best.start][: scale.DEPTH]
+        path = [] if best is self.candidates[0] else [*best.path, best.start][: candidates.DEPTH]
         most = best.value + penalty
         self.candidates.append(Candidate(self.look, row + 1, best.value + penalty, path, len(z)))
         self.prune(most)
@@ -290,7 +290,7 @@ class Naive:
         t, first = self.look, self.candidates[0]
         rest = [c for c in self.candidates[1:] if t - c.start < self.least or c.value <= most]
         self.candidates = all_ = [first, *rest]
-        if len(all_) < scale.MOST_CANDIDATES:
+        if len(all_) < candidates.MOST_CANDIDATES:
             return
         old = [i for i in range(1, len(all_) - 1) if t - all_[i + 1].start >= self.least]
         i = min(

@@ -1,25 +1,27 @@
 cimport cython
+from online_gmm._kernel.memory cimport Memory
 
 
 @cython.final
-cdef class Blocks:
+cdef class Blocks(Memory):
     cdef readonly Py_ssize_t n_channels
     cdef readonly Py_ssize_t stride
     cdef readonly Py_ssize_t length
     cdef readonly Py_ssize_t n_features
     cdef Py_ssize_t n_lags
-    cdef Py_ssize_t[::1] lags
+    cdef Py_ssize_t *lags
     cdef Py_ssize_t n_pairs
     cdef Py_ssize_t size
-    cdef double[::1] sums
-    cdef double[::1] merged
-    cdef double[::1] features
+    cdef double *sums
+    cdef double *merged
+    cdef double *features
+    cdef double *parts
+    cdef double *added
     cdef Py_ssize_t filled
     cdef Py_ssize_t newest
     cdef Py_ssize_t n_blocks
     cdef Py_ssize_t ring
 
-    cdef bint add(self, double[::1] rows, Py_ssize_t now, Py_ssize_t n_rows) noexcept
+    cdef bint add(self, double *rows, Py_ssize_t now, Py_ssize_t n_rows) noexcept
     cdef int clear(self) noexcept
     cdef int look(self) noexcept
-    cdef Py_ssize_t place(self, Py_ssize_t b) noexcept

@@ -15,9 +15,12 @@ except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
 if cython.compiled:
-    from cython.cimports.libc.math import log, log1p, sqrt
+    from cython.cimports.libc.math import fabs, log, log1p, sqrt
+    from cython.cimports.online_gmm._kernel.memory import Memory, first, move, packed, unpack
 else:
-    from math import log, log1p, sqrt
+    from math import fabs, log, log1p, sqrt
+
+    from online_gmm._kernel.memory import Memory, first, move, packed, unpack
 from array import array
 from typing import Any
 
@@ -55,9 +58,33 @@ def blocks_of(window: int) -> tuple[int, int]:
     return min(sizes, key=lambda its: abs(its[0] * its[1] - window))
 
 
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def add_up(
+    values: cython.p_double, at: cython.Py_ssize_t, n: cython.Py_ssize_t, out: cython.p_double
+) -> cython.int:
+    """Add values[at : at + n] to out[:n]."""
+    i: cython.Py_ssize_t
+    for i in range(n):
+        out[i] += values[at + i]
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def rise(x: cython.double) -> cython.double:
+    """1 for a difference that rises, 0 for one that falls, and 0.5 between them."""
+    above: cython.int = x > 0.0
+    level: cython.int = x >= 0.0
+    return 0.5 * (above + level)
+
+
 @cython.final
+@cython.no_gc
 @cython.cclass
-class Blocks:
+class Blocks(Memory):
     """The window of one length over rows of channels in their usual units."""
 
     n_channels: cython.Py_ssize_t
@@ -65,12 +92,14 @@ class Blocks:
     length: cython.Py_ssize_t
     n_features: cython.Py_ssize_t
     n_lags: cython.Py_ssize_t
-    lags: cython.Py_ssize_t[::1]
+    lags: cython.p_Py_ssize_t
     n_pairs: cython.Py_ssize_t
     size: cython.Py_ssize_t  # of a block
-    sums: cython.double[::1]  # a ring of blocks, and the current one behind them
-    merged: cython.double[::1]  # n, mean and squared deviations of the channels at the last look
-    features: cython.double[::1]  # of the last look
+    sums: cython.p_double  # a ring of blocks, and the current one behind them
+    merged: cython.p_double  # n, mean and squared deviations of the channels at the last look
+    features: cython.p_double  # of the last look
+    parts: cython.p_double  # what a complete block weighs beside those before it, three numbers
+    added: cython.p_double  # sums of the differences in the window
     filled: cython.Py_ssize_t  # points of the current block
     newest: cython.Py_ssize_t
     ring: cython.Py_ssize_t
@@ -83,13 +112,33 @@ class Blocks:
         self.stride = stride
         self.length = length
         self.n_lags = len(lags)
-        self.lags = array("q", lags or (0,))
         self.n_pairs = d * (d - 1) // 2 if d <= MOST_PAIRED else 0
         self.size = 4 * d + 3 * d * len(lags) + 4 * self.n_pairs
         self.n_features = 3 * d + 2 * d * len(lags) + self.n_pairs
-        self.sums = zeros((length + 1) * self.size)
-        self.merged = zeros(4 * d)
-        self.features = zeros(self.n_features)
+        differences = 3 * d * len(lags)
+        Memory.__init__(
+            self,
+            (length + 1) * self.size
+            + 4 * d
+            + self.n_features
+            + 3 * length
+            + differences
+            + len(lags),
+        )
+        self.sums = self.piece((length + 1) * self.size)
+        self.merged = self.piece(4 * d)
+        self.features = self.piece(self.n_features)
+        self.parts = self.piece(3 * length)
+        self.added = self.piece(differences)
+        self.lags = self.places(len(lags))
+        for i, lag in enumerate(lags):
+            self.lags[i] = lag
+        m = float(stride)
+        for b in range(length):
+            n = b * m
+            self.parts[3 * b] = n * m / (n + m)
+            self.parts[3 * b + 1] = n * m / (n + m) * ((n - m) / (n + m))
+            self.parts[3 * b + 2] = m / (n + m)
         self.filled = 0
         self.newest = length - 1
         self.n_blocks = 0
@@ -99,7 +148,7 @@ class Blocks:
     @cython.exceptval(check=False)
     def add(
         self,
-        rows: cython.double[::1],
+        rows: cython.p_double,
         now: cython.Py_ssize_t,
         n_rows: cython.Py_ssize_t,
     ) -> cython.bint:
@@ -116,12 +165,16 @@ class Blocks:
         y: cython.double
         gap: cython.double
         step: cython.double
-        s: cython.double[::1] = self.sums
+        s: cython.p_double = self.sums
         for j in range(d):
             x = rows[now * d + j]
             if x == x:
                 at = base + 4 * j
                 n = s[at] + 1.0
+                if n == 1.0:
+                    s[at] = n
+                    s[at + 1] += x
+                    continue
                 gap = x - s[at + 1]
                 step = gap / n
                 s[at + 3] += gap * step * (n - 1.0) * step * (n - 2.0) - 3.0 * step * s[at + 2]
@@ -134,18 +187,15 @@ class Blocks:
             then = now - self.lags[i]
             if then < 0:
                 then += self.ring
+            at = base + 4 * d + 3 * i * d
             for j in range(d):
                 x = rows[now * d + j] - rows[then * d + j]
                 if x == x:
-                    at = base + 4 * d + 3 * (i * d + j)
                     s[at] += 1.0
-                    if x > 0.0:
-                        s[at + 1] += x
-                        s[at + 2] += 1.0
-                    elif x < 0.0:
-                        s[at + 1] -= x
-                    else:
-                        s[at + 2] += 0.5
+                    s[at + 1] += fabs(x)
+                    # no branches: nobody can foresee whether a difference rises
+                    s[at + 2] += rise(x)
+                at += 3
         if self.n_pairs > 0:
             at = base + 4 * d + 3 * d * self.n_lags
             for j in range(d):
@@ -163,10 +213,9 @@ class Blocks:
         if self.filled < self.stride:
             return False
         self.newest = self.newest + 1 if self.newest + 1 < self.length else 0
-        at = self.newest * self.size
-        for i in range(self.size):
-            s[at + i] = s[base + i]
-            s[base + i] = 0.0
+        move(s, base, self.size, self.newest * self.size)
+        for i in range(base, base + self.size):
+            s[i] = 0.0
         self.filled = 0
         self.n_blocks += 1
         return self.n_blocks >= self.length
@@ -193,7 +242,6 @@ class Blocks:
         b: cython.Py_ssize_t
         at: cython.Py_ssize_t
         out: cython.Py_ssize_t
-        first: cython.Py_ssize_t
         n: cython.double
         m: cython.double
         gap: cython.double
@@ -202,9 +250,19 @@ class Blocks:
         second: cython.double
         third: cython.double
         r: cython.double
-        s: cython.double[::1] = self.sums
+        s: cython.p_double = self.sums
+        parts: cython.p_double = self.parts
+        added: cython.p_double = self.added
+        features: cython.p_double = self.features
+        size: cython.Py_ssize_t = self.size
+        length: cython.Py_ssize_t = self.length
+        stride: cython.double = self.stride
+        end: cython.Py_ssize_t = length * size
+        oldest: cython.Py_ssize_t = (self.newest + 1) * size
         least: cython.double = 0.5 * self.stride * self.length
         soft: cython.double = SOFT
+        if oldest == end:
+            oldest = 0
         if least < 2.0:
             least = 2.0
         for j in range(d):
@@ -212,49 +270,63 @@ class Blocks:
             mean = 0.0
             second = 0.0
             third = 0.0
-            for b in range(self.length):
-                at = self.place(b) + 4 * j
+            at = oldest + 4 * j
+            for b in range(length):
                 m = s[at]
-                if m == 0.0:
-                    continue
-                gap = s[at + 1] - mean
-                r = n + m
-                third += s[at + 3] + gap * gap * gap * (n * m / r * ((n - m) / r))
-                third += 3.0 * gap * ((n * s[at + 2] - m * second) / r)
-                second += s[at + 2] + gap * gap * (n * m / r)
-                mean += gap * (m / r)
-                n = r
+                if m == stride and n == b * stride:
+                    gap = s[at + 1] - mean
+                    r = n + m
+                    third += s[at + 3] + gap * gap * gap * parts[3 * b + 1]
+                    third += 3.0 * gap * ((n * s[at + 2] - m * second) / r)
+                    second += s[at + 2] + gap * gap * parts[3 * b]
+                    mean += gap * parts[3 * b + 2]
+                    n = r
+                elif m > 0.0:
+                    gap = s[at + 1] - mean
+                    r = n + m
+                    third += s[at + 3] + gap * gap * gap * (n * m / r * ((n - m) / r))
+                    third += 3.0 * gap * ((n * s[at + 2] - m * second) / r)
+                    second += s[at + 2] + gap * gap * (n * m / r)
+                    mean += gap * (m / r)
+                    n = r
+                at += size
+                if at >= end:
+                    at -= end
             self.merged[4 * j] = n
             self.merged[4 * j + 1] = mean
             self.merged[4 * j + 2] = second
             if n < least:
                 continue
-            self.features[j] = mean
+            features[j] = mean
             r = second / (n - 1.0)
-            self.features[d + j] = 0.5 * log(r + soft * soft)
+            features[d + j] = 0.5 * log(r + soft * soft)
             r = sqrt(second / n) if second > 0.0 else 0.0
             if r < soft:
                 r = soft
             r = third / n / r / r / r
-            self.features[2 * d + j] = log1p(r) if r > 0.0 else -log1p(-r)
+            features[2 * d + j] = log1p(r) if r > 0.0 else -log1p(-r)
+        for i in range(3 * d * self.n_lags):
+            added[i] = 0.0
+        at = oldest + 4 * d
+        i = 0
+        for b in range(length):
+            # pairs that reach back before the window are left out
+            while i < self.n_lags and b * self.stride >= self.lags[i]:
+                i += 1
+            add_up(s, at, 3 * d * i, added)
+            at += size
+            if at >= end:
+                at -= end
         out = 3 * d
         for i in range(self.n_lags):
-            # pairs that reach back before the window are left out
-            first = (self.lags[i] + self.stride - 1) // self.stride
             for j in range(d):
-                n = 0.0
-                mean = 0.0
-                second = 0.0
-                for b in range(first, self.length):
-                    at = self.place(b) + 4 * d + 3 * (i * d + j)
-                    n += s[at]
-                    mean += s[at + 1]
-                    second += s[at + 2]
+                at = 3 * (i * d + j)
+                n = added[at]
                 if n > 0.0 and self.merged[4 * j] >= least:
-                    mean /= n
+                    mean = added[at + 1] / n
                     r = 0.5 * log(mean * mean + soft * soft)
-                    self.features[out + j] = r - self.features[d + j]
-                    self.features[out + d + j] = second / n
+                    features[out + j] = r - features[d + j]
+                    features[out + d + j] = added[at + 2] / n
             out += 2 * d
         if self.n_pairs > 0:
             i = 4 * d + 3 * d * self.n_lags
@@ -264,33 +336,34 @@ class Blocks:
                     mean = 0.0
                     other = 0.0
                     second = 0.0
-                    for b in range(self.length):
-                        at = self.place(b) + i
+                    at = oldest + i
+                    for b in range(length):
                         m = s[at]
-                        if m == 0.0:
-                            continue
-                        r = n + m
-                        gap = s[at + 1] - mean
-                        second += s[at + 3] + gap * (s[at + 2] - other) * (n * m / r)
-                        mean += gap * (m / r)
-                        other += (s[at + 2] - other) * (m / r)
-                        n = r
+                        if m == stride and n == b * stride:
+                            gap = s[at + 1] - mean
+                            second += s[at + 3] + gap * (s[at + 2] - other) * parts[3 * b]
+                            mean += gap * parts[3 * b + 2]
+                            other += (s[at + 2] - other) * parts[3 * b + 2]
+                            n += m
+                        elif m > 0.0:
+                            r = n + m
+                            gap = s[at + 1] - mean
+                            second += s[at + 3] + gap * (s[at + 2] - other) * (n * m / r)
+                            mean += gap * (m / r)
+                            other += (s[at + 2] - other) * (m / r)
+                            n = r
+                        at += size
+                        if at >= end:
+                            at -= end
                     r = self.merged[4 * j + 2] * self.merged[4 * k + 2]
                     if n >= least and r >= 0.0:
                         r = sqrt(r)
                         # of channels that hardly move nothing is said
                         r = second / r if r > 1e-6 * n else 0.0
-                        self.features[out] = -1.0 if r < -1.0 else 1.0 if r > 1.0 else r
+                        features[out] = -1.0 if r < -1.0 else 1.0 if r > 1.0 else r
                     out += 1
                     i += 4
         return 0
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def place(self, b: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where block b of the window stands, the oldest first."""
-        b += self.newest + 1
-        return (b if b < self.length else b - self.length) * self.size
 
     def looks(self, rows: cython.double[::1]) -> array[float]:
         """Return what there is to see in rows that follow one another, a look after another.
@@ -308,7 +381,7 @@ class Blocks:
         self.clear()
         self.ring = n
         for i in range(n):
-            if self.add(rows, i, i + 1):
+            if self.add(first(rows), i, i + 1):
                 self.look()
                 for j in range(p):
                     out[k * p + j] = self.features[j]
@@ -317,16 +390,17 @@ class Blocks:
 
     def state(self) -> dict[str, Any]:
         return {
-            "sums": bytes(self.sums),
-            "features": bytes(self.features),
+            "sums": packed(self.sums, (self.length + 1) * self.size),
+            "features": packed(self.features, self.n_features),
             "filled": self.filled,
             "newest": self.newest,
             "n_blocks": self.n_blocks,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self.sums = block(state, "sums", len(self.sums))
-        self.features = block(state, "features", len(self.features))
+        size = (self.length + 1) * self.size
+        unpack(block(state, "sums", size), self.sums, size)
+        unpack(block(state, "features", self.n_features), self.features, self.n_features)
         self.filled = whole(state["filled"], "filled", 0, self.stride - 1)
         self.newest = whole(state["newest"], "newest", 0, self.length - 1)
         self.n_blocks = whole(state["n_blocks"], "n_blocks")

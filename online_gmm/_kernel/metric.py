@@ -26,15 +26,14 @@ except ModuleNotFoundError:
 
 if cython.compiled:
     from cython.cimports.libc.math import fabs, log, sqrt
-    from cython.cimports.online_gmm._kernel.memory import first
+    from cython.cimports.online_gmm._kernel.memory import Memory, packed, unpack
 else:
     from math import fabs, log, sqrt
 
-    from online_gmm._kernel.memory import first
-from array import array
+    from online_gmm._kernel.memory import Memory, packed, unpack
 from typing import Any
 
-from online_gmm._kernel.values import block, real, whole, zeros
+from online_gmm._kernel.values import block, real, whole
 
 SHRINK = 0.1
 SHRINK_EARLY = 0.3
@@ -56,86 +55,196 @@ LEAST_CLIP = 0.3
 """Standard deviations of a feature that a difference counts in any case."""
 
 
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def multiply(
+    columns: cython.p_double, p: cython.Py_ssize_t, f: cython.p_double, z: cython.p_double
+) -> cython.int:
+    """Write the product of a lower triangle, column by column, and f to z."""
+    i: cython.Py_ssize_t
+    j: cython.Py_ssize_t = 0
+    at: cython.Py_ssize_t
+    v: cython.double
+    w: cython.double
+    for i in range(p):
+        z[i] = 0.0
+    # two columns at a time: the order of additions is that of one after another
+    while j + 1 < p:
+        v = f[j]
+        w = f[j + 1]
+        at = j * p
+        z[j] += columns[at + j] * v
+        for i in range(j + 1, p):
+            z[i] = (z[i] + columns[at + i] * v) + columns[at + p + i] * w
+        j += 2
+    if j < p:
+        z[j] += columns[j * p + j] * f[j]
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def add_products(d: cython.p_double, p: cython.Py_ssize_t, scatter: cython.p_double) -> cython.int:
+    """Add the products of each two of p numbers to a lower triangle, row by row."""
+    i: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    v: cython.double
+    for i in range(p):
+        v = d[i]
+        for j in range(i + 1):
+            scatter[i * p + j] += v * d[j]
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def follow_moments(
+    f: cython.p_double,
+    p: cython.Py_ssize_t,
+    share: cython.double,
+    mean: cython.p_double,
+    variance: cython.p_double,
+) -> cython.int:
+    """Let f have a share in means and variances."""
+    i: cython.Py_ssize_t
+    d: cython.double
+    for i in range(p):
+        d = f[i] - mean[i]
+        mean[i] += share * d
+        variance[i] = (1.0 - share) * (variance[i] + share * d * d)
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def differ(
+    f: cython.p_double,
+    p: cython.Py_ssize_t,
+    ring: cython.p_double,
+    at: cython.Py_ssize_t,
+    variance: cython.p_double,
+    difference: cython.p_double,
+    squares: cython.p_double,
+) -> cython.int:
+    """How f differs from ring[at:], and the squares of that in units of the variances."""
+    i: cython.Py_ssize_t
+    d: cython.double
+    half: cython.double = HALF
+    for i in range(p):
+        d = (f[i] - ring[at + i]) * half
+        difference[i] = d
+        squares[i] = d * d / variance[i] if variance[i] > 1e-18 else 0.0
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def follow_medians(
+    now: cython.p_double,
+    p: cython.Py_ssize_t,
+    then: cython.p_double,
+    at: cython.Py_ssize_t,
+    step: cython.double,
+    medians: cython.p_double,
+    excess: cython.p_double,
+) -> cython.int:
+    """Follow the median magnitudes of whitened differences, and the variances that they mean."""
+    i: cython.Py_ssize_t
+    v: cython.double
+    half: cython.double = HALF
+    median: cython.double = MEDIAN
+    least: cython.double = 0.5 * median
+    more: cython.double
+    less: cython.double
+    for i in range(p):
+        v = medians[i]
+        more = v * step
+        less = v / step
+        v = more if fabs(now[i] - then[at + i]) * half > v else less
+        v = least if v < least else v
+        medians[i] = v
+        v /= median
+        excess[i] = v * v if v > 1.0 else 1.0
+    return 0
+
+
 @cython.final
+@cython.no_gc
 @cython.cclass
-class Metric:
+class Metric(Memory):
     """Whitening of p features that are looked at ``length`` times a window."""
 
     n_features: cython.Py_ssize_t
     length: cython.Py_ssize_t
     clipped: cython.bint
-    ring: cython.double[::1]  # features of the last looks
-    white_ring: cython.double[::1]
+    ring: cython.p_double  # features of the last looks
+    white_ring: cython.p_double
     n_looks: cython.Py_ssize_t
     n_white: cython.Py_ssize_t
-    mean: cython.double[::1]
-    variance: cython.double[::1]
-    scatter: cython.double[::1]  # of differences, lower triangle
+    mean: cython.p_double
+    variance: cython.p_double
+    scatter: cython.p_double  # of differences, lower triangle
     n_kept: cython.double
-    usual: cython.double[::1]  # medians of the magnitudes of differences, if they are clipped
+    usual: cython.p_double  # medians of the magnitudes of differences, if they are clipped
     quantile: cython.double  # of the logarithm of their size
     n_sizes: cython.Py_ssize_t
-    factor: cython.double[::1]  # whitens: lower triangle
-    last_factor: cython.double[::1]
+    factor: cython.p_double  # whitens: lower triangle
+    last_factor: cython.p_double
     freedom: cython.double  # the squared distance that is expected within a regime
-    median: cython.double[::1]
-    excess: cython.double[::1]  # variance at present, at least 1
-    difference: cython.double[::1]
-    work: cython.double[::1]  # between fits: columns of the factor, one after another
+    median: cython.p_double
+    excess: cython.p_double  # variance at present, at least 1
+    difference: cython.p_double
+    squares: cython.p_double
+    work: cython.p_double  # between fits: columns of the factor, one after another
 
     def __init__(self, n_features: int, length: int, clipped: bool = False) -> None:
         p = n_features
         self.n_features = p
         self.length = length
         self.clipped = clipped
-        self.ring = zeros(p * length)
-        self.white_ring = zeros(p * length)
+        Memory.__init__(self, p * (2 * length + 4 * p + 7))
+        self.ring = self.piece(p * length)
+        self.white_ring = self.piece(p * length)
         self.n_looks = 0
         self.n_white = 0
-        self.mean = zeros(p)
-        self.variance = zeros(p)
-        self.scatter = zeros(p * p)
+        self.mean = self.piece(p)
+        self.variance = self.piece(p)
+        self.scatter = self.piece(p * p)
         self.n_kept = 0.0
-        self.usual = zeros(p)
+        self.usual = self.piece(p)
         self.quantile = 0.0
         self.n_sizes = 0
-        self.factor = zeros(p * p)
-        self.last_factor = zeros(p * p)
+        self.factor = self.piece(p * p)
+        self.last_factor = self.piece(p * p)
         self.freedom = 1.0
-        self.median = array("d", [MEDIAN] * p)
-        self.excess = array("d", [1.0] * p)
-        self.difference = zeros(p)
-        self.work = zeros(p * p)
+        self.median = self.piece(p)
+        self.excess = self.piece(p)
+        self.difference = self.piece(p)
+        self.squares = self.piece(p)
+        self.work = self.piece(p * p)
+        for i in range(p):
+            self.median[i] = MEDIAN
+            self.excess[i] = 1.0
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def learn(self, f: cython.double[::1]) -> cython.int:
+    def learn(self, f: cython.p_double) -> cython.int:
         """Take in the features of a look."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
-        j: cython.Py_ssize_t
-        d: cython.double
         step: cython.double
         at: cython.Py_ssize_t = self.n_looks % self.length * p
         size: cython.double = 0.0
-        share: cython.double = 1.0 / (self.n_looks + 1.0)
-        half: cython.double = HALF
         kept: cython.double = KEPT
-        variance: cython.p_double = first(self.variance)
-        mean: cython.p_double = first(self.mean)
-        ring: cython.p_double = first(self.ring)
-        difference: cython.p_double = first(self.difference)
-        scatter: cython.p_double = first(self.scatter)
-        for i in range(p):
-            d = f[i] - mean[i]
-            mean[i] += share * d
-            variance[i] = (1.0 - share) * (variance[i] + share * d * d)
+        ring: cython.p_double = self.ring
+        follow_moments(f, p, 1.0 / (self.n_looks + 1.0), self.mean, self.variance)
         if self.n_looks >= self.length:
+            differ(f, p, ring, at, self.variance, self.difference, self.squares)
             for i in range(p):
-                d = (f[i] - ring[at + i]) * half
-                difference[i] = d
-                if variance[i] > 1e-18:
-                    size += d * d / variance[i]
+                size += self.squares[i]
             size = log(size + 1e-12)
             self.n_sizes += 1
             if self.n_sizes == 1:
@@ -147,10 +256,7 @@ class Metric:
                 self.clip(0.5 * step)
             if size <= self.quantile or self.n_sizes <= self.length:
                 self.n_kept += 1.0
-                for i in range(p):
-                    d = difference[i]
-                    for j in range(i + 1):
-                        scatter[i * p + j] += d * difference[j]
+                add_products(self.difference, p, self.scatter)
             self.quantile += step * kept if size > self.quantile else step * (kept - 1.0)
         for i in range(p):
             ring[at + i] = f[i]
@@ -193,9 +299,9 @@ class Metric:
         trace: cython.double = 0.0
         shrink: cython.double
         share: cython.double
-        a: cython.double[::1] = self.work
-        t: cython.double[::1] = self.factor
-        s: cython.double[::1] = self.difference
+        a: cython.p_double = self.work
+        t: cython.p_double = self.factor
+        s: cython.p_double = self.difference
         n: cython.double = self.n_kept if self.n_kept > 1.0 else 1.0
         for i in range(p * p):
             self.last_factor[i] = t[i]
@@ -264,108 +370,73 @@ class Metric:
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def whiten(
-        self, f: cython.double[::1], out: cython.double[::1], at: cython.Py_ssize_t
-    ) -> cython.int:
-        """Write the whitened features to out[at:]."""
-        p: cython.Py_ssize_t = self.n_features
-        i: cython.Py_ssize_t
-        j: cython.Py_ssize_t
-        v: cython.double
-        columns: cython.p_double = first(self.work)
-        z: cython.p_double = first(out)
-        for i in range(p):
-            z[at + i] = 0.0
-        for j in range(p):
-            v = f[j]
-            for i in range(j, p):
-                z[at + i] += columns[j * p + i] * v
-        return 0
+    def whiten(self, f: cython.p_double, z: cython.p_double) -> cython.int:
+        """Write the whitened features to z."""
+        return multiply(self.work, self.n_features, f, z)
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def renew(self, z: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+    def renew(self, z: cython.p_double) -> cython.int:
         """What the last whitening has made of features becomes what this one makes of them."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         v: cython.double
-        f: cython.double[::1] = self.difference
+        f: cython.p_double = self.difference
+        last: cython.p_double = self.last_factor
         for i in range(p):
-            v = z[at + i]
+            v = z[i]
             for j in range(i):
-                v -= self.last_factor[i * p + j] * f[j]
-            f[i] = v / self.last_factor[i * p + i]
-        return self.whiten(f, z, at)
+                v -= last[i * p + j] * f[j]
+            f[i] = v / last[i * p + i]
+        return self.whiten(f, z)
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def follow(self, z: cython.double[::1]) -> cython.int:
+    def follow(self, z: cython.p_double) -> cython.int:
         """Follow how much whitened features vary at present from one window to the next."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
-        v: cython.double
         at: cython.Py_ssize_t = self.n_white % self.length * p
         step: cython.double = FOLLOW
-        half: cython.double = HALF
-        median: cython.double = MEDIAN
-        least: cython.double = 0.5 * median
-        more: cython.double
-        less: cython.double
-        now: cython.p_double = first(z)
-        then: cython.p_double = first(self.white_ring)
-        medians: cython.p_double = first(self.median)
-        excess: cython.p_double = first(self.excess)
-        step = 1.0 + step / self.length
+        then: cython.p_double = self.white_ring
         if self.n_white >= self.length:
-            for i in range(p):
-                v = medians[i]
-                more = v * step
-                less = v / step
-                v = more if fabs(now[i] - then[at + i]) * half > v else less
-                v = least if v < least else v
-                medians[i] = v
-                v /= median
-                excess[i] = v * v if v > 1.0 else 1.0
+            step = 1.0 + step / self.length
+            follow_medians(z, p, then, at, step, self.median, self.excess)
         for i in range(p):
-            then[at + i] = now[i]
+            then[at + i] = z[i]
         self.n_white += 1
         return 0
 
     @cython.cfunc
     @cython.exceptval(check=False)
     def distance(
-        self, f: cython.double[::1], g: cython.double[::1], at: cython.Py_ssize_t
+        self, f: cython.p_double, g: cython.p_double, at: cython.Py_ssize_t
     ) -> cython.double:
         """The squared distance of features f from g[at:]."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
-        j: cython.Py_ssize_t
-        v: cython.double
         total: cython.double = 0.0
-        columns: cython.p_double = first(self.work)
-        z: cython.p_double = first(self.difference)
+        z: cython.p_double = self.difference
         for i in range(p):
-            z[i] = 0.0
-        for j in range(p):
-            v = f[j] - g[at + j]
-            for i in range(j, p):
-                z[i] += columns[j * p + i] * v
+            self.squares[i] = f[i] - g[at + i]
+        multiply(self.work, p, self.squares, z)
         for i in range(p):
             total += z[i] * z[i] / self.excess[i]
         return total
 
     def state(self) -> dict[str, Any]:
+        p = self.n_features
         return {
-            "ring": bytes(self.ring),
-            "white_ring": bytes(self.white_ring),
-            "mean": bytes(self.mean),
-            "variance": bytes(self.variance),
-            "scatter": bytes(self.scatter),
-            "usual": bytes(self.usual),
-            "factor": bytes(self.factor),
-            "median": bytes(self.median),
-            "excess": bytes(self.excess),
+            "ring": packed(self.ring, p * self.length),
+            "white_ring": packed(self.white_ring, p * self.length),
+            "mean": packed(self.mean, p),
+            "variance": packed(self.variance, p),
+            "scatter": packed(self.scatter, p * p),
+            "usual": packed(self.usual, p),
+            "factor": packed(self.factor, p * p),
+            "median": packed(self.median, p),
+            "excess": packed(self.excess, p),
             "n_looks": self.n_looks,
             "n_white": self.n_white,
             "n_kept": self.n_kept,
@@ -376,15 +447,15 @@ class Metric:
 
     def load(self, state: dict[str, Any]) -> None:
         p = self.n_features
-        self.ring = block(state, "ring", p * self.length)
-        self.white_ring = block(state, "white_ring", p * self.length)
-        self.mean = block(state, "mean", p)
-        self.variance = block(state, "variance", p)
-        self.scatter = block(state, "scatter", p * p)
-        self.usual = block(state, "usual", p)
-        self.factor = block(state, "factor", p * p)
-        self.median = block(state, "median", p)
-        self.excess = block(state, "excess", p)
+        unpack(block(state, "ring", p * self.length), self.ring, p * self.length)
+        unpack(block(state, "white_ring", p * self.length), self.white_ring, p * self.length)
+        unpack(block(state, "mean", p), self.mean, p)
+        unpack(block(state, "variance", p), self.variance, p)
+        unpack(block(state, "scatter", p * p), self.scatter, p * p)
+        unpack(block(state, "usual", p), self.usual, p)
+        unpack(block(state, "factor", p * p), self.factor, p * p)
+        unpack(block(state, "median", p), self.median, p)
+        unpack(block(state, "excess", p), self.excess, p)
         self.n_looks = whole(state["n_looks"], "n_looks")
         self.n_white = whole(state["n_white"], "n_white")
         self.n_kept = real(state["n_kept"], "n_kept")

@@ -19,10 +19,12 @@ except ModuleNotFoundError:
 if cython.compiled:
     from cython.cimports.online_gmm._kernel.channels import Channels
     from cython.cimports.online_gmm._kernel.choice import Choice
+    from cython.cimports.online_gmm._kernel.memory import first
     from cython.cimports.online_gmm._kernel.scale import Scale
 else:
     from online_gmm._kernel.channels import Channels
     from online_gmm._kernel.choice import Choice
+    from online_gmm._kernel.memory import first
     from online_gmm._kernel.scale import Scale
 from array import array
 from typing import Any
@@ -186,7 +188,7 @@ class Partition:
         """Give a scale the rows that it has not had."""
         scale: Scale = cython.cast(Scale, self.scales[k])
         row: cython.Py_ssize_t
-        first: cython.Py_ssize_t
+        since: cython.Py_ssize_t
         left: cython.Py_ssize_t = FEED
         ring: cython.Py_ssize_t = RING
         while left > 0:
@@ -194,13 +196,13 @@ class Partition:
             if row == self.channels.n:
                 break
             left -= 1
-            first = self.gap_row if row >= self.gap_row else 0
-            if row == first:
+            since = self.gap_row if row >= self.gap_row else 0
+            if row == since:
                 scale.blocks.clear()
             if row < self.channels.n_buffered:
-                scale.learn(self.channels.buffer, row, row + 1 - first, row)
+                scale.learn(first(self.channels.buffer), row, row + 1 - since, row)
             else:
-                scale.learn(self.channels.ring, row % ring, row + 1 - first, row)
+                scale.learn(first(self.channels.ring), row % ring, row + 1 - since, row)
             self.fed[k] += 1
             if len(scale.events) > 0:
                 self.hear(k)

@@ -1,5 +1,6 @@
 cimport cython
 from online_gmm._kernel.blocks cimport Blocks
+from online_gmm._kernel.candidates cimport Candidates
 from online_gmm._kernel.metric cimport Metric
 
 
@@ -24,17 +25,7 @@ cdef class Scale:
     cdef readonly Py_ssize_t base_row
     cdef double[::1] total
     cdef double[::1] z
-    cdef Py_ssize_t n_candidates
-    cdef Py_ssize_t[::1] start
-    cdef Py_ssize_t[::1] start_row
-    cdef Py_ssize_t[::1] path
-    cdef Py_ssize_t[::1] n_path
-    cdef double[::1] count
-    cdef double[::1] cost
-    cdef double[::1] before
-    cdef double[::1] center
-    cdef double[::1] opened
-    cdef double[::1] sums
+    cdef Candidates candidates
     cdef Py_ssize_t last_change
     cdef Py_ssize_t streak
     cdef readonly Py_ssize_t n_states
@@ -65,18 +56,15 @@ cdef class Scale:
     cdef readonly Py_ssize_t n_seen
     cdef double[::1] middle
 
-    cdef int learn(self, double[::1] rows, Py_ssize_t now, Py_ssize_t n_rows, Py_ssize_t row) except? -2
+    cdef int learn(self, double *rows, Py_ssize_t now, Py_ssize_t n_rows, Py_ssize_t row) except? -2
     cdef int step(self, Py_ssize_t at) except? -2
-    cdef int open(self, Py_ssize_t look, Py_ssize_t row, double before, Py_ssize_t parent) noexcept
-    cdef int move(self, Py_ssize_t c, Py_ssize_t n, Py_ssize_t k) noexcept
-    cdef int prune(self, double most) noexcept
     cdef int decide(self, Py_ssize_t best, Py_ssize_t row) except? -2
-    cdef int finish(self, Py_ssize_t change, Py_ssize_t here, Py_ssize_t row) except? -2
+    cdef int finish(self, Py_ssize_t change, Py_ssize_t lane, Py_ssize_t row) except? -2
     cdef int improve(self, Py_ssize_t k, double windows) noexcept
     cdef int measure(self) noexcept
-    cdef Py_ssize_t birth(self, double[::1] mean) noexcept
+    cdef Py_ssize_t birth(self, double *mean) noexcept
     cdef bint has_room(self) noexcept
-    cdef Py_ssize_t nearest(self, double[::1] mean, double windows, double jump, Py_ssize_t but) noexcept
+    cdef Py_ssize_t nearest(self, double *mean, double windows, double jump, Py_ssize_t but) noexcept
     cdef int begin(self, Py_ssize_t place) noexcept
     cdef int settle(self, Py_ssize_t row) except? -2
-    cdef int report(self, double[::1] mean, double windows, Py_ssize_t row, bint at_once) except? -2
+    cdef int report(self, double *mean, double windows, Py_ssize_t row, bint at_once) except? -2

@@ -20,18 +20,20 @@ except ModuleNotFoundError:
 if cython.compiled:
     from cython.cimports.libc.math import exp, log, sqrt
     from cython.cimports.online_gmm._kernel.blocks import Blocks
-    from cython.cimports.online_gmm._kernel.memory import first, first_place, move, move_places
+    from cython.cimports.online_gmm._kernel.candidates import Candidates
+    from cython.cimports.online_gmm._kernel.memory import first
     from cython.cimports.online_gmm._kernel.metric import Metric
 else:
     from math import exp, log, sqrt
 
     from online_gmm._kernel.blocks import Blocks
-    from online_gmm._kernel.memory import first, first_place, move, move_places
+    from online_gmm._kernel.candidates import Candidates
+    from online_gmm._kernel.memory import first
     from online_gmm._kernel.metric import Metric
 from array import array
 from typing import Any
 
-from online_gmm._kernel.values import MOST, block, flag, places, real, whole, zeros
+from online_gmm._kernel.values import block, flag, places, real, whole, zeros
 
 BETA = 2.5
 """What a change costs, for each degree of freedom and the logarithm of the looks."""
@@ -56,10 +58,7 @@ LATEST_ROWS = 300
 CATCH_UP = 8
 SHORT = 8
 """Windows of up to so many points are for short stays."""
-MOST_CANDIDATES = 64
 MOST_STATES = 64
-DEPTH = 4
-"""Changes that a candidate remembers of the partition before it."""
 
 
 @cython.final
@@ -87,18 +86,7 @@ class Scale:
     base_row: cython.Py_ssize_t
     total: cython.double[::1]  # of features since then
     z: cython.double[::1]
-    # candidates, the segment that is going on first
-    n_candidates: cython.Py_ssize_t
-    start: cython.Py_ssize_t[::1]
-    start_row: cython.Py_ssize_t[::1]
-    path: cython.Py_ssize_t[::1]
-    n_path: cython.Py_ssize_t[::1]
-    count: cython.double[::1]
-    cost: cython.double[::1]
-    before: cython.double[::1]  # the best partition up to the candidate
-    center: cython.double[::1]
-    opened: cython.double[::1]  # total when the candidate was opened
-    sums: cython.double[::1]  # and when it had its first look that counts
+    candidates: Candidates  # the first one is the beginning of the segment that is going on
     last_change: cython.Py_ssize_t
     streak: cython.Py_ssize_t
     # states
@@ -153,18 +141,7 @@ class Scale:
         self.base_row = 0
         self.total = zeros(p)
         self.z = zeros(p)
-        room = MOST_CANDIDATES + 2 * length + 4
-        self.n_candidates = 0
-        self.start = array("q", bytes(8 * room))
-        self.start_row = array("q", bytes(8 * room))
-        self.path = array("q", bytes(8 * room * DEPTH))
-        self.n_path = array("q", bytes(8 * room))
-        self.count = zeros(room)
-        self.cost = zeros(room)
-        self.before = zeros(room)
-        self.center = zeros(room * p)
-        self.opened = zeros(room * p)
-        self.sums = zeros(room * p)
+        self.candidates = Candidates(p, length, self.dead, self.least)
         self.last_change = 0
         self.streak = 0
         self.n_states = 0
@@ -199,7 +176,7 @@ class Scale:
     @cython.exceptval(-2)
     def learn(
         self,
-        rows: cython.double[::1],
+        rows: cython.p_double,
         now: cython.Py_ssize_t,
         n_rows: cython.Py_ssize_t,
         row: cython.Py_ssize_t,
@@ -214,15 +191,19 @@ class Scale:
         self.blocks.look()
         self.metric.learn(self.blocks.features)
         at: cython.Py_ssize_t = self.n_pending
+        pending: cython.p_double = first(self.pending)
+        features: cython.p_double = self.blocks.features
         for i in range(p):
-            self.pending[at * p + i] = self.blocks.features[i]
+            pending[at * p + i] = features[i]
         self.pending_rows[at] = row
         self.n_pending += 1
         if self.metric.n_looks >= self.refit:
             self.metric.fit()
             self.refit = int(self.metric.n_looks * GROWTH) + 1
-            for k in range(self.n_candidates):
-                self.metric.renew(self.center, k * p)
+            for k in range(self.candidates.n):
+                self.candidates.copy_center(k, first(self.z))
+                self.metric.renew(first(self.z))
+                self.candidates.set_center(k, first(self.z))
             if not self.fitted:
                 self.now = self.birth(self.metric.mean)
                 self.fresh = True
@@ -237,7 +218,7 @@ class Scale:
         for k in range(self.n_pending):
             self.pending_rows[k] = self.pending_rows[k + done]
         for i in range(self.n_pending * p):
-            self.pending[i] = self.pending[i + done * p]
+            pending[i] = pending[i + done * p]
         return 1
 
     @cython.cfunc
@@ -247,26 +228,19 @@ class Scale:
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         c: cython.Py_ssize_t
+        n: cython.Py_ssize_t
+        lane: cython.Py_ssize_t
         best: cython.Py_ssize_t = -1
         t: cython.Py_ssize_t = self.look
-        gain: cython.double
-        move: cython.double
-        d: cython.double
+        gain: cython.Py_ssize_t
         v: cython.double
-        far: cython.double
         value: cython.double = 1e300
         soon: cython.double = 1e300  # of what is too short to be a segment yet
-        look: cython.double[::1] = self.z
+        its: Candidates = self.candidates
         f: cython.p_double = first(self.f)
-        z: cython.p_double = first(look)
+        z: cython.p_double = first(self.z)
+        pending: cython.p_double = first(self.pending)
         total: cython.p_double = first(self.total)
-        excess: cython.p_double = first(self.metric.excess)
-        start: cython.p_Py_ssize_t = first_place(self.start)
-        count: cython.p_double = first(self.count)
-        cost: cython.p_double = first(self.cost)
-        before: cython.p_double = first(self.before)
-        center: cython.p_double = first(self.center)
-        sums: cython.p_double = first(self.sums)
         length: cython.Py_ssize_t = self.length
         dead: cython.Py_ssize_t = self.dead
         least: cython.Py_ssize_t = self.least
@@ -274,196 +248,93 @@ class Scale:
         penalty: cython.double = BETA
         cap: cython.double = CAP
         dead_cost: cython.double = DEAD_COST
-        drift: cython.double = self.drift / length
         penalty *= df + log(t if t > 2 else 2.0)
         cap *= df
         dead_cost *= df
         for i in range(p):
-            f[i] = self.pending[at * p + i]
-        self.metric.whiten(self.f, look, 0)
-        self.metric.follow(look)
-        if self.n_candidates == 0:
-            self.open(t, self.pending_rows[at] - self.window + 1, -penalty, -1)
-        for c in range(self.n_candidates):
-            if t - start[c] < dead and start[c] > 0:
-                cost[c] += dead_cost / length
-                v = dead_cost * (start[c] + dead - t - 1.0) / length
-                v += before[c] + cost[c] + penalty
-                if v < soon:
-                    soon = v
-                continue
-            if count[c] == 0.0:
-                for i in range(p):
-                    sums[c * p + i] = total[i]
-            gain = 1.0 / (count[c] + 1.0)
-            if count[c] > 0.0 and drift > gain:
-                gain = drift
-            d = 0.0
-            for i in range(p):
-                v = z[i] - center[c * p + i]
-                d += v * v / excess[i]
-            far = d / cap if d > cap else 1.0
-            move = gain if count[c] == 0.0 else gain / sqrt(far)
-            for i in range(p):
-                center[c * p + i] += move * (z[i] - center[c * p + i])
-            if d > cap:
-                d = cap * (1.0 + log(far))
-            cost[c] += d * (1.0 - gain) / length
-            count[c] += 1.0
-            v = before[c] + cost[c] + penalty
-            if c == 0 or t + 1 - start[c] >= least:
-                if v < value:
-                    value = v
-                    best = c
-            elif v < soon:
+            f[i] = pending[at * p + i]
+        self.metric.whiten(f, z)
+        self.metric.follow(z)
+        if its.n == 0:
+            its.open(t, self.pending_rows[at] - self.window + 1, -penalty, -1, total)
+        n = its.learn(
+            z,
+            self.metric.excess,
+            total,
+            t,
+            self.drift / length,
+            cap,
+            dead_cost,
+        )
+        for c in range(n, its.n):
+            lane = its.order[c]
+            v = dead_cost * (its.start[lane] + dead - t - 1.0) / length
+            v += its.total[lane] + penalty
+            if v < soon:
                 soon = v
+        while n > 1 and t + 1 - its.start[its.order[n - 1]] < least:
+            n -= 1
+            v = its.total[its.order[n]] + penalty
+            if v < soon:
+                soon = v
+        its.n_ripe = n
+        for c in range(n):
+            v = its.total[its.order[c]] + penalty
+            value = v if v < value else value
+        for c in range(n):
+            if its.total[its.order[c]] + penalty == value:
+                best = c
+                break
         for i in range(p):
             total[i] += f[i]
         self.look += 1
         if self.waiting:
             self.settle(self.pending_rows[at])
-        if best < 0 or t + 1 - self.base < self.least:
+        if best < 0 or t + 1 - self.base < least:
             return 0
         if best == 0:
             self.streak = 0
         else:
-            gain = self.start[best] - self.last_change
-            self.streak = self.streak + 1 if -2.0 <= gain <= 2.0 else 1
-            self.last_change = self.start[best]
+            lane = its.order[best]
+            gain = its.start[lane] - self.last_change
+            self.streak = self.streak + 1 if -2 <= gain <= 2 else 1
+            self.last_change = its.start[lane]
             if self.streak >= self.hold and value <= soon:
-                self.ahead = self.before[0] + self.cost[0] + penalty - value
+                lane = its.order[0]
+                self.ahead = its.before[lane] + its.cost[lane] + penalty - value
                 self.decide(best, self.pending_rows[at])
                 return 0
-        self.open(t + 1, self.pending_rows[at] + 1, value, best)
-        self.prune(value)
-        return 0
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def open(
-        self,
-        look: cython.Py_ssize_t,
-        row: cython.Py_ssize_t,
-        before: cython.double,
-        parent: cython.Py_ssize_t,
-    ) -> cython.int:
-        """Let a segment begin at a look, after the best partition up to there."""
-        p: cython.Py_ssize_t = self.n_features
-        c: cython.Py_ssize_t = self.n_candidates
-        i: cython.Py_ssize_t
-        n: cython.Py_ssize_t = 0
-        depth: cython.Py_ssize_t = DEPTH
-        if parent > 0:
-            n = self.n_path[parent]
-            for i in range(n):
-                self.path[c * depth + i] = self.path[parent * depth + i]
-            if n < depth:
-                self.path[c * depth + n] = self.start[parent]
-                n += 1
-        self.n_path[c] = n
-        self.start[c] = look
-        self.start_row[c] = row
-        self.count[c] = 0.0
-        self.cost[c] = 0.0
-        self.before[c] = before
-        for i in range(p):
-            self.center[c * p + i] = 0.0
-            self.opened[c * p + i] = self.total[i]
-        self.n_candidates += 1
-        return 0
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def move(self, c: cython.Py_ssize_t, n: cython.Py_ssize_t, k: cython.Py_ssize_t) -> cython.int:
-        """The n candidates from c on take places k and following, k before c."""
-        p: cython.Py_ssize_t = self.n_features
-        depth: cython.Py_ssize_t = DEPTH
-        if c == k or n == 0:
-            return 0
-        move_places(first_place(self.start), c, n, k)
-        move_places(first_place(self.start_row), c, n, k)
-        move_places(first_place(self.n_path), c, n, k)
-        move_places(first_place(self.path), c * depth, n * depth, k * depth)
-        move(first(self.count), c, n, k)
-        move(first(self.cost), c, n, k)
-        move(first(self.before), c, n, k)
-        move(first(self.center), c * p, n * p, k * p)
-        move(first(self.opened), c * p, n * p, k * p)
-        move(first(self.sums), c * p, n * p, k * p)
-        return 0
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def prune(self, most: cython.double) -> cython.int:
-        """Drop what cannot become best; of too many, one of two that are close for their age."""
-        k: cython.Py_ssize_t = 1
-        c: cython.Py_ssize_t
-        stay: cython.Py_ssize_t = 1  # from here to c they stay
-        t: cython.Py_ssize_t = self.look
-        worst: cython.Py_ssize_t = 1
-        fraction: cython.double
-        least: cython.double = 1e300
-        most_candidates: cython.Py_ssize_t = MOST_CANDIDATES
-        for c in range(1, self.n_candidates):
-            if t - self.start[c] >= self.least and self.before[c] + self.cost[c] > most:
-                self.move(stay, c - stay, k)
-                k += c - stay
-                stay = c + 1
-        self.move(stay, self.n_candidates - stay, k)
-        k += self.n_candidates - stay
-        self.n_candidates = k
-        if k < most_candidates:
-            return 0
-        for c in range(1, k - 1):
-            if t - self.start[c + 1] < self.least:
-                break
-            fraction = (self.start[c + 1] - self.start[c]) / (1.0 * (t - self.start[c]))
-            if fraction < least:
-                least = fraction
-                worst = c
-                if self.before[c] + self.cost[c] <= self.before[c + 1] + self.cost[c + 1]:
-                    worst = c + 1
-        self.move(worst + 1, k - worst - 1, worst)
-        self.n_candidates = k - 1
+        its.open(t + 1, self.pending_rows[at] + 1, value, best, total)
+        its.prune(value, self.look)
         return 0
 
     @cython.cfunc
     @cython.exceptval(-2)
     def decide(self, best: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.int:
         """Tell the first change of the partition that ends with this candidate."""
-        i: cython.Py_ssize_t
         c: cython.Py_ssize_t
-        k: cython.Py_ssize_t = 1
         place: cython.Py_ssize_t
         penalty: cython.double
-        change: cython.Py_ssize_t = (
-            self.path[best * DEPTH] if self.n_path[best] > 0 else self.start[best]
-        )
+        its: Candidates = self.candidates
+        lane: cython.Py_ssize_t = its.order[best]
+        change: cython.Py_ssize_t = its.first_change(best)
         here: cython.Py_ssize_t = 0
-        for c in range(1, self.n_candidates):
-            if self.start[c] == change and self.n_path[c] == 0:
+        for c in range(1, its.n):
+            if its.start[its.order[c]] == change and its.n_path[its.order[c]] == 0:
                 here = c
                 break
         if here == 0:
             # it was dropped meanwhile: the change is at the candidate itself
             here = best
-            change = self.start[best]
-        self.finish(change, here, row)
-        place = self.start_row[here]
+            change = its.start[lane]
+        lane = its.order[here]
+        self.finish(change, lane, row)
+        place = its.start_row[lane]
         penalty = BETA * (self.metric.freedom + log(self.look if self.look > 2 else 2.0))
-        self.spent += self.before[here] - self.before[0] - (self.n_path[here] + 1.0) * penalty
-        # what follows the change remains
-        for c in range(1, self.n_candidates):
-            if c == here:
-                self.move(c, 1, 0)
-            elif c > here and self.n_path[c] > 0 and self.path[c * DEPTH] == change:
-                self.move(c, 1, k)
-                self.n_path[k] -= 1
-                for i in range(self.n_path[k]):
-                    self.path[k * DEPTH + i] = self.path[k * DEPTH + i + 1]
-                k += 1
-        self.n_path[0] = 0
-        self.n_candidates = k
+        self.spent += (
+            its.before[lane] - its.before[its.order[0]] - (its.n_path[lane] + 1.0) * penalty
+        )
+        its.follow(here, change)
         self.base = change
         self.base_row = place
         self.streak = 0
@@ -475,13 +346,16 @@ class Scale:
     @cython.cfunc
     @cython.exceptval(-2)
     def finish(
-        self, change: cython.Py_ssize_t, here: cython.Py_ssize_t, row: cython.Py_ssize_t
+        self, change: cython.Py_ssize_t, lane: cython.Py_ssize_t, row: cython.Py_ssize_t
     ) -> cython.int:
         """The segment that ends with a change is over: its state learns it."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
         windows: cython.double
+        opened: cython.p_double = self.candidates.opened
+        sums: cython.p_double = self.candidates.sums
+        first_lane: cython.Py_ssize_t = self.candidates.order[0]
         looks: cython.double = 1.0 * (change - self.base)
         if self.base > 0:
             looks -= self.dead
@@ -489,10 +363,12 @@ class Scale:
             looks = 1.0
         windows = looks / self.length
         for i in range(p):
-            self.segment_mean[i] = (self.opened[here * p + i] - self.sums[i]) / looks
+            self.segment_mean[i] = (opened[lane * p + i] - sums[first_lane * p + i]) / looks
         if self.waiting:
-            self.report(self.segment_mean, windows, row, True)
-        k = self.nearest(self.segment_mean, windows, self.jump, self.now if self.fresh else -1)
+            self.report(first(self.segment_mean), windows, row, True)
+        k = self.nearest(
+            first(self.segment_mean), windows, self.jump, self.now if self.fresh else -1
+        )
         if self.fresh:
             if k >= 0:
                 self.alive[self.now] = 0
@@ -502,7 +378,7 @@ class Scale:
                 k = self.now
                 self.weight[k] = 0.0
         elif k < 0 and self.has_room():
-            k = self.birth(self.segment_mean)
+            k = self.birth(first(self.segment_mean))
         self.events.append(("over", row, k if k >= 0 else self.now))
         if k >= 0:
             self.improve(k, windows)
@@ -532,19 +408,21 @@ class Scale:
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
-        looks: cython.double = self.count[0] if self.n_candidates > 0 else 0.0
+        its: Candidates = self.candidates
+        lane: cython.Py_ssize_t = its.order[0]
+        looks: cython.double = its.count[lane] if its.n > 0 else 0.0
         now: cython.double = looks / self.length
         self.windows = now
         self.n_seen = 0
         self.between = 0.0
         self.within = self.spent
         if looks > 0.0:
-            self.within += self.cost[0]
+            self.within += its.cost[lane]
         for i in range(p):
             self.middle[i] = 0.0
             self.f[i] = 0.0
             if looks > 0.0:
-                self.f[i] = (self.total[i] - self.sums[i]) / looks
+                self.f[i] = (self.total[i] - its.sums[lane * p + i]) / looks
                 self.middle[i] = now * self.f[i]
         for k in range(self.n_states):
             if self.alive[k] != 0 and (self.weight[k] > 0.0 or k == self.now):
@@ -556,17 +434,17 @@ class Scale:
             return 0
         for i in range(p):
             self.middle[i] /= self.windows
-        self.between = now * self.metric.distance(self.middle, self.f, 0)
+        self.between = now * self.metric.distance(first(self.middle), first(self.f), 0)
         for k in range(self.n_states):
             if self.alive[k] != 0 and self.weight[k] > 0.0:
                 self.between += self.weight[k] * self.metric.distance(
-                    self.middle, self.means, k * p
+                    first(self.middle), first(self.means), k * p
                 )
         return 0
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def birth(self, mean: cython.double[::1]) -> cython.Py_ssize_t:
+    def birth(self, mean: cython.p_double) -> cython.Py_ssize_t:
         """A new state."""
         p: cython.Py_ssize_t = self.n_features
         k: cython.Py_ssize_t = 0
@@ -597,7 +475,7 @@ class Scale:
     @cython.exceptval(check=False)
     def nearest(
         self,
-        mean: cython.double[::1],
+        mean: cython.p_double,
         windows: cython.double,
         jump: cython.double,
         but: cython.Py_ssize_t,
@@ -627,8 +505,8 @@ class Scale:
         for s in range(self.n_states):
             if self.alive[s] == 0 or s == but or self.weight[s] == 0.0:
                 continue
-            d = self.metric.distance(mean, self.means, s * p)
-            v = self.metric.distance(mean, self.lasts, s * p)
+            d = self.metric.distance(mean, first(self.means), s * p)
+            v = self.metric.distance(mean, first(self.lasts), s * p)
             if v < d:
                 d = v
             had = self.weight[s] if self.weight[s] < most else most
@@ -653,18 +531,17 @@ class Scale:
         """A segment has begun at a place; its state is not known yet."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
-        k: cython.Py_ssize_t
+        sums: cython.p_double = self.candidates.sums
+        lane: cython.Py_ssize_t = self.candidates.order[0]
         self.waiting = True
         self.place = place
         for i in range(p):
             self.last_mean[i] = self.segment_mean[i]
             # sums start anew, so that no digits are lost
-            self.f[i] = self.sums[i]
+            self.f[i] = sums[lane * p + i]
         for i in range(p):
             self.total[i] -= self.f[i]
-            for k in range(self.n_candidates):
-                self.opened[k * p + i] -= self.f[i]
-                self.sums[k * p + i] -= self.f[i]
+        self.candidates.shift(first(self.f))
         return 0
 
     @cython.cfunc
@@ -673,19 +550,21 @@ class Scale:
         """Tell the last change once the state it led to is clear, or after some windows."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
+        sums: cython.p_double = self.candidates.sums
+        lane: cython.Py_ssize_t = self.candidates.order[0]
         looks: cython.double = 1.0 * (self.look - self.base - self.dead)
         if looks < 1.0:
             looks = 1.0
         for i in range(p):
-            self.new_mean[i] = (self.total[i] - self.sums[i]) / looks
-        self.report(self.new_mean, looks / self.length, row, looks >= WAIT * self.length)
+            self.new_mean[i] = (self.total[i] - sums[lane * p + i]) / looks
+        self.report(first(self.new_mean), looks / self.length, row, looks >= WAIT * self.length)
         return 0
 
     @cython.cfunc
     @cython.exceptval(-2)
     def report(
         self,
-        mean: cython.double[::1],
+        mean: cython.p_double,
         windows: cython.double,
         row: cython.Py_ssize_t,
         at_once: cython.bint,
@@ -693,7 +572,7 @@ class Scale:
         k: cython.Py_ssize_t
         spread: cython.double
         before: cython.Py_ssize_t = self.now
-        self.jump = self.metric.distance(mean, self.last_mean, 0)
+        self.jump = self.metric.distance(mean, first(self.last_mean), 0)
         k = self.nearest(mean, windows, self.jump, -1)
         if not at_once and (self.second if k >= 0 else self.first) < CLEAR:
             return 0
@@ -724,12 +603,6 @@ class Scale:
             "metric": self.metric.state(),
             "pending": bytes(self.pending),
             "total": bytes(self.total),
-            "count": bytes(self.count),
-            "cost": bytes(self.cost),
-            "before": bytes(self.before),
-            "center": bytes(self.center),
-            "opened": bytes(self.opened),
-            "sums": bytes(self.sums),
             "weight": bytes(self.weight),
             "means": bytes(self.means),
             "lasts": bytes(self.lasts),
@@ -741,10 +614,6 @@ class Scale:
             "spent": self.spent,
             "new_mean": bytes(self.new_mean),
             "pending_rows": bytes(self.pending_rows),
-            "start": bytes(self.start),
-            "start_row": bytes(self.start_row),
-            "path": bytes(self.path),
-            "n_path": bytes(self.n_path),
             "alive": bytes(self.alive),
             "visits": bytes(self.visits),
             "refit": self.refit,
@@ -752,7 +621,6 @@ class Scale:
             "look": self.look,
             "base": self.base,
             "base_row": self.base_row,
-            "n_candidates": self.n_candidates,
             "last_change": self.last_change,
             "streak": self.streak,
             "n_states": self.n_states,
@@ -761,6 +629,7 @@ class Scale:
             "fitted": bool(self.fitted),
             "fresh": bool(self.fresh),
             "jump": self.jump,
+            **self.candidates.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -768,12 +637,6 @@ class Scale:
         self.metric.load(state["metric"])
         self.pending = block(state, "pending", len(self.pending))
         self.total = block(state, "total", len(self.total))
-        self.count = block(state, "count", len(self.count))
-        self.cost = block(state, "cost", len(self.cost))
-        self.before = block(state, "before", len(self.before))
-        self.center = block(state, "center", len(self.center))
-        self.opened = block(state, "opened", len(self.opened))
-        self.sums = block(state, "sums", len(self.sums))
         self.weight = block(state, "weight", len(self.weight))
         self.means = block(state, "means", len(self.means))
         self.lasts = block(state, "lasts", len(self.lasts))
@@ -785,10 +648,7 @@ class Scale:
         self.spent = real(state["spent"], "spent", -1e300)
         self.new_mean = block(state, "new_mean", len(self.new_mean))
         self.pending_rows = places(state, "pending_rows", len(self.pending_rows))
-        self.start = places(state, "start", len(self.start))
-        self.start_row = places(state, "start_row", len(self.start_row), -MOST)
-        self.path = places(state, "path", len(self.path))
-        self.n_path = places(state, "n_path", len(self.n_path), 0, DEPTH)
+        self.candidates.load(state)
         self.alive = places(state, "alive", len(self.alive), 0, 1)
         self.visits = places(state, "visits", len(self.visits))
         self.refit = whole(state["refit"], "refit")
@@ -796,9 +656,6 @@ class Scale:
         self.look = whole(state["look"], "look")
         self.base = whole(state["base"], "base")
         self.base_row = whole(state["base_row"], "base_row")
-        self.n_candidates = whole(
-            state["n_candidates"], "n_candidates", 0, len(self.start) - self.length - 2
-        )
         self.last_change = whole(state["last_change"], "last_change")
         self.streak = whole(state["streak"], "streak")
         self.n_states = whole(state["n_states"], "n_states", 0, MOST_STATES)

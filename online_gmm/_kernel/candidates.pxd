@@ -1,0 +1,51 @@
+cimport cython
+from online_gmm._kernel.memory cimport Memory
+
+
+@cython.final
+cdef class Candidates(Memory):
+    cdef Py_ssize_t n_features
+    cdef Py_ssize_t length
+    cdef Py_ssize_t dead
+    cdef Py_ssize_t least
+    cdef Py_ssize_t room
+    cdef Py_ssize_t n
+    cdef Py_ssize_t n_lanes
+    cdef Py_ssize_t n_ripe
+    cdef Py_ssize_t *order
+    cdef Py_ssize_t *start
+    cdef Py_ssize_t *start_row
+    cdef Py_ssize_t *path
+    cdef Py_ssize_t *n_path
+    cdef double *count
+    cdef double *cost
+    cdef double *before
+    cdef double *total
+    cdef double *centers
+    cdef double *opened
+    cdef double *sums
+    cdef double *squares
+    cdef double *gain
+    cdef double *share
+
+    cdef int open(
+        self, Py_ssize_t look, Py_ssize_t row, double before, Py_ssize_t parent, double *sums
+    ) noexcept
+    cdef Py_ssize_t learn(
+        self,
+        double *z,
+        double *excess,
+        double *sums,
+        Py_ssize_t t,
+        double drift,
+        double cap,
+        double dead_cost,
+    ) noexcept
+    cdef int prune(self, double most, Py_ssize_t t) noexcept
+    cdef int follow(self, Py_ssize_t here, Py_ssize_t change) noexcept
+    cdef int gather(self) noexcept
+    cdef int move(self, Py_ssize_t lane, Py_ssize_t to) noexcept
+    cdef int shift(self, double *f) noexcept
+    cdef Py_ssize_t first_change(self, Py_ssize_t c) noexcept
+    cdef int copy_center(self, Py_ssize_t c, double *z) noexcept
+    cdef int set_center(self, Py_ssize_t c, double *z) noexcept

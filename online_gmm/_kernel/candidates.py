@@ -1,0 +1,538 @@
+"""Where the segment that is going on may have begun: the candidates of an optimal partition.
+
+Each candidate has a lane in arrays over lanes. Loops over candidates are loops over lanes, which
+compilers vectorise. A candidate keeps its lane while others come and go, so nothing is moved; lanes
+that are free are worked out with the others, and nobody reads them. ``order`` names the lanes of
+the candidates, the oldest first, and the free ones after these.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+if cython.compiled:
+    from cython.cimports.libc.math import log, sqrt
+    from cython.cimports.online_gmm._kernel.memory import Memory
+else:
+    from math import log, sqrt
+
+    from online_gmm._kernel.memory import Memory
+from array import array
+from typing import Any
+
+from online_gmm._kernel.values import MOST, block, places, whole
+
+MOST_CANDIDATES = 64
+DEPTH = 4
+"""Changes that a candidate remembers of the partition before it."""
+FEW_LANES = 16
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def measure(
+    centers: cython.p_double,
+    room: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+    z: cython.p_double,
+    excess: cython.p_double,
+    p: cython.Py_ssize_t,
+    squares: cython.p_double,
+) -> cython.int:
+    """Squared distances of z from the centers of n lanes, each feature in units of its excess."""
+    i: cython.Py_ssize_t
+    c: cython.Py_ssize_t
+    at: cython.Py_ssize_t
+    v: cython.double
+    e: cython.double
+    gap: cython.double
+    for c in range(n):
+        squares[c] = 0.0
+    for i in range(p):
+        v = z[i]
+        e = excess[i]
+        at = i * room
+        if e == 1.0:
+            for c in range(n):
+                gap = v - centers[at + c]
+                squares[c] += gap * gap
+        else:
+            for c in range(n):
+                gap = v - centers[at + c]
+                squares[c] += gap * gap / e
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def gains(
+    count: cython.p_double, n: cython.Py_ssize_t, drift: cython.double, gain: cython.p_double
+) -> cython.int:
+    """The share that a look has in the mean of each lane; ``drift`` at least."""
+    c: cython.Py_ssize_t
+    v: cython.double
+    for c in range(n):
+        v = 1.0 / (count[c] + 1.0)
+        gain[c] = drift if count[c] > 0.0 and drift > v else v
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def n_beyond(squares: cython.p_double, n: cython.Py_ssize_t, cap: cython.double) -> cython.longlong:
+    """How many squared distances are beyond the cap."""
+    c: cython.Py_ssize_t
+    result: cython.longlong = 0
+    for c in range(n):
+        result += 1 if squares[c] > cap else 0
+    return result
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def spend(
+    squares: cython.p_double,
+    gain: cython.p_double,
+    n: cython.Py_ssize_t,
+    length: cython.double,
+    cost: cython.p_double,
+    count: cython.p_double,
+    before: cython.p_double,
+    total: cython.p_double,
+) -> cython.int:
+    """Add what the look costs each lane."""
+    c: cython.Py_ssize_t
+    for c in range(n):
+        cost[c] += squares[c] * (1.0 - gain[c]) / length
+        count[c] += 1.0
+        total[c] = before[c] + cost[c]
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def approach(
+    centers: cython.p_double,
+    room: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+    z: cython.p_double,
+    p: cython.Py_ssize_t,
+    share: cython.p_double,
+) -> cython.int:
+    """Move the center of each lane towards z by its share of the way."""
+    i: cython.Py_ssize_t
+    c: cython.Py_ssize_t
+    at: cython.Py_ssize_t
+    v: cython.double
+    for i in range(p):
+        v = z[i]
+        at = i * room
+        for c in range(n):
+            centers[at + c] += share[c] * (v - centers[at + c])
+    return 0
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Candidates(Memory):
+    """Candidates over looks of p features, at windows of ``length`` looks."""
+
+    n_features: cython.Py_ssize_t
+    length: cython.Py_ssize_t
+    dead: cython.Py_ssize_t  # looks that straddle a beginning
+    least: cython.Py_ssize_t  # looks of a segment
+    room: cython.Py_ssize_t
+    n: cython.Py_ssize_t
+    n_lanes: cython.Py_ssize_t  # from here on all lanes are free
+    n_ripe: cython.Py_ssize_t  # candidates that may end the partition, at the last look
+    order: cython.p_Py_ssize_t
+    # by lane
+    start: cython.p_Py_ssize_t
+    start_row: cython.p_Py_ssize_t
+    path: cython.p_Py_ssize_t  # [lane, depth]
+    n_path: cython.p_Py_ssize_t
+    count: cython.p_double
+    cost: cython.p_double
+    before: cython.p_double  # the best partition up to the candidate
+    total: cython.p_double  # both at the last look
+    centers: cython.p_double  # running means of whitened features, [feature, lane]
+    opened: cython.p_double  # total of features when the candidate was opened, [lane, feature]
+    sums: cython.p_double  # and when it had its first look that counts
+    squares: cython.p_double
+    gain: cython.p_double
+    share: cython.p_double
+
+    def __init__(self, n_features: int, length: int, dead: int, least: int) -> None:
+        p: cython.Py_ssize_t = n_features
+        i: cython.Py_ssize_t
+        room: cython.Py_ssize_t = MOST_CANDIDATES + 2 * length + 4
+        self.n_features = p
+        self.length = length
+        self.dead = dead
+        self.least = least
+        self.room = room
+        self.n = 0
+        self.n_lanes = 0
+        self.n_ripe = 0
+        Memory.__init__(self, room * (11 + DEPTH + 3 * p))
+        self.order = self.places(room)
+        self.start = self.places(room)
+        self.start_row = self.places(room)
+        self.path = self.places(room * DEPTH)
+        self.n_path = self.places(room)
+        self.count = self.piece(room)
+        self.cost = self.piece(room)
+        self.before = self.piece(room)
+        self.total = self.piece(room)
+        self.centers = self.piece(room * p)
+        self.opened = self.piece(room * p)
+        self.sums = self.piece(room * p)
+        self.squares = self.piece(room)
+        self.gain = self.piece(room)
+        self.share = self.piece(room)
+        for i in range(room):
+            self.order[i] = i
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def open(
+        self,
+        look: cython.Py_ssize_t,
+        row: cython.Py_ssize_t,
+        before: cython.double,
+        parent: cython.Py_ssize_t,
+        sums: cython.p_double,
+    ) -> cython.int:
+        """Let a segment begin at a look, after the best partition up to there.
+
+        ``sums`` are those of the features of the looks before it.
+        """
+        p: cython.Py_ssize_t = self.n_features
+        lane: cython.Py_ssize_t = self.order[self.n]
+        i: cython.Py_ssize_t
+        n: cython.Py_ssize_t = 0
+        depth: cython.Py_ssize_t = DEPTH
+        if parent > 0:
+            parent = self.order[parent]
+            n = self.n_path[parent]
+            for i in range(n):
+                self.path[lane * depth + i] = self.path[parent * depth + i]
+            if n < depth:
+                self.path[lane * depth + n] = self.start[parent]
+                n += 1
+        self.n_path[lane] = n
+        self.start[lane] = look
+        self.start_row[lane] = row
+        self.count[lane] = 0.0
+        self.cost[lane] = 0.0
+        self.before[lane] = before
+        for i in range(p):
+            self.centers[i * self.room + lane] = 0.0
+            self.opened[lane * p + i] = sums[i]
+            self.sums[lane * p + i] = 0.0
+        self.n += 1
+        if lane >= self.n_lanes:
+            self.n_lanes = lane + 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def learn(
+        self,
+        z: cython.p_double,
+        excess: cython.p_double,
+        sums: cython.p_double,
+        t: cython.Py_ssize_t,
+        drift: cython.double,
+        cap: cython.double,
+        dead_cost: cython.double,
+    ) -> cython.Py_ssize_t:
+        """Take in the whitened features of look t; ``sums`` are those of the looks before it.
+
+        Returns the number of candidates for which it counts.
+        """
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        c: cython.Py_ssize_t
+        lane: cython.Py_ssize_t
+        n_lanes: cython.Py_ssize_t = self.n_lanes
+        n: cython.Py_ssize_t = self.n  # candidates for which the look counts
+        far: cython.double
+        order: cython.p_Py_ssize_t = self.order
+        start: cython.p_Py_ssize_t = self.start
+        count: cython.p_double = self.count
+        cost: cython.p_double = self.cost
+        before: cython.p_double = self.before
+        total: cython.p_double = self.total
+        squares: cython.p_double = self.squares
+        gain: cython.p_double = self.gain
+        share: cython.p_double = self.share
+        measure(self.centers, self.room, n_lanes, z, excess, p, squares)
+        gains(count, n_lanes, drift, gain)
+        while n > 0:
+            lane = order[n - 1]
+            if start[lane] <= 0 or t - start[lane] >= self.dead:
+                break
+            # windows still straddle its beginning
+            n -= 1
+            gain[lane] = 0.0
+            squares[lane] = 0.0
+        for c in range(n - 1, -1, -1):
+            lane = order[c]
+            if count[lane] > 0.0:
+                break
+            for i in range(p):
+                self.sums[lane * p + i] = sums[i]
+        for c in range(n_lanes):
+            share[c] = gain[c]
+        if n_beyond(squares, n_lanes, cap) > 0:
+            for c in range(n_lanes):
+                if squares[c] > cap:
+                    far = squares[c] / cap
+                    if count[c] > 0.0:
+                        share[c] = gain[c] / sqrt(far)
+                    squares[c] = cap * (1.0 + log(far))
+        spend(squares, gain, n_lanes, self.length, cost, count, before, total)
+        for c in range(n, self.n):
+            lane = order[c]
+            count[lane] = 0.0
+            cost[lane] += dead_cost / self.length
+            total[lane] = before[lane] + cost[lane]
+        approach(self.centers, self.room, n_lanes, z, p, share)
+        return n
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def prune(self, most: cython.double, t: cython.Py_ssize_t) -> cython.int:
+        """Drop what cannot become best; of too many, one of two that are close for their age."""
+        n: cython.Py_ssize_t = self.n_ripe
+        k: cython.Py_ssize_t = 1
+        c: cython.Py_ssize_t
+        lane: cython.Py_ssize_t
+        this: cython.Py_ssize_t
+        after: cython.Py_ssize_t
+        worst: cython.Py_ssize_t = 1
+        gap: cython.double
+        age: cython.double
+        least: cython.double = 1e300
+        order: cython.p_Py_ssize_t = self.order
+        start: cython.p_Py_ssize_t = self.start
+        total: cython.p_double = self.total
+        while k < n and total[order[k]] <= most:
+            k += 1
+        for c in range(k, self.n):
+            lane = order[c]
+            if c >= n or total[lane] <= most:
+                order[c] = order[k]
+                order[k] = lane
+                k += 1
+        self.n = k
+        if k >= MOST_CANDIDATES:
+            this = start[order[1]]
+            for c in range(1, k - 1):
+                after = start[order[c + 1]]
+                if t - after < self.least:
+                    break
+                gap = after - this
+                age = t - this
+                # what is clearly more is not divided
+                if gap <= 1.000001 * least * age and gap / age < least:
+                    least = gap / age
+                    worst = c
+                    if total[order[c]] <= total[order[c + 1]]:
+                        worst = c + 1
+                this = after
+            for c in range(worst, k - 1):
+                lane = order[c]
+                order[c] = order[c + 1]
+                order[c + 1] = lane
+            self.n = k - 1
+        if self.n_lanes > FEW_LANES and self.n_lanes > 2 * self.n:
+            self.gather()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def follow(self, here: cython.Py_ssize_t, change: cython.Py_ssize_t) -> cython.int:
+        """Keep a candidate, as the oldest one, and those after it that begin with this change."""
+        c: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t = 1
+        depth: cython.Py_ssize_t = DEPTH
+        lane: cython.Py_ssize_t = self.order[here]
+        self.order[here] = self.order[0]
+        self.order[0] = lane
+        self.n_path[lane] = 0
+        for c in range(here + 1, self.n):
+            lane = self.order[c]
+            if self.n_path[lane] > 0 and self.path[lane * depth] == change:
+                self.order[c] = self.order[k]
+                self.order[k] = lane
+                self.n_path[lane] -= 1
+                for i in range(self.n_path[lane]):
+                    self.path[lane * depth + i] = self.path[lane * depth + i + 1]
+                k += 1
+        self.n = k
+        self.gather()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def gather(self) -> cython.int:
+        """Bring the candidates to the first lanes."""
+        c: cython.Py_ssize_t
+        lane: cython.Py_ssize_t
+        free: cython.Py_ssize_t = self.n  # place of a free lane
+        for c in range(self.n):
+            lane = self.order[c]
+            if lane >= self.n:
+                while self.order[free] >= self.n:
+                    free += 1
+                self.move(lane, self.order[free])
+                self.order[c] = self.order[free]
+                self.order[free] = lane
+        self.n_lanes = self.n
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def move(self, lane: cython.Py_ssize_t, to: cython.Py_ssize_t) -> cython.int:
+        """Copy a candidate to another lane."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        depth: cython.Py_ssize_t = DEPTH
+        self.start[to] = self.start[lane]
+        self.start_row[to] = self.start_row[lane]
+        self.n_path[to] = self.n_path[lane]
+        for i in range(depth):
+            self.path[to * depth + i] = self.path[lane * depth + i]
+        self.count[to] = self.count[lane]
+        self.cost[to] = self.cost[lane]
+        self.before[to] = self.before[lane]
+        self.total[to] = self.total[lane]
+        for i in range(p):
+            self.centers[i * self.room + to] = self.centers[i * self.room + lane]
+            self.opened[to * p + i] = self.opened[lane * p + i]
+            self.sums[to * p + i] = self.sums[lane * p + i]
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def first_change(self, c: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """The first change of the partition that ends with a candidate."""
+        lane: cython.Py_ssize_t = self.order[c]
+        return self.path[lane * DEPTH] if self.n_path[lane] > 0 else self.start[lane]
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def copy_center(self, c: cython.Py_ssize_t, z: cython.p_double) -> cython.int:
+        """Write the center of a candidate to z."""
+        i: cython.Py_ssize_t
+        for i in range(self.n_features):
+            z[i] = self.centers[i * self.room + self.order[c]]
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def set_center(self, c: cython.Py_ssize_t, z: cython.p_double) -> cython.int:
+        """Let z be the center of a candidate."""
+        i: cython.Py_ssize_t
+        for i in range(self.n_features):
+            self.centers[i * self.room + self.order[c]] = z[i]
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def shift(self, f: cython.p_double) -> cython.int:
+        """Measure sums of features from f on."""
+        p: cython.Py_ssize_t = self.n_features
+        c: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        lane: cython.Py_ssize_t
+        for c in range(self.n):
+            lane = self.order[c]
+            for i in range(p):
+                self.opened[lane * p + i] -= f[i]
+                if self.count[lane] > 0.0:
+                    self.sums[lane * p + i] -= f[i]
+        return 0
+
+    def state(self) -> dict[str, Any]:
+        """All arrays in the order of the candidates."""
+        p = self.n_features
+        depth = DEPTH
+        lanes = [self.order[c] for c in range(self.n)]
+        return {
+            "n_candidates": self.n,
+            "count": filled([self.count[lane] for lane in lanes], self.room),
+            "cost": filled([self.cost[lane] for lane in lanes], self.room),
+            "before": filled([self.before[lane] for lane in lanes], self.room),
+            "center": filled(
+                [self.centers[i * self.room + lane] for lane in lanes for i in range(p)],
+                self.room * p,
+            ),
+            "opened": filled(
+                [self.opened[lane * p + i] for lane in lanes for i in range(p)], self.room * p
+            ),
+            "sums": filled(
+                [self.sums[lane * p + i] for lane in lanes for i in range(p)], self.room * p
+            ),
+            "start": filled_places([self.start[lane] for lane in lanes], self.room),
+            "start_row": filled_places([self.start_row[lane] for lane in lanes], self.room),
+            "path": filled_places(
+                [
+                    self.path[lane * depth + i] if i < self.n_path[lane] else 0
+                    for lane in lanes
+                    for i in range(depth)
+                ],
+                self.room * depth,
+            ),
+            "n_path": filled_places([self.n_path[lane] for lane in lanes], self.room),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        p = self.n_features
+        room = self.room
+        self.n = whole(state["n_candidates"], "n_candidates", 0, room - self.length - 2)
+        self.n_lanes = self.n
+        self.n_ripe = 0
+        values = {
+            name: block(state, name, size * room)
+            for name, size in {"count": 1, "cost": 1, "before": 1, "center": p}.items()
+        }
+        opened, sums = block(state, "opened", room * p), block(state, "sums", room * p)
+        start, start_row = places(state, "start", room), places(state, "start_row", room, -MOST)
+        path, n_path = places(state, "path", room * DEPTH), places(state, "n_path", room, 0, DEPTH)
+        for c in range(room):
+            self.order[c] = c
+            self.start[c] = start[c]
+            self.start_row[c] = start_row[c]
+            self.n_path[c] = n_path[c]
+            self.count[c] = values["count"][c]
+            self.cost[c] = values["cost"][c]
+            self.before[c] = values["before"][c]
+            for i in range(DEPTH):
+                self.path[c * DEPTH + i] = path[c * DEPTH + i]
+            for i in range(p):
+                self.centers[i * room + c] = values["center"][c * p + i]
+                self.opened[c * p + i] = opened[c * p + i]
+                self.sums[c * p + i] = sums[c * p + i]
+
+
+def filled(values: list[float], n: int) -> bytes:
+    """These values and zeros after them, n doubles."""
+    return bytes(array("d", values)) + bytes(8 * (n - len(values)))
+
+
+def filled_places(values: list[int], n: int) -> bytes:
+    """The same of indices."""
+    return bytes(array("q", values)) + bytes(8 * (n - len(values)))
