@@ -184,7 +184,8 @@ def bytes_each(k: int, d: int, count: int, n: int, settings: dict[str, Any]) -> 
     """
     X, _ = overlapping(k, d).draw(n, 1)
     model = OnlineGMM(k, n_init=1, warm_up=min(n, max(200, 5 * k)), seed=1, **settings)
-    model.learn_many(X)
+    model.fit_start(X[: model.warm_up])
+    model.learn_many(X[model.warm_up :])
     data = model.to_bytes()
     warm = copies_of(data, 10)
     gc.collect()

@@ -14,7 +14,7 @@ from online_gmm.data.frames import column_means
 from online_gmm.em.batch import BatchEM, rest_of_climb
 from online_gmm.em.mixture import MixtureParameters, is_dense, n_parameters
 from online_gmm.em.prior import LEAST, Prior, correlations, resolutions
-from online_gmm.em.slices import ROWS, Meter, Sliced, finish, pass_cost
+from online_gmm.em.slices import ROWS, Meter, Sliced, aside_cost, finish, pass_cost
 from online_gmm.em.starts import PATIENT, ROUNDS, Started, affordable, best_start
 
 FIRM = 0.1
@@ -360,7 +360,8 @@ def selecting(
     selection = yield from Selection.of(
         X, n_components, features, covariance_type, prior_strength, rng, icl=False
     )
-    yield
+    if meter.is_full(aside_cost(len(X))):
+        yield
     started = yield from selection.started(selection.most, n_init, meter)
     mixture = started.mixture
     best: tuple[MixtureParameters, Criterion] | None = None
@@ -374,7 +375,8 @@ def selecting(
         if mixture.n_components == 1:
             break
         mixture = one_fewer(mixture)
-        yield
+        if meter.is_full(aside_cost(len(X))):
+            yield
     return selection.whole(best[0]), tuple(reversed(criteria)), started
 
 

@@ -15,7 +15,7 @@ from online_gmm.em.batch import BatchEM
 from online_gmm.em.how_many import FIRM, LARGE, Criterion, chosen, comparing, selecting
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.prior import LEAST, Prior
-from online_gmm.em.slices import Meter, Sliced, finish
+from online_gmm.em.slices import Meter, Sliced, aside_cost, finish
 from online_gmm.em.starts import CURRENT, Candidate, Started, affordable, best_start
 
 LONG = 200, 1e-10
@@ -222,7 +222,8 @@ def warm_starting(
             X, n_components, features, covariance_type, prior_strength, n_init, seed, meter
         )
         n_components, started = some.n_components, started._replace(mixture=some)
-        yield
+        if meter.is_full(aside_cost(len(X))):
+            yield
     prior = Prior.of(X, n_components, prior_strength)
     if X.size > LARGE:
         yield

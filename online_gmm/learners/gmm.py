@@ -22,7 +22,7 @@ from online_gmm.em.mixture import (
     posterior,
 )
 from online_gmm.em.polish import polish
-from online_gmm.em.slices import Meter, Sliced
+from online_gmm.em.slices import Meter, Sliced, aside_cost
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, warm_starting
 from online_gmm.learners.base import UNKNOWN
@@ -391,9 +391,11 @@ class OnlineGMM(RefittedMixture):
 
     def _begun(self, rows: NDArray[np.float64], times: NDArray[np.float64]) -> Sliced[Begun]:
         meter = Meter()
-        yield
+        if meter.is_full(aside_cost(len(rows))):
+            yield
         start, isolated = yield from self._first_fit(rows, meter)
-        yield
+        if meter.is_full(aside_cost(len(rows))):
+            yield
         em = self._under(start)
         yield from em.accumulating(rows[~isolated], meter)
         components = em.components()
@@ -436,12 +438,14 @@ class OnlineGMM(RefittedMixture):
                 at_most=self._keeps_points and not has_all,
                 meter=meter,
             )
-            yield
+            if meter.is_full(aside_cost(len(rows))):
+                yield
             found = self._isolated(start.mixture, rows) if looks else isolated
             if (found == isolated).all():
                 return start, isolated
             isolated, looks = found, looks - 1
-            yield
+            if meter.is_full(aside_cost(len(rows))):
+                yield
 
     def _plan_first(self, n: int) -> None:
         self._refit_at = 2 * n

@@ -24,7 +24,7 @@ from online_gmm.em.mixture import (
     from_kernel,
     posterior,
 )
-from online_gmm.em.slices import Meter, Sliced
+from online_gmm.em.slices import Meter, Sliced, aside_cost
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, in_order, warm_starting
 from online_gmm.learners.base import UNKNOWN, Assignment
@@ -286,22 +286,26 @@ class OnlineHMM(RefittedChain):
 
     def _begun(self, rows: NDArray[np.float64], times: NDArray[np.float64]) -> Sliced[Begun]:
         meter = Meter()
-        yield
+        if meter.is_full(aside_cost(len(rows))):
+            yield
         isolated, trusted = np.zeros(len(rows), dtype=bool), rows
         for looks in reversed(range(self._looks + 1)):
             start, stream = yield from self._best_start(trusted, times, meter)
-            yield
+            if meter.is_full(aside_cost(len(rows))):
+                yield
             found = from_kernel(stream.components, self._names)
             last, isolated = isolated, self._isolated(found, rows) if looks else isolated
             if (isolated == last).all():
                 break
             trusted = np.where(isolated[:, None], np.nan, rows)
-            yield
+            if meter.is_full(aside_cost(len(rows))):
+                yield
         order = in_order(found, self.order_by).tolist()
         if self._given is not None:
             order = list(range(found.n_components))
         between = baum_welch.gaps(times)
-        yield
+        if meter.is_full(aside_cost(len(rows))):
+            yield
         stream = yield from self._ordered(stream, order, start.prior, trusted, between, meter)
         stream.begin(flat(rows), len(rows), flat(between), flat(times))
         start = dataclasses.replace(start, mixture=found.reordered(order))
@@ -331,13 +335,16 @@ class OnlineHMM(RefittedChain):
             at_most=False,
             meter=meter,
         )
-        yield
+        if meter.is_full(aside_cost(len(rows))):
+            yield
         stream, highest = yield from self._climbed(start.mixture, start.prior, rows, times, meter)
         if self.n_components == "auto" or not self._keeps_points or given is not None:
             return start, stream
-        yield
+        if meter.is_full(aside_cost(len(rows))):
+            yield
         selection = yield from self._selection(seen, 0, icl=False)
-        yield
+        if meter.is_full(aside_cost(len(rows))):
+            yield
         mixture = (yield from selection.started(selection.most, REFIT_STARTS[0], meter)).mixture
         while True:
             mixture, _ = yield from selection.climbed(mixture, meter)
@@ -352,7 +359,8 @@ class OnlineHMM(RefittedChain):
             if mixture.n_components == 1:
                 return start, stream
             mixture = one_fewer(mixture)
-            yield
+            if meter.is_full(aside_cost(len(rows))):
+                yield
 
     def _plan_first(self, n: int) -> None:
         self._plan(n)

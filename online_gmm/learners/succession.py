@@ -64,7 +64,7 @@ class Succession:
     >>> from online_gmm.learners.succession import Succession
     >>> rng = np.random.default_rng(1)
     >>> model = OnlineGMM(2, warm_up=100, seed=1)
-    >>> model.learn_many(rng.normal(rng.choice([0.0, 3.0], size=100), 1.0))
+    >>> model = model.fit_start(rng.normal(rng.choice([0.0, 3.0], size=100), 1.0))
     >>> succession, belief = Succession(stickiness=20.0), None
     >>> for x in rng.normal(np.repeat([0.0, 3.0, 0.0], 100), 1.0).tolist():
     ...     answer, belief = succession.step(model, [x], belief)
