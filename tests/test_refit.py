@@ -201,3 +201,79 @@ def test_more_points_are_kept_where_values_are_missing():
     # about 0.64 of the rows are complete
     assert 140 < kept[0.2] < 175
     assert kept[0.7] == 400
+
+
+# -- a chain after its capacity -----------------------------------------------------------------
+
+
+def later_regime(level, n, late, seed):
+    """Regimes at 0 and 5; one at ``level`` comes after so many rows. Stays of about 100 rows."""
+    rng = np.random.default_rng(seed)
+    states = np.zeros(n, dtype=int)
+    at = state = 0
+    while at < n:
+        stay = 1 + int(rng.exponential(100.0))
+        states[at : at + stay] = state
+        at += stay
+        state = int(rng.choice([s for s in range(3 if at >= late else 2) if s != state]))
+    return rng.normal(np.array([0.0, 5.0, level])[states], 1.0)[:, None], states
+
+
+@on_one_kernel
+def test_a_chain_finds_a_regime_between_others_after_its_capacity():
+    """No point of it lies beyond all regimes, and the first 1,600 points do not show it."""
+    X, states = later_regime(2.2, 9000, 4000, 2)
+    model = OnlineHMM(3, seed=1)
+    model.learn_many(X[:4000])
+    assert model.labels == (0, 1)
+    model.learn_many(X[4000:])
+    (born,) = [event for event in model.events if event.kind == "born"]
+    assert born.number == 2
+    assert born.n_points > 4000
+    assert abs(born.after[0] - 2.2) < 0.3
+    # the others mean what they did
+    np.testing.assert_allclose(model.mixture.means.ravel(), [0.0, 5.0, 2.2], atol=0.2)
+    assert adjusted_rand_score(states[7000:], model.decode_many(X[7000:])) > 0.95
+
+
+@on_one_kernel
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_a_chain_that_knows_all_regimes_finds_no_more(seed):
+    X, _ = later_regime(5.0, 7000, 4000, seed)
+    model = OnlineHMM(3, seed=seed)
+    model.learn_many(X[:1600])
+    before = model.events
+    model.learn_many(X[1600:])
+    assert model.events == before
+    np.testing.assert_allclose(np.sort(model.mixture.means.ravel())[[0, -1]], [0, 5], atol=0.2)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_late_fit_goes_on_from_bytes(timed, compiled):
+    """Before, while and after the last points are kept, and in the midst of the fit."""
+    n, capacity = (900, 200) if compiled else (420, 100)
+    X, _ = later_regime(2.5, n, capacity, 2)
+    model = OnlineHMM(
+        3, warm_up=50, n_init=2, capacity=capacity, time="t" if timed else None, seed=1
+    )
+    points = [{"x": x, **({"t": float(t)} if timed else {})} for t, x in enumerate(X[:, 0])]
+    one = model.clone()
+    late = 0
+    for i, x in enumerate(points):
+        model.learn_one(x)
+        one.learn_one(x)
+        if one._refit is not None and one._refit.stride > 1:
+            late += 1
+            if late % 3 == 1:
+                one = OnlineHMM.from_bytes(one.to_bytes())
+        elif i % 37 == 0:
+            one = OnlineHMM.from_bytes(one.to_bytes())
+    many = OnlineHMM(**{**model._get_params(), "features": ["x"]})
+    many.learn_many(pd.DataFrame(points))
+    assert late > 3
+    assert one.to_bytes() == model.to_bytes()
+    assert many._stream.state() == model._stream.state()
+    # half of the points kept are the first ones
+    kept = np.frombuffer(model._stream.points_kept())
+    np.testing.assert_array_equal(kept[: capacity // 2], X[: capacity // 2, 0])
+    assert not np.isin(kept[capacity // 2 :], X[:capacity]).any()

@@ -21,11 +21,12 @@ from online_gmm.em.mixture import (
 )
 from online_gmm.em.prior import Prior
 from online_gmm.em.slices import SLICE, Meter, Sliced
+from online_gmm.em.succession import has_moved
 from online_gmm.em.warm_start import WarmStart
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW
 from online_gmm.learners.places import chain_merged, chain_replaced, chain_with
-from online_gmm.learners.recycle import twins
-from online_gmm.learners.refits import RefittedLearner
+from online_gmm.learners.recycle import crowd, twins
+from online_gmm.learners.refits import FOUND_BY_FIT, RefittedLearner
 from online_gmm.learners.under_way import UnderWay
 
 ALIKE = 0.005
@@ -44,8 +45,8 @@ class RefittedChain(RefittedLearner, abc.ABC):
     def _plan(self, seen: int) -> None:
         """Set when the points kept are fitted again, after a fit of the first ``seen`` points.
 
-        The last fit begins while there is room for the points that come until it ends. Later
-        regimes are only compared with each other.
+        The last fit of all points begins while there is room for those that come until it ends.
+        Later fits, when the stream has doubled, are of half the first points and the last ones.
         """
         last = self._room - self._room // 8
         if not self._keeps_points:
@@ -58,6 +59,23 @@ class RefittedChain(RefittedLearner, abc.ABC):
     @property
     def _keeps_all(self) -> bool:
         return 0 < self._refit_at <= self._room
+
+    @property
+    def _renew_at(self) -> int:
+        """After how many points the second half of those kept is replaced by those that come.
+
+        They are full again when the next fit is due.
+        """
+        return self._refit_at - self._room // 2
+
+    def _renew(self) -> None:
+        """Let go of the second half of the points kept, so that the next ones are kept."""
+        d, half = len(self._names), self._room // 2
+        state = self._stream.state()
+        if len(state["kept"]) == 8 * d * self._room:
+            state["kept"] = state["kept"][: 8 * d * half]
+            state["kept_times"] = state["kept_times"][: 8 * half]
+            self._stream = _kernel.chain_stream_from_state(state)
 
     def _merge_alike(self) -> None:
         """Merge regimes that the points of a stay could not tell apart. O(K^2 D^3)."""
@@ -80,7 +98,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
             self.mixture,
             np.frombuffer(stream.points_kept()).reshape(-1, len(self._names)),
             stream.n_points,
-            1,
+            1 if self._keeps_all else max(stream.n_seen // self._room, 2),
             np.frombuffer(stream.times_kept()),
             self.transition,
         )
@@ -92,14 +110,18 @@ class RefittedChain(RefittedLearner, abc.ABC):
         assert refit is not None
         seen = self._stream.n_seen
         ended, result = refit.advance(self._refitting)
-        while not ended and seen >= self._room:
+        while not ended and refit.stride == 1 and seen >= self._room:
             # later points are not kept
             ended, result = refit.advance(self._refitting)
         if not ended:
             self._next_slice = seen + 1
             return
         self._refit = None
-        self._take_up(refit, *result)
+        if refit.stride == 1:
+            self._take_up(refit, *result)
+        else:
+            self._refit_at = 2 * seen
+            self._take_in(refit, *result)
 
     def _refitting(
         self, refit: UnderWay
@@ -192,6 +214,42 @@ class RefittedChain(RefittedLearner, abc.ABC):
         fitted = dataclasses.replace(fitted, mixture=found, criteria=first.criteria)
         self._started_by(fitted)
         self._plan(done)
+        self._watch()
+
+    def _take_in(
+        self,
+        refit: UnderWay,
+        fitted: WarmStart,
+        old: list[int | None] | None,
+        chain: _kernel.ChainStream,
+    ) -> None:
+        """Go on with the regimes that a fit of some of the points has found.
+
+        The stream knows the others better than these points do. Only a regime that had the points
+        of a new one for its own is put where the fit has it.
+        """
+        if old is None:
+            return
+        found, known = from_kernel(chain.components, self._names), self.mixture
+        rows = refit.rows[~np.isnan(refit.rows).any(axis=1)]
+        its, before = found.predict(rows), known.predict(rows)
+        for j in [j for j, i in enumerate(old) if i is None]:
+            points = rows[its == j]
+            if self._k >= self._most or len(points) < crowd(len(self._names)):
+                continue
+            had = int(np.bincount(before[its == j]).argmax())
+            if had in old:
+                at = old.index(had)
+                n = found.weights[at] * len(rows)
+                if has_moved(known, had, found, at, n):
+                    cause = "a new fit finds a second regime among its points"
+                    centers = known.means[had], found.means[at]
+                    number = self._roster.numbers[had]
+                    self._roster.note("moved", number, self._stream, cause, *centers)
+                self._put(had, found.means[at], found.covariances[at])
+            self._grow(points, min(float(found.weights[j]), 0.5))
+            number = self._roster.add()
+            self._roster.note("born", number, self._stream, FOUND_BY_FIT, after=found.means[j])
         self._watch()
 
     def _grow(self, points: NDArray[np.float64], share: float) -> None:

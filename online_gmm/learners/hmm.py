@@ -118,9 +118,11 @@ class OnlineHMM(RefittedChain):
     lag : int, default 0
         How many later points `smoothed` takes into account.
     capacity : int, default 1600
-        How many points from the beginning of the stream are kept. Until then all points are fitted
-        again by Baum-Welch each time they have doubled. Later regimes that have become alike are
-        merged. 0 keeps none; step sizes that follow keep none either.
+        How many points are kept. As long as these are all points, they are fitted again by
+        Baum-Welch each time they have doubled. Later half of them are the first of the stream and
+        half the last; each time the stream has doubled, regimes that have become alike are merged,
+        and these points are fitted to look for a regime that the model lacks. A fit is done in
+        slices while the next points come. 0 keeps none; step sizes that follow keep none either.
     n_init : int, default 12
         How many EM starts are tried in the warm start; half are k-means++, half random.
     features : sequence of hashable, optional
@@ -372,16 +374,19 @@ class OnlineHMM(RefittedChain):
         if self._refit is not None and seen >= self._next_slice:
             self._go_on()
         elif self._refit is None and 0 < self._refit_at <= seen:
-            if self._keeps_all:
-                self._begin_refit()
-            else:
+            if not self._keeps_all:
                 self._merge_alike()
-                self._refit_at = 2 * seen
+            self._begin_refit()
+        elif self._refit is None and self._room < self._renew_at <= seen:
+            self._renew()
         self._wait()
 
     def _wait(self) -> None:
         """Let the stream learn without a break until something is due."""
-        self._stream.put_off(self._refit_at if self._refit is None else self._next_slice)
+        due = self._refit_at if self._refit is None else self._next_slice
+        if self._refit is None and max(self._room, self._stream.n_seen) < self._renew_at:
+            due = self._renew_at
+        self._stream.put_off(due)
 
     # -- as bytes ------------------------------------------------------------------------------
 
@@ -408,8 +413,7 @@ class OnlineHMM(RefittedChain):
                 self._refit = under_way_from_state(refit, self._k, self._names)
                 if self._refit.times is None or self._refit.transition is None:
                     raise ValueError("a fit under way has no times, or no transitions")
-                # up to version 2 a fit was due when all the points kept were there
-                self._next_slice = _kernel.whole(refit["next"], "next", 1, self._room + 1)
+                self._next_slice = _kernel.whole(refit["next"], "next", 1, NEVER)
 
     @staticmethod
     def _components_in(its: dict[str, Any]) -> int:

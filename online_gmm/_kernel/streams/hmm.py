@@ -569,7 +569,9 @@ def chain_stream_from_state(state: dict[str, Any]) -> ChainStream:
         unpack(block(state, "parting", k), result.parting, k)
         result.interrupted = True
     result.put_off(whole(state["due"], "due", -1, NEVER - 1))
-    count = min(result.seen, result.kept.capacity)
+    count = len(state["kept"]) // (8 * d)
+    if count > min(result.seen, result.kept.capacity):
+        raise ValueError("more points are kept than capacity, or than have come")
     check_points(block(state, "kept", count * d, False), "kept")
     block(state, "kept_times", count, False)
     result.kept.replace(state["kept"], state["kept_times"], 1)
