@@ -37,7 +37,6 @@ VECTORS = (
     *(f"metric_{name}" for name in ("multiply", "add_products", "differ")),
     *(f"metric_follow_{name}" for name in ("moments", "medians")),
     "Metric_fit",
-    "blocks_add_up",
 )
 """The functions that are compiled for AVX2 too; the loader takes those that the processor has."""
 CLONES = """

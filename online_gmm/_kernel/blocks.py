@@ -61,19 +61,6 @@ def blocks_of(window: int) -> tuple[int, int]:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def add_up(
-    values: cython.p_double, at: cython.Py_ssize_t, n: cython.Py_ssize_t, out: cython.p_double
-) -> cython.int:
-    """Add values[at : at + n] to out[:n]."""
-    i: cython.Py_ssize_t
-    for i in range(n):
-        out[i] += values[at + i]
-    return 0
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
 def rise(x: cython.double) -> cython.double:
     """1 for a difference that rises, 0 for one that falls, and 0.5 between them."""
     above: cython.int = x > 0.0
@@ -313,7 +300,8 @@ class Blocks(Memory):
             # pairs that reach back before the window are left out
             while i < self.n_lags and b * self.stride >= self.lags[i]:
                 i += 1
-            add_up(s, at, 3 * d * i, added)
+            for k in range(3 * d * i):
+                added[k] += s[at + k]
             at += size
             if at >= end:
                 at -= end

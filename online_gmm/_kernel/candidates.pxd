@@ -6,6 +6,7 @@ from online_gmm._kernel.memory cimport Memory
 cdef class Candidates(Memory):
     cdef Py_ssize_t n_features
     cdef Py_ssize_t length
+    cdef double inverse
     cdef Py_ssize_t dead
     cdef Py_ssize_t least
     cdef Py_ssize_t room

@@ -28,7 +28,8 @@ from online_gmm._kernel.values import MOST, block, places, whole
 MOST_CANDIDATES = 64
 DEPTH = 4
 """Changes that a candidate remembers of the partition before it."""
-FEW_LANES = 16
+FEW_LANES = 12
+"""Free lanes among the others that are worked out in vain before candidates are moved."""
 
 
 @cython.cfunc
@@ -102,17 +103,27 @@ def spend(
     gain: cython.p_double,
     n: cython.Py_ssize_t,
     length: cython.double,
+    inverse: cython.double,
     cost: cython.p_double,
     count: cython.p_double,
     before: cython.p_double,
     total: cython.p_double,
 ) -> cython.int:
-    """Add what the look costs each lane."""
+    """Add what the look costs each lane.
+
+    ``inverse`` is 1 / length if that is exact, else 0: the product is the quotient then.
+    """
     c: cython.Py_ssize_t
-    for c in range(n):
-        cost[c] += squares[c] * (1.0 - gain[c]) / length
-        count[c] += 1.0
-        total[c] = before[c] + cost[c]
+    if inverse > 0.0:
+        for c in range(n):
+            cost[c] += squares[c] * (1.0 - gain[c]) * inverse
+            count[c] += 1.0
+            total[c] = before[c] + cost[c]
+    else:
+        for c in range(n):
+            cost[c] += squares[c] * (1.0 - gain[c]) / length
+            count[c] += 1.0
+            total[c] = before[c] + cost[c]
     return 0
 
 
@@ -148,6 +159,7 @@ class Candidates(Memory):
 
     n_features: cython.Py_ssize_t
     length: cython.Py_ssize_t
+    inverse: cython.double  # of the length, 0 if that is not exact
     dead: cython.Py_ssize_t  # looks that straddle a beginning
     least: cython.Py_ssize_t  # looks of a segment
     room: cython.Py_ssize_t
@@ -177,6 +189,7 @@ class Candidates(Memory):
         room: cython.Py_ssize_t = MOST_CANDIDATES + 2 * length + 4
         self.n_features = p
         self.length = length
+        self.inverse = 0.0 if length & (length - 1) else 1.0 / length
         self.dead = dead
         self.least = least
         self.room = room
@@ -301,7 +314,7 @@ class Candidates(Memory):
                     if count[c] > 0.0:
                         share[c] = gain[c] / sqrt(far)
                     squares[c] = cap * (1.0 + log(far))
-        spend(squares, gain, n_lanes, self.length, cost, count, before, total)
+        spend(squares, gain, n_lanes, self.length, self.inverse, cost, count, before, total)
         for c in range(n, self.n):
             lane = order[c]
             count[lane] = 0.0
@@ -356,7 +369,7 @@ class Candidates(Memory):
                 order[c] = order[c + 1]
                 order[c + 1] = lane
             self.n = k - 1
-        if self.n_lanes > FEW_LANES and self.n_lanes > 2 * self.n:
+        if self.n_lanes > self.n + FEW_LANES:
             self.gather()
         return 0
 

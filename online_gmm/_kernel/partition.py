@@ -187,15 +187,14 @@ class Partition:
     def feed(self, k: cython.Py_ssize_t) -> cython.int:
         """Give a scale the rows that it has not had."""
         scale: Scale = cython.cast(Scale, self.scales[k])
-        row: cython.Py_ssize_t
+        n: cython.Py_ssize_t = self.channels.n
+        row: cython.Py_ssize_t = self.fed[k]
         since: cython.Py_ssize_t
-        left: cython.Py_ssize_t = FEED
         ring: cython.Py_ssize_t = RING
-        while left > 0:
-            row = self.fed[k]
-            if row == self.channels.n:
-                break
-            left -= 1
+        end: cython.Py_ssize_t = row + FEED if row + 1 < n else n
+        if end > n:
+            end = n
+        while row < end:
             since = self.gap_row if row >= self.gap_row else 0
             if row == since:
                 scale.blocks.clear()
@@ -203,10 +202,11 @@ class Partition:
                 scale.learn(first(self.channels.buffer), row, row + 1 - since, row)
             else:
                 scale.learn(first(self.channels.ring), row % ring, row + 1 - since, row)
-            self.fed[k] += 1
+            row += 1
+            self.fed[k] = row
             if len(scale.events) > 0:
                 self.hear(k)
-        if k == USUAL and scale.fitted and self.choice.chosen < 0:
+        if self.choice.chosen < 0 and k == USUAL and scale.fitted:
             self.change_over(k)
         return 0
 

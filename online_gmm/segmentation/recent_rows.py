@@ -22,6 +22,10 @@ PIECE = 16
 """Rows of the smallest piece."""
 SAME = 16
 """Pieces of one size; one more, and the two oldest of them become one of twice the size."""
+WAITING = 1024
+"""Rows that may wait until they are summed up: many at once cost less, and come to the same."""
+AT_ONCE = 64 * SUMMED
+"""Rows that are summed up at once, so that memory stays bounded."""
 
 
 class RecentRows:
@@ -43,7 +47,7 @@ class RecentRows:
 
     Notes
     -----
-    Memory: O(D) for each of at most 768 rows, and O(D^2 log n).
+    Memory: O(D) for each of at most 1,792 rows, and O(D^2 log n).
     """
 
     __slots__ = ("_first_kept", "_pieces", "_rows", "_times", "first", "n_channels", "timed")
@@ -73,7 +77,7 @@ class RecentRows:
         """
         self._rows.frombytes(rows.cast("B"))
         self._times.extend(times)
-        if len(self._rows) >= (KEPT + SUMMED) * self.n_channels:
+        if len(self._rows) >= (KEPT + SUMMED + WAITING) * self.n_channels:
             self._sum_up()
 
     def append(self, row: array[float], time: Any) -> int:
@@ -84,21 +88,29 @@ class RecentRows:
             self._times.append(time)
         n_kept = len(rows) // self.n_channels
         n = self._first_kept - self.first + n_kept
-        if n_kept >= KEPT + SUMMED:
+        if n_kept >= KEPT + SUMMED + WAITING:
             self._sum_up()
         return n
 
     def _sum_up(self) -> None:
-        done, begin = 0, self._first_kept
+        """Sum up what is due, `SUMMED` rows and their multiples."""
+        n = (len(self._rows) // self.n_channels - KEPT) // SUMMED * SUMMED
+        if n <= 0:
+            return
         kept = np.frombuffer(self._rows).reshape(-1, self.n_channels)
-        while len(kept) - done >= KEPT + SUMMED:
-            pieces = kept[done : done + SUMMED].reshape(-1, PIECE, self.n_channels)
-            for i, piece in enumerate(RowStatistics.of_pieces(pieces)):
+        done = 0
+        while done < n:
+            sizes = [piece.n for _, _, piece in self._pieces]
+            # what is left of a piece that was cut stands apart until it is joined
+            regular = all(is_size(its) for its in sizes) and sizes == sorted(sizes, reverse=True)
+            end = min(n, done + (AT_ONCE if regular else SUMMED))
+            pieces = RowStatistics.of_pieces(kept[done:end].reshape(-1, PIECE, self.n_channels))
+            for i, piece in enumerate(pieces):
                 start = done + i * PIECE
                 time = self._times[start] if self.timed else None
-                self._pieces.append((begin + start, time, piece))
+                self._pieces.append((self._first_kept + start, time, piece))
             self._coarsen()
-            done += SUMMED
+            done = end
         del kept
         self._rows = self._rows[done * self.n_channels :]
         self._times = self._times[done:]
@@ -125,6 +137,7 @@ class RecentRows:
 
     def total(self) -> RowStatistics:
         """Return the statistics of all rows. O(n D^2), n at most 768 and the pieces."""
+        self._sum_up()
         return self._sum(self.first, self.end)
 
     def cut(self, at: int) -> RowStatistics:
@@ -132,6 +145,7 @@ class RecentRows:
         end = self.end
         if not self.first <= at <= end:
             raise ValueError(f"row {at} is not among rows {self.first} to {end}")
+        self._sum_up()
         result = self._sum(self.first, at)
         result.n = at - self.first
         begin = self._first_kept
@@ -176,6 +190,7 @@ class RecentRows:
         """
         if not self.timed:
             return row
+        self._sum_up()
         kept = self._first_kept
         if row >= kept:
             return self._times[row - kept]
@@ -195,6 +210,7 @@ class RecentRows:
 
     def state(self) -> list[Any]:
         """Return the rows as plain values, for `from_state`."""
+        self._sum_up()
         pieces = [
             [first, plain(time, "a time"), piece.state()] for first, time, piece in self._pieces
         ]
@@ -217,3 +233,8 @@ class RecentRows:
         if len(times) != (len(kept) if timed else 0):
             raise ValueError("there is not a time for each row")
         return result
+
+
+def is_size(n: int) -> bool:
+    """Whether pieces are made of so many rows: `PIECE`, doubled some times."""
+    return n % PIECE == 0 and (n // PIECE) & (n // PIECE - 1) == 0

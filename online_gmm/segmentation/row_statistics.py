@@ -91,8 +91,14 @@ class RowStatistics:
         """Take in the statistics of other rows. O(D^2)."""
         if not other.n:
             return
+        if self.n:
+            self._set(_joined(self._arrays, other._arrays))
+        else:
+            counts, means, *sums = other._arrays
+            # as if they were added to zeros: there is no -0
+            scatter, steps, n_steps = (values + 0.0 for values in sums)
+            self._set((counts.copy(), means.copy(), scatter, steps, n_steps))
         self.n += other.n
-        self._set(_joined(self._arrays, other._arrays))
 
     @staticmethod
     def add_each(ones: Sequence[RowStatistics], others: Sequence[RowStatistics]) -> None:
