@@ -36,6 +36,10 @@ class Texts(Protocol):
         """The values of a row."""
         ...
 
+    def values(self) -> list[tuple[str, ...]]:
+        """The values of all rows."""
+        ...
+
 
 class Places(NamedTuple):
     """Which of the cells of a row are its time, its key and its values; None if there is none."""
@@ -84,6 +88,10 @@ class CutTexts:
     def values_at(self, row: int) -> tuple[str, ...]:
         return tuple([self._cell(row, place) for place in self.places.values])
 
+    def values(self) -> list[tuple[str, ...]]:
+        columns = [self._column(place) for place in self.places.values]
+        return list(zip(*columns, strict=True))
+
     def _cell(self, row: int, place: int) -> str:
         return self.data[self.starts[row, place] : self.ends[row, place]].decode()
 
@@ -122,6 +130,9 @@ class ListTexts:
 
     def values_at(self, row: int) -> tuple[str, ...]:
         return self.cells[row]
+
+    def values(self) -> list[tuple[str, ...]]:
+        return self.cells
 
 
 @dataclass(frozen=True)
@@ -188,8 +199,20 @@ class Batch:
         """The rows of batches of the same columns, one after the other."""
         if len(batches) == 1:
             return batches[0]
-        rows = [batch.row(i) for batch in batches for i in range(len(batch))]
-        return cls.of_rows(rows)
+        first, texts = batches[0], [batch.texts for batch in batches]
+        seconds = [batch.seconds for batch in batches if batch.seconds is not None]
+        return cls(
+            first.names,
+            np.concatenate([batch.values for batch in batches]),
+            ListTexts(
+                [time for its in texts for time in its.times()],
+                [cells for its in texts for cells in its.values()],
+            ),
+            np.concatenate([batch.lines for batch in batches]),
+            None if first.keys is None else [key for its in batches for key in its.keys or ()],
+            np.concatenate(seconds) if seconds else None,
+            None if first.sequence is None else [n for its in batches for n in its.sequence or ()],
+        )
 
     def part(self, first: int, end: int) -> Batch:
         """The rows from the first to the one before the end."""
@@ -236,23 +259,27 @@ class Batch:
 
     def rows(self) -> Iterator[Row]:
         """The rows one by one."""
-        return map(self.row, range(len(self)))
+        return self._rows(self.texts.values())
 
     def numbers(self) -> Iterator[Row]:
         """The rows one by one, without their values as written, which take most of the time."""
+        return self._rows([()] * len(self))
+
+    def _rows(self, texts: Sequence[tuple[str, ...]]) -> Iterator[Row]:
         nothing: list[None] = [None] * len(self)
         its = zip(
             self.lines.tolist(),
             self.texts.times(),
+            texts,
             self.values.tolist(),
             nothing if self.seconds is None else self.seconds.tolist(),
             [""] * len(self) if self.keys is None else self.keys,
             nothing if self.sequence is None else self.sequence,
             strict=True,
         )
-        for line, time, values, seconds, key, sequence in its:
+        for line, time, written, values, seconds, key, sequence in its:
             named: dict[Hashable, float] = dict(zip(self.names, values, strict=True))
-            yield Row(line, time, (), named, seconds, key, sequence)
+            yield Row(line, time, written, named, seconds, key, sequence)
 
 
 def answers_at(answers: Assignments, rows: Rows) -> Assignments:

@@ -81,6 +81,8 @@ class Fleet:
             self._parked.execute("PRAGMA journal_mode = OFF")
             self._parked.execute("PRAGMA synchronous = OFF")
             self._parked.execute("CREATE TABLE parked (key TEXT PRIMARY KEY, state BLOB)")
+            # which is never ended: pages go to the disk only where the cache is full
+            self._parked.execute("BEGIN EXCLUSIVE")
 
     def __getitem__(self, key: str) -> Series:
         series = self._here.get(key)
@@ -129,9 +131,13 @@ class Fleet:
     def _by_key(self, batch: Batch, keys: list[str]) -> tuple[list[Piece], Refusal | None]:
         found: list[Piece] = []
         refusal: Refusal | None = None
-        for key, its in _places(keys).items():
-            rows = np.array(its, dtype=np.intp)
-            pieces, refused = self._of(key).label(batch.take(rows))
+        places = _places(keys)
+        order = np.array([i for its in places.values() for i in its], dtype=np.intp)
+        by_key, first = batch.take(order), 0
+        for key, its in places.items():
+            end = first + len(its)
+            pieces, refused = self._of(key).label(by_key.part(first, end))
+            rows, first = order[first:end], end
             found += [Piece(labelled, rows[at]) for labelled, at in pieces]
             if refused is not None and (refusal is None or its[refused.row] < refusal.row):
                 refusal = Refusal(its[refused.row], refused.error)
@@ -354,7 +360,8 @@ def merged(batch: Batch, pieces: list[Piece]) -> LabelledBatch:
     answers = Assignments(*(np.concatenate(its)[order] for its in columns))
     changes = np.concatenate([piece.labelled.changes for piece in pieces])[order]
     its = [piece.labelled.batch for piece in pieces]
-    if all(_is_straight(piece, batch) for piece in pieces):
+    # whether each row has come out by itself, rather than with a later one
+    if np.array_equal(np.concatenate([part.lines for part in its]), batch.lines[at]):
         rows = batch if len(at) == len(batch) else batch.take(at[order])
     else:
         rows = Batch.joined(its).take(order)
@@ -377,8 +384,3 @@ def merged(batch: Batch, pieces: list[Piece]) -> LabelledBatch:
             unordered += piece.labelled.names or [""] * len(piece.labelled)
         names = [unordered[i] for i in order.tolist()]
     return LabelledBatch(rows, answers, changes, ended, names)
-
-
-def _is_straight(piece: Piece, batch: Batch) -> bool:
-    """Whether each row has come out by itself, rather than with a later one."""
-    return np.array_equal(piece.labelled.batch.lines, batch.lines[piece.at])

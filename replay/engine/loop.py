@@ -10,7 +10,7 @@ from typing import Any
 from replay.engine.batch import Batch, LabelledBatch, of_segment
 from replay.engine.checkpoint import Checkpoints, Header
 from replay.engine.fleet import Fleet
-from replay.engine.protocols import Herald, NoRefusals, RefusalLog, Sink, Source, batches_of
+from replay.engine.protocols import Herald, NoRefusals, RefusalLog, Sink, Source
 from replay.engine.rows import CutOffError, InputError
 from replay.engine.series import Series
 from replay.engine.stopping import signals_noted
@@ -19,6 +19,8 @@ MOST_ROWS = 16_384
 """Rows of a batch at most."""
 WORK = 2**18
 """Rows of a batch, times the square of the number of their values."""
+OF_EACH_KEY, MOST_KEYED = 12, 131_072
+"""Rows of a batch for each key, and at most, where there are many keys."""
 LEAST_ROWS = 256
 """Rows of a batch at most, however many values they have."""
 MOST_LIVE = 1024
@@ -127,7 +129,8 @@ class Loop:
         with signals_noted(self):
             try:
                 is_stopping = False
-                for batch in watch(batches_of(self.source, self._at_most)):
+                batches = iter(lambda: self.source.next_batch(self._at_most), None)
+                for batch in watch(batches):
                     if len(batch):
                         self._take(batch)
                     self._look_up(len(batch))
@@ -176,9 +179,12 @@ class Loop:
     def _at_most(self) -> int:
         """Rows of a batch: a signal to stop waits for its end, and so does a checkpoint."""
         # rows of many values take longer, and so do those of many keys
-        at_most = max(min(MOST_ROWS, WORK // len(self.source.values) ** 2), LEAST_ROWS)
+        work = WORK // len(self.source.values) ** 2
+        at_most = max(min(MOST_ROWS, work), LEAST_ROWS)
         if self.source.key is not None:
-            at_most = min(at_most, MOST_ROWS // 2)
+            # a series takes several rows in hardly more time than one
+            some_of_each = min(OF_EACH_KEY * len(self.fleet), MOST_KEYED, work)
+            at_most = max(min(at_most, MOST_ROWS // 2), some_of_each)
         if self.flushing:
             at_most = min(at_most, MOST_LIVE)
         if self.saving is not None:

@@ -37,10 +37,12 @@ class Constants:
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Take in rows, shape (n, D)."""
-        self._given += len(values) - np.isnan(values).sum(axis=0)
+        # numpy is many times as fast along values that lie one after the other
+        columns = np.ascontiguousarray(values.T)
+        self._given += len(values) - np.isnan(columns).sum(axis=1)
         for which, ufunc in enumerate((np.fmin, np.fmax)):
-            end = ufunc.reduce(values, axis=0)
-            counts = (values == end).sum(axis=0)
+            end = ufunc.reduce(columns, axis=1)
+            counts = (columns == end[:, None]).sum(axis=1)
             now = self._ends[which]
             both = ufunc(now, end)
             kept = np.where(both == now, self._counts[which], 0)

@@ -130,6 +130,8 @@ class CsvFile(CsvFormat):
 
     def _cut_batches(self, pieces: Pieces, places: Places) -> Iterator[Batch]:
         """The next rows that are plain, up to one that is not."""
+        from replay.sources.pieces import MOST_AT_A_TIME, PIECE
+
         while (cut := self._cut(pieces)) is not None:
             all_read = self._read_rest(cut, places)
             texts = CutTexts(cut.texts, cut.starts, cut.ends, places, b"," not in cut.texts)
@@ -142,6 +144,10 @@ class CsvFile(CsvFormat):
                 self._line = int(part.lines[-1]) + 1
                 self._is_empty = False
                 yield part
+            if self.key is not None and len(cut):
+                # as many rows as are asked for
+                line = (cut.end - int(cut.bounds[0])) // len(cut)
+                pieces.size = min(max(PIECE, self._at_most * line), MOST_AT_A_TIME)
             if not all_read:
                 pieces.go_back(cut)
 

@@ -302,6 +302,9 @@ class _BatchTexts:
     def values_at(self, row: int) -> tuple[str, ...]:
         return self._cells[row]
 
+    def values(self) -> list[tuple[str, ...]]:
+        return self._cells
+
     @cached_property
     def _times(self) -> list[str]:
         return self.times()

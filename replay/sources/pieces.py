@@ -11,7 +11,8 @@ from typing import BinaryIO
 from replay.sources.plain_lines import Cut, Layout, cut_lines
 
 PIECE = 1 << 19
-"""Bytes read at a time."""
+MOST_AT_A_TIME = 1 << 23
+"""Bytes read at a time, and when rows of many keys are asked for."""
 WITH_CARE = 100
 """Lines that are taken as text where one is not plain; of few that are, twice as many each time."""
 MOST_CARE = 8192
@@ -33,9 +34,15 @@ class Pieces:
         What is wanted of them.
     ahead
         Whether the next piece is read and cut while one is worked on, in a thread.
+
+    Attributes
+    ----------
+    size
+        Bytes read at a time.
     """
 
     def __init__(self, stream: BinaryIO, layout: Layout, ahead: bool) -> None:
+        self.size = PIECE
         self._stream = stream
         self._layout = layout
         self._rest = b""
@@ -152,7 +159,7 @@ class Pieces:
         is_first, self._begun = not self._begun, True
         data = bytearray(self._rest)
         while not self._ended:
-            part = self._stream.read1(PIECE)  # type: ignore[attr-defined]
+            part = self._stream.read1(self.size)  # type: ignore[attr-defined]
             self._ended = not part
             end = part.rfind(b"\n") + 1
             if end:

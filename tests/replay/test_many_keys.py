@@ -6,10 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+
+from replay.engine.loop import Loop
 from replay.sinks.refusals import Refusals
 from replay.sources.joining import Joined
 from replay.sources.message import Messages
+from replay.sources.opening import Files
 from replay.sources.read_options import LONGEST_KEY, ReadOptions
 
 HERE = Path(__file__).parents[2]
@@ -56,6 +61,23 @@ def test_memory_holds_with_many_keys(tmp_path):
     assert f"{MANY:,} keys ({MANY - 500:,} parked)" in said
     assert said.count("more keys have come than --max-keys") == 1
     assert re.search(r"models were on disk at the end, as --max-keys asks", said)
+
+
+def test_many_keys_come_in_larger_batches(tmp_path):
+    """So that a series takes several rows at once."""
+    source = SimpleNamespace(values=("x",), key="k")
+    sizes = [Loop(source, range(n), {})._at_most for n in (10, 5_000, 10**6)]
+    assert sizes == [8_192, 60_000, 131_072]
+    source.values = tuple(range(8))
+    assert Loop(source, range(10**6), {})._at_most == 4_096
+    path = tmp_path / "keyed.csv"
+    path.write_text("k,x\n" + "".join(f"device-{i % 5000},{i}.25\n" for i in range(120_000)))
+    source = Files([str(path)], ReadOptions(("x",), key="k"))
+    batches = list(iter(lambda: source.next_batch(60_000), None))
+    assert max(map(len, batches)) > 45_000
+    found = np.concatenate([batch.values[:, 0] for batch in batches])
+    np.testing.assert_array_equal(found, np.arange(120_000) + 0.25)
+    assert batches[-1].keys[-1] == "device-4999"
 
 
 def test_a_key_that_is_too_long_is_refused():
