@@ -43,6 +43,8 @@ cdef class Candidates(Memory):
         double dead_cost,
     ) noexcept
     cdef int prune(self, double most, Py_ssize_t t) noexcept
+    cdef int drop(self, Py_ssize_t worst) noexcept
+    cdef int drop_beyond(self, double most, Py_ssize_t room) noexcept
     cdef int follow(self, Py_ssize_t here, Py_ssize_t change) noexcept
     cdef int gather(self) noexcept
     cdef int move(self, Py_ssize_t lane, Py_ssize_t to) noexcept

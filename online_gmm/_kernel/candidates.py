@@ -183,10 +183,12 @@ class Candidates(Memory):
     gain: cython.p_double
     share: cython.p_double
 
-    def __init__(self, n_features: int, length: int, dead: int, least: int) -> None:
+    def __init__(
+        self, n_features: int, length: int, dead: int, least: int, most: int = MOST_CANDIDATES
+    ) -> None:
         p: cython.Py_ssize_t = n_features
         i: cython.Py_ssize_t
-        room: cython.Py_ssize_t = MOST_CANDIDATES + 2 * length + 4
+        room: cython.Py_ssize_t = most + 2 * length + 4
         self.n_features = p
         self.length = length
         self.inverse = 0.0 if length & (length - 1) else 1.0 / length
@@ -364,13 +366,46 @@ class Candidates(Memory):
                     if total[order[c]] <= total[order[c + 1]]:
                         worst = c + 1
                 this = after
-            for c in range(worst, k - 1):
-                lane = order[c]
-                order[c] = order[c + 1]
-                order[c + 1] = lane
-            self.n = k - 1
-        if self.n_lanes > self.n + FEW_LANES:
-            self.gather()
+            self.drop(worst)
+        self.gather()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def drop(self, worst: cython.Py_ssize_t) -> cython.int:
+        """Let a candidate go."""
+        c: cython.Py_ssize_t
+        lane: cython.Py_ssize_t = self.order[worst]
+        for c in range(worst, self.n - 1):
+            self.order[c] = self.order[c + 1]
+        self.n -= 1
+        self.order[self.n] = lane
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def drop_beyond(self, most: cython.double, room: cython.Py_ssize_t) -> cython.int:
+        """Let candidates go whose partition costs more than this, and the worst of too many."""
+        c: cython.Py_ssize_t
+        k: cython.Py_ssize_t = 0
+        worst: cython.Py_ssize_t = -1
+        lane: cython.Py_ssize_t
+        highest: cython.double = -1e300
+        for c in range(self.n):
+            lane = self.order[c]
+            if c < self.n_ripe:
+                if self.total[lane] > most:
+                    continue
+                if self.total[lane] > highest:
+                    highest = self.total[lane]
+                    worst = k
+            self.order[c] = self.order[k]
+            self.order[k] = lane
+            k += 1
+        self.n = k
+        if k == room and worst >= 0:
+            self.drop(worst)
+        self.gather()
         return 0
 
     @cython.cfunc
@@ -401,10 +436,12 @@ class Candidates(Memory):
     @cython.cfunc
     @cython.exceptval(check=False)
     def gather(self) -> cython.int:
-        """Bring the candidates to the first lanes."""
+        """Bring the candidates to the first lanes if too many others are among them."""
         c: cython.Py_ssize_t
         lane: cython.Py_ssize_t
         free: cython.Py_ssize_t = self.n  # place of a free lane
+        if self.n_lanes <= self.n + FEW_LANES:
+            return 0
         for c in range(self.n):
             lane = self.order[c]
             if lane >= self.n:

@@ -13,9 +13,14 @@ except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
 if cython.compiled:
-    from cython.cimports.libc.math import log, sqrt
+    from cython.cimports.libc.math import log
+    from cython.cimports.online_gmm._kernel.candidates import Candidates
+    from cython.cimports.online_gmm._kernel.memory import first
 else:
-    from math import log, sqrt
+    from math import log
+
+    from online_gmm._kernel.candidates import Candidates
+    from online_gmm._kernel.memory import first
 from array import array
 
 from online_gmm._kernel.values import zeros
@@ -72,87 +77,42 @@ def best_partition(
     least: cython.Py_ssize_t = dead + max(1, int(LEAST * length))
     drift: cython.double = window / MEMORY / length
     cap: cython.double = CAP * freedom
-    dead_cost: cython.double = DEAD_COST * freedom / length
+    dead_cost: cython.double = DEAD_COST * freedom
     slack: cython.double = SLACK * freedom
     never: cython.double = NEVER
     penalty: cython.double = beta * (freedom + log(n if n > 2 else 2.0))
     best: cython.double[::1] = zeros(n + 1)
     before: cython.Py_ssize_t[::1] = array("q", bytes(8 * (n + 1)))
-    start: cython.Py_ssize_t[::1] = array("q", bytes(8 * (room + 1)))
-    cost: cython.double[::1] = zeros(room + 1)
-    count: cython.double[::1] = zeros(room + 1)
-    center: cython.double[::1] = zeros((room + 1) * p)
-    n_candidates: cython.Py_ssize_t = 1
+    look: cython.double[::1] = zeros(p)
+    ones: cython.double[::1] = array("d", [1.0] * p)
+    its: Candidates = Candidates(p, length, dead, least, ROOM)
     t: cython.Py_ssize_t
     c: cython.Py_ssize_t
     i: cython.Py_ssize_t
-    k: cython.Py_ssize_t
-    worst: cython.Py_ssize_t
-    gain: cython.double
-    move: cython.double
-    d: cython.double
+    lane: cython.Py_ssize_t
+    n_ripe: cython.Py_ssize_t
     v: cython.double
-    most: cython.double
     best[0] = -penalty
+    its.open(0, 0, best[0], -1, first(look))
     for t in range(n):
         best[t + 1] = never
         before[t + 1] = 0
-        for c in range(n_candidates):
-            if t - start[c] < dead and start[c] > 0:
-                cost[c] += dead_cost
-                continue
-            gain = 1.0 / (count[c] + 1.0)
-            if count[c] > 0.0 and drift > gain:
-                gain = drift
-            d = 0.0
-            for i in range(p):
-                v = z[t * p + i] - center[c * p + i]
-                d += v * v
-            move = gain
-            if count[c] > 0.0 and d > cap:
-                move = gain / sqrt(d / cap)
-            for i in range(p):
-                center[c * p + i] += move * (z[t * p + i] - center[c * p + i])
-            cost[c] += capped(d, cap) * (1.0 - gain) / length
-            count[c] += 1.0
-            if start[c] == 0 or t + 1 - start[c] >= least:
-                v = best[start[c]] + cost[c] + penalty
-                if v < best[t + 1]:
-                    best[t + 1] = v
-                    before[t + 1] = start[c]
-        most = best[t + 1] - penalty + slack
-        k = 0
-        worst = -1
-        v = -never
-        for c in range(n_candidates):
-            if t + 1 - start[c] >= least:
-                d = best[start[c]] + cost[c]
-                if d > most:
-                    continue
-                if d > v:
-                    v = d
-                    worst = k
-            if k != c:
-                start[k] = start[c]
-                cost[k] = cost[c]
-                count[k] = count[c]
-                for i in range(p):
-                    center[k * p + i] = center[c * p + i]
-            k += 1
-        if k == room and worst >= 0:
-            k -= 1
-            for c in range(worst, k):
-                start[c] = start[c + 1]
-                cost[c] = cost[c + 1]
-                count[c] = count[c + 1]
-                for i in range(p):
-                    center[c * p + i] = center[(c + 1) * p + i]
-        start[k] = t + 1
-        cost[k] = 0.0
-        count[k] = 0.0
         for i in range(p):
-            center[k * p + i] = 0.0
-        n_candidates = k + 1
+            look[i] = z[t * p + i]
+        n_ripe = its.learn(first(look), first(ones), first(look), t, drift, cap, dead_cost)
+        while n_ripe > 0 and t + 1 - its.start[its.order[n_ripe - 1]] < least:
+            n_ripe -= 1
+        for c in range(its.n):
+            lane = its.order[c]
+            if c >= n_ripe and its.start[lane] > 0:
+                break
+            v = its.total[lane] + penalty
+            if v < best[t + 1]:
+                best[t + 1] = v
+                before[t + 1] = its.start[lane]
+        its.n_ripe = n_ripe
+        its.drop_beyond(best[t + 1] - penalty + slack, room)
+        its.open(t + 1, 0, best[t + 1], -1, first(look))
     result = []
     t = n
     while t > 0:

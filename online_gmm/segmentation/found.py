@@ -191,7 +191,9 @@ class FoundRegimes(Learner):
         all_of_it = len(rows) == len(table)
         learnt = values if all_of_it else values[rows]
         times = np.full(len(rows), np.nan) if table.times is None else table.times[rows]
-        its_stamps = None if stamps is None else [stamps[i] for i in rows.tolist()]
+        its_stamps = None
+        if stamps is not None:
+            its_stamps = list(stamps) if all_of_it else [stamps[i] for i in rows.tolist()]
         whole = Assignments.unknown(len(rows))
         self._learn_stamped(
             view(learnt), len(rows), view(times), its_stamps, None if answers is None else whole

@@ -221,11 +221,12 @@ class PlacedSegments:
         """The regimes as a mixture, from finished segments and the last snapshot. O(K D^2)."""
         parts = []
         for label in self.labels:
-            statistics = RowStatistics(len(self.names))
+            statistics = self._snapshot
             if label in self.regimes:
-                statistics.add(self.regimes[label].statistics)
-            if label == self.label:
-                statistics.add(self._snapshot)
+                statistics = self.regimes[label].statistics
+                if label == self.label:
+                    statistics = statistics.copy()
+                    statistics.add(self._snapshot)
             parts.append(statistics)
         return as_mixture(parts, self.names)
 

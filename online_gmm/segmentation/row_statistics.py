@@ -81,7 +81,7 @@ class RowStatistics:
             )
         result = []
         for columns in zip(*arrays, strict=True):
-            piece = cls(n_channels)
+            piece = cls.__new__(cls)
             piece.n = n
             piece._set(columns)
             result.append(piece)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -50,6 +50,9 @@ class _Moments(Sequence[tuple[int, str]]):
 
     def __getitem__(self, i: Any) -> Any:
         return self._n_before + i + 1, self._batch.texts.time_at(i)
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        return enumerate(self._batch.texts.times(), self._n_before + 1)
 
 
 class Series:
