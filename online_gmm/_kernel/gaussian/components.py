@@ -195,15 +195,28 @@ class Components(Densities):
         d: cython.Py_ssize_t = self.n_features
         for at in range(0, n, 16):
             many = n - at if n - at < 16 else 16
-            self.measure(rows, x, at, many)
-            if learning and rows.measured and (d <= 3 or not self.dense):
-                value = rows.weigh(self.log_coef, self.n_components, many)
-                if value < 1e308:
-                    total += value
-                    self.learn_rows(rows, many)
-                    continue
+            self.e_step_many(rows, x, at, many)
+            if rows.weighed and learning and (d <= 3 or not self.dense):
+                total += rows.log_likelihood(many)
+                self.learn_rows(rows, many)
+                continue
+            if rows.weighed and not learning:
+                rows.log_densities()
+                for i in range(many):
+                    total += rows.total[i]
+                    log_density[at + i] = rows.total[i]
+                if answers > 1:
+                    for i in range(many):
+                        distance[at + i] = rows.distance[i]
+                        for k in range(self.n_components):
+                            responsibilities[(at + i) * self.n_components + k] = rows.resp[
+                                16 * k + i
+                            ]
+                continue
             for i in range(at, at + many):
-                value = self.e_step_row(rows, i - at, x, i * d, learning)
+                self.set_point(x, i * d)
+                self.e_step_row(rows, i - at)
+                value = self.log_density()
                 total += value
                 if learning and self.observed > 0:
                     self.update_statistics(1.0 / (self.points + 1.0))

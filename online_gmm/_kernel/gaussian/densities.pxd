@@ -27,13 +27,9 @@ cdef class Densities(Parameters):
     @cython.final
     cdef bint measure(self, Rows rows, double *x, Py_ssize_t at, Py_ssize_t n) noexcept nogil
     @cython.final
-    cdef Py_ssize_t log_joint_row(
-        self, Rows rows, Py_ssize_t i, double *log_coef, double temper
-    ) noexcept nogil
+    cdef bint e_step_many(self, Rows rows, double *x, Py_ssize_t at, Py_ssize_t n) noexcept nogil
     @cython.final
-    cdef double e_step_row(
-        self, Rows rows, Py_ssize_t i, double *x, Py_ssize_t at, bint learning
-    ) noexcept nogil
+    cdef int e_step_row(self, Rows rows, Py_ssize_t i) noexcept nogil
     @cython.final
     cdef Py_ssize_t add_weights(self, double *log_coef, double temper) noexcept nogil
     @cython.final

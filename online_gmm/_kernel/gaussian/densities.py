@@ -15,14 +15,16 @@ except ModuleNotFoundError:
 from array import array
 
 if cython.compiled:
-    from cython.cimports.libc.math import exp, log, sqrt
+    from cython.cimports.libc.math import log, sqrt
     from cython.cimports.online_gmm._kernel.gaussian.parameters import Parameters
     from cython.cimports.online_gmm._kernel.gaussian.rows import Rows
+    from cython.cimports.online_gmm._kernel.vectors import exp_of, log_of
 else:
-    from math import exp, log, sqrt
+    from math import log, sqrt
 
     from online_gmm._kernel.gaussian.parameters import Parameters
     from online_gmm._kernel.gaussian.rows import Rows
+    from online_gmm._kernel.vectors import exp_of, log_of
 from online_gmm._kernel.gaussian.statistics import width
 
 
@@ -117,11 +119,12 @@ class Densities(Parameters):
         for k in range(self.n_components):
             value = self.resp[k] - best
             # of the most probable one there is nothing to compute
-            value = 1.0 if value == 0.0 else exp(value) if value > -700.0 else 0.0
+            value = 1.0 if value == 0.0 else exp_of(value)
             self.resp[k] = value
             total += value
+        best = 1.0 / total
         for k in range(self.n_components):
-            self.resp[k] /= total
+            self.resp[k] *= best
         self.total = total
         return 0
 
@@ -131,7 +134,7 @@ class Densities(Parameters):
     @cython.exceptval(check=False)
     def log_density(self) -> cython.double:
         """Return the log density of the point last seen by `e_step`, in nats."""
-        return self.best + log(self.total)
+        return self.best + log_of(self.total)
 
     @cython.final
     @cython.cfunc
@@ -203,7 +206,7 @@ class Densities(Parameters):
         self, rows: Rows, x: cython.p_double, at: cython.Py_ssize_t, n: cython.Py_ssize_t
     ) -> cython.bint:
         """Compute the squared distances of n rows of x at once, if that is possible and pays."""
-        rows.measured = 2 < n <= 16 and rows.measure(
+        return 2 < n <= 16 and rows.measure(
             x,
             at * self.n_features,
             n,
@@ -214,50 +217,37 @@ class Densities(Parameters):
             self.n_features,
             self.dense,
         )
-        return rows.measured
 
     @cython.final
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def log_joint_row(
-        self,
-        rows: Rows,
-        i: cython.Py_ssize_t,
-        log_coef: cython.p_double,
-        temper: cython.double,
-    ) -> cython.Py_ssize_t:
-        """Do the same as `log_joint`, for row i of those last measured."""
-        k: cython.Py_ssize_t
-        for k in range(self.n_components):
-            self.resp[k] = rows.squares[16 * k + i]
-        self.observed = self.n_features
-        return self.add_weights(log_coef, temper)
-
-    @cython.final
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def e_step_row(
-        self,
-        rows: Rows,
-        i: cython.Py_ssize_t,
-        x: cython.p_double,
-        at: cython.Py_ssize_t,
-        learning: cython.bint,
-    ) -> cython.double:
-        """Do the E-step of row i of those last looked at, x[at : at + D]; return its log density.
-
-        The row becomes the point if it could not be measured or is to be learnt.
-        """
-        if learning or not rows.measured:
-            self.set_point(x, at)
-        self.normalise(
-            self.log_joint_row(rows, i, self.log_coef, 1.0)
-            if rows.measured
-            else self.log_joint(self.log_coef, 1.0)
+    def e_step_many(
+        self, rows: Rows, x: cython.p_double, at: cython.Py_ssize_t, n: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Do the E-step of n rows of x at once, if that is possible and pays."""
+        rows.weighed = self.measure(rows, x, at, n) and rows.weigh(
+            self.log_coef, self.n_components, n
         )
-        return self.log_density()
+        return rows.weighed
+
+    @cython.final
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def e_step_row(self, rows: Rows, i: cython.Py_ssize_t) -> cython.int:
+        """Do the E-step of the point, which is row i of those of the last `e_step_many`."""
+        k: cython.Py_ssize_t
+        if rows.weighed:
+            for k in range(self.n_components):
+                self.resp[k] = rows.resp[16 * k + i]
+            self.best = rows.best[i]
+            self.total = rows.total[i]
+            self.distance = rows.distance[i]
+            self.observed = self.n_features
+        else:
+            self.e_step(self.log_coef, 1.0)
+        return 0
 
     @cython.final
     @cython.cfunc

@@ -14,12 +14,12 @@ except ModuleNotFoundError:
 if cython.compiled:
     from cython.cimports.libc.math import log
     from cython.cimports.online_gmm._kernel.memory import Memory
-    from cython.cimports.online_gmm._kernel.vectors import exp_each
+    from cython.cimports.online_gmm._kernel.vectors import exp_each, log_each
 else:
     from math import log
 
     from online_gmm._kernel.memory import Memory
-    from online_gmm._kernel.vectors import exp_each
+    from online_gmm._kernel.vectors import exp_each, log_each
 from online_gmm._kernel.values import zeros
 
 
@@ -49,17 +49,23 @@ class Rows(Memory):
     rest: cython.p_double  # [feature, row]
     squares: cython.p_double  # [component, row]
     resp: cython.p_double  # responsibilities, [component, row]
+    best: cython.p_double  # the largest log joint density of each row
+    total: cython.p_double  # of its joint densities, as multiples of the largest
+    distance: cython.p_double  # squared Mahalanobis distance to its nearest component
     moment: cython.p_double  # of the responsibilities of one component
-    measured: cython.bint  # whether the squares are those of the rows looked at last
+    weighed: cython.bint  # whether the responsibilities are those of the rows looked at last
 
     def __init__(self, k: int, d: int) -> None:
-        Memory.__init__(self, 16 * (2 * d + 2 * k) + 2 * d + 6)
+        Memory.__init__(self, 16 * (2 * d + 2 * k + 3) + 2 * d + 6)
         self.columns = self.piece(16 * d)
         self.rest = self.piece(16 * d)
         self.squares = self.piece(16 * k)
         self.resp = self.piece(16 * k)
         self.moment = self.piece(2 * d + 6)
-        self.measured = False
+        self.best = self.piece(16)
+        self.total = self.piece(16)
+        self.distance = self.piece(16)
+        self.weighed = False
 
     @cython.cfunc
     @cython.nogil
@@ -200,53 +206,80 @@ class Rows(Memory):
     @cython.exceptval(check=False)
     def weigh(
         self, log_coef: cython.p_double, k: cython.Py_ssize_t, n: cython.Py_ssize_t
-    ) -> cython.double:
+    ) -> cython.bint:
         """Compute the responsibilities of the n rows measured, in ``resp``.
 
-        Returns the sum of their log densities, or 1e308 with nothing valid computed if all
-        densities of a row are zero.
+        Returns False, with nothing valid computed, if all densities of a row are zero.
         """
         i: cython.Py_ssize_t
         c: cython.Py_ssize_t
         value: cython.double
-        product: cython.double = 1.0
-        result: cython.double = 0.0
         squares: cython.p_double = self.squares
         resp: cython.p_double = self.resp
         best: cython.double[16]
+        least: cython.double[16]
         total: cython.double[16]
         if not cython.compiled:
             best = zeros(16)
+            least = zeros(16)
             total = zeros(16)
         for i in range(16):
-            best[i] = log_coef[0] - 0.5 * squares[i]
-            resp[i] = best[i]
-        for c in range(1, k):
+            best[i] = -1.7e308
+            least[i] = 1e308
+            total[i] = 0.0
+        for c in range(k):
             for i in range(16):
                 value = log_coef[c] - 0.5 * squares[16 * c + i]
                 resp[16 * c + i] = value
                 best[i] = value if value > best[i] else best[i]
+            # a free place has no weight and is not the nearest component
+            if log_coef[c] > -1e299:
+                for i in range(16):
+                    value = squares[16 * c + i]
+                    least[i] = value if value < least[i] else least[i]
         for i in range(n):
             if not (best[i] > -1e308):
-                return 1e308
-            result += best[i]
+                return False
         for c in range(k):
             for i in range(16):
                 resp[16 * c + i] -= best[i]
         exp_each(resp, 16 * k)
-        for i in range(16):
-            total[i] = resp[i]
-        for c in range(1, k):
+        for c in range(k):
             for i in range(16):
                 total[i] += resp[16 * c + i]
         for i in range(16):
+            self.best[i] = best[i]
+            self.total[i] = total[i]
+            self.distance[i] = least[i]
             # a row that is not there has no responsibility
             best[i] = 1.0 / total[i] if i < n else 0.0
         for c in range(k):
             for i in range(16):
                 resp[16 * c + i] *= best[i]
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def log_densities(self) -> cython.int:
+        """Turn ``total`` of the rows weighed into their log densities."""
+        i: cython.Py_ssize_t
+        log_each(self.total, 16)
+        for i in range(16):
+            self.total[i] += self.best[i]
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def log_likelihood(self, n: cython.Py_ssize_t) -> cython.double:
+        """Return the sum of the log densities of the n rows weighed."""
+        i: cython.Py_ssize_t
+        result: cython.double = 0.0
+        product: cython.double = 1.0
         for i in range(n):
-            product *= total[i]
+            result += self.best[i]
+            product *= self.total[i]
         return result + log(product)
 
     @cython.cfunc

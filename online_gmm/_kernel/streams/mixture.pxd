@@ -15,6 +15,5 @@ cdef class MixtureStream(Stream):
     cdef Rows rows
     cdef Rows report_rows
 
-    cdef int learn_joint(self, Py_ssize_t likeliest, double time) noexcept nogil
     cdef int lag(self, double g) noexcept nogil
     cdef int update_report(self, double g) noexcept nogil

@@ -116,23 +116,13 @@ class MixtureStream(Stream):
     @cython.nogil
     @cython.exceptval(check=False)
     def learn_point(self, row: cython.Py_ssize_t, time: cython.double) -> cython.int:
-        self.learn_joint(
-            self.iterate.log_joint_row(self.rows, row, self.iterate.log_coef, 1.0)
-            if row >= 0 and self.rows.measured
-            else self.iterate.log_joint(self.iterate.log_coef, 1.0),
-            time,
-        )
-        return 0
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def learn_joint(self, likeliest: cython.Py_ssize_t, time: cython.double) -> cython.int:
-        """Learn the point, of which the iterate has the log joint densities."""
         g: cython.double
         gate: cython.double
         step: cython.double
-        self.iterate.normalise(likeliest)
+        if row >= 0:
+            self.iterate.e_step_row(self.rows, row)
+        else:
+            self.iterate.e_step(self.iterate.log_coef, 1.0)
         if self.iterate.observed == 0:
             self.n_empty += 1
             return 0
@@ -234,13 +224,13 @@ class MixtureStream(Stream):
         points: cython.Py_ssize_t = self.lagging - phase % self.lagging
         if points > n:
             points = n
-        self.iterate.measure(self.rows, x, at, points)
+        self.iterate.e_step_many(self.rows, x, at, points)
         if labelling:
             # the report changes when the iterate's parameters do, or less often
             if self.outdated:
                 self.report.m_step()
                 self.outdated = False
-            self.report.measure(self.report_rows, x, at, points)
+            self.report.e_step_many(self.report_rows, x, at, points)
         return points
 
     @cython.cfunc
@@ -249,11 +239,10 @@ class MixtureStream(Stream):
     def label_point(self, row: cython.Py_ssize_t, time: cython.double) -> cython.int:
         k: cython.Py_ssize_t
         label: cython.Py_ssize_t = 0
-        self.report.normalise(
-            self.report.log_joint_row(self.report_rows, row, self.report.log_coef, 1.0)
-            if row >= 0 and self.report_rows.measured
-            else self.report.log_joint(self.report.log_coef, 1.0)
-        )
+        if row >= 0:
+            self.report.e_step_row(self.report_rows, row)
+        else:
+            self.report.e_step(self.report.log_coef, 1.0)
         for k in range(1, self.report.n_components):
             if self.report.resp[k] > self.report.resp[label]:
                 label = k

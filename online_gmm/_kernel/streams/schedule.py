@@ -9,12 +9,14 @@ except ModuleNotFoundError:
 
 from typing import Any
 
-from online_gmm._kernel.values import flag, real
-
 if cython.compiled:
-    from cython.cimports.libc.math import exp, pow
+    from cython.cimports.libc.math import exp
+    from cython.cimports.online_gmm._kernel.vectors import exp_each, log_each
 else:
-    from math import exp, pow
+    from math import exp
+
+    from online_gmm._kernel.vectors import exp_each, log_each
+from online_gmm._kernel.values import flag, real, zeros
 
 
 @cython.final
@@ -35,11 +37,16 @@ class StepSchedule:
     follows: cython.bint
     mass: cython.double  # weight of all points so far, for a half-life
     last: cython.double  # time of the last point, -inf before
+    steps: cython.double[16]  # step sizes of point ``first`` and those that follow
+    first: cython.Py_ssize_t
 
     def __init__(self, settings: Any, mass: float, last: float) -> None:
         self.scale, self.exponent, self.floor, self.half_life, self.timed, self.follows = settings
         self.mass = mass
         self.last = last
+        self.first = -16
+        if not cython.compiled:
+            self.steps = zeros(16)
 
     @cython.cfunc
     @cython.nogil
@@ -55,12 +62,30 @@ class StepSchedule:
             self.mass += 1.0
             g = 1.0 / self.mass
         else:
-            g = self.scale * pow(n, -self.exponent)
-            if g < self.floor:
-                g = self.floor
+            if not (0 <= n - self.first < 16):
+                self.look_ahead(n)
+            g = self.steps[n - self.first]
         if time > self.last:
             self.last = time
         return g
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def look_ahead(self, n: cython.Py_ssize_t) -> cython.int:
+        """Compute the step sizes of point n and those that follow, all at once."""
+        i: cython.Py_ssize_t
+        self.first = n
+        for i in range(16):
+            self.steps[i] = n + i
+        log_each(self.steps, 16)
+        for i in range(16):
+            self.steps[i] *= -self.exponent
+        exp_each(self.steps, 16)
+        for i in range(16):
+            self.steps[i] *= self.scale
+            self.steps[i] = self.steps[i] if self.steps[i] > self.floor else self.floor
+        return 0
 
     def state(self) -> tuple[Any, float, float]:
         settings = (

@@ -65,7 +65,6 @@ class Series(Memory):
         c: cython.Py_ssize_t
         at: cython.Py_ssize_t
         many: cython.Py_ssize_t
-        value: cython.double
         total: cython.double = 0.0
         k: cython.Py_ssize_t = self.k
         d: cython.Py_ssize_t = components.n_features
@@ -73,14 +72,14 @@ class Series(Memory):
             self.log_coef[c] = components.log_norm[c] if components.log_coef[c] > -1e299 else -1e300
         for at in range(0, self.n, 16):
             many = self.n - at if self.n - at < 16 else 16
-            if components.measure(self.rows, x, at, many):
-                value = self.rows.weigh(self.log_coef, k, many)
-                if value < 1e308:
-                    total += value
-                    for c in range(k):
-                        for i in range(many):
-                            self.resp[(at + i) * k + c] = self.rows.resp[16 * c + i]
-                    continue
+            if components.measure(self.rows, x, at, many) and self.rows.weigh(
+                self.log_coef, k, many
+            ):
+                total += self.rows.log_likelihood(many)
+                for c in range(k):
+                    for i in range(many):
+                        self.resp[(at + i) * k + c] = self.rows.resp[16 * c + i]
+                continue
             for i in range(at, at + many):
                 components.set_point(x, i * d)
                 components.e_step(self.log_coef, 1.0)
