@@ -92,24 +92,23 @@ class Rows(Memory):
         c: cython.Py_ssize_t
         m: cython.Py_ssize_t
         base: cython.Py_ssize_t
+        row: cython.Py_ssize_t
         value: cython.double
         scale: cython.double
-        center: cython.double
-        r0: cython.double
-        r1: cython.double
-        r2: cython.double
-        r3: cython.double
-        r4: cython.double
-        r5: cython.double
-        r6: cython.double
-        r7: cython.double
+        share: cython.double
+        # compilers make vectors of loops whose bound they do not know, and scalars of 16 turns
+        width: cython.Py_ssize_t = (n + 3) & ~3
         columns: cython.p_double = self.columns
         rest: cython.p_double = self.rest
         squares: cython.p_double = self.squares
         # none of the work space is at the same place as these
         total: cython.double[16]
+        first: cython.double[16]
+        second: cython.double[16]
         if not cython.compiled:
             total = zeros(16)
+            first = zeros(16)
+            second = zeros(16)
         for i in range(n):
             for j in range(d):
                 value = x[at + i * d + j]
@@ -118,47 +117,41 @@ class Rows(Memory):
                 columns[16 * j + i] = value
         for c in range(k):
             base = c * d
-            for i in range(16):
+            for i in range(width):
                 total[i] = 0.0
             for j in range(d):
-                center = mean[base + j]
-                for i in range(16 * j, 16 * j + 16, 8):
-                    # eight sums that do not wait for each other, in registers
-                    r0 = columns[i] - center
-                    r1 = columns[i + 1] - center
-                    r2 = columns[i + 2] - center
-                    r3 = columns[i + 3] - center
-                    r4 = columns[i + 4] - center
-                    r5 = columns[i + 5] - center
-                    r6 = columns[i + 6] - center
-                    r7 = columns[i + 7] - center
-                    if dense:
-                        for m in range(i % 16, i, 16):
-                            scale = factor[(base + m // 16) * d + j]
-                            r0 -= scale * rest[m]
-                            r1 -= scale * rest[m + 1]
-                            r2 -= scale * rest[m + 2]
-                            r3 -= scale * rest[m + 3]
-                            r4 -= scale * rest[m + 4]
-                            r5 -= scale * rest[m + 5]
-                            r6 -= scale * rest[m + 6]
-                            r7 -= scale * rest[m + 7]
-                    rest[i] = r0
-                    rest[i + 1] = r1
-                    rest[i + 2] = r2
-                    rest[i + 3] = r3
-                    rest[i + 4] = r4
-                    rest[i + 5] = r5
-                    rest[i + 6] = r6
-                    rest[i + 7] = r7
+                value = mean[base + j]
+                for i in range(width):
+                    rest[16 * j + i] = columns[16 * j + i] - value
+            # a forward substitution; two features at a time, which halves its reads and writes
+            for j in range(0, d, 2):
                 scale = inverse[base + j] if dense else factor[base + j]
-                for i in range(16):
+                for i in range(width):
                     value = rest[16 * j + i] * scale
                     value = value if value > -1e150 else -1e150
                     value = value if value < 1e150 else 1e150
-                    rest[16 * j + i] = value
+                    first[i] = value
                     total[i] += value * value
-            for i in range(16):
+                if j + 1 == d:
+                    break
+                row = (base + j) * d
+                scale = inverse[base + j + 1] if dense else factor[base + j + 1]
+                share = factor[row + j + 1] if dense else 0.0
+                for i in range(width):
+                    value = (rest[16 * j + 16 + i] - share * first[i]) * scale
+                    value = value if value > -1e150 else -1e150
+                    value = value if value < 1e150 else 1e150
+                    second[i] = value
+                    total[i] += value * value
+                if dense:
+                    for m in range(j + 2, d):
+                        scale = factor[row + m]
+                        share = factor[row + d + m]
+                        for i in range(width):
+                            rest[16 * m + i] = (
+                                rest[16 * m + i] - scale * first[i]
+                            ) - share * second[i]
+            for i in range(width):
                 squares[16 * c + i] = total[i]
         return True
 
@@ -181,17 +174,18 @@ class Rows(Memory):
         c: cython.Py_ssize_t
         value: cython.double
         valid: cython.bint = True
+        width: cython.Py_ssize_t = (n + 3) & ~3
         squares: cython.p_double = self.squares
         best: cython.double[16]
         label: cython.Py_ssize_t[16]
         if not cython.compiled:
             best = zeros(16)
             label = [0] * 16
-        for i in range(16):
+        for i in range(width):
             best[i] = log_coef[0] - 0.5 * squares[i]
             label[i] = 0
         for c in range(1, k):
-            for i in range(16):
+            for i in range(width):
                 value = log_coef[c] - 0.5 * squares[16 * c + i]
                 label[i] = c if value > best[i] else label[i]
                 best[i] = value if value > best[i] else best[i]
@@ -214,6 +208,7 @@ class Rows(Memory):
         i: cython.Py_ssize_t
         c: cython.Py_ssize_t
         value: cython.double
+        width: cython.Py_ssize_t = (n + 3) & ~3
         squares: cython.p_double = self.squares
         resp: cython.p_double = self.resp
         best: cython.double[16]
@@ -223,39 +218,41 @@ class Rows(Memory):
             best = zeros(16)
             least = zeros(16)
             total = zeros(16)
-        for i in range(16):
+        for i in range(width):
             best[i] = -1.7e308
             least[i] = 1e308
             total[i] = 0.0
         for c in range(k):
-            for i in range(16):
+            for i in range(width):
                 value = log_coef[c] - 0.5 * squares[16 * c + i]
                 resp[16 * c + i] = value
                 best[i] = value if value > best[i] else best[i]
             # a free place has no weight and is not the nearest component
             if log_coef[c] > -1e299:
-                for i in range(16):
+                for i in range(width):
                     value = squares[16 * c + i]
                     least[i] = value if value < least[i] else least[i]
         for i in range(n):
             if not (best[i] > -1e308):
                 return False
         for c in range(k):
-            for i in range(16):
+            for i in range(width):
                 resp[16 * c + i] -= best[i]
         exp_each(resp, 16 * k)
         for c in range(k):
-            for i in range(16):
+            for i in range(width):
                 total[i] += resp[16 * c + i]
-        for i in range(16):
+        for i in range(width):
             self.best[i] = best[i]
             self.total[i] = total[i]
             self.distance[i] = least[i]
             # a row that is not there has no responsibility
             best[i] = 1.0 / total[i] if i < n else 0.0
         for c in range(k):
-            for i in range(16):
+            for i in range(width):
                 resp[16 * c + i] *= best[i]
+            for i in range(width, 16):
+                resp[16 * c + i] = 0.0
         return True
 
     @cython.cfunc

@@ -8,6 +8,7 @@ cdef class KeptPoints:
     cdef Py_ssize_t capacity
     cdef bint thinned
     cdef Py_ssize_t stride
+    cdef Py_ssize_t due
     cdef Py_ssize_t count
     cdef Py_ssize_t room
     cdef Memory memory

@@ -28,6 +28,7 @@ class KeptPoints:
     capacity: cython.Py_ssize_t
     thinned: cython.bint
     stride: cython.Py_ssize_t
+    due: cython.Py_ssize_t  # points before this one are not to be kept
     count: cython.Py_ssize_t
     room: cython.Py_ssize_t  # points that the memory has room for
     memory: Memory
@@ -39,6 +40,7 @@ class KeptPoints:
         self.capacity = capacity
         self.thinned = thinned
         self.stride = 1
+        self.due = 0
         self.count = 0
         self.room = 0
         self.memory = Memory(0)
@@ -86,7 +88,9 @@ class KeptPoints:
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         d: cython.Py_ssize_t = self.n_features
-        if n % self.stride != 0:
+        j = n % self.stride
+        self.due = n + self.stride - j
+        if j != 0:
             return 0
         if self.count == self.capacity:
             if not self.thinned:
@@ -123,3 +127,4 @@ class KeptPoints:
             unpack(doubles(times), self.times, count)
         self.count = count
         self.stride = stride
+        self.due = 0

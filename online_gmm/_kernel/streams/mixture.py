@@ -132,11 +132,11 @@ class MixtureStream(Stream):
         if self.schedule.follows and self.iterate.points * g > 1.0:
             # what is forgotten no longer stands against the prior
             self.iterate.points = 1.0 / g
-        if self.kept.capacity > 0 and self.n % self.kept.stride == 0:
+        if self.kept.capacity > 0 and self.n >= self.kept.due:
             self.kept.keep(self.point, self.n, time)
         phase: cython.int = self.n % self.every
         self.lagging = self.lag(g)
-        self.moved = phase % self.lagging == 0
+        self.moved = phase == 0 if self.lagging == self.every else phase % self.lagging == 0
         step = g
         gate = self.gates[self.iterate.observed]
         if self.iterate.distance > gate:

@@ -13,6 +13,7 @@ cdef class OutlierBuffer(Memory):
     cdef double *points
     cdef double *at
     cdef Py_ssize_t seen
+    cdef Py_ssize_t slot
     cdef Py_ssize_t length
     cdef double excess
     cdef double drift

@@ -44,6 +44,7 @@ class OutlierBuffer(Memory):
     points: cython.p_double
     at: cython.p_double  # number of each point in the stream
     seen: cython.Py_ssize_t  # points whose distance entered the sum
+    slot: cython.Py_ssize_t  # seen % room: the place of the next one
     length: cython.Py_ssize_t  # the same since the sum was last zero
     excess: cython.double  # the cumulative sum
     drift: cython.double
@@ -66,6 +67,7 @@ class OutlierBuffer(Memory):
         self.at = self.piece(room)
         self.last = self.piece(room * d)
         self.seen = 0
+        self.slot = 0
         self.length = 0
         self.excess = 0.0
         # squared distances have mean D and variance 2 D; the limit is passed once in 1e9 points
@@ -84,10 +86,12 @@ class OutlierBuffer(Memory):
         for its own becomes wider, and from ``room`` on.
         """
         j: cython.Py_ssize_t
-        slot: cython.Py_ssize_t = self.seen % self.room
         for j in range(self.n_features):
-            self.last[slot * self.n_features + j] = point[j]
+            self.last[self.slot * self.n_features + j] = point[j]
         self.seen += 1
+        self.slot += 1
+        if self.slot == self.room:
+            self.slot = 0
         self.length += 1
         self.excess += distance - observed - self.drift
         if self.excess <= 0.0:
@@ -176,6 +180,7 @@ def outlier_buffer_from_state(state: dict[str, Any], d: int, room: int) -> Outli
     unpack(block(state, "at", room), result.at, room)
     if "last" in state:
         result.seen = whole(state["seen"], "seen")
+        result.slot = result.seen % room
         result.length = whole(state["length"], "length", 0, result.seen)
         result.excess = real(state["excess"], "excess")
         last = block(state, "last", room * d, False)
