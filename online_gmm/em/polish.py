@@ -49,6 +49,9 @@ class EMMap:
         self._n = float(n_points)
         k, d, kind = components.state()["shape"]
         self._shape = (k, d, d) if kind in (_kernel.FULL, _kernel.TIED) else (k, d)
+        i, j = np.indices((d, d))
+        # of a matrix only the lower half is in use
+        self._lower = np.maximum(i, j), np.minimum(i, j)
 
     def raw(self, components: _kernel.Components) -> Vector:
         """N, N m and N (S + m m'), with the means m seen from the origin."""
@@ -58,9 +61,7 @@ class EMMap:
         mean = np.frombuffer(state["center"]).reshape(k, d) - self._origin
         scatter = np.frombuffer(state["scatter"]).reshape(self._shape)
         if len(self._shape) == 3:
-            lower = np.tril(scatter)
-            scatter = lower + np.tril(lower, -1).transpose(0, 2, 1)
-            square = scatter + mean[:, :, None] * mean[:, None, :]
+            square = scatter[:, *self._lower] + mean[:, :, None] * mean[:, None, :]
         else:
             square = scatter + mean**2
         return np.concatenate(
@@ -83,7 +84,7 @@ class EMMap:
                 scatter = square - mean**2
         if not np.isfinite(scatter).all():
             return None
-        least = np.linalg.eigvalsh(scatter) if len(self._shape) == 3 else scatter
+        least = np.linalg.eigvalsh(scatter) if len(self._shape) == 3 and d > 1 else scatter
         if not least.min() >= 0.0:
             return None
         self._components.load(
@@ -119,19 +120,19 @@ class EMMap:
         self, s: Vector, rows: NDArray[np.float64], shift: Vector, least: float, meter: Meter
     ) -> Sliced[Vector]:
         """Do the same in slices, until a step is less than so much of the first."""
-        first = 0.0
+        first, last = 0.0, s
         for _ in range(STEPS):
             image = yield from self.mapping(s, rows, meter)
-            if image is None or self.load(image + shift) is None:
-                break
-            step = float(np.abs(image + shift - s).max())
-            s = image + shift
+            if image is None:
+                return last
+            last, s = s, image + shift
+            step = float(np.abs(s - last).max())
             first = first or step
             # a single component is at rest after one step
             if step <= least * first:
                 break
             yield
-        return s
+        return last if self.load(s) is None else s
 
 
 def polish(
