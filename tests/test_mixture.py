@@ -77,3 +77,23 @@ def test_matching_undoes_a_permutation_and_error_measures_what_is_left():
     assert moved.error(mixture) == pytest.approx(0.01 / sd)
     with pytest.raises(ValueError, match="4 and 3 components"):
         mixture.matched_to(random_mixture(3, 2, seed=1))
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_threads_change_nothing(d):
+    mixture = random_mixture(3, d, seed=4)
+    X = mixture.sample(5_003, seed=2)[0]
+    X[::50, 0] = np.nan
+    for name in ("score_samples", "predict_proba", "predict"):
+        answer = getattr(mixture, name)
+        for n_jobs in (2, 3, -1):
+            assert np.array_equal(answer(X), answer(X, n_jobs=n_jobs))
+    assert np.array_equal(mixture.predict(X), mixture.predict_proba(X).argmax(axis=1))
+    assert mixture.predict(X[:0], n_jobs=2).shape == (0,)
+
+
+@pytest.mark.parametrize("n_jobs", [0, -2])
+def test_refuses_no_threads(n_jobs):
+    mixture = random_mixture(2, 1, seed=1)
+    with pytest.raises(ValueError, match=f"n_jobs is {n_jobs}; it must be at least 1, or -1"):
+        mixture.predict([[0.0]], n_jobs=n_jobs)
