@@ -106,7 +106,7 @@ def learning(problem: Problem, X: Matrix) -> tuple[list[Row], float]:
     ratio = times.ratio("points", "array")
     what = f"{name}: learn_one of each / learn_many of an array"
     rows = [
-        at_least(what, ratio.median, 4.0, str(ratio))
+        at_least(what, ratio.median, 3.0, str(ratio))
         if problem.truth.n_features == 1
         else Row(what, str(ratio)),
         Row(
@@ -175,11 +175,14 @@ def answering(problem: Problem, X: Matrix) -> tuple[list[Row], float]:
             "predict": lambda: seconds(lambda: their.predict(X)),
             "log_density_many": lambda: seconds(lambda: model.log_density_many(X)),
             "score_samples": lambda: seconds(lambda: their.score_samples(X)),
+            "one thread": lambda: seconds(lambda: model.mixture.score_samples(X)),
+            "two threads": lambda: seconds(lambda: model.mixture.score_samples(X, n_jobs=2)),
         },
         ROUNDS,
     )
     labels = times.ratio("predict", "predict_many")
     densities = times.ratio("score_samples", "log_density_many")
+    shared = times.ratio("one thread", "two threads")
     return [
         at_least(f"{name}: scikit-learn's predict / predict_many", labels.median, 3.0, str(labels)),
         at_least(
@@ -187,6 +190,9 @@ def answering(problem: Problem, X: Matrix) -> tuple[list[Row], float]:
             densities.median,
             3.0,
             str(densities),
+        ),
+        at_least(
+            f"{name}: score_samples with n_jobs=1 / with n_jobs=2", shared.median, 1.8, str(shared)
         ),
     ], labels.median
 
