@@ -31,6 +31,7 @@ if SANITIZED:
 VECTORS = (
     "vectors_exp_each",
     "vectors_log_each",
+    *(f"ChainStatistics_{name}" for name in ("update", "collect")),
     *(f"Rows_{name}" for name in ("measure", "choose", "weigh", "moments")),
     *(f"candidates_{name}" for name in ("measure", "gains", "n_beyond", "spend", "approach")),
     *(f"metric_{name}" for name in ("multiply", "add_products", "differ")),

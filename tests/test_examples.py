@@ -332,7 +332,7 @@ def test_a_state_that_is_left_out_is_never_found():
     [
         (["--state", "stage"], "machine.csv has no column 'stage', only mode, rpm, when, amps"),
         (["--state", "mode", "--same", "a,d"], "--same a,d: 'd' is no state; there are a, b, c"),
-        (["--state", "mode", "--regimes", "9"], "n_components is 9; OnlineHMM takes at most 8"),
+        (["--state", "mode", "--regimes", "17"], "n_components is 17; OnlineHMM takes at most 16"),
     ],
 )
 def test_beside_truth_says_what_is_wrong(options, said, with_truth, run_here, capsys):

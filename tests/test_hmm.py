@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import Constant, HalfLife, MixtureParameters, OnlineHMM, PowerDecay
 from tests import naive_hmm
@@ -297,6 +298,17 @@ def test_three_regimes_as_well_as_if_they_were_known(kernel):
         np.testing.assert_allclose(model.dwell, 50.0, rtol=0.3)
 
 
+@pytest.mark.parametrize("seed", [3, 4])
+def test_sixteen_regimes_are_told_apart(seed):
+    mixture = MixtureParameters(np.ones(16) / 16, 8.0 * np.arange(16)[:, None], np.ones((16, 1, 1)))
+    X, truth = regimes(4_000, mixture, sticky(16, 0.9), seed)
+    model = OnlineHMM(16, warm_up=1_000, seed=1)
+    model.learn_many(X)
+    assert len(model.labels) >= 15
+    assert adjusted_rand_score(truth, model.predict_many(X)) > 0.94
+    assert np.diagonal(model.transition).mean() == pytest.approx(0.9, abs=0.03)
+
+
 def test_a_regime_that_comes_after_the_warm_up_is_found():
     early = series(80, LEVELS, seed=2)
     two = early[early[:, 0] < 2.0][:60]
@@ -463,7 +475,7 @@ def test_units_and_offset(covariance_type, scale, shift):
     ("settings", "message"),
     [
         ({"n_components": 0}, "n_components is 0; it must be at least 1"),
-        ({"n_components": 9}, "n_components is 9; OnlineHMM takes at most 8"),
+        ({"n_components": 17}, "n_components is 17; OnlineHMM takes at most 16"),
         ({"n_components": np.int64(9)}, "n_components is 9"),
         ({"n_components": "auto", "max_components": 12}, "max_components is 12"),
         ({"stickiness": -1.0}, "stickiness is -1.0"),

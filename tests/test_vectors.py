@@ -51,8 +51,9 @@ def test_exponential_functions_of_very_little_are_zero():
     assert list(values) == [0.0, 0.0, 0.0, 1.0]
 
 
+@pytest.mark.parametrize("trials", [1, 3])
 @pytest.mark.parametrize("seed", range(5))
-def test_k_means_is_as_good_as_scipys(seed, kernel):
+def test_k_means_is_as_good_as_scipys(seed, trials, kernel):
     X = blobs(300, 2, seed)
     rng = np.random.default_rng(seed)
     labels = np.zeros(len(X), dtype=np.int64)
@@ -62,10 +63,24 @@ def test_k_means_is_as_good_as_scipys(seed, kernel):
 
     ours, theirs = [], []
     for _ in range(8):
-        assert kernel.k_means(X.ravel(), 300, 2, 3, rng.random(3), 50, labels)
+        assert kernel.k_means(X.ravel(), 300, 2, 3, rng.random(3 * trials), 50, labels)
         ours.append(within(labels.copy()))
         theirs.append(within(kmeans2(X, 3, iter=50, minit="++", rng=rng)[1]))
     assert min(ours) == pytest.approx(min(theirs), rel=1e-3)
+
+
+def test_the_best_of_several_rows_begins_a_cluster(kernel):
+    # 12 groups far apart, of which single draws often miss one
+    X = (10.0 * np.repeat(np.arange(12.0), 25) + np.random.default_rng(0).normal(size=300))[:, None]
+    rng = np.random.default_rng(1)
+    labels = np.zeros(len(X), dtype=np.int64)
+    found = {}
+    for trials in (1, 4):
+        found[trials] = 0
+        for _ in range(20):
+            kernel.k_means(X.ravel(), 300, 1, 12, rng.random(12 * trials), 50, labels)
+            found[trials] += len({*labels[::25]}) == 12 == len({*labels})
+    assert found[4] >= 18 > 14 >= found[1]
 
 
 def test_k_means_of_few_distinct_rows(kernel):

@@ -25,8 +25,10 @@ def k_means(
     """Cluster n rows of d values; write the cluster of each row to ``labels``.
 
     The centres begin at rows that are drawn with a probability in proportion to the squared
-    distance to the nearest centre drawn before (Arthur & Vassilvitskii 2007). ``draws`` are k
-    uniform random numbers. At most ``most`` iterations follow (Lloyd 1982). O(most n k d).
+    distance to the nearest centre drawn before (Arthur & Vassilvitskii 2007). Of several rows drawn
+    for a centre it is the one that leaves the least sum of such distances. ``draws`` are uniform
+    random numbers, as many times k as rows are drawn for a centre. At most ``most`` iterations
+    follow (Lloyd 1982). O((most + draws / k) n k d).
 
     Returns whether every cluster has rows, or every distinct row a cluster.
     """
@@ -40,8 +42,15 @@ def k_means(
     total: cython.double
     moved: cython.bint
     full: cython.bint = True
-    memory: Memory = Memory(n + k * d + k)
+    trial: cython.Py_ssize_t
+    chosen: cython.Py_ssize_t = 0
+    lowest: cython.double
+    left: cython.double
+    trials: cython.Py_ssize_t = len(draws) // k
+    memory: Memory = Memory(3 * n + k * d + k)
     least: cython.p_double = memory.piece(n)
+    among: cython.p_double = memory.piece(n)
+    best: cython.p_double = memory.piece(n)
     centers: cython.p_double = memory.piece(k * d)
     counts: cython.p_double = memory.piece(k)
     values: cython.p_double = first(x)
@@ -52,26 +61,37 @@ def k_means(
         for i in range(n):
             least[i] = 1.0
         for c in range(k):
-            # the first row at which the sum of the squares so far exceeds the number drawn
-            value = uniform[c] * total
-            at = n - 1
-            for i in range(n):
-                value -= least[i]
-                if value < 0.0 and least[i] > 0.0:
-                    at = i
-                    break
-            total = 0.0
+            lowest = 1e308
+            for trial in range(trials):
+                # the first row at which the sum of the squares so far exceeds the number drawn
+                value = uniform[c * trials + trial] * total
+                at = n - 1
+                for i in range(n):
+                    value -= least[i]
+                    if value < 0.0 and least[i] > 0.0:
+                        at = i
+                        break
+                left = 0.0
+                for i in range(n):
+                    square = 0.0
+                    for j in range(d):
+                        value = values[i * d + j] - values[at * d + j]
+                        square += value * value
+                    square = square if c == 0 or square < least[i] else least[i]
+                    among[i] = square
+                    left += square
+                if trial == 0 or left < lowest:
+                    lowest = left
+                    chosen = at
+                    for i in range(n):
+                        best[i] = among[i]
+            total = lowest
             for j in range(d):
-                centers[c * d + j] = values[at * d + j]
+                centers[c * d + j] = values[chosen * d + j]
             for i in range(n):
-                square = 0.0
-                for j in range(d):
-                    value = values[i * d + j] - centers[c * d + j]
-                    square += value * value
-                if c == 0 or square < least[i]:
-                    least[i] = square
+                if c == 0 or best[i] < least[i]:
                     clusters[i] = c
-                total += least[i]
+                least[i] = best[i]
             if not (total > 0.0):
                 # every row is at a centre
                 most = 0

@@ -171,7 +171,7 @@ def _starts(
         components.hold_above(floors)
         method = (K_MEANS, RANDOM)[i % 2]
         if method == K_MEANS and _kernel.k_means(
-            scaled, n, d, k, view(rng.random(k)), LLOYD, view(labels)
+            scaled, n, d, k, view(rng.random(k * (2 + int(math.log(k))))), LLOYD, view(labels)
         ):
             shares = np.zeros((n, k))
             shares[np.arange(n), labels] = 1.0

@@ -40,7 +40,7 @@ MOST_BACK = 10_000_000
 NEVER = 2**62 - 1
 LEAST_BELIEF = 1e-12
 """No regime is less probable for a series that is followed."""
-MOST = 8
+MOST = 16
 """Components: statistics for each place the chain may be in grow as K^3, and their cost as K^4."""
 
 
@@ -80,13 +80,13 @@ class OnlineHMM(RefittedChain):
     Parameters
     ----------
     n_components : int or "auto", default 3
-        K, the number of regimes expected in the end, at most 8. The warm start has as many of them
+        K, the number of regimes expected in the end, at most 16. The warm start has as many of them
         as its points can tell (Bayesian information criterion of the chain); the others are born
         when points come that no regime explains, or when a later fit finds them. ``"auto"`` expects
         up to ``max_components``. Without points kept (``capacity=0``, a step size that follows) the
         warm start has K.
     max_components : int, default 8
-        The most regimes that ``"auto"`` finds, at most 8.
+        The most regimes that ``"auto"`` finds, at most 16.
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
         The shape of covariances: ``full`` (a matrix for each regime), ``tied`` (one matrix for
         all), ``diag`` (a variance for each feature) or ``spherical`` (one variance for each

@@ -216,7 +216,7 @@ def test_the_bundled_series_persist(cli):
         (["--persist", "--irregular"], "--irregular needs --time"),
         (["--persist", "--lag", 3, "--smooth"], "--lag and --smooth are two ways"),
         (["--persist", "--recycle"], "--recycle and --persist do not go together"),
-        (["--persist", "--regimes", 9], "--regimes is 9; with --persist there are at most 8"),
+        (["--persist", "--regimes", 17], "--regimes is 17; with --persist there are at most 16"),
         (["--persist", "--regimes", "many"], "--regimes is 'many'; it must be a number from 1"),
         (["--persist", "--stickiness", -1], "stickiness is -1.0; it must be a number of points"),
         (["--persist", "--lag", -1], "--lag"),

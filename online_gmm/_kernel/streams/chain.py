@@ -48,7 +48,7 @@ class Chain(Memory):
     log_coef: cython.p_double  # log predicted + temper * log_norm
     backward: cython.p_double  # [from, to]: where it came from, given where it is
     outlying: cython.double  # gate / distance of an outlier, else 1
-    changes: cython.p_double  # [from, to, now in]
+    changes: cython.p_double  # [now in, from, to]
     scratch: cython.p_double
 
     def __init__(
@@ -182,7 +182,7 @@ class Chain(Memory):
     def expect_changes(self, belief: cython.p_double) -> cython.int:
         """Compute the changes i -> j over the last gap, given that the chain is now in k.
 
-        They are written to ``changes`` at [i, j, k]. In continuous time they are expected numbers,
+        They are written to ``changes`` at [k, i, j]. In continuous time they are expected numbers,
         and on the diagonal the time spent in i:
 
             q_ij / predicted_k  int_0^dt  (phi exp(Q s))_i  exp(Q (dt - s))_jk  ds
@@ -204,7 +204,7 @@ class Chain(Memory):
         if not self.transition.timed:
             for i in range(k):
                 for j in range(k):
-                    self.changes[i * size + j * k + j] = self.backward[i * k + j]
+                    self.changes[j * size + i * k + j] = self.backward[i * k + j]
             return 0
         start = 0 if n_nodes == 3 else 6
         for m in range(n_nodes):
@@ -216,7 +216,7 @@ class Chain(Memory):
                 value *= self.transition.gap * self.transition.nodes[start + n_nodes + m]
                 for j in range(k):
                     for h in range(k):
-                        self.changes[i * size + j * k + h] += (
+                        self.changes[h * size + i * k + j] += (
                             value
                             * (1.0 if i == j else self.transition.matrix[i * k + j])
                             * self.transition.at_node[other + j * k + h]

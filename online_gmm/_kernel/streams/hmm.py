@@ -497,8 +497,8 @@ class ChainStream(Stream):
             "n_outliers": self.n_outliers,
             "n_empty": self.n_empty,
             "origin": packed(statistics.origin, k * self.n_features),
-            "moments": packed(statistics.moments, size * statistics.width),
-            "pairs": packed(statistics.pairs, size * k),
+            "moments": statistics.moments_in_state,
+            "pairs": statistics.pairs_in_state,
             "flow": packed(statistics.changes, size),
             "average_flow": packed(self.average_changes, size),
             "lag": self.lag,
@@ -559,8 +559,7 @@ def chain_stream_from_state(state: dict[str, Any]) -> ChainStream:
     result.n_outliers = whole(state["n_outliers"], "n_outliers")
     result.n_empty = whole(state["n_empty"], "n_empty")
     unpack(block(state, "origin", k * d), statistics.origin, k * d)
-    unpack(moments, statistics.moments, len(moments))
-    unpack(pairs, statistics.pairs, len(pairs))
+    statistics.load(moments, pairs)
     unpack(block(state, "flow", k * k), statistics.changes, k * k)
     unpack(block(state, "average_flow", k * k), result.average_changes, k * k)
     unpack(backward, result.backward, len(backward))

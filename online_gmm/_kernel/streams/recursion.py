@@ -17,13 +17,15 @@ try:
 except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
+from array import array
+
 if cython.compiled:
     from cython.cimports.online_gmm._kernel.gaussian.components import Components
-    from cython.cimports.online_gmm._kernel.memory import Memory, copy
+    from cython.cimports.online_gmm._kernel.memory import Memory, copy, packed, unpack
     from cython.cimports.online_gmm._kernel.streams.chain import Chain
 else:
     from online_gmm._kernel.gaussian.components import Components
-    from online_gmm._kernel.memory import Memory, copy
+    from online_gmm._kernel.memory import Memory, copy, packed, unpack
     from online_gmm._kernel.streams.chain import Chain
 
 
@@ -36,8 +38,8 @@ class ChainStatistics(Memory):
     n: cython.Py_ssize_t
     width: cython.Py_ssize_t  # of one component's moments: 1, x and its products
     origin: cython.p_double
-    moments: cython.p_double  # [i, k, :]
-    pairs: cython.p_double  # [i, j, k]
+    moments: cython.p_double  # [k, i, :]
+    pairs: cython.p_double  # [k, i, j]
     changes: cython.p_double  # [i, j] of all points; on the diagonal time, if the chain is timed
     # work space
     next_moments: cython.p_double
@@ -84,18 +86,19 @@ class ChainStatistics(Memory):
         k: cython.Py_ssize_t
         h: cython.Py_ssize_t
         p: cython.Py_ssize_t
-        source: cython.Py_ssize_t
         target: cython.Py_ssize_t
         n: cython.Py_ssize_t = self.n
         size: cython.Py_ssize_t = n * n
         width: cython.Py_ssize_t = self.width
+        row: cython.Py_ssize_t = n * width
         keep: cython.double = 1.0 - g
         weight: cython.double
+        share: cython.double
         old: cython.p_double = self.moments
         new: cython.p_double = self.next_moments
         old_pairs: cython.p_double = self.pairs
         new_pairs: cython.p_double = self.next_pairs
-        for i in range(size * width):
+        for i in range(n * row):
             new[i] = 0.0
         for i in range(n * size):
             new_pairs[i] = g_changes * chain.changes[i]
@@ -104,18 +107,16 @@ class ChainStatistics(Memory):
                 weight = chain.backward[h * n + k]
                 if weight < 1e-20:
                     continue
-                for i in range(n):
-                    source = (i * n + h) * width
-                    target = (i * n + k) * width
-                    for p in range(width):
-                        new[target + p] += keep * weight * old[source + p]
+                share = keep * weight
+                for i in range(row):
+                    new[k * row + i] += share * old[h * row + i]
                 weight *= 1.0 - g_changes
                 for i in range(size):
-                    new_pairs[i * n + k] += weight * old_pairs[i * n + h]
+                    new_pairs[k * size + i] += weight * old_pairs[h * size + i]
         if g > 0.0:
             for i in range(n):
                 self.sample_of(i, chain.components)
-                target = (i * n + i) * width
+                target = i * row + i * width
                 for p in range(width):
                     new[target + p] += g * self.sample[p]
         self.moments = new
@@ -172,21 +173,22 @@ class ChainStatistics(Memory):
         p: cython.Py_ssize_t
         at: cython.Py_ssize_t
         n: cython.Py_ssize_t = self.n
+        size: cython.Py_ssize_t = n * n
         d: cython.Py_ssize_t = components.n_features
         width: cython.Py_ssize_t = self.width
         weight: cython.double
         s: cython.p_double = self.sample
-        for i in range(n * n):
-            weight = 0.0
-            for k in range(n):
-                weight += belief[k] * self.pairs[i * n + k]
-            self.changes[i] = weight
+        for i in range(size):
+            self.changes[i] = 0.0
+        for k in range(n):
+            for i in range(size):
+                self.changes[i] += belief[k] * self.pairs[k * size + i]
         for i in range(n):
             for p in range(width):
                 s[p] = 0.0
             for k in range(n):
                 weight = belief[k]
-                at = (i * n + k) * width
+                at = (k * n + i) * width
                 for p in range(width):
                     s[p] += weight * self.moments[at + p]
             weight = s[0]
@@ -229,7 +231,7 @@ class ChainStatistics(Memory):
                 shift[a] = components.center[i * d + a] - self.origin[i * d + a]
                 self.origin[i * d + a] = components.center[i * d + a]
             for k in range(n):
-                at = (i * n + k) * self.width
+                at = (k * n + i) * self.width
                 p = at + 1 + d
                 for a in range(d):
                     for b in range(0 if components.dense else a, a + 1):
@@ -257,18 +259,61 @@ class ChainStatistics(Memory):
         at: cython.Py_ssize_t
         n: cython.Py_ssize_t = self.n
         total: cython.double
-        for i in range(n):
-            for p in range(self.width):
-                total = 0.0
-                at = i * n * self.width + p
-                for k in range(n):
-                    total += belief[k] * self.moments[at + k * self.width]
-                for k in range(n):
-                    self.moments[at + k * self.width] = total
+        for i in range(n * self.width):
+            total = 0.0
+            for k in range(n):
+                total += belief[k] * self.moments[k * n * self.width + i]
+            for k in range(n):
+                self.moments[k * n * self.width + i] = total
         for i in range(n * n):
             total = 0.0
             for k in range(n):
-                total += belief[k] * self.pairs[i * n + k]
+                total += belief[k] * self.pairs[k * n * n + i]
             for k in range(n):
-                self.pairs[i * n + k] = total
+                self.pairs[k * n * n + i] = total
         return 0
+
+    # -- states, where the component that the chain is in now comes later -----------------------
+
+    @property
+    def moments_in_state(self) -> bytes:
+        """The moments as doubles, [i, k, :]."""
+        n: cython.Py_ssize_t = self.n
+        swap(self.moments, n, n, self.width, self.next_moments)
+        return packed(self.next_moments, n * n * self.width)
+
+    @property
+    def pairs_in_state(self) -> bytes:
+        """The pairs as doubles, [i, j, k]."""
+        n: cython.Py_ssize_t = self.n
+        swap(self.pairs, n, n * n, 1, self.next_pairs)
+        return packed(self.next_pairs, n * n * n)
+
+    def load(self, moments: array[float], pairs: array[float]) -> None:
+        """Set the statistics to those of a state."""
+        n: cython.Py_ssize_t = self.n
+        unpack(moments, self.next_moments, n * n * self.width)
+        swap(self.next_moments, n, n, self.width, self.moments)
+        unpack(pairs, self.next_pairs, n * n * n)
+        swap(self.next_pairs, n * n, n, 1, self.pairs)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def swap(
+    source: cython.p_double,
+    m: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+    width: cython.Py_ssize_t,
+    out: cython.p_double,
+) -> cython.int:
+    """Write source [m, n, width] to out [n, m, width]."""
+    i: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    p: cython.Py_ssize_t
+    for i in range(m):
+        for j in range(n):
+            for p in range(width):
+                out[(j * m + i) * width + p] = source[(i * n + j) * width + p]
+    return 0

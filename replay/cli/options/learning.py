@@ -105,7 +105,7 @@ class Learning(Group):
         bool,
         typer.Option(
             help="Regimes last: learn how long, and which follows which (a hidden Markov model), "
-            "and label a row by the rows before it too. At most 8 regimes.",
+            "and label a row by the rows before it too. At most 16 regimes.",
         ),
     ] = False
     shared_model: Annotated[
