@@ -476,8 +476,8 @@ def test_units_and_offset(covariance_type, scale, shift):
     [
         ({"n_components": 0}, "n_components is 0; it must be at least 1"),
         ({"n_components": 17}, "n_components is 17; OnlineHMM takes at most 16"),
-        ({"n_components": np.int64(9)}, "n_components is 9"),
-        ({"n_components": "auto", "max_components": 12}, "max_components is 12"),
+        ({"n_components": np.int64(17)}, "n_components is 17"),
+        ({"n_components": "auto", "max_components": 18}, "max_components is 18"),
         ({"stickiness": -1.0}, "stickiness is -1.0"),
         ({"stickiness": math.nan}, "stickiness is nan"),
         ({"tempering": 0.0}, "tempering is 0.0"),

@@ -246,7 +246,7 @@ def test_statistics_of_any_order_chunks_and_shards_are_one(kernel):
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_nothing_is_allocated_per_point(covariance_type, compiled):
-    warm_up, begin, end = (1100, 1200, 2100) if compiled else (280, 340, 500)
+    warm_up, begin, end = (1100, 1500, 2100) if compiled else (280, 400, 500)
     points = [dict(enumerate(row)) for row in blobs(3000, 3, seed=1, missing=0.05).tolist()]
     model = OnlineGMM(3, covariance_type=covariance_type, warm_up=warm_up, seed=1)
     for x in points[:begin]:

@@ -100,7 +100,7 @@ def best_start(
     """Try starts; return what became of each, and where the best one has led.
 
     Half of the starts are k-means++ followed by k-means, half are random rows with the data's
-    variance around each. k-means is misled by long shapes, random rows by unequal sizes. After a
+    variance around each. Every other k-means++ draws several rows for a centre. k-means is misled by long shapes, random rows by unequal sizes. After a
     few EM steps the worse half of each kind is dropped, and the others go on, but not those whose
     log-likelihood would have to rise as fast as in the last steps to come to what is ``needed``, in
     nats a row.
@@ -170,8 +170,10 @@ def _starts(
         )
         components.hold_above(floors)
         method = (K_MEANS, RANDOM)[i % 2]
+        # starts from the best of several rows find more clusters, but are much alike
+        trials = 2 + int(math.log(k)) if i % 4 == 0 else 1
         if method == K_MEANS and _kernel.k_means(
-            scaled, n, d, k, view(rng.random(k * (2 + int(math.log(k))))), LLOYD, view(labels)
+            scaled, n, d, k, view(rng.random(k * trials)), LLOYD, view(labels)
         ):
             shares = np.zeros((n, k))
             shares[np.arange(n), labels] = 1.0
