@@ -255,8 +255,6 @@ class ChainStatistics(Memory):
         """
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
-        p: cython.Py_ssize_t
-        at: cython.Py_ssize_t
         n: cython.Py_ssize_t = self.n
         total: cython.double
         for i in range(n * self.width):
