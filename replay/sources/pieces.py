@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,6 +48,7 @@ class Pieces:
         self._layout = layout
         self._rest = b""
         self._begun = self._ended = False
+        self._damage: Exception | None = None
         self._data = bytearray()
         self._place = 0
         self._cut: Cut | None = None
@@ -156,10 +158,20 @@ class Pieces:
 
         The first piece begins with a header, so it is cut later.
         """
+        if self._damage is not None:
+            raise self._damage
         is_first, self._begun = not self._begun, True
         data = bytearray(self._rest)
         while not self._ended:
-            part = self._stream.read1(self.size)  # type: ignore[attr-defined]
+            try:
+                part = self._stream.read1(self.size)  # type: ignore[attr-defined]
+            except (EOFError, zlib.error) as error:
+                # a carriage return ends a line as well if something else follows
+                end = data.rfind(b"\r", 0, len(data) - 1) + 1
+                if not end:
+                    raise
+                self._damage, self._rest = error, b""
+                return data[:end] + b"\n", None
             self._ended = not part
             end = part.rfind(b"\n") + 1
             if end:
