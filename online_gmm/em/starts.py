@@ -34,6 +34,8 @@ WORK = 5e8
 A row takes K D^2 of them, one with missing values K D^3. Fewer starts and steps are made where they
 would take more.
 """
+FEW = 8
+"""Components that single draws of k-means++ find well."""
 K_MEANS, RANDOM, CURRENT = "k-means++", "random", "current"
 
 
@@ -100,8 +102,8 @@ def best_start(
     """Try starts; return what became of each, and where the best one has led.
 
     Half of the starts are k-means++ followed by k-means, half are random rows with the data's
-    variance around each. Every other k-means++ draws several rows for a centre. k-means is misled
-    by long shapes, random rows by unequal sizes. After a few EM steps the worse half of each kind
+    variance around each. Of more than `FEW` components every other k-means++ draws several rows for
+    a centre. k-means is misled by long shapes, random rows by unequal sizes. After a few EM steps the worse half of each kind
     is dropped, and the others go on, but not those whose log-likelihood would have to rise as fast
     as in the last steps to come to what is ``needed``, in nats a row.
     """
@@ -170,8 +172,8 @@ def _starts(
         )
         components.hold_above(floors)
         method = (K_MEANS, RANDOM)[i % 2]
-        # starts from the best of several rows find more clusters, but are much alike
-        trials = 2 + int(math.log(k)) if i % 4 == 0 else 1
+        # starts from the best of several rows find more of many clusters, but are much alike
+        trials = 2 + int(math.log(k)) if k > FEW and i % 4 == 0 else 1
         if method == K_MEANS and _kernel.k_means(
             scaled, n, d, k, view(rng.random(k * trials)), LLOYD, view(labels)
         ):
