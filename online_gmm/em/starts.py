@@ -103,9 +103,9 @@ def best_start(
 
     Half of the starts are k-means++ followed by k-means, half are random rows with the data's
     variance around each. Of more than `FEW` components every other k-means++ draws several rows for
-    a centre. k-means is misled by long shapes, random rows by unequal sizes. After a few EM steps the worse half of each kind
-    is dropped, and the others go on, but not those whose log-likelihood would have to rise as fast
-    as in the last steps to come to what is ``needed``, in nats a row.
+    a centre. k-means is misled by long shapes, random rows by unequal sizes. After a few EM steps
+    the worse half of each kind is dropped, and the others go on, but not those whose log-likelihood
+    would have to rise as fast as in the last steps to come to what is ``needed``, in nats a row.
     """
     dense = is_dense(covariance_type)
     cost = pass_cost(len(X), k, X.shape[1], dense)
