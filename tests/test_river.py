@@ -64,7 +64,9 @@ def test_in_a_pipeline_with_progressive_validation(compiled):
         truth.append(y)
         by_hand.learn_one(x)
     assert score.get() == pytest.approx(adjusted_rand_score(truth, labels))
-    assert adjusted_rand_score(truth[400:], labels[400:]) > 0.85
+    begun = next(i for i, label in enumerate(labels) if label >= 0)
+    assert 400 <= begun < 450
+    assert adjusted_rand_score(truth[begun:], labels[begun:]) > 0.85
     assert by_hand.score_one({"x": 0.0}) == by_hand["OnlineGMM"].score_one(
         by_hand["StandardScaler"].transform_one({"x": 0.0})
     )

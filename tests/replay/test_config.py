@@ -133,8 +133,9 @@ def test_the_unit_runs(any_broker, tmp_path):
         "/etc/replay/pump.toml": str(SERVICE / "pump.toml"),
         "${CREDENTIALS_DIRECTORY}/broker": str(credentials),
     }
+    labels = tmp_path / "labels.csv"
     options = {
-        "--labels": tmp_path / "labels.csv",
+        "--labels": labels,
         "--refused": tmp_path / "refused.csv",
         "--checkpoint": tmp_path / "state",
         "--notify": any_broker.address("regimes/{key}"),
@@ -145,19 +146,25 @@ def test_the_unit_runs(any_broker, tmp_path):
     words = [of_test.get(word, word) for word in words[1:]]
     with Replay(*words, any_broker.address("pumps/+/state"), *given) as live:
         assert b"page: http://" in live.process.stderr.readline()
-        told = [
-            json.dumps({**json.loads(message(i)), "pressure": i % 5, "flow": 1, "n": i}).encode()
-            for i in range(300)
-        ]
-        publish(any_broker, told, "pumps/p7/state")
         until = time.monotonic() + 300.0
-        while time.monotonic() < until and len(_lines(tmp_path / "labels.csv")) < 301:
+        # until the reader has subscribed nobody keeps what is sent
+        n = 0
+        while time.monotonic() < until and len(_lines(labels)) < 2:
+            publish(any_broker, [_reading(n, n)], "pumps/p7/state")
+            n += 1
+        publish(any_broker, [_reading(10_000 + i, i) for i in range(300)], "pumps/p7/state")
+        while time.monotonic() < until and not _lines(labels)[-1].startswith("10299,"):
             time.sleep(0.05)
         live.process.terminate()
         status, said = live.end()
     assert status == 0, said
-    assert len(_lines(tmp_path / "labels.csv")) == 301
-    assert ",p7," in _lines(tmp_path / "labels.csv")[1]
+    lines = _lines(labels)
+    assert [line.split(",")[0] for line in lines[-300:]] == [str(10_000 + i) for i in range(300)]
+    assert ",p7," in lines[1]
+
+
+def _reading(t, i):
+    return json.dumps({**json.loads(message(t)), "pressure": i % 5, "flow": 1, "n": i}).encode()
 
 
 def _lines(path):
