@@ -204,8 +204,9 @@ def test_memory_does_not_grow_with_rows_without_values(tmp_path, monkeypatch):
 
     peak(1_000)
     # what is looked at first is kept, and no more
-    few, many = peak(12_000), peak(30_000)
-    assert many < few + 50_000
+    few, many = peak(12_000), peak(60_000)
+    # the numbers of the 48,000 rows more are 384 kB; what is not collected yet varies by 100 kB
+    assert many < few + 192_000
 
 
 def test_failed_run_leaves_the_old_labels(two_levels, cli, tmp_path):
