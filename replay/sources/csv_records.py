@@ -138,7 +138,7 @@ class CsvRecords(FileSource):
                     yield fetched[-1]
                 for content in text:
                     fetched.append(content)
-                    if comment and len(fetched) == 1 and _is_passed(content, comment):
+                    if comment and len(fetched) == 1 and self._is_passed(content):
                         self._pass(1)
                         continue
                     yield content
@@ -154,6 +154,13 @@ class CsvRecords(FileSource):
                 None,
                 f"the file is not {self.encoding} ({error}); choose another --encoding",
             ) from None
+
+    def _is_passed(self, line: str) -> bool:
+        """Whether a line is a comment, or blank between comments and not a row of empty cells."""
+        if line.startswith(self._head.comment):
+            return True
+        is_row = len(self.columns) == 1 or self.delimiter in line
+        return not line.strip("\r\n" if is_row else None)
 
     def _records(self, text: Iterable[str]) -> Generator[list[str], None, None]:
         """The cells of each record; a blank line has none, nor has one that is broken."""
@@ -247,8 +254,3 @@ class CsvRecords(FileSource):
             f"for {width} columns; put cells that hold {self.delimiter!r} in quotes"
             f"{commas if self.delimiter == ',' else ''}"
         )  # fmt: skip
-
-
-def _is_passed(line: str, comment: str) -> bool:
-    """Whether a line is a comment, or blank between comments."""
-    return line.startswith(comment) or not line.strip()

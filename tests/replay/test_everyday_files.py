@@ -9,6 +9,7 @@ import re
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from batches import one_by_one
@@ -184,6 +185,14 @@ def test_lines_to_skip_and_comments(path):
     source, values = values_of(path, Style(skip_lines=2, comment="%"))
     assert (source.values, values) == (("pressure",), [round(x, 2) for x in LEVELS])
     assert sum(map(len, batches_of(source, 1000))) == N
+
+
+@pytest.mark.parametrize("empty", ["\t", " \t "])
+def test_a_row_of_empty_cells_is_no_comment(empty, path):
+    path.write_text(f"# logger\nlevel\tload\n1\t2\n{empty}\n\n  \n3\t4\n")
+    source = Files([str(path)], ReadOptions(on_bad="missing"), Style(comment="#"))
+    rows = [list(row.values.values()) for row in one_by_one(source)]
+    assert np.array_equal(rows, [[1, 2], [np.nan, np.nan], [3, 4]], equal_nan=True)
 
 
 def test_tables_of_influxdb(path):
