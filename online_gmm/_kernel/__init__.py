@@ -27,7 +27,7 @@ from online_gmm._kernel.entry import Entry
 from online_gmm._kernel.gaussian.components import Components, components_from_state
 from online_gmm._kernel.gaussian.statistics import DIAG, FULL, SPHERICAL, TIED, Statistics
 from online_gmm._kernel.hindsight import best_partition, best_states
-from online_gmm._kernel.k_means import k_means
+from online_gmm._kernel.k_means import draw_clusters, move_centers
 from online_gmm._kernel.partition import Partition
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused
 from online_gmm._kernel.runs import sum_up
@@ -83,10 +83,11 @@ __all__ = [
     "chain_stream_from_state",
     "columns_of",
     "components_from_state",
+    "draw_clusters",
     "fill",
     "first_refused",
-    "k_means",
     "mixture_stream_from_state",
+    "move_centers",
     "real",
     "sum_up",
     "whole",

@@ -1,4 +1,4 @@
-"""k-means: k-means++ and Lloyd's iterations."""
+"""k-means++, and Lloyd's iterations, which go on from the clusters so far."""
 
 from __future__ import annotations
 
@@ -13,46 +13,38 @@ else:
     from online_gmm._kernel.memory import Memory, first, first_place
 
 
-def k_means(
+def draw_clusters(
     x: cython.double[::1],
     n: cython.Py_ssize_t,
     d: cython.Py_ssize_t,
     k: cython.Py_ssize_t,
     draws: cython.double[::1],
-    most: cython.Py_ssize_t,
     labels: cython.Py_ssize_t[::1],
 ) -> bool:
-    """Cluster n rows of d values; write the cluster of each row to ``labels``.
+    """Draw centres among n rows of d values; write the nearest to each row to ``labels``.
 
-    The centres begin at rows that are drawn with a probability in proportion to the squared
-    distance to the nearest centre drawn before (Arthur & Vassilvitskii 2007). Of several rows drawn
-    for a centre it is the one that leaves the least sum of such distances. ``draws`` are uniform
-    random numbers, as many times k as rows are drawn for a centre. At most ``most`` iterations
-    follow (Lloyd 1982). O((most + draws / k) n k d).
+    A row is drawn with a probability in proportion to the squared distance to the nearest centre
+    drawn before (Arthur & Vassilvitskii 2007). Of several rows drawn for a centre it is the one
+    that leaves the least sum of such distances. ``draws`` are uniform random numbers, as many times
+    k as rows are drawn for a centre. O(draws n d).
 
-    Returns whether every cluster has rows, or every distinct row a cluster.
+    Returns whether there are rows away from their centre.
     """
     i: cython.Py_ssize_t
     j: cython.Py_ssize_t
     c: cython.Py_ssize_t
     at: cython.Py_ssize_t
-    nearest: cython.Py_ssize_t
     value: cython.double
     square: cython.double
     total: cython.double
-    moved: cython.bint
-    full: cython.bint = True
     trial: cython.Py_ssize_t
-    chosen: cython.Py_ssize_t = 0
     lowest: cython.double
     left: cython.double
     trials: cython.Py_ssize_t = len(draws) // k
-    memory: Memory = Memory(3 * n + k * d + k)
+    memory: Memory = Memory(3 * n)
     least: cython.p_double = memory.piece(n)
     among: cython.p_double = memory.piece(n)
     best: cython.p_double = memory.piece(n)
-    centers: cython.p_double = memory.piece(k * d)
-    counts: cython.p_double = memory.piece(k)
     values: cython.p_double = first(x)
     uniform: cython.p_double = first(draws)
     clusters: cython.p_Py_ssize_t = first_place(labels)
@@ -82,20 +74,44 @@ def k_means(
                     left += square
                 if trial == 0 or left < lowest:
                     lowest = left
-                    chosen = at
                     for i in range(n):
                         best[i] = among[i]
             total = lowest
-            for j in range(d):
-                centers[c * d + j] = values[chosen * d + j]
             for i in range(n):
                 if c == 0 or best[i] < least[i]:
                     clusters[i] = c
                 least[i] = best[i]
             if not (total > 0.0):
-                # every row is at a centre
-                most = 0
                 break
+    return bool(total > 0.0)
+
+
+def move_centers(
+    x: cython.double[::1],
+    n: cython.Py_ssize_t,
+    d: cython.Py_ssize_t,
+    k: cython.Py_ssize_t,
+    most: cython.Py_ssize_t,
+    labels: cython.Py_ssize_t[::1],
+) -> int:
+    """Do at most so many iterations of k-means (Lloyd 1982) from ``labels`` on. O(most n k d).
+
+    Returns how many rows changed their cluster in the last iteration; -1 if a cluster has no row.
+    """
+    i: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    c: cython.Py_ssize_t
+    nearest: cython.Py_ssize_t
+    value: cython.double
+    square: cython.double
+    least: cython.double
+    changed: cython.Py_ssize_t = 0
+    memory: Memory = Memory(k * d + k)
+    centers: cython.p_double = memory.piece(k * d)
+    counts: cython.p_double = memory.piece(k)
+    values: cython.p_double = first(x)
+    clusters: cython.p_Py_ssize_t = first_place(labels)
+    with cython.nogil:
         for _ in range(most):
             for j in range(k * d):
                 centers[j] = 0.0
@@ -108,27 +124,27 @@ def k_means(
                     centers[c * d + j] += values[i * d + j]
             for c in range(k):
                 if counts[c] == 0.0:
-                    full = False
+                    changed = -1
                     break
                 for j in range(d):
                     centers[c * d + j] /= counts[c]
-            if not full:
+            if changed < 0:
                 break
-            moved = False
+            changed = 0
             for i in range(n):
                 nearest = 0
-                total = 1e308
+                least = 1e308
                 for c in range(k):
                     square = 0.0
                     for j in range(d):
                         value = values[i * d + j] - centers[c * d + j]
                         square += value * value
-                    if square < total:
-                        total = square
+                    if square < least:
+                        least = square
                         nearest = c
                 if nearest != clusters[i]:
                     clusters[i] = nearest
-                    moved = True
-            if not moved:
+                    changed += 1
+            if changed == 0:
                 break
-    return bool(full)
+    return int(changed)

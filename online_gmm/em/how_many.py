@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from online_gmm.data.frames import column_means
 from online_gmm.em.batch import BatchEM, rest_of_climb
 from online_gmm.em.mixture import MixtureParameters, is_dense, n_parameters
-from online_gmm.em.prior import LEAST, Prior, correlations, resolutions
+from online_gmm.em.prior import LEAST, Prior, correlations
 from online_gmm.em.slices import ROWS, Meter, Sliced, aside_cost, finish, pass_cost
 from online_gmm.em.starts import PATIENT, ROUNDS, Started, affordable, best_start
 
@@ -226,7 +226,7 @@ class Selection:
             yield
         rows = X[:, kept]
         rows = rows[~np.isnan(rows).all(axis=1)]
-        firm = Prior.of(rows, max_components, max(FIRM, prior_strength))
+        firm = yield from Prior.scaling(rows, max_components, max(FIRM, prior_strength))
         most = min(max_components, n_distinct(rows, max_components))
         if X.size > LARGE:
             yield
@@ -389,7 +389,7 @@ def n_distinct(rows: NDArray[np.float64], most: int) -> int:
 def informative(X: NDArray[np.float64]) -> list[int]:
     """The features that vary, without those that repeat others; at least one."""
     X = X[:: max(len(X) // SAMPLE, 1)]
-    varies = np.flatnonzero(resolutions(X) > 0.0).tolist()
+    varies = np.flatnonzero(np.fmax.reduce(X) > np.fmin.reduce(X)).tolist()
     kept = independent(X[:, varies]) if len(varies) > 1 else range(len(varies))
     return [varies[j] for j in kept] or [0]
 
@@ -528,8 +528,6 @@ def _spread(
     """
     result = X.copy()
     done = 0
-    if not (np.diff(np.sort(X.T, axis=1), axis=1) == 0.0).any():
-        return result
     for column in result.T:
         done += len(column)
         if done > LARGE:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.em.mixture import MixtureParameters
+from online_gmm.em.slices import Meter, Sliced, finish
 
 REDUNDANT = 0.02
 """Eigenvalue of the correlation matrix below which a direction repeats what others say."""
@@ -24,6 +25,8 @@ LEAST_VALUE = 1e-130
 """What is nearer to 0 is as good as 0 where a scale is guessed from a value."""
 SAMPLE = 4096
 """Rows, or up to twice as many, that tell resolutions and correlations of more rows."""
+COLUMN = 40.0
+"""The work of telling the scale of a feature, a value: these are sorted."""
 STRONGEST = 1e6
 """Pseudo-points at most: times the largest variance, they are still a double."""
 
@@ -68,15 +71,24 @@ class Prior:
     @classmethod
     def of(cls, X: NDArray[np.float64], n_components: int, strength: float) -> Prior:
         """The prior for data of shape (n, D); NaN stands for a missing value. O(n D^2)."""
-        variances, values = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-        sample = X[:: max(len(X) // SAMPLE, 1)]
+        return finish(cls.scaling(X, n_components, strength))
+
+    @classmethod
+    def scaling(cls, X: NDArray[np.float64], n_components: int, strength: float) -> Sliced[Prior]:
+        """Do the same in slices."""
+        variances, values, steps = np.zeros((3, X.shape[1]))
+        every, meter = max(len(X) // SAMPLE, 1), Meter()
         for j, column in enumerate(np.ascontiguousarray(X.T)):
             observed = column[~np.isnan(column)]
             if observed.size:
                 # against the first value a constant column has variance 0 exactly
                 values[j] = observed[0]
                 variances[j] = np.var(observed - observed[0])
-        return cls.of_moments(variances, values, n_components, strength, sample)
+            steps[j] = resolution(column[::every])
+            if meter.is_full(COLUMN * column.size):
+                yield
+        correlation = correlations(X[::every])
+        return cls._of_scales(variances, values, steps, correlation, n_components, strength)
 
     @classmethod
     def of_moments(
@@ -92,16 +104,28 @@ class Prior:
         ``values`` are any of the data, 0 where a feature was never seen. ``X`` are rows of the
         data, or of a sample, that tell resolutions and correlations.
         """
+        steps = np.array([resolution(column) for column in X.T])
+        return cls._of_scales(variances, values, steps, correlations(X), n_components, strength)
+
+    @classmethod
+    def _of_scales(
+        cls,
+        variances: NDArray[np.float64],
+        values: NDArray[np.float64],
+        steps: NDArray[np.float64],
+        correlation: NDArray[np.float64],
+        n_components: int,
+        strength: float,
+    ) -> Prior:
         # what doubles can tell from 0
         varies, known = variances > LEAST_VARIANCE, np.abs(values) > LEAST_VALUE
         unmoved = UNMOVED * np.where(known, np.abs(values), 1.0)
-        steps = resolutions(X)
         least = (np.where(varies, steps, unmoved) / 6.0) ** 2
         floors = np.maximum(least, LEAST * variances)
         floors = np.where(floors > LEAST * LEAST_VARIANCE, floors, LEAST)
         scales = np.where(varies, variances, floors)
         sd = np.sqrt(scales * n_components ** (-2.0 / len(scales)))
-        covariance = sd[:, None] * _flattened(correlations(X)) * sd
+        covariance = sd[:, None] * _flattened(correlation) * sd
         return cls(strength, covariance, floors, bool(varies.all()))
 
     def with_strength(self, strength: float) -> Prior:
@@ -121,14 +145,9 @@ class Prior:
 
 def resolution(values: NDArray[np.float64]) -> float:
     """The smallest step between two different values; 0 if there is none."""
-    return float(resolutions(values[:, None])[0])
-
-
-def resolutions(X: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The smallest step between two different values of each feature; 0 if there is none."""
-    steps = np.diff(np.sort(X.T, axis=1), axis=1)
-    least = np.where(steps > 0.0, steps, np.inf).min(axis=1, initial=np.inf)
-    return np.where(np.isfinite(least), least, 0.0)
+    steps = np.diff(np.sort(values))
+    steps = steps[steps > 0.0]
+    return float(steps.min()) if steps.size else 0.0
 
 
 def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:

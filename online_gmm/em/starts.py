@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from online_gmm.data.frames import column_means, flat, view
 from online_gmm.em.batch import BatchEM
 from online_gmm.em.mixture import COVARIANCE_TYPES, MixtureParameters, is_dense
 from online_gmm.em.prior import LEAST_VARIANCE, Prior
-from online_gmm.em.slices import Meter, Sliced, pass_cost
+from online_gmm.em.slices import SLICE, Meter, Sliced, pass_cost
 
 ROUNDS = (3, 5, 12)
 """EM steps of each start, of those left after the first round, and of those left after the second.
@@ -115,7 +115,16 @@ def best_start(
     runs: list[tuple[str, BatchEM]] = []
     if current is not None:
         runs.append((CURRENT, BatchEM(current, firm, covariance_type)))
-    for method, components in _starts(X, k, firm, covariance_type, n_init, rng):
+    filled = X if not np.isnan(X).any() else np.where(np.isnan(X), column_means(X), X)
+    scaled = _scaled(filled) if n_init > 0 else filled
+    for i in range(n_init):
+        method = (K_MEANS, RANDOM)[i % 2]
+        shares = None
+        if method == K_MEANS:
+            # starts from the best of several rows find more of many clusters, but are much alike
+            trials = 2 + int(math.log(k)) if k > FEW and i % 4 == 0 else 1
+            shares = yield from _clustered(scaled, k, trials, rng, meter)
+        components = _start(filled, shares, k, firm, covariance_type, rng)
         runs.append((method, BatchEM.of(components, firm, covariance_type, features)))
         if meter.is_full(3.0 * cost):
             yield
@@ -150,48 +159,65 @@ def _better_half(ranked: list[int]) -> list[int]:
     return ranked[: (len(ranked) + 1) // 2]
 
 
-def _starts(
-    X: NDArray[np.float64],
+def _clustered(
+    scaled: NDArray[np.float64],
+    k: int,
+    trials: int,
+    rng: np.random.Generator,
+    meter: Meter,
+) -> Sliced[NDArray[np.float64] | None]:
+    """Cluster rows by k-means; return their responsibilities, or None if a cluster has no row.
+
+    There may be fewer clusters than k where there are fewer distinct rows.
+    """
+    (n, d), rows = scaled.shape, view(scaled)
+    labels = np.zeros(n, dtype=np.int64)
+    clusters = view(labels)
+    going = _kernel.draw_clusters(rows, n, d, k, view(rng.random(k * trials)), clusters)
+    if meter.is_full(trials * float(n * k * d)):
+        yield
+    left = LLOYD if going else 0
+    at_once = max(int(SLICE / (n * k * d)), 1)
+    while left > 0:
+        changed = _kernel.move_centers(rows, n, d, k, min(at_once, left), clusters)
+        if changed < 0:
+            return None
+        left = left - at_once if changed else 0
+        if meter.is_full(at_once * float(n * k * d)):
+            yield
+    shares = np.zeros((n, k))
+    shares[np.arange(n), labels] = 1.0
+    return shares
+
+
+def _start(
+    filled: NDArray[np.float64],
+    shares: NDArray[np.float64] | None,
     k: int,
     prior: Prior,
     covariance_type: str,
-    n_init: int,
     rng: np.random.Generator,
-) -> Iterator[tuple[str, _kernel.Components]]:
-    if n_init == 0:
-        return
-    filled = X if not np.isnan(X).any() else np.where(np.isnan(X), column_means(X), X)
-    rows, scaled = view(filled), view(_scaled(filled))
-    n, d = X.shape
+) -> _kernel.Components:
+    """Components of clusters, or with random rows as means if there are none."""
+    n, d = filled.shape
     covariance = prior.covariance if is_dense(covariance_type) else np.diag(prior.covariance)
-    flat_covariance, floors = flat(covariance), flat(prior.floors)
-    labels = np.zeros(n, dtype=np.int64)
-    for i in range(n_init):
-        components = _kernel.Components(
-            k, d, COVARIANCE_TYPES[covariance_type], prior.strength, flat_covariance
-        )
-        components.hold_above(floors)
-        method = (K_MEANS, RANDOM)[i % 2]
-        # starts from the best of several rows find more of many clusters, but are much alike
-        trials = 2 + int(math.log(k)) if k > FEW and i % 4 == 0 else 1
-        if method == K_MEANS and _kernel.k_means(
-            scaled, n, d, k, view(rng.random(k * trials)), LLOYD, view(labels)
-        ):
-            shares = np.zeros((n, k))
-            shares[np.arange(n), labels] = 1.0
-            # clusters that no row is left for
-            for j in np.flatnonzero(~shares.any(axis=0)):
-                shares[rng.integers(n), j] = 0.5
-            components.collect(rows, n, view(shares))
-        else:
-            chosen = rng.choice(n, size=k, replace=n < k)
-            components.load(
-                flat(np.full(k, 1.0 / k)),
-                flat(filled[chosen]),
-                flat(np.repeat(covariance[None], k, axis=0)),
-                0.0,
-            )
-        yield method, components
+    components = _kernel.Components(
+        k, d, COVARIANCE_TYPES[covariance_type], prior.strength, flat(covariance)
+    )
+    components.hold_above(flat(prior.floors))
+    if shares is not None:
+        # clusters that no row is left for
+        for j in np.flatnonzero(~shares.any(axis=0)):
+            shares[rng.integers(n), j] = 0.5
+        components.collect(view(filled), n, view(shares))
+        return components
+    components.load(
+        flat(np.full(k, 1.0 / k)),
+        flat(filled[rng.choice(n, size=k, replace=n < k)]),
+        flat(np.repeat(covariance[None], k, axis=0)),
+        0.0,
+    )
+    return components
 
 
 def _scaled(X: NDArray[np.float64]) -> NDArray[np.float64]:

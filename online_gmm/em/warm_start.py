@@ -224,7 +224,7 @@ def warm_starting(
         n_components, started = some.n_components, started._replace(mixture=some)
         if meter.is_full(aside_cost(len(X))):
             yield
-    prior = Prior.of(X, n_components, prior_strength)
+    prior = yield from Prior.scaling(X, n_components, prior_strength)
     if X.size > LARGE:
         yield
     if started is None and current is not None and n_init == 0:

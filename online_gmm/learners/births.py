@@ -202,19 +202,21 @@ def together(points: NDArray[np.float64], known: MixtureParameters) -> NDArray[n
     A wild reading among the points of a new regime is no part of it. Scales are the median absolute
     deviation and the least standard deviation of a component known, whichever is larger.
     """
-    if np.isnan(points).any():
+    # a median of contiguous numbers takes a third of the time
+    columns = np.ascontiguousarray(points.T)
+    if np.isnan(columns).any():
         with warnings.catch_warnings():
             # a feature may be missing throughout
             warnings.simplefilter("ignore", RuntimeWarning)
-            away = np.abs(points - np.nanmedian(points, axis=0))
-            spread = np.nan_to_num(np.nanmedian(away, axis=0))
+            away = np.abs(columns - np.nanmedian(columns, axis=1, keepdims=True))
+            spread = np.nan_to_num(np.nanmedian(away, axis=1))
         away = np.nan_to_num(away)
     else:
-        away = np.abs(points - np.median(points, axis=0))
-        spread = np.median(away, axis=0)
+        away = np.abs(columns - np.median(columns, axis=1, keepdims=True))
+        spread = np.median(away, axis=1)
     least = np.sqrt(np.diagonal(known.covariances, axis1=1, axis2=2).min(axis=0))
-    near = away <= TOGETHER * np.maximum(1.4826 * spread, least)
-    chosen: NDArray[np.float64] = points[near.all(axis=1)]
+    near = away <= TOGETHER * np.maximum(1.4826 * spread, least)[:, None]
+    chosen: NDArray[np.float64] = points[near.all(axis=0)]
     return chosen
 
 

@@ -17,10 +17,11 @@ from online_gmm.em.mixture import (
     MixtureParameters,
     from_kernel,
     n_parameters,
+    posterior,
     to_kernel,
 )
 from online_gmm.em.prior import Prior
-from online_gmm.em.slices import SLICE, Meter, Sliced
+from online_gmm.em.slices import SLICE, Meter, Sliced, finish
 from online_gmm.em.succession import has_moved
 from online_gmm.em.warm_start import WarmStart
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW
@@ -94,22 +95,23 @@ class RefittedChain(RefittedLearner, abc.ABC):
 
     def _begin_refit(self) -> None:
         stream = self._stream
-        self._refit = UnderWay(
-            self.mixture,
-            np.frombuffer(stream.points_kept()).reshape(-1, len(self._names)),
-            stream.n_points,
-            1 if self._keeps_all else max(stream.n_seen // self._room, 2),
-            np.frombuffer(stream.times_kept()),
-            self.transition,
-        )
+        rows, times = self._kept()
+        stride = 1 if self._keeps_all else max(stream.n_seen // self._room, 2)
+        self._refit = UnderWay(self.mixture, rows, stream.n_points, stride, times, self.transition)
         self._next_slice = stream.n_seen + 1
 
     def _go_on(self) -> None:
-        """Do a slice of the fit under way, and take its result up if it was the last."""
+        """Do a slice of the fit under way, and take its result up if it was the last.
+
+        It must have ended when the points kept are full, so that two are done when half of the
+        points that came before that have come.
+        """
         refit = self._refit
         assert refit is not None
         seen = self._stream.n_seen
         ended, result = refit.advance(self._refitting)
+        if not ended and refit.stride == 1 and 2 * seen > refit.n_points + self._room:
+            ended, result = refit.advance(self._refitting)
         while not ended and refit.stride == 1 and seen >= self._room:
             # later points are not kept
             ended, result = refit.advance(self._refitting)
@@ -131,8 +133,9 @@ class RefittedChain(RefittedLearner, abc.ABC):
         If they show other regimes than those known, these get numbers of their own.
         """
         meter = Meter()
-        known, rows, times = refit.known, refit.rows, refit.times
-        assert times is not None
+        assert refit.times is not None
+        known, n = refit.known, refit.n_fitted
+        rows, times = refit.rows[:n], refit.times[:n]
         strange, _ = yield from self._examined(refit, meter)
         trusted = rows
         if strange.mean() < FEW:
@@ -177,6 +180,9 @@ class RefittedChain(RefittedLearner, abc.ABC):
         yield
         stream = yield from self._ordered(best, order, fitted.prior, trusted, between, meter)
         yield
+        if refit.stride == 1:
+            refit.add(*self._kept())
+            yield from self._learn_since(stream, refit.rows, refit.times, n, meter)
         return fitted, old, stream
 
     def _take_up(
@@ -198,22 +204,14 @@ class RefittedChain(RefittedLearner, abc.ABC):
                 self._note_move(known, i, found, i)
         else:
             self._succeed(known, found, old)
-        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        times = np.frombuffer(stream.times_kept())
-        between = flat(baum_welch.gaps(times))
-        done, n = len(refit.rows), len(rows)
-        if n > done:
-            # the points that have come since it began
-            strange = np.zeros(n, dtype=bool)
-            strange[done:] = self._strange(rows[done:])
-            trusted = np.where(strange[:, None], np.nan, rows)
-            chain.accumulate(flat(trusted), done, n, between)
-        chain.begin(flat(rows), n, between, flat(times))
+        rows, times = self._kept()
+        finish(self._learn_since(chain, rows, times, len(refit.rows), Meter()))
+        chain.begin(flat(rows), len(rows), flat(baum_welch.gaps(times)), flat(times))
         chain.count_on(stream)
         self._stream = chain
         fitted = dataclasses.replace(fitted, mixture=found, criteria=first.criteria)
         self._started_by(fitted)
-        self._plan(done)
+        self._plan(refit.n_fitted)
         self._watch()
 
     def _take_in(
@@ -307,7 +305,6 @@ class RefittedChain(RefittedLearner, abc.ABC):
 
     def _strange(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which rows lie beyond the gate of every regime."""
-        assert self.start is not None
         return self._outlying(self._distances(rows), rows)
 
     def _climbed(
@@ -345,11 +342,43 @@ class RefittedChain(RefittedLearner, abc.ABC):
         mixture = from_kernel(stream.components, self._names)
         transition = np.array(stream.transition).reshape(k, k)[np.ix_(order, order)]
         result = self._chain(mixture.reordered(order), transition, self._unit(between), prior)
-        rows, seconds, n = flat(trusted), flat(between), len(trusted)
-        cost = float(k**3) * (k + (stream.shape[1] + 3) ** 2)
-        size = max(int(SLICE // cost), 64)
-        for at in range(0, n, size):
-            result.accumulate(rows, at, min(at + size, n), seconds)
-            if meter.is_full(size * cost):
-                yield
+        yield from _accumulating(result, trusted, between, 0, meter)
         return result
+
+    def _learn_since(
+        self,
+        chain: _kernel.ChainStream,
+        rows: NDArray[np.float64],
+        times: NDArray[np.float64],
+        begin: int,
+        meter: Meter,
+    ) -> Sliced[None]:
+        """Learn the rows from there on, without outliers, by a chain that has learnt the others."""
+        trusted = rows.copy()
+        strange = self._outlying(posterior(chain.components, rows[begin:])[2], rows[begin:])
+        trusted[begin:][strange] = np.nan
+        yield from _accumulating(chain, trusted, baum_welch.gaps(times), begin, meter)
+
+    def _kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The points kept, and their times."""
+        stream = self._stream
+        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+        return rows, np.frombuffer(stream.times_kept())
+
+
+def _accumulating(
+    chain: _kernel.ChainStream,
+    rows: NDArray[np.float64],
+    between: NDArray[np.float64],
+    begin: int,
+    meter: Meter,
+) -> Sliced[None]:
+    """Learn the rows from there on by the recursion, under frozen parameters."""
+    k, d, _ = chain.shape
+    values, seconds, n = flat(rows), flat(between), len(rows)
+    cost = float(k**3) * (k + (d + 3) ** 2)
+    size = max(int(SLICE // cost), 64)
+    for at in range(begin, n, size):
+        chain.accumulate(values, at, min(at + size, n), seconds)
+        if meter.is_full(size * cost):
+            yield

@@ -190,8 +190,8 @@ class RefittedLearner(BeginningLearner, abc.ABC):
     def _examined(
         self, refit: UnderWay, meter: Meter
     ) -> Sliced[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
-        """Which of the points kept are outliers, and the log densities of all."""
-        known, rows = refit.known, refit.rows
+        """Which of the points fitted are outliers, and the log densities of all."""
+        known, rows = refit.known, refit.rows[: refit.n_fitted]
         components = without_prior(known)
         log_density, distance = np.empty(len(rows)), np.empty(len(rows))
         for at in range(0, len(rows), ROWS):

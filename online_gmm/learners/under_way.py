@@ -66,7 +66,7 @@ class UnderWay:
     known : MixtureParameters
         What the model reported when the fit began.
     rows : array of shape (n, D)
-        The points kept then.
+        The points kept then, and those that `add` has added.
     n_points : int
         The points learnt then.
     stride : int
@@ -81,6 +81,8 @@ class UnderWay:
         Whether a fit of a mixture looks for other regimes.
     done : int
         Slices done.
+    n_fitted : int, optional
+        How many of the rows are fitted, by default all of them.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class UnderWay:
         moments: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
         searches: bool = True,
         done: int = 0,
+        n_fitted: int | None = None,
     ) -> None:
         self.known = known
         self.rows = rows
@@ -104,6 +107,7 @@ class UnderWay:
         self.moments = moments
         self.searches = searches
         self.done = done
+        self.n_fitted = len(rows) if n_fitted is None else n_fitted
         self._slices: Slices[Any] = Slices()
 
     @property
@@ -116,6 +120,14 @@ class UnderWay:
         ended, result = self._slices.until(self.done + 1, lambda: fit(self))
         self.done += not ended
         return ended, result
+
+    def add(self, rows: NDArray[np.float64], times: NDArray[np.float64]) -> None:
+        """Add the points kept since the fit began, unless that has been done: all rows, and times.
+
+        The fit can then learn them in slices too.
+        """
+        if len(self.rows) == self.n_fitted:
+            self.rows, self.times = rows, times
 
     def state(self) -> dict[str, Any]:
         known = self.known
@@ -131,6 +143,7 @@ class UnderWay:
             "moments": None if self.moments is None else [m.tobytes() for m in self.moments],
             "searches": self.searches,
             "done": self.done,
+            "n_fitted": self.n_fitted,
         }
 
 
@@ -167,6 +180,7 @@ def under_way_from_state(
         None if moments is None else _pair(moments, size),
         instance(state.get("searches", True), bool, "searches"),
         _kernel.whole(state["done"], "done", 0, MOST_SLICES),
+        _kernel.whole(state.get("n_fitted", len(rows)), "n_fitted", 0, len(rows)),
     )
 
 

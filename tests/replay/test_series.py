@@ -3,6 +3,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 from batches import finish, label, rows_in
 
@@ -339,6 +340,40 @@ def test_a_batch_is_taken_as_its_rows_are(name, options):
     assert repr(finish(many)) == repr(finish(one))
     assert repr(many.last_segment) == repr(one.last_segment)
     assert many.summary.state() == one.summary.state()
+
+
+@pytest.mark.parametrize("lag", [0, 70])
+def test_found_segments_end_at_the_same_rows_in_batches_of_any_length(lag):
+    """And the labels have the names that were given to them."""
+    random_numbers = random.Random(5)
+    rows = [
+        Row(i + 2, f"{i}", (f"{x:.3f}", "1"), {"level": x, "load": 1.0}, float(i), "", i)
+        for i in range(2400)
+        for x in [random_numbers.gauss(9.0 * (i // 200 % 2), 1.0)]
+    ]
+
+    def told(length):
+        model = Settings(finds=True, lag=lag).model(Columns)
+        series = Series(model, SeriesOptions())
+        found = []
+        for at in range(0, len(rows), length):
+            if at == 1200:
+                series.model.rename(0, "idle")
+            pieces, _ = series.label(Batch.of_rows(rows[at : at + length]))
+            for labelled in [piece.labelled for piece in pieces]:
+                lines, labels = labelled.batch.lines.tolist(), labelled.answers.labels.tolist()
+                for i in np.flatnonzero(labelled.changes).tolist():
+                    found.append((lines[i], "change"))
+                for one in labelled.ended():
+                    found.append((lines[one.row], one.segment.start, one.segment.label))
+                if at >= 1200:
+                    assert labelled.names == ["idle" if label == 0 else "" for label in labels]
+        return sorted(found, key=repr)
+
+    one_by_one = told(1)
+    assert sum("change" in its for its in one_by_one) >= 8
+    assert sum("change" not in its for its in one_by_one) >= 8
+    assert told(50) == told(400) == one_by_one
 
 
 def test_a_row_without_values_has_the_label_of_the_row_before():
