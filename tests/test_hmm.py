@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import Constant, HalfLife, MixtureParameters, OnlineHMM, PowerDecay
 from tests import naive_hmm
-from tests.conftest import KERNELS
+from tests.conftest import KERNELS, on_one_kernel
 from tests.test_bad_input import REFUSED
 from tests.test_chain import random_chain, regimes, sticky
 from tests.test_gmm import dicts
@@ -92,8 +92,9 @@ def test_answers_change_nothing(average):
     assert pickle.dumps(model) == before
 
 
+@on_one_kernel
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 1000), cut=st.integers(0, 99), scale=st.sampled_from([1.0, 1e3, 1e140]))
 def test_a_label_is_not_changed_by_any_future(seed, cut, scale):
@@ -298,6 +299,7 @@ def test_three_regimes_as_well_as_if_they_were_known(kernel):
         np.testing.assert_allclose(model.dwell, 50.0, rtol=0.3)
 
 
+@on_one_kernel
 @pytest.mark.parametrize("seed", [3, 4])
 def test_sixteen_regimes_are_told_apart(seed):
     mixture = MixtureParameters(np.ones(16) / 16, 8.0 * np.arange(16)[:, None], np.ones((16, 1, 1)))

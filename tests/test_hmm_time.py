@@ -9,6 +9,7 @@ import pytest
 
 from online_gmm import OnlineHMM
 from tests import naive_hmm
+from tests.conftest import on_one_kernel
 from tests.test_chain import regimes, sticky
 from tests.test_hmm import LEVELS, state
 
@@ -80,6 +81,7 @@ def test_units_of_time():
     )
 
 
+@on_one_kernel
 def test_times_of_every_kind_are_the_same():
     frame, _ = frame_of(150)
     # microseconds are what a datetime holds
@@ -101,6 +103,7 @@ def test_times_of_every_kind_are_the_same():
     assert many.predict_one({"x": 0.0}, t=datetime.datetime(2030, 1, 1)) in range(3)
 
 
+@on_one_kernel
 def test_late_points_are_those_of_the_last_moment():
     frame, _ = frame_of(150)
     twice = pd.concat([frame[:80], frame[75:]])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.conftest import on_one_kernel
 from tests.naive_segmenter import Naive
 
 
@@ -69,6 +70,7 @@ def test_changes_are_those_of_the_reference(kernel, name, window):
     assert told == Naive(X, window).told
 
 
+@on_one_kernel
 def test_the_streams_have_changes_and_returns():
     X = levels(np.random.default_rng(7), 2400)
     told = Naive(X, 8).told

@@ -144,6 +144,7 @@ def test_a_correction_in_slices_is_the_polish(covariance_type, monkeypatch):
     np.testing.assert_allclose(m.raw(other), m.raw(one), rtol=1e-9, atol=1e-9)
 
 
+@on_one_kernel
 def test_a_stream_that_is_polished_goes_on_from_bytes():
     """To the same bits, in the middle of a correction and after each."""
     X = overlapping(2500, seed=3)

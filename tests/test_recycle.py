@@ -12,6 +12,7 @@ from online_gmm import Constant, HalfLife, OnlineGMM
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.learners.places import parts_of
 from online_gmm.learners.recycle import crowd, roster_from_state, twins
+from tests.conftest import on_one_kernel
 from tests.test_kernel import TYPES
 
 
@@ -94,6 +95,7 @@ def test_outliers_that_are_more_than_chance(n_features, expected):
     assert crowd(n_features) == expected
 
 
+@on_one_kernel
 def test_merging_keeps_the_moments():
     model = OnlineGMM(3, capacity=0, step_size=Constant(0.01), seed=1)
     model.fit_start(np.concatenate([levels(300, [0.0, 0.0, 50.0], 1)]))
@@ -108,9 +110,10 @@ def test_merging_keeps_the_moments():
         np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
-def test_a_steady_stream_sees_no_events(compiled):
+@on_one_kernel
+def test_a_steady_stream_sees_no_events():
     model = OnlineGMM(3, recycle=True, seed=1)
-    model.learn_many(levels(30_000 if compiled else 3_000, [0.0, 5.0, 10.0], seed=1))
+    model.learn_many(levels(30_000, [0.0, 5.0, 10.0], seed=1))
     assert model.events == ()
 
 
@@ -147,6 +150,7 @@ def test_many_is_one_and_copies_go_on_the_same():
     assert one._stream.state() == many._stream.state()
 
 
+@on_one_kernel
 def test_with_refits():
     model = OnlineGMM(3, recycle=True, capacity=400, seed=1)
     model.learn_many(levels(1500, [0.0, 10.0, 20.0], seed=1))

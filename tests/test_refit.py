@@ -53,6 +53,7 @@ def test_the_start_grows_while_all_points_are_kept():
     assert best - model.start.log_likelihood < 1e-3
 
 
+@on_one_kernel
 def test_a_regime_that_comes_late_is_found():
     """The first 300 points show one regime of three."""
     rng = np.random.default_rng(1)
@@ -74,6 +75,7 @@ def test_a_late_fit_is_not_taken_up_without_need(compiled):
     assert model.start.n_points == 400
 
 
+@on_one_kernel
 def test_components_keep_their_numbers():
     X = blobs(3000, 2, seed=4)
     model = OnlineGMM(3, warm_up=100, seed=1)
@@ -251,11 +253,12 @@ def test_a_chain_that_knows_all_regimes_finds_no_more(seed):
     np.testing.assert_allclose(np.sort(model.mixture.means.ravel())[[0, -1]], [0, 5], atol=0.2)
 
 
+@on_one_kernel
 @pytest.mark.parametrize("timed", [False, True])
-def test_a_late_fit_goes_on_from_bytes(timed, compiled):
+def test_a_late_fit_goes_on_from_bytes(timed):
     """Before, while and after the last points are kept, and in the midst of the fit."""
-    n, capacity = (900, 200) if compiled else (420, 100)
-    X, _ = later_regime(2.5, n, capacity, 2)
+    capacity = 200
+    X, _ = later_regime(2.5, 900, capacity, 2)
     model = OnlineHMM(
         3, warm_up=50, n_init=2, capacity=capacity, time="t" if timed else None, seed=1
     )

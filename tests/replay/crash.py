@@ -219,7 +219,7 @@ def main() -> None:
                 # each has more time than the one before: all end, also if the machine becomes busy
                 longest *= 1.1
                 if status is None:
-                    how = signal.SIGTERM if rng.random() < 0.3 else signal.SIGKILL
+                    how = min(kills, key=kills.__getitem__)
                     os.kill(child, how)
                     status = ended(child, 600.0)
                 if status == 0:

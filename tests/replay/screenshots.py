@@ -49,9 +49,10 @@ class Machines:
         return self.watcher.history
 
     def run(self, rows):
-        """So many rows more."""
+        """So many rows more, of the machines in turns; each machine gets ten together."""
         keys = list(self.series)
-        for _ in range(rows):
+        waiting = {key: [] for key in keys}
+        for i in range(rows):
             key = keys[self._n % len(keys)]
             level = (20.0, 25.0, 34.0)[self._n // (70 * len(keys)) % 3]
             temperature = level + 1.5 * self._rng.normal()
@@ -60,9 +61,13 @@ class Machines:
                 load = math.nan
             when = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=30 * self._n)
             values = {"temperature": temperature, "load": load}
-            row = Row(self._n + 2, when.isoformat(), (), values, when.timestamp(), key)
-            self._hand_on(self.series[key].label(Batch.of_rows([row]))[0])
+            waiting[key].append(
+                Row(self._n + 2, when.isoformat(), (), values, when.timestamp(), key)
+            )
             self._n += 1
+            if len(waiting[key]) == 10 or i >= rows - len(keys):
+                self._hand_on(self.series[key].label(Batch.of_rows(waiting[key]))[0])
+                waiting[key] = []
         self.watcher.flush()
 
     def end(self):
