@@ -17,9 +17,6 @@ cdef Py_ssize_t *first_place(Py_ssize_t[::1] values) noexcept
 cdef unsigned char *first_byte(unsigned char[::1] values) noexcept
 cdef int copy(double *source, Py_ssize_t n, double *out) noexcept nogil
 cdef int move(double *values, Py_ssize_t source, Py_ssize_t n, Py_ssize_t out) noexcept nogil
-cdef int move_places(
-    Py_ssize_t *values, Py_ssize_t source, Py_ssize_t n, Py_ssize_t out
-) noexcept nogil
 cdef bytes packed(double *values, Py_ssize_t n)
 cdef int unpack(double[::1] values, double *out, Py_ssize_t n) except? -1
 cdef int rearrange(double *values, object order, Py_ssize_t size) except? -1

@@ -125,23 +125,6 @@ def move(
 
 
 @cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def move_places(
-    values: cython.p_Py_ssize_t,
-    source: cython.Py_ssize_t,
-    n: cython.Py_ssize_t,
-    out: cython.Py_ssize_t,
-) -> cython.int:
-    """The same with indices."""
-    if cython.compiled:
-        memmove(values + out, values + source, 8 * n)
-    else:
-        values[out : out + n] = values[source : source + n]
-    return 0
-
-
-@cython.cfunc
 def packed(values: cython.p_double, n: cython.Py_ssize_t) -> bytes:
     """Return the first n doubles as bytes."""
     if cython.compiled:

@@ -193,15 +193,11 @@ class MixtureParameters:
         for i in range(self.n_components):
             between = (self.covariances[i] + other.covariances) / 2
             gap = self.means[i] - other.means
-            try:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    square = (gap * np.linalg.solve(between, gap[:, :, None])[:, :, 0]).sum(axis=1)
-            except np.linalg.LinAlgError:
-                # variances that doubles cannot hold
-                result[i] = FARTHEST
-                continue
-            log_det = np.linalg.slogdet(between)[1]
-            result[i] = square / 8 + (log_det - (mine[i] + theirs) / 2) / 2
+            square = squared_distances(gap, between)
+            # determinants of what doubles cannot hold
+            with np.errstate(over="ignore", invalid="ignore"):
+                log_det = np.linalg.slogdet(between)[1]
+                result[i] = square / 8 + (log_det - (mine[i] + theirs) / 2) / 2
         return np.where(result < FARTHEST, result, FARTHEST)
 
     def order_like(self, other: MixtureParameters) -> NDArray[np.intp]:
@@ -243,6 +239,22 @@ class MixtureParameters:
                 ),
             )
         )
+
+
+def squared_distances(
+    gaps: NDArray[np.float64], covariances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Squared Mahalanobis lengths of K gaps (K, d), each by its covariance matrix (K, d, d).
+
+    Infinite where doubles cannot hold them, and all of them if a matrix is singular.
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            inward = np.linalg.solve(covariances, gaps[:, :, None])[:, :, 0]
+            squares = (gaps * inward).sum(axis=1)
+    except np.linalg.LinAlgError:
+        return np.full(len(gaps), np.inf)
+    return np.where(np.isnan(squares), np.inf, squares)
 
 
 def in_threads(work: Callable[[slice], None], n_rows: int, n_jobs: int) -> None:

@@ -181,7 +181,7 @@ class BeginningLearner(GrowingLearner, abc.ABC):
             self._check_mixture(mixture)
         self._given = mixture
         try:
-            super().fit_start(X, t)
+            self._start_with(X, t)
         finally:
             self._given = None
         return self

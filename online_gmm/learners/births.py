@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from online_gmm.data.frames import flat
 from online_gmm.em.how_many import merged
-from online_gmm.em.mixture import MixtureParameters, n_parameters, posterior, without_prior
+from online_gmm.em.mixture import (
+    MixtureParameters,
+    n_parameters,
+    posterior,
+    squared_distances,
+    without_prior,
+)
 from online_gmm.em.other_regimes import SURE
 from online_gmm.em.succession import has_moved
 from online_gmm.em.warm_start import WarmStart
@@ -95,11 +101,10 @@ class GrowingLearner(EMLearner, abc.ABC):
         variances = np.maximum(np.diagonal(known.covariances, axis1=1, axis2=2), TINY)
         # features that say the same would make it singular
         covariances = known.covariances + RIDGE * variances[:, :, None] * np.eye(d)
-        # beyond the range of doubles a gap is infinite, and not the nearest
+        # far beyond the components a gap may be more than doubles can hold
         with np.errstate(over="ignore", invalid="ignore"):
             gaps = points.mean(axis=0) - known.means
-            inward = np.linalg.solve(covariances, gaps[:, :, None])[:, :, 0]
-            distances = np.nan_to_num((gaps * inward).sum(axis=1), nan=np.inf)
+        distances = squared_distances(gaps, covariances)
         nearest = int(distances.argmin())
         support = known.weights[nearest] * stream.n_points
         if support < (SPREAD_KNOWN if wider else WELL_KNOWN) * (d + 1) and self._keeps_all:

@@ -279,33 +279,13 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
     def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
         """Keep one of the first points."""
 
-    @unchanged_if_refused
+    @abc.abstractmethod
     def fit_start(self, X: Any = None, t: Any = None) -> Self:
-        """Fit the first points by batch EM. The stream continues from there.
+        """Begin with the points learnt so far and those of X, however few they are."""
 
-        Without this call the learner does so by itself when ``warm_up`` points have come, in slices
-        while the next ones come.
-
-        Parameters
-        ----------
-        X
-            Points of the past, as a frame or an array with any number of rows. They are fitted
-            together with the points learnt so far, which come first. By default only the points
-            learnt so far are fitted, however few they are.
-        t
-            Times of the rows of X, shape (n,), in seconds or as datetimes, unless X has a column
-            ``time``.
-
-        Returns
-        -------
-        Learner
-            This model.
-
-        Raises
-        ------
-        ValueError
-            If no point has a value, or the model has started already.
-        """
+    @unchanged_if_refused
+    def _start_with(self, X: Any = None, t: Any = None) -> None:
+        """Begin with the points that are kept, and the rows of X behind them."""
         if self._stream is not None:
             raise ValueError(
                 "this model has started already; learn_many(X) goes on from where it is, "
@@ -323,7 +303,6 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
                 self._last = max(self._last, float(table.times.max()))
         self._begin(rows[~empty], names, times[~empty])
         self._release_points()
-        return self
 
     def _gathered(
         self, n: int, table: Table | None = None

@@ -514,7 +514,7 @@ class FoundRegimes(Learner):
             return
         if self._has_values:
             try:
-                super().fit_start()
+                self._start_with()
             except ValueError:
                 del self._buffer[-1], self._times[-1], self._stamps[-1]
                 raise
@@ -537,7 +537,7 @@ class FoundRegimes(Learner):
         if X is not None:
             self.learn_many(X, t)
         if self._stream is None:
-            super().fit_start()
+            self._start_with()
         return self
 
     def _begin(
