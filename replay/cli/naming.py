@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -13,8 +14,10 @@ from replay.engine.checkpoint import Checkpoints
 from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
 from replay.engine.series import Series
-from replay.engine.settings import Model
 from replay.engine.shared import SharedModel
+
+if TYPE_CHECKING:
+    from replay.engine.settings import Model
 
 
 def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,8 +22,10 @@ from replay.engine.batch import Batch, Ended, LabelledBatch, of_segment
 from replay.engine.costs import Costs
 from replay.engine.order import Order, Refusal, SeriesOptions
 from replay.engine.rows import Row
-from replay.engine.settings import Model
 from replay.engine.summary import Chronicle, Summary
+
+if TYPE_CHECKING:
+    from replay.engine.settings import Model
 
 FEW = 8
 """Rows for which arrays cost more than they save."""

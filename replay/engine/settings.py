@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from online_gmm import HalfLife, OnlineGMM, OnlineHMM, PowerDecay
-from online_gmm.learners.hmm import MOST
-from online_gmm.segmentation.found import FoundRegimes
-from replay.engine.protocols import Source
 from replay.engine.rows import InputError
 
-Model = OnlineGMM | OnlineHMM | FoundRegimes
+if TYPE_CHECKING:
+    from online_gmm import OnlineGMM, OnlineHMM
+    from online_gmm.em.mixture import CovarianceType
+    from online_gmm.segmentation.found import FoundRegimes
+    from replay.engine.protocols import Source
+
+    Model = OnlineGMM | OnlineHMM | FoundRegimes
+
 LearnerName = Literal["segmenter", "mixture", "hmm"]
 
 
 @dataclass(frozen=True)
 class Settings:
     """Settings of the learner; the parameters are those of `OnlineGMM` and `OnlineHMM`.
+
+    The defaults are those of the options too. What learns is imported when a learner is made, so
+    that help texts come at once.
 
     With ``finds`` it is the learner of `Segmenter()`, whose other settings are ``lag`` and
     ``window``: a number of rows, or a time such as "30s", which needs a source with times. With a
@@ -30,9 +36,9 @@ class Settings:
     regimes: int | Literal["auto"] = 3
     warm_up: int = 200
     seed: int = 1
-    covariance_type: str = "full"
+    covariance_type: CovarianceType = "full"
     prior_strength: float = 1e-3
-    exponent: float = PowerDecay().exponent
+    exponent: float = 0.7
     half_life: float | None = None
     recycle: bool = False
     persist: bool = False
@@ -50,6 +56,8 @@ class Settings:
 
     def model(self, source: Source) -> Model:
         """A learner of the rows of a source, yet to see one."""
+        from online_gmm.segmentation.found import FoundRegimes
+
         if self.finds:
             time = source.time if isinstance(self.window, str) else None
             return FoundRegimes(
@@ -61,6 +69,8 @@ class Settings:
 
     def learner(self, features: tuple[str, ...]) -> OnlineGMM:
         """A mixture of these features, yet to see a row."""
+        from online_gmm import OnlineGMM
+
         try:
             return OnlineGMM(
                 self.regimes,
@@ -72,6 +82,9 @@ class Settings:
             raise InputError(str(error)) from None
 
     def _persistent(self, source: Source) -> OnlineHMM:
+        from online_gmm import OnlineHMM
+        from online_gmm.learners.hmm import MOST
+
         if self.regimes != "auto" and self.regimes > MOST:
             raise InputError(
                 f"--regimes is {self.regimes}; with --persist there are at most {MOST}"
@@ -92,6 +105,8 @@ class Settings:
     @property
     def _shared(self) -> dict[str, Any]:
         """What both learners take."""
+        from online_gmm import HalfLife, PowerDecay
+
         follow = self.half_life is not None
         return {
             "covariance_type": self.covariance_type,

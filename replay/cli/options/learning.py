@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from replay.cli.options.groups import Group, given_options
 from replay.engine.rows import InputError
+from replay.engine.settings import Settings
 
-if TYPE_CHECKING:
-    from replay.engine.settings import Settings
-
+DEFAULT = Settings()
 LEARNING = "Regimes"
 
 NOT_OF_SEGMENTER = (
@@ -43,7 +42,7 @@ class Learning(Group):
             metavar="K|auto",
             help="Number of regimes. auto chooses it by the rows of the warm-up.",
         ),
-    ] = "3"
+    ] = str(DEFAULT.regimes)
     window: Annotated[
         str | None,
         typer.Option(
@@ -61,14 +60,14 @@ class Learning(Group):
             help="Number of rows at the start that are fitted together. They should show every "
             "regime if possible.",
         ),
-    ] = 200
+    ] = DEFAULT.warm_up
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the warm start, which makes it repeatable.")
-    ] = 1
+    ] = DEFAULT.seed
     covariance_type: Annotated[
         Literal["full", "tied", "diag", "spherical"],
         typer.Option(help="Shape of the covariance matrices of the regimes."),
-    ] = "full"
+    ] = DEFAULT.covariance_type
     prior_strength: Annotated[
         float,
         typer.Option(
@@ -76,13 +75,13 @@ class Learning(Group):
             help="Weight of the covariance prior, in rows. It keeps a regime from collapsing onto "
             "a single row.",
         ),
-    ] = 1e-3
+    ] = DEFAULT.prior_strength
     exponent: Annotated[
         float | None,
         typer.Option(
             help="The step size is n^-EXPONENT, above 0.5 and up to 1. A lower exponent forgets a "
             "bad start sooner, and also a regime that stays away; with 1 all rows have the same "
-            "weight. [default: 0.7]",
+            f"weight. [default: {DEFAULT.exponent}]",
         ),
     ] = None
     half_life: Annotated[
@@ -122,7 +121,7 @@ class Learning(Group):
         typer.Option(
             metavar="ROWS",
             help="With --persist: how many rows a regime is expected to last before any change is "
-            "seen. It has the weight of one stay. [default: 10]",
+            f"seen. It has the weight of one stay. [default: {DEFAULT.stickiness:g}]",
         ),
     ] = None
     lag: Annotated[
@@ -162,8 +161,6 @@ class Learning(Group):
 
     def mixture(self) -> Settings:
         """Return the settings of the mixture."""
-        from replay.engine.settings import Settings
-
         if self.half_life is not None and self.exponent is not None:
             raise InputError(
                 "--half-life and --exponent are two ways to weigh rows; give one of them"
