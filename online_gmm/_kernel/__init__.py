@@ -30,7 +30,7 @@ from online_gmm._kernel.hindsight import best_partition, best_states
 from online_gmm._kernel.k_means import draw_clusters, move_centers
 from online_gmm._kernel.partition import Partition
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused
-from online_gmm._kernel.runs import sum_up
+from online_gmm._kernel.runs import join, sum_up
 from online_gmm._kernel.streams.chain import Chain, chain_from_state
 from online_gmm._kernel.streams.hmm import ChainStream, chain_stream_from_state
 from online_gmm._kernel.streams.mixture import MixtureStream, mixture_stream_from_state
@@ -86,6 +86,7 @@ __all__ = [
     "draw_clusters",
     "fill",
     "first_refused",
+    "join",
     "mixture_stream_from_state",
     "move_centers",
     "real",

@@ -25,7 +25,10 @@ from typing import Any
 
 from online_gmm._kernel.values import MOST, block, places, whole
 
-MOST_CANDIDATES = 64
+MOST_CANDIDATES = 24
+"""More than that are thinned out."""
+ROOM = 64
+"""There is room for as many: states of before had more."""
 DEPTH = 4
 """Changes that a candidate remembers of the partition before it."""
 FEW_LANES = 12
@@ -184,7 +187,7 @@ class Candidates(Memory):
     share: cython.p_double
 
     def __init__(
-        self, n_features: int, length: int, dead: int, least: int, most: int = MOST_CANDIDATES
+        self, n_features: int, length: int, dead: int, least: int, most: int = ROOM
     ) -> None:
         p: cython.Py_ssize_t = n_features
         i: cython.Py_ssize_t
@@ -307,10 +310,11 @@ class Candidates(Memory):
                 break
             for i in range(p):
                 self.sums[lane * p + i] = sums[i]
-        for c in range(n_lanes):
-            share[c] = gain[c]
-        if n_beyond(squares, n_lanes, cap) > 0:
+        if n_beyond(squares, n_lanes, cap) == 0:
+            share = gain
+        else:
             for c in range(n_lanes):
+                share[c] = gain[c]
                 if squares[c] > cap:
                     far = squares[c] / cap
                     if count[c] > 0.0:

@@ -135,13 +135,14 @@ class Partition:
         """Learn the row that stands at a place."""
         j: cython.Py_ssize_t
         self.channels.take(x, at)
-        if self.channels.n == FIRST_ROWS:
-            self.found(0)
-            self.begin()
-        if self.channels.n == PERIOD_ROWS:
-            self.found(1)
-        if len(self.scales) == 0:
-            return 0
+        if len(self.scales) < self.n_scales:
+            if self.channels.n == FIRST_ROWS:
+                self.found(0)
+                self.begin()
+            if self.channels.n == PERIOD_ROWS:
+                self.found(1)
+            if len(self.scales) == 0:
+                return 0
         for j in range(len(self.scales)):
             self.feed(j)
         j = self.choice.take(self.label)

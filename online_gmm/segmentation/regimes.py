@@ -141,18 +141,21 @@ def as_mixture(parts: Sequence[RowStatistics], names: tuple[Hashable, ...]) -> M
     """
     d = len(names)
     n = np.array([float(part.n) for part in parts])
+    counts = np.array([part.counts for part in parts])
+    scatter = np.array([part.scatter for part in parts])
     whole = RowStatistics(d)
     for part in parts:
         whole.add(part)
-    within = sum(np.maximum(np.diagonal(part.scatter), 0.0) for part in parts)
+    within = sum(np.maximum(np.diagonal(scatter, axis1=1, axis2=2), 0.0))
     within = within / np.maximum(whole.counts, 1.0)
     # a channel that never moves has a tiny spread, not none
     least = np.maximum(1e-6 * whole.variances, 1e-12 * (1.0 + whole.means**2))
     pooled = np.diag(np.maximum(within, least))
     weight = d + 1.0
-    covariances = [
-        (part.covariance * part.n + weight * pooled) / (part.n + weight) for part in parts
-    ]
+    root = np.sqrt(np.maximum(counts, 1.0))
+    covariances = scatter / (root[:, :, None] * root[:, None, :])
+    rows = n[:, None, None]
+    covariances = (covariances * rows + weight * pooled) / (rows + weight)
     return MixtureParameters(
         (n + 1e-9) / (n + 1e-9).sum(), [part.means for part in parts], covariances, names
     )

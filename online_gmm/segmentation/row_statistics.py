@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from online_gmm import _kernel
 from online_gmm.data.state import doubles
 
 Matrix = NDArray[np.float64]
@@ -92,12 +93,15 @@ class RowStatistics:
         if not other.n:
             return
         if self.n:
-            self._set(_joined(self._arrays, other._arrays))
+            _kernel.join(
+                *(self.counts, self.means, self.scatter),
+                *(other.counts, other.means, other.scatter),
+                np.empty(len(self.means)),
+            )
+            self.steps += other.steps
+            self.n_steps += other.n_steps
         else:
-            counts, means, *sums = other._arrays
-            # as if they were added to zeros: there is no -0
-            scatter, steps, n_steps = (values + 0.0 for values in sums)
-            self._set((counts.copy(), means.copy(), scatter, steps, n_steps))
+            self._set(other._copies())
         self.n += other.n
 
     @staticmethod
@@ -117,9 +121,20 @@ class RowStatistics:
 
     def copy(self) -> RowStatistics:
         """Return statistics that change apart from these."""
-        result = RowStatistics(len(self.means))
-        result.add(self)
+        result = RowStatistics.__new__(RowStatistics)
+        result.n = self.n
+        result._set(self._copies())
         return result
+
+    def _copies(self) -> Arrays:
+        """The arrays as if they were added to zeros: there is no -0 among sums."""
+        return (
+            self.counts.copy(),
+            self.means.copy(),
+            self.scatter + 0.0,
+            self.steps + 0.0,
+            self.n_steps + 0.0,
+        )
 
     @property
     def variances(self) -> Matrix:
