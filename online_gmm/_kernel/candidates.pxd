@@ -10,6 +10,7 @@ cdef class Candidates(Memory):
     cdef Py_ssize_t dead
     cdef Py_ssize_t least
     cdef Py_ssize_t room
+    cdef Py_ssize_t most
     cdef Py_ssize_t n
     cdef Py_ssize_t n_lanes
     cdef Py_ssize_t n_ripe

@@ -23,10 +23,13 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.values import MOST, block, places, whole
+from online_gmm._kernel.values import MOST as LARGEST
+from online_gmm._kernel.values import block, places, whole
 
-MOST_CANDIDATES = 24
-"""More than that are thinned out."""
+MOST = 24
+"""With so many candidates they are thinned out."""
+MOST_RIPE = 15
+"""But not with fewer than so many that are old enough to end a partition."""
 ROOM = 64
 """There is room for as many: states of before had more."""
 DEPTH = 4
@@ -166,6 +169,7 @@ class Candidates(Memory):
     dead: cython.Py_ssize_t  # looks that straddle a beginning
     least: cython.Py_ssize_t  # looks of a segment
     room: cython.Py_ssize_t
+    most: cython.Py_ssize_t
     n: cython.Py_ssize_t
     n_lanes: cython.Py_ssize_t  # from here on all lanes are free
     n_ripe: cython.Py_ssize_t  # candidates that may end the partition, at the last look
@@ -187,37 +191,38 @@ class Candidates(Memory):
     share: cython.p_double
 
     def __init__(
-        self, n_features: int, length: int, dead: int, least: int, most: int = ROOM
+        self, n_features: int, length: int, dead: int, least: int, room: int = ROOM
     ) -> None:
         p: cython.Py_ssize_t = n_features
         i: cython.Py_ssize_t
-        room: cython.Py_ssize_t = most + 2 * length + 4
+        lanes: cython.Py_ssize_t = room + 2 * length + 4
         self.n_features = p
         self.length = length
         self.inverse = 0.0 if length & (length - 1) else 1.0 / length
         self.dead = dead
         self.least = least
-        self.room = room
+        self.room = lanes
+        self.most = max(MOST, least + MOST_RIPE)
         self.n = 0
         self.n_lanes = 0
         self.n_ripe = 0
-        Memory.__init__(self, room * (11 + DEPTH + 3 * p))
-        self.order = self.places(room)
-        self.start = self.places(room)
-        self.start_row = self.places(room)
-        self.path = self.places(room * DEPTH)
-        self.n_path = self.places(room)
-        self.count = self.piece(room)
-        self.cost = self.piece(room)
-        self.before = self.piece(room)
-        self.total = self.piece(room)
-        self.centers = self.piece(room * p)
-        self.opened = self.piece(room * p)
-        self.sums = self.piece(room * p)
-        self.squares = self.piece(room)
-        self.gain = self.piece(room)
-        self.share = self.piece(room)
-        for i in range(room):
+        Memory.__init__(self, lanes * (11 + DEPTH + 3 * p))
+        self.order = self.places(lanes)
+        self.start = self.places(lanes)
+        self.start_row = self.places(lanes)
+        self.path = self.places(lanes * DEPTH)
+        self.n_path = self.places(lanes)
+        self.count = self.piece(lanes)
+        self.cost = self.piece(lanes)
+        self.before = self.piece(lanes)
+        self.total = self.piece(lanes)
+        self.centers = self.piece(lanes * p)
+        self.opened = self.piece(lanes * p)
+        self.sums = self.piece(lanes * p)
+        self.squares = self.piece(lanes)
+        self.gain = self.piece(lanes)
+        self.share = self.piece(lanes)
+        for i in range(lanes):
             self.order[i] = i
 
     @cython.cfunc
@@ -355,7 +360,7 @@ class Candidates(Memory):
                 order[k] = lane
                 k += 1
         self.n = k
-        if k >= MOST_CANDIDATES:
+        if k >= self.most:
             this = start[order[1]]
             for c in range(1, k - 1):
                 after = start[order[c + 1]]
@@ -564,7 +569,7 @@ class Candidates(Memory):
             for name, size in {"count": 1, "cost": 1, "before": 1, "center": p}.items()
         }
         opened, sums = block(state, "opened", room * p), block(state, "sums", room * p)
-        start, start_row = places(state, "start", room), places(state, "start_row", room, -MOST)
+        start, start_row = places(state, "start", room), places(state, "start_row", room, -LARGEST)
         path, n_path = places(state, "path", room * DEPTH), places(state, "n_path", room, 0, DEPTH)
         for c in range(room):
             self.order[c] = c
