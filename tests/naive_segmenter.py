@@ -183,7 +183,7 @@ class Naive:
         self.candidates, self.events = [], []
         self.look = self.base = self.last = self.streak = 0
         self.means, self.lasts, self.weight = {}, {}, {}
-        self.now, self.fresh, self.waiting, self.jump = -1, False, False, 0.0
+        self.now, self.fresh, self.waiting = -1, False, False
         self.run(np.column_stack([standard(cleaned(x)) for x in X.T]))
 
     def run(self, X):
@@ -313,7 +313,6 @@ class Naive:
         self.candidates = [here, *later]
         self.base, self.place, self.streak = change, here.row, 0
         self.waiting = True
-        self.last_mean = self.mean
         self.settle()
 
     def part(self, end):
@@ -326,7 +325,7 @@ class Naive:
         self.mean, windows = self.part(change)
         if self.waiting:
             self.tell(self.mean, windows, True)
-        k = self.nearest(self.mean, windows, self.jump, self.now if self.fresh else -1)[0]
+        k = self.nearest(self.mean, windows, self.now if self.fresh else -1)[0]
         if self.fresh and k >= 0:
             self.events.append(("merged", self.row, self.now, k))
             del self.means[self.now]
@@ -349,18 +348,17 @@ class Naive:
         self.weight[k] = 0.0
         return k
 
-    def nearest(self, mean, windows, jump, but=-1):
-        """The state as near as sampling or the jump allows, and how far the two nearest are."""
+    def nearest(self, mean, windows, but=-1):
+        """The state as near as sampling allows, and how far the two nearest are."""
         df = self.white.freedom
         spread = df * (1.0 + scale.NEAR * math.sqrt(2.0 / df))
-        near = max(min(scale.JUMP * jump, scale.JUMP_CAP * spread), scale.LEAST_NEAR)
         found = []
         for k in sorted(self.means):
             if k == but or self.weight[k] == 0.0:
                 continue
             d = min(self.distance(mean, self.means[k]), self.distance(mean, self.lasts[k]))
             sampling = 1.0 / min(windows, self.most) + 1.0 / min(self.weight[k], self.most)
-            found.append((d / max(spread * sampling, near), k))
+            found.append((d / max(spread * sampling, scale.LEAST_NEAR), k))
         found.sort()
         first, second = ([far for far, _ in found] + [1e300, 1e300])[:2]
         full = but < 0 and len(self.means) >= self.room
@@ -368,15 +366,19 @@ class Naive:
 
     def settle(self):
         mean, windows = self.part(self.look)
-        self.tell(mean, windows, windows >= scale.WAIT)
+        patience = max(scale.WAIT * self.length, scale.WAIT_ROWS / self.stride)
+        self.tell(mean, windows, windows * self.length >= patience)
 
     def tell(self, mean, windows, at_once):
-        self.jump = self.distance(mean, self.last_mean)
-        k, first, second = self.nearest(mean, windows, self.jump)
+        k, first, second = self.nearest(mean, windows)
+        spread = math.sqrt(2.0 / self.white.freedom)
+        most = (1.0 + scale.NEAR_NOW * spread) / (1.0 + scale.NEAR * spread)
+        doubtful = k >= 0 and first > most
+        if not at_once and doubtful and windows * self.window < scale.WAIT_ROWS:
+            return
         if not at_once and (second if k >= 0 else first) < scale.CLEAR:
             return
-        spread = math.sqrt(2.0 / self.white.freedom)
-        if k >= 0 and first > (1.0 + scale.NEAR_NOW * spread) / (1.0 + scale.NEAR * spread):
+        if doubtful:
             k = -1
         before = self.now
         if k < 0 and len(self.means) >= self.room:

@@ -841,12 +841,12 @@ def test_rows_without_a_value_at_the_beginning_are_in_its_state(kept):
     assert again.to_bytes() == segmenter.to_bytes()
 
 
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_regime_that_was_one_that_is_known_is_merged(seed):
     """The event is told once; the number that goes is not used again, and nothing is lost."""
     rng = np.random.default_rng(seed)
-    gaps = [6.0 - 0.4 * i for i in range(8)]
-    level = np.concatenate([rng.normal(gap * (i % 2), 1.0, 300) for i, gap in enumerate(gaps)])
+    gaps = [6.0 - 0.5 * i for i in range(8)]
+    level = np.concatenate([rng.normal(gap * (i % 2), 1.0, 200) for i, gap in enumerate(gaps)])
     segmenter = Segmenter()
     told = []
     for i, value in enumerate(level.tolist()):

@@ -15,6 +15,7 @@ cdef class Scale:
     cdef Py_ssize_t least
     cdef Py_ssize_t hold
     cdef double drift
+    cdef double patience
     cdef readonly bint fitted
     cdef Py_ssize_t refit
     cdef double[::1] pending
@@ -38,13 +39,11 @@ cdef class Scale:
     cdef bint fresh
     cdef double[::1] segment_mean
     cdef double[::1] new_mean
-    cdef double[::1] last_mean
     cdef double[::1] f
     cdef bint waiting
     cdef Py_ssize_t place
     cdef double first
     cdef double second
-    cdef double jump
     cdef readonly Py_ssize_t n_changes
     cdef Py_ssize_t room
     cdef readonly list events
@@ -64,7 +63,7 @@ cdef class Scale:
     cdef int measure(self) noexcept
     cdef Py_ssize_t birth(self, double *mean) noexcept
     cdef bint has_room(self) noexcept
-    cdef Py_ssize_t nearest(self, double *mean, double windows, double jump, Py_ssize_t but) noexcept
+    cdef Py_ssize_t nearest(self, double *mean, double windows, Py_ssize_t but) noexcept
     cdef int begin(self, Py_ssize_t place) noexcept
     cdef int settle(self, Py_ssize_t row) except? -2
     cdef int report(self, double *mean, double windows, Py_ssize_t row, bint at_once) except? -2

@@ -6,8 +6,7 @@ looks adds a window's worth of evidence. Windows that straddle the beginning of 
 usual, whatever they show. A change is decided when the best partition has had the same last change
 for some looks; its first change is then reported, and what does not follow it is dropped.
 
-A segment is in the nearest state if that is as near as sampling allows, or if the difference is
-small beside the jump that led to the segment; else a state is born.
+A segment is in the nearest state if that is as near as sampling allows; else a state is born.
 """
 
 from __future__ import annotations
@@ -46,11 +45,11 @@ NEAR = 3.0
 NEAR_NOW = 1.0
 """The same of a segment that has only begun."""
 LEAST_NEAR = 2.0
-JUMP = 0.1
-JUMP_CAP = 3.0
 GROWTH = 1.3
 WAIT = 2.0
 """Windows after which a change is reported, even if its state is not clear."""
+WAIT_ROWS = 32
+"""Not before so many points, though: of the shortest windows two say little."""
 CLEAR = 1.5
 FIRST_WINDOWS = 3
 FIRST_ROWS = 96
@@ -75,6 +74,7 @@ class Scale:
     least: cython.Py_ssize_t  # looks of a segment
     hold: cython.Py_ssize_t
     drift: cython.double
+    patience: cython.double  # looks after which a change is reported whether its state is clear
     fitted: cython.bint
     refit: cython.Py_ssize_t
     # looks that are not partitioned yet
@@ -100,13 +100,11 @@ class Scale:
     fresh: cython.bint  # whether it was born with this segment
     segment_mean: cython.double[::1]
     new_mean: cython.double[::1]
-    last_mean: cython.double[::1]
     f: cython.double[::1]
     waiting: cython.bint  # whether the last change is not reported yet
     place: cython.Py_ssize_t
     first: cython.double  # how far the nearest state and the next one are, 1 is as sampling allows
     second: cython.double
-    jump: cython.double  # squared distance from the segment before
     n_changes: cython.Py_ssize_t
     room: cython.Py_ssize_t  # states there may be
     events: list[Any]
@@ -130,6 +128,7 @@ class Scale:
         self.least = self.dead + max(1, int(0.35 * length))
         self.hold = max(4, int(0.5 * length + 0.5))
         self.drift = self.window / MEMORY
+        self.patience = max(WAIT * length, WAIT_ROWS / stride)
         self.fitted = False
         refit = max(FIRST_WINDOWS * length, FIRST_ROWS // stride, p * length // 2)
         self.refit = min(refit, max(FIRST_WINDOWS * length, LATEST_ROWS // stride))
@@ -154,13 +153,11 @@ class Scale:
         self.fresh = False
         self.segment_mean = zeros(p)
         self.new_mean = zeros(p)
-        self.last_mean = zeros(p)
         self.f = zeros(p)
         self.waiting = False
         self.place = 0
         self.first = 0.0
         self.second = 0.0
-        self.jump = 0.0
         self.n_changes = 0
         self.room = MOST_STATES
         self.events = []
@@ -366,9 +363,7 @@ class Scale:
             self.segment_mean[i] = (opened[lane * p + i] - sums[first_lane * p + i]) / looks
         if self.waiting:
             self.report(first(self.segment_mean), windows, row, True)
-        k = self.nearest(
-            first(self.segment_mean), windows, self.jump, self.now if self.fresh else -1
-        )
+        k = self.nearest(first(self.segment_mean), windows, self.now if self.fresh else -1)
         if self.fresh:
             if k >= 0:
                 self.alive[self.now] = 0
@@ -477,7 +472,6 @@ class Scale:
         self,
         mean: cython.p_double,
         windows: cython.double,
-        jump: cython.double,
         but: cython.Py_ssize_t,
     ) -> cython.Py_ssize_t:
         """The state that a segment of this mean is in, -1 if there is none as near."""
@@ -492,13 +486,7 @@ class Scale:
         spread: cython.double = df * (1.0 + NEAR * sqrt(2.0 / df))
         most: cython.double = 1.0 / self.drift
         had: cython.double
-        near: cython.double = JUMP * jump
-        near_cap: cython.double = JUMP_CAP * spread
-        least_near: cython.double = LEAST_NEAR
-        if near > near_cap:
-            near = near_cap
-        if near < least_near:
-            near = least_near
+        near: cython.double = LEAST_NEAR
         self.second = 1e300
         if windows > most:
             windows = most
@@ -536,7 +524,6 @@ class Scale:
         self.waiting = True
         self.place = place
         for i in range(p):
-            self.last_mean[i] = self.segment_mean[i]
             # sums start anew, so that no digits are lost
             self.f[i] = sums[lane * p + i]
         for i in range(p):
@@ -557,7 +544,7 @@ class Scale:
             looks = 1.0
         for i in range(p):
             self.new_mean[i] = (self.total[i] - sums[lane * p + i]) / looks
-        self.report(first(self.new_mean), looks / self.length, row, looks >= WAIT * self.length)
+        self.report(first(self.new_mean), looks / self.length, row, looks >= self.patience)
         return 0
 
     @cython.cfunc
@@ -571,15 +558,19 @@ class Scale:
     ) -> cython.int:
         k: cython.Py_ssize_t
         spread: cython.double
+        doubtful: cython.bint
         before: cython.Py_ssize_t = self.now
-        self.jump = self.metric.distance(mean, first(self.last_mean), 0)
-        k = self.nearest(mean, windows, self.jump, -1)
-        if not at_once and (self.second if k >= 0 else self.first) < CLEAR:
-            return 0
+        k = self.nearest(mean, windows, -1)
+        spread = sqrt(2.0 / self.metric.freedom)
+        doubtful = k >= 0 and self.first > (1.0 + NEAR_NOW * spread) / (1.0 + NEAR * spread)
+        if not at_once:
+            if doubtful and windows * self.window < WAIT_ROWS:
+                return 0
+            if (self.second if k >= 0 else self.first) < CLEAR:
+                return 0
         # where in doubt a state is born: it can still be merged, but what is reported is not taken
         # back
-        spread = sqrt(2.0 / self.metric.freedom)
-        if k >= 0 and self.first > (1.0 + NEAR_NOW * spread) / (1.0 + NEAR * spread):
+        if doubtful:
             k = -1
         if k < 0 and not self.has_room():
             k = before
@@ -607,7 +598,6 @@ class Scale:
             "means": bytes(self.means),
             "lasts": bytes(self.lasts),
             "segment_mean": bytes(self.segment_mean),
-            "last_mean": bytes(self.last_mean),
             "waiting": bool(self.waiting),
             "place": self.place,
             "ahead": self.ahead,
@@ -628,7 +618,6 @@ class Scale:
             "n_changes": self.n_changes,
             "fitted": bool(self.fitted),
             "fresh": bool(self.fresh),
-            "jump": self.jump,
             **self.candidates.state(),
         }
 
@@ -641,7 +630,6 @@ class Scale:
         self.means = block(state, "means", len(self.means))
         self.lasts = block(state, "lasts", len(self.lasts))
         self.segment_mean = block(state, "segment_mean", len(self.segment_mean))
-        self.last_mean = block(state, "last_mean", len(self.last_mean))
         self.waiting = flag(state["waiting"], "waiting")
         self.place = whole(state["place"], "place")
         self.ahead = real(state["ahead"], "ahead", -1e300)
@@ -663,7 +651,6 @@ class Scale:
         self.n_changes = whole(state["n_changes"], "n_changes")
         self.fitted = flag(state["fitted"], "fitted")
         self.fresh = flag(state["fresh"], "fresh")
-        self.jump = real(state["jump"], "jump")
         if not self.fitted and (
             self.refit >= len(self.pending_rows) or self.n_pending > self.metric.n_looks
         ):
