@@ -5,7 +5,7 @@ import pytest
 
 from online_gmm import OnlineHMM, _kernel
 from online_gmm.em.baum_welch import pseudo_changes
-from online_gmm.em.how_many import merged
+from online_gmm.em.merging import merged
 from online_gmm.em.mixture import from_kernel
 from online_gmm.learners import chain_refits
 from online_gmm.learners.places import chain_merged

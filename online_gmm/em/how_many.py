@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from online_gmm.data.frames import column_means
 from online_gmm.em.batch import BatchEM, rest_of_climb
+from online_gmm.em.merging import one_fewer
 from online_gmm.em.mixture import MixtureParameters, is_dense, n_parameters
 from online_gmm.em.prior import LEAST, Prior, correlations
 from online_gmm.em.slices import ROWS, Meter, Sliced, aside_cost, finish, pass_cost
@@ -430,45 +431,6 @@ def _left_over(X: NDArray[np.float64], kept: list[int], j: int) -> NDArray[np.fl
     weights = np.linalg.lstsq(centred[:, :-1], centred[:, -1], rcond=None)[0]
     left: NDArray[np.float64] = centred[:, -1] - centred[:, :-1] @ weights
     return left if left.var() < REPEATED else None
-
-
-def one_fewer(mixture: MixtureParameters) -> MixtureParameters:
-    """The mixture without an empty component, or with the two merged that this costs the least."""
-    weights = mixture.weights
-    if weights.min() <= 0.0:
-        return mixture.reordered(np.delete(np.arange(len(weights)), weights.argmin()))
-    return merged(mixture, *_cheapest(mixture))
-
-
-def merged(mixture: MixtureParameters, i: int, j: int) -> MixtureParameters:
-    """The mixture with component j taken into component i; moments are kept."""
-    weights, means, covariances = (
-        np.array(part) for part in (mixture.weights, mixture.means, mixture.covariances)
-    )
-    share = weights[j] / (weights[i] + weights[j])
-    gap = means[j] - means[i]
-    covariances[i] += share * (covariances[j] - covariances[i])
-    covariances[i] += share * (1.0 - share) * np.outer(gap, gap)
-    means[i] += share * gap
-    weights[i] += weights[j]
-    others = [k for k in range(len(weights)) if k != j]
-    return MixtureParameters(weights, means, covariances, mixture.features).reordered(others)
-
-
-def _cheapest(mixture: MixtureParameters) -> tuple[int, int]:
-    """The two components of which the merger costs the least likelihood of rows assigned to one."""
-    i, j = np.triu_indices(mixture.n_components, 1)
-    weights, means, covariances = mixture.weights, mixture.means, mixture.covariances
-    weight = weights[i] + weights[j]
-    share = (weights[j] / weight)[:, None, None]
-    gap = means[j] - means[i]
-    both = covariances[i] + share * (covariances[j] - covariances[i])
-    both += share * (1.0 - share) * gap[:, :, None] * gap[:, None, :]
-    single = np.linalg.slogdet(covariances)[1] / 2 - np.log(np.maximum(weights, 1e-300))
-    single *= weights
-    cost = weight * (np.linalg.slogdet(both)[1] / 2 - np.log(weight)) - single[i] - single[j]
-    best = int(cost.argmin())
-    return int(i[best]), int(j[best])
 
 
 def _whole(

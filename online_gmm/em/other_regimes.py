@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from online_gmm.em.how_many import WORTH, Criterion, Selection, one_fewer
+from online_gmm.em.how_many import WORTH, Criterion, Selection
+from online_gmm.em.merging import one_fewer
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.slices import Meter, Sliced
 

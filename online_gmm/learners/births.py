@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.data.frames import flat
-from online_gmm.em.how_many import merged
+from online_gmm.em.merging import merged
 from online_gmm.em.mixture import (
     MixtureParameters,
     n_parameters,

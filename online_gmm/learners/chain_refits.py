@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data.frames import flat
 from online_gmm.em import baum_welch
-from online_gmm.em.how_many import WORTH, one_fewer
+from online_gmm.em.how_many import WORTH
+from online_gmm.em.merging import one_fewer
 from online_gmm.em.mixture import (
     MixtureParameters,
     from_kernel,

@@ -17,7 +17,8 @@ from online_gmm.data import html
 from online_gmm.data.frames import Table, flat
 from online_gmm.data.state import instance, writable
 from online_gmm.em import baum_welch
-from online_gmm.em.how_many import WORTH, one_fewer
+from online_gmm.em.how_many import WORTH
+from online_gmm.em.merging import one_fewer
 from online_gmm.em.mixture import (
     CovarianceType,
     MixtureParameters,
