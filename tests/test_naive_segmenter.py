@@ -59,7 +59,7 @@ STREAMS = {
 }
 
 
-@pytest.mark.parametrize("window", [4, 8, 24])
+@pytest.mark.parametrize("window", [4, 8, 16, 24])
 @pytest.mark.parametrize("name", STREAMS)
 def test_changes_are_those_of_the_reference(kernel, name, window):
     n = 1800 if kernel.COMPILED else 600
