@@ -51,6 +51,13 @@ def test_exponential_functions_of_very_little_are_zero():
     assert list(values) == [0.0, 0.0, 0.0, 1.0]
 
 
+def k_means(kernel, x, shape, draws, most, labels):
+    """Cluster rows; return whether no cluster is without rows."""
+    if not kernel.draw_clusters(x, *shape, draws, labels):
+        return True
+    return kernel.move_centers(x, *shape, most, labels) >= 0
+
+
 @pytest.mark.parametrize("trials", [1, 3])
 @pytest.mark.parametrize("seed", range(5))
 def test_k_means_is_as_good_as_scipys(seed, trials, kernel):
@@ -63,10 +70,22 @@ def test_k_means_is_as_good_as_scipys(seed, trials, kernel):
 
     ours, theirs = [], []
     for _ in range(8):
-        assert kernel.k_means(X.ravel(), 300, 2, 3, rng.random(3 * trials), 50, labels)
+        assert k_means(kernel, X.ravel(), (300, 2, 3), rng.random(3 * trials), 50, labels)
         ours.append(within(labels.copy()))
         theirs.append(within(kmeans2(X, 3, iter=50, minit="++", rng=rng)[1]))
     assert min(ours) == pytest.approx(min(theirs), rel=1e-3)
+
+
+def test_iterations_may_stop_and_go_on(kernel):
+    X, labels = blobs(300, 2, 0).ravel(), np.zeros((2, 300), dtype=np.int64)
+    draws = np.random.default_rng(2).random(5)
+    for its in labels:
+        kernel.draw_clusters(X, 300, 2, 5, draws, its)
+    at_once = kernel.move_centers(X, 300, 2, 5, 6, labels[0])
+    assert at_once > 0
+    singly = [kernel.move_centers(X, 300, 2, 5, 1, labels[1]) for _ in range(6)]
+    assert singly[-1] == at_once
+    np.testing.assert_array_equal(labels[0], labels[1])
 
 
 def test_the_best_of_several_rows_begins_a_cluster(kernel):
@@ -78,7 +97,7 @@ def test_the_best_of_several_rows_begins_a_cluster(kernel):
     for trials in (1, 4):
         found[trials] = 0
         for _ in range(20):
-            kernel.k_means(X.ravel(), 300, 1, 12, rng.random(12 * trials), 50, labels)
+            k_means(kernel, X.ravel(), (300, 1, 12), rng.random(12 * trials), 50, labels)
             found[trials] += len({*labels[::25]}) == 12 == len({*labels})
     assert found[4] >= 18 > 14 >= found[1]
 
@@ -86,5 +105,5 @@ def test_the_best_of_several_rows_begins_a_cluster(kernel):
 def test_k_means_of_few_distinct_rows(kernel):
     labels = np.zeros(4, dtype=np.int64)
     draws = np.array([0.1, 0.5, 0.9])
-    assert kernel.k_means(np.array([1.0, 5.0, 1.0, 5.0]), 4, 1, 3, draws, 10, labels)
+    assert k_means(kernel, np.array([1.0, 5.0, 1.0, 5.0]), (4, 1, 3), draws, 10, labels)
     assert labels[0] == labels[2] != labels[1] == labels[3]

@@ -177,13 +177,13 @@ def _clustered(
     if meter.is_full(trials * float(n * k * d)):
         yield
     left = LLOYD if going else 0
-    at_once = max(int(SLICE / (n * k * d)), 1)
     while left > 0:
-        changed = _kernel.move_centers(rows, n, d, k, min(at_once, left), clusters)
+        steps = min(left, max(int(SLICE / (n * k * d)), 1))
+        changed = _kernel.move_centers(rows, n, d, k, steps, clusters)
         if changed < 0:
             return None
-        left = left - at_once if changed else 0
-        if meter.is_full(at_once * float(n * k * d)):
+        left = left - steps if changed else 0
+        if meter.is_full(steps * float(n * k * d)):
             yield
     shares = np.zeros((n, k))
     shares[np.arange(n), labels] = 1.0
