@@ -172,11 +172,8 @@ class Naive:
 
     def __init__(self, X, window, room=scale.MOST_STATES):
         fits = [(abs(window - n * round(window / n)), i) for i, n in enumerate((8, 9, 10, 7))]
-        self.length = (8, 9, 10, 7)[min(fits)[1]]
+        self.length = window if window < 16 else (8, 9, 10, 7)[min(fits)[1]]
         self.stride = round(window / self.length)
-        if window < 16:
-            self.stride = 1 if window < 8 else 2
-            self.length = window // self.stride
         self.window = self.stride * self.length
         self.room = room
         self.dead = self.length - 1

@@ -36,8 +36,6 @@ from online_gmm._kernel.scale import MOST_STATES
 from online_gmm._kernel.values import places, real, whole
 
 WINDOWS = (4, 8, 16, 24, 48, 96, 192)
-EVERY_SECOND = 8
-"""Windows of so many points and below twice that are looked at after every second point."""
 FEED = 4
 FAINT = 0.3
 """Below this autocorrelation there is no period."""
@@ -177,10 +175,7 @@ class Partition:
                 self.add_scale(window)
 
     def add_scale(self, window: int) -> None:
-        if EVERY_SECOND <= window < 2 * EVERY_SECOND:
-            self.add_blocks(2, window // 2)
-        else:
-            self.add_blocks(*blocks_of(window))
+        self.add_blocks(*blocks_of(window))
 
     def add_blocks(self, stride: int, length: int) -> None:
         scale = Scale(self.n_channels, stride, length)

@@ -59,8 +59,8 @@ class Segmenter(base.Clusterer, Writable):
         first 16 points: the time divided by the mean interval, in which neither gaps (``max_gap``)
         nor the longest interval count. So a window is always that many points, also where they
         come at irregular times, and no window reaches across a gap. If it has fewer than 4 points,
-        it is made 4, with a warning. From 8 points on it is made of equal blocks, and may be a few
-        percent shorter or longer than asked for: one of 9 points is 8. ``window_`` is the number.
+        it is made 4, with a warning. From 16 points on it is made of equal blocks, and may be a few
+        percent shorter or longer than asked for: one of 17 points is 16. ``window_`` is the number.
     max_regimes
         Without a model: how many regimes there are at most. A segment that is like none of them
         gets the nearest number then.
