@@ -31,8 +31,11 @@ QUICK = {
     "retry.backoff.ms": "20",
     "reconnect.backoff.ms": "20",
     "reconnect.backoff.max.ms": "50",
+    "max.in.flight": "1",
 }
-"""Settings of a client that tries again soon."""
+"""Settings of a client that tries again soon, with one request at a time: this cluster stores a
+later one though it has refused an earlier one, which no broker does to a producer that numbers
+them."""
 
 
 class Watches(MemorySink):
