@@ -8,12 +8,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from online_gmm import OnlineGMM, OnlineHMM, Segmenter
+from online_gmm import OnlineGMM, OnlineHMM, PowerDecay, Segmenter
+from online_gmm.learners.hmm import MOST
 from replay.cli.app import app
 from replay.cli.options.groups import Group, given_options, given_words, with_groups
 from replay.cli.options.learning import Learning
 from replay.cli.options.output import Segmenting
 from replay.cli.options.reading import Rows
+from replay.engine.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -112,3 +114,9 @@ def test_options_are_called_as_in_the_library():
     )
     for name in (its.name for its in fields(Segmenting)):
         assert name in signature(Segmenter).parameters
+
+
+def test_what_help_says_before_learners_are_imported_is_true():
+    assert Settings().exponent == PowerDecay().exponent
+    persist = get_type_hints(Learning, include_extras=True)["persist"].__metadata__[0]
+    assert f"At most {MOST} regimes." in persist.help
