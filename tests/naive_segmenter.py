@@ -290,7 +290,7 @@ class Naive:
         t, first = self.look, self.candidates[0]
         rest = [c for c in self.candidates[1:] if t - c.start < self.least or c.value <= most]
         self.candidates = all_ = [first, *rest]
-        if len(all_) < max(candidates.MOST, self.least + candidates.MOST_RIPE):
+        if len(all_) < max(candidates.MOST_CANDIDATES, self.least + candidates.MOST_RIPE):
             return
         old = [i for i in range(1, len(all_) - 1) if t - all_[i + 1].start >= self.least]
         i = min(

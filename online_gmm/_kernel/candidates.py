@@ -23,10 +23,9 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.values import MOST as LARGEST
-from online_gmm._kernel.values import block, places, whole
+from online_gmm._kernel.values import MOST, block, places, whole
 
-MOST = 24
+MOST_CANDIDATES = 24
 """With so many candidates they are thinned out."""
 MOST_RIPE = 15
 """But not with fewer than so many that are old enough to end a partition."""
@@ -202,7 +201,7 @@ class Candidates(Memory):
         self.dead = dead
         self.least = least
         self.room = lanes
-        self.most = max(MOST, least + MOST_RIPE)
+        self.most = max(MOST_CANDIDATES, least + MOST_RIPE)
         self.n = 0
         self.n_lanes = 0
         self.n_ripe = 0
@@ -569,7 +568,7 @@ class Candidates(Memory):
             for name, size in {"count": 1, "cost": 1, "before": 1, "center": p}.items()
         }
         opened, sums = block(state, "opened", room * p), block(state, "sums", room * p)
-        start, start_row = places(state, "start", room), places(state, "start_row", room, -LARGEST)
+        start, start_row = places(state, "start", room), places(state, "start_row", room, -MOST)
         path, n_path = places(state, "path", room * DEPTH), places(state, "n_path", room, 0, DEPTH)
         for c in range(room):
             self.order[c] = c

@@ -183,7 +183,8 @@ class RefittedChain(RefittedLearner, abc.ABC):
         yield
         if refit.stride == 1:
             refit.add(*self._kept())
-            yield from self._learn_since(stream, refit.rows, refit.times, n, meter)
+            between = baum_welch.gaps(refit.times)
+            yield from self._learn_since(stream, refit.rows, between, n, meter)
         return fitted, old, stream
 
     def _take_up(
@@ -206,8 +207,9 @@ class RefittedChain(RefittedLearner, abc.ABC):
         else:
             self._succeed(known, found, old)
         rows, times = self._kept()
-        finish(self._learn_since(chain, rows, times, len(refit.rows), Meter()))
-        chain.begin(flat(rows), len(rows), flat(baum_welch.gaps(times)), flat(times))
+        between = baum_welch.gaps(times)
+        finish(self._learn_since(chain, rows, between, len(refit.rows), Meter()))
+        chain.begin(flat(rows), len(rows), flat(between), flat(times))
         chain.count_on(stream)
         self._stream = chain
         fitted = dataclasses.replace(fitted, mixture=found, criteria=first.criteria)
@@ -350,7 +352,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
         self,
         chain: _kernel.ChainStream,
         rows: NDArray[np.float64],
-        times: NDArray[np.float64],
+        between: NDArray[np.float64],
         begin: int,
         meter: Meter,
     ) -> Sliced[None]:
@@ -358,13 +360,11 @@ class RefittedChain(RefittedLearner, abc.ABC):
         trusted = rows.copy()
         strange = self._outlying(posterior(chain.components, rows[begin:])[2], rows[begin:])
         trusted[begin:][strange] = np.nan
-        yield from _accumulating(chain, trusted, baum_welch.gaps(times), begin, meter)
+        yield from _accumulating(chain, trusted, between, begin, meter)
 
     def _kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The points kept, and their times."""
-        stream = self._stream
-        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-        return rows, np.frombuffer(stream.times_kept())
+        return self._points_of(self._stream), np.frombuffer(self._stream.times_kept())
 
 
 def _accumulating(

@@ -370,7 +370,7 @@ class OnlineGMM(RefittedMixture):
         stride = max(stream.stride_kept for stream in streams)
         rows = np.vstack(
             [
-                np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))[
+                self._points_of(stream)[
                     stride // stream.stride_kept - 1 :: stride // stream.stride_kept
                 ]
                 for stream in streams
@@ -524,7 +524,7 @@ class OnlineGMM(RefittedMixture):
 
     def _kept(self, stream: _kernel.MixtureStream, start: WarmStart) -> NDArray[np.float64]:
         """The points kept, without outliers if these are few."""
-        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+        rows = self._points_of(stream)
         strange = self._outlying(posterior(stream, rows)[2], rows)
         return rows[~strange] if strange.mean() < FEW else rows
 

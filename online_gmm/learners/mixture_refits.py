@@ -50,7 +50,7 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         It does where many features have missing values.
         """
         stream = self._stream
-        rows = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
+        rows = self._points_of(stream)
         if affordable(rows, self._k, self.covariance_type, REFIT_STEPS, SLICED) < REFIT_STEPS:
             self._plan(stream.n_points, True)
             return
@@ -225,8 +225,7 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
         if stream.stride_kept == 1:
             # the points that have come since it began
-            kept = np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
-            since = kept[len(refit.rows) :]
+            since = self._points_of(stream)[len(refit.rows) :]
             since = since[~self._outlying(posterior(components, since)[2], since)]
             components.accumulate(flat(since), len(since))
         components.count_as(float(stream.n_points))

@@ -7,6 +7,7 @@ import abc
 import numpy as np
 from numpy.typing import NDArray
 
+from online_gmm import _kernel
 from online_gmm.em.how_many import WORTH, Selection
 from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
 from online_gmm.em.other_regimes import SURE, Terms, other_regimes
@@ -27,6 +28,12 @@ SUCCEEDING = 2048
 
 class RefittedLearner(BeginningLearner, abc.ABC):
     """A learner that fits points again, and numbers the regimes that a fit shows."""
+
+    def _points_of(
+        self, stream: _kernel.MixtureStream | _kernel.ChainStream
+    ) -> NDArray[np.float64]:
+        """The points that a stream has kept, shape (n, D)."""
+        return np.frombuffer(stream.points_kept()).reshape(-1, len(self._names))
 
     def _other_regimes(
         self, known: MixtureParameters, rows: NDArray[np.float64], n_points: int, meter: Meter

@@ -138,7 +138,9 @@ class Track:
         come, and is labelled by what is known of it then.
         """
         unit, takes_late = options.unit, options.late == "learn"
-        accepted = [row for row in rows if self._is_next(row[1], row[0] / unit, takes_late)]
+        accepted = [
+            row for row in rows if self._is_next(row.sequence, row.stamp / unit, takes_late)
+        ]
         if self.model.finds_regimes:
             return self._label_found(accepted, options)
         return self._label_each(accepted, options)
@@ -193,17 +195,8 @@ class Track:
         X = np.array([row.values for row in rows])[:, columns]
         t = np.array([row.stamp for row in rows]) / options.unit if model._clocked else None
         answers = model.label_then_learn_many(X, t)
-        labels, probabilities = answers.labels.tolist(), answers.probabilities.tolist()
-        if np.isnan(X).all(axis=1).any():
-            for row, label, probability in zip(rows, labels, probabilities, strict=True):
-                yield self._labelled(row, label, probability)
-            return
-        last = UNKNOWN if self._label is None else self._label
-        before = np.concatenate([[last], answers.labels[:-1]])
-        changes = (before != UNKNOWN) & (answers.labels != before)
-        self._label, self._probability = labels[-1], probabilities[-1]
-        stamps, numbers, _ = zip(*rows, strict=True)
-        yield from map(Labelled, stamps, numbers, labels, probabilities, changes.tolist())
+        known = answers.labels.tolist(), answers.probabilities.tolist()
+        yield from map(self._labelled, rows, *known)
 
     def _label_found(self, rows: list[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
         """Label rows by a learner that finds the regimes, and learn them."""
