@@ -533,8 +533,6 @@ def test_memory_does_not_grow_with_the_stream(often, options):
 
 @pytest.mark.parametrize("params", [*Segmenter._unit_test_params()], ids=str)
 def test_rivers_checks(params):
-    # the checks shuffle features, in whose order river's KMeans draws its first centres
-    random.seed(1)
     model = Segmenter(**params)
     for check in checks.yield_checks(model):
         check(model.clone())
