@@ -13,7 +13,7 @@ from river import compose, preprocessing
 
 from online_gmm import OnlineGMM, OnlineHMM, RegimeChange, RegimeEvent, Segment, Segmenter, pool
 from online_gmm.data.state import StateError
-from online_gmm.segmentation import found
+from online_gmm.segmentation import found, found_answers
 from online_gmm.segmentation.row_statistics import RowStatistics
 from tests.conftest import KERNELS, PARTS
 
@@ -78,7 +78,8 @@ def test_both_kernels_give_the_same_bytes(monkeypatch):
     for name, kernel in KERNELS.items():
         for part, module in PARTS[name].items():
             monkeypatch.setitem(sys.modules, part, module)
-        monkeypatch.setattr(found, "_kernel", kernel)
+        for module in (found, found_answers):
+            monkeypatch.setattr(module, "_kernel", kernel)
         segmenter, told = learnt(X)
         written.append((segmenter.to_bytes(), repr(told)))
     assert len(set(written)) == 1

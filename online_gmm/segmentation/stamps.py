@@ -1,0 +1,28 @@
+"""The times of rows as they were given: segments and changes hand them back."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from online_gmm.data.frames import Table
+
+
+def stamp_of(value: Any) -> Any:
+    """Return a time as Python has it."""
+    return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+
+
+def stamps_of(table: Table, X: Any, time: Hashable | None, t: Any) -> list[Any] | None:
+    """Return the times of the rows of X, from t or else its column ``time``; None without times.
+
+    ``table`` is X as it was read.
+    """
+    if table.times is None:
+        return None
+    column = np.asarray(X[time] if t is None else t).reshape(-1)
+    if column.dtype.kind == "M":
+        column = column.astype("datetime64[us]")
+    return [stamp_of(value) for value in column.tolist()]
