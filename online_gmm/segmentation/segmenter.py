@@ -11,24 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base
 
-from online_gmm.data.frames import Table
-from online_gmm.data.state import KINDS, Writable, load, writable
-from online_gmm.em.mixture import MixtureParameters
-from online_gmm.learners.base import UNKNOWN, Assignment, Assignments
+from online_gmm.data.state import Writable, load, writable
+from online_gmm.learners.base import Assignments
 from online_gmm.learners.gmm import OnlineGMM
-from online_gmm.learners.intake import Intake, Late, Time
+from online_gmm.learners.intake import Intake, Late
+from online_gmm.segmentation.answers import SegmenterAnswers
 from online_gmm.segmentation.found import MAX_REGIMES, FoundRegimes
-from online_gmm.segmentation.labelled import LabelledSegments, Point, numbers_in
-from online_gmm.segmentation.lagged import LaggedLabels
+from online_gmm.segmentation.of_model import ModelRegimes
 from online_gmm.segmentation.placed import Event
-from online_gmm.segmentation.regimes import RegimeCard
-from online_gmm.segmentation.second_pass import SecondPass
-from online_gmm.segmentation.segments import RegimeChange, RegimeEvent, Segment, Segmentation
+from online_gmm.segmentation.segments import Segment, Segmentation
 from online_gmm.segmentation.whole import as_html, label_whole
 
 
 @writable
-class Segmenter(base.Clusterer, Writable):
+class Segmenter(SegmenterAnswers, Writable):
     """Tell in which regime a stream is, since when, and why it changed.
 
     Without arguments there is nothing to tune: the regimes, their number, and the window that tells
@@ -189,59 +185,45 @@ class Segmenter(base.Clusterer, Writable):
         self.late = late
         self.lag = lag
         self.smoothed = smoothed
-        self.new_events: list[Event] = []
-        self._found: FoundRegimes | None = None
-        self._labelled = LabelledSegments(1, 1)
-        if isinstance(model, FoundRegimes):
-            self._check_without_model()
-            self._found = model
-        elif model is None:
-            self._check_without_model()
-            self._found = FoundRegimes(
-                window,
-                max_regimes=max_regimes,
-                confirm=confirm,
-                features=features,
-                time=time,
-                max_gap=max_gap,
-                late=late,
-                lag=lag,
-            )
-        else:
-            self._check_with_model()
-            self._labelled = LabelledSegments(min_dwell, int(confirm))
+        self._regimes = self._source_of_regimes()
 
-    def _check_without_model(self) -> None:
-        if self.min_dwell != 1 or self.smoothed:
-            name = "smoothed" if self.smoothed else "min_dwell"
-            raise ValueError(
-                f"{name} is {getattr(self, name)!r}, which goes with a model; leave it out, or "
-                "give the segmenter a model"
+    def _source_of_regimes(self) -> FoundRegimes | ModelRegimes:
+        """Return what finds the regimes, or has a model give them."""
+        model = self.model
+        if model is None or isinstance(model, FoundRegimes):
+            self._refuse(
+                "goes with a model; leave it out, or give the segmenter a model",
+                min_dwell=1,
+                smoothed=False,
             )
+            if model is not None:
+                return model
+            return FoundRegimes(
+                self.window,
+                max_regimes=self.max_regimes,
+                confirm=self.confirm,
+                features=self.features,
+                time=self.time,
+                max_gap=self.max_gap,
+                late=self.late,
+                lag=self.lag,
+            )
+        its = ModelRegimes(model, self.min_dwell, self.confirm, self.time, self.smoothed)
+        self._refuse(
+            f"goes without a model; set what {its.last_step} looks at in that",
+            window=None,
+            max_regimes=MAX_REGIMES,
+            features=None,
+            max_gap=None,
+            lag=0,
+        )
+        return its
 
-    def _check_with_model(self) -> None:
-        own: dict[str, Any] = {
-            "window": None,
-            "max_regimes": MAX_REGIMES,
-            "features": None,
-            "max_gap": None,
-            "lag": 0,
-        }
-        for name, default in own.items():
-            if getattr(self, name) != default:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}, which goes without a model; set what "
-                    f"{self._learner} looks at in that"
-                )
-        for name in ("min_dwell", "confirm"):
-            value = getattr(self, name)
-            if not (value >= 1 and value == int(value)):
-                raise ValueError(f"{name} is {value!r}; it must be a number of points, at least 1")
-        if self.smoothed and not hasattr(self._learner, "smoothed"):
-            raise ValueError(
-                f"{self._learner} gives no smoothed labels; smoothed=True needs a learner with a "
-                "lag, such as OnlineHMM(lag=...)"
-            )
+    def _refuse(self, why: str, **defaults: Any) -> None:
+        """Refuse parameters that have no part here, unless they have their defaults."""
+        for name, default in defaults.items():
+            if (value := getattr(self, name)) != default:
+                raise ValueError(f"{name} is {value!r}, which {why}")
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
@@ -274,29 +256,7 @@ class Segmenter(base.Clusterer, Writable):
             after that of the last point. Nothing is learnt then. With a model, what else is raised
             is the model's.
         """
-        if self._found is not None:
-            self._found.learn_one(x, t)
-            self.new_events = self._found.new_events
-            return
-        labelled, point = self._labelled, self._point(x, t)
-        seen = self._seen(x)
-        label, probability = self._assign(seen)
-        if t is not None and isinstance(self.model, Intake):
-            self.model.learn_one(seen, t)
-        else:
-            self.model.learn_one(seen)
-        labelled.begin(point.time)
-        if self.smoothed:
-            labelled.awaiting.append(point)
-            if len(labelled.awaiting) <= self._learner.lag:
-                self._tell()
-                return
-            point, known = labelled.awaiting.popleft(), self._learner.smoothed
-            if known is not None:
-                label, probability = known.label, known.probability
-        if label not in (None, UNKNOWN):
-            labelled.take(point, label, probability)
-        self._tell()
+        self._regimes.learn_one(x, t)
 
     def learn_many(self, X: Any, t: Any = None) -> None:
         """Learn rows: the same as `learn_one` of each in turn.
@@ -316,15 +276,7 @@ class Segmenter(base.Clusterer, Writable):
         TypeError, ValueError
             As in `learn_one`; the message names the row. Without a model no row is learnt then.
         """
-        if self._found is not None:
-            self._found.learn_many(X, t)
-            self.new_events = self._found.new_events
-            return
-        new_events: list[Event] = []
-        for x, when in self._points(X, t):
-            self.learn_one(x, when)
-            new_events += self.new_events
-        self.new_events = new_events
+        self._regimes.learn_many(X, t)
 
     def label_then_learn_many(
         self, X: Any, t: Any = None, stamps: Sequence[Any] | None = None
@@ -347,33 +299,7 @@ class Segmenter(base.Clusterer, Writable):
             Labels, probabilities, log densities (nats) and outlier flags: four arrays of shape
             (n,).
         """
-        if self._found is not None:
-            answers = self._found.label_then_learn_many(X, t, stamps)
-            self.new_events = self._found.new_events
-            return answers
-        new_events: list[Event] = []
-        rows = []
-        for x, when in self._points(X, t):
-            rows.append(self.assign_one(x, when))
-            self.learn_one(x, when)
-            new_events += self.new_events
-        self.new_events = new_events
-        answers = Assignments.unknown(len(rows))
-        for i, row in enumerate(rows):
-            for column, value in zip(answers, row, strict=True):
-                column[i] = value
-        return answers
-
-    def _points(self, X: Any, t: Any) -> Iterator[tuple[dict[Hashable, Any], Any]]:
-        """The rows of a table as points, and their times."""
-        table = Table(X, getattr(self._learner, "features", None), self.time, t)
-        for i, row in enumerate(table.values.tolist()):
-            x: dict[Hashable, Any] = dict(zip(table.names, row, strict=True))
-            seconds = None if table.times is None else float(table.times[i])
-            if self.time is not None and seconds is not None and t is None:
-                x[self.time] = seconds
-                seconds = None
-            yield x, seconds
+        return self._regimes.label_then_learn_many(X, t, stamps)
 
     def label_many(self, X: Any, t: Any = None) -> Any:
         """Learn all rows of a frame, end the stream, and return the regime of each row.
@@ -427,11 +353,7 @@ class Segmenter(base.Clusterer, Writable):
         t
             Its time, unless x holds it; anything, which is handed back as it is.
         """
-        labelled, point = self._needs_model(), self._point(x, t)
-        labelled.begin(point.time)
-        if label != UNKNOWN:
-            labelled.take(point, label, probability)
-        self._tell()
+        self._needs_model().segment_one(x, label, probability, t)
 
     def segment_many(
         self,
@@ -477,22 +399,16 @@ class Segmenter(base.Clusterer, Writable):
         >>> [(segment.start, segment.end, segment.mean["x"]) for segment in found.closed()]
         [(0, 1, 2.0), (2, 3, 7.5)]
         """
-        result = self._needs_model().take_many(X, names, labels, probabilities, times)
-        self._tell()
-        return result
+        return self._needs_model().segment_many(X, names, labels, probabilities, times)
 
-    def _needs_model(self) -> LabelledSegments:
-        if self._found is not None:
-            raise ValueError(
-                "this segmenter finds the regimes itself; give points to learn_one, or a model to "
-                "the segmenter"
-            )
-        return self._labelled
-
-    def _tell(self) -> None:
-        labelled = self._labelled
-        new_events = (labelled.closed, labelled.change)
-        self.new_events = [event for event in new_events if event is not None]
+    def _needs_model(self) -> ModelRegimes:
+        its = self._regimes
+        if isinstance(its, ModelRegimes):
+            return its
+        raise ValueError(
+            "this segmenter finds the regimes itself; give points to learn_one, or a model to the "
+            "segmenter"
+        )
 
     def finish(self) -> Segment | None:
         """End the stream: return the segment that is going on, None if there is none.
@@ -500,22 +416,14 @@ class Segmenter(base.Clusterer, Writable):
         What comes after begins a new segment, though points are counted on. With a model, points
         that are not confirmed to be of another regime belong to the segment.
         """
-        self.new_events = []
-        return self._labelled.finish() if self._found is None else self._found.finish()
+        return self._regimes.finish()
 
     def reset_state(self) -> None:
         """Declare an interruption: the segment ends here, and the next point begins a new one.
 
         What has been learnt stays. The segment that ended is in ``new_events``.
         """
-        if self._found is not None:
-            self._found.reset_state()
-            self.new_events = self._found.new_events
-            return
-        if hasattr(self._learner, "reset_state"):
-            self._learner.reset_state()
-        last = self.finish()
-        self.new_events = [] if last is None else [last]
+        self._regimes.reset_state()
 
     def stream(self, points: Iterable[Mapping[Any, Any]]) -> Iterator[Event]:
         """Learn points, and yield what is reported: segments, changes and events.
@@ -541,6 +449,9 @@ class Segmenter(base.Clusterer, Writable):
         if last is not None:
             yield last
 
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
     # -- as bytes -------------------------------------------------------------------------------
 
     @classmethod
@@ -548,349 +459,18 @@ class Segmenter(base.Clusterer, Writable):
         return tuple(name for name in super()._written_params() if name != "model")
 
     def _state(self) -> dict[str, Any]:
-        if self._found is not None:
-            return {"model": self._found.to_bytes()}
-        if type(self.model) not in KINDS.values():
-            raise TypeError(
-                f"the model of this segmenter is a {type(self.model).__name__}, which cannot be "
-                "written; only those of online_gmm can. Give it points with their labels by "
-                "segment_one, and keep the model apart from it"
-            )
-        return {"model": self.model.to_bytes(), **self._labelled.state()}
+        its = self._regimes
+        return {"model": its.to_bytes()} if isinstance(its, FoundRegimes) else its.state()
 
     @classmethod
     def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
         model = load(state["model"])
         if isinstance(model, FoundRegimes):
             result = cls(None, **params)
-            result._found = model
+            result._regimes = model
             return result
         if not isinstance(model, Intake):
             raise ValueError(f"the model is a {type(model).__name__}")
         result = cls(model, **params)
-        result._labelled.restore(state)
-        result._tell()
+        result._needs_model().restore(state)
         return result
-
-    # -- answers --------------------------------------------------------------------------------
-
-    def predict_one(self, x: Mapping[Any, Any], t: Time | None = None) -> int:
-        """Return the regime of a point that comes next, as far as is known; -1 before anything is.
-
-        That is the regime of the segment going on. With a model it is the new regime if this very
-        point would get a change reported, and the model's own label while there is none.
-        """
-        if self._found is not None:
-            return self._found.predict_one(x, t)
-        regime = self._labelled.label
-        if regime is None or not self.smoothed:
-            label: int = self.model.predict_one(self._seen(x))
-            if regime is None or self._labelled.would_change(label):
-                return label
-        return regime
-
-    def predict_proba_one(self, x: Mapping[Any, Any], t: Time | None = None) -> dict[int, float]:
-        """Return the probability of each regime for a point that comes next; they sum to 1.
-
-        Empty before anything is known. With a model: as the model says.
-        """
-        if self._found is not None:
-            return self._found.predict_proba_one(x, t)
-        answer: dict[int, float] = self.model.predict_proba_one(self._seen(x))
-        return answer
-
-    def assign_one(self, x: Mapping[Any, Any], t: Time | None = None) -> Assignment:
-        """Return the regime of a point, its probability, the point's log density, and whether it is
-        an outlier. With a model: as the model says.
-        """
-        if self._found is not None:
-            return self._found.assign_one(x, t)
-        seen = self._seen(x)
-        if hasattr(self.model, "assign_one"):
-            answer: Assignment = self.model.assign_one(seen, *([] if t is None else [t]))
-            return answer
-        label, probability = self._assign(seen)
-        return Assignment(UNKNOWN if label is None else label, probability, math.nan, False)
-
-    def log_density_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
-        """Return the log density of a point under the regimes, in nats; NaN if none is known."""
-        return self.assign_one(x, t).log_density
-
-    def score_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
-        """Return how strange a point is: -log10 of its tail probability in the nearest regime."""
-        model = self.model if self._found is None else self._found
-        score: float = model.score_one(self._seen(x))
-        return score
-
-    def look_back(self, lag: int | None = None) -> Any:
-        """Return the regime of the point ``lag`` points ago as it is known now.
-
-        Parameters
-        ----------
-        lag
-            How many points to go back, from 0 to the segmenter's ``lag``, which is the default. Of
-            a model: to the model's.
-
-        Returns
-        -------
-        LaggedLabel or None
-            The label, -1 if it is not known, and its probability; None if fewer points have come
-            since the start or the last interruption. With a model: what that says.
-
-        Raises
-        ------
-        ValueError
-            If ``lag`` is larger than that of the segmenter or the model.
-
-        Examples
-        --------
-        >>> import random
-        >>> from online_gmm import Segmenter
-        >>> rng = random.Random(1)
-        >>> segmenter = Segmenter(lag=100)
-        >>> for level in [40.0] * 600 + [0.2] * 100:
-        ...     segmenter.learn_one({"flow": rng.gauss(level, 1.0)})
-        >>> segmenter.look_back(90).label, segmenter.look_back(100).label      # points 609 and 599
-        (1, 0)
-        """
-        learner = self.learner
-        return learner.look_back(*([] if lag is None and self._found is not None else [lag]))
-
-    @property
-    def new_labels(self) -> LaggedLabels:
-        return self._finder.new_labels
-
-    def predict_many(self, X: Any, t: Any = None) -> Any:
-        """Return the regime of rows, each as `predict_one`."""
-        return self._many("predict_many", X, t)
-
-    def predict_proba_many(self, X: Any, t: Any = None) -> Any:
-        """Return the probability of each regime for rows, each as `predict_proba_one`."""
-        return self._many("predict_proba_many", X, t)
-
-    def assign_many(self, X: Any, t: Any = None) -> Any:
-        """Return label, probability, log density and outlier flag of rows, as `assign_one`."""
-        return self._many("assign_many", X, t)
-
-    def log_density_many(self, X: Any, t: Any = None) -> Any:
-        """Return the log densities of rows, in nats, as `log_density_one`."""
-        return self._many("log_density_many", X, t)
-
-    def score_many(self, X: Any, t: Any = None) -> Any:
-        """Return how strange rows are, as `score_one`."""
-        return self._many("score_many", X, t)
-
-    def _many(self, method: str, X: Any, t: Any) -> Any:
-        answering = self.learner
-        if not hasattr(answering, method):
-            raise AttributeError(f"{answering} has no {method}")
-        return getattr(answering, method)(X, *([] if t is None else [t]))
-
-    def second_pass(self, X: Any, t: Any = None) -> SecondPass:
-        """Segment a finished series again, with all of it at hand. Only without a model.
-
-        Later is better: changes lie where the whole series has them, and a regime that the stream
-        took long to tell has its label from its first row. The segmenter stays as it is. The
-        regimes that are like those it has learnt bear their numbers.
-
-        Parameters
-        ----------
-        X, t
-            The rows of the series and their times, as in `learn_many`.
-
-        Returns
-        -------
-        SecondPass
-            Labels of all rows, segments, changes with their reasons, and cards of the regimes.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As in `learn_many`; and if there is a model.
-
-        Notes
-        -----
-        The series is partitioned exactly at several windows and costs of a change (Killick et al.
-        2012); the segmentation that explains the windows of all lengths best for its description is
-        kept. O(n C p) for each window, C candidates that are not pruned, some tens, and p features,
-        at most 100. Memory is O(n p) for each window, about 1 KB a row for a channel.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from online_gmm import Segmenter
-        >>> rng = np.random.default_rng(1)
-        >>> X = rng.normal(np.repeat([40.0, 0.2, 40.0], [600, 300, 300]), 1.0)[:, None]
-        >>> found = Segmenter(features=[0]).second_pass(X)
-        >>> [(segment.start, segment.end, segment.label) for segment in found.segments]
-        [(0, 599, 0), (600, 899, 1), (900, 1199, 0)]
-        """
-        return self._finder.second_pass(X, t)
-
-    def decode_many(self, X: Any, t: Any = None) -> Any:
-        """Return the labels of the rows of a whole series: those of `second_pass`.
-
-        With a model: as the model says.
-        """
-        return self._many("decode_many", X, t)
-
-    @property
-    def learner(self) -> Any:
-        """What answers: the model, or the learner that finds the regimes."""
-        return self.model if self._found is None else self._found
-
-    @property
-    def finds_regimes(self) -> bool:
-        """Whether regimes are found, rather than being the labels of a model."""
-        return self._found is not None
-
-    @property
-    def change(self) -> RegimeChange | None:
-        changes = [event for event in self.new_events if isinstance(event, RegimeChange)]
-        return changes[-1] if changes else None
-
-    @property
-    def closed(self) -> Segment | None:
-        closed = [event for event in self.new_events if isinstance(event, Segment)]
-        return closed[-1] if closed else None
-
-    @property
-    def drift_detected(self) -> bool:
-        return self.change is not None
-
-    @property
-    def current(self) -> Segment | None:
-        """The segment that is going on, as `finish` would have it. O(D^2).
-
-        None before there is one. With a model its label is that of most of its points until the
-        first regime is confirmed.
-        """
-        return self._labelled.current if self._found is None else self._found.current
-
-    @property
-    def events(self) -> tuple[RegimeChange | RegimeEvent, ...]:
-        """The last events, at most 1,000: changes of regime, regimes born and merged.
-
-        With a model: what has happened to its components.
-        """
-        events: tuple[Any, ...] = getattr(self.learner, "events", ())
-        return events
-
-    @property
-    def labels(self) -> tuple[int, ...]:
-        """The numbers of the regimes that are known."""
-        labels: tuple[int, ...] = self.learner.labels
-        return labels
-
-    def rename(self, label: int, name: str | None) -> None:
-        """Give a regime a name, such as "idle"; None takes the name away.
-
-        Raises
-        ------
-        ValueError
-            If there is no such regime.
-        """
-        self.learner.rename(label, name)
-
-    @property
-    def names(self) -> dict[int, str]:
-        """The names of regimes, of those that have one."""
-        names: dict[int, str] = self.learner.names
-        return names
-
-    @property
-    def centers(self) -> dict[int, dict[Hashable, float]]:
-        """The mean of every channel, by regime."""
-        centers: dict[int, dict[Hashable, float]] = self.learner.centers
-        return centers
-
-    @property
-    def regimes(self) -> dict[int, RegimeCard]:
-        """A card for each regime, by its number: share of time, visits, typical stay, mean and sd.
-
-        Only without a model.
-        """
-        return self._finder.regimes
-
-    @property
-    def window_(self) -> int | None:
-        return self._finder.window_
-
-    @property
-    def _finder(self) -> FoundRegimes:
-        if self._found is None:
-            raise ValueError(
-                f"the regimes of this segmenter are the labels of {self._learner}; only "
-                "Segmenter() without a model has what it found itself"
-            )
-        return self._found
-
-    @property
-    def mixture(self) -> MixtureParameters:
-        """The regimes as components of a Gaussian mixture, in the order of ``labels``.
-
-        Weights are shares of time.
-        """
-        mixture: MixtureParameters = self.learner.mixture
-        return mixture
-
-    @property
-    def is_started(self) -> bool:
-        """Whether the channels are known, or the model has started."""
-        return bool(getattr(self.learner, "is_started", True))
-
-    @property
-    def n_points(self) -> int:
-        """Points that have come."""
-        return self._labelled.n_points if self._found is None else self._found.n_points
-
-    @property
-    def n_changes(self) -> int:
-        """Changes of regime that were reported. Only without a model."""
-        return self._finder.n_changes
-
-    def _repr_html_(self) -> str:
-        return as_html(self)
-
-    # -- points ---------------------------------------------------------------------------------
-
-    @property
-    def _learner(self) -> Any:
-        """The model itself, or the last step of the pipeline."""
-        learner = self.model
-        while hasattr(learner, "steps"):
-            learner = learner[-1]
-        return learner
-
-    def _point(self, x: Mapping[Any, Any], t: Any) -> Point:
-        number = self._labelled.n_points
-        if t is None and self.time is not None:
-            if self.time not in x:
-                raise ValueError(
-                    f"this point has no time: {self.time!r} is not among its keys "
-                    f"{', '.join(map(repr, x))}"
-                )
-            t = x[self.time]
-        return Point(number, number if t is None else t, numbers_in(x, self.time))
-
-    def _seen(self, x: Mapping[Any, Any]) -> Mapping[Any, Any]:
-        """The point as the model is to see it."""
-        if self.time is None or getattr(self._learner, "time", None) == self.time:
-            return x
-        return {name: value for name, value in x.items() if name != self.time}
-
-    def _assign(self, x: Mapping[Any, Any]) -> tuple[int | None, float]:
-        """The model's label of a point and its probability, as far as it has them."""
-        learner = self._learner
-        if self.smoothed or not getattr(learner, "is_started", True):
-            return None, math.nan
-        try:
-            label = self.model.predict_one(x)
-        except (ValueError, LookupError):
-            # some of river's clusterers cannot predict before they have learnt
-            if self._labelled.n_points:
-                raise
-            return None, math.nan
-        if not hasattr(learner, "predict_proba_one"):
-            return label, math.nan
-        return label, self.model.predict_proba_one(x).get(label, math.nan)

@@ -51,7 +51,7 @@ def _rows_in_segments(
     segmenter: Segmenter, table: Table, causal: NDArray[np.int64]
 ) -> NDArray[np.intp]:
     """Return the rows that segments consist of, in order."""
-    if segmenter.model is not None:
+    if not segmenter.finds_regimes:
         return np.flatnonzero(causal != UNKNOWN)
     if segmenter.late != "skip" or table.times is None:
         return np.arange(len(table))
@@ -93,7 +93,7 @@ def as_html(segmenter: Segmenter) -> str:
         f"{segmenter.n_points:,} points",
         "no segment is going on" if current is None else f"now: {current}",
     ]
-    if segmenter.model is not None:
+    if not segmenter.finds_regimes:
         learner = segmenter.learner
         inner = learner._repr_html_() if hasattr(learner, "_repr_html_") else ""
         return html.page(html.call_of(segmenter), notes, inner)
