@@ -295,7 +295,10 @@ class Partition:
         if place <= self.since:
             place = self.since + 1
         self.events.append(("segment", self.since, place, before))
-        self.events.append(("change", place, self.channels.n - 1, before, label, certainty))
+        scale: Scale = cython.cast(Scale, self.scales[k])
+        self.events.append(
+            ("change", place, self.channels.n - 1, before, label, certainty, scale.window)
+        )
         self.label = label
         self.since = place
         self.certainty = certainty

@@ -11,6 +11,7 @@ from typing import Any
 from online_gmm.data.state import instance
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.learners.base import UNKNOWN
+from online_gmm.segmentation.change_row import likeliest_row
 from online_gmm.segmentation.explanation import NOTHING, explain
 from online_gmm.segmentation.recent_rows import RecentRows
 from online_gmm.segmentation.regimes import Regime, RegimeCard, as_mixture, segment_of
@@ -30,8 +31,8 @@ EARLY = 32
 
 Event = Segment | RegimeChange | RegimeEvent
 Decision = tuple[Any, ...]
-"""As the kernel tells them: ("change", at, known_at, before, after, certainty), ("born", row,
-state) or ("merged", row, state_gone, state_kept)."""
+"""As the kernel tells them: ("change", at, known_at, before, after, certainty, window), ("born",
+row, state) or ("merged", row, state_gone, state_kept)."""
 
 
 class PlacedSegments:
@@ -91,14 +92,17 @@ class PlacedSegments:
         return self.rows.append(row, time)
 
     def decide(self, decisions: Iterable[Decision]) -> list[Event]:
-        """Turn decisions into segments and events, oldest first.
+        """Turn decisions that were made at one row into segments and events, oldest first.
 
         A segment comes before the change that ends it.
         """
         new_events: list[Event] = []
+        decisions = list(decisions)
+        ends = [values[0] for kind, *values in decisions if kind == "change"]
         for kind, *values in decisions:
             if kind == "change":
-                new_events += self._change(*values)
+                ends.pop(0)
+                new_events += self._change(ends[0] if ends else self.rows.end, *values)
             elif kind == "born":
                 row, state = values
                 self.regimes.setdefault(state, Regime(len(self.names)))
@@ -117,15 +121,22 @@ class PlacedSegments:
         return new_events
 
     def _change(
-        self, at: int, known_at: int, before: int, after: int, certainty: float
+        self,
+        end: int,
+        at: int,
+        known_at: int,
+        before: int,
+        after: int,
+        certainty: float,
+        window: int,
     ) -> list[Event]:
+        """Cut where a change took place that began a segment of rows before ``end``."""
         new_events: list[Event] = []
         why = NOTHING
+        at = self._row_of_change(at, window, end)
         # the regime of the segment that is over is reported again with the change that ends it: by
         # then more is known of it than at its start
         self.label = before
-        # what came before an interruption is reported already
-        at = max(at, self.rows.first)
         time = self.rows.time_of(at)
         if at > self.rows.first:
             segment, statistics = self._end(at)
@@ -146,6 +157,14 @@ class PlacedSegments:
         self.label, self.probability = after, certainty
         self.n_changes += 1
         return new_events
+
+    def _row_of_change(self, at: int, window: int, end: int) -> int:
+        """The row at which a change is placed that a window has told at a row."""
+        # what came before an interruption is reported already; else no segment is empty
+        at = max(at, self.rows.first + (self.label != UNKNOWN))
+        at = min(at, self.rows.end - 1)
+        kept, rows = self.rows.latest(end)
+        return kept + likeliest_row(rows, at - kept, window) if at > kept else at
 
     def _end(self, at: int) -> tuple[Segment, RowStatistics]:
         """End the segment before this row."""

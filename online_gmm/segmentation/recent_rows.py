@@ -135,6 +135,12 @@ class RecentRows:
                 sizes[i] += sizes.pop(i + 1)
             size *= 2
 
+    def latest(self, end: int) -> tuple[int, Matrix]:
+        """Return the number of the first of the last 512 rows, and those of them before ``end``."""
+        first = max(self.first, self.end - KEPT)
+        rows = np.array(self._rows[(first - self._first_kept) * self.n_channels :])
+        return first, rows.reshape(-1, self.n_channels)[: max(0, end - first)]
+
     def total(self) -> RowStatistics:
         """Return the statistics of all rows. O(n D^2), n at most 768 and the pieces."""
         self._sum_up()

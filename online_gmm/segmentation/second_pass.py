@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from online_gmm.segmentation.change_row import likeliest_row, without_wild
 from online_gmm.segmentation.explanation import explain
 from online_gmm.segmentation.hindsight import Ints, Labelling, Matrix, Stretch, WholeView
 from online_gmm.segmentation.regimes import Regime, RegimeCard, segment_of
@@ -39,17 +40,6 @@ PERIOD_ROWS = 2000
 HIGH = 0.8
 BLOCK = 48
 """Rows over which the usual spread of a channel is looked at."""
-WILD = 8.0
-"""Times the usual step by which a single reading must stand out to be taken for wild."""
-AROUND = 0.5
-"""Windows to both sides of a change within which its row is looked for."""
-LEAST_AROUND = 8
-"""Rows of that at least."""
-GAIN = 3.0
-"""Nats by which another row must be more likely."""
-FLOOR = 0.05
-MOST_TELLING = 5.0
-"""Nats that a single reading may say at most."""
 
 
 @dataclass(frozen=True)
@@ -207,18 +197,11 @@ def in_usual_units(X: Matrix) -> Matrix:
 
 
 def _without_wild(x: Matrix) -> Matrix:
-    if len(x) < 3:
-        return x
-    three = np.stack([x[:-2], x[1:-1], x[2:]])
-    middle = np.median(three, axis=0)
     steps = np.abs(np.diff(x))
     steps = steps[~np.isnan(steps)]
     usual = float(np.median(steps)) if len(steps) else 0.0
     usual = usual or (float(steps.mean()) if len(steps) else 0.0)
-    wild = np.abs(x[1:-1] - middle) > WILD * usual
-    result = x.copy()
-    result[1:-1][wild] = middle[wild]
-    return result
+    return without_wild(x, usual)
 
 
 def windows_for(X: Matrix, n: int) -> list[int]:
@@ -265,50 +248,19 @@ def runs(labels: Ints, stretches: Sequence[Stretch]) -> list[Stretch]:
 
 
 def refined(X: Matrix, found: Labelling, stretches: Sequence[Stretch]) -> Ints:
-    """Move each change to the row, half a window around it, where it is most likely.
-
-    Rows of both segments have a Gaussian level and spread in every channel, learnt where the change
-    is not.
-    """
-    labels, around = found.labels.copy(), max(LEAST_AROUND, int(AROUND * found.window))
+    """Move each change to the row near it where it is most likely."""
+    labels = found.labels.copy()
     fixed = {begin for begin, _ in stretches}
     parts = [list(part) for part in runs(labels, stretches)]
     for before, after in itertools.pairwise(parts):
         at = after[0]
         if at in fixed:
             continue
-        low = max(before[0] + 1, at - around, (before[0] + at) // 2)
-        high = min(after[1] - 1, at + around, (at + after[1]) // 2)
-        ours, theirs = (
-            X[before[0] : at - (around // 2 if at - before[0] > 4 * around else 0)],
-            X[at + (around // 2 if after[1] - at > 4 * around else 0) : after[1]],
-        )
-        if min(len(ours), len(theirs)) < 8 or high <= low:
-            continue
-        ratio = np.append(0.0, np.cumsum(_more_likely(X[low:high], ours, theirs)))
-        best = int(ratio.argmax())
-        if ratio[best] - ratio[at - low] > GAIN:
-            labels[min(at, low + best) : max(at, low + best)] = (
-                labels[before[0]] if low + best > at else labels[at]
-            )
-            before[1] = after[0] = low + best
+        row = before[0] + likeliest_row(X[before[0] : after[1]], at - before[0], found.window / 2)
+        labels[row:at] = labels[at]
+        labels[at:row] = labels[before[0]]
+        before[1] = after[0] = row
     return labels
-
-
-def _more_likely(X: Matrix, ours: Matrix, theirs: Matrix) -> Matrix:
-    """By how many nats each row is more likely among ours than among theirs."""
-    known = (~np.isnan(ours)).any(axis=0) & (~np.isnan(theirs)).any(axis=0)
-    if not known.any():
-        return np.zeros(len(X))
-    X, ours, theirs = X[:, known], ours[:, known], theirs[:, known]
-    means = np.nanmean(ours, axis=0), np.nanmean(theirs, axis=0)
-    variances = np.nanvar(ours, axis=0), np.nanvar(theirs, axis=0)
-    pooled = 0.5 * (variances[0] + variances[1]) + 1e-12
-    a, b = (its + FLOOR * pooled for its in variances)
-    ratio = 0.5 * (np.log(b / a) + (X - means[1]) ** 2 / b - (X - means[0]) ** 2 / a)
-    ratio = np.clip(np.nan_to_num(ratio), -MOST_TELLING, MOST_TELLING)
-    total: Matrix = ratio.sum(axis=1)
-    return total
 
 
 def _numbered(
