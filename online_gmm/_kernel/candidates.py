@@ -23,14 +23,14 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.values import MOST, block, places, whole
+from online_gmm._kernel.values import MOST, first_of, first_places, whole
 
 MOST_CANDIDATES = 24
 """With so many candidates they are thinned out."""
 MOST_RIPE = 15
 """But not with fewer than so many that are old enough to end a partition."""
-ROOM = 64
-"""There is room for as many: states of before had more."""
+MOST_READ = 64
+"""States of before have as many."""
 DEPTH = 4
 """Changes that a candidate remembers of the partition before it."""
 FEW_LANES = 12
@@ -190,18 +190,20 @@ class Candidates(Memory):
     share: cython.p_double
 
     def __init__(
-        self, n_features: int, length: int, dead: int, least: int, room: int = ROOM
+        self, n_features: int, length: int, dead: int, least: int, n_first: int = 0
     ) -> None:
         p: cython.Py_ssize_t = n_features
         i: cython.Py_ssize_t
-        lanes: cython.Py_ssize_t = room + 2 * length + 4
+        most = max(MOST_CANDIDATES, least + MOST_RIPE)
+        # one is opened before another one is dropped
+        lanes: cython.Py_ssize_t = max(most, n_first) + 2
         self.n_features = p
         self.length = length
         self.inverse = 0.0 if length & (length - 1) else 1.0 / length
         self.dead = dead
         self.least = least
         self.room = lanes
-        self.most = max(MOST_CANDIDATES, least + MOST_RIPE)
+        self.most = most
         self.n = 0
         self.n_lanes = 0
         self.n_ripe = 0
@@ -531,66 +533,62 @@ class Candidates(Memory):
         lanes = [self.order[c] for c in range(self.n)]
         return {
             "n_candidates": self.n,
-            "count": filled([self.count[lane] for lane in lanes], self.room),
-            "cost": filled([self.cost[lane] for lane in lanes], self.room),
-            "before": filled([self.before[lane] for lane in lanes], self.room),
-            "center": filled(
-                [self.centers[i * self.room + lane] for lane in lanes for i in range(p)],
-                self.room * p,
+            "count": bytes(array("d", [self.count[lane] for lane in lanes])),
+            "cost": bytes(array("d", [self.cost[lane] for lane in lanes])),
+            "before": bytes(array("d", [self.before[lane] for lane in lanes])),
+            "center": bytes(
+                array("d", [self.centers[i * self.room + lane] for lane in lanes for i in range(p)])
             ),
-            "opened": filled(
-                [self.opened[lane * p + i] for lane in lanes for i in range(p)], self.room * p
+            "opened": bytes(
+                array("d", [self.opened[lane * p + i] for lane in lanes for i in range(p)])
             ),
-            "sums": filled(
-                [self.sums[lane * p + i] for lane in lanes for i in range(p)], self.room * p
+            "sums": bytes(
+                array("d", [self.sums[lane * p + i] for lane in lanes for i in range(p)])
             ),
-            "start": filled_places([self.start[lane] for lane in lanes], self.room),
-            "start_row": filled_places([self.start_row[lane] for lane in lanes], self.room),
-            "path": filled_places(
-                [
-                    self.path[lane * depth + i] if i < self.n_path[lane] else 0
-                    for lane in lanes
-                    for i in range(depth)
-                ],
-                self.room * depth,
+            "start": bytes(array("q", [self.start[lane] for lane in lanes])),
+            "start_row": bytes(array("q", [self.start_row[lane] for lane in lanes])),
+            "path": bytes(
+                array(
+                    "q",
+                    [
+                        self.path[lane * depth + i] if i < self.n_path[lane] else 0
+                        for lane in lanes
+                        for i in range(depth)
+                    ],
+                )
             ),
-            "n_path": filled_places([self.n_path[lane] for lane in lanes], self.room),
+            "n_path": bytes(array("q", [self.n_path[lane] for lane in lanes])),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         p = self.n_features
-        room = self.room
-        self.n = whole(state["n_candidates"], "n_candidates", 0, room - self.length - 2)
-        self.n_lanes = self.n
+        n = whole(state["n_candidates"], "n_candidates", 0, self.room - 2)
+        self.n = n
+        self.n_lanes = n
         self.n_ripe = 0
-        values = {
-            name: block(state, name, size * room)
-            for name, size in {"count": 1, "cost": 1, "before": 1, "center": p}.items()
-        }
-        opened, sums = block(state, "opened", room * p), block(state, "sums", room * p)
-        start, start_row = places(state, "start", room), places(state, "start_row", room, -MOST)
-        path, n_path = places(state, "path", room * DEPTH), places(state, "n_path", room, 0, DEPTH)
-        for c in range(room):
+        count, cost = first_of(state, "count", n), first_of(state, "cost", n)
+        before, center = first_of(state, "before", n), first_of(state, "center", n * p)
+        opened, sums = first_of(state, "opened", n * p), first_of(state, "sums", n * p)
+        start, start_row = (
+            first_places(state, "start", n),
+            first_places(state, "start_row", n, -MOST),
+        )
+        path, n_path = (
+            first_places(state, "path", n * DEPTH),
+            first_places(state, "n_path", n, 0, DEPTH),
+        )
+        for c in range(self.room):
             self.order[c] = c
+        for c in range(n):
             self.start[c] = start[c]
             self.start_row[c] = start_row[c]
             self.n_path[c] = n_path[c]
-            self.count[c] = values["count"][c]
-            self.cost[c] = values["cost"][c]
-            self.before[c] = values["before"][c]
+            self.count[c] = count[c]
+            self.cost[c] = cost[c]
+            self.before[c] = before[c]
             for i in range(DEPTH):
                 self.path[c * DEPTH + i] = path[c * DEPTH + i]
             for i in range(p):
-                self.centers[i * room + c] = values["center"][c * p + i]
+                self.centers[i * self.room + c] = center[c * p + i]
                 self.opened[c * p + i] = opened[c * p + i]
                 self.sums[c * p + i] = sums[c * p + i]
-
-
-def filled(values: list[float], n: int) -> bytes:
-    """These values and zeros after them, n doubles."""
-    return bytes(array("d", values)) + bytes(8 * (n - len(values)))
-
-
-def filled_places(values: list[int], n: int) -> bytes:
-    """The same of indices."""
-    return bytes(array("q", values)) + bytes(8 * (n - len(values)))

@@ -85,7 +85,7 @@ def best_partition(
     before: cython.Py_ssize_t[::1] = array("q", bytes(8 * (n + 1)))
     look: cython.double[::1] = zeros(p)
     ones: cython.double[::1] = array("d", [1.0] * p)
-    its: Candidates = Candidates(p, length, dead, least, ROOM)
+    its: Candidates = Candidates(p, length, dead, least, room + 2)
     t: cython.Py_ssize_t
     c: cython.Py_ssize_t
     i: cython.Py_ssize_t

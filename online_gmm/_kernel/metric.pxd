@@ -19,18 +19,18 @@ cdef class Metric(Memory):
     cdef double quantile
     cdef Py_ssize_t n_sizes
     cdef double *factor
+    cdef Memory fitting
     cdef double *last_factor
     cdef double freedom
     cdef double *median
     cdef double *excess
     cdef double *difference
     cdef double *squares
-    cdef double *work
 
     cdef int learn(self, double *f) noexcept
     cdef int clip(self, double step) noexcept
-    cdef int fit(self) noexcept
-    cdef int turn(self) noexcept
+    cdef int fit(self) except? -1
+    cdef int end_fit(self) noexcept
     cdef int whiten(self, double *f, double *z) noexcept
     cdef int renew(self, double *z) noexcept
     cdef int follow(self, double *z) noexcept

@@ -26,11 +26,12 @@ except ModuleNotFoundError:
 
 if cython.compiled:
     from cython.cimports.libc.math import fabs, log, sqrt
-    from cython.cimports.online_gmm._kernel.memory import Memory, packed, unpack
+    from cython.cimports.online_gmm._kernel.memory import Memory, copy, packed, unpack
 else:
     from math import fabs, log, sqrt
 
-    from online_gmm._kernel.memory import Memory, packed, unpack
+    from online_gmm._kernel.memory import Memory, copy, packed, unpack
+from array import array
 from typing import Any
 
 from online_gmm._kernel.values import block, real, whole
@@ -61,10 +62,11 @@ LEAST_CLIP = 0.3
 def multiply(
     columns: cython.p_double, p: cython.Py_ssize_t, f: cython.p_double, z: cython.p_double
 ) -> cython.int:
-    """Write the product of a lower triangle, column by column, and f to z."""
+    """Write the product of a lower triangle, its columns one after another, and f to z."""
     i: cython.Py_ssize_t
     j: cython.Py_ssize_t = 0
-    at: cython.Py_ssize_t
+    at: cython.Py_ssize_t = 0  # columns[at + i] is row i of column j
+    after: cython.Py_ssize_t  # and of the next column
     v: cython.double
     w: cython.double
     for i in range(p):
@@ -73,13 +75,14 @@ def multiply(
     while j + 1 < p:
         v = f[j]
         w = f[j + 1]
-        at = j * p
+        after = at + p - j - 1
         z[j] += columns[at + j] * v
         for i in range(j + 1, p):
-            z[i] = (z[i] + columns[at + i] * v) + columns[at + p + i] * w
+            z[i] = (z[i] + columns[at + i] * v) + columns[after + i] * w
+        at = after + p - j - 2
         j += 2
     if j < p:
-        z[j] += columns[j * p + j] * f[j]
+        z[j] += columns[at + j] * f[j]
     return 0
 
 
@@ -87,14 +90,16 @@ def multiply(
 @cython.nogil
 @cython.exceptval(check=False)
 def add_products(d: cython.p_double, p: cython.Py_ssize_t, scatter: cython.p_double) -> cython.int:
-    """Add the products of each two of p numbers to a lower triangle, row by row."""
+    """Add the products of each two of p numbers to a lower triangle, its rows one after another."""
     i: cython.Py_ssize_t
     j: cython.Py_ssize_t
+    at: cython.Py_ssize_t = 0
     v: cython.double
     for i in range(p):
         v = d[i]
         for j in range(i + 1):
-            scatter[i * p + j] += v * d[j]
+            scatter[at + j] += v * d[j]
+        at += i + 1
     return 0
 
 
@@ -186,45 +191,45 @@ class Metric(Memory):
     n_white: cython.Py_ssize_t
     mean: cython.p_double
     variance: cython.p_double
-    scatter: cython.p_double  # of differences, lower triangle
+    scatter: cython.p_double  # of differences: rows of a lower triangle
     n_kept: cython.double
     usual: cython.p_double  # medians of the magnitudes of differences, if they are clipped
     quantile: cython.double  # of the logarithm of their size
     n_sizes: cython.Py_ssize_t
-    factor: cython.p_double  # whitens: lower triangle
+    factor: cython.p_double  # whitens: columns of a lower triangle
+    fitting: Memory  # what is only needed from `fit` to `end_fit`
     last_factor: cython.p_double
     freedom: cython.double  # the squared distance that is expected within a regime
     median: cython.p_double
     excess: cython.p_double  # variance at present, at least 1
     difference: cython.p_double
     squares: cython.p_double
-    work: cython.p_double  # between fits: columns of the factor, one after another
 
     def __init__(self, n_features: int, length: int, clipped: bool = False) -> None:
         p = n_features
+        triangle = p * (p + 1) // 2
         self.n_features = p
         self.length = length
         self.clipped = clipped
-        Memory.__init__(self, p * (2 * length + 4 * p + 7))
+        Memory.__init__(self, p * (2 * length + 7) + 2 * triangle)
         self.ring = self.piece(p * length)
         self.white_ring = self.piece(p * length)
         self.n_looks = 0
         self.n_white = 0
         self.mean = self.piece(p)
         self.variance = self.piece(p)
-        self.scatter = self.piece(p * p)
+        self.scatter = self.piece(triangle)
         self.n_kept = 0.0
         self.usual = self.piece(p)
         self.quantile = 0.0
         self.n_sizes = 0
-        self.factor = self.piece(p * p)
-        self.last_factor = self.piece(p * p)
+        self.factor = self.piece(triangle)
         self.freedom = 1.0
         self.median = self.piece(p)
         self.excess = self.piece(p)
         self.difference = self.piece(p)
         self.squares = self.piece(p)
-        self.work = self.piece(p * p)
+        self.fitting = Memory(0)
         for i in range(p):
             self.median[i] = MEDIAN
             self.excess[i] = 1.0
@@ -288,30 +293,40 @@ class Metric(Memory):
         return 0
 
     @cython.cfunc
-    @cython.exceptval(check=False)
+    @cython.exceptval(-1)
     def fit(self) -> cython.int:
-        """Make the whitening of what has been learnt: the inverse of a Cholesky factor."""
+        """Make the whitening of what has been learnt: the inverse of a Cholesky factor.
+
+        Then `renew` may be called, and `end_fit` at last.
+        """
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         k: cython.Py_ssize_t
+        at: cython.Py_ssize_t = 0
         v: cython.double
         trace: cython.double = 0.0
         shrink: cython.double
         share: cython.double
-        a: cython.p_double = self.work
-        t: cython.p_double = self.factor
+        a: cython.p_double
+        t: cython.p_double
         s: cython.p_double = self.difference
         n: cython.double = self.n_kept if self.n_kept > 1.0 else 1.0
-        for i in range(p * p):
-            self.last_factor[i] = t[i]
+        self.fitting = Memory(p * (p + 1) // 2 + 2 * p * p)
+        self.last_factor = self.fitting.piece(p * (p + 1) // 2)
+        a = self.fitting.piece(p * p)
+        t = self.fitting.piece(p * p)
+        copy(self.factor, p * (p + 1) // 2, self.last_factor)
         for i in range(p):
             # between what varies within regimes and what varies at all
-            v = sqrt(sqrt(self.scatter[i * p + i] / n) * sqrt(self.variance[i]))
+            v = sqrt(sqrt(self.scatter[at + i] / n) * sqrt(self.variance[i]))
             s[i] = v + 1e-6 if v > 1e-9 else 1e30
+            at += i + 1
+        at = 0
         for i in range(p):
             for j in range(i + 1):
-                a[i * p + j] = self.scatter[i * p + j] / n / (s[i] * s[j])
+                a[i * p + j] = self.scatter[at + j] / n / (s[i] * s[j])
+            at += i + 1
             trace += a[i * p + i]
         share = p * self.length / n
         shrink = SHRINK + SHRINK_RATIO * share
@@ -350,29 +365,25 @@ class Metric(Memory):
         # of windows that the covariance does not know
         share = 1.0 - self.freedom * self.length / (INDEPENDENT * n)
         self.freedom /= share if share > LEAST_RATIO else LEAST_RATIO
-        for i in range(p):
-            for j in range(i + 1):
-                t[i * p + j] /= s[j]
-        self.turn()
+        at = 0
+        for j in range(p):
+            for i in range(j, p):
+                self.factor[at + i] = t[i * p + j] / s[j]
+            at += p - j - 1
         return 0
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def turn(self) -> cython.int:
-        """Lay the columns of the factor one after another."""
-        p: cython.Py_ssize_t = self.n_features
-        i: cython.Py_ssize_t
-        j: cython.Py_ssize_t
-        for i in range(p):
-            for j in range(i + 1):
-                self.work[j * p + i] = self.factor[i * p + j]
+    def end_fit(self) -> cython.int:
+        """Let go of what a fit needs."""
+        self.fitting = Memory(0)
         return 0
 
     @cython.cfunc
     @cython.exceptval(check=False)
     def whiten(self, f: cython.p_double, z: cython.p_double) -> cython.int:
         """Write the whitened features to z."""
-        return multiply(self.work, self.n_features, f, z)
+        return multiply(self.factor, self.n_features, f, z)
 
     @cython.cfunc
     @cython.exceptval(check=False)
@@ -381,14 +392,17 @@ class Metric(Memory):
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
+        at: cython.Py_ssize_t
         v: cython.double
         f: cython.p_double = self.difference
         last: cython.p_double = self.last_factor
         for i in range(p):
             v = z[i]
+            at = i
             for j in range(i):
-                v -= last[i * p + j] * f[j]
-            f[i] = v / last[i * p + i]
+                v -= last[at] * f[j]
+                at += p - j - 1
+            f[i] = v / last[at]
         return self.whiten(f, z)
 
     @cython.cfunc
@@ -420,7 +434,7 @@ class Metric(Memory):
         z: cython.p_double = self.difference
         for i in range(p):
             self.squares[i] = f[i] - g[at + i]
-        multiply(self.work, p, self.squares, z)
+        multiply(self.factor, p, self.squares, z)
         for i in range(p):
             total += z[i] * z[i] / self.excess[i]
         return total
@@ -432,9 +446,9 @@ class Metric(Memory):
             "white_ring": packed(self.white_ring, p * self.length),
             "mean": packed(self.mean, p),
             "variance": packed(self.variance, p),
-            "scatter": packed(self.scatter, p * p),
+            "scatter": packed(self.scatter, p * (p + 1) // 2),
             "usual": packed(self.usual, p),
-            "factor": packed(self.factor, p * p),
+            "factor": packed(self.factor, p * (p + 1) // 2),
             "median": packed(self.median, p),
             "excess": packed(self.excess, p),
             "n_looks": self.n_looks,
@@ -451,9 +465,9 @@ class Metric(Memory):
         unpack(block(state, "white_ring", p * self.length), self.white_ring, p * self.length)
         unpack(block(state, "mean", p), self.mean, p)
         unpack(block(state, "variance", p), self.variance, p)
-        unpack(block(state, "scatter", p * p), self.scatter, p * p)
+        unpack(triangle(state, "scatter", p), self.scatter, p * (p + 1) // 2)
         unpack(block(state, "usual", p), self.usual, p)
-        unpack(block(state, "factor", p * p), self.factor, p * p)
+        unpack(triangle(state, "factor", p, by_column=True), self.factor, p * (p + 1) // 2)
         unpack(block(state, "median", p), self.median, p)
         unpack(block(state, "excess", p), self.excess, p)
         self.n_looks = whole(state["n_looks"], "n_looks")
@@ -462,4 +476,16 @@ class Metric(Memory):
         self.quantile = real(state["quantile"], "quantile", -1e300)
         self.n_sizes = whole(state["n_sizes"], "n_sizes")
         self.freedom = real(state["freedom"], "freedom")
-        self.turn()
+
+
+def triangle(state: dict[str, Any], name: str, p: int, by_column: bool = False) -> array[float]:
+    """A lower triangle of a state, its rows or columns one after another.
+
+    States of before have the square, row by row.
+    """
+    if len(state[name]) != 8 * p * p:
+        return block(state, name, p * (p + 1) // 2)
+    square = block(state, name, p * p)
+    if by_column:
+        return array("d", [square[i * p + j] for j in range(p) for i in range(j, p)])
+    return array("d", [square[i * p + j] for i in range(p) for j in range(i + 1)])

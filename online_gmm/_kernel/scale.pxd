@@ -61,7 +61,8 @@ cdef class Scale:
     cdef int finish(self, Py_ssize_t change, Py_ssize_t lane, Py_ssize_t row) except? -2
     cdef int improve(self, Py_ssize_t k, double windows) noexcept
     cdef int measure(self) noexcept
-    cdef Py_ssize_t birth(self, double *mean) noexcept
+    cdef Py_ssize_t birth(self, double *mean) except? -2
+    cdef int make_room(self, Py_ssize_t n) except? -2
     cdef bint has_room(self) noexcept
     cdef Py_ssize_t nearest(self, double *mean, double windows, Py_ssize_t but) noexcept
     cdef int begin(self, Py_ssize_t place) noexcept

@@ -32,7 +32,17 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.values import block, flag, places, real, whole, zeros
+from online_gmm._kernel.candidates import MOST_READ
+from online_gmm._kernel.values import (
+    block,
+    first_of,
+    first_places,
+    flag,
+    longer,
+    real,
+    whole,
+    zeros,
+)
 
 BETA = 2.5
 """What a change costs, for each degree of freedom and the logarithm of the looks."""
@@ -58,6 +68,8 @@ CATCH_UP = 8
 SHORT = 8
 """Windows of up to so many points are for short stays."""
 MOST_STATES = 64
+FEW_STATES = 4
+"""There is room for so many at first, and for twice as many whenever they are too many."""
 
 
 @cython.final
@@ -132,8 +144,8 @@ class Scale:
         self.fitted = False
         refit = max(FIRST_WINDOWS * length, FIRST_ROWS // stride, p * length // 2)
         self.refit = min(refit, max(FIRST_WINDOWS * length, LATEST_ROWS // stride))
-        self.pending = zeros((self.refit + 1) * p)
-        self.pending_rows = array("q", bytes(8 * (self.refit + 1)))
+        self.pending = zeros(CATCH_UP * p)
+        self.pending_rows = array("q", bytes(8 * CATCH_UP))
         self.n_pending = 0
         self.look = 0
         self.base = 0
@@ -144,11 +156,12 @@ class Scale:
         self.last_change = 0
         self.streak = 0
         self.n_states = 0
-        self.alive = array("q", bytes(8 * MOST_STATES))
-        self.visits = array("q", bytes(8 * MOST_STATES))
-        self.weight = zeros(MOST_STATES)
-        self.means = zeros(MOST_STATES * p)
-        self.lasts = zeros(MOST_STATES * p)
+        self.alive = array("q")
+        self.visits = array("q")
+        self.weight = zeros(0)
+        self.means = zeros(0)
+        self.lasts = zeros(0)
+        self.make_room(FEW_STATES)
         self.now = -1
         self.fresh = False
         self.segment_mean = zeros(p)
@@ -188,7 +201,11 @@ class Scale:
         self.blocks.look()
         self.metric.learn(self.blocks.features)
         at: cython.Py_ssize_t = self.n_pending
-        pending: cython.p_double = first(self.pending)
+        pending: cython.p_double
+        if at == len(self.pending_rows):
+            self.pending_rows = longer(self.pending_rows, 2 * at)
+            self.pending = longer(self.pending, 2 * at * p)
+        pending = first(self.pending)
         features: cython.p_double = self.blocks.features
         for i in range(p):
             pending[at * p + i] = features[i]
@@ -201,6 +218,7 @@ class Scale:
                 self.candidates.copy_center(k, first(self.z))
                 self.metric.renew(first(self.z))
                 self.candidates.set_center(k, first(self.z))
+            self.metric.end_fit()
             if not self.fitted:
                 self.now = self.birth(self.metric.mean)
                 self.fresh = True
@@ -216,6 +234,9 @@ class Scale:
             self.pending_rows[k] = self.pending_rows[k + done]
         for i in range(self.n_pending * p):
             pending[i] = pending[i + done * p]
+        if self.n_pending == 0 and len(self.pending_rows) > 1:
+            self.pending_rows = array("q", bytes(8))
+            self.pending = zeros(p)
         return 1
 
     @cython.cfunc
@@ -438,7 +459,7 @@ class Scale:
         return 0
 
     @cython.cfunc
-    @cython.exceptval(check=False)
+    @cython.exceptval(-2)
     def birth(self, mean: cython.p_double) -> cython.Py_ssize_t:
         """A new state."""
         p: cython.Py_ssize_t = self.n_features
@@ -446,6 +467,8 @@ class Scale:
         i: cython.Py_ssize_t
         while k < self.n_states and self.alive[k] != 0:
             k += 1
+        if k == len(self.alive):
+            self.make_room(2 * k)
         for i in range(p):
             self.means[k * p + i] = mean[i]
             self.lasts[k * p + i] = mean[i]
@@ -584,28 +607,41 @@ class Scale:
         )
         return 0
 
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def make_room(self, n: cython.Py_ssize_t) -> cython.int:
+        """Let there be room for n states."""
+        p: cython.Py_ssize_t = self.n_features
+        self.alive = longer(self.alive, n)
+        self.visits = longer(self.visits, n)
+        self.weight = longer(self.weight, n)
+        self.means = longer(self.means, n * p)
+        self.lasts = longer(self.lasts, n * p)
+        return 0
+
     def shape(self) -> tuple[int, int]:
         """Points of a block, and blocks of a window."""
         return self.blocks.stride, self.length
 
     def state(self) -> dict[str, Any]:
+        p, n = self.n_features, self.n_states
         return {
             "blocks": self.blocks.state(),
             "metric": self.metric.state(),
-            "pending": bytes(self.pending),
+            "pending": bytes(self.pending[: self.n_pending * p]),
             "total": bytes(self.total),
-            "weight": bytes(self.weight),
-            "means": bytes(self.means),
-            "lasts": bytes(self.lasts),
+            "weight": bytes(self.weight[:n]),
+            "means": bytes(self.means[: n * p]),
+            "lasts": bytes(self.lasts[: n * p]),
             "segment_mean": bytes(self.segment_mean),
             "waiting": bool(self.waiting),
             "place": self.place,
             "ahead": self.ahead,
             "spent": self.spent,
             "new_mean": bytes(self.new_mean),
-            "pending_rows": bytes(self.pending_rows),
-            "alive": bytes(self.alive),
-            "visits": bytes(self.visits),
+            "pending_rows": bytes(self.pending_rows[: self.n_pending]),
+            "alive": bytes(self.alive[:n]),
+            "visits": bytes(self.visits[:n]),
             "refit": self.refit,
             "n_pending": self.n_pending,
             "look": self.look,
@@ -622,38 +658,46 @@ class Scale:
         }
 
     def load(self, state: dict[str, Any]) -> None:
+        p = self.n_features
+        most_pending = self.refit  # before the first fit
         self.blocks.load(state["blocks"])
         self.metric.load(state["metric"])
-        self.pending = block(state, "pending", len(self.pending))
-        self.total = block(state, "total", len(self.total))
-        self.weight = block(state, "weight", len(self.weight))
-        self.means = block(state, "means", len(self.means))
-        self.lasts = block(state, "lasts", len(self.lasts))
-        self.segment_mean = block(state, "segment_mean", len(self.segment_mean))
+        self.total = block(state, "total", p)
+        self.segment_mean = block(state, "segment_mean", p)
+        self.new_mean = block(state, "new_mean", p)
         self.waiting = flag(state["waiting"], "waiting")
         self.place = whole(state["place"], "place")
         self.ahead = real(state["ahead"], "ahead", -1e300)
         self.spent = real(state["spent"], "spent", -1e300)
-        self.new_mean = block(state, "new_mean", len(self.new_mean))
-        self.pending_rows = places(state, "pending_rows", len(self.pending_rows))
+        self.n_pending = whole(state["n_pending"], "n_pending", 0, most_pending)
+        self.pending = longer(
+            first_of(state, "pending", self.n_pending * p), (self.n_pending + 1) * p
+        )
+        self.pending_rows = longer(
+            first_places(state, "pending_rows", self.n_pending), self.n_pending + 1
+        )
+        n_candidates = whole(state["n_candidates"], "n_candidates", 0, MOST_READ)
+        self.candidates = Candidates(p, self.length, self.dead, self.least, n_candidates)
         self.candidates.load(state)
-        self.alive = places(state, "alive", len(self.alive), 0, 1)
-        self.visits = places(state, "visits", len(self.visits))
+        n = whole(state["n_states"], "n_states", 0, MOST_STATES)
+        self.n_states = n
+        self.alive = first_places(state, "alive", n, 0, 1)
+        self.visits = first_places(state, "visits", n)
+        self.weight = first_of(state, "weight", n)
+        self.means = first_of(state, "means", n * p)
+        self.lasts = first_of(state, "lasts", n * p)
+        self.make_room(max(n, FEW_STATES))
         self.refit = whole(state["refit"], "refit")
-        self.n_pending = whole(state["n_pending"], "n_pending", 0, len(self.pending_rows) - 1)
         self.look = whole(state["look"], "look")
         self.base = whole(state["base"], "base")
         self.base_row = whole(state["base_row"], "base_row")
         self.last_change = whole(state["last_change"], "last_change")
         self.streak = whole(state["streak"], "streak")
-        self.n_states = whole(state["n_states"], "n_states", 0, MOST_STATES)
         self.now = whole(state["now"], "now", -1, self.n_states - 1)
         self.n_changes = whole(state["n_changes"], "n_changes")
         self.fitted = flag(state["fitted"], "fitted")
         self.fresh = flag(state["fresh"], "fresh")
-        if not self.fitted and (
-            self.refit >= len(self.pending_rows) or self.n_pending > self.metric.n_looks
-        ):
+        if not self.fitted and (self.refit > most_pending or self.n_pending > self.metric.n_looks):
             raise ValueError("more looks are waiting than there is room for")
         if self.fitted and self.now < 0:
             raise ValueError("a scale that has begun is in a state")

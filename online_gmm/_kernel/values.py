@@ -20,6 +20,14 @@ def zeros(size: int) -> array[float]:
     return array("d", bytes(8 * size))
 
 
+def longer(values: Any, size: int) -> Any:
+    """A copy of doubles or indices with zeros after them, so that there are `size` of them."""
+    kind = "d" if memoryview(values).format == "d" else "q"
+    result = array(kind, bytes(8 * size))
+    result[: len(values)] = array(kind, values)
+    return result
+
+
 def doubles(data: bytes) -> array[float]:
     values = zeros(0)
     values.frombytes(data)
@@ -39,6 +47,24 @@ def block(state: dict[str, Any], name: str, size: int, finite: bool = True) -> a
             if view[i] - view[i] != 0.0:
                 raise ValueError(f"{name} are not finite")
     return values
+
+
+def first_of(state: dict[str, Any], name: str, size: int) -> array[float]:
+    """The first doubles that a state holds under this name; states of before have more."""
+    data = state[name]
+    if type(data) is not bytes or len(data) < 8 * size or len(data) % 8:
+        raise ValueError(f"{name} are not {size} doubles")
+    return block({name: data[: 8 * size]}, name, size)
+
+
+def first_places(
+    state: dict[str, Any], name: str, size: int, least: int = 0, most: int = MOST
+) -> array[int]:
+    """The same of indices within these bounds."""
+    data = state[name]
+    if type(data) is not bytes or len(data) < 8 * size or len(data) % 8:
+        raise ValueError(f"{name} are not {size} indices")
+    return places({name: data[: 8 * size]}, name, size, least, most)
 
 
 def places(
