@@ -4,8 +4,10 @@ import gc
 import importlib.abc
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -62,9 +64,9 @@ on_one_kernel = pytest.mark.parametrize("kernel", [min(KERNELS)], indirect=True)
 """For tests of what long streams come to: on the compiled kernel, if there is one.
 
 That both kernels give the same bits is shown by short streams (`test_state`, `test_chain`,
-`test_windows`, `test_segmenter`), and that each is right by comparison with the naive references.
+`test_windows`, `test_segmenter`), for starts, fits, births and merges by `bytes_of_kernels`, and
+that each is right by comparison with the naive references.
 """
-
 
 LONG = (
     "tests/spark/test_spark_engine.py",
@@ -95,15 +97,29 @@ def pytest_report_header() -> str:
     return f"kernels: {', '.join(KERNELS)}{missing}"
 
 
+def use_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Let all that is loaded use this kernel, until the patch is undone."""
+    for part, module in PARTS[name].items():
+        monkeypatch.setitem(sys.modules, part, module)
+    for part, loaded in list(sys.modules.items()):
+        if part.split(".")[0] == "online_gmm" and hasattr(loaded, "_kernel"):
+            monkeypatch.setattr(loaded, "_kernel", KERNELS[name])
+    return KERNELS[name]
+
+
+def bytes_of_kernels(learnt: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
+    """What a learner has learnt with each kernel, as bytes: one value if the kernels agree."""
+    written = set()
+    for name in KERNELS:
+        with monkeypatch.context() as patched:
+            use_kernel(name, patched)
+            written.add(learnt().to_bytes())
+    return written
+
+
 @pytest.fixture(params=sorted(KERNELS), autouse=True)
 def kernel(request, monkeypatch) -> ModuleType:
-    module = KERNELS[request.param]
-    for name, part in PARTS[request.param].items():
-        monkeypatch.setitem(sys.modules, name, part)
-    for name, loaded in list(sys.modules.items()):
-        if name.split(".")[0] == "online_gmm" and hasattr(loaded, "_kernel"):
-            monkeypatch.setattr(loaded, "_kernel", module)
-    return module
+    return use_kernel(request.param, monkeypatch)
 
 
 @pytest.fixture

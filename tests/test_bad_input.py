@@ -16,6 +16,7 @@ import pytest
 import online_gmm
 from online_gmm import OnlineGMM
 from online_gmm.em.mixture import from_kernel
+from tests.conftest import on_one_kernel
 from tests.test_gmm import dicts
 from tests.test_kernel import TYPES, blobs
 
@@ -133,6 +134,7 @@ def test_defaultdict_gets_no_new_keys():
     assert dict(x) == {"a": 1.0}
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("size", [1e6, 1e149])
 def test_ten_points_beyond_reason_after_a_thousand_good_ones(covariance_type, size, compiled):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from online_gmm import OnlineGMM, OnlineHMM, PowerDecay
-from tests.conftest import on_one_kernel
+from tests.conftest import bytes_of_kernels, on_one_kernel
 
+pytestmark = on_one_kernel
 KINDS = {"mixture": OnlineGMM, "chain": OnlineHMM}
 CAPACITY = 400
 STAY = 60
@@ -64,7 +65,6 @@ def test_a_chain_goes_on_with_probabilities(third_level):
     assert model.dwell[2] > 20.0
 
 
-@on_one_kernel
 def test_a_chain_in_time_has_rates(third_level):
     model = OnlineHMM(3, warm_up=100, capacity=CAPACITY, n_init=4, time="t", seed=1)
     seconds = np.cumsum(np.random.default_rng(2).exponential(2.0, len(third_level)))
@@ -88,7 +88,6 @@ def test_a_wider_regime_is_born_and_the_others_stay_what_they_are(make, wider):
     assert abs(sds[2, 0] - 1.0) < 0.4
 
 
-@on_one_kernel
 @pytest.mark.parametrize("covariance_type", ["diag", "spherical"])
 def test_other_shapes_of_covariances(make, covariance_type, wider):
     model = make(covariance_type=covariance_type)
@@ -98,7 +97,6 @@ def test_other_shapes_of_covariances(make, covariance_type, wider):
     assert [e.kind for e in model.events] == ["born"]
 
 
-@on_one_kernel
 def test_rows_of_a_wider_spell_are_no_regime_when_it_is_short(make, wider):
     model = make()
     model.learn_many(wider[: 1200 + 8])
@@ -106,15 +104,27 @@ def test_rows_of_a_wider_spell_are_no_regime_when_it_is_short(make, wider):
     assert model.events == ()
 
 
-def test_events_outlive_bytes_and_both_go_on_the_same(make, third_level, wider, compiled):
-    for X in (third_level, wider) if compiled else (wider,):
+def test_both_kernels_have_the_same_births(make, wider, monkeypatch):
+    def learnt():
+        model = make(features=[0, 1])
+        model.learn_many(wider[:1240])
+        again = type(model).from_bytes(model.to_bytes())
+        again.learn_many(wider[1240:])
+        assert again.events
+        return again
+
+    assert len(bytes_of_kernels(learnt, monkeypatch)) == 1
+
+
+def test_events_outlive_bytes_and_both_go_on_the_same(make, third_level, wider):
+    for X in (third_level, wider):
         one = make(features=[0, 1][: X.shape[1]])
         for row in X.tolist():
             one.learn_one(dict(enumerate(row)))
         assert one.events
         # also while the points held back are few, and just before and after the birth
         at = one.events[0].n_points
-        for cut in (1210, at - 1, at, at + 1) if compiled else (at,):
+        for cut in (1210, at - 1, at, at + 1):
             many = make(features=[0, 1][: X.shape[1]])
             many.learn_many(X[:cut])
             again = type(many).from_bytes(many.to_bytes())

@@ -330,6 +330,7 @@ def test_labels_keep_their_numbers_when_all_is_fitted_again():
     np.testing.assert_allclose(model.mixture.means, before, atol=1.5)
 
 
+@on_one_kernel
 @pytest.mark.parametrize("step_size", [Constant(0.02), HalfLife(points=50)])
 def test_drift_in_levels_and_dwell_is_followed(step_size, compiled):
     n = 4000 if compiled else 500
@@ -407,6 +408,7 @@ def test_refused_points_change_nothing(n, x, error, message):
     assert state(model) == before
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize(("size", "capacity"), [(1e6, 200), (1e149, 0)])
 def test_points_beyond_reason_move_nothing_and_change_no_regime(covariance_type, size, capacity):
@@ -517,6 +519,7 @@ def test_exponent_one_weighs_alike():
     assert model.predict_many(X).max() == 2
 
 
+@on_one_kernel
 def test_random_transitions_are_found(compiled):
     n = 20_000 if compiled else 400
     truth = random_chain(3, 1)

@@ -32,6 +32,7 @@ def learnt(frame, **more):
     return model
 
 
+@on_one_kernel
 @pytest.mark.parametrize("mixed", [False, True])
 def test_random_times_give_the_rates(mixed, compiled):
     n = 6000 if compiled else 300

@@ -12,6 +12,11 @@ from online_gmm import OnlineHMM, RollingFeatures, Segmenter
 HEAVY = {"scipy", "pandas", "narwhals", "pyarrow", "matplotlib", "bokeh", "polars", "msgspec"}
 
 
+@pytest.fixture
+def kernel() -> None:
+    """Once is enough: in subprocesses the kernel is the installed one anyway."""
+
+
 def loaded_by(code: str) -> set[str]:
     """The packages that a fresh interpreter has after this."""
     code += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"

@@ -7,6 +7,7 @@ from online_gmm.em import incremental
 from online_gmm.em.batch import fit
 from online_gmm.em.prior import Prior
 from online_gmm.em.warm_start import warm_start
+from tests.conftest import on_one_kernel
 from tests.test_batch import FIRST
 from tests.test_kernel import TYPES, blobs
 
@@ -29,6 +30,7 @@ def test_reaches_the_fixed_point_of_batch_em(covariance_type, compiled):
     assert np.diff(inc.free_energy).min() > -1e-12
 
 
+@on_one_kernel
 def test_gap_below_a_billionth_within_60_passes(compiled):
     X = overlapping(20_000 if compiled else 300, seed=1)
     start = warm_start(X[:200], 3, (0,), seed=1)

@@ -10,7 +10,7 @@ from online_gmm import HalfLife, MixtureParameters, OnlineGMM
 from online_gmm.em.batch import fit
 from online_gmm.em.mixture import from_kernel
 from online_gmm.em.prior import Prior
-from tests.conftest import on_one_kernel
+from tests.conftest import bytes_of_kernels, on_one_kernel
 from tests.test_kernel import TYPES, blobs
 
 TRUTH = MixtureParameters([0.5, 0.3, 0.2], [[-3.0], [0.0], [4.0]], [[[1.0]], [[0.64]], [[2.25]]])
@@ -65,6 +65,7 @@ def test_order_of_merging_does_not_matter(covariance_type, same_start):
     assert [m._stream.state() for m in models] == before
 
 
+@on_one_kernel
 @pytest.mark.parametrize("order", [[2, 0, 1], [1, 2, 0], [1, 0, 2]])
 @pytest.mark.parametrize("capacity", [0, 800])
 def test_labels_are_matched_when_models_started_apart(order, capacity):
@@ -96,6 +97,18 @@ def test_four_shards_are_nearly_as_good_as_batch():
     assert online / best < 1.5
 
 
+@on_one_kernel
+@pytest.mark.parametrize("same_start", [True, False])
+def test_both_kernels_merge_alike(same_start, monkeypatch):
+    def learnt():
+        both = merged(shards("full", same_start, n=2, n_rows=200), [0, 1])
+        both.learn_many(blobs(100, 3, seed=2))
+        return both
+
+    assert len(bytes_of_kernels(learnt, monkeypatch)) == 1
+
+
+@on_one_kernel
 def test_goes_on_learning_as_one():
     models = shards("full", same_start=True, n=2, capacity=0)
     both = merged(models, [0, 1])
@@ -151,6 +164,7 @@ def test_models_of_different_features():
         one.merge(other)
 
 
+@on_one_kernel
 def test_names_are_those_of_the_components_that_became_one():
     rng = np.random.default_rng(5)
     X = rng.normal(rng.choice([0.0, 9.0, 30.0], size=3000), 1.0)

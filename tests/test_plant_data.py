@@ -85,6 +85,7 @@ def test_a_wild_reading_of_a_channel_that_never_moved_is_an_outlier():
     assert model.centers[0][0] == pytest.approx(7.0)
 
 
+@on_one_kernel
 @pytest.mark.parametrize("learner", [OnlineGMM, OnlineHMM])
 def test_a_wild_reading_of_a_setpoint_keeps_the_regimes(learner, compiled):
     n = 3000 if compiled else 800
@@ -98,6 +99,7 @@ def test_a_wild_reading_of_a_setpoint_keeps_the_regimes(learner, compiled):
     assert adjusted_rand_score(regimes[usual], model.predict_many(X[usual])) > 0.97
 
 
+@on_one_kernel
 def test_a_channel_that_begins_to_move_joins_in(compiled):
     """A setpoint stands still for longer than the warm-up, and then tells the regimes."""
     n = 6000 if compiled else 1600

@@ -69,6 +69,7 @@ def test_comes_closer_to_batch_em():
     assert exact < 2e-5
 
 
+@on_one_kernel
 def test_is_at_rest_afterwards_and_learns_on(compiled):
     X = blobs(2000 if compiled else 600, 2, seed=3)
     model = OnlineGMM(3, warm_up=100, seed=1)
@@ -80,6 +81,7 @@ def test_is_at_rest_afterwards_and_learns_on(compiled):
     assert np.isfinite(model.mixture.means).all()
 
 
+@on_one_kernel
 def test_points_that_are_all_kept_are_batch_em(compiled):
     X = overlapping(300, seed=2)
     model = OnlineGMM(3, warm_up=200, seed=1)
@@ -90,6 +92,7 @@ def test_points_that_are_all_kept_are_batch_em(compiled):
     assert best.log_likelihood - model.mixture.score_samples(X).mean() < 1e-7
 
 
+@on_one_kernel
 def test_frames_with_missing_values():
     X = blobs(600, 2, seed=3, missing=0.2)
     model = OnlineGMM(3, warm_up=100, seed=1)

@@ -117,6 +117,7 @@ def test_a_steady_stream_sees_no_events():
     assert model.events == ()
 
 
+@on_one_kernel
 def test_outliers_here_and_there_are_no_component(compiled):
     rng = np.random.default_rng(1)
     X = levels(20_000 if compiled else 3_000, [0.0, 10.0], seed=1)

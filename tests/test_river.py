@@ -53,6 +53,7 @@ def regimes(n, seed):
         yield {"x": float(rng.normal(4.0 * (z - 1)))}, z
 
 
+@on_one_kernel
 def test_in_a_pipeline_with_progressive_validation(compiled):
     n = 5000 if compiled else 1000
     model = preprocessing.StandardScaler() | OnlineGMM(n_components=3, warm_up=400, seed=1)

@@ -126,6 +126,7 @@ def test_levels_are_found_to_the_row():
     np.testing.assert_array_equal(np.unique(found.labels[:700]), [0])
 
 
+@on_one_kernel
 def test_noise_has_hardly_a_change(compiled):
     n, seeds = (2000, 8) if compiled else (600, 1)
     found = [
@@ -138,6 +139,7 @@ def test_noise_has_hardly_a_change(compiled):
     assert single.window == 0
 
 
+@on_one_kernel
 def test_white_noise_of_several_channels_is_one_regime(compiled):
     n, seeds = (2000, 3) if compiled else (120, 1)
     n_changes = []

@@ -2,7 +2,6 @@
 
 import datetime
 import math
-import sys
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,8 @@ from river import compose, preprocessing
 
 from online_gmm import OnlineGMM, OnlineHMM, RegimeChange, RegimeEvent, Segment, Segmenter, pool
 from online_gmm.data.state import StateError
-from online_gmm.segmentation import found, found_answers
 from online_gmm.segmentation.row_statistics import RowStatistics
-from tests.conftest import KERNELS, PARTS
+from tests.conftest import KERNELS, use_kernel
 
 NAMES = ("flow", "vibration")
 
@@ -75,11 +73,8 @@ def test_both_kernels_give_the_same_bytes(monkeypatch):
     X = stream(3, seed=20)[:400]
     X[100::13, 1] = np.nan
     written = []
-    for name, kernel in KERNELS.items():
-        for part, module in PARTS[name].items():
-            monkeypatch.setitem(sys.modules, part, module)
-        for module in (found, found_answers):
-            monkeypatch.setattr(module, "_kernel", kernel)
+    for name in KERNELS:
+        use_kernel(name, monkeypatch)
         segmenter, told = learnt(X)
         written.append((segmenter.to_bytes(), repr(told)))
     assert len(set(written)) == 1

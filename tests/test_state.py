@@ -28,7 +28,7 @@ from online_gmm import (
 from online_gmm.data import state
 from online_gmm.data.state import HEADER, VERSION, StateError
 from online_gmm.learners.base import Learner
-from tests.conftest import KERNELS, PARTS
+from tests.conftest import KERNELS, use_kernel
 from tests.golden import make
 
 GMM = {"n_components": 2, "warm_up": 12, "n_init": 2, "seed": 1}
@@ -161,11 +161,7 @@ def test_around_the_start_and_the_fits_after_it(name):
 def test_both_kernels_write_and_read_the_same(name, monkeypatch):
     written = []
     for kernel in ("interpreted", "compiled"):
-        for part, module in PARTS[kernel].items():
-            monkeypatch.setitem(sys.modules, part, module)
-        for part, loaded in list(sys.modules.items()):
-            if part.split(".")[0] == "online_gmm" and hasattr(loaded, "_kernel"):
-                monkeypatch.setattr(loaded, "_kernel", KERNELS[kernel])
+        use_kernel(kernel, monkeypatch)
         model = MODELS[name]()
         learn(model, points(50))
         written.append(model.to_bytes())

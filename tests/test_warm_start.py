@@ -7,10 +7,12 @@ from sklearn.metrics import adjusted_rand_score
 from online_gmm import OnlineGMM
 from online_gmm.em.prior import Prior
 from online_gmm.em.warm_start import warm_start
+from tests.conftest import on_one_kernel
 from tests.test_batch import FIRST
 from tests.test_kernel import blobs
 
 
+@on_one_kernel
 def test_random_restarts_do_not_win_by_collapsing_onto_repeated_values(compiled):
     for seed in range(40 if compiled else 5):
         start = warm_start(FIRST, 3, (0,), seed=seed)
@@ -38,6 +40,7 @@ def test_seed_decides():
     assert [c.penalised for c in one.candidates] != [c.penalised for c in other.candidates]
 
 
+@on_one_kernel
 def test_stripes_that_mislead_k_means(compiled):
     """Two close parallel stripes and a blob: k-means cuts the stripes across."""
     scores = []
@@ -60,6 +63,7 @@ def test_components_are_numbered_by_the_feature_asked_for():
     np.testing.assert_allclose(np.sort(by_first.weights), np.sort(by_second.weights))
 
 
+@on_one_kernel
 def test_numbers_are_kept_while_components_cross():
     model = OnlineGMM(2, average=False, gate=0.0, seed=1)
     rng = np.random.default_rng(1)
@@ -92,6 +96,7 @@ def test_prior_scales_with_the_data():
     np.testing.assert_allclose(one.variances, X.var(axis=0) / 3)
 
 
+@on_one_kernel
 def test_missing_values_in_the_warm_start(compiled):
     X = blobs(400 if compiled else 150, 3, seed=5)
     holes = np.random.default_rng(1).random(X.shape) < 0.3

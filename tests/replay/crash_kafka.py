@@ -52,7 +52,8 @@ def kill_consumers(base: Path, kills: int, rows: int, rng: random.Random) -> tup
 
     all_rows = Checkpoints(base / "whole").load()[0].rows
     for done in range(kills + 1):
-        child = start(consume)
+        # the last rows are fewer than a checkpoint waits for
+        child = start(consume if done < kills else [*consume, "--every-seconds", "0.3"])
         # a part of what is left, so that there is work to be killed at
         left = size - written()
         enough = written() + rng.uniform(0.0, 2.0) * left / (kills - done + 1)
