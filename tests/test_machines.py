@@ -91,3 +91,18 @@ def test_a_strict_timetable_of_levels_is_no_rhythm(stay):
     assert verdict.ari >= 0.9
     assert verdict.placed >= 0.95
     assert 0.9 <= verdict.found / verdict.true <= 1.1
+
+
+@pytest.mark.skipif(not _kernel.COMPILED, reason="long streams take the compiled kernel")
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_many_regimes_with_short_stays(n_channels):
+    """Twelve regimes seldom return, and no window of 24 points or more fits into a stay."""
+    rng = np.random.default_rng(3)
+    states = np.repeat(rng.permuted(np.tile(np.arange(12), 12)), 60)
+    centres = 8.0 * rng.permuted(np.tile(np.arange(12), (n_channels, 1)), axis=1).T
+    X = rng.normal(centres[states], 1.0)
+    its = Machine("many", X, tuple(f"c{i}" for i in range(n_channels)), states, 15)
+    verdict = judge(its, LEARNERS["Segmenter()"](its))
+    assert verdict.half >= 0.9
+    assert verdict.placed >= 0.9
+    assert 0.9 <= verdict.found / verdict.true <= 1.1

@@ -45,6 +45,9 @@ FAR_APART = 1.5
 FAR_NOISE = 1.25
 FAR_STAY = 5.0
 FAR_VISITS = 4.0
+SURE_CHANGES = 12.0
+"""With so many changes and no more than noise within regimes, these need not have returned."""
+SURE_NOISE = 1.0
 LENIENT = 1.5
 """Regimes that were clear remain so with less."""
 FIRST_CHOICE = 64
@@ -233,7 +236,8 @@ class Choice:
         vary no more within a segment than from one to the next, the first change is enough; more
         than two regimes must then be seen by a scale with longer windows too. Of the shortest
         windows a few levels that are far apart are clear whatever their rhythm: the parts of a
-        curve are many.
+        curve are many. Levels that are as far apart are clear however many they are, if there is no
+        rhythm, nothing but noise is left within them and a scale with longer windows sees them too.
         """
         scale: Scale = cython.cast(Scale, self.scales[k])
         changes: cython.double = scale.n_changes
@@ -258,6 +262,15 @@ class Choice:
                 and ease * apart >= PLAIN_APART
                 and noise <= 1.0 + ease * (PLAIN_NOISE - 1.0)
                 and ease * scale.windows >= PLAIN_STAY * (changes + 1.0)
+            )
+            or (
+                k < IMMEDIATE
+                and changes >= SURE_CHANGES
+                and self.is_long(k)
+                and ease * apart >= FAR_APART
+                and noise <= SURE_NOISE
+                and ease * scale.windows >= FAR_STAY * (changes + 1.0)
+                and self.is_shared(k)
             )
             or (
                 changes >= CLEAR_CHANGES
