@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -109,6 +110,17 @@ class HeldRows(Generic[R]):
         if full and model.n_points and not model.is_started:
             model.fit_start()
         return full or model.is_started
+
+    @property
+    def n_at_once(self) -> int:
+        """How many rows can come together before the warm start can be complete."""
+        warm_up = self.model.warm_up
+        return min(warm_up - 1 - self.model.n_points, MOST_HELD * warm_up - len(self.rows))
+
+    def learn_many(self, rows: Sequence[R], X: Any, t: NDArray[np.float64] | None) -> None:
+        """Learn rows and hold them, at most `n_at_once`; X has their values, t their times."""
+        self.rows += rows
+        self.model.learn_many(X, t)
 
     def end(self) -> None:
         """Make the warm start of what is held, as no more rows come."""

@@ -76,9 +76,20 @@ class BeginningLearner(GrowingLearner, abc.ABC):
     def _wait(self) -> None:
         """Let the stream learn without a break until something is due."""
 
-    @unchanged_if_refused
     def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
         """Keep a point for the warm start, or until that ends, and do what is due of it."""
+        if len(self._buffer) + 1 < self.warm_up:
+            self._add_to_kept(x, seconds)
+        else:
+            self._keep_and_start(x, seconds)
+
+    @unchanged_if_refused
+    def _keep_and_start(self, x: Mapping[Any, Any], seconds: float) -> None:
+        self._add_to_kept(x, seconds)
+        if len(self._buffer) >= self.warm_up:
+            self._go_on_to_start()
+
+    def _add_to_kept(self, x: Mapping[Any, Any], seconds: float) -> None:
         names = tuple(x) if self.features is None else tuple(self.features)
         names = tuple(name for name in names if name != self.time)
         values = array("d", bytes(8 * len(names)))
@@ -91,8 +102,6 @@ class BeginningLearner(GrowingLearner, abc.ABC):
             self._last = seconds
         self._buffer.append(dict(zip(names, values, strict=True)))
         self._times.append(seconds)
-        if len(self._buffer) >= self.warm_up:
-            self._go_on_to_start()
 
     def _go_on_to_start(self) -> None:
         """Do the slices that the last point pays for; after the last one, learn what was kept."""

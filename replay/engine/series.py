@@ -199,6 +199,13 @@ class Series:
                 pieces.append(Piece(self._accept_found(batch, answers, closed), at))
             return
         while done < n and not self.model.is_started:
+            end = min(n, done + self._held.n_at_once)
+            if end - done >= FEW:
+                its = batch.part(done, end)
+                times = None if seconds is None else seconds[done:end]
+                self._held.learn_many(list(its.rows()), its.values, times)
+                done = end
+                continue
             row = batch.row(done)
             if self._held.learn(row, row.values, None if seconds is None else float(seconds[done])):
                 self._release(int(at[done]), pieces)

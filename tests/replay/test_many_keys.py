@@ -56,7 +56,7 @@ def test_memory_holds_with_many_keys(tmp_path):
     many, said = replayed(MANY, tmp_path)
     each = 1e3 * (many - few) / (MANY - 1_500)
     print(f"{MANY:,} keys: {many:.0f} MB, {each:.2f} kB for each key more")
-    # a model is 80 kB or more
+    # a model is 100 kB or more
     assert each < 1.0
     assert f"{MANY:,} keys ({MANY - 500:,} parked)" in said
     assert said.count("more keys have come than --max-keys") == 1
@@ -67,7 +67,7 @@ def test_many_keys_come_in_larger_batches(tmp_path):
     """So that a series takes several rows at once."""
     source = SimpleNamespace(values=("x",), key="k")
     sizes = [Loop(source, range(n), {})._at_most for n in (10, 5_000, 10**6)]
-    assert sizes == [8_192, 60_000, 131_072]
+    assert sizes == [8_192, 240_000, 262_144]
     source.values = tuple(range(8))
     assert Loop(source, range(10**6), {})._at_most == 4_096
     path = tmp_path / "keyed.csv"
