@@ -1,6 +1,7 @@
 """A replay of a CSV file to labels, beside what it takes only to read the file, and beside river.
 
-``python -m benchmarks.replay``. Rows are labelled before they are learnt, one after the other.
+``python -m benchmarks.replay``. Rows are labelled before they are learnt, one after the other. The
+learner is the mixture of three regimes where nothing else is said.
 """
 
 from __future__ import annotations
@@ -35,14 +36,21 @@ from replay.sources.read_options import ReadOptions
 
 N = 2_000_000
 N_ALL_DIGITS = 500_000
+N_AGAIN = 300_000
+"""Rows for the second pass and for pages."""
+KEYS = 100
 N_RIVER = 20_000
 """Rows that river gets; its time is per row."""
 ROUNDS = 5
+ROUNDS_OTHERS = 3
 VALUES = ("pressure", "flow", "heat")
 
 
-def write_file(path: Path, n: int, decimals: int | None) -> None:
-    """A time and three values in three regimes that last; None writes all digits there are."""
+def write_file(path: Path, n: int, decimals: int | None, keys: int = 0) -> None:
+    """A time and three values in three regimes that last; None writes all digits there are.
+
+    With keys, which take turns, each has regimes of its own.
+    """
     rng = np.random.default_rng(1)
     begins = np.where(rng.random(n) < 1 / 200, np.arange(n), 0)
     regime = rng.integers(3, size=n)[np.maximum.accumulate(begins)]
@@ -50,6 +58,8 @@ def write_file(path: Path, n: int, decimals: int | None) -> None:
     if decimals is not None:
         X = X.round(decimals)
     columns = {"time": 1_700_000_000 + np.arange(n), **dict(zip(VALUES, X.T, strict=True))}
+    if keys:
+        columns["device"] = np.array([f"pump-{i}" for i in range(keys)])[np.arange(n) % keys]
     csv.write_csv(pa.table(columns), path, csv.WriteOptions(quoting_style="none"))
 
 
@@ -68,6 +78,8 @@ def options(path: Path, labels: Path) -> list[str]:
     return [
         "run",
         str(path),
+        "--learner",
+        "mixture",
         "--value",
         ",".join(VALUES),
         "--time",
@@ -77,13 +89,22 @@ def options(path: Path, labels: Path) -> list[str]:
     ]
 
 
-def source_of(path: Path) -> Files:
-    return Files([str(path)], ReadOptions(VALUES, "time"))
+def source_of(path: Path, key: str | None = None) -> Files:
+    return Files([str(path)], ReadOptions(VALUES, "time", key=key))
 
 
-def replayed(path: Path, labels: Path) -> None:
+def replayed(
+    path: Path,
+    labels: Path,
+    settings: Settings | None = None,
+    *,
+    key: str | None = None,
+    causal: bool = True,
+    report: Path | None = None,
+) -> None:
+    outputs = Outputs(labels, report=report)
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())):
-        replay_source(source_of(path), Settings(), Outputs(labels))
+        replay_source(source_of(path, key), settings or Settings(), outputs, causal=causal)
 
 
 def by_process(path: Path, labels: Path) -> None:
@@ -114,7 +135,8 @@ def parts(path: Path, labels: Path) -> dict[str, float]:
     seconds["learning"] = time.perf_counter() - begin
     series = Series(OnlineGMM(features=VALUES, seed=1).fit_start(batches[0].values[:200]))
     source = source_of(path)
-    sink = Labels(File(labels, "--labels", (), lasting=False), source)
+    file = File(labels, "--labels", (), lasting=False)
+    sink = Labels(file, source)
     sink.begin()
     labelled = [piece.labelled for batch in batches for piece in series.label(batch)[0]]
     begin = time.perf_counter()
@@ -122,6 +144,7 @@ def parts(path: Path, labels: Path) -> dict[str, float]:
         sink.write(its)
     sink.finish()
     seconds["writing"] = time.perf_counter() - begin
+    file.close()
     return seconds
 
 
@@ -173,10 +196,45 @@ def case(
     return rows, {"river": times.ratio("river", "pyarrow"), **ratios}
 
 
+def others(folder: Path) -> list[Row]:
+    """The segmenter, keys and a page, each in this process."""
+    path, keyed, labels = folder / "rows.csv", folder / "keyed.csv", folder / "labels.csv"
+    write_file(path, N, 4)
+    write_file(keyed, N, 4, KEYS)
+    finds = Settings(finds=True)
+    sides = {
+        "pyarrow": timed(lambda: csv.read_csv(path)),
+        "pyarrow, keyed": timed(lambda: csv.read_csv(keyed)),
+        "keys": timed(lambda: replayed(keyed, labels, key="device")),
+        "segmenter": timed(lambda: replayed(path, labels, finds)),
+    }
+    times = side_by_side(sides, ROUNDS_OTHERS)
+    keys, found = times.ratio("keys", "pyarrow, keyed"), times.ratio("segmenter", "pyarrow")
+    write_file(path, N_AGAIN, 4)
+    sides = {
+        "mixture": timed(lambda: replayed(path, labels)),
+        "report": timed(lambda: replayed(path, labels, report=folder / "page.html")),
+        "segmenter": timed(lambda: replayed(path, labels, finds)),
+        "second pass": timed(lambda: replayed(path, labels, finds, causal=False)),
+    }
+    times = side_by_side(sides, ROUNDS_OTHERS)
+    report, again = times.ratio("report", "mixture"), times.ratio("second pass", "segmenter")
+    name, fewer = f"{N:,} rows", f"{N_AGAIN:,} rows"
+    return [
+        at_most(f"{name} of {KEYS} keys / pyarrow.csv.read_csv", keys.median, 8.0, str(keys)),
+        at_most(
+            f"{name}, segmenter, --causal / pyarrow.csv.read_csv", found.median, 8.0, str(found)
+        ),
+        Row(f"{fewer}, segmenter: with its second pass / --causal", str(again)),
+        at_most(f"{fewer}: with --report / without", report.median, 1.2, str(report)),
+    ]
+
+
 def run() -> Section:
     with tempfile.TemporaryDirectory() as name:
         rows, ratios = case(Path(name), N, 4, f"{N:,} rows of 4 decimals")
         more, _ = case(Path(name), N_ALL_DIGITS, None, f"{N_ALL_DIGITS:,} rows of all digits")
+        more += others(Path(name))
     text = (
         "A CSV file of a time and three values to a file of labels, 3 regimes, all else by "
         "default. `replay` is in this process, with all imported; the whole process starts Python "
