@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from online_gmm.segmentation.row_statistics import RowStatistics
+from online_gmm.segmentation.row_statistics import Matrix, RowStatistics
 
 Kind = Literal["level", "spread", "rhythm", "correlation", "other"]
 
@@ -90,7 +89,7 @@ class Explanation:
 NOTHING = Explanation(0.0, ())
 
 
-def _excess(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+def _excess(ratio: Matrix) -> Matrix:
     """Log ratio of two variances' Gaussians with the same mean, (r - 1 - log r) / 2."""
     return 0.5 * (ratio - 1.0 - np.log(ratio))
 
@@ -133,34 +132,40 @@ def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashabl
         return NOTHING
     together = before.copy()
     together.add(after)
+    overall, own0, own1 = together.variances, before.variances, after.variances
     # a channel that never moves cannot be told from itself, nor one whose variance is next to zero
-    moves = known & (together.variances > np.maximum(TINY, 1e-24 * together.means**2))
-    floor = np.where(moves, FLOOR * together.variances, 1.0)
-    v0 = np.where(moves, np.maximum(before.variances, floor), 1.0)
-    v1 = np.where(moves, np.maximum(after.variances, floor), 1.0)
+    moves = known & (overall > np.maximum(TINY, 1e-24 * together.means**2))
+    floor = np.where(moves, FLOOR * overall, 1.0)
+    v0 = np.where(moves, np.maximum(own0, floor), 1.0)
+    v1 = np.where(moves, np.maximum(own1, floor), 1.0)
     parts: list[tuple[float, Hashable, Kind, float, float]] = []
     level = np.where(moves, (after.means - before.means) ** 2 / (2.0 * v0), 0.0)
     spread = np.where(moves, _excess(v1 / v0), 0.0)
     q0 = np.maximum(before.roughness, FLOOR)
     q1 = np.maximum(after.roughness, FLOOR)
     has_steps = moves & (before.n_steps > 1) & (after.n_steps > 1)
-    has_steps &= (before.variances > floor) & (after.variances > floor)
+    has_steps &= (own0 > floor) & (own1 > floor)
     rhythm = np.where(has_steps, _excess(q1 / q0), 0.0)
+    kinds: tuple[tuple[Kind, Matrix, Matrix, Matrix], ...] = (
+        ("level", level, before.means, after.means),
+        ("spread", spread, before.sds, after.sds),
+        ("rhythm", rhythm, q0, q1),
+    )
+    columns = [
+        (kind, values.tolist(), ones.tolist(), others.tolist())
+        for kind, values, ones, others in kinds
+    ]
     for i, name in enumerate(names):
-        parts += [
-            (float(level[i]), name, "level", float(before.means[i]), float(after.means[i])),
-            (float(spread[i]), name, "spread", float(before.sds[i]), float(after.sds[i])),
-            (float(rhythm[i]), name, "rhythm", float(q0[i]), float(q1[i])),
-        ]
-    if len(names) <= WIDE:
+        parts += [(values[i], name, kind, one[i], other[i]) for kind, values, one, other in columns]
+    if 1 < len(names) <= WIDE:
         c0, c1 = (np.clip(its.correlations, -0.999, 0.999) for its in (before, after))
         pairs = 0.5 * np.log((1.0 - c0**2) / (1.0 - c1**2)) + (c0**2 - c0 * c1) / (1.0 - c0**2)
-        for i in range(len(names)):
-            for j in range(i):
-                if moves[i] and moves[j]:
-                    both = (names[j], names[i])
-                    value = max(float(pairs[i, j]), 0.0)
-                    parts.append((value, both, "correlation", float(c0[i, j]), float(c1[i, j])))
+        values, one, other = pairs.tolist(), c0.tolist(), c1.tolist()
+        moving = np.flatnonzero(moves).tolist()
+        for i, j in ((i, j) for i in moving for j in moving if j < i):
+            both = (names[j], names[i])
+            share = max(values[i][j], 0.0)
+            parts.append((share, both, "correlation", one[i][j], other[i][j]))
     whole = sum(part[0] for part in parts)
     if not 0.0 < whole < np.inf:
         return NOTHING
