@@ -23,7 +23,7 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.values import MOST, first_of, first_places, whole
+from online_gmm._kernel.values import MOST, first_of, first_places, whole, zeros
 
 MOST_CANDIDATES = 24
 """With so many candidates they are thinned out."""
@@ -528,55 +528,57 @@ class Candidates(Memory):
 
     def state(self) -> dict[str, Any]:
         """All arrays in the order of the candidates."""
-        p = self.n_features
-        depth = DEPTH
+        p: cython.Py_ssize_t = self.n_features
+        c: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        lane: cython.Py_ssize_t
+        depth: cython.Py_ssize_t = DEPTH
         lanes = [self.order[c] for c in range(self.n)]
+        centers: cython.double[::1] = zeros(self.n * p)
+        opened: cython.double[::1] = zeros(self.n * p)
+        sums: cython.double[::1] = zeros(self.n * p)
+        for c in range(self.n):
+            lane = self.order[c]
+            for i in range(p):
+                centers[c * p + i] = self.centers[i * self.room + lane]
+                opened[c * p + i] = self.opened[lane * p + i]
+                sums[c * p + i] = self.sums[lane * p + i]
+        paths = [
+            self.path[lane * depth + i] if i < self.n_path[lane] else 0
+            for lane in lanes
+            for i in range(depth)
+        ]
         return {
             "n_candidates": self.n,
             "count": bytes(array("d", [self.count[lane] for lane in lanes])),
             "cost": bytes(array("d", [self.cost[lane] for lane in lanes])),
             "before": bytes(array("d", [self.before[lane] for lane in lanes])),
-            "center": bytes(
-                array("d", [self.centers[i * self.room + lane] for lane in lanes for i in range(p)])
-            ),
-            "opened": bytes(
-                array("d", [self.opened[lane * p + i] for lane in lanes for i in range(p)])
-            ),
-            "sums": bytes(
-                array("d", [self.sums[lane * p + i] for lane in lanes for i in range(p)])
-            ),
+            "center": bytes(centers),
+            "opened": bytes(opened),
+            "sums": bytes(sums),
             "start": bytes(array("q", [self.start[lane] for lane in lanes])),
             "start_row": bytes(array("q", [self.start_row[lane] for lane in lanes])),
-            "path": bytes(
-                array(
-                    "q",
-                    [
-                        self.path[lane * depth + i] if i < self.n_path[lane] else 0
-                        for lane in lanes
-                        for i in range(depth)
-                    ],
-                )
-            ),
+            "path": bytes(array("q", paths)),
             "n_path": bytes(array("q", [self.n_path[lane] for lane in lanes])),
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        p = self.n_features
-        n = whole(state["n_candidates"], "n_candidates", 0, self.room - 2)
+        p: cython.Py_ssize_t = self.n_features
+        c: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        n: cython.Py_ssize_t = whole(state["n_candidates"], "n_candidates", 0, self.room - 2)
         self.n = n
         self.n_lanes = n
         self.n_ripe = 0
         count, cost = first_of(state, "count", n), first_of(state, "cost", n)
-        before, center = first_of(state, "before", n), first_of(state, "center", n * p)
-        opened, sums = first_of(state, "opened", n * p), first_of(state, "sums", n * p)
-        start, start_row = (
-            first_places(state, "start", n),
-            first_places(state, "start_row", n, -MOST),
-        )
-        path, n_path = (
-            first_places(state, "path", n * DEPTH),
-            first_places(state, "n_path", n, 0, DEPTH),
-        )
+        before = first_of(state, "before", n)
+        centers: cython.double[::1] = first_of(state, "center", n * p)
+        opened: cython.double[::1] = first_of(state, "opened", n * p)
+        sums: cython.double[::1] = first_of(state, "sums", n * p)
+        start = first_places(state, "start", n)
+        start_row = first_places(state, "start_row", n, -MOST)
+        path = first_places(state, "path", n * DEPTH)
+        n_path = first_places(state, "n_path", n, 0, DEPTH)
         for c in range(self.room):
             self.order[c] = c
         for c in range(n):
@@ -589,6 +591,6 @@ class Candidates(Memory):
             for i in range(DEPTH):
                 self.path[c * DEPTH + i] = path[c * DEPTH + i]
             for i in range(p):
-                self.centers[i * self.room + c] = center[c * p + i]
+                self.centers[i * self.room + c] = centers[c * p + i]
                 self.opened[c * p + i] = opened[c * p + i]
                 self.sums[c * p + i] = sums[c * p + i]

@@ -71,13 +71,18 @@ def places(
     state: dict[str, Any], name: str, size: int, least: int = 0, most: int = MOST
 ) -> array[int]:
     """The indices that a state holds under this name: `size` of them, within these bounds."""
+    i: cython.Py_ssize_t
     data = state[name]
     if type(data) is not bytes or len(data) != 8 * size:
         raise ValueError(f"{name} are not {size} indices")
     values = array("q")
     values.frombytes(data)
-    for value in values:
-        whole(value, name, least, most)
+    view: cython.Py_ssize_t[::1] = values
+    lowest: cython.Py_ssize_t = least
+    highest: cython.Py_ssize_t = most
+    for i in range(len(view)):
+        if view[i] < lowest or view[i] > highest:
+            whole(values[i], name, least, most)
     return values
 
 
