@@ -141,6 +141,8 @@ class Whitening:
     def fit(self, F):
         p, n = F.shape[1], max(1, len(self.kept))
         within = np.array(self.kept).T @ np.array(self.kept) / n
+        least = metric.LEAST_WITHIN * F.std(axis=0)
+        np.fill_diagonal(within, np.maximum(np.diag(within), least**2))
         unit = np.sqrt(np.sqrt(np.diag(within)) * F.std(axis=0))
         unit = np.where(unit > 1e-9, unit + 1e-6, 1e30)
         A = within / np.outer(unit, unit)

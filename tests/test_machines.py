@@ -106,3 +106,15 @@ def test_many_regimes_with_short_stays(n_channels):
     assert verdict.half >= 0.9
     assert verdict.placed >= 0.9
     assert 0.9 <= verdict.found / verdict.true <= 1.1
+
+
+@pytest.mark.skipif(not _kernel.COMPILED, reason="long streams take the compiled kernel")
+def test_switches_have_no_noise():
+    """Where nothing varies within a regime, a change is as plain as can be."""
+    rng = np.random.default_rng(3)
+    states = np.repeat(np.arange(30) % 2, rng.integers(100, 400, 30))
+    its = Machine("switch", 7.0 * states[:, None], ("on",), states, 25)
+    verdict = judge(its, LEARNERS["Segmenter()"](its))
+    assert verdict.ari >= 0.9
+    assert verdict.half >= 0.99
+    assert verdict.found / verdict.true == pytest.approx(1.0, abs=0.1)

@@ -46,6 +46,8 @@ LEAST_RATIO = 0.1
 """The expected distance is at most the effective degrees of freedom over this."""
 KEPT = 0.8
 """The share of differences that are taken to lie within a regime."""
+LEAST_WITHIN = 0.03
+"""Standard deviations of a feature by which it is taken to vary within a regime at least."""
 HALF = 0.7071067811865476
 MEDIAN = 0.6744897501960817
 """Of the magnitude of a standard normal variable."""
@@ -319,7 +321,9 @@ class Metric(Memory):
         copy(self.factor, p * (p + 1) // 2, self.last_factor)
         for i in range(p):
             # between what varies within regimes and what varies at all
-            v = sqrt(sqrt(self.scatter[at + i] / n) * sqrt(self.variance[i]))
+            v = self.scatter[at + i] / n
+            share = LEAST_WITHIN * LEAST_WITHIN * self.variance[i]
+            v = sqrt(sqrt(v if v > share else share) * sqrt(self.variance[i]))
             s[i] = v + 1e-6 if v > 1e-9 else 1e30
             at += i + 1
         at = 0
@@ -327,6 +331,9 @@ class Metric(Memory):
             for j in range(i + 1):
                 a[i * p + j] = self.scatter[at + j] / n / (s[i] * s[j])
             at += i + 1
+            v = LEAST_WITHIN * LEAST_WITHIN * self.variance[i] / (s[i] * s[i])
+            if a[i * p + i] < v:
+                a[i * p + i] = v
             trace += a[i * p + i]
         share = p * self.length / n
         shrink = SHRINK + SHRINK_RATIO * share
