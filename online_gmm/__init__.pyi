@@ -12,9 +12,9 @@ from .em.step_size import PowerDecay as PowerDecay
 from .features.rolling import RollingFeatures as RollingFeatures
 from .learners.base import Assignment as Assignment
 from .learners.base import Assignments as Assignments
+from .learners.chain_answers import Smoothed as Smoothed
 from .learners.gmm import OnlineGMM as OnlineGMM
 from .learners.hmm import OnlineHMM as OnlineHMM
-from .learners.hmm import Smoothed as Smoothed
 from .learners.recycle import ComponentEvent as ComponentEvent
 from .learners.strangeness import StrangenessDetector as StrangenessDetector
 from .segmentation.explanation import Reason as Reason

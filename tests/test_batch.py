@@ -13,6 +13,7 @@ from online_gmm.em.batch import BatchEM, fit
 from online_gmm.em.prior import Prior
 from online_gmm.em.warm_start import warm_start
 from tests import naive
+from tests.conftest import on_one_kernel
 from tests.test_kernel import TYPES, blobs
 
 HERE = Path(__file__).parent
@@ -37,6 +38,7 @@ SETS = {
 }
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("name", SETS)
 def test_agrees_with_scikit_learn_from_the_same_start(name, covariance_type, compiled):
@@ -95,6 +97,7 @@ def test_penalised_likelihood_never_falls(covariance_type, strength, compiled):
         assert history[-1] - history[1] > 1e-4
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_agrees_with_naive(covariance_type, missing):

@@ -13,7 +13,7 @@ from online_gmm.em import baum_welch
 from online_gmm.em.mixture import COVARIANCE_TYPES, from_kernel, is_dense, to_kernel
 from online_gmm.em.prior import Prior
 from tests import naive_hmm
-from tests.conftest import KERNELS
+from tests.conftest import KERNELS, on_one_kernel
 from tests.test_kernel import TYPES, random_mixture
 
 EVER = (1.0, 0.65, 0.0, 0.0, False, False)
@@ -194,6 +194,7 @@ def test_every_step_makes_the_series_more_likely(kernel, covariance_type, timed)
         before = after
 
 
+@on_one_kernel
 @pytest.mark.parametrize(("covariance_type", "timed"), KINDS)
 def test_recursion_is_that_of_cappe_on_raw_moments(covariance_type, timed):
     n, warm = (160 if timed else 260), 60

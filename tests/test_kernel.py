@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 from online_gmm import MixtureParameters, OnlineGMM, PowerDecay, _kernel
 from online_gmm.em.mixture import COVARIANCE_TYPES, from_kernel, is_dense, posterior, to_kernel
 from tests import naive
-from tests.conftest import KERNELS
+from tests.conftest import KERNELS, on_one_kernel
 
 TYPES = sorted(COVARIANCE_TYPES)
 
@@ -79,6 +79,7 @@ def test_missing_values_are_marginalised(covariance_type):
         np.testing.assert_allclose(distance[i], expected[2], rtol=1e-9)
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("missing", [0.0, 0.25])
 def test_stream_agrees_with_naive(covariance_type, missing):
@@ -145,6 +146,7 @@ def test_the_iterate_read_out_every_few_points_has_the_parameters_of_its_statist
         model.learn_many(X[:1])
 
 
+@on_one_kernel
 @pytest.mark.parametrize("average", [None, False])
 def test_rank_one_factors_stay_exact_over_a_long_stream(compiled, average):
     n = 100_000 if compiled else 1_000
@@ -159,6 +161,7 @@ def test_rank_one_factors_stay_exact_over_a_long_stream(compiled, average):
     np.testing.assert_allclose(seen.covariances, fresh, rtol=1e-11, atol=1e-12)
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("d", [1, 3])
 @pytest.mark.skipif("compiled" not in KERNELS, reason="one kernel cannot differ from itself")

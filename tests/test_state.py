@@ -28,7 +28,7 @@ from online_gmm import (
 from online_gmm.data import state
 from online_gmm.data.state import HEADER, VERSION, StateError
 from online_gmm.learners.base import Learner
-from tests.conftest import KERNELS, use_kernel
+from tests.conftest import KERNELS, on_one_kernel, use_kernel
 from tests.golden import make
 
 GMM = {"n_components": 2, "warm_up": 12, "n_init": 2, "seed": 1}
@@ -113,6 +113,7 @@ def tree_of(data):
     return msgspec.msgpack.decode(data[HEADER:])
 
 
+@on_one_kernel
 @pytest.mark.parametrize("name", MODELS)
 def test_goes_on_as_if_nothing_had_happened(name, compiled):
     rows = points(100)
@@ -142,6 +143,7 @@ def test_goes_on_as_if_nothing_had_happened(name, compiled):
     check()
 
 
+@on_one_kernel
 @pytest.mark.parametrize("name", MODELS)
 def test_around_the_start_and_the_fits_after_it(name):
     rows = points(60)

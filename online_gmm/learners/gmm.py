@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Literal
@@ -21,15 +20,15 @@ from online_gmm.em.mixture import (
     n_parameters,
     posterior,
 )
-from online_gmm.em.polish import polish
 from online_gmm.em.slices import Meter, Sliced, aside_cost
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, warm_starting
 from online_gmm.learners.base import UNKNOWN
 from online_gmm.learners.beginning import Begun
-from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW, beyond
-from online_gmm.learners.intake import NO_TIME, Late, unchanged_if_refused
-from online_gmm.learners.mixture_refits import REFIT_STEPS, SLICED, RefittedMixture
+from online_gmm.learners.em_learner import AVERAGE_EVERY, beyond
+from online_gmm.learners.intake import Late
+from online_gmm.learners.mixture_merges import MergedMixture
+from online_gmm.learners.mixture_refits import REFIT_STEPS, SLICED
 from online_gmm.learners.places import mixture_changed, mixture_with
 from online_gmm.learners.recycle import RECENT, Roster, twins
 from online_gmm.learners.under_way import under_way_from_state
@@ -46,7 +45,7 @@ NEVER = 2**62
 
 
 @writable
-class OnlineGMM(RefittedMixture):
+class OnlineGMM(MergedMixture):
     """Learn a Gaussian mixture from a stream by incremental EM.
 
     The first ``warm_up`` points are kept and fitted by batch EM. From then on each point updates
@@ -236,113 +235,6 @@ class OnlineGMM(RefittedMixture):
 
     # -- learning -------------------------------------------------------------------------------
 
-    @unchanged_if_refused
-    def merge(self, other: OnlineGMM) -> OnlineGMM:
-        """Merge another model into this one. Both must have the same parameters.
-
-        Both models are polished, and their statistics are added in proportion to the points behind
-        them. Apart from rounding the order of several merges does not matter. Components keep this
-        model's numbers. Unless both models have the same warm start, the other's components are
-        matched to them by assignment on Bhattacharyya distance. The other model does not change.
-        O(K^3 + K^2 D^3).
-
-        Parameters
-        ----------
-        other : OnlineGMM
-            A model that has learnt other points.
-
-        Returns
-        -------
-        OnlineGMM
-            This model.
-
-        Raises
-        ------
-        ValueError
-            If the models differ in parameters, features or their number of components, or if
-            components have been recycled.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from online_gmm import OnlineGMM
-        >>> rng = np.random.default_rng(1)
-        >>> X = rng.normal(rng.choice([0.0, 9.0], size=4000), 1.0)
-        >>> shards = [OnlineGMM(2, seed=1), OnlineGMM(2, seed=2)]
-        >>> for shard, rows in zip(shards, np.split(X, 2)):
-        ...     shard.learn_many(rows)
-        >>> both = shards[0].merge(shards[1])
-        >>> both.n_points, both.mixture.means.ravel().round(1)
-        (4000, array([-0.,  9.]))
-        """
-        its = other._get_params()
-        for name, value in self._get_params().items():
-            if name != "seed" and its[name] != value:
-                raise ValueError(
-                    f"models that differ in {name} cannot be merged: {value!r} and {its[name]!r}"
-                )
-        if self.recycle and (self.events or other.events):
-            raise ValueError(
-                "models whose components have come and gone cannot be merged: "
-                "there is no telling which is which"
-            )
-        names = other.names
-        self._stream = copy.deepcopy(self._stream)
-        self._refit = None
-        if other._stream is None:
-            self._learn_kept(other._buffer, [_known(other._last)] * len(other._buffer))
-        elif self._stream is None:
-            kept = self._buffer
-            self._refit_at, self._next_slice = other._refit_at, other._next_slice
-            self._searches = other._searches
-            self._refit = copy.deepcopy(other._refit)
-            self._release_points()
-            self._slices = None
-            self._names, self._start = other._names, other._start
-            self._roster = copy.deepcopy(other._roster)
-            self._numbered = other._numbered
-            self._stream = copy.deepcopy(other._stream)
-            self._learn_kept(kept, [_known(self._last)] * len(kept))
-        else:
-            if self._names != other._names:
-                raise ValueError(
-                    f"models that know different features cannot be merged: "
-                    f"{', '.join(map(repr, self._names))} and "
-                    f"{', '.join(map(repr, other._names))}"
-                )
-            if self._k != other._k:
-                raise ValueError(
-                    f"models that have found {self._k} and {other._k} components cannot be merged; "
-                    "merge them when both have learnt points of all regimes, or set n_components"
-                )
-            start, its_start = self.start, other.start
-            assert start is not None
-            assert its_start is not None
-            stream = copy.deepcopy(other._stream)
-            if self._keeps_points:
-                # what is random averages out over shards, what they have in common does not
-                self._polish(self._stream, start)
-                self._polish(stream, its_start)
-            mine, theirs = self._roster.numbers, other._roster.numbers
-            if self._start != other._start or mine != theirs:
-                order = other.mixture.order_like(self.mixture).tolist()
-                stream.reorder(order)
-                # component k is what order[k] was
-                pairs = [(mine[k], theirs[place]) for k, place in enumerate(order)]
-                names = {label: names[old] for label, old in pairs if old in names}
-            points, stride = self._pool(self._stream, stream)
-            self._stream.merge(stream)
-            self._stream.keep_instead(points, stride)
-            while self._refit_at <= self._stream.n_points:
-                self._refit_at *= 2
-            self._searches = True
-            self._wait()
-        self._label_names = {**names, **self._label_names}
-        self._n_empty += other._n_empty
-        self.n_late += other.n_late
-        self.n_unknown += other.n_unknown
-        return self
-
     @property
     def _room(self) -> int:
         if not self._keeps_points:
@@ -364,21 +256,6 @@ class OnlineGMM(RefittedMixture):
         cost = k * d * d * d if is_dense(self.covariance_type) else k * d
         more = min(int(room * times), MEMORY // (8 * d), int(SLICED / (REFIT_STEPS * cost)))
         return int(max(room, more - more % 2))
-
-    def _pool(self, *streams: _kernel.MixtureStream) -> tuple[bytes, int]:
-        """The points that streams have kept, thinned alike, and the stride that leaves."""
-        stride = max(stream.stride_kept for stream in streams)
-        rows = np.vstack(
-            [
-                self._points_of(stream)[
-                    stride // stream.stride_kept - 1 :: stride // stream.stride_kept
-                ]
-                for stream in streams
-            ]
-        )
-        while len(rows) > self._stream.capacity and self._keeps_points:
-            rows, stride = rows[1::2], 2 * stride
-        return rows.tobytes(), stride
 
     def _starting(
         self,
@@ -522,61 +399,6 @@ class OnlineGMM(RefittedMixture):
         self._refit = None
         self._watch()
 
-    def _kept(self, stream: _kernel.MixtureStream, start: WarmStart) -> NDArray[np.float64]:
-        """The points kept, without outliers if these are few."""
-        rows = self._points_of(stream)
-        strange = self._outlying(posterior(stream, rows)[2], rows)
-        return rows[~strange] if strange.mean() < FEW else rows
-
-    def polish(self, X: Any = None) -> OnlineGMM:
-        """Bring the parameters closer to those that batch EM would find.
-
-        A stream learns each point under the parameters of that moment, so what it reports lags
-        behind the fixed point of EM on all points. EM steps on the points kept correct for this:
-        see `online_gmm.em.polish`.
-
-        Parameters
-        ----------
-        X
-            All points learnt, once more, as a frame or an array. One exact EM step on them is then
-            made between the steps on the points kept. By default only the latter are made.
-
-        Returns
-        -------
-        OnlineGMM
-            This model.
-
-        Raises
-        ------
-        ValueError
-            If the model has not started, or keeps no points (``capacity=0``, or a step size that
-            follows).
-        """
-        stream, start = self._stream, self.start
-        if stream is None or start is None:
-            raise ValueError("nothing is learnt yet, so there is nothing to polish")
-        if not self._keeps_points:
-            raise ValueError(
-                "polishing needs the points that a model keeps: capacity above 1, and a step size "
-                "that does not follow"
-            )
-        self._polish(stream, start, None if X is None else self._table(X).select(self._names))
-        self._refit = None
-        self._wait()
-        return self
-
-    def _polish(
-        self,
-        stream: _kernel.MixtureStream,
-        start: WarmStart,
-        every: NDArray[np.float64] | None = None,
-    ) -> None:
-        reported = stream.components
-        kept = self._kept(stream, start)
-        polish(stream.average_components, reported, kept, stream.n_points, every)
-        gates = flat(self._gates(len(self._names)))
-        stream.restart(_kernel.components_from_state(reported.state()), gates)
-
     # -- as bytes ------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
@@ -660,8 +482,3 @@ class OnlineGMM(RefittedMixture):
         """
         self._require_start()
         return from_kernel(self._stream.components, self._names)
-
-
-def _known(seconds: float) -> float:
-    """A time, or that there is none."""
-    return seconds if math.isfinite(seconds) else NO_TIME

@@ -316,7 +316,7 @@ class LabelledSegments:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` has returned."""
+        """Restore what `state` has returned."""
         self.n_points = _kernel.whole(state["n_points"], "n_points")
         self.awaiting.extend(_point_from_state(its) for its in state["awaiting"])
         self._settled, self._candidate, run = (
@@ -330,7 +330,7 @@ class LabelledSegments:
             self.closed = segment_from_state(state["closed"])
 
     def _check(self) -> None:
-        """That stretches are as learning leaves them."""
+        """Raise unless stretches are as learning leaves them."""
         settled, candidate, run = self._settled, self._candidate, self._run
         if (settled is None) != (run is None) or (settled is None and candidate is not None):
             raise ValueError("there is a run without a segment, or a segment without one")

@@ -136,7 +136,7 @@ class Lagged:
         return [self.n_out, self.n_interrupted, [list(run) for run in self._ended]]
 
     def load(self, state: Any) -> None:
-        """Be what `state` was made of."""
+        """Restore what `state` has returned."""
         n_out, n_interrupted, ended = state
         self.n_out = self._begin = _kernel.whole(n_out, "n_out")
         self.n_interrupted = _kernel.whole(n_interrupted, "n_interrupted", 0, self.n_out)

@@ -33,7 +33,7 @@ class Moments:
         self.deviations += gap * (value - self.mean)
 
     def absorb(self, other: Moments) -> None:
-        """Those of both together (Chan, Golub & LeVeque 1979)."""
+        """Merge the moments of other values into these (Chan, Golub & LeVeque 1979)."""
         if not other.n:
             return
         if not self.n:

@@ -145,7 +145,7 @@ class ModelRegimes:
         self.new_events = [] if last is None else [last]
 
     def _report(self) -> None:
-        """Let what the last point has ended and begun be ``new_events``."""
+        """Set ``new_events`` to what was reported at the last point."""
         new_events = (self.segments.closed, self.segments.change)
         self.new_events = [event for event in new_events if event is not None]
 
@@ -234,6 +234,6 @@ class ModelRegimes:
         return {"model": self.model.to_bytes(), **self.segments.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Be what `state` was made of, over the model that was in it."""
+        """Restore what `state` has returned, with the model that was in it."""
         self.segments.restore(state)
         self._report()

@@ -79,7 +79,7 @@ class PlacedSegments:
         return self.next_snapshot - len(self.rows)
 
     def take_snapshot(self) -> None:
-        """Let the rows of the segment going on have their part in the mixture, as they are now."""
+        """Include the rows of the segment going on in the mixture, as they are now."""
         self._snapshot = self.rows.total()
         self.next_snapshot = max(EARLY, 2 * len(self.rows))
 

@@ -24,7 +24,7 @@ class SegmentedRows(FoundAnswers, abc.ABC):
     new_events: list[Event]
 
     def _learn_row(self, row: array[float], seconds: float, stamp: Any) -> None:
-        """Learn one row, as `_learn_stamped` learns many."""
+        """Learn one row: the same as `_learn_stamped` for many."""
         placed, core = self._placed, self._stream
         assert placed is not None
         if self.max_gap is not None and self._is_gap(seconds):
@@ -83,7 +83,7 @@ class SegmentedRows(FoundAnswers, abc.ABC):
             self._last = times[n - 1]
 
     def _extend(self, its: _Rows, done: int, stop: int, answers: Assignments | None) -> None:
-        """Add rows between two decisions to the segment going on, and say what is known of them."""
+        """Label rows between two decisions, and add them to the segment going on."""
         placed = self._placed
         assert placed is not None
         while done < stop:

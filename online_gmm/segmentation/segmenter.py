@@ -1,4 +1,4 @@
-"""Segmenter: in which regime is the stream, and since when."""
+"""Segmenter: tells in which regime a stream is, and since when."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class Segmenter(SegmenterAnswers, Writable):
         self._regimes = self._source_of_regimes()
 
     def _source_of_regimes(self) -> FoundRegimes | ModelRegimes:
-        """Return what finds the regimes, or has a model give them."""
+        """Return the learner that finds regimes, or the segments of the model's labels."""
         model = self.model
         if model is None or isinstance(model, FoundRegimes):
             self._refuse(
@@ -220,7 +220,7 @@ class Segmenter(SegmenterAnswers, Writable):
         return its
 
     def _refuse(self, why: str, **defaults: Any) -> None:
-        """Refuse parameters that have no part here, unless they have their defaults."""
+        """Raise if a parameter that is not used here differs from its default."""
         for name, default in defaults.items():
             if (value := getattr(self, name)) != default:
                 raise ValueError(f"{name} is {value!r}, which {why}")
@@ -340,7 +340,7 @@ class Segmenter(SegmenterAnswers, Writable):
     def segment_one(
         self, x: Mapping[Any, Any], label: int, probability: float = math.nan, t: Any = None
     ) -> None:
-        """Take in a point whose label is known already; the model has no part in it.
+        """Add a point whose label is known already, without asking the model.
 
         Parameters
         ----------
@@ -363,7 +363,7 @@ class Segmenter(SegmenterAnswers, Writable):
         probabilities: NDArray[np.float64],
         times: Sequence[Any] | None = None,
     ) -> Segmentation:
-        """Take in points whose labels are known already, as `segment_one` does of each in turn.
+        """Add points whose labels are known already: the same as `segment_one` for each in turn.
 
         Parameters
         ----------

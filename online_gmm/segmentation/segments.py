@@ -1,4 +1,4 @@
-"""What a segmenter tells: segments, and changes from one regime to the next."""
+"""What a segmenter reports: segments, and changes from one regime to the next."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class RegimeEvent:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What came of many labelled points.
+    """The changes and segments of many labelled points.
 
     Parameters
     ----------

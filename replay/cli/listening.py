@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from replay.cli.options.reading import BrokerOptions
+from replay.cli.options.reading import BrokerOptions, above_zero
 from replay.engine.protocols import LiveSource
 from replay.engine.rows import InputError
 from replay.sources.joining import are_topics
@@ -46,7 +46,7 @@ def live_source(
     """
     if not reading.values:
         raise InputError("--value is missing; name the fields to learn, once for each")
-    window = _window(broker.join)
+    window = above_zero(broker.join, "--join", "hold")
     if address == "-":
         if are_topics(reading.values):
             raise InputError(
@@ -76,19 +76,6 @@ def live_source(
     from replay.sources.mqtt import AT_MOST, MqttSource
 
     return MqttSource(its, reading, broker.client, at_most or AT_MOST, window)
-
-
-def _window(join: str) -> float | None:
-    """The seconds of --join; None to hold the last value."""
-    if join == "hold":
-        return None
-    try:
-        seconds = float(join)
-    except ValueError:
-        seconds = 0.0
-    if not 0.0 < seconds < float("inf"):
-        raise InputError(f"--join is {join!r}; it must be hold, or a number of seconds above 0")
-    return seconds
 
 
 def names_split(reading: ReadOptions) -> ReadOptions:

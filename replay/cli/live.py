@@ -67,15 +67,7 @@ def live(
         from replay.sinks.refusals import Refusals
 
         settings = learning.settings(context)
-        needs_time(
-            columns,
-            {
-                "--irregular": learning.irregular,
-                "--window": learning.window_of_time,
-                "--max-gap": rows.max_gap,
-                "--late": rows.late,
-            },
-        )
+        needs_time(columns, learning, rows)
         lasting = checkpoints.checkpoint is not None
         refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
         reading = names_split(reading_of(columns, cells, rows, refusals, columns.time is not None))

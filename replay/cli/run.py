@@ -17,6 +17,7 @@ from replay.cli.options.reading import (
     CsvStyle,
     Files,
     Rows,
+    above_zero,
     needs_time,
     reading_of,
 )
@@ -104,22 +105,13 @@ def run(
         from replay.sinks.labels import needs_times
         from replay.sinks.refusals import Refusals
         from replay.sources.opening import Files as Opened
-        from replay.sources.pace import Paced, at_speed
+        from replay.sources.pace import Paced
 
         settings = learning.settings(context)
         its_style = style.style()
-        pace = at_speed(speed)
+        pace = above_zero(speed, "--speed", "max")
         if files:
-            needs_time(
-                columns,
-                {
-                    "--irregular": learning.irregular,
-                    "--window": learning.window_of_time,
-                    "--max-gap": rows.max_gap,
-                    "--late": rows.late,
-                    "--speed": pace,
-                },
-            )
+            needs_time(columns, learning, rows, pace)
         check_outputs(outputs)
         options = series_options(rows, segmenting)
         if not files:

@@ -137,7 +137,7 @@ class ListTexts:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows that follow one another, by columns: what a source hands on. It may have no row.
+    """Consecutive rows, stored by column: what a source hands on. A batch may be empty.
 
     Parameters
     ----------
@@ -293,7 +293,7 @@ def answers_at(answers: Assignments, rows: Rows) -> Assignments:
 
 
 class Ended(NamedTuple):
-    """A segment that has ended: at which row of its batch, of which key, and its regime's name."""
+    """A segment that has ended, the row of the batch at which it ended, its key and its name."""
 
     row: int
     key: str
@@ -307,7 +307,7 @@ def none_ended() -> list[Ended]:
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """Rows, what the model said of each, and what that means for the segments.
+    """Rows with the answers of the model, and the segments that ended among them.
 
     Parameters
     ----------

@@ -189,7 +189,7 @@ class Checkpoints:
                 log.file.close()
 
     def load(self) -> tuple[Header, Iterator[tuple[str, bytes]]]:
-        """The last whole checkpoint, and the states of its series by key.
+        """Read the last whole checkpoint, and the states of its series by key.
 
         Raises
         ------
@@ -215,7 +215,7 @@ class Checkpoints:
 
 
 class _DamagedError(Exception):
-    """What is wrong with a file."""
+    """A file of a checkpoint is damaged; the message says how."""
 
 
 class _Log:
@@ -239,7 +239,7 @@ class _Log:
         self._write(LENGTH.pack(len(name)), name, LENGTH.pack(len(state)), state)
 
     def end(self, header: Header, new: Sequence[str]) -> int:
-        """Complete an entry, on disk; the length of the log."""
+        """Complete an entry on disk, and return the length of the log."""
         record = msgspec.msgpack.encode((header, list(new)))
         self._write(LENGTH.pack(END), LENGTH.pack(len(record)), record)
         self.file.write(self._digest.digest())
@@ -261,7 +261,7 @@ def _unwritten(path: Path, error: OSError) -> OutputError:
 
 
 def _write(file: DiskFile, header: Header, series: Iterable[tuple[str, bytes]]) -> bytes:
-    """Write a whole checkpoint; its checksum."""
+    """Write a whole checkpoint, and return its checksum."""
     digest = hashlib.blake2b(digest_size=DIGEST)
 
     def put(data: bytes) -> None:
@@ -281,7 +281,7 @@ def _write(file: DiskFile, header: Header, series: Iterable[tuple[str, bytes]]) 
 
 
 def _read(path: Path) -> tuple[Header, Iterator[tuple[str, bytes]], bytes]:
-    """A whole checkpoint, and its checksum."""
+    """Read a whole checkpoint and its checksum."""
     size = path.stat().st_size
     digest = hashlib.blake2b(digest_size=DIGEST)
     with path.open("rb") as file:
@@ -313,7 +313,7 @@ def _read(path: Path) -> tuple[Header, Iterator[tuple[str, bytes]], bytes]:
 def _with_log(
     path: Path, base: bytes, header: Header, series: Iterator[tuple[str, bytes]]
 ) -> tuple[Header, Iterator[tuple[str, bytes]]]:
-    """A checkpoint with what was added to it; an entry that is not complete is not there."""
+    """Return a checkpoint with the complete entries of its log applied to it."""
     places: dict[str, tuple[int, int]] = {}
     new: list[str] = []
     for entry in _entries(path, base):

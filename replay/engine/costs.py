@@ -240,7 +240,7 @@ class Costs:
 
     @classmethod
     def of(cls, state: Sequence[Any]) -> Costs:
-        """What `state` was made of, with days in UTC until `zone` is set."""
+        """Restore what `state` has returned. Days are in UTC until `zone` is set."""
         timed, channels, max_gap, *counts = state[:6]
         sums, days, day, today, ends, last, label = state[6:]
         costs = cls(channels, timed, max_gap=max_gap)

@@ -118,7 +118,7 @@ class DiskFile:
         self._put(data)
 
     def sync(self) -> Place:
-        """Put all bytes on disk; their number and checksum.
+        """Put all bytes on disk, and return their number and checksum.
 
         Raises
         ------
@@ -197,7 +197,7 @@ def _checksum(path: Path, length: int) -> int:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Give a file another name, so that it outlives a crash under that name."""
+    """Rename a file, and put the new name on disk."""
     os.replace(old, new)
     sync_folder(new.parent)
 
@@ -212,7 +212,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def locked_folder(path: Path) -> int:
-    """Make a folder if there is none, and lock it; the handle that holds the lock.
+    """Make a folder if there is none, lock it, and return the handle that holds the lock.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def locked_folder(path: Path) -> int:
 
 
 def locked(path: Path) -> int:
-    """Lock a file or folder that exists; the handle that holds the lock.
+    """Lock a file or folder that exists, and return the handle that holds the lock.
 
     Raises
     ------

@@ -301,7 +301,7 @@ class Loop:
 
     @property
     def _why_none(self) -> str:
-        """What was refused, if all was."""
+        """Say what was refused, if no row was labelled."""
         return f"; {why}" if not self.n_rows and (why := self.refusals.summary) else ""
 
     def _finish(self) -> None:

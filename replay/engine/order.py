@@ -51,7 +51,7 @@ class SeriesOptions:
 
 
 class Refusal(NamedTuple):
-    """The row of a batch that must not be there, and why."""
+    """A row of a batch that is refused, and the reason."""
 
     row: int
     error: InputError
@@ -163,7 +163,7 @@ class Order(OrderGuard):
         return True
 
     def state(self) -> dict[str, Any]:
-        """All that the order goes on from, as plain values."""
+        """Return all that is needed to continue, as plain values, for `load`."""
         return {
             "counts": [getattr(self, name) for name in COUNTS],
             "sequence": self.sequence,
@@ -173,7 +173,7 @@ class Order(OrderGuard):
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Be what `state` was made of."""
+        """Restore what `state` has returned."""
         for name, count in zip(COUNTS, state["counts"], strict=True):
             setattr(self, name, count)
         self.sequence = state["sequence"]

@@ -19,7 +19,7 @@ EVERY = 1000
 
 
 class Progress(Protocol):
-    """Passes what comes of a source on, and shows how far it is with so much."""
+    """Passes the batches of a source on, and shows how much of it is done."""
 
     def __call__(self, source: Source, what: str, batches: Iterable[Batch]) -> Iterable[Batch]: ...
 

@@ -83,7 +83,7 @@ class Source(Protocol):
         ...
 
     def stop(self) -> None:
-        """Hand on what has come already, and then end. Only live sources are asked to."""
+        """End after what has come already. Only live sources are asked to."""
         ...
 
     @property
@@ -92,7 +92,7 @@ class Source(Protocol):
         ...
 
     def acknowledge(self) -> None:
-        """All rows handed on are safe: they need not be kept by whoever sends them."""
+        """Tell the sender that all rows handed on are safe: it need not keep them."""
         ...
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class Output(Protocol):
         ...
 
     def position(self) -> Any:
-        """How far it is, in plain values; all before outlives a crash."""
+        """Put all on disk, and return how far the output is, as plain values."""
         ...
 
     def go_to(self, position: Any) -> None:
@@ -155,7 +155,7 @@ class RefusalLog(Output, Protocol):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many there were, by reason."""
+        """How many were refused, by reason."""
         ...
 
     @property
@@ -186,12 +186,12 @@ class Herald(Protocol):
         ...
 
     def saved(self) -> None:
-        """All that was written before is safe; without checkpoints, as safe as it will be."""
+        """Note that all written so far is safe. Without checkpoints: as safe as it will ever be."""
         ...
 
 
 class MemorySink:
-    """What a sink that keeps what it sees in memory, of which nothing lasts, need not do."""
+    """The methods of a sink that keeps everything in memory: they do nothing."""
 
     def begin(self) -> None:
         """Nothing."""

@@ -174,7 +174,7 @@ class Series:
         self.summary.close()
 
     def be_finished(self, found: SecondPass, summary: Summary) -> None:
-        """Be what a second pass has found of the whole series."""
+        """Take over what a second pass has found in the whole series."""
         self.finished, self.summary = found, summary
         self.n_segments, self.n_changes = len(found.segments), len(found.changes)
         self.n_change_rows = self.n_changes
@@ -457,7 +457,7 @@ class Series:
     # -- state ----------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
-        """All that the series goes on from."""
+        """Return all that the series needs to continue, as bytes."""
         return msgspec.msgpack.encode(
             {
                 "segmenter": self.segmenter.to_bytes(),

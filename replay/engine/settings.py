@@ -55,7 +55,7 @@ class Settings:
         return "segmenter" if self.finds else "hmm" if self.persist else "mixture"
 
     def model(self, source: Source) -> Model:
-        """A learner of the rows of a source, yet to see one."""
+        """Return a new learner for the rows of a source."""
         from online_gmm.segmentation.found import FoundRegimes
 
         if self.finds:
@@ -68,7 +68,7 @@ class Settings:
         return self._persistent(source) if self.persist else self.learner(source.values)
 
     def learner(self, features: tuple[str, ...]) -> OnlineGMM:
-        """A mixture of these features, yet to see a row."""
+        """Return a new learner of these features."""
         from online_gmm import OnlineGMM
 
         try:
@@ -104,7 +104,7 @@ class Settings:
 
     @property
     def _shared(self) -> dict[str, Any]:
-        """What both learners take."""
+        """The parameters that both learners have."""
         from online_gmm import HalfLife, PowerDecay
 
         follow = self.half_life is not None

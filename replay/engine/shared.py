@@ -127,7 +127,7 @@ class SharedModel:
     # -- state ----------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
-        """All that it goes on from."""
+        """Return all that is needed to continue, as bytes."""
         return msgspec.msgpack.encode(
             {
                 "model": self.model.to_bytes(),
@@ -138,7 +138,7 @@ class SharedModel:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SharedModel:
-        """What `to_bytes` was made of."""
+        """Read what `to_bytes` has written."""
         state: dict[str, Any] = msgspec.msgpack.decode(data)
         succession = state["succession"]
         model = OnlineGMM.from_bytes(state["model"])
@@ -151,12 +151,12 @@ class SharedModel:
         return shared
 
     def be(self, other: SharedModel) -> None:
-        """Be another one, of which nothing else is to be used any more."""
+        """Take over another model, which must not be used any more."""
         self.model, self.succession, self._held = other.model, other.succession, other._held
 
 
 def shared_by_all(settings: Settings, source: Source) -> SharedModel | None:
-    """What all keys share, yet to see a row; None if each has a model of its own.
+    """Return a new model that all keys share; None if each key has its own.
 
     Raises
     ------

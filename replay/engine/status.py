@@ -23,7 +23,7 @@ EPOCH = 1e9
 
 
 class Status:
-    """Counts what comes of a live source, and tells it in a line.
+    """Counts what comes from a live source, and sums it up in a line.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Status:
             self.lag = self._calendar() - float(batch.seconds[-1])
 
     def line(self) -> str:
-        """All of it in a line; the rate is that since the line before."""
+        """Return the status as a line; the rate is that since the line before."""
         now, (then, before) = self._clock(), self._last
         n = self.n_messages
         self._last = now, n

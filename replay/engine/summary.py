@@ -94,18 +94,18 @@ class Summary:
 
     @property
     def label(self) -> int | None:
-        """That of the last row; None before there is one, and after `close`."""
+        """The label of the last row; None before the first row, and after `close`."""
         return self._label if self._length else None
 
     def state(self) -> dict[str, Any]:
-        """All of it, as plain values."""
+        """Return the counts as plain values, for `load`."""
         return {
             "counts": [self.n_rows, self.n_outliers, self.n_missing, self._label, self._length],
             "lengths": {label: dict(lengths) for label, lengths in self.lengths.items()},
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Be what `state` was made of."""
+        """Restore what `state` has returned."""
         (
             self.n_rows,
             self.n_outliers,
@@ -176,11 +176,11 @@ class Chronicle:
             self.happenings.append(Happening(n_before + row + 1, batch.texts.time_at(row), event))
 
     def state(self) -> list[Any]:
-        """When it was, as plain values; what it was, the model knows."""
+        """Return when each event was, as plain values; the events themselves are in the model."""
         return [self._n_rows, [(row, time) for row, time, _ in self.happenings]]
 
     def load(self, state: list[Any]) -> None:
-        """Be what `state` was made of."""
+        """Restore what `state` has returned."""
         self._n_rows, moments = state
         for (row, time), event in zip(moments, self._model.events, strict=True):
             self.happenings.append(Happening(row, time, event))

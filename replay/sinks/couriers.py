@@ -1,4 +1,4 @@
-"""Who brings notices where: each in a thread of its own, until they have arrived."""
+"""Couriers: each sends notices to one target, in a thread of its own, until they arrive."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Target(Protocol):
     """Where notices go."""
 
     def send(self, notice: Mapping[str, Any]) -> None:
-        """Bring one there; when this returns, it has arrived.
+        """Send one notice; when this returns, it has arrived.
 
         Raises
         ------
@@ -47,7 +47,7 @@ class Target(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close connections."""
         ...
 
 
@@ -99,7 +99,7 @@ class Courier:
             self._changed.notify_all()
 
     def pending(self) -> list[Mapping[str, Any]]:
-        """Those that have not arrived."""
+        """The notices that have not arrived yet."""
         with self._changed:
             return list(self._waiting)
 

@@ -100,7 +100,7 @@ class File:
             ) from None
 
     def write_beside(self, data: Callable[[], Buffer]) -> None:
-        """Write what a call gives, in a thread; what goes wrong is raised by what is done next."""
+        """Write what a call returns, in a thread. An error is raised by the next method called."""
         from concurrent.futures import ThreadPoolExecutor
 
         self._wait()
@@ -133,7 +133,7 @@ class File:
             self._file.flush()
 
     def position(self) -> Place | None:
-        """Put all on disk; its number of bytes and their checksum. None for a pipe."""
+        """Put all on disk, and return the number of bytes and their checksum; None for a pipe."""
         self.flush()
         if not isinstance(self._file, DiskFile):
             return None
@@ -175,7 +175,7 @@ class File:
                 rename(self._part, self.path)
 
     def close(self) -> None:
-        """Let go of it; what has not been put in its place goes."""
+        """Close the file. A file that has not been put in its place is deleted."""
         if self._thread is not None:
             self._thread.shutdown()
         if self._replaced is not None:

@@ -161,7 +161,7 @@ class Notices:
         probability: float,
         silently: bool = False,
     ) -> None:
-        """A key is in another regime, or in one that is not known."""
+        """Note that a key is in another regime, or in an unknown one."""
         regime = None if segment is None or segment.label < 0 else segment.label
         state, now = self._states.get(key), self._calendar()
         if state is not None and state.regime == regime:
@@ -219,7 +219,7 @@ class Notices:
         self._states.move_to_end(key)
 
     def flush(self) -> None:
-        """Tell what is due by the clock."""
+        """Send what is due by the clock."""
         now = self._calendar()
         if abs(now - self._looked) < EVERY:
             return
@@ -244,7 +244,7 @@ class Notices:
         return bool(self._fresh)
 
     def saved(self) -> None:
-        """Let go what was written before: it outlives a crash."""
+        """Send what was written before: it is safe now."""
         fresh, self._fresh = self._fresh, []
         for courier in self._couriers.values():
             courier.take(fresh)
@@ -252,7 +252,7 @@ class Notices:
     # -- going on -------------------------------------------------------------------------------
 
     def position(self) -> Any:
-        """What has not arrived, and what is held back."""
+        """Return what has not arrived, and what is held back."""
         held = [
             (key, state.regime, state.now, state.sent, state.noticed)
             for key in self._held
@@ -281,7 +281,7 @@ class Notices:
                 )
 
     def finish(self) -> None:
-        """All is written: send what is left."""
+        """Send what is left."""
         self.saved()
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ LONGEST = 1000
 
 
 class Refusals:
-    """Rows that are not labelled, or not with all their cells, as they are not as they should be.
+    """Rows that are refused as a whole, or of which some cells are.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Refusals:
                 self._table.begin()
 
     def add(self, file: str, line: int, reason: str, text: str) -> None:
-        """Take one in.
+        """Count a refused row.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Refusals:
             self._table.put((file, line, reason, text[:LONGEST]))
 
     def hint(self, text: str) -> None:
-        """Take in what somebody should know at once."""
+        """Note something that should be said at once."""
         self.hints.append(text)
 
     @property
@@ -103,7 +103,7 @@ class Refusals:
             self._table.flush()
 
     def position(self) -> dict[str, Any]:
-        """The counts, and how far the file is; all before outlives a crash."""
+        """Put all on disk, and return the counts and the length of the file."""
         written = None if self._table is None else self._table.position()
         return {"counts": dict(self.counts), "written": written}
 

@@ -43,11 +43,11 @@ class Advice:
         self._is_done = False
 
     def used(self) -> None:
-        """A message is a row."""
+        """Note that a message is a row."""
         self._is_done = True
 
     def refused(self, reason: str, data: bytes, topic: str | None) -> None:
-        """A message is none, and why."""
+        """Note that a message is refused, and why."""
         if self._is_done:
             return
         self._reasons[reason] += 1
@@ -123,7 +123,7 @@ class Levels:
         self._is_done = not (level or options.key is None)
 
     def take(self, topic: str) -> None:
-        """A message has come with this topic."""
+        """Note the topic of a message."""
         if self._is_done:
             return
         self._n += 1
@@ -166,7 +166,7 @@ def fields_in(message: Any, before: str = "") -> Iterator[str]:
 
 
 def closest(name: str, names: Sequence[str]) -> str | None:
-    """The name that may have been meant: one that ends like it, or is written much like it."""
+    """Return the most similar name: one with the same ending, or with a similar spelling."""
     plain = {each.lower(): each for each in names}
     ends = {each.lower().rpartition(".")[2]: each for each in reversed(names)}
     low = name.lower()

@@ -36,7 +36,7 @@ class Constants:
         self._every = 1
 
     def add(self, values: NDArray[np.float64]) -> None:
-        """Take in rows, shape (n, D)."""
+        """Look at rows, shape (n, D)."""
         # numpy is many times as fast along values that lie one after the other
         columns = np.ascontiguousarray(values.T)
         self._given += len(values) - np.isnan(columns).sum(axis=1)
@@ -57,7 +57,7 @@ class Constants:
 
     @property
     def said(self) -> list[str]:
-        """What was found, a line each."""
+        """The notes on what was found, one line each."""
         lines = []
         sample = np.array(self._sample).reshape(len(self._sample), len(self._names))
         for j, name in enumerate(self._names):

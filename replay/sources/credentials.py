@@ -1,4 +1,4 @@
-"""Files of what nobody else may read."""
+"""Files of secrets, which other users must not be able to read."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ class CsvFile(CsvFormat):
         return None if at < 0 else int(np.searchsorted(cut.bounds, at, "right"))
 
     def _watch(self, cut: Cut, n: int, places: Places) -> None:
-        """Look whether the marks in numbers contradict those before."""
+        """Raise if the marks in numbers contradict those before."""
         for j, (column, place) in enumerate(zip(self.values, places.values, strict=True)):
             for row in self.numbers.is_watched(cut.values[:n], j, column).tolist():
                 self._watch_cell(cut.text(row, place), self._line + row, column)
@@ -317,7 +317,7 @@ class CsvFile(CsvFormat):
             raise self._no_rows(self.values[0])
 
     def _fitted(self, cells: list[str]) -> list[str]:
-        """Cells without those at the end that no column is named for, if they are empty."""
+        """Return the cells without empty ones at the end that have no column name."""
         width = len(self.columns)
         if len(cells) > width and not any(cell.strip() for cell in cells[self._width :]):
             return cells[:width]
@@ -400,7 +400,7 @@ class CsvFile(CsvFormat):
 
 
 class _CellError(Exception):
-    """A cell for which its row is refused."""
+    """A bad cell, for which its row is refused."""
 
     def __init__(self, reason: str, error: InputError) -> None:
         super().__init__(reason)

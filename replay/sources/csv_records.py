@@ -81,7 +81,7 @@ class CsvRecords(FileSource):
             return digest("".join(islice(text, min(n, FIRST))).encode())
 
     def _pass(self, n: int) -> int:
-        """Be done with so many of the lines fetched; the number of the first."""
+        """Consume so many of the lines fetched, and return the number of the first."""
         line = self._line
         if n:
             self._line, self._last = line + n, self._fetched[n - 1]
@@ -112,7 +112,7 @@ class CsvRecords(FileSource):
             yield text
 
     def _begin(self, skip: Callable[[int], tuple[int, str]]) -> None:
-        """Be where it is to be read from; ``skip`` passes lines: how many, and the last."""
+        """Go to where reading begins; ``skip`` passes lines, and returns how many and the last."""
         start, self._start = self._start, None
         self._is_empty = start is None
         self._line, self._last, self._broken = 1, "", None

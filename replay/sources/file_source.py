@@ -93,7 +93,7 @@ class FileSource(BatchSource):
         self.files: tuple[Path, ...] = () if source.piped else (source.path,)
 
     def _hand_on(self, options: ReadOptions) -> None:
-        """Note what is handed on, once that is known."""
+        """Note which rows are handed on."""
         self._options = self.options = options
         self.values = options.values
         self.time = options.time

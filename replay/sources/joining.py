@@ -105,11 +105,11 @@ class Joined:
 
     @property
     def said(self) -> list[str]:
-        """What was guessed, a line each."""
+        """The notes on what was guessed, one line each."""
         return self._options.clock.said if self._options.is_timed else []
 
     def taken(self, name: str, number: int, data: bytes, topic: str | None = None) -> Row | None:
-        """The row that a message completes; None if it completes none, or is refused."""
+        """Return the row that a message completes; None if there is none, or it is refused."""
         group = self._group(topic or "")
         if group is None:
             bad = InputError(
@@ -150,14 +150,14 @@ class Joined:
             yield self._row(key, self._held.pop(key))
 
     def state(self) -> list[Any]:
-        """What is held, as plain values."""
+        """Return the values that are held, as plain values, for `go_to`."""
         return [
             [key, held.values, held.texts, held.time, held.seconds, held.line, sorted(held.came)]
             for key, held in self._held.items()
         ]
 
     def go_to(self, state: list[Any]) -> None:
-        """Hold what `state` was made of; windows begin anew."""
+        """Restore what `state` has returned; windows begin anew."""
         self._held.clear()
         for key, values, texts, moment, seconds, line, came in state:
             held = _Held(list(values), list(texts), moment, seconds, line, self._now(), set(came))

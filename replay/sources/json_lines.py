@@ -189,7 +189,7 @@ class LiveLines(BatchSource):
                 yield Batch.of_rows((), self.values)
 
     def _rows(self) -> Iterator[Row]:
-        """Those of the lines that have come."""
+        """Return the rows of the lines that have come."""
         while self._ready:
             line = self._ready.popleft()
             self._line += 1

@@ -154,12 +154,12 @@ class KafkaSource(BatchSource):
             self._refusals.hint(f"{self.name}: {error.str()}; it is tried again until it answers")
 
     def stop(self) -> None:
-        """End: what has not been handed on is there next time."""
+        """End. What has not been handed on is read again next time."""
         self._is_stopping = True
 
     @property
     def position(self) -> dict[str, Any]:
-        """Of each partition the offset of the next message."""
+        """The offset of the next message of each partition."""
         offsets = {str(partition): offset for partition, offset in self._offsets.items()}
         return {
             "offsets": offsets,
@@ -178,7 +178,7 @@ class KafkaSource(BatchSource):
 
     @property
     def said(self) -> list[str]:
-        """What was guessed, a line each."""
+        """The notes on what was guessed, one line each."""
         return self._messages.said
 
     def acknowledge(self) -> None:

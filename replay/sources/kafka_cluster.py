@@ -35,7 +35,7 @@ class Cluster:
 
     @classmethod
     def of(cls, address: str, credentials: Path | None = None) -> Cluster:
-        """That of ``kafka://HOST[:PORT][,HOST[:PORT]...]/TOPIC``.
+        """Return the cluster of ``kafka://HOST[:PORT][,HOST[:PORT]...]/TOPIC``.
 
         Parameters
         ----------

@@ -84,11 +84,11 @@ class Messages:
 
     @property
     def said(self) -> list[str]:
-        """What was guessed, a line each."""
+        """The notes on what was guessed, one line each."""
         return self._options.clock.said if self._options.is_timed else []
 
     def taken(self, name: str, number: int, data: bytes, topic: str | None = None) -> Row | None:
-        """A message as a row; None if it is refused, and that is not to fail.
+        """Return a message as a row; None if it is refused and refusals are not errors.
 
         Parameters
         ----------
@@ -242,7 +242,7 @@ class Messages:
 
 
 def too_long(key: str) -> BadMessageError:
-    """What is wrong with a key that is too long."""
+    """Return the error for a key that is too long."""
     return BadMessageError(
         LONG_KEY,
         f"its key has {len(key):,} characters, and {LONGEST_KEY} are the most: {key[:20]!r}...",

@@ -145,7 +145,7 @@ class MqttSource(BatchSource):
             yield from self._collected(self._joined.due(at_once=True))
 
     def _rows(self) -> Iterator[Row]:
-        """Those of the messages that have come, until the broker wants an acknowledgement."""
+        """Return the rows that have come, until the broker wants an acknowledgement."""
         while self._came:
             message = self._came.popleft()
             data = bytes(message.payload)
@@ -230,11 +230,11 @@ class MqttSource(BatchSource):
 
     @property
     def said(self) -> list[str]:
-        """What was guessed, a line each."""
+        """The notes on what was guessed, one line each."""
         return self._messages.said
 
     def go_to(self, position: dict[str, Any]) -> None:
-        """Go on counting: where it is, the broker knows."""
+        """Restore the count. The broker itself knows the position."""
         self._n = position["messages"]
         if self._joined is not None:
             self._joined.go_to(position.get("held", []))
@@ -264,7 +264,7 @@ class MqttSource(BatchSource):
         self._client.loop(0.0)
 
     def _subscribe(self) -> int | None:
-        """Ask for the topic; the number by which the broker will answer."""
+        """Subscribe, and return the number by which the broker will answer."""
         options = SubscribeOptions(1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
         if self._client.protocol == MQTTProtocolVersion.MQTTv5:
             return self._client.subscribe(self._broker.topic, options=options)[1]

@@ -1,4 +1,4 @@
-"""Which broker and topic, and as whom."""
+"""The address of a broker and a topic, and the credentials for it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ USER, PASSWORD = "REPLAY_MQTT_USER", "REPLAY_MQTT_PASSWORD"
 
 @dataclass(frozen=True)
 class Credentials:
-    """As whom a broker knows us; None is as anybody."""
+    """User name and password; None to connect anonymously."""
 
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 
     @classmethod
     def found(cls, path: Path | None) -> Credentials:
-        """Those of a file, or of the environment.
+        """Read credentials from a file, or from the environment.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class Broker:
 
     @classmethod
     def of(cls, address: str, credentials: Path | None = None, ca: Path | None = None) -> Broker:
-        """That of ``mqtt://HOST[:PORT]/TOPIC``, or ``mqtts://`` with TLS.
+        """Return the broker of ``mqtt://HOST[:PORT]/TOPIC``, or ``mqtts://`` with TLS.
 
         Raises
         ------

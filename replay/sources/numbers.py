@@ -117,7 +117,7 @@ class Numbers:
             values[values == number] = np.nan
 
     def value(self, value: float) -> float:
-        """The same of one number."""
+        """Return a number, or NaN if it stands for a missing value."""
         return math.nan if value in self._numbers else value
 
     def read(self, text: str, column: str) -> float:
@@ -181,7 +181,7 @@ def study(
     unit: Sequence[str] = (),
     missing: Sequence[str] = (),
 ) -> tuple[Numbers, list[str]]:
-    """How numbers are written in the first cells of columns, and what of that was guessed.
+    """Find out how numbers are written in the first cells of columns, and what is a guess.
 
     Parameters
     ----------

@@ -8,23 +8,9 @@ from typing import Any
 
 from replay.engine.batch import Batch
 from replay.engine.protocols import Source
-from replay.engine.rows import InputError
 
 NAP = 0.1
 """Seconds between two chances to stop."""
-
-
-def at_speed(speed: str) -> float | None:
-    """How many times faster than it was; None for as fast as it goes."""
-    if speed == "max":
-        return None
-    try:
-        times = float(speed)
-    except ValueError:
-        times = 0.0
-    if not 0.0 < times < float("inf"):
-        raise InputError(f"--speed is {speed!r}; it must be a number above 0, or max")
-    return times
 
 
 class Paced:

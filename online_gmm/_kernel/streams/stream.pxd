@@ -42,6 +42,12 @@ cdef class Stream(Memory):
         unsigned char *outlier
     ) noexcept nogil
     @cython.final
+    cdef Py_ssize_t learn_rows(
+        self, double[::1] x, Py_ssize_t begin, Py_ssize_t end, double[::1] times, bint labelling,
+        Py_ssize_t[::1] labels, double[::1] probability, double[::1] log_density,
+        unsigned char[::1] outlier
+    )
+    @cython.final
     cdef bint is_outlier(self, double distance, Py_ssize_t observed, Py_ssize_t seen) noexcept nogil
     @cython.final
     cdef int wait(self)

@@ -231,24 +231,9 @@ class Stream(Memory):
 
         Returns the row at which it stopped.
         """
-        timed: cython.bint = times is not None
-        nan: cython.double = float("nan")
-        values: cython.p_double = first(x)
-        seconds: cython.p_double = first(x if times is None else times)
-        labels: cython.p_Py_ssize_t = first_place(NO_LABELS)
-        answers: cython.p_double = first(NO_ANSWERS)
-        flags: cython.p_uchar = first_byte(NO_FLAGS)
-        self.refresh()
-        self.kept.make_room(end - begin)
-        self.begin_rows(False)
-        self.busy = True
-        with cython.nogil:
-            end = self.run(
-                values, begin, end, seconds, timed, nan, False, labels, answers, answers, flags
-            )
-        self.busy = False
-        self.end_rows()
-        return end
+        return self.learn_rows(
+            x, begin, end, times, False, NO_LABELS, NO_ANSWERS, NO_ANSWERS, NO_FLAGS
+        )
 
     def label_and_learn(
         self,
@@ -265,6 +250,25 @@ class Stream(Memory):
 
         The answers are those of `assign_one`, written in place. Returns where it stopped.
         """
+        return self.learn_rows(
+            x, begin, end, times, True, labels, probability, log_density, outlier
+        )
+
+    @cython.final
+    @cython.cfunc
+    def learn_rows(
+        self,
+        x: cython.double[::1],
+        begin: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        times: cython.double[::1] | None,
+        labelling: cython.bint,
+        labels: cython.Py_ssize_t[::1],
+        probability: cython.double[::1],
+        log_density: cython.double[::1],
+        outlier: cython.uchar[::1],
+    ) -> cython.Py_ssize_t:
+        """Learn rows, and label them before if that is asked for."""
         timed: cython.bint = times is not None
         nan: cython.double = float("nan")
         values: cython.p_double = first(x)
@@ -275,11 +279,21 @@ class Stream(Memory):
         flags: cython.p_uchar = first_byte(outlier)
         self.refresh()
         self.kept.make_room(end - begin)
-        self.begin_rows(True)
+        self.begin_rows(labelling)
         self.busy = True
         with cython.nogil:
             end = self.run(
-                values, begin, end, seconds, timed, nan, True, places, shares, densities, flags
+                values,
+                begin,
+                end,
+                seconds,
+                timed,
+                nan,
+                labelling,
+                places,
+                shares,
+                densities,
+                flags,
             )
         self.busy = False
         self.end_rows()

@@ -12,6 +12,7 @@ from replay.cli.options.groups import Group
 from replay.engine.rows import InputError
 
 if TYPE_CHECKING:
+    from replay.cli.options.learning import Learning
     from replay.sinks.refusals import Refusals
     from replay.sources.csv_format import Style
     from replay.sources.read_options import ReadOptions
@@ -283,8 +284,30 @@ class BrokerOptions(Group):
     ] = None
 
 
-def needs_time(columns: Columns, given: dict[str, object]) -> None:
+def above_zero(text: str, name: str, word: str) -> float | None:
+    """Return an option that is a number above 0, or None if it is this word."""
+    if text == word:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < float("inf"):
+        raise InputError(f"{name} is {text!r}; it must be a number above 0, or {word}")
+    return number
+
+
+def needs_time(
+    columns: Columns, learning: Learning, rows: Rows, speed: float | None = None
+) -> None:
     """Refuse options that need times when there is no ``--time``."""
+    given = {
+        "--irregular": learning.irregular,
+        "--window": learning.window_of_time,
+        "--max-gap": rows.max_gap,
+        "--late": rows.late,
+        "--speed": speed,
+    }
     name = next((name for name, value in given.items() if value not in (None, False)), None)
     if name is not None and columns.time is None:
         raise InputError(f"{name} needs --time, the column that tells when rows came")
