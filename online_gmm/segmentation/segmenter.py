@@ -327,11 +327,11 @@ class Segmenter(SegmenterAnswers, Writable):
         >>> segmenter = Segmenter()
         >>> labels = segmenter.label_many(X)
         >>> np.flatnonzero(np.diff(labels)).tolist()
-        [300, 599]
+        [299, 599]
         >>> segmenter.segments_[["start", "end", "label"]]
            start  end  label
-        0      0  300      0
-        1    301  599      1
+        0      0  299      0
+        1    300  599      1
         2    600  899      0
         """
         labels, self.segments_ = label_whole(self, X, t)

@@ -73,7 +73,7 @@ class StreamingSegmenter(MixtureAnswers):
     >>> model = StreamingSegmenter().fit(X)
     >>> model.segments_[["start", "label"]].to_numpy()
     array([[  0,   0],
-           [301,   1],
+           [300,   1],
            [600,   0]])
     >>> model.predict([[8.5], [0.5]])
     array([1, 0])
