@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.machines import vibration
 from online_gmm import OnlineGMM, OnlineHMM, PowerDecay
 from tests.conftest import bytes_of_kernels, on_one_kernel
 
@@ -149,3 +150,29 @@ def test_a_name_is_that_of_the_number_after_a_birth(make, third_level):
     assert model.events[-1].name is None
     model.rename(2, "flush")
     assert type(model).from_bytes(model.to_bytes()).events[-1].name == "flush"
+
+
+@on_one_kernel
+def test_the_neighbour_of_a_regime_born_of_few_rows_gives_its_rows_back():
+    """A worn bearing shows in the spread of one of six channels; 25 rows make its regime."""
+    machine = vibration(2)
+    model = OnlineHMM(3, seed=2)
+    labels = np.asarray(model.label_then_learn_many(machine.X).labels)
+    (*_, born) = model.events
+    assert (born.kind, born.number) == ("born", 2)
+    worn = np.arange(len(labels)) >= born.n_points
+    worn &= machine.states == 2
+    assert np.mean(labels[worn] == 2) > 0.95
+    rest = np.arange(len(labels)) >= born.n_points
+    rest &= machine.states != 2
+    assert np.mean(labels[rest] == 2) < 0.05
+
+
+@on_one_kernel
+def test_a_regime_that_comes_back_after_long_is_known_as_it_was():
+    """Its weight has decayed; its first rows do not replace what is known of it."""
+    machine = vibration(20)
+    model = OnlineHMM(3, seed=20)
+    labels = np.asarray(model.label_then_learn_many(machine.X).labels)
+    worn = (machine.states == 2) & (np.arange(len(labels)) > 3200)
+    assert np.mean(labels[worn] == 2) > 0.95

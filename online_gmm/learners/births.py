@@ -13,6 +13,7 @@ from online_gmm.data.frames import flat
 from online_gmm.em.merging import merged
 from online_gmm.em.mixture import (
     MixtureParameters,
+    from_kernel,
     n_parameters,
     posterior,
     squared_distances,
@@ -22,6 +23,7 @@ from online_gmm.em.other_regimes import SURE
 from online_gmm.em.succession import has_moved
 from online_gmm.em.warm_start import WarmStart
 from online_gmm.learners.em_learner import EMLearner, distances_beyond
+from online_gmm.learners.places import Newborn
 from online_gmm.learners.recycle import OUTLYING, RECENT, SPREAD_KNOWN, WELL_KNOWN, crowd
 
 RIDGE, TINY = 1e-9, 1e-290
@@ -38,8 +40,8 @@ class GrowingLearner(EMLearner, abc.ABC):
     """A learner whose components are born as they are needed."""
 
     @abc.abstractmethod
-    def _grow(self, points: NDArray[np.float64], share: float) -> None:
-        """Go on with a component of these points, which has this share of the weight."""
+    def _grow(self, newborn: Newborn, share: float) -> None:
+        """Go on with one more component, which has this share of the weight."""
 
     @abc.abstractmethod
     def _begin_refit(self) -> None:
@@ -120,7 +122,10 @@ class GrowingLearner(EMLearner, abc.ABC):
                 return
         scale, exponent, floor, *_ = self._schedule
         step = max(scale * stream.n_points**-exponent, floor)
-        self._grow(points, min(len(points) * max(step, 1.0 / RECENT), 0.5))
+        newborn = Newborn.of(points)
+        if wider:
+            newborn = newborn.correlated_like(known.covariances[nearest], d + 1)
+        self._grow(newborn, min(len(points) * max(step, 1.0 / RECENT), 0.5))
         # what is under way knows nothing of the new component; it begins again
         self._refit = None
         self._roster.note("born", self._roster.add(), stream, cause, after=points.mean(axis=0))
@@ -175,11 +180,15 @@ class GrowingLearner(EMLearner, abc.ABC):
         return best
 
     def _give_back(self, rows: NDArray[np.float64]) -> None:
-        """Put a component that has begun to take rows of a new regime back to where it was."""
+        """Put a component that has begun to take rows of a new regime back to where it was.
+
+        The iterate shows it sooner than what is reported.
+        """
         assert self.start is not None
         before = self._before(self.start)
         rows = rows[~np.isnan(rows).any(axis=1)]
-        taken = self.mixture.score_samples(rows).sum() - before.score_samples(rows).sum()
+        iterate = from_kernel(self._stream.iterate_components, self._names)
+        taken = iterate.score_samples(rows).sum() - before.score_samples(rows).sum()
         place = int(np.bincount(before.predict(rows)).argmax())
         if taken > SURE and self.covariance_type != "tied":
             self._put(place, before.means[place], before.covariances[place])

@@ -26,7 +26,7 @@ from online_gmm.em.slices import SLICE, Meter, Sliced, finish
 from online_gmm.em.succession import has_moved
 from online_gmm.em.warm_start import WarmStart
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW
-from online_gmm.learners.places import chain_merged, chain_replaced, chain_with
+from online_gmm.learners.places import Newborn, chain_merged, chain_replaced, chain_with
 from online_gmm.learners.recycle import crowd, twins
 from online_gmm.learners.refits import FOUND_BY_FIT, RefittedLearner
 from online_gmm.learners.under_way import UnderWay
@@ -125,6 +125,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
         else:
             self._refit_at = 2 * seen
             self._take_in(refit, *result)
+        self._limit_steps(refit.lasting)
 
     def _refitting(
         self, refit: UnderWay
@@ -248,16 +249,16 @@ class RefittedChain(RefittedLearner, abc.ABC):
                     number = self._roster.numbers[had]
                     self._roster.note("moved", number, self._stream, cause, *centers)
                 self._put(had, found.means[at], found.covariances[at])
-            self._grow(points, min(float(found.weights[j]), 0.5))
+            self._grow(Newborn.of(points), min(float(found.weights[j]), 0.5))
             number = self._roster.add()
             self._roster.note("born", number, self._stream, FOUND_BY_FIT, after=found.means[j])
         self._watch()
 
-    def _grow(self, points: NDArray[np.float64], share: float) -> None:
+    def _grow(self, newborn: Newborn, share: float) -> None:
         unit = self._unit(baum_welch.gaps(np.frombuffer(self._stream.times_kept())))
         prior = baum_welch.pseudo_changes(self._k + 1, self.stickiness, unit)
         self._stream.put_off(-1)
-        state = chain_with(self._stream.state(), points, share, prior)
+        state = chain_with(self._stream.state(), newborn, share, prior)
         self._stream = _kernel.chain_stream_from_state(state)
 
     def _put(

@@ -29,7 +29,7 @@ from online_gmm.learners.em_learner import AVERAGE_EVERY, beyond
 from online_gmm.learners.intake import Late
 from online_gmm.learners.mixture_merges import MergedMixture
 from online_gmm.learners.mixture_refits import REFIT_STEPS, SLICED
-from online_gmm.learners.places import mixture_changed, mixture_with
+from online_gmm.learners.places import Newborn, mixture_changed, mixture_with
 from online_gmm.learners.recycle import RECENT, Roster, twins
 from online_gmm.learners.under_way import under_way_from_state
 
@@ -72,7 +72,9 @@ class OnlineGMM(MergedMixture):
         How many points are fitted together at the start.
     step_size : PowerDecay, Constant or HalfLife, optional
         How fast new points replace old ones. By default ``PowerDecay(0.7)``, for streams that do
-        not change; `HalfLife` and `Constant` follow streams that do.
+        not change; `HalfLife` and `Constant` follow streams that do. Where regimes last, default
+        steps are smaller: at most 1 / (6 t), or 8 / n after n points if that is more. A regime is
+        forgotten to a factor 1 / e after t points; fits of the points kept tell t.
     average : bool, optional
         Whether to report the average of the iterates instead of the last one. The average is more
         precise on a stream that does not change; the last iterate follows one that does. By default
@@ -348,8 +350,8 @@ class OnlineGMM(MergedMixture):
             )
         )
 
-    def _grow(self, points: NDArray[np.float64], share: float) -> None:
-        state = mixture_with(self._stream.state(), points, share)
+    def _grow(self, newborn: Newborn, share: float) -> None:
+        state = mixture_with(self._stream.state(), newborn, share)
         self._stream = _kernel.mixture_stream_from_state(state)
         self._refit_at = min(self._refit_at, self._stream.n_points + RECENT)
         self._searches = True

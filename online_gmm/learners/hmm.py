@@ -67,7 +67,9 @@ class OnlineHMM(ChainAnswers):
         How many points are fitted together at the start.
     step_size : PowerDecay, Constant or HalfLife, optional
         How fast new points replace old ones. By default ``PowerDecay(0.7)``, for streams that do
-        not change; `HalfLife` and `Constant` follow streams that do.
+        not change; `HalfLife` and `Constant` follow streams that do. Where regimes last, default
+        steps are smaller: at most 1 / (6 t), or 8 / n after n points if that is more. A regime is
+        forgotten to a factor 1 / e after t points; fits of the points kept tell t.
     average : bool, optional
         Whether to report the average of the iterates instead of the last one. The average is more
         precise on a stream that does not change; the last iterate follows one that does. By default

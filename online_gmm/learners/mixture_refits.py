@@ -114,6 +114,9 @@ class RefittedMixture(RefittedLearner, abc.ABC):
             self._correct(refit, result)
         elif result is not None:
             self._take_up(refit, *result)
+        # points that are thinned too much do not tell how long regimes last
+        if refit.lasting > 0.0 or refit.stride == 1:
+            self._limit_steps(refit.lasting * refit.stride)
 
     def _correct(self, refit: UnderWay, correction: NDArray[np.float64]) -> None:
         """Go on from what is reported, brought closer to the fixed point of EM on all points."""

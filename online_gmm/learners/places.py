@@ -7,7 +7,7 @@ a stream with other components is made of a changed state.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,47 @@ State = dict[str, Any]
 
 STATISTICS = ("shape", "points", "weight", "center", "scatter", "strength", "prior", "floors")
 """Of the state of components; the parameters follow from these."""
+LEAST_VARIANCE = 1e-290
+"""Below it a variance is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Newborn:
+    """A component that is born of a few points.
+
+    Parameters
+    ----------
+    center
+        Their mean, shape (D,).
+    covariance
+        Theirs, shape (D, D).
+    n_points
+        How many they are.
+    """
+
+    center: Array
+    covariance: Array
+    n_points: int
+
+    @classmethod
+    def of(cls, points: Array) -> Newborn:
+        """The component that has the moments of these points, shape (n, D)."""
+        center = points.mean(axis=0)
+        away = points - center
+        return cls(center, away.T @ away / len(points), len(points))
+
+    def correlated_like(self, covariance: Array, weight: float) -> Newborn:
+        """The same component, its correlations shrunk towards those of another covariance.
+
+        In many features the covariance of a few points fits these too well, and the next points of
+        the regime are unlikely under it. Variances stay. ``weight`` is the number of points that
+        the other covariance stands for.
+        """
+        variances = np.maximum(np.diagonal(covariance), LEAST_VARIANCE)
+        scale = np.sqrt(np.diagonal(self.covariance) / variances)
+        other = covariance * np.outer(scale, scale)
+        share = weight / (self.n_points + weight)
+        return replace(self, covariance=(1.0 - share) * self.covariance + share * other)
 
 
 @dataclass
@@ -38,15 +79,14 @@ class Parts:
     center: Array
     scatter: Array
 
-    def added(self, points: Array, share: float) -> Parts:
-        """These, and a component of the points that has this share of the weight."""
-        center = points.mean(axis=0)
-        away = points - center
-        dense = self.scatter.shape[1] == away.shape[1] ** 2
-        scatter = (away.T @ away / len(points)).ravel() if dense else (away**2).mean(axis=0)
+    def added(self, newborn: Newborn, share: float) -> Parts:
+        """These, and one more component that has this share of the weight."""
+        dense = self.scatter.shape[1] == len(newborn.center) ** 2
+        covariance = newborn.covariance
+        scatter = covariance.ravel() if dense else np.diagonal(covariance)
         return Parts(
             np.append(self.weight * (1.0 - share), share),
-            np.vstack([self.center, center]),
+            np.vstack([self.center, newborn.center]),
             np.vstack([self.scatter, scatter]),
         )
 
@@ -112,15 +152,15 @@ def mixture_changed(state: State, change: Callable[[Parts], Parts]) -> State:
     return _without_outliers(result)
 
 
-def mixture_with(state: State, points: Array, share: float) -> State:
-    """The same with a component of these points, which has this share of the iterate's weight.
+def mixture_with(state: State, newborn: Newborn, share: float) -> State:
+    """The same with one more component, which has this share of the iterate's weight.
 
-    In the average it has the weight that the points have among all points learnt: where the
+    In the average it has the weight that its points have among all points learnt: where the
     iterate goes from here on counts for more than where the component began.
     """
-    result = mixture_changed(state, lambda parts: parts.added(points, share))
+    result = mixture_changed(state, lambda parts: parts.added(newborn, share))
     if state["average"] is not None:
-        parts = parts_of(state["average"]).added(points, len(points) / state["n"])
+        parts = parts_of(state["average"]).added(newborn, newborn.n_points / state["n"])
         result["average"] = with_parts(state["average"], parts)
     return result
 
@@ -296,17 +336,15 @@ def chain_merged(state: State, kept: int, gone: int, prior: Array) -> State:
     return _chain_state(state, lambda parts: parts.merged(kept, gone), links, prior)
 
 
-def chain_with(state: State, points: Array, share: float, prior: Array) -> State:
-    """The state of a chain's stream with a component of these points; see `mixture_with`.
+def chain_with(state: State, newborn: Newborn, share: float, prior: Array) -> State:
+    """The state of a chain's stream with one more component; see `mixture_with`.
 
     ``prior`` are the pseudo-changes for one component more.
     """
     old = links_of(state)
     k = len(old.belief)
     size = len(state["iterate"]["components"]["scatter"]) // (8 * k)
-    center = points.mean(axis=0)
-    away = points - center
-    square = away.T @ away / len(points)
+    center, square = newborn.center, newborn.covariance
     dense = size == len(center) ** 2
     packed = square[np.tril_indices(len(center))] if dense else np.diagonal(square)
     sample = share * np.concatenate([[1.0], np.zeros(len(center)), packed])
@@ -326,7 +364,7 @@ def chain_with(state: State, points: Array, share: float, prior: Array) -> State
     pairs[:k, :k, k] = keep * (old.pairs @ belief)
     unit = np.diagonal(old.flow).sum() / max(float(old.flow.sum()), 1e-300)
     stays = share * (unit if state["iterate"]["timed"] else 1.0)
-    change = share / (len(points) + 1.0)
+    change = share / (newborn.n_points + 1.0)
     pairs[k, k] = stays
     pairs[:k, k] = (change * belief)[:, None]
     pairs[k, :k] = (change * belief)[:, None]
@@ -338,7 +376,7 @@ def chain_with(state: State, points: Array, share: float, prior: Array) -> State
         result[k, :k] = scale * change * belief
         return result
 
-    behind = len(points) / state["n"] / share
+    behind = newborn.n_points / state["n"] / share
     backs = grown(old.backs, (len(old.backs), k + 1, k + 1))
     backs[:, :k, k] = 1.0 / k
     links = Links(
@@ -352,8 +390,8 @@ def chain_with(state: State, points: Array, share: float, prior: Array) -> State
         backs,
         None if old.parting is None else np.append(old.parting, 0.0),
     )
-    result = _chain_state(state, lambda parts: parts.added(points, share), links, prior)
+    result = _chain_state(state, lambda parts: parts.added(newborn, share), links, prior)
     if state["average"] is not None:
-        parts = parts_of(state["average"]).added(points, len(points) / state["n"])
+        parts = parts_of(state["average"]).added(newborn, newborn.n_points / state["n"])
         result["average"] = with_parts(state["average"], parts)
     return result

@@ -11,6 +11,7 @@ from online_gmm import _kernel
 from online_gmm.em.how_many import WORTH, Selection
 from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
 from online_gmm.em.other_regimes import SURE, Terms, other_regimes
+from online_gmm.em.persistence import SHARE, time_constant
 from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
 from online_gmm.em.succession import has_moved, successors
 from online_gmm.em.warm_start import WarmStart, in_order, warm_starting
@@ -197,16 +198,28 @@ class RefittedLearner(BeginningLearner, abc.ABC):
     def _examined(
         self, refit: UnderWay, meter: Meter
     ) -> Sliced[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
-        """Which of the points fitted are outliers, and the log densities of all."""
+        """Which of the points fitted are outliers, and the log densities of all.
+
+        How long regimes last is seen here too.
+        """
         known, rows = refit.known, refit.rows[: refit.n_fitted]
         components = without_prior(known)
         log_density, distance = np.empty(len(rows)), np.empty(len(rows))
+        responsibilities = np.empty((len(rows), known.n_components))
         for at in range(0, len(rows), ROWS):
             part = slice(at, at + ROWS)
-            _, log_density[part], distance[part] = posterior(components, rows[part])
+            responsibilities[part], log_density[part], distance[part] = posterior(
+                components, rows[part]
+            )
             if meter.is_full(pass_cost(len(rows[part]), known.n_components, rows.shape[1], True)):
                 yield
+        refit.lasting = time_constant(responsibilities)
         return self._outlying(distance, rows), log_density
+
+    def _limit_steps(self, lasting: float) -> None:
+        """Let no regime that lasts so many points replace what is known of the others."""
+        if self.step_size is None:
+            self._stream.limit_steps(SHARE / max(lasting, 1.0))
 
     def _note_move(
         self, known: MixtureParameters, i: int, fitted: MixtureParameters, j: int

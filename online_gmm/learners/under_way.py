@@ -108,6 +108,8 @@ class UnderWay:
         self.searches = searches
         self.done = done
         self.n_fitted = len(rows) if n_fitted is None else n_fitted
+        self.lasting = 0.0
+        """The time constant of regimes, in rows; 0 if it is not seen. The first slices tell."""
         self._slices: Slices[Any] = Slices()
 
     @property

@@ -437,6 +437,11 @@ class ChainStream(Stream):
         return self.report.components
 
     @property
+    def iterate_components(self) -> Components:
+        """The components of the iterate."""
+        return self.iterate.components
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Number of components, number of features, and kind of covariance."""
         return self.iterate.components.shape
@@ -525,7 +530,7 @@ def chain_stream_from_state(state: dict[str, Any]) -> ChainStream:
     pairs = block(state, "pairs", whole(k, "n_components", 1) ** 3)
     chain: Chain = chain_from_state(state["iterate"])
     # unpacked, because an index is unchecked here
-    settings, _, _ = state["pace"]
+    settings, *_ = state["pace"]
     lag = whole(state["lag"], "lag")
     backward = block(state, "backs", (lag + 1) * k * k)
     moments = block(state, "moments", len(state["moments"]) // 8)

@@ -413,7 +413,7 @@ def mixture_stream_from_state(state: dict[str, Any]) -> MixtureStream:
     iterate, average, report = (state[name] for name in ("iterate", "average", "report"))
     components: Components = components_from_state(iterate)
     # unpacked, because an index is unchecked here
-    settings, _, _ = state["pace"]
+    settings, *_ = state["pace"]
     d: int = components.n_features
     result: MixtureStream = MixtureStream(
         components,

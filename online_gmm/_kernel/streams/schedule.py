@@ -27,6 +27,8 @@ class StepSchedule:
     The settings are (scale, exponent, floor, half-life, timed, follows). The half-life is in
     seconds if ``timed``, else in points; 0 means a power of the number of points. ``follows`` says
     whether steps never vanish.
+
+    Powers of the number of points are at most ``ceiling``, or 8 / n if that is more.
     """
 
     scale: cython.double
@@ -37,6 +39,7 @@ class StepSchedule:
     follows: cython.bint
     mass: cython.double  # weight of all points so far, for a half-life
     last: cython.double  # time of the last point, -inf before
+    ceiling: cython.double
     steps: cython.double[16]  # step sizes of point ``first`` and those that follow
     first: cython.Py_ssize_t
 
@@ -44,6 +47,7 @@ class StepSchedule:
         self.scale, self.exponent, self.floor, self.half_life, self.timed, self.follows = settings
         self.mass = mass
         self.last = last
+        self.ceiling = 1.0
         self.first = -16
         if not cython.compiled:
             self.steps = zeros(16)
@@ -75,6 +79,7 @@ class StepSchedule:
     def look_ahead(self, n: cython.Py_ssize_t) -> cython.int:
         """Compute the step sizes of point n and those that follow, all at once."""
         i: cython.Py_ssize_t
+        most: cython.double
         self.first = n
         for i in range(16):
             self.steps[i] = n + i
@@ -84,10 +89,21 @@ class StepSchedule:
         exp_each(self.steps, 16)
         for i in range(16):
             self.steps[i] *= self.scale
+            most = 8.0
+            most /= n + i
+            most = most if most > self.ceiling else self.ceiling
+            self.steps[i] = self.steps[i] if self.steps[i] < most else most
             self.steps[i] = self.steps[i] if self.steps[i] > self.floor else self.floor
         return 0
 
-    def state(self) -> tuple[Any, float, float]:
+    @cython.cfunc
+    def limit(self, ceiling: cython.double) -> cython.int:
+        """Set the ceiling."""
+        self.ceiling = ceiling
+        self.first = -16
+        return 0
+
+    def state(self) -> tuple[Any, float, float, float]:
         settings = (
             float(self.scale),
             float(self.exponent),
@@ -96,11 +112,12 @@ class StepSchedule:
             bool(self.timed),
             bool(self.follows),
         )
-        return settings, float(self.mass), float(self.last)
+        return settings, float(self.mass), float(self.last), float(self.ceiling)
 
 
 def schedule_from_state(state: Any) -> StepSchedule:
-    (scale, exponent, floor, half_life, timed, follows), mass, last = state
+    # up to version 2 of the format, and early in version 3, there was no ceiling
+    (scale, exponent, floor, half_life, timed, follows), mass, last, *ceiling = state
     settings = (
         real(scale, "scale", 0.0, 1.0),
         real(exponent, "exponent", 0.0, 1.0),
@@ -109,4 +126,7 @@ def schedule_from_state(state: Any) -> StepSchedule:
         flag(timed, "timed"),
         flag(follows, "follows"),
     )
-    return StepSchedule(settings, real(mass, "mass"), real(last, "last", float("-inf")))
+    result = StepSchedule(settings, real(mass, "mass"), real(last, "last", float("-inf")))
+    if ceiling:
+        result.limit(real(ceiling[0], "ceiling", 0.0, 1.0))
+    return result

@@ -393,7 +393,8 @@ class Stream(Memory):
         return self.n_empty
 
     def count_on(self, other: Stream) -> None:
-        """Continue the other's counts of outliers and empty points."""
+        """Continue the other's counts of outliers and empty points, and the limit of its steps."""
+        self.schedule.limit(other.schedule.ceiling)
         self.n_outliers = other.n_outliers
         self.n_empty = other.n_empty
 
@@ -401,6 +402,10 @@ class Stream(Memory):
     def last_time(self) -> float:
         """The time of the last point, in seconds; -inf before there is one."""
         return self.schedule.last
+
+    def limit_steps(self, ceiling: float) -> None:
+        """Let steps be at most so large, or 8 / n for n points if that is more."""
+        self.schedule.limit(ceiling)
 
     @property
     def outlier_gates(self) -> array[float]:
