@@ -152,7 +152,6 @@ def test_a_name_is_that_of_the_number_after_a_birth(make, third_level):
     assert type(model).from_bytes(model.to_bytes()).events[-1].name == "flush"
 
 
-@on_one_kernel
 def test_the_neighbour_of_a_regime_born_of_few_rows_gives_its_rows_back():
     """A worn bearing shows in the spread of one of six channels; 25 rows make its regime."""
     machine = vibration(2)
@@ -168,7 +167,6 @@ def test_the_neighbour_of_a_regime_born_of_few_rows_gives_its_rows_back():
     assert np.mean(labels[rest] == 2) < 0.05
 
 
-@on_one_kernel
 def test_a_regime_that_comes_back_after_long_is_known_as_it_was():
     """Its weight has decayed; its first rows do not replace what is known of it."""
     machine = vibration(20)
