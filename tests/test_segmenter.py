@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import compose, preprocessing
 
-from online_gmm import OnlineGMM, OnlineHMM, RegimeChange, RegimeEvent, Segment, Segmenter, pool
+from online_gmm import (
+    OnlineGMM,
+    OnlineHMM,
+    RegimeChange,
+    RegimeEvent,
+    Segment,
+    Segmenter,
+    _kernel,
+    pool,
+)
 from online_gmm.data.state import StateError
 from online_gmm.segmentation.row_statistics import RowStatistics
 from tests.conftest import KERNELS, use_kernel
@@ -807,6 +816,22 @@ def test_a_finished_segment_counts_once_in_the_mixture():
 
 
 # -- series whose regimes anybody sees -------------------------------------------------------------
+
+
+@pytest.mark.skipif(not _kernel.COMPILED, reason="long streams take the compiled kernel")
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_what_varies_within_long_regimes_is_no_regime(seed):
+    """Two regimes of some 8,000 points, whose level wanders by less than they are apart."""
+    rng = np.random.default_rng(seed)
+    level = np.repeat(rng.normal(0.0, 1.5, 160), rng.integers(50, 150, 160))
+    half = len(level) // 2
+    level[half:] += 8.0
+    segmenter = Segmenter()
+    segmenter.learn_many(rng.normal(level)[:, None])
+    changes = [its.at for its in segmenter.new_events if isinstance(its, RegimeChange)]
+    assert segmenter.window_ in (96, 192)
+    assert min(abs(at - half) for at in changes) < 192
+    assert sum(at > half + 192 for at in changes) <= 4
 
 
 @pytest.mark.parametrize("jump", [3.0, 6.0, 12.0, 40.0])

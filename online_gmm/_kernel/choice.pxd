@@ -27,6 +27,7 @@ cdef class Choice:
     cdef int weigh(self, Py_ssize_t k) except? -2
     cdef Py_ssize_t best(self) except? -2
     cdef Py_ssize_t most_agreed(self) except? -2
+    cdef Py_ssize_t calmest(self, Py_ssize_t k) except? -2
     cdef bint is_shared(self, Py_ssize_t k) except? -1
     cdef bint is_comparable(self, Py_ssize_t k) except? -1
     cdef bint differ(self, Py_ssize_t j, Py_ssize_t k) except? -1

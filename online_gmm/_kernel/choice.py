@@ -4,7 +4,8 @@ States of all scales are kept at up to 256 rows of the stream so far, its snapsh
 short windows answers when its regimes are clear: when they return, last, and are far apart, so that
 short windows see levels and not the parts of a rhythm. If there is none, the scale answers on whose
 regimes another one agrees most: regimes show in windows of several lengths, what drifts or varies
-by chance does not.
+by chance does not. A scale of longer windows answers instead when it sees far fewer changes between
+long stays.
 """
 
 from __future__ import annotations
@@ -61,6 +62,14 @@ TRUST = 0.15
 """By how much the adjusted Rand index of others must be higher than that of the usual scale."""
 PATIENCE = 0.1
 """And than that of the scale that answers."""
+FEWER = 3.0
+"""A scale of longer windows is calm when it sees so many times fewer changes,"""
+CALM_STAY = 8.0
+"""and when its segments last for so many of its windows, in the mean;"""
+AS_APART = 0.2
+"""its regimes must be so far apart as a share of those of the scale of shorter windows."""
+STILL_CALM = 2.5
+"""Once it answers, so many times fewer or shorter is enough."""
 SHARED = 0.7
 """From this adjusted Rand index on, two scales see the same regimes."""
 
@@ -295,13 +304,16 @@ class Choice:
     @cython.cfunc
     @cython.exceptval(-2)
     def best(self) -> cython.Py_ssize_t:
-        """The shortest scale whose regimes are clear; if there is none, by agreement of scales."""
+        """The shortest scale whose regimes are clear; if there is none, by agreement of scales.
+
+        A calm scale of longer windows is preferred to it.
+        """
         k: cython.Py_ssize_t
         for k in range(min(USUAL, len(self.scales))):
             if self.clear[k] > 0.0:
-                return k
+                return self.calmest(k)
         if len(self.scales) > USUAL and cython.cast(Scale, self.scales[USUAL]).fitted:
-            return self.most_agreed()
+            return self.calmest(self.most_agreed())
         return -1
 
     @cython.cfunc
@@ -338,6 +350,51 @@ class Choice:
                     most = index
                     best = k
         return best
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def calmest(self, k: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """The scale of longer windows than k that sees fewest changes, if far fewer; else k.
+
+        What changes within regimes that last for many long windows is what they vary by. But not
+        where the segments that scale k sees are shorter than these windows, nor where the regimes
+        that these show are hardly apart, nor where clear regimes of short windows return.
+        """
+        j: cython.Py_ssize_t
+        n: cython.Py_ssize_t = len(self.scales)
+        result: cython.Py_ssize_t = k
+        scale: Scale = cython.cast(Scale, self.scales[k])
+        changes: cython.double
+        ease: cython.double
+        apart: cython.double
+        others: cython.double
+        n_segments: cython.double = scale.n_changes + 1.0
+        least: cython.double = scale.n_changes / FEWER
+        longer: cython.Py_ssize_t = USUAL if k < USUAL else k
+        if least < 1.0:
+            return k
+        scale.measure()
+        others = scale.n_seen - 1.0
+        if k < USUAL and others * others <= scale.n_changes:
+            return k
+        apart = AS_APART * scale.between / scale.within if scale.within > 0.0 else 1e300
+        for j in range(longer + 1, n):
+            scale = cython.cast(Scale, self.scales[j])
+            changes = scale.n_changes
+            ease = STILL_CALM if j == self.chosen else 1.0
+            if (
+                changes >= 1.0
+                and changes <= ease * least
+                and self.is_comparable(j)
+                and self.differ(k, j)
+                and scale.window * n_segments <= self.channels.n
+                and CALM_STAY * scale.window * (changes + 1.0) <= ease * self.channels.n
+            ):
+                scale.measure()
+                if scale.n_seen > 1 and scale.between >= apart * scale.within:
+                    least = changes
+                    result = j
+        return result
 
     @cython.cfunc
     @cython.exceptval(-1)
