@@ -215,7 +215,10 @@ class Naive:
             rows.append(end - 1)
             waiting.append(len(F) - 1)
             white.learn(self.F)
-            if len(F) >= refit:
+            begun = hasattr(white, "matrix") and (
+                (np.diag(white.matrix) < metric.STILL) & (self.F.var(axis=0) > metric.MOVES)
+            )
+            if len(F) >= refit or np.any(begun):
                 old = getattr(white, "matrix", None)
                 white.fit(self.F)
                 refit = int(len(F) * scale.GROWTH) + 1

@@ -260,10 +260,11 @@ class Choice:
         if changes < 1.0:
             return 0
         scale.measure()
-        if scale.within <= 0.0 or scale.windows <= 0.0:
+        if scale.windows <= 0.0 or scale.within + scale.between <= 0.0:
             return 0
         others = scale.n_seen - 1.0
-        apart = scale.between / scale.within
+        # a switch does not vary within its regimes
+        apart = scale.between / scale.within if scale.within > 0.0 else 1e300
         noise = scale.within / (scale.metric.freedom * scale.windows)
         if (
             (

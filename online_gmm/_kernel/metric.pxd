@@ -21,6 +21,7 @@ cdef class Metric(Memory):
     cdef double *factor
     cdef Memory fitting
     cdef double *last_factor
+    cdef Py_ssize_t n_still
     cdef double freedom
     cdef double *median
     cdef double *excess
@@ -31,6 +32,8 @@ cdef class Metric(Memory):
     cdef int clip(self, double step) noexcept
     cdef int fit(self) except? -1
     cdef int end_fit(self) noexcept
+    cdef int count_still(self) noexcept
+    cdef bint has_begun(self) noexcept
     cdef int whiten(self, double *f, double *z) noexcept
     cdef int renew(self, double *z) noexcept
     cdef int follow(self, double *z) noexcept

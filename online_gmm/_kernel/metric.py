@@ -48,6 +48,10 @@ KEPT = 0.8
 """The share of differences that are taken to lie within a regime."""
 LEAST_WITHIN = 0.03
 """Standard deviations of a feature by which it is taken to vary within a regime at least."""
+STILL = 1e-20
+"""Whitening weighs a feature that has not moved by less."""
+MOVES = 1e-16
+"""Variance of a feature that has begun to move."""
 HALF = 0.7071067811865476
 MEDIAN = 0.6744897501960817
 """Of the magnitude of a standard normal variable."""
@@ -201,6 +205,7 @@ class Metric(Memory):
     factor: cython.p_double  # whitens: columns of a lower triangle
     fitting: Memory  # what is only needed from `fit` to `end_fit`
     last_factor: cython.p_double
+    n_still: cython.Py_ssize_t  # features that did not move before the last fit
     freedom: cython.double  # the squared distance that is expected within a regime
     median: cython.p_double
     excess: cython.p_double  # variance at present, at least 1
@@ -226,6 +231,7 @@ class Metric(Memory):
         self.quantile = 0.0
         self.n_sizes = 0
         self.factor = self.piece(triangle)
+        self.n_still = 0
         self.freedom = 1.0
         self.median = self.piece(p)
         self.excess = self.piece(p)
@@ -377,7 +383,35 @@ class Metric(Memory):
             for i in range(j, p):
                 self.factor[at + i] = t[i * p + j] / s[j]
             at += p - j - 1
+        self.count_still()
         return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def count_still(self) -> cython.int:
+        """Count the features that did not move before the last fit."""
+        i: cython.Py_ssize_t
+        at: cython.Py_ssize_t = 0
+        self.n_still = 0
+        for i in range(self.n_features):
+            if self.factor[at + i] < STILL:
+                self.n_still += 1
+            at += self.n_features - i - 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def has_begun(self) -> cython.bint:
+        """Whether a feature moves that did not before the last fit."""
+        i: cython.Py_ssize_t
+        at: cython.Py_ssize_t = 0
+        if self.n_still == 0:
+            return False
+        for i in range(self.n_features):
+            if self.factor[at + i] < STILL and self.variance[i] > MOVES:
+                return True
+            at += self.n_features - i - 1
+        return False
 
     @cython.cfunc
     @cython.exceptval(check=False)
@@ -483,6 +517,7 @@ class Metric(Memory):
         self.quantile = real(state["quantile"], "quantile", -1e300)
         self.n_sizes = whole(state["n_sizes"], "n_sizes")
         self.freedom = real(state["freedom"], "freedom")
+        self.count_still()
 
 
 def triangle(state: dict[str, Any], name: str, p: int, by_column: bool = False) -> array[float]:

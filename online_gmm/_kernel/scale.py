@@ -211,7 +211,7 @@ class Scale:
             pending[at * p + i] = features[i]
         self.pending_rows[at] = row
         self.n_pending += 1
-        if self.metric.n_looks >= self.refit:
+        if self.metric.n_looks >= self.refit or (self.fitted and self.metric.has_begun()):
             self.metric.fit()
             self.refit = int(self.metric.n_looks * GROWTH) + 1
             for k in range(self.candidates.n):

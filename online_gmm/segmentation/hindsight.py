@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm._kernel.blocks import blocks_of
-from online_gmm._kernel.metric import INDEPENDENT, LEAST_RATIO
+from online_gmm._kernel.metric import INDEPENDENT, LEAST_RATIO, LEAST_WITHIN
 from online_gmm.data.frames import view
 
 Matrix = NDArray[np.float64]
@@ -128,6 +128,9 @@ class WholeView:
         kept = differences[size <= np.quantile(size, KEPT)]
         n = len(kept)
         scatter = np.einsum("ni,nj->ij", kept, kept) / n
+        # without noise nothing may vary within a regime
+        least = LEAST_WITHIN * np.sqrt(variance)
+        np.fill_diagonal(scatter, np.maximum(np.diagonal(scatter), least**2))
         self.within: Matrix = np.sqrt(np.diagonal(scatter))
         # between what varies within regimes and what varies at all
         scale = np.sqrt(self.within * np.sqrt(variance))
