@@ -212,7 +212,7 @@ def main() -> None:
             folder = base / "killed"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            longest = 0.7 * takes[way]
+            longest = takes[way]
             while True:
                 child = start(arguments(rows, folder, way))
                 status = ended(child, rng.uniform(0.0, longest))

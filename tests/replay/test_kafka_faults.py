@@ -31,6 +31,8 @@ QUICK = {
     "retry.backoff.ms": "20",
     "reconnect.backoff.ms": "20",
     "reconnect.backoff.max.ms": "50",
+    "fetch.wait.max.ms": "20",
+    "topic.metadata.refresh.fast.interval.ms": "20",
     "max.in.flight": "1",
 }
 """Settings of a client that tries again soon, with one request at a time: this cluster stores a
