@@ -192,6 +192,14 @@ def test_times_gaps_and_missing_values():
 
 
 @on_one_kernel
+@pytest.mark.parametrize("seed", [1, 3])
+def test_a_trend_does_not_go_back_and_forth_between_levels(seed):
+    n = 8000
+    x = 0.005 * np.arange(n) + np.random.default_rng(seed).normal(size=n)
+    found = Segmenter().second_pass(x[:, None])
+    assert len(found.changes) <= 2 * len(found.regimes)
+
+
 def test_one_wild_reading_is_no_change():
     X = levels((0, 1500), seed=9)
     X[700] = 500.0

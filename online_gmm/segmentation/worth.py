@@ -178,12 +178,25 @@ def row_gain(X: Matrix, labels: Ints) -> float:
         variance = float(np.nanvar(rest)) if known.any() else 0.0
         if not len(steps) or float((steps**2).mean()) < 2.0 * ROUGH * variance:
             continue
-        jumps = np.abs(np.diff(means[labels]))[~same]
-        if not len(jumps) or float(np.median(jumps)) < APART * math.sqrt(variance):
+        jumps = np.abs(np.diff(_means_of_segments(column, same)))
+        if not len(jumps) or not float(np.nanmedian(jumps)) >= APART * math.sqrt(variance):
             continue
         total = float(np.nanvar(column))
         best = max(best, 0.5 * math.log((total + 1.0) / (variance + 1.0)))
     return best
+
+
+def _means_of_segments(column: Matrix, same: NDArray[np.bool_]) -> Matrix:
+    """The mean of each segment's own rows, NaN without a value.
+
+    Where a wander crosses from one level to another, these differ less than the levels do.
+    """
+    segments = np.concatenate([[0], np.cumsum(~same)])
+    known = ~np.isnan(column)
+    counts = np.bincount(segments[known], minlength=segments[-1] + 1)
+    sums = np.bincount(segments[known], column[known], minlength=segments[-1] + 1)
+    result: Matrix = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return result
 
 
 def _description(labelling: Labelling, n: int) -> float:
