@@ -74,7 +74,7 @@ class Courier:
         first_nap: float = FIRST_NAP,
     ) -> None:
         self.name = name
-        self.n_arrived = self.n_dropped = self.n_failed = 0
+        self.n_dropped = self.n_failed = 0
         self._target = target
         self._say = say
         self._first_nap = first_nap
@@ -138,7 +138,6 @@ class Courier:
             with self._changed:
                 if self._waiting and self._waiting[0] is notice:
                     self._waiting.popleft()
-                self.n_arrived += 1
                 self._changed.notify_all()
 
     def _failed(self, problem: str) -> None:

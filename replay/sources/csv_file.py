@@ -258,7 +258,6 @@ class CsvFile(CsvFormat):
                     continue
             if cells == self._names:
                 # tables that follow one another repeat the header
-                self._n_repeated += 1
                 self._pass(len(fetched))
                 continue
             self._is_empty = False

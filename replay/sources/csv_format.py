@@ -85,7 +85,6 @@ class CsvFormat(CsvRecords):
         self._header = style.header and self._head.names is None
         self._at_head = True
         self._names = None
-        self._n_repeated = 0
         # cells of the header, those without a name at the end included
         self._width = 0
         self.delimiter, self.decimal = self._head.delimiter or ",", style.decimal or "."
