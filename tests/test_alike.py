@@ -58,6 +58,7 @@ def test_a_merger_keeps_moments_and_what_comes_next_is_as_probable(covariance_ty
     assert (model.dwell < 125).all()
 
 
+@on_one_kernel
 def test_the_statistics_of_the_recursion_are_those_of_the_sum():
     """What is summed over where the chain may be is not changed by a merger, but for origins."""
     model, _, _ = with_twins("full", 2, False)

@@ -169,6 +169,7 @@ def test_constant_streams_stay_finite(covariance_type, value):
     assert math.isfinite(model.log_density_one({"a": value + 1.0, "b": value}))
 
 
+@on_one_kernel
 def test_a_stream_that_wakes_up_after_the_warm_start():
     rng = np.random.default_rng(1)
     model = OnlineGMM(2, warm_up=50, average=False, seed=1)
@@ -191,6 +192,7 @@ def test_fewer_points_than_components(values):
     assert np.isfinite(model.mixture.covariances).all()
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_offset_of_a_billion(covariance_type):
     X = blobs(600, 2, seed=1)

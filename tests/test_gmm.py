@@ -86,6 +86,7 @@ def test_warm_start_is_of_the_points_asked_for():
     assert model.start.n_points == 100
 
 
+@on_one_kernel
 def test_history_and_first_points_make_the_same_start():
     X = blobs(150, 2, seed=2)
     stream = OnlineGMM(3, warm_up=150, seed=1)
@@ -289,6 +290,7 @@ def test_one_pass_comes_close_to_batch():
     assert gap < start_gap / 3
 
 
+@on_one_kernel
 def test_outliers_are_gated_counted_and_flagged():
     rng = np.random.default_rng(1)
     model = OnlineGMM(2, warm_up=200, average=False, seed=1)
@@ -337,6 +339,7 @@ def test_repeated_values_do_not_collapse_a_stream(covariance_type):
         assert model.mixture.weights.min() > 0.1
 
 
+@on_one_kernel
 def test_label_then_learn_many_is_assign_one_then_learn_one():
     """On both kernels; `test_learners` has all learners."""
     X = blobs(300, 2, seed=8, missing=0.05)

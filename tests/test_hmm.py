@@ -150,6 +150,7 @@ def test_frames_come_back_as_they_came():
     assert model.smooth_many(X).shape == (len(X), 3)
 
 
+@on_one_kernel
 def test_looking_back_is_smoothing():
     lag = 7
     model, X = started(140, warm_up=120, lag=lag, **FROZEN)
@@ -247,6 +248,7 @@ def test_series_as_a_whole(kernel):
 # -- learning -----------------------------------------------------------------------------------
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_learn_many_is_repeated_learn_one(covariance_type):
     X = series(200, missing=0.1)
@@ -311,6 +313,7 @@ def test_sixteen_regimes_are_told_apart(seed):
     assert np.diagonal(model.transition).mean() == pytest.approx(0.9, abs=0.03)
 
 
+@on_one_kernel
 def test_a_regime_that_comes_after_the_warm_up_is_found():
     early = series(80, LEVELS, seed=2)
     two = early[early[:, 0] < 2.0][:60]
@@ -345,6 +348,7 @@ def test_drift_in_levels_and_dwell_is_followed(step_size, compiled):
     assert np.diagonal(model.transition).max() < 0.9
 
 
+@on_one_kernel
 def test_repeated_points_are_tempered(compiled):
     single, w = series(150 if compiled else 80, LEVELS), 4
     repeated = np.repeat(single, w, axis=0)
@@ -529,6 +533,7 @@ def test_random_transitions_are_found(compiled):
     np.testing.assert_allclose(model.transition, truth, atol=0.03 if compiled else 0.15)
 
 
+@on_one_kernel
 def test_label_then_learn_many_is_assign_one_then_learn_one():
     """On both kernels; `test_learners` has all learners."""
     X = series(160, seed=4)

@@ -247,6 +247,7 @@ def test_statistics_of_any_order_chunks_and_shards_are_one(kernel):
         assert statistics(shards).error(whole) < 1e-12
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_nothing_is_allocated_per_point(covariance_type, compiled):
     warm_up, begin, end = (1100, 1500, 2100) if compiled else (280, 400, 500)

@@ -101,6 +101,7 @@ def test_silhouette_reads_the_centers():
     assert metric.get() > 0.0
 
 
+@on_one_kernel
 def test_minibatches_through_a_pipeline():
     frame = pd.DataFrame([x for x, _ in regimes(600, 4)])
     model = preprocessing.StandardScaler() | OnlineGMM(3, warm_up=100, seed=1)
@@ -109,6 +110,7 @@ def test_minibatches_through_a_pipeline():
     assert set(model.predict_many(frame)) == {0, 1, 2}
 
 
+@on_one_kernel
 def test_as_a_scikit_learn_clusterer():
     X = np.array([[x["x"]] for x, _ in regimes(600, 5)])
     wrapped = compat.convert_river_to_sklearn(OnlineGMM(3, warm_up=100, seed=1)).fit(X)
@@ -138,6 +140,7 @@ def anomalies(monkeypatch):
     monkeypatch.setattr(datasets, "CreditCard", CreditCard)
 
 
+@on_one_kernel
 @pytest.mark.parametrize("detector", DETECTORS, ids=repr)
 def test_river_accepts_the_detector(detector, anomalies, compiled):
     if compiled:

@@ -54,6 +54,7 @@ def test_stripes_that_mislead_k_means(compiled):
     assert np.median(scores) > 0.95
 
 
+@on_one_kernel
 def test_components_are_numbered_by_the_feature_asked_for():
     X = blobs(300, 2, seed=3)
     by_first = OnlineGMM(3, seed=1).fit_start(X).mixture

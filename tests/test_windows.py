@@ -142,6 +142,7 @@ def test_any_window_is_that_of_its_points(seed, d, window, lag, missing, offset,
         assert_same(model.transform_one(x), expected, rel=1e-10, abs=1e-8)
 
 
+@on_one_kernel
 def test_no_drift(compiled):
     n = 1_000_000 if compiled else 20_000
     rng = np.random.default_rng(1)
