@@ -209,3 +209,66 @@ class Stream:
             self.report = naive.mix(self.average, self.s, min(1.0, self.n ** (self.exponent - 1)))
             self.report_n = self.n
             self.reported = self.read(self.report, self.n)[1:]
+
+
+class LaggedStream(Stream):
+    """Statistics of points that are smoothed by those up to ``lag`` or more later; not timed."""
+
+    def __init__(self, X, gaps, start, settings):
+        k, d = start[1].shape
+        self.waiting = []
+        self.sums = [np.zeros((k, *shape)) for shape in ((), (d,), (d, d), (k,))]
+        super().__init__(X, gaps, start, settings)
+        # the warm start ends with all of its points
+        self.enter(len(self.waiting))
+        self.s = self.collected()
+        self.average = self.report = self.s
+
+    def lose_sight(self):
+        self.enter(len(self.waiting))
+        self.belief = stationary(self.transition)
+        self.report_belief = stationary(self.reported[2])
+        self.lost = True
+
+    def step(self, x, gap, g, gate, first=False):
+        matrix = np.eye(len(self.means)) if first else self.transition
+        predicted = self.belief @ matrix
+        back = self.belief[:, None] * matrix / predicted
+        saved, self.gate = self.gate, self.gate if gate else 0.0
+        self.belief, outlying = self.weighed(predicted, x, self.means, self.covs)
+        self.gate = saved
+        g *= outlying**2
+        lost = self.__dict__.pop("lost", False)
+        self.waiting.append((x, back, g, 0.0 if first or lost else g))
+        self.has_entered = len(self.waiting) == 2 * self.lag
+        if self.has_entered:
+            self.enter(self.lag)
+
+    def enter(self, m):
+        gamma = [self.belief]
+        for _, back, _, _ in self.waiting[:0:-1]:
+            gamma.insert(0, back @ gamma[0])
+        for (x, back, g, change), its in zip(self.waiting[:m], gamma, strict=False):
+            new = naive.statistics(x, its, self.means, self.covs)
+            for s in range(3):
+                self.sums[s] = (1.0 - g) * self.sums[s] + g * new[s]
+            self.sums[3] = (1.0 - change) * self.sums[3] + change * back * its
+        self.waiting = self.waiting[m:]
+
+    def collected(self):
+        return tuple(np.array(s) for s in self.sums)
+
+    def learn(self, x, gap):
+        self.n += 1
+        g = self.n**-self.exponent
+        self.step(x, gap, g, True)
+        if self.has_entered:
+            self.s = self.collected()
+            _, self.means, self.covs, self.transition = self.read(self.s, self.n)
+        means, covs, transition = self.reported
+        self.report_belief = self.weighed(self.report_belief @ transition, x, means, covs)[0]
+        if self.n % self.every == 0:
+            self.average = naive.mix(self.average, self.s, self.every / self.n)
+            self.report = naive.mix(self.average, self.s, min(1.0, self.n ** (self.exponent - 1)))
+            self.report_n = self.n
+            self.reported = self.read(self.report, self.n)[1:]

@@ -8,12 +8,14 @@ import pytest
 from hmmlearn.hmm import GaussianHMM
 
 from online_gmm import MixtureParameters, OnlineHMM, _kernel
+from online_gmm._kernel.streams.recursion import EXACT, LAG
 from online_gmm.data.frames import flat
 from online_gmm.em import baum_welch
 from online_gmm.em.mixture import COVARIANCE_TYPES, from_kernel, is_dense, to_kernel
 from online_gmm.em.prior import Prior
+from online_gmm.learners.places import chain_merged
 from tests import naive_hmm
-from tests.conftest import KERNELS, on_one_kernel
+from tests.conftest import KERNELS, PARTS, on_one_kernel
 from tests.test_kernel import TYPES, random_mixture
 
 EVER = (1.0, 0.65, 0.0, 0.0, False, False)
@@ -266,15 +268,15 @@ def test_recursion_is_that_of_cappe_on_raw_moments(covariance_type, timed):
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("timed", [False, True])
-@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize(("k", "d"), [(3, 1), (3, 3), (6, 2)])
 @pytest.mark.parametrize("kernel", ["interpreted"], indirect=True)
 @pytest.mark.skipif("compiled" not in KERNELS, reason="one kernel cannot differ from itself")
-def test_kernels_agree_to_the_last_bit(kernel, covariance_type, timed, d):
+def test_kernels_agree_to_the_last_bit(kernel, covariance_type, timed, k, d):
     rng = np.random.default_rng(7)
-    mixture = random_mixture(3, d, seed=d)
+    mixture = random_mixture(k, d, seed=d)
     n = 250
     gaps = gaps_of(n, d, 1.0)
-    X, _ = regimes(n, mixture, random_chain(3, d), d, missing=0.1)
+    X, _ = regimes(n, mixture, random_chain(k, d), d, missing=0.1)
     X[rng.integers(n, size=4)] *= 1e8
     X[[90, 200]] = np.nan
     gaps[[120, 121]] = [0.0, 500.0]
@@ -283,14 +285,14 @@ def test_kernels_agree_to_the_last_bit(kernel, covariance_type, timed, d):
     states = []
     for module in KERNELS.values():
         prior = np.eye(d) if is_dense(covariance_type) else np.ones(d)
-        components = module.Components(3, d, kind, 1e-3, flat(prior.ravel()))
+        components = module.Components(k, d, kind, 1e-3, flat(prior.ravel()))
         scatter = mixture.covariances
         if not is_dense(covariance_type):
             scatter = np.diagonal(scatter, axis1=1, axis2=2)
         components.load(flat(mixture.weights), flat(mixture.means), flat(scatter), 0.0)
         stream = module.ChainStream(
-            module.Chain(components, flat(random_chain(3, 1, timed)), timed, 0.9),
-            flat(baum_welch.pseudo_changes(3, 10.0, 1.0 if timed else None)),
+            module.Chain(components, flat(random_chain(k, 1, timed)), timed, 0.9),
+            flat(baum_welch.pseudo_changes(k, 10.0, 1.0 if timed else None)),
             True,
             16,
             (1.0, 0.65, 0.0, 0.0, False, False),
@@ -315,6 +317,130 @@ def test_kernels_agree_to_the_last_bit(kernel, covariance_type, timed, d):
         stream.chain.decode(flat(X), n, flat(gaps), gates, belief, labels)
         states.append((stream.state(), answers, probabilities, log_density.tolist(), labels))
     assert states[0] == states[1]
+
+
+@on_one_kernel
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_more_components_are_smoothed_by_a_lag(kernel, covariance_type):
+    n, warm, gate, k = 231, 60, 1e-6, EXACT + 1
+    levels = np.column_stack([5.0 * np.arange(k), np.arange(k) % 2])
+    mixture = MixtureParameters(np.ones(k) / k, levels, [np.eye(2)] * k, ("a", "b"))
+    X, _ = regimes(n, mixture, sticky(k, 0.9), 3, missing=0.1)
+    X[120] *= 1e3
+    model = OnlineHMM(
+        k, capacity=0, covariance_type=covariance_type, gate=gate, features=["a", "b"], seed=1
+    )
+    points = [dict(zip("ab", row, strict=True)) for row in X.tolist()]
+    stream = model.fit_start(X[:warm], mixture=mixture)._stream
+    start = iterate_of(stream)
+    settings = {
+        "strength": 1e-3,
+        "prior": model.start.prior.variances,
+        "kind": covariance_type,
+        "pseudo": baum_welch.pseudo_changes(k, 10.0, None),
+        "timed": False,
+        "gate": gate,
+        "tempering": 1.0,
+        "exponent": 0.7,
+        "every": 16,
+        "lag": LAG,
+    }
+    nothing = np.full(warm, np.nan)
+    begun = start.weights, start.means, start.covariances, model.transition
+    reference = naive_hmm.LaggedStream(X[:warm], nothing, begun, settings)
+    close = {"rtol": 1e-8, "atol": 1e-9}
+    for i in range(warm, n):
+        if i in (warm + 1, 170):
+            model.reset_state()
+            reference.lose_sight()
+        model.learn_one(points[i])
+        reference.learn(X[i], np.nan)
+        belief = np.frombuffer(model._stream.state()["iterate"]["belief"])
+        np.testing.assert_allclose(belief, reference.belief, **close)
+        np.testing.assert_allclose(list(model.belief.values()), reference.report_belief, **close)
+    iterate = iterate_of(stream)
+    np.testing.assert_allclose(iterate.means, reference.means, **close)
+    np.testing.assert_allclose(iterate.covariances, reference.covs, **close)
+    weights, means, covs, transition = reference.read(reference.report, reference.report_n)
+    np.testing.assert_allclose(model.mixture.weights, weights, **close)
+    np.testing.assert_allclose(model.mixture.means, means, **close)
+    np.testing.assert_allclose(model.mixture.covariances, covs, **close)
+    np.testing.assert_allclose(model.transition, transition, **close)
+    assert model.n_outliers >= 1
+
+
+@on_one_kernel
+def test_what_a_lag_loses_is_little(kernel, monkeypatch):
+    k = 6
+    mixture = MixtureParameters(np.ones(k) / k, 3.0 * np.arange(k)[:, None], [[[1.0]]] * k)
+    X, _ = regimes(30_000, mixture, sticky(k, 0.95), 1)
+    densities = []
+    for exact in (k, EXACT):
+        monkeypatch.setattr(recursion_of(kernel), "EXACT", exact)
+        model = OnlineHMM(k, capacity=0, seed=1).fit_start(X[:1000], mixture=mixture)
+        model.learn_many(X[1000:20_000])
+        assert (model._stream.state()["pending"] is None) == (exact == k)
+        densities.append(np.mean(model.log_density_many(X[20_000:])))
+    assert abs(densities[1] - densities[0]) < 1e-4
+
+
+@on_one_kernel
+@pytest.mark.parametrize("n", [1000, 1011, 1020, 1039])
+def test_points_that_wait_outlive_bytes(n):
+    k = EXACT + 1
+    mixture = MixtureParameters(np.ones(k) / k, 5.0 * np.arange(k)[:, None], [[[1.0]]] * k)
+    X, _ = regimes(n + 200, mixture, sticky(k, 0.9), 1)
+    model = OnlineHMM(k, warm_up=100, seed=1).fit_start(X[:100], mixture=mixture)
+    model.learn_many(X[100:n])
+    assert model._stream.state()["pending"]
+    again = OnlineHMM.from_bytes(model.to_bytes())
+    assert again.to_bytes() == model.to_bytes()
+    for each in (model, again):
+        each.learn_many(X[n:])
+    assert again.to_bytes() == model.to_bytes()
+    one = OnlineHMM(k, warm_up=100, seed=1).fit_start(X[:100], mixture=mixture)
+    for x in X[100:, 0].tolist():
+        one.learn_one({0: x})
+    assert one.to_bytes() == model.to_bytes()
+
+
+@on_one_kernel
+def test_a_regime_is_born_and_merged_beyond_the_exact_recursion():
+    k = EXACT
+    mixture = MixtureParameters(
+        np.ones(k + 1) / (k + 1), 9.0 * np.arange(k + 1)[:, None], [[[1.0]]] * (k + 1)
+    )
+    early, _ = regimes(1500, mixture.reordered(range(k)), sticky(k, 0.9), 1)
+    late, _ = regimes(1500, mixture, sticky(k + 1, 0.9), 2)
+    model = OnlineHMM(k + 1, warm_up=300, seed=1)
+    model.learn_many(early)
+    assert len(model.labels) == k
+    assert model._stream.state()["pending"] is None
+    model.learn_many(late)
+    assert [e.kind for e in model.events if e.n_points > len(early)] == ["born"]
+    assert model._stream.state()["pending"] is not None
+    np.testing.assert_allclose(
+        sorted(c[0] for c in model.centers.values()), mixture.means[:, 0], atol=0.3
+    )
+    np.testing.assert_allclose(model.transition.sum(axis=1), 1.0, rtol=1e-9)
+    model._stream.settle()
+    state = model._stream.state()
+    assert state["pending"] == b""
+    merged = chain_merged(state, 0, 1, baum_welch.pseudo_changes(k, 10.0, None))
+    fewer = _kernel.chain_stream_from_state(merged)
+    assert fewer.state()["pending"] is None
+    weights = np.frombuffer(state["iterate"]["components"]["weight"])
+    found = np.frombuffer(fewer.state()["iterate"]["components"]["weight"])
+    assert found[0] == pytest.approx(weights[0] + weights[1])
+    fewer.learn(flat(late), 0, len(late), None)
+    assert sum(np.frombuffer(fewer.state()["iterate"]["components"]["weight"])) == pytest.approx(1)
+
+
+def recursion_of(kernel):
+    """The module of the recursion that a kernel uses."""
+    return PARTS[next(name for name, module in KERNELS.items() if module is kernel)][
+        "online_gmm._kernel.streams.recursion"
+    ]
 
 
 @pytest.mark.parametrize("timed", [False, True])

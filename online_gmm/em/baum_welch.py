@@ -72,8 +72,8 @@ def climb(
 
     Notes
     -----
-    O(n (K^2 + K D^2)) a step, in memory of O(n K). A chain in continuous time, or one that is
-    tempered, costs O(n (K^4 + K^3 D^2)) a step.
+    O(n (K^2 + K D^2)) a step, in memory of O(n K). A chain in continuous time costs
+    O(n (K^4 + K^3 D^2)) a step, and so does one that is tempered, of at most four components.
     """
     finish(climbing(stream, X, between, Meter(), max_iter, min_gain))
     total = stream.accumulate(flat(X), 0, len(X), flat(between))

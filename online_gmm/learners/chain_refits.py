@@ -86,6 +86,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
             roster, stream, known = self._roster, self._stream, self.mixture
             unit = self._unit(baum_welch.gaps(np.frombuffer(stream.times_kept())))
             prior = baum_welch.pseudo_changes(self._k - 1, self.stickiness, unit)
+            stream.settle()
             state = chain_merged(stream.state(), kept, gone, prior)
             self._stream = _kernel.chain_stream_from_state(state)
             cause = f"became one with component {roster.numbers[kept]}"
@@ -258,6 +259,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
         unit = self._unit(baum_welch.gaps(np.frombuffer(self._stream.times_kept())))
         prior = baum_welch.pseudo_changes(self._k + 1, self.stickiness, unit)
         self._stream.put_off(-1)
+        self._stream.settle()
         state = chain_with(self._stream.state(), newborn, share, prior)
         self._stream = _kernel.chain_stream_from_state(state)
 
@@ -265,6 +267,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
         self, place: int, center: NDArray[np.float64], covariance: NDArray[np.float64]
     ) -> None:
         self._stream.put_off(-1)
+        self._stream.settle()
         state = chain_replaced(self._stream.state(), place, center, covariance)
         self._stream = _kernel.chain_stream_from_state(state)
 
@@ -378,7 +381,7 @@ def _accumulating(
     """Learn the rows from there on by the recursion, under frozen parameters."""
     k, d, _ = chain.shape
     values, seconds, n = flat(rows), flat(between), len(rows)
-    cost = float(k**3) * (k + (d + 3) ** 2)
+    cost = float(k**3) * (k + (d + 3) ** 2) if chain.is_exact else float(k) * (6 * k + (d + 3) ** 2)
     size = max(int(SLICE // cost), 64)
     for at in range(begin, n, size):
         chain.accumulate(values, at, min(at + size, n), seconds)

@@ -235,6 +235,7 @@ def _chain_state(
         "origin": links.origin.tobytes(),
         "moments": links.moments.tobytes(),
         "pairs": links.pairs.tobytes(),
+        "pending": None,
         "flow": links.flow.tobytes(),
         "average_flow": links.average_flow.tobytes(),
         "backs": links.backs.tobytes(),

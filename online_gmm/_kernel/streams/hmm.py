@@ -118,7 +118,7 @@ class ChainStream(Stream):
         self.report = chain
         self.average = chain.components
         self.point = chain.components.point
-        self.statistics = ChainStatistics(k, d, chain.components.dense)
+        self.statistics = ChainStatistics(k, d, chain.components.dense, chain.transition.timed)
         self.belief = self.piece(k)
         chain.transition.stationary(self.belief)
         self.report_belief = self.piece(k) if averaging else self.belief
@@ -157,6 +157,11 @@ class ChainStream(Stream):
         self.n = int(self.iterate.components.points)
         return total
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the recursion is exact, so that no point waits."""
+        return self.statistics.lag == 0
+
     def accumulate(
         self,
         x: cython.double[::1],
@@ -166,7 +171,7 @@ class ChainStream(Stream):
     ) -> float:
         """Compute the statistics of a series under frozen parameters: the E-step of Baum-Welch.
 
-        The recursion with steps 1 / n and no M-step between is exact, without a backward pass. The
+        The exact recursion with steps 1 / n and no M-step between needs no backward pass. The
         first point has the stationary distribution. Neither a point without any value nor the
         change that led to it is counted. The rows from ``begin`` on follow those accumulated
         before, unless it is 0.
@@ -183,6 +188,7 @@ class ChainStream(Stream):
         components: Components = chain.components
         d: cython.Py_ssize_t = self.n_features
         g: cython.double
+        g_changes: cython.double
         total: cython.double = 0.0
         no_gates: cython.double[::1] = array("d", [float("inf")] * (d + 1))
         values: cython.p_double = first(x)
@@ -193,7 +199,7 @@ class ChainStream(Stream):
             self.n = 0
         for i in range(begin, end):
             components.set_point(values, i * d)
-            total += chain.filter_point(self.belief, gaps[i], limits, True)
+            total += chain.filter_point(self.belief, gaps[i], limits, self.statistics.lag == 0)
             if i == 0:
                 for j in range(k * k * k):
                     chain.changes[j] = 0.0
@@ -201,14 +207,26 @@ class ChainStream(Stream):
             if components.observed > 0:
                 self.n += 1
                 g = 1.0 / self.n
-            self.statistics.update(chain, g, self.step_of_changes(g))
+            g_changes = self.step_of_changes(g)
+            if i == 0 and self.statistics.lag > 0:
+                # no change led there
+                g_changes = 0.0
+            self.statistics.update(chain, self.belief, g, g_changes)
         self.statistics.collect(self.belief, components)
         components.update_coefficients()
         components.points = self.n
         return total
 
+    def end_series(self) -> None:
+        """Let the points of the series that wait to be smoothed enter the statistics."""
+        if self.statistics.pending.count > 0:
+            self.statistics.settle(self.iterate.components, self.belief)
+            self.statistics.collect(self.belief, self.iterate.components)
+            self.iterate.components.update_coefficients()
+
     def update_parameters(self) -> None:
         """Compute the parameters from the statistics accumulated: the M-step of Baum-Welch."""
+        self.end_series()
         self.statistics.recentre(self.iterate.components)
         self.iterate.components.m_step()
         self.iterate.transition.m_step(self.statistics.changes, self.prior, self.n)
@@ -228,6 +246,7 @@ class ChainStream(Stream):
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t = self.iterate.n
         values: cython.p_double = first(x)
+        self.end_series()
         self.statistics.recentre(self.iterate.components)
         if self.averaging:
             self.report = self.iterate.beside()
@@ -271,8 +290,9 @@ class ChainStream(Stream):
     def learn_point(self, row: cython.Py_ssize_t, time: cython.double) -> cython.int:
         g: cython.double = 0.0
         step: cython.double
+        changed: cython.bint
         gap: cython.double = time - self.schedule.last
-        self.iterate.filter_point(self.belief, gap, self.gates, True)
+        self.iterate.filter_point(self.belief, gap, self.gates, self.statistics.lag == 0)
         if self.iterate.components.observed == 0:
             self.n_empty += 1
             if time > self.schedule.last:
@@ -291,8 +311,10 @@ class ChainStream(Stream):
             ):
                 g = 0.0
         step = g * self.iterate.outlying * self.iterate.outlying
-        self.statistics.update(self.iterate, step, self.step_of_changes(step))
-        if g > 0.0:
+        changed = self.statistics.update(
+            self.iterate, self.belief, step, self.step_of_changes(step)
+        )
+        if changed and (g > 0.0 or self.statistics.lag > 0):
             self.statistics.collect(self.belief, self.iterate.components)
             self.iterate.components.m_step()
             self.iterate.transition.m_step(
@@ -468,12 +490,22 @@ class ChainStream(Stream):
         self.due = n if n >= 0 else NEVER
         self.is_due = self.seen >= self.due
 
+    def settle(self) -> None:
+        """Let all points enter the statistics, those too that wait to be smoothed."""
+        self.refresh()
+        if self.statistics.pending.count > 0:
+            self.end_series()
+            self.iterate.components.m_step()
+            self.iterate.transition.m_step(
+                self.statistics.changes, self.prior, self.iterate.components.points
+            )
+
     def reset_belief(self) -> None:
         """Reset the belief to the stationary distribution: the series is interrupted here."""
         self.refresh()
         if self.interrupted:
             return
-        self.statistics.forget_component(self.belief)
+        self.statistics.forget_component(self.belief, self.iterate.components)
         copy(self.report_belief, self.report.n, self.parting)
         self.interrupted = True
         self.iterate.transition.stationary(self.belief)
@@ -504,6 +536,7 @@ class ChainStream(Stream):
             "origin": packed(statistics.origin, k * self.n_features),
             "moments": statistics.moments_in_state,
             "pairs": statistics.pairs_in_state,
+            "pending": statistics.pending.state() if statistics.lag > 0 else None,
             "flow": packed(statistics.changes, size),
             "average_flow": packed(self.average_changes, size),
             "lag": self.lag,
@@ -564,7 +597,10 @@ def chain_stream_from_state(state: dict[str, Any]) -> ChainStream:
     result.n_outliers = whole(state["n_outliers"], "n_outliers")
     result.n_empty = whole(state["n_empty"], "n_empty")
     unpack(block(state, "origin", k * d), statistics.origin, k * d)
-    statistics.load(moments, pairs)
+    pending = state.get("pending")
+    if pending is not None:
+        pending = block(state, "pending", len(pending) // 8, False)
+    statistics.load(moments, pairs, block(state["iterate"], "belief", k), pending)
     unpack(block(state, "flow", k * k), statistics.changes, k * k)
     unpack(block(state, "average_flow", k * k), result.average_changes, k * k)
     unpack(backward, result.backward, len(backward))

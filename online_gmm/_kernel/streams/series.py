@@ -1,7 +1,7 @@
 """Statistics of a whole series, by the forward-backward algorithm (Baum et al. 1970).
 
-The recursion of `recursion` gives the same numbers without a backward pass, but at O(K^4 + K^3 D^2)
-a point. Here a point costs O(K^2 + K D^2), and memory grows with the series.
+The exact recursion of `recursion` gives the same numbers without a backward pass, but at
+O(K^4 + K^3 D^2) a point. Here a point costs O(K^2 + K D^2), and memory grows with the series.
 """
 
 from __future__ import annotations
