@@ -6,7 +6,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM, OnlineHMM
 from online_gmm.em.how_many import informative, select
-from online_gmm.em.prior import Prior, resolution
+from online_gmm.em.prior import Prior, least_sd
 from tests.conftest import on_one_kernel
 
 
@@ -70,9 +70,37 @@ def test_the_prior_is_diagonal_unless_features_repeat_each_other():
     assert eigenvalues.min() < 0.01 * eigenvalues.max()
 
 
-def test_resolution_is_the_smallest_step():
-    assert resolution(np.array([70.0, 70.5, 72.0, np.nan])) == 0.5
-    assert resolution(np.full(9, 70.0)) == 0.0
+def test_few_values_are_levels_and_many_are_rounded():
+    assert least_sd(np.array([70.0, 70.5, 72.0, np.nan])) == 0.5 / 6.0
+    assert least_sd(np.arange(4.0)) == 1.0 / 6.0
+    assert least_sd(np.arange(5.0)) == 1.0 / np.sqrt(2.0 * np.pi)
+    assert least_sd(np.full(9, 70.0)) == 0.0
+
+
+@on_one_kernel
+def test_counts_are_not_a_component_each(compiled):
+    x = np.random.default_rng(1).poisson(2.0, 4000 if compiled else 1000)
+    model = OnlineGMM("auto", seed=1)
+    model.learn_many(x[:, None].astype(float))
+    assert len(model.labels) == 1
+
+
+@on_one_kernel
+def test_regimes_of_rounded_readings(compiled):
+    rng = np.random.default_rng(2)
+    n = 6000 if compiled else 1500
+    regimes = np.repeat(rng.permuted(np.tile([0, 1, 2], 10)), n // 30)
+    x = np.round(np.array([0.0, 2.0, 5.0])[regimes] + 0.4 * rng.normal(size=n))
+    model = OnlineHMM("auto", seed=1)
+    labels = model.label_then_learn_many(x[:, None]).labels
+    assert len(model.labels) == 3
+    assert adjusted_rand_score(regimes[n // 2 :], labels[n // 2 :]) > 0.95
+
+
+def test_each_of_few_values_may_be_a_regime():
+    values = np.repeat(np.random.default_rng(3).permuted(np.tile(np.arange(4), 8)), 25)
+    model = OnlineGMM("auto", seed=1).fit_start(values[:, None].astype(float))
+    assert len(model.labels) == 4
 
 
 def test_a_wild_reading_of_a_channel_that_never_moved_is_an_outlier():

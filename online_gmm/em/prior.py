@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,12 @@ REDUNDANT = 0.02
 """Eigenvalue of the correlation matrix below which a direction repeats what others say."""
 LEAST = 1e-12
 """No floor of a variance is less than this, relative to the variance of the feature."""
+LEVEL = 6.0
+"""Standard deviations between two levels of few."""
+FEW_VALUES = 4
+"""Values that may be levels; more are rounded."""
+ROUNDED = math.sqrt(2.0 * math.pi)
+"""Standard deviations in a step of what is rounded."""
 UNMOVED = 0.01
 """Resolution of a feature that has never moved, relative to its value."""
 JOINT = 10
@@ -51,9 +58,12 @@ class Prior:
     covariance
         C, shape (D, D), positive definite.
     floors
-        Shape (D,), positive: the least variance that a component may have in each feature. It is
-        that of levels 6 standard deviations apart, where a level is the smallest step between two
-        values that were seen, and never below 1e-12 of the variance of the feature.
+        Shape (D,), positive: the least variance that a component may have in each feature, where
+        a step is the smallest between two values that were seen. With up to 4 values each may be a
+        level of its own, 6 standard deviations from the next one. More values are a measurement
+        that was rounded: a component on one of them may be no more probable there than its share
+        of the points, which takes a standard deviation of a step over the square root of 2 pi.
+        Never below 1e-12 of the variance of the feature.
     scale_known
         False if a feature never varied. Its resolution is then taken as 1 % of its value.
     """
@@ -84,7 +94,7 @@ class Prior:
                 # against the first value a constant column has variance 0 exactly
                 values[j] = observed[0]
                 variances[j] = np.var(observed - observed[0])
-            steps[j] = resolution(column[::every])
+            steps[j] = least_sd(column[::every])
             if meter.is_full(COLUMN * column.size):
                 yield
         correlation = correlations(X[::every])
@@ -104,7 +114,7 @@ class Prior:
         ``values`` are any of the data, 0 where a feature was never seen. ``X`` are rows of the
         data, or of a sample, that tell resolutions and correlations.
         """
-        steps = np.array([resolution(column) for column in X.T])
+        steps = np.array([least_sd(column) for column in X.T])
         return cls._of_scales(variances, values, steps, correlations(X), n_components, strength)
 
     @classmethod
@@ -120,7 +130,7 @@ class Prior:
         # what doubles can tell from 0
         varies, known = variances > LEAST_VARIANCE, np.abs(values) > LEAST_VALUE
         unmoved = UNMOVED * np.where(known, np.abs(values), 1.0)
-        least = (np.where(varies, steps, unmoved) / 6.0) ** 2
+        least = np.where(varies, steps, unmoved / LEVEL) ** 2
         floors = np.maximum(least, LEAST * variances)
         floors = np.where(floors > LEAST * LEAST_VARIANCE, floors, LEAST)
         scales = np.where(varies, variances, floors)
@@ -143,11 +153,16 @@ class Prior:
         return float(-self.strength / 2 * (log_det + np.square(whitened).sum()))
 
 
-def resolution(values: NDArray[np.float64]) -> float:
-    """The smallest step between two different values; 0 if there is none."""
+def least_sd(values: NDArray[np.float64]) -> float:
+    """Standard deviation that the smallest step between two different values asks for.
+
+    0 if there is one value only.
+    """
     steps = np.diff(np.sort(values))
     steps = steps[steps > 0.0]
-    return float(steps.min()) if steps.size else 0.0
+    if not steps.size:
+        return 0.0
+    return float(steps.min()) / (LEVEL if steps.size < FEW_VALUES else ROUNDED)
 
 
 def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
