@@ -50,6 +50,26 @@ def test_learning_points_and_arrays_imports_scipy_and_nothing_more() -> None:
     assert not loaded & HEAVY - {"msgspec", "scipy"}
 
 
+@pytest.mark.parametrize(
+    "learner", ["OnlineGMM('auto', seed=1)", "OnlineHMM(3, seed=1)", "Segmenter()"]
+)
+def test_points_are_learnt_without_an_import(learner: str) -> None:
+    """An import stops the stream for longer than a call may take."""
+    loaded_by(
+        "import numpy, sys\n"
+        "from online_gmm import OnlineGMM, OnlineHMM, Segmenter\n"
+        f"model = {learner}\n"
+        "rng = numpy.random.default_rng(1)\n"
+        "X = rng.normal(size=3000) + 8.0 * numpy.repeat(rng.integers(0, 3, 30), 100)\n"
+        "before = set(sys.modules)\n"
+        "for x in X.tolist():\n"
+        "    model.predict_one({'x': x})\n"
+        "    model.learn_one({'x': x})\n"
+        "assert len(model.labels) == 3, model.labels\n"
+        "assert set(sys.modules) == before, set(sys.modules) - before\n"
+    )
+
+
 def test_the_replay_of_a_file_imports_no_more_either() -> None:
     series = Path(__file__).parents[1] / "examples" / "first_series.csv"
     loaded = loaded_by(

@@ -113,6 +113,8 @@ class EMLearner(Learner, abc.ABC):
         self._refit = None
         needs_time |= isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         super()._prepare(needs_time)
+        # now, as importing it takes longer than learning a point may
+        import scipy.special  # noqa: F401
 
     @property
     def start(self) -> WarmStart | None:
