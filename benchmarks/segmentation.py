@@ -21,7 +21,8 @@ settings are described above the tables.
   known: those of fixed-lag labels are in truth no earlier than the causal ones', and ClaSP's are
   those of its reports, not of the places that these name.
 - changes: changes found over true ones, in all series together. Who changes often misses little.
-- points/s: points of all series over seconds, features and labels together, on one thread.
+- points/s: points of all series over seconds of processor time, features and labels together, on one
+  thread.
 """
 
 from __future__ import annotations
@@ -54,7 +55,12 @@ from benchmarks.segmentation_methods import (
 )
 from online_gmm import _kernel
 
-FASTER = 100.0
+FASTER = {
+    OURS: (100.0, "the series as one array (label_then_learn_many)"),
+    POINT_BY_POINT: (40.0, "a dict at a time (predict_one, learn_one)"),
+}
+"""How many times as fast as claspy each way should be."""
+CLASP_SERIES = 4
 HALVES: dict[str, Callable[[int], bool]] = {
     "tuned half": lambda place: place % 2 == 0,
     "other half": lambda place: place % 2 == 1,
@@ -162,18 +168,15 @@ def throughput(results: list[Result]) -> list[str]:
         return []
     places = {r.place for r in theirs}
     lines = []
-    for method, mode in (
-        (OURS, "the series as one array (label_then_learn_many)"),
-        (POINT_BY_POINT, "a dict at a time (predict_one, learn_one)"),
-    ):
+    for method, (least, mode) in FASTER.items():
         ours = [r for r in results if (r.method, r.label) == (method, CAUSAL)]
         mine = {r.place for r in ours} & places
         if mine:
             ratio = rate([r for r in ours if r.place in mine])
             ratio /= rate([r for r in theirs if r.place in mine])
-            met = "reached" if ratio >= FASTER else "short"
+            met = "reached" if ratio >= least else "short"
             lines.append(
-                f"- Goal >= {FASTER:.0f}x claspy's throughput, {mode}: {ratio:.1f}x on the same "
+                f"- Goal >= {least:.0f}x claspy's throughput, {mode}: {ratio:.1f}x on the same "
                 f"{len(mine)} series ({met})."
             )
     return lines
@@ -189,18 +192,18 @@ def collection(name: str, folder: Path, options: argparse.Namespace) -> list[str
         todo = everything
         if method == CLASP:
             if any(series.values.shape[1] > 1 for series in everything):
-                notes.append("- claspy's streaming ClaSP takes one channel only: TSSB only.")
+                notes.append("- claspy's streaming ClaSP takes one channel only.")
                 continue
             todo = everything[: options.claspy_series]
-            try:
-                warm(todo)
-            except ModuleNotFoundError as error:
-                notes.append(f"- claspy is not here ({error}): pip install 'online-gmm[bench]'.")
-                continue
             notes.append(f"- ClaSP: on the first {len(todo)} of {len(everything)} series.")
-        before = time.perf_counter()
-        for series in todo:
-            results += judge(series, method, run(series))
+        try:
+            # what is imported or compiled at the first call is not timed
+            run(min(todo, key=len))
+            before = time.perf_counter()
+            results += [its for series in todo for its in judge(series, method, run(series))]
+        except ModuleNotFoundError as error:
+            notes.append(f"- {method} is left out: {error}; `scripts/bench` installs it.")
+            continue
         print(f"{name}: {method} {time.perf_counter() - before:.0f} s", file=sys.stderr)
     points = sum(map(len, everything))
     return [
@@ -215,12 +218,6 @@ def collection(name: str, folder: Path, options: argparse.Namespace) -> list[str
     ]
 
 
-def warm(everything: list[Series]) -> None:
-    """Let numba compile ClaSP before the clock runs."""
-    if everything:
-        methods.clasp(min(everything, key=len))
-
-
 def about(run: Callable[[Series], methods.Answers]) -> str:
     """What a method does, in its own words."""
     return " ".join((run.__doc__ or "").split()).replace("`", "")
@@ -232,7 +229,13 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
-    parser.add_argument("--claspy-series", type=int, metavar="N", help="the first N only")
+    parser.add_argument(
+        "--claspy-series",
+        type=int,
+        metavar="N",
+        default=CLASP_SERIES,
+        help=f"claspy, which is slow, has the first N series of a collection only ({CLASP_SERIES})",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE.md")
     options = parser.parse_args()
     lines = [
