@@ -21,8 +21,8 @@ settings are described above the tables.
   known: those of fixed-lag labels are in truth no earlier than the causal ones', and ClaSP's are
   those of its reports, not of the places that these name.
 - changes: changes found over true ones, in all series together. Who changes often misses little.
-- points/s: points of all series over seconds of processor time, features and labels together, on one
-  thread.
+- points/s: points of all series over seconds of processor time on one thread, features and labels
+  together.
 """
 
 from __future__ import annotations
