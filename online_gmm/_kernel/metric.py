@@ -46,7 +46,7 @@ LEAST_RATIO = 0.1
 """The expected distance is at most the effective degrees of freedom over this."""
 KEPT = 0.8
 """The share of differences that are taken to lie within a regime."""
-LEAST_WITHIN = 0.03
+LEAST_WITHIN = 0.01
 """Standard deviations of a feature by which it is taken to vary within a regime at least."""
 STILL = 1e-20
 """Whitening weighs a feature that has not moved by less."""
