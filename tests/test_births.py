@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.machines import vibration
+from benchmarks.meaning import levels
 from online_gmm import OnlineGMM, OnlineHMM, PowerDecay
 from tests.conftest import bytes_of_kernels, on_one_kernel
 
@@ -174,3 +175,17 @@ def test_a_regime_that_comes_back_after_long_is_known_as_it_was():
     labels = np.asarray(model.label_then_learn_many(machine.X).labels)
     worn = (machine.states == 2) & (np.arange(len(labels)) > 3200)
     assert np.mean(labels[worn] == 2) > 0.95
+
+
+@pytest.mark.parametrize(("learner", "soon"), [(OnlineGMM, 480), (OnlineHMM, 460)])
+def test_rows_that_come_during_a_fit_are_not_learnt_if_none_explains_them(learner, soon):
+    """A third level comes between two others, at the row at which all are fitted again."""
+    stream = levels(12, 400)
+    model = learner(3, seed=12)
+    labels = np.asarray(model.label_then_learn_many(stream.X[:1000]).labels)
+    (born,) = model.events
+    assert (born.kind, born.number) == ("born", 2)
+    assert 400 < born.n_points < soon
+    later = np.arange(1000) >= soon
+    assert (labels[later & (stream.states[:1000] == 2)] == 2).all()
+    assert (labels[later & (stream.states[:1000] == 0)] == 0).all()

@@ -18,7 +18,6 @@ from online_gmm.em.mixture import (
     MixtureParameters,
     from_kernel,
     n_parameters,
-    posterior,
     to_kernel,
 )
 from online_gmm.em.prior import Prior
@@ -211,6 +210,8 @@ class RefittedChain(RefittedLearner, abc.ABC):
         rows, times = self._kept()
         between = baum_welch.gaps(times)
         finish(self._learn_since(chain, rows, between, len(refit.rows), Meter()))
+        since = rows[refit.n_fitted :]
+        held = since[self._held_back(chain.components, since)]
         chain.begin(flat(rows), len(rows), flat(between), flat(times))
         chain.count_on(stream)
         self._stream = chain
@@ -218,6 +219,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
         self._started_by(fitted)
         self._plan(refit.n_fitted)
         self._watch()
+        chain.hold_back(flat(held), len(held))
 
     def _take_in(
         self,
@@ -362,8 +364,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
     ) -> Sliced[None]:
         """Learn the rows from there on, without outliers, by a chain that has learnt the others."""
         trusted = rows.copy()
-        strange = self._outlying(posterior(chain.components, rows[begin:])[2], rows[begin:])
-        trusted[begin:][strange] = np.nan
+        trusted[begin:][self._held_back(chain.components, rows[begin:])] = np.nan
         yield from _accumulating(chain, trusted, between, begin, meter)
 
     def _kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -14,7 +14,6 @@ from online_gmm.em.batch import BatchEM, rest_of_climb
 from online_gmm.em.mixture import (
     MixtureParameters,
     n_parameters,
-    posterior,
     to_kernel,
 )
 from online_gmm.em.polish import EMMap, corrected, correcting
@@ -226,14 +225,17 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         else:
             self._succeed(known, fitted.mixture, old)
         self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
+        held = refit.rows[:0]
         if stream.stride_kept == 1:
             # the points that have come since it began
             since = self._points_of(stream)[len(refit.rows) :]
-            since = since[~self._outlying(posterior(components, since)[2], since)]
+            is_held = self._held_back(components, since)
+            held, since = since[is_held], since[~is_held]
             components.accumulate(flat(since), len(since))
         components.count_as(float(stream.n_points))
         stream.restart(components, flat(self._gates(len(self._names))))
         self._watch()
+        stream.hold_back(flat(held), len(held))
 
     def _correction(
         self, refit: UnderWay, rows: NDArray[np.float64], meter: Meter

@@ -16,7 +16,8 @@ from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
 from online_gmm.em.succession import has_moved, successors
 from online_gmm.em.warm_start import WarmStart, in_order, warm_starting
 from online_gmm.learners.beginning import BeginningLearner
-from online_gmm.learners.recycle import crowd
+from online_gmm.learners.em_learner import beyond, distances_beyond
+from online_gmm.learners.recycle import OUTLYING, crowd
 from online_gmm.learners.under_way import UnderWay
 
 REFIT_STARTS = 2, 4
@@ -215,6 +216,19 @@ class RefittedLearner(BeginningLearner, abc.ABC):
                 yield
         refit.lasting = time_constant(responsibilities)
         return self._outlying(distance, rows), log_density
+
+    def _held_back(
+        self, components: _kernel.Components, rows: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Which rows are not learnt after a fit: those that the stream would not learn either.
+
+        Beside outliers they are those that no component explains, if one may be born of them.
+        """
+        distance = posterior(components, rows)[2]
+        held = self._outlying(distance, rows)
+        if components.state()["shape"][0] < self._most:
+            held |= beyond(distances_beyond(OUTLYING, rows.shape[1]), distance, rows)
+        return held
 
     def _limit_steps(self, lasting: float) -> None:
         """Let no regime that lasts so many points replace what is known of the others."""

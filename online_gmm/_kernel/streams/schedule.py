@@ -89,10 +89,14 @@ class StepSchedule:
         exp_each(self.steps, 16)
         for i in range(16):
             self.steps[i] *= self.scale
-            most = 8.0
-            most /= n + i
-            most = most if most > self.ceiling else self.ceiling
-            self.steps[i] = self.steps[i] if self.steps[i] < most else most
+        # they fall, so that the first one is the largest
+        if self.steps[0] > self.ceiling:
+            for i in range(16):
+                most = 8.0
+                most /= n + i
+                most = most if most > self.ceiling else self.ceiling
+                self.steps[i] = self.steps[i] if self.steps[i] < most else most
+        for i in range(16):
             self.steps[i] = self.steps[i] if self.steps[i] > self.floor else self.floor
         return 0
 

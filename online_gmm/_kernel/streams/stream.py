@@ -426,11 +426,15 @@ class Stream(Memory):
 
     def set_aside(self, x: cython.double[::1], n: cython.Py_ssize_t) -> None:
         """Count n rows as outliers that came by now, and keep them in the buffer."""
+        self.n_outliers += n
+        self.hold_back(x, n)
+
+    def hold_back(self, x: cython.double[::1], n: cython.Py_ssize_t) -> None:
+        """Keep n rows in the buffer of outliers, as if they had come by now."""
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         d: cython.Py_ssize_t = self.n_features
         values: cython.p_double = first(x)
-        self.n_outliers += n
         if self.outlier_buffer is None:
             return
         for i in range(n):
