@@ -167,6 +167,9 @@ def under_way_from_state(
     transition = state["transition"]
     # early in version 3 of the format there were none
     moments = state.get("moments")
+    n_fitted = _kernel.whole(state.get("n_fitted", len(rows)), "n_fitted", 0, len(rows))
+    if transition is None and n_fitted != len(rows):
+        raise ValueError(f"a mixture is fitted to {len(rows)} rows, not to {n_fitted} of them")
     return UnderWay(
         MixtureParameters(
             weights,
@@ -182,7 +185,7 @@ def under_way_from_state(
         None if moments is None else _pair(moments, size),
         instance(state.get("searches", True), bool, "searches"),
         _kernel.whole(state["done"], "done", 0, MOST_SLICES),
-        _kernel.whole(state.get("n_fitted", len(rows)), "n_fitted", 0, len(rows)),
+        n_fitted,
     )
 
 
