@@ -56,8 +56,8 @@ NEAR_NOW = 1.0
 """The same of a segment that has only begun."""
 LEAST_NEAR = 2.0
 GROWTH = 1.3
-WAIT = 2.0
-"""Windows after which a change is reported, even if its state is not clear."""
+WAIT = 1.0
+"""Windows since a change after which it is reported, even if its state is not clear."""
 WAIT_ROWS = 32
 """Not before so many points, though: of the shortest windows two say little."""
 CLEAR = 1.5
