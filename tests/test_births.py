@@ -189,3 +189,15 @@ def test_rows_that_come_during_a_fit_are_not_learnt_if_none_explains_them(learne
     later = np.arange(1000) >= soon
     assert (labels[later & (stream.states[:1000] == 2)] == 2).all()
     assert (labels[later & (stream.states[:1000] == 0)] == 0).all()
+
+
+@pytest.mark.parametrize("learner", [OnlineGMM, OnlineHMM])
+def test_a_long_stay_right_after_the_warm_start_leaves_the_others_known(learner):
+    """It would leave so little weight to a level that a single stray row widens it."""
+    stream = levels(12, 400)
+    model = learner("auto", seed=12)
+    labels = np.asarray(model.label_then_learn_many(stream.X[:1000]).labels)
+    (born,) = model.events
+    assert 400 < born.n_points < 430
+    later = np.arange(1000) >= born.n_points
+    assert (labels[later & (stream.states[:1000] == 2)] == 2).all()

@@ -71,7 +71,7 @@ def test_the_kernel_takes_the_smaller_of_two_steps():
     mean = 0.5
     for n in range(101, 3100):
         model.learn_one({0: n % 7})
-        mean += min(n**-0.7, max(0.004, 8.0 / n)) * (n % 7 - mean)
+        mean += min(n**-0.7, max(0.004, 2.0 / n)) * (n % 7 - mean)
         if n % 100 == 0:
             assert model.mixture.means[0, 0] == pytest.approx(mean, rel=1e-9)
 

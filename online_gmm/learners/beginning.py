@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data.frames import flat
-from online_gmm.em.mixture import MixtureParameters
+from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
+from online_gmm.em.persistence import SHARE, time_constant
 from online_gmm.em.prior import Prior
 from online_gmm.em.slices import Sliced, finish
 from online_gmm.em.warm_start import WarmStart
@@ -24,6 +25,11 @@ from online_gmm.learners.under_way import Slices
 
 VALUES = 64
 """Slices at each point: one for so many values of K means, as learning a point takes longer too."""
+
+
+def lasting_of(mixture: MixtureParameters, rows: NDArray[np.float64]) -> float:
+    """The time constant of regimes in rows that come one after the other."""
+    return time_constant(posterior(without_prior(mixture), rows)[0])
 
 
 class Begun(NamedTuple):
@@ -39,12 +45,15 @@ class Begun(NamedTuple):
         Those of the points that were left out.
     n : int
         How many points there were.
+    lasting : float
+        The time constant of regimes, in points; 0 if it is not seen.
     """
 
     start: WarmStart
     stream: Any
     outliers: NDArray[np.float64]
     n: int
+    lasting: float
 
 
 class BeginningLearner(GrowingLearner, abc.ABC):
@@ -67,6 +76,11 @@ class BeginningLearner(GrowingLearner, abc.ABC):
         times: NDArray[np.float64],
     ) -> Sliced[Begun]:
         """Make the warm start in slices, from rows of shape (n, D) and their times."""
+
+    def _limit_steps(self, lasting: float) -> None:
+        """Let no regime that lasts so many points replace what is known of the others."""
+        if self.step_size is None:
+            self._stream.limit_steps(SHARE / max(lasting, 1.0))
 
     @abc.abstractmethod
     def _plan_first(self, n: int) -> None:
@@ -136,6 +150,7 @@ class BeginningLearner(GrowingLearner, abc.ABC):
         self._started_by(begun.start)
         self._plan_first(begun.n)
         self._watch()
+        self._limit_steps(begun.lasting)
         self._stream.set_aside(flat(begun.outliers), len(begun.outliers))
         self._wait()
 

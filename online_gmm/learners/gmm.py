@@ -24,7 +24,7 @@ from online_gmm.em.slices import Meter, Sliced, aside_cost
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, warm_starting
 from online_gmm.learners.base import UNKNOWN
-from online_gmm.learners.beginning import Begun
+from online_gmm.learners.beginning import Begun, lasting_of
 from online_gmm.learners.em_learner import AVERAGE_EVERY, beyond
 from online_gmm.learners.intake import Late
 from online_gmm.learners.mixture_merges import MergedMixture
@@ -73,7 +73,7 @@ class OnlineGMM(MergedMixture):
     step_size : PowerDecay, Constant or HalfLife, optional
         How fast new points replace old ones. By default ``PowerDecay(0.7)``, for streams that do
         not change; `HalfLife` and `Constant` follow streams that do. Where regimes last, default
-        steps are smaller: at most 1 / (6 t), or 8 / n after n points if that is more. A regime is
+        steps are smaller: at most 1 / (6 t), or 2 / n after n points if that is more. A regime is
         forgotten to a factor 1 / e after t points; fits of the points kept tell t.
     average : bool, optional
         Whether to report the average of the iterates instead of the last one. The average is more
@@ -289,7 +289,8 @@ class OnlineGMM(MergedMixture):
             self._room_beside(rows),
         )
         stream.keep_many(flat(rows), len(rows))
-        return Begun(start, stream, rows[isolated], len(rows))
+        lasting = lasting_of(start.mixture, rows)
+        return Begun(start, stream, rows[isolated], len(rows), lasting)
 
     def _first_fit(
         self, rows: NDArray[np.float64], meter: Meter

@@ -26,7 +26,7 @@ from online_gmm.em.mixture import (
 from online_gmm.em.slices import Meter, Sliced, aside_cost
 from online_gmm.em.step_size import StepSize
 from online_gmm.em.warm_start import WarmStart, in_order, warm_starting
-from online_gmm.learners.beginning import Begun
+from online_gmm.learners.beginning import Begun, lasting_of
 from online_gmm.learners.chain_answers import ChainAnswers
 from online_gmm.learners.intake import Late
 from online_gmm.learners.recycle import Roster
@@ -68,7 +68,7 @@ class OnlineHMM(ChainAnswers):
     step_size : PowerDecay, Constant or HalfLife, optional
         How fast new points replace old ones. By default ``PowerDecay(0.7)``, for streams that do
         not change; `HalfLife` and `Constant` follow streams that do. Where regimes last, default
-        steps are smaller: at most 1 / (6 t), or 8 / n after n points if that is more. A regime is
+        steps are smaller: at most 1 / (6 t), or 2 / n after n points if that is more. A regime is
         forgotten to a factor 1 / e after t points; fits of the points kept tell t.
     average : bool, optional
         Whether to report the average of the iterates instead of the last one. The average is more
@@ -288,7 +288,8 @@ class OnlineHMM(ChainAnswers):
         stream = yield from self._ordered(stream, order, start.prior, trusted, between, meter)
         stream.begin(flat(rows), len(rows), flat(between), flat(times))
         start = dataclasses.replace(start, mixture=found.reordered(order))
-        return Begun(start, stream, rows[isolated], len(rows))
+        lasting = lasting_of(found, rows)
+        return Begun(start, stream, rows[isolated], len(rows), lasting)
 
     def _best_start(
         self, rows: NDArray[np.float64], times: NDArray[np.float64], meter: Meter

@@ -11,7 +11,7 @@ from online_gmm import _kernel
 from online_gmm.em.how_many import WORTH, Selection
 from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
 from online_gmm.em.other_regimes import SURE, Terms, other_regimes
-from online_gmm.em.persistence import SHARE, time_constant
+from online_gmm.em.persistence import time_constant
 from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
 from online_gmm.em.succession import has_moved, successors
 from online_gmm.em.warm_start import WarmStart, in_order, warm_starting
@@ -229,11 +229,6 @@ class RefittedLearner(BeginningLearner, abc.ABC):
         if components.state()["shape"][0] < self._most:
             held |= beyond(distances_beyond(OUTLYING, rows.shape[1]), distance, rows)
         return held
-
-    def _limit_steps(self, lasting: float) -> None:
-        """Let no regime that lasts so many points replace what is known of the others."""
-        if self.step_size is None:
-            self._stream.limit_steps(SHARE / max(lasting, 1.0))
 
     def _note_move(
         self, known: MixtureParameters, i: int, fitted: MixtureParameters, j: int

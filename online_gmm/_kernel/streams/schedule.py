@@ -28,7 +28,7 @@ class StepSchedule:
     seconds if ``timed``, else in points; 0 means a power of the number of points. ``follows`` says
     whether steps never vanish.
 
-    Powers of the number of points are at most ``ceiling``, or 8 / n if that is more.
+    Powers of the number of points are at most ``ceiling``, or 2 / n if that is more.
     """
 
     scale: cython.double
@@ -92,7 +92,7 @@ class StepSchedule:
         # they fall, so that the first one is the largest
         if self.steps[0] > self.ceiling:
             for i in range(16):
-                most = 8.0
+                most = 2.0
                 most /= n + i
                 most = most if most > self.ceiling else self.ceiling
                 self.steps[i] = self.steps[i] if self.steps[i] < most else most

@@ -404,7 +404,7 @@ class Stream(Memory):
         return self.schedule.last
 
     def limit_steps(self, ceiling: float) -> None:
-        """Let steps be at most so large, or 8 / n for n points if that is more."""
+        """Let steps be at most so large, or 2 / n for n points if that is more."""
         self.schedule.limit(ceiling)
 
     @property
