@@ -451,7 +451,8 @@ def test_outputs_are_checked_before_the_run(path, cli, tmp_path):
 
 
 def test_many_regimes_are_shown_in_part(path, cli):
-    write(path, TABLE, [f"{t},{x}" for t, x in zip(minutes(), LEVELS, strict=True)])
+    levels = [40.0 * (i // 20) + 0.37 * (i * 7 % 11) for i in range(N)]
+    write(path, TABLE, [f"{t},{x}" for t, x in zip(minutes(), levels, strict=True)])
     # a fit made later would not be done when the file ends
     result = cli("run", path, "--regimes", 60, "--warm-up", 400)
     assert result.exit_code == 0, result.output

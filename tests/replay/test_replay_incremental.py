@@ -141,7 +141,7 @@ def test_too_few_passes_fail_at_the_same_optimum(series, cli):
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize(("seed", "which"), [(54, "worse"), (16, "better")])
+@pytest.mark.parametrize(("seed", "which"), [(58, "worse"), (16, "better")])
 def test_another_optimum_is_not_hidden(seed, which, cli, tmp_path):
     """Five levels, four regimes, and a start from eight rows: the two part."""
     rng = np.random.default_rng(seed)
