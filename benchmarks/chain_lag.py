@@ -5,6 +5,11 @@
 Both models begin with the true regimes. One learns by the exact recursion, the other by smoothing
 over `LAG` points. The gap is the log-likelihood that the second loses, in nats for each of as many
 later points. Times are those of this thread, the shortest of five runs.
+
+"Fitted": all points but the last 100 are fitted together and their statistics then computed under
+the parameters of the fit, so that the gap is that of the lag. "Stream": all points but the first
+1,000 are learnt as they come. The two models then also take different ways; those of 16 regimes
+differ by more than the lag explains, to either side.
 """
 
 from __future__ import annotations
@@ -40,13 +45,16 @@ def series(truth: MixtureParameters, stay: int, n: int, seed: int) -> Matrix:
     return X
 
 
-def learnt(truth: MixtureParameters, X: Matrix, exact: int) -> OnlineHMM:
-    """A model that has learnt these rows; the recursion is exact up to so many regimes."""
+def learnt(truth: MixtureParameters, X: Matrix, exact: int, fitted: int) -> OnlineHMM:
+    """A model that has learnt these rows, the first ones fitted together.
+
+    The recursion is exact up to so many regimes.
+    """
     usual, recursion.EXACT = recursion.EXACT, exact
     try:
         model = OnlineHMM(truth.n_components, capacity=0, seed=1)
-        model.fit_start(X[:1000], mixture=truth)
-        model.learn_many(X[1000:])
+        model.fit_start(X[:fitted], mixture=truth)
+        model.learn_many(X[fitted:])
         return model
     finally:
         recursion.EXACT = usual
@@ -70,21 +78,28 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     n, seeds = (chosen := parser.parse_args()).points, chosen.seeds
     print(f"lag {recursion.LAG}; {n:,} points are learnt, {seeds} seeds")
-    print("| K | D | stay | gap of levels | nats lost, mean | worst | us, exact | us, lag |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| K | D | stay | gap of levels | fitted: mean, worst | stream: mean, worst "
+        "| us, exact, lag |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for k, d, stay, gap in CASES:
-        truth, lost, costs = regimes(k, d, gap), [], []
+        truth = regimes(k, d, gap)
+        lost: dict[int, list[float]] = {n - 100: [], 1000: []}
+        costs = []
         for seed in range(seeds):
             X = series(truth, stay, 2 * n, seed)
-            models = [learnt(truth, X[:n], exact) for exact in (ALWAYS, 0)]
-            densities = [np.asarray(m.log_density_many(X[n:])).mean() for m in models]
-            lost.append(float(densities[0] - densities[1]))
+            for fitted, its in lost.items():
+                models = [learnt(truth, X[:n], exact, fitted) for exact in (ALWAYS, 0)]
+                densities = [np.asarray(m.log_density_many(X[n:])).mean() for m in models]
+                its.append(float(densities[0] - densities[1]))
             costs.append([microseconds(m, X[n : n + 2000]) for m in models])
         exact, lagged = np.min(costs, axis=0)
-        worst = max(lost)
+        cells = [f"{np.mean(its):.1e}, {max(its):.1e}" for its in lost.values()]
+        met = "met" if max(lost[n - 100]) <= LIMIT else "missed"
         print(
-            f"| {k} | {d} | {stay} | {gap} | {np.mean(lost):.1e} | {worst:.1e} "
-            f"{'' if worst <= LIMIT else '(above 1e-4) '}| {exact:.2f} | {lagged:.2f} |"
+            f"| {k} | {d} | {stay} | {gap} | {cells[0]} (<= {LIMIT:g}: {met}) | {cells[1]} "
+            f"| {exact:.2f}, {lagged:.2f} |"
         )
 
 

@@ -138,9 +138,9 @@ class OnlineHMM(ChainAnswers):
     -----
     Cost per point: O(K^2 + K D^2) to learn and to predict. Up to four regimes the statistics are
     exact, by Cappé's recursion. With more, each point is smoothed by at least 20 later ones, and
-    enters the statistics then (fixed-lag smoothing); on streams of 5 to 16 regimes this loses less
-    than 1e-4 nats a point. A chain with times is exact for any K, at O(K^4 + K^3 D^2). Memory:
-    O(K^3 + K D^2), with times O(K^3 D^2), and the points kept.
+    enters the statistics then (fixed-lag smoothing). With the same parameters the lag loses less
+    than 1e-4 nats a point on streams of 5 to 16 regimes. A chain with times is exact for any K, at
+    O(K^4 + K^3 D^2). Memory: O(K^3 + K^2 D^2), and the points kept.
 
     Until the warm start is complete, the label is -1. The warm start is made in slices while the
     points after the first ``warm_up`` come, so that no point takes long: 15 to 40 of them for three
