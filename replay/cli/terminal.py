@@ -16,6 +16,7 @@ from rich.text import Text
 
 from replay.engine.printable import printable
 from replay.engine.rows import InputError, ReplayError
+from replay.engine.settings import EXPONENT
 
 if TYPE_CHECKING:
     from replay.engine.protocols import Source
@@ -110,7 +111,7 @@ def heading(
         return
     steps = ""
     if streamed and settings.half_life is None:
-        steps = f", step exponent {settings.exponent:g}"
+        steps = f", step exponent {settings.exponent or EXPONENT:g}"
     elif streamed:
         steps = f", half-life {settings.half_life:g} rows"
     persistence = ""

@@ -10,11 +10,14 @@ from replay.engine.rows import InputError
 if TYPE_CHECKING:
     from online_gmm import OnlineGMM, OnlineHMM
     from online_gmm.em.mixture import CovarianceType
+    from online_gmm.em.step_size import StepSize
     from online_gmm.segmentation.found import FoundRegimes
     from replay.engine.protocols import Source
 
     Model = OnlineGMM | OnlineHMM | FoundRegimes
 
+EXPONENT = 0.7
+"""Of the learners' own steps."""
 LearnerName = Literal["segmenter", "mixture", "hmm"]
 
 
@@ -27,8 +30,9 @@ class Settings:
 
     With ``finds`` it is the learner of `Segmenter()`, whose other settings are ``lag`` and
     ``window``: a number of rows, or a time such as "30s", which needs a source with times. With a
-    half-life, in points, the learner follows the stream, and the exponent is not used. ``persist``
-    makes it an `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for times rather than
+    half-life, in points, the learner follows the stream, and the exponent is not used. Without an
+    exponent the steps are the learner's own: those of EXPONENT, and smaller where regimes last
+    long. ``persist`` makes it an `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for times rather than
     rows) are for that one. With ``shared_model`` all keys have the same mixture, and with
     ``persist`` as well the same transitions.
     """
@@ -38,7 +42,7 @@ class Settings:
     seed: int = 1
     covariance_type: CovarianceType = "full"
     prior_strength: float = 1e-3
-    exponent: float = 0.7
+    exponent: float | None = None
     half_life: float | None = None
     recycle: bool = False
     persist: bool = False
@@ -107,11 +111,15 @@ class Settings:
         """The parameters that both learners have."""
         from online_gmm import HalfLife, PowerDecay
 
-        follow = self.half_life is not None
+        step_size: StepSize | None = None
+        if self.half_life is not None:
+            step_size = HalfLife(points=self.half_life)
+        elif self.exponent is not None:
+            step_size = PowerDecay(self.exponent)
         return {
             "covariance_type": self.covariance_type,
             "warm_up": self.warm_up,
-            "step_size": HalfLife(points=self.half_life) if follow else PowerDecay(self.exponent),
+            "step_size": step_size,
             "prior_strength": self.prior_strength,
             "seed": self.seed,
         }

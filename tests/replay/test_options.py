@@ -15,7 +15,7 @@ from replay.cli.options.groups import Group, given_options, given_words, with_gr
 from replay.cli.options.learning import Learning
 from replay.cli.options.output import Segmenting
 from replay.cli.options.reading import Rows
-from replay.engine.settings import Settings
+from replay.engine.settings import EXPONENT
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,6 @@ def test_options_are_called_as_in_the_library():
 
 
 def test_what_help_says_before_learners_are_imported_is_true():
-    assert Settings().exponent == PowerDecay().exponent
+    assert PowerDecay().exponent == EXPONENT
     persist = get_type_hints(Learning, include_extras=True)["persist"].__metadata__[0]
     assert f"At most {MOST} regimes." in persist.help

@@ -9,7 +9,7 @@ import typer
 
 from replay.cli.options.groups import Group, given_options
 from replay.engine.rows import InputError
-from replay.engine.settings import Settings
+from replay.engine.settings import EXPONENT, Settings
 
 DEFAULT = Settings()
 LEARNING = "Regimes"
@@ -81,7 +81,8 @@ class Learning(Group):
         typer.Option(
             help="The step size is n^-EXPONENT, above 0.5 and up to 1. A lower exponent forgets a "
             "bad start sooner, and also a regime that stays away; with 1 all rows have the same "
-            f"weight. [default: {DEFAULT.exponent}]",
+            "weight. Unless it is given, steps are smaller where regimes last long. "
+            f"[default: {EXPONENT}]",
         ),
     ] = None
     half_life: Annotated[
