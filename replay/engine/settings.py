@@ -32,9 +32,9 @@ class Settings:
     ``window``: a number of rows, or a time such as "30s", which needs a source with times. With a
     half-life, in points, the learner follows the stream, and the exponent is not used. Without an
     exponent the steps are the learner's own: those of EXPONENT, and smaller where regimes last
-    long. ``persist`` makes it an `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for times rather than
-    rows) are for that one. With ``shared_model`` all keys have the same mixture, and with
-    ``persist`` as well the same transitions.
+    long. ``persist`` makes it an `OnlineHMM`; stickiness, lag and ``irregular`` (regimes last for
+    times rather than rows) are for that one. With ``shared_model`` all keys have the same mixture,
+    and with ``persist`` as well the same transitions.
     """
 
     regimes: int | Literal["auto"] = 3
