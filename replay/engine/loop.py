@@ -19,7 +19,7 @@ MOST_ROWS = 16_384
 """Rows of a batch at most."""
 WORK = 2**18
 """Rows of a batch, times the square of the number of their values."""
-OF_EACH_KEY, MOST_KEYED = 48, 262_144
+OF_EACH_KEY, MOST_KEYED = 500, 262_144
 """Rows of a batch for each key, and at most, where there are many keys."""
 LEAST_ROWS = 256
 """Rows of a batch at most, however many values they have."""
