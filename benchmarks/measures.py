@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
@@ -234,18 +235,19 @@ def drift(seed: int, n: int, irregular: bool, learner: str) -> Tracking:
     )
     half = n // 2
     sd = np.sqrt(np.diagonal(truth.covariances, axis1=1, axis2=2))
-    order = np.arange(truth.n_components)
+    order: NDArray[np.intp] | None = None
     squares, guesses = [], np.zeros(n - half, dtype=int)
     for i, row in enumerate(X.tolist()):
         x = dict(enumerate(row))
         if i >= half:
             guesses[i - half] = model.predict_one(x)
         model.learn_one(x, t=times[i] if irregular else None)
-        if i == model.warm_up:  # the numbers given then are to last
+        if order is None and model.is_started:  # the numbers given then are to last
             order = model.mixture.order_like(truth)
         if i >= half and i % 200 == 0:
             means = model.mixture.means[order] - [moved[i], 0.0]
             squares.append(np.mean(((means - truth.means) / sd) ** 2))
+    assert order is not None
     X[:, 0] -= moved
     best = truth.predict(X[half:])
     right = labels[half:]
