@@ -242,7 +242,8 @@ def drift(seed: int, n: int, irregular: bool, learner: str) -> Tracking:
         if i >= half:
             guesses[i - half] = model.predict_one(x)
         model.learn_one(x, t=times[i] if irregular else None)
-        if order is None and model.is_started:  # the numbers given then are to last
+        if order is None and len(model.labels) == truth.n_components:
+            # the numbers given then are to last
             order = model.mixture.order_like(truth)
         if i >= half and i % 200 == 0:
             means = model.mixture.means[order] - [moved[i], 0.0]
