@@ -49,7 +49,7 @@ VALUES = ("pressure", "flow", "heat")
 def write_file(path: Path, n: int, decimals: int | None, keys: int = 0) -> None:
     """A time and three values in three regimes that last; None writes all digits there are.
 
-    With keys, which take turns, each has regimes of its own.
+    Keys, if there are any, take turns.
     """
     rng = np.random.default_rng(1)
     begins = np.where(rng.random(n) < 1 / 200, np.arange(n), 0)

@@ -94,6 +94,18 @@ def iterate_of(stream):
     return from_kernel(_kernel.components_from_state(stream.iterate_chain.state()["components"]))
 
 
+def assert_parameters_like(reference, model, stream, close):
+    """The iterate and what is reported are those of a naive stream."""
+    iterate = iterate_of(stream)
+    np.testing.assert_allclose(iterate.means, reference.means, **close)
+    np.testing.assert_allclose(iterate.covariances, reference.covs, **close)
+    weights, means, covs, transition = reference.read(reference.report, reference.report_n)
+    np.testing.assert_allclose(model.mixture.weights, weights, **close)
+    np.testing.assert_allclose(model.mixture.means, means, **close)
+    np.testing.assert_allclose(model.mixture.covariances, covs, **close)
+    np.testing.assert_allclose(model.transition, transition, **close)
+
+
 def gaps_of(n, seed, scale=0.5):
     gaps = np.random.default_rng(seed).exponential(scale, n)
     gaps[0] = np.nan
@@ -255,14 +267,7 @@ def test_recursion_is_that_of_cappe_on_raw_moments(covariance_type, timed):
             np.testing.assert_allclose(
                 list(model.belief.values()), reference.report_belief, **close
             )
-    iterate = iterate_of(stream)
-    np.testing.assert_allclose(iterate.means, reference.means, **close)
-    np.testing.assert_allclose(iterate.covariances, reference.covs, **close)
-    weights, means, covs, transition = reference.read(reference.report, reference.report_n)
-    np.testing.assert_allclose(model.mixture.weights, weights, **close)
-    np.testing.assert_allclose(model.mixture.means, means, **close)
-    np.testing.assert_allclose(model.mixture.covariances, covs, **close)
-    np.testing.assert_allclose(model.transition, transition, **close)
+    assert_parameters_like(reference, model, stream, close)
     assert model.n_outliers >= 1
 
 
@@ -358,14 +363,7 @@ def test_more_components_are_smoothed_by_a_lag(kernel, covariance_type):
         belief = np.frombuffer(model._stream.state()["iterate"]["belief"])
         np.testing.assert_allclose(belief, reference.belief, **close)
         np.testing.assert_allclose(list(model.belief.values()), reference.report_belief, **close)
-    iterate = iterate_of(stream)
-    np.testing.assert_allclose(iterate.means, reference.means, **close)
-    np.testing.assert_allclose(iterate.covariances, reference.covs, **close)
-    weights, means, covs, transition = reference.read(reference.report, reference.report_n)
-    np.testing.assert_allclose(model.mixture.weights, weights, **close)
-    np.testing.assert_allclose(model.mixture.means, means, **close)
-    np.testing.assert_allclose(model.mixture.covariances, covs, **close)
-    np.testing.assert_allclose(model.transition, transition, **close)
+    assert_parameters_like(reference, model, stream, close)
     assert model.n_outliers >= 1
 
 

@@ -329,17 +329,16 @@ class Metric(Memory):
             # between what varies within regimes and what varies at all
             v = self.scatter[at + i] / n
             share = LEAST_WITHIN * LEAST_WITHIN * self.variance[i]
-            v = sqrt(sqrt(v if v > share else share) * sqrt(self.variance[i]))
+            self.squares[i] = v if v > share else share
+            v = sqrt(sqrt(self.squares[i]) * sqrt(self.variance[i]))
             s[i] = v + 1e-6 if v > 1e-9 else 1e30
             at += i + 1
         at = 0
         for i in range(p):
-            for j in range(i + 1):
+            for j in range(i):
                 a[i * p + j] = self.scatter[at + j] / n / (s[i] * s[j])
             at += i + 1
-            v = LEAST_WITHIN * LEAST_WITHIN * self.variance[i] / (s[i] * s[i])
-            if a[i * p + i] < v:
-                a[i * p + i] = v
+            a[i * p + i] = self.squares[i] / (s[i] * s[i])
             trace += a[i * p + i]
         share = p * self.length / n
         shrink = SHRINK + SHRINK_RATIO * share

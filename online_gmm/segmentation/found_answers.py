@@ -15,7 +15,7 @@ from online_gmm import _kernel
 from online_gmm.data.frames import Table, flat
 from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
 from online_gmm.learners.base import NOTHING_KNOWN, UNKNOWN, Assignment, Assignments, Learner
-from online_gmm.learners.em_learner import distances_beyond, strangeness
+from online_gmm.learners.em_learner import beyond, distances_beyond, strangeness
 from online_gmm.learners.intake import Time
 from online_gmm.segmentation.lagged import Lagged, LaggedLabel, LaggedLabels
 from online_gmm.segmentation.placed import PlacedSegments
@@ -126,8 +126,7 @@ class FoundAnswers(Learner, abc.ABC):
         if placed is None or placed.label == UNKNOWN:
             return Assignments.unknown(len(rows))
         _, log_density, distance = posterior(self._components, rows)
-        gates = _gates(rows.shape[1])
-        outlier = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
+        outlier = beyond(_gates(rows.shape[1]), distance, rows)
         n, label = len(rows), placed.label
         sure = placed.probabilities[label]
         return Assignments(np.full(n, label), np.full(n, sure), log_density, outlier)
