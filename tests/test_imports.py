@@ -36,7 +36,7 @@ def test_a_learner_imports_numpy_and_the_base_of_river() -> None:
     assert not loaded & HEAVY - {"msgspec"}
 
 
-def test_learning_points_and_arrays_imports_scipy_and_nothing_more() -> None:
+def test_learning_points_and_arrays_imports_nothing_more() -> None:
     loaded = loaded_by(
         "import numpy\n"
         "from online_gmm import OnlineGMM\n"
@@ -47,7 +47,7 @@ def test_learning_points_and_arrays_imports_scipy_and_nothing_more() -> None:
         "model.predict_one(dict(enumerate(X[0].tolist())))\n"
         "model.to_bytes()\n"
     )
-    assert not loaded & HEAVY - {"msgspec", "scipy"}
+    assert not loaded & HEAVY - {"msgspec"}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_replay_of_a_file_imports_no_more_either() -> None:
         "with contextlib.suppress(SystemExit):\n"
         "    main()\n"
     )
-    assert not loaded & HEAVY - {"msgspec", "scipy"}
+    assert not loaded & HEAVY - {"msgspec"}
 
 
 def test_every_public_name_is_there() -> None:

@@ -14,6 +14,8 @@ k_means
     The starts of a fit.
 vectors
     Exponential functions and logarithms of many numbers at once.
+chi_squared
+    How unlikely a distance or a gain is.
 windows
     Statistics of trailing windows.
 partition
@@ -23,6 +25,7 @@ hindsight
 """
 
 from online_gmm._kernel.blocks import Blocks
+from online_gmm._kernel.chi_squared import exceeded, strangeness, tail
 from online_gmm._kernel.entry import Entry
 from online_gmm._kernel.gaussian.components import Components, components_from_state
 from online_gmm._kernel.gaussian.statistics import DIAG, FULL, SPHERICAL, TIED, Statistics
@@ -84,13 +87,16 @@ __all__ = [
     "columns_of",
     "components_from_state",
     "draw_clusters",
+    "exceeded",
     "fill",
     "first_refused",
     "join",
     "mixture_stream_from_state",
     "move_centers",
     "real",
+    "strangeness",
     "sum_up",
+    "tail",
     "whole",
     "windows_from_state",
 ]

@@ -113,8 +113,8 @@ class EMLearner(Learner, abc.ABC):
         self._refit = None
         needs_time |= isinstance(self.step_size, HalfLife) and self.step_size.seconds is not None
         super()._prepare(needs_time)
-        # now, as importing it takes longer than learning a point may
-        import scipy.special  # noqa: F401
+        # now, as numpy's first use of it would take longer than learning a point may
+        import numpy.ma  # noqa: F401
 
     @property
     def start(self) -> WarmStart | None:
@@ -423,28 +423,15 @@ def strangeness(
     distance: NDArray[np.float64], n_observed: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return -log10 of the probability that a chi-squared variable exceeds each distance."""
-    from scipy.special import chdtrc, gammaln
-
-    degrees = np.maximum(n_observed, 1).astype(np.float64)
-    tail = np.where(n_observed > 0, chdtrc(degrees, distance), 1.0)
-    with np.errstate(divide="ignore"):
-        result = -np.log10(tail)
-    # below the smallest double the asymptotic series of the incomplete gamma function goes on
-    for i in np.flatnonzero(tail < 1e-300):
-        a, x = degrees[i] / 2.0, distance[i] / 2.0
-        terms = np.cumprod((a - np.arange(1.0, max(2.0, a))) / x)
-        series = math.log1p(float(terms.sum()))
-        result[i] = -((a - 1.0) * math.log(x) - x - float(gammaln(a)) + series) / math.log(10.0)
-    return np.asarray(result, dtype=np.float64) + 0.0
+    result = np.empty(len(distance))
+    _kernel.strangeness(np.ascontiguousarray(distance), n_observed, result)
+    return result
 
 
 def distances_beyond(probability: float, n_features: int) -> NDArray[np.float64]:
     """Squared distances beyond which so few points lie, by the number of features observed."""
-    # takes longer to import than this package
-    from scipy.special import chdtri
-
-    degrees = np.arange(1.0, n_features + 1)
-    return np.concatenate([[np.inf], np.asarray(chdtri(degrees, probability), dtype=np.float64)])
+    gates = [_kernel.exceeded(probability, degrees) for degrees in range(1, n_features + 1)]
+    return np.array([np.inf, *gates])
 
 
 def beyond(

@@ -283,10 +283,8 @@ class RefittedMixture(RefittedLearner, abc.ABC):
 
     def _tail(self, gain: float, n: int) -> float:
         """How unlikely it is that a fit of n rows gains so many nats a row by chance."""
-        from scipy.special import chdtrc
-
         free = n_parameters(self._k, len(self._names), self.covariance_type)
-        return float(chdtrc(free, max(2.0 * n * gain, 0.0)))
+        return _kernel.tail(free, max(2.0 * n * gain, 0.0))
 
     def _under(self, start: WarmStart) -> BatchEM:
         """The first pass of EM under a fit, and under the prior for one that goes on."""
