@@ -72,7 +72,7 @@ def test_an_interpreted_kernel_is_said_once(kernel, notes):
     assert said.stderr.count("the kernel is interpreted") == notes
 
 
-@pytest.mark.parametrize("module", ["typer", "rich", "dateutil"])
+@pytest.mark.parametrize("module", ["typer", "rich"])
 def test_a_command_line_that_is_not_installed_says_what_installs_it(without, module):
     said = without(module, "run", "examples/first_series.csv", "--value", "value")
     assert said.returncode == 2
@@ -81,6 +81,16 @@ def test_a_command_line_that_is_not_installed_says_what_installs_it(without, mod
         f"error: replay needs {module}, which is not installed; install what the command line "
         "needs: pip install 'online-gmm[replay]'\n"
     )
+
+
+def test_times_that_cannot_be_read_say_so_too(without, tmp_path):
+    series = tmp_path / "series.csv"
+    series.write_text("when,value\n" + "".join(f"{i}. Mai 2024,{i}\n" for i in range(1, 31)))
+    options = ("--value", "value", "--time", "when", "--late", "skip")
+    said = without("dateutil", "run", str(series), *options)
+    assert said.returncode == 2
+    assert "replay needs dateutil" in said.stderr
+    assert "Traceback" not in said.stderr
 
 
 def test_a_picture_that_cannot_be_drawn_says_so_too(without, tmp_path):

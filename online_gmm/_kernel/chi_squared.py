@@ -13,9 +13,9 @@ except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
 if cython.compiled:
-    from cython.cimports.libc.math import erfc, exp, lgamma, log, sqrt
+    from cython.cimports.libc.math import erfc, exp, log, sqrt
 else:
-    from math import erfc, exp, lgamma, log, sqrt
+    from math import erfc, exp, log, sqrt
 
 PI = 3.141592653589793
 LOG_10 = 2.302585092994046
@@ -68,6 +68,22 @@ def fraction(h: cython.double) -> cython.double:
     return h + 0.5 - rest
 
 
+@cython.cfunc
+@cython.exceptval(check=False)
+def log_gamma_of_half(degrees: cython.Py_ssize_t) -> cython.double:
+    """Return log Gamma(degrees / 2); Python and C do not agree on it."""
+    _i: cython.Py_ssize_t
+    a: cython.double = 1.0
+    result: cython.double = 0.0
+    if degrees % 2 == 1:
+        a = 0.5
+        result = 0.5 * log(PI)
+    for _i in range((degrees - 1) // 2):
+        result += log(a)
+        a += 1.0
+    return result
+
+
 def tail(degrees: cython.Py_ssize_t, x: cython.double) -> float:
     """Return P(X > x) for 0 <= x and 1 <= degrees."""
     return exp(log_tail(degrees, x))
@@ -78,13 +94,14 @@ def exceeded(probability: cython.double, degrees: cython.Py_ssize_t) -> float:
     _i: cython.Py_ssize_t
     a: cython.double = degrees / 2.0
     x: cython.double = degrees
+    log_gamma: cython.double = log_gamma_of_half(degrees)
     wanted: cython.double = log(probability)
     now: cython.double
     step: cython.double
     for _i in range(STEPS):
         now = log_tail(degrees, x)
         # over the share of the density in the tail
-        step = (now - wanted) * 2.0 * exp(now + x / 2.0 + lgamma(a) - (a - 1.0) * log(x / 2.0))
+        step = (now - wanted) * 2.0 * exp(now + x / 2.0 + log_gamma - (a - 1.0) * log(x / 2.0))
         x = x + step if x + step > 0.0 else x / 2.0
         if -CLOSE * x <= step <= CLOSE * x:
             break

@@ -37,7 +37,8 @@ def view(values: NDArray[Any]) -> memoryview:
 
 def unmasked(values: Any) -> NDArray[Any]:
     """Return an array in which masked values are missing: NaN, NaT or None."""
-    if not isinstance(values, np.ma.MaskedArray):
+    # `np.ma` is imported by its first use, and what made a masked array has used it
+    if "numpy.ma" not in sys.modules or not isinstance(values, np.ma.MaskedArray):
         return np.asarray(values)
     if values.dtype.kind == "M":
         return np.asarray(np.ma.filled(values, np.datetime64("NaT")))

@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import online_gmm
-from replay.cli.check import Comparing, check
-from replay.cli.config import config
-from replay.cli.land import land
-from replay.cli.live import live
-from replay.cli.look import look
-from replay.cli.models import models
-from replay.cli.name import name
-from replay.cli.run import run
 from replay.cli.terminal import OUT, err, explained
 
+COMMANDS = ("run", "check", "live", "land", "look", "models", "name", "config")
 QUICK = ("config", "look", "name")
 """Commands that learn nothing."""
 
-app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=False)
-for command in (run, check, live, land, look, models, name):
-    app.command()(command)
-# what follows it is another command line
-app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
-    config
-)
+
+class Commands(Mapping[str, Any]):
+    """Commands by their names. Each has a module, which is imported when it is asked for."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        if name not in self._built:
+            alone = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+            # what follows it is another command line
+            others = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+            called = getattr(import_module(f"replay.cli.{name}"), name)
+            alone.command(context_settings=others if name == "config" else None)(called)
+            self._built[name] = typer.main.get_command(alone)
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class Group(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings | {"commands": Commands()})
+
+
+app = typer.Typer(cls=Group, rich_markup_mode="markdown", no_args_is_help=False)
 
 
 def _say_version(wanted: bool) -> None:
@@ -72,6 +93,7 @@ def replay(
         return
     with explained():
         from replay.cli.bundled import bundled_tasks
+        from replay.cli.check import Comparing
         from replay.cli.checking import compare
         from replay.cli.options.output import Outputs
         from replay.cli.running import replay_source

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Any
-
-from dateutil import parser as dateutil_parser
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from replay.sources.zones import split_zone
+
+if TYPE_CHECKING:
+    from dateutil.parser import parser, parserinfo
 
 ORDERS = ("dmy", "mdy", "ymd")
 """In which day, month and year may stand; also what ``--time-format`` takes."""
@@ -57,15 +59,24 @@ _WEEKDAYS = [
 ]
 
 
-class _Words(dateutil_parser.parserinfo):
+@cache
+def words() -> parserinfo:
     """Names of months and days, in English and some other languages."""
+    # it reads the time zone of the machine when it is imported; most files need none of it
+    from dateutil.parser import parserinfo
 
-    MONTHS = _MONTHS  # type: ignore[assignment]
-    WEEKDAYS = _WEEKDAYS  # type: ignore[assignment]
+    class Words(parserinfo):
+        MONTHS = _MONTHS  # type: ignore[assignment]
+        WEEKDAYS = _WEEKDAYS  # type: ignore[assignment]
+
+    return Words()
 
 
-WORDS = _Words()
-_PARSER = dateutil_parser.parser(WORDS)
+@cache
+def _parser() -> parser:
+    from dateutil.parser import parser
+
+    return parser(words())
 
 
 def readings(text: str, default: datetime.tzinfo) -> dict[str, datetime.datetime]:
@@ -96,7 +107,9 @@ def readings(text: str, default: datetime.tzinfo) -> dict[str, datetime.datetime
         raise ValueError(text)
     text = COMPACT.sub(r"\1T\2", O_CLOCK.sub("", text)) if len(text) < 40 else text
     if ISO.fullmatch(text):
-        whole = dateutil_parser.isoparse(text.replace(" ", "T", 1).upper().replace(",", "."))
+        from dateutil.parser import isoparse
+
+        whole = isoparse(text.replace(" ", "T", 1).upper().replace(",", "."))
         return {"": whole + later}
     text, zone = split_zone(text, default)
     text = DOTTED_CLOCK.sub(lambda f: f"{f[1]}{f[2]}:{f[3]}" + (f":{f[4]}" if f[4] else ""), text)
@@ -148,7 +161,7 @@ def _whole(text: str) -> datetime.datetime:
         micros = int(fraction[2][:6].ljust(6, "0"))
         text = f"{text[: fraction.start()]}{fraction[1]}{text[fraction.end() :]}"
     try:
-        first, second = (_PARSER.parse(text, default=day, tzinfos=_no_zone) for day in DEFAULTS)
+        first, second = (_parser().parse(text, default=day, tzinfos=_no_zone) for day in DEFAULTS)
     except (ValueError, OverflowError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(_rest(text)) from error
     if first.date() != second.date():
@@ -192,7 +205,7 @@ def _rest(text: str) -> str:
     """What of a text cannot be read; empty if that is not known."""
     options: dict[str, Any] = {"fuzzy_with_tokens": True, "default": DEFAULTS[0], "ignoretz": True}
     try:
-        parts = _PARSER.parse(text, **options)[1]
+        parts = _parser().parse(text, **options)[1]
     except (ValueError, OverflowError, TypeError, AttributeError, IndexError):
         return ""
     return " ".join(part.strip() for part in parts if part.strip(" ,.;-/"))

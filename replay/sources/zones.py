@@ -152,10 +152,10 @@ def _of_abbreviation(name: str, default: datetime.tzinfo) -> datetime.tzinfo | N
 
 def _is_word_of_date(name: str) -> bool:
     """Whether it is a month or a day of the week, or belongs to the clock."""
-    from replay.sources.dates import WORDS
+    from replay.sources.dates import words
 
     return (
         name.upper() in ("A", "P", "AM", "PM", "T")
-        or WORDS.month(name) is not None
-        or WORDS.weekday(name) is not None
+        or words().month(name) is not None
+        or words().weekday(name) is not None
     )
