@@ -9,7 +9,7 @@ def _unchanged(thing: Any) -> Any:
     return thing
 
 
-cclass = final = no_gc = cfunc = ccall = _unchanged
+cclass = final = no_gc = cfunc = ccall = inline = _unchanged
 
 
 def exceptval(*_: Any, **__: Any) -> Any:

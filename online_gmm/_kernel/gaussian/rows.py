@@ -24,6 +24,7 @@ from online_gmm._kernel.values import zeros
 
 
 @cython.cfunc
+@cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
 def dot(a: cython.p_double, at: cython.Py_ssize_t, b: cython.p_double) -> cython.double:
