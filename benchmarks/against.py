@@ -34,7 +34,7 @@ def python_of(ref: str) -> Path:
 
 def seconds(python: Path, probe: str) -> float:
     told = subprocess.check_output(
-        [python, "-P", HERE / "benchmarks" / "probes.py", probe], cwd="/", text=True
+        [python, "-I", HERE / "benchmarks" / "probes.py", probe], cwd="/", text=True
     )
     return float(told)
 

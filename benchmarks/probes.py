@@ -1,4 +1,4 @@
-"""One timed task, by public names that any commit has: ``python -P probes.py NAME`` prints seconds.
+"""One timed task, by public names that any commit has: ``python -I probes.py NAME`` prints seconds.
 
 `benchmarks.against` runs this file with the Python of two commits in turn.
 """

@@ -241,7 +241,10 @@ def _real(name: Hashable, column: NDArray[Any]) -> NDArray[np.float64]:
 
 def column_means(X: Matrix) -> Matrix:
     """The mean of what is observed in each column, shape (D,); 0 where nothing is."""
-    seen = np.where(np.isnan(X).all(axis=0), 0.0, X)
+    missing = np.isnan(X)
+    if not missing.any() and len(X):
+        return np.asarray(X.mean(axis=0), dtype=np.float64)
+    seen = np.where(missing.all(axis=0), 0.0, X)
     return np.asarray(np.nanmean(seen, axis=0), dtype=np.float64)
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +36,8 @@ FARTHEST = 1e300
 """No two components are farther apart."""
 FEWEST = 1024
 """Rows that are worth a thread."""
+BLOCK = 4096
+"""Rows whose densities and distances stay in the cache of a processor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,14 +130,34 @@ class MixtureParameters:
         array of shape (n,)
             In nats. O(K D^2) a row.
         """
-        return self._posterior(X, n_jobs)[1]
+        rows = self._rows(X)
+        log_density = np.empty(len(rows))
+
+        def weigh(part: slice) -> None:
+            its = rows[part]
+            without_prior(self).log_densities(view(its), len(its), view(log_density[part]))
+
+        in_threads(weigh, len(rows), n_jobs)
+        return log_density
 
     def predict_proba(self, X: Any, n_jobs: int = 1) -> NDArray[np.float64]:
         """Return the responsibilities of the components for each row, shape (n, K).
 
         Parameters and cost as in `score_samples`.
         """
-        return self._posterior(X, n_jobs)[0]
+        rows = self._rows(X)
+        responsibilities = np.empty((len(rows), self.n_components))
+
+        def weigh(part: slice) -> None:
+            components, aside = without_prior(self), np.empty((2, BLOCK))
+            # what is not asked for stays in the cache
+            for at in range(part.start, part.stop, BLOCK):
+                its = slice(at, min(at + BLOCK, part.stop))
+                shares = view(responsibilities[its])
+                components.posterior(view(rows[its]), its.stop - at, shares, *map(view, aside))
+
+        in_threads(weigh, len(rows), n_jobs)
+        return responsibilities
 
     def predict(self, X: Any, n_jobs: int = 1) -> NDArray[np.int64]:
         """Return the component most responsible for each row, shape (n,).
@@ -153,18 +176,6 @@ class MixtureParameters:
     def _rows(self, X: Any) -> NDArray[np.float64]:
         table = Table(np.asarray(X) if isinstance(X, (list, tuple)) else X, self.features)
         return table.select(self.features)
-
-    def _posterior(self, X: Any, n_jobs: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        rows = self._rows(X)
-        responsibilities = np.empty((len(rows), self.n_components))
-        log_density = np.empty(len(rows))
-
-        def weigh(part: slice) -> None:
-            its = posterior(without_prior(self), rows[part])
-            responsibilities[part], log_density[part] = its[:2]
-
-        in_threads(weigh, len(rows), n_jobs)
-        return responsibilities, log_density
 
     def sample(
         self, n: int, seed: int | np.random.Generator | None = None
@@ -329,7 +340,7 @@ def from_kernel(
     weights = np.exp(np.frombuffer(state["log_coef"]) - np.frombuffer(state["log_norm"]))
     factor = np.frombuffer(state["factor"])
     if kind in (_kernel.FULL, _kernel.TIED):
-        lower = np.tril(factor.reshape(k, d, d))
+        lower = np.where(_lower_half(d), factor.reshape(k, d, d), 0.0)
         covariances = lower @ lower.transpose(0, 2, 1)
     else:
         covariances = np.zeros((k, d, d))
@@ -337,6 +348,11 @@ def from_kernel(
     return MixtureParameters(
         weights / weights.sum(), np.frombuffer(state["mean"]).reshape(k, d), covariances, features
     )
+
+
+@cache
+def _lower_half(d: int) -> NDArray[np.bool_]:
+    return np.tri(d, dtype=np.bool_)
 
 
 def n_parameters(n_components: int, n_features: int, covariance_type: str) -> int:
