@@ -27,10 +27,10 @@ USUAL = 16
 """Shorter windows see levels only."""
 BEYOND_CHANCE = 3
 """So many changes in the stream are kept if nothing else explains the series."""
-BETAS = (1.5, 2.0, 2.5, 3.5)
+BETAS = (1.0, 1.5, 2.0, 2.5, 3.5)
 """Costs of a change that are tried, for each degree of freedom and the logarithm of the looks."""
 SURE = 2.5
-"""Cost of a change at which at least one must show for there to be any."""
+"""What only shows if changes cost less may be noise."""
 FROM_PERIOD = 24
 """Windows from this length on are whole periods, if there is a period."""
 FAINT = 0.4
@@ -138,11 +138,10 @@ def second_pass(
             placed = None
         if placed is not None:
             short.append(placed)
-        if max((its.beta for its in usual), default=0.0) < SURE * confirm:
-            # what only shows if changes cost little is noise
-            usual = []
         seen = [view for view in views if window is not None or view.window >= USUAL]
-        found = sharpest(scaled, short, most_worth(seen, usual, n, placed))
+        doubtful = max((its.beta for its in usual), default=0.0) < SURE * confirm
+        best = most_worth(seen, usual, scaled, placed, doubtful=doubtful)
+        found = sharpest(scaled, short, best)
         if found is None and placed is not None:
             n_changes = int(np.count_nonzero(np.diff(placed.labels)))
             found = placed if n_changes >= BEYOND_CHANCE else None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.segmentation.hindsight import Ints, Labelling, Matrix, WholeView
+from online_gmm.segmentation.recognition import Recognition
 
 N_SNAPSHOTS = 400
 """Rows at which windows are looked at, evenly spread."""
@@ -53,12 +54,14 @@ class Snapshots:
         return (n_regimes - 1) * self.freedom * math.log(n) / (2.0 * n)
 
 
+EXPLAINED = 0.5
+RECOGNISED = 1.5
 REGIME_COST = 0.4
 CHANGE_COST = 0.4
 SHORT_COST = 67.0
-AGREEMENT = 1.6
+AGREEMENT = 1.0
 REPORTED = 1.0
-LEAST_WORTH = 0.5
+LEAST_WORTH = 0.3
 """Nats a window, tuned on labelled series: what counts for and against a segmentation."""
 PURE = 2.0
 """Windows that a segment should have at least."""
@@ -83,15 +86,18 @@ ROUGH = 0.25
 def most_worth(
     views: Sequence[WholeView],
     labellings: Sequence[Labelling],
-    n: int,
+    X: Matrix,
     placed: Labelling | None = None,
+    *,
+    doubtful: bool = False,
 ) -> Labelling | None:
     """Return the segmentation that explains the series best; None if none explains anything.
 
     A segmentation gains the nats a window by which its regimes explain what windows of all lengths
-    show, less than what it costs to describe its regimes and changes. It gains if others, found
-    through windows of other lengths, agree with it, and if what was found as the series came does.
-    It loses if segments are too short for the window through which they were found.
+    show, and those by which they are recognised where a classifier was not told them, less what it
+    costs to describe its regimes and changes. It gains if others, found through windows of other
+    lengths, agree with it, and if what was found as the series came does. It loses if segments are
+    too short for the window through which they were found.
 
     Parameters
     ----------
@@ -99,27 +105,40 @@ def most_worth(
         Windows of all lengths.
     labellings
         Segmentations of at least two regimes.
-    n
-        Rows.
+    X
+        Rows in the usual units of their channels.
     placed
         What was found as the series came, with at least two regimes; it is one of those to choose
         from.
+    doubtful
+        Whether regimes must be recognised, since noise shows such changes too.
     """
     if not labellings or not views:
         return None
     if placed is not None:
         labellings = [*labellings, placed]
+    n = len(X)
     rows = np.linspace(0, n - 1, min(n, N_SNAPSHOTS)).astype(np.int64)
     at_rows = [its.labels[rows] for its in labellings]
     snapshots = [Snapshots(view, rows) for view in views]
-    best, found = LEAST_WORTH, None
+    worths = []
     for labelling, labels, agreement in zip(
         labellings, at_rows, _agreements(labellings, at_rows), strict=True
     ):
         explained = [its.explained(labels) - REGIME_COST * its.cost(labels) for its in snapshots]
-        worth = float(np.mean(explained)) + AGREEMENT * agreement - _description(labelling, n)
+        worth = EXPLAINED * float(np.mean(explained)) + AGREEMENT * agreement
+        worth -= _description(labelling, n)
         if placed is not None:
             worth += REPORTED * adjusted_rand(labels, placed.labels[rows])
+        worths.append(worth)
+    recognition = Recognition(X, views[0].stretches, [view.window for view in views])
+    best, found = LEAST_WORTH, None
+    # a classifier takes long: it is not asked where its answer cannot matter
+    for place in np.argsort(worths)[::-1].tolist():
+        labelling = labellings[place]
+        if worths[place] + RECOGNISED * recognition.most(labelling.labels) <= best:
+            continue
+        worth = worths[place] + RECOGNISED * recognition.worth(labelling.labels, doubtful)
         if worth > best:
             best, found = worth, labelling
     return found

@@ -1,0 +1,161 @@
+"""Whether the regimes of a segmentation can be told apart where nobody was told them.
+
+The first half of each segment teaches a classifier which regime a window shows; it is asked about
+the second half, and the other way round. Two regimes that only differ by chance are not recognised,
+nor are the parts of a slow drift: the second half of one part is as near to the next part as to its
+own first half. CLaP (Ermshaus, Schäfer & Leser 2025) judges segmentations by a classifier too, with
+folds in place of halves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from online_gmm.segmentation.convolutions import shares_above
+from online_gmm.segmentation.hindsight import Ints, Matrix, Stretch
+
+N_ROWS = 500
+"""Rows at which windows are looked at, evenly spread."""
+WINDOWS = (48, 192)
+RIDGE = 1e-3
+SOFT = 0.02
+"""Standard deviations count at least as so much."""
+STRADDLING = 0.25
+"""Windows that straddle a beginning are left out, up to so much of a segment."""
+LEVELS = 0.25
+"""What means and spreads count beside convolutions, to which a level is nothing."""
+FEWEST = 5
+"""Windows from which regimes can be learnt."""
+CHANGE_COST = 0.4
+"""How much it counts what it takes to tell where the changes are; tuned on labelled series."""
+DOUBT = 0.4
+"""Share of what regimes would tell that they must tell to be worth anything; tuned so, too."""
+BEYOND_CHANCE = 0.55
+"""The share that changes in noise do not reach: up to 0.5 in 48 series of noise."""
+
+
+class Recognition:
+    """Ridge regression of regimes on the convolutions of windows, half a segment on the other.
+
+    Parameters
+    ----------
+    X
+        Rows in the usual units of their channels, shape (n, D); NaN is a missing value.
+    stretches
+        Rows between gaps: no window spans one.
+    windows
+        Lengths of windows to choose from: those that come nearest to `WINDOWS` are looked through.
+    """
+
+    def __init__(self, X: Matrix, stretches: Sequence[Stretch], windows: Sequence[int]) -> None:
+        n = len(X)
+        self.n = n
+        nearest = {min(windows, key=lambda its: abs(math.log(its / one))) for one in WINDOWS}
+        windows = sorted(nearest)
+        rows = np.linspace(windows[-1] - 1, n - 1, min(n, N_ROWS)).astype(np.int64)
+        begins = np.array([begin for begin, _ in stretches])
+        start = begins[np.searchsorted(begins, rows, side="right") - 1]
+        self.rows: Ints = np.unique(rows[rows - start >= windows[-1] - 1])
+        self.windows = tuple(windows)
+        self.likeness: list[Matrix] = []
+        if len(self.rows) < 2 * FEWEST:
+            return
+        every = shares_above(X, self.rows, self.windows)
+        for window, shares in zip(self.windows, every, strict=True):
+            z = shares - shares.mean(axis=0)
+            z /= z.std(axis=0) + SOFT
+            moments = _moments(X, self.rows, window)
+            weight = LEVELS * z.shape[1] / moments.shape[1]
+            self.likeness.append((z @ z.T).astype(np.float64) + weight * (moments @ moments.T))
+
+    def most(self, labels: Ints) -> float:
+        """The worth if all regimes were recognised, nats a window."""
+        if not self.likeness:
+            return 0.0
+        changes = int(np.count_nonzero(np.diff(labels)))
+        each = [math.log(max(2.0, self.n / its)) * its / self.n for its in self.windows]
+        cost = CHANGE_COST * changes * float(np.mean(each))
+        return (1.0 - DOUBT) * entropy(labels[self.rows]) - cost
+
+    def worth(self, labels: Ints, doubtful: bool = False) -> float:
+        """What recognised regimes tell beyond doubt, less what changes cost, nats a window.
+
+        If it is doubtful whether there are regimes, it is minus infinity where they tell no more than
+        changes in noise may.
+        """
+        if not self.likeness:
+            return -math.inf if doubtful else 0.0
+        told = [
+            self._recognised(labels, *its) for its in zip(self.windows, self.likeness, strict=True)
+        ]
+        whole = entropy(labels[self.rows])
+        if doubtful and np.mean(told) < BEYOND_CHANCE * whole:
+            return -math.inf
+        return self.most(labels) - whole + float(np.mean(told))
+
+    def _recognised(self, labels: Ints, window: int, likeness: Matrix) -> float:
+        """The information between regimes and what they were taken for."""
+        rows = self.rows
+        begins = np.flatnonzero(np.diff(labels, prepend=-1))
+        lengths = np.diff(begins, append=self.n)
+        segment = np.searchsorted(begins, rows, side="right") - 1
+        age, length = rows - begins[segment], lengths[segment]
+        straddling = np.minimum(window, STRADDLING * length)
+        middle = (length + straddling) / 2.0
+        first = (age >= straddling) & (age < middle)
+        second = age >= middle + straddling
+        regimes = np.unique(labels[rows], return_inverse=True)[1]
+        true, taken = [], []
+        for taught, asked in ((first, second), (second, first)):
+            if taught.sum() >= FEWEST and asked.any():
+                true.append(regimes[asked])
+                taken.append(_classified(likeness, regimes, taught, asked))
+        return information(np.concatenate(true), np.concatenate(taken)) if true else 0.0
+
+
+def _moments(X: Matrix, rows: Ints, window: int) -> Matrix:
+    """Standardised means and spreads of each channel in the windows that end at some rows."""
+    values = X[rows[:, None] - np.arange(window)]
+    known = ~np.isnan(values)
+    counts = np.maximum(known.sum(axis=1), 1)
+    means = np.where(known, values, 0.0).sum(axis=1) / counts
+    rests = np.where(known, values - means[:, None], 0.0)
+    spreads = np.log1p(np.sqrt((rests**2).sum(axis=1) / counts))
+    moments = np.concatenate([means, spreads], axis=1)
+    moments -= moments.mean(axis=0)
+    result: Matrix = moments / (moments.std(axis=0) + SOFT)
+    return result
+
+
+def _classified(
+    likeness: Matrix, regimes: Ints, taught: NDArray[np.bool_], asked: NDArray[np.bool_]
+) -> Ints:
+    """The regimes of some windows, learnt from others by ridge regression."""
+    among = likeness[np.ix_(taught, taught)]
+    among[np.diag_indices_from(among)] += RIDGE * float(taught.mean() * np.trace(likeness))
+    members = np.eye(int(regimes.max()) + 1)[regimes[taught]]
+    shares = members.mean(axis=0)
+    weights = cho_solve(cho_factor(among, overwrite_a=True), members - shares)
+    result: Ints = (likeness[np.ix_(asked, taught)] @ weights + shares).argmax(axis=1)
+    return result
+
+
+def information(a: Ints, b: Ints) -> float:
+    """Nats that one labelling tells of another (Shannon 1948)."""
+    width = int(max(a.max(), b.max())) + 1
+    table = np.bincount(a * width + b, minlength=width * width).reshape(width, width) / len(a)
+    alone = np.outer(table.sum(axis=1), table.sum(axis=0))
+    seen = table > 0.0
+    return float((table[seen] * np.log(table[seen] / alone[seen])).sum())
+
+
+def entropy(labels: Ints) -> float:
+    """Nats that a label tells (Shannon 1948)."""
+    shares = np.bincount(labels) / len(labels)
+    shares = shares[shares > 0.0]
+    return float(-(shares * np.log(shares)).sum())
