@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from online_gmm.segmentation.convolutions import shares_above
 from online_gmm.segmentation.hindsight import Ints, Matrix, Stretch
@@ -85,8 +84,8 @@ class Recognition:
     def worth(self, labels: Ints, doubtful: bool = False) -> float:
         """What recognised regimes tell beyond doubt, less what changes cost, nats a window.
 
-        If it is doubtful whether there are regimes, it is minus infinity where they tell no more than
-        changes in noise may.
+        If it is doubtful whether there are regimes, it is minus infinity where they tell no more
+        than changes in noise may.
         """
         if not self.likeness:
             return -math.inf if doubtful else 0.0
@@ -140,7 +139,7 @@ def _classified(
     among[np.diag_indices_from(among)] += RIDGE * float(taught.mean() * np.trace(likeness))
     members = np.eye(int(regimes.max()) + 1)[regimes[taught]]
     shares = members.mean(axis=0)
-    weights = cho_solve(cho_factor(among, overwrite_a=True), members - shares)
+    weights = np.linalg.solve(among, members - shares)
     result: Ints = (likeness[np.ix_(asked, taught)] @ weights + shares).argmax(axis=1)
     return result
 
