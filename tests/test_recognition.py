@@ -114,7 +114,7 @@ def test_what_is_recognised_is_what_ridge_regression_says():
     told = mutual_info_score(np.concatenate(true), np.concatenate(taken))
     shares = np.bincount(labels[rows]) / len(rows)
     most = -float((shares * np.log(shares)).sum())
-    assert recognition.worth(labels) - recognition.most(labels) + most == pytest.approx(told)
+    assert recognition.of(labels).worth - recognition.most(labels) + most == pytest.approx(told)
     assert told > 0.5
 
 
@@ -122,8 +122,9 @@ def test_what_is_recognised_is_what_ridge_regression_says():
 def test_halves_of_noise_are_not_recognised(seed):
     X = noise(3000, seed=seed)
     recognition = Recognition(X, ((0, 3000),), (48, 192))
-    assert recognition.worth(halves(3000)) < 0.0
-    assert recognition.worth(halves(3000), doubtful=True) == -math.inf
+    worth, beyond_chance = recognition.of(halves(3000))
+    assert worth < 0.0
+    assert not beyond_chance
 
 
 def test_levels_are_recognised_and_parts_of_a_drift_are_not():
@@ -131,11 +132,12 @@ def test_levels_are_recognised_and_parts_of_a_drift_are_not():
     labels = (np.arange(n) // 1000) % 2
     X = noise(n, seed=8) + 3.0 * labels[:, None]
     recognition = Recognition(X, ((0, n),), (48, 192))
-    assert recognition.worth(labels, doubtful=True) > 0.9 * recognition.most(labels) > 0.2
+    assert recognition.of(labels).beyond_chance
+    assert recognition.of(labels).worth > 0.9 * recognition.most(labels) > 0.2
     X = noise(n, seed=8) + np.linspace(0.0, 4.0, n)[:, None]
     recognition = Recognition(X, ((0, n),), (48, 192))
     parts = np.arange(n) // (n // 4)
-    assert recognition.worth(parts) < 0.5 * recognition.most(parts)
+    assert recognition.of(parts).worth < 0.5 * recognition.most(parts)
 
 
 def test_regimes_of_shape_are_recognised():
@@ -147,7 +149,8 @@ def test_regimes_of_shape_are_recognised():
     x = np.where(labels == 1, saw, math.sqrt(2.0) * np.sin(2 * math.pi * t))
     X = x[:, None] + 0.3 * noise(n, seed=9)
     recognition = Recognition(X, ((0, n),), (50, 200))
-    assert recognition.worth(labels, doubtful=True) > 0.95 * recognition.most(labels) > 0.2
+    assert recognition.of(labels).beyond_chance
+    assert recognition.of(labels).worth > 0.95 * recognition.most(labels) > 0.2
 
 
 def test_windows_do_not_span_gaps():
@@ -161,5 +164,6 @@ def test_windows_do_not_span_gaps():
 def test_a_series_too_short_to_learn_from_has_nothing_recognised():
     X = noise(60, seed=11)
     recognition = Recognition(X, ((0, 30), (30, 60)), (48,))
-    assert recognition.worth(halves(60)) == 0.0
-    assert recognition.worth(halves(60), doubtful=True) == -math.inf
+    worth, beyond_chance = recognition.of(halves(60))
+    assert worth < 0.0
+    assert not beyond_chance

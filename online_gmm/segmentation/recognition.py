@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,21 @@ DOUBT = 0.4
 """Share of what regimes would tell that they must tell to be worth anything; tuned so, too."""
 BEYOND_CHANCE = 0.55
 """The share that changes in noise do not reach: up to 0.5 in 48 series of noise."""
+
+
+class Recognised(NamedTuple):
+    """What regimes are worth to one who has to recognise them.
+
+    Parameters
+    ----------
+    worth
+        What they tell beyond doubt, less what changes cost, nats a window.
+    beyond_chance
+        Whether they tell more than changes in noise may.
+    """
+
+    worth: float
+    beyond_chance: bool
 
 
 class Recognition:
@@ -74,30 +90,24 @@ class Recognition:
 
     def most(self, labels: Ints) -> float:
         """The worth if all regimes were recognised, nats a window."""
-        if not self.likeness:
-            return 0.0
+        return (1.0 - DOUBT) * entropy(labels[self.rows]) - self._cost(labels)
+
+    def of(self, labels: Ints) -> Recognised:
+        """What the regimes of a segmentation are worth to one who has to recognise them."""
+        whole = entropy(labels[self.rows])
+        told = 0.0
+        if self.likeness:
+            each = zip(self.windows, self.likeness, strict=True)
+            told = float(np.mean([self._told(labels, *its) for its in each]))
+        return Recognised(told - DOUBT * whole - self._cost(labels), told > BEYOND_CHANCE * whole)
+
+    def _cost(self, labels: Ints) -> float:
+        """Nats a window that it takes to tell where the changes are, as far as they count."""
         changes = int(np.count_nonzero(np.diff(labels)))
         each = [math.log(max(2.0, self.n / its)) * its / self.n for its in self.windows]
-        cost = CHANGE_COST * changes * float(np.mean(each))
-        return (1.0 - DOUBT) * entropy(labels[self.rows]) - cost
+        return CHANGE_COST * changes * float(np.mean(each))
 
-    def worth(self, labels: Ints, doubtful: bool = False) -> float:
-        """What recognised regimes tell beyond doubt, less what changes cost, nats a window.
-
-        If it is doubtful whether there are regimes, it is minus infinity where they tell no more
-        than changes in noise may.
-        """
-        if not self.likeness:
-            return -math.inf if doubtful else 0.0
-        told = [
-            self._recognised(labels, *its) for its in zip(self.windows, self.likeness, strict=True)
-        ]
-        whole = entropy(labels[self.rows])
-        if doubtful and np.mean(told) < BEYOND_CHANCE * whole:
-            return -math.inf
-        return self.most(labels) - whole + float(np.mean(told))
-
-    def _recognised(self, labels: Ints, window: int, likeness: Matrix) -> float:
+    def _told(self, labels: Ints, window: int, likeness: Matrix) -> float:
         """The information between regimes and what they were taken for."""
         rows = self.rows
         begins = np.flatnonzero(np.diff(labels, prepend=-1))

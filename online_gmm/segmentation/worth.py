@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.segmentation.hindsight import Ints, Labelling, Matrix, WholeView
-from online_gmm.segmentation.recognition import Recognition
+from online_gmm.segmentation.recognition import Recognised, Recognition
 
 N_SNAPSHOTS = 400
 """Rows at which windows are looked at, evenly spread."""
@@ -55,7 +55,7 @@ class Snapshots:
 
 
 EXPLAINED = 0.5
-RECOGNISED = 1.5
+RECOGNISED = 2.0
 REGIME_COST = 0.4
 CHANGE_COST = 0.4
 SHORT_COST = 67.0
@@ -132,13 +132,24 @@ def most_worth(
             worth += REPORTED * adjusted_rand(labels, placed.labels[rows])
         worths.append(worth)
     recognition = Recognition(X, views[0].stretches, [view.window for view in views])
+    asked: dict[int, Recognised] = {}
+
+    def recognised(place: int) -> Recognised:
+        if place not in asked:
+            asked[place] = recognition.of(labellings[place].labels)
+        return asked[place]
+
     best, found = LEAST_WORTH, None
-    # a classifier takes long: it is not asked where its answer cannot matter
-    for place in np.argsort(worths)[::-1].tolist():
+    order = np.argsort(worths)[::-1].tolist()
+    # where nothing is recognised, that says nothing about which of them is best
+    weight = RECOGNISED if any(recognised(place).worth > 0.0 for place in order) else 0.0
+    for place in order:
         labelling = labellings[place]
-        if worths[place] + RECOGNISED * recognition.most(labelling.labels) <= best:
+        if worths[place] + weight * recognition.most(labelling.labels) <= best:
             continue
-        worth = worths[place] + RECOGNISED * recognition.worth(labelling.labels, doubtful)
+        if doubtful and not recognised(place).beyond_chance:
+            continue
+        worth = worths[place] + weight * recognised(place).worth
         if worth > best:
             best, found = worth, labelling
     return found
