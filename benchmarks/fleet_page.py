@@ -20,6 +20,7 @@ from screenshots import browser, look  # noqa: E402
 from online_gmm import OnlineGMM  # noqa: E402
 from replay.engine.batch import Batch, ListTexts  # noqa: E402
 from replay.engine.fleet import Fleet  # noqa: E402
+from replay.engine.keys import Keys  # noqa: E402
 from replay.engine.series import Series  # noqa: E402
 from replay.engine.shared import SharedModel  # noqa: E402
 from replay.views.history import History  # noqa: E402
@@ -54,7 +55,7 @@ class Rows:
         level = self._rng.choice([20.0, 26.0, 34.0], size=n)
         values = np.stack([level, 2.0 * level], axis=1) + self._rng.normal(size=(n, 2))
         lines = np.arange(self._n, self._n + n)
-        batch = Batch(COLUMNS, values, ListTexts([""] * n, [("", "")] * n), lines, keys)
+        batch = Batch(COLUMNS, values, ListTexts([""] * n, [("", "")] * n), lines, Keys.of(keys))
         self._n += n
         began = time.perf_counter()
         for labelled in self.fleet.label(batch):

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import abc
 import math
-from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -79,8 +79,49 @@ class OrderGuard:
         self.n_late += seconds < self.seconds
 
 
-class HeldRows(Generic[R]):
-    """Hold rows until the warm start can label them.
+class WarmUp(abc.ABC):
+    """Learn rows that are held until the warm start can label them.
+
+    Parameters
+    ----------
+    model
+        The learner.
+    """
+
+    def __init__(self, model: Learner) -> None:
+        self.model = model
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """How many rows are held."""
+
+    def learn_one(self, x: dict[Any, Any], t: float | None, n_more: int) -> bool:
+        """Learn a row, the last of so many that will be held; return whether to label them now.
+
+        That is so when the model has started, or when more than `MOST_HELD` times as many rows are
+        held as the warm start needs. It is then made of the rows that have a value, if any has.
+        """
+        model = self.model
+        model.learn_one(x, t)
+        full = len(self) + n_more > MOST_HELD * model.warm_up
+        if full and model.n_points and not model.is_started:
+            model.fit_start()
+        return full or model.is_started
+
+    @property
+    def n_at_once(self) -> int:
+        """How many rows can come together before the warm start can be complete."""
+        warm_up = self.model.warm_up
+        return min(warm_up - 1 - self.model.n_points, MOST_HELD * warm_up - len(self))
+
+    def end(self) -> None:
+        """Make the warm start of what is held, as no more rows come."""
+        if len(self) and self.model.n_points:
+            self.model.fit_start()
+
+
+class HeldRows(WarmUp, Generic[R]):
+    """Hold rows one by one until the warm start can label them.
 
     Parameters
     ----------
@@ -94,38 +135,16 @@ class HeldRows(Generic[R]):
     """
 
     def __init__(self, model: Learner) -> None:
-        self.model = model
+        super().__init__(model)
         self.rows: list[R] = []
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def learn(self, row: R, x: dict[Any, Any], t: float | None) -> bool:
-        """Learn a row and hold it; return whether the rows held can be labelled now.
-
-        That is so when the model has started, or when more than `MOST_HELD` times as many rows are
-        held as the warm start needs. It is then made of the rows that have a value, if any has.
-        """
-        model = self.model
+        """Learn a row and hold it; return whether the rows held can be labelled now."""
         self.rows.append(row)
-        model.learn_one(x, t)
-        full = len(self.rows) > MOST_HELD * model.warm_up
-        if full and model.n_points and not model.is_started:
-            model.fit_start()
-        return full or model.is_started
-
-    @property
-    def n_at_once(self) -> int:
-        """How many rows can come together before the warm start can be complete."""
-        warm_up = self.model.warm_up
-        return min(warm_up - 1 - self.model.n_points, MOST_HELD * warm_up - len(self.rows))
-
-    def learn_many(self, rows: Sequence[R], X: Any, t: NDArray[np.float64] | None) -> None:
-        """Learn rows and hold them, at most `n_at_once`; X has their values, t their times."""
-        self.rows += rows
-        self.model.learn_many(X, t)
-
-    def end(self) -> None:
-        """Make the warm start of what is held, as no more rows come."""
-        if self.rows and self.model.n_points:
-            self.model.fit_start()
+        return self.learn_one(x, t, 0)
 
     def release(self) -> list[R]:
         """Return the rows held, and hold none."""

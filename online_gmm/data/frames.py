@@ -29,6 +29,8 @@ def flat(values: Matrix) -> array[float]:
 
 def view(values: NDArray[Any]) -> memoryview:
     """Return the values, row by row, for the kernel to read or write; a copy only if needed."""
+    if values.flags.carray:
+        return values.reshape(-1).data
     values = np.ascontiguousarray(values).reshape(-1)
     # the kernel's views are of what can be written, and a double stands at a multiple of 8
     suits = values.flags.writeable and values.flags.aligned

@@ -301,6 +301,11 @@ class Learner(Intake, abc.ABC):
         n, done = len(table), 0
         answers = Assignments.unknown(n)
         while self._stream is None and done < n:
+            if keep is None:
+                left = None if table.times is None else table.times[done:]
+                if kept := self._keep_many(table.names, table.values[done:], left):
+                    done += kept
+                    continue
             if keep is None or keep[done]:
                 at = math.nan if table.times is None else float(table.times[done])
                 self._keep(dict(zip(table.names, table.values[done].tolist(), strict=True)), at)

@@ -114,8 +114,39 @@ class BeginningLearner(GrowingLearner, abc.ABC):
         self.n_unknown += len(x) - found
         if seconds > self._last:
             self._last = seconds
-        self._buffer.append(dict(zip(names, values, strict=True)))
+        self._buffer.add(names, values)
         self._times.append(seconds)
+
+    def _keep_many(
+        self,
+        names: tuple[Hashable, ...],
+        values: NDArray[np.float64],
+        times: NDArray[np.float64] | None,
+    ) -> int:
+        """Keep points together as long as no fit begins."""
+        n = min(self.warm_up - 1 - len(self._buffer), len(values))
+        if n <= 0:
+            return 0
+        wanted = names if self.features is None else tuple(self.features)
+        wanted = tuple(name for name in wanted if name != self.time)
+        rows = values[:n]
+        if wanted != names:
+            places = {name: j for j, name in enumerate(names)}
+            missing = np.full(n, np.nan)
+            columns = [rows[:, places[name]] if name in places else missing for name in wanted]
+            rows = np.column_stack([np.empty((n, 0)), *columns])
+        is_point = ~np.isnan(rows).all(axis=1)
+        rows, n_points = rows[is_point], int(np.count_nonzero(is_point))
+        self._n_empty += n - n_points
+        self.n_unknown += n_points * len(set(names) - set(wanted))
+        self._buffer.add_rows(wanted, rows)
+        if times is None:
+            self._times.extend([math.nan] * n_points)
+        else:
+            its = times[:n][is_point]
+            self._times.frombytes(its.tobytes())
+            self._last = float(np.fmax.reduce(its, initial=self._last))
+        return n
 
     def _go_on_to_start(self) -> None:
         """Do the slices that the last point pays for; after the last one, learn what was kept."""
@@ -127,7 +158,7 @@ class BeginningLearner(GrowingLearner, abc.ABC):
         if not ended:
             return
         assert begun is not None
-        later, times = self._buffer[n:], self._times[n:]
+        later, times = self._buffer.since(n), self._times[n:]
         self._go_on_from(begun)
         self._release_points()
         self._learn_kept(later, times)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import abc
 import datetime
-import itertools
 import math
 import warnings
 from array import array
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
@@ -19,10 +18,11 @@ from river import base
 from online_gmm import _kernel
 from online_gmm.data import clock, state
 from online_gmm.data.frames import Table, sorted_names, view
+from online_gmm.learners.first_points import FirstPoints
 
 NO_TIME = math.nan
-NO_POINTS: list[dict[Hashable, float]] = []
-NO_TIMES: list[float] = []
+NO_POINTS = FirstPoints()
+NO_TIMES = array("d")
 
 Time = float | datetime.datetime
 """A time as a caller may give it: seconds, or a datetime."""
@@ -50,7 +50,8 @@ def unchanged_if_refused(method: Callable[Given, Result]) -> Callable[Given, Res
         except BaseException:
             learner.__dict__.clear()
             learner.__setstate__(its)
-            del learner._buffer[n_kept:], learner._times[n_kept:]
+            learner._buffer.restrict(slice(n_kept))
+            del learner._times[n_kept:]
             raise
 
     return guarded
@@ -87,8 +88,8 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         self._clocked = needs_time or self.time is not None
         self._numbered = False
         self._last = -math.inf
-        self._buffer: list[dict[Hashable, float]] = []
-        self._times: list[float] = []
+        self._buffer = FirstPoints()
+        self._times = array("d")
         self._n_empty = 0
         self._label_names: dict[int, str] = {}
         self._names = ()
@@ -218,9 +219,13 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         times = table.times if keep is None or table.times is None else table.times[keep]
         done = 0
         while self._stream is None and done < len(values):
-            row = dict(zip(table.names, values[done].tolist(), strict=True))
-            self._keep(row, NO_TIME if times is None else float(times[done]))
-            done += 1
+            left = None if times is None else times[done:]
+            kept = self._keep_many(table.names, values[done:], left)
+            done += kept
+            if not kept:
+                row = dict(zip(table.names, values[done].tolist(), strict=True))
+                self._keep(row, NO_TIME if times is None else float(times[done]))
+                done += 1
         if self._stream is not None and done < len(values):
             rows = table.select(self._names)
             rows = (rows if keep is None else rows[keep])[done:]
@@ -243,7 +248,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
 
     def _refuse_positions(self) -> None:
         """Refuse an array if features have names of which nobody has given the order."""
-        names = self._names or tuple(dict.fromkeys(name for row in self._buffer for name in row))
+        names = self._names or tuple(self._buffer.names(len(self._buffer)))
         if any(name not in range(len(names)) for name in names):
             raise ValueError(
                 "an array has no names of features, and this model knows its features by name: "
@@ -279,6 +284,15 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
     def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
         """Keep one of the first points."""
 
+    def _keep_many(
+        self,
+        names: tuple[Hashable, ...],
+        values: NDArray[np.float64],
+        times: NDArray[np.float64] | None,
+    ) -> int:
+        """Keep points as `_keep` does, as many as can be kept together; return how many."""
+        return 0
+
     @abc.abstractmethod
     def fit_start(self, X: Any = None, t: Any = None) -> Self:
         """Begin with the points learnt so far and those of X, however few they are."""
@@ -308,10 +322,9 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         self, n: int, table: Table | None = None
     ) -> tuple[NDArray[np.float64], tuple[Hashable, ...], NDArray[np.float64]]:
         """Return the first n points kept and those of a table: rows, their features, and times."""
-        kept = self._buffer[:n]
         names = self.features
         if names is None:
-            seen = dict.fromkeys(name for row in kept for name in row)
+            seen = self._buffer.names(n)
             seen.update(dict.fromkeys(() if table is None else table.names))
             names = sorted_names(seen)
         if self.order_by is not None and self.order_by not in names:
@@ -319,8 +332,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
                 f"order_by is {self.order_by!r}, which is not among the features "
                 f"{', '.join(map(repr, names))}"
             )
-        rows = np.array([[row.get(name, math.nan) for name in names] for row in kept])
-        rows = rows.reshape(len(kept), len(names))
+        rows = self._buffer.matrix(tuple(names), n)
         times = np.array(self._times[:n])
         if table is not None:
             rows = np.vstack([rows, table.select(tuple(names))])
@@ -332,7 +344,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         """Let go of the points of the warm start; all models share the lists that stay empty."""
         self._buffer, self._times = NO_POINTS, NO_TIMES
 
-    def _learn_kept(self, rows: list[dict[Hashable, float]], times: list[float]) -> None:
+    def _learn_kept(self, rows: Iterable[dict[Hashable, float]], times: Iterable[float]) -> None:
         """Learn points that were kept for a warm start."""
         for row, seconds in zip(rows, times, strict=True):
             if self._stream is None:
@@ -356,11 +368,11 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             "points": [
                 [
                     [state.plain(name, "the name of a feature") for name in names],
-                    array("d", [value for row in rows for value in row.values()]).tobytes(),
+                    values.tobytes(),
                 ]
-                for names, rows in itertools.groupby(self._buffer, tuple)
+                for names, values in self._buffer.runs()
             ],
-            "times": array("d", self._times).tobytes(),
+            "times": self._times.tobytes(),
             "label_names": sorted(self._label_names.items()),
             "stream": None if stream is None else stream.state(),
         }
@@ -380,9 +392,9 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             rows = state.doubles(values, (-1, len(names)), "points", missing=True)
             if np.isnan(rows).all(axis=1).any() and not self._keeps_empty_points:
                 raise ValueError("a point has no value")
-            self._buffer += [dict(zip(names, row, strict=True)) for row in rows.tolist()]
+            self._buffer.add_rows(names, rows)
         times = state.doubles(its["times"], (len(self._buffer),), "times", missing=True)
-        self._times = times.tolist()
+        self._times = array("d", times)
         if its["stream"] is not None:
             if self._buffer:
                 raise ValueError("points of the warm start are left after it")

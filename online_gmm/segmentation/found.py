@@ -313,7 +313,7 @@ class FoundRegimes(SegmentedRows):
         found = _kernel.fill(x, names, values) + (self.time in x)
         self.n_unknown += len(x) - found
         self._last = max(self._last, seconds) if seconds == seconds else self._last
-        self._buffer.append(dict(zip(names, values, strict=True)))
+        self._buffer.add(names, values)
         self._times.append(seconds)
 
     @property
@@ -329,13 +329,15 @@ class FoundRegimes(SegmentedRows):
             try:
                 self._start_with()
             except ValueError:
-                del self._buffer[-1], self._times[-1], self._stamps[-1]
+                self._buffer.restrict(slice(-1))
+                del self._times[-1], self._stamps[-1]
                 raise
         else:
             # nothing is known of the channels yet
             self._n_empty += 1
             self._n_dropped += 1
-            del self._buffer[0], self._times[0], self._stamps[0]
+            self._buffer.restrict(slice(1, None))
+            del self._times[0], self._stamps[0]
             self._bring_out(len(self._buffer))
 
     def fit_start(self, X: Any = None, t: Any = None) -> Self:
@@ -360,7 +362,7 @@ class FoundRegimes(SegmentedRows):
         times: NDArray[np.float64],
     ) -> None:
         # rows without a value are rows all the same: they count in the places of changes
-        rows = np.array([[row.get(name, math.nan) for name in names] for row in self._buffer])
+        rows = self._buffer.matrix(names, len(self._buffer))
         times = np.array(self._times)
         clocked = not bool(np.isnan(times).any())
         timed = clocked or all(stamp is not None for stamp in self._stamps)

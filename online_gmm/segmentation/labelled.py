@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from numbers import Real
@@ -128,35 +129,31 @@ class LabelledSegments:
         assert run is not None
         assert run.label is not None
         n, offset = len(X), self.n_points - done
-        changes[done:] = labels[done:] != np.concatenate([[run.label], labels[done:-1]])
-        first_of = np.concatenate([[done], np.flatnonzero(changes[done:]) + done])
         # the run under way goes on with the first points, or with none
-        if changes[done]:
-            first_of = first_of[1:]
-        carried = not changes[done]
-        shape = (len(first_of), len(names) + 1)
-        count = np.zeros(shape, dtype=np.int64)
-        mean, deviations = np.full(shape, np.nan), np.full(shape, np.nan)
+        carried = bool(labels[done] == run.label)
+        changes[done] = not carried
+        np.not_equal(labels[done + 1 :], labels[done:-1], out=changes[done + 1 :])
+        first_of: list[int] = (changes[done:].nonzero()[0] + done).tolist()
+        if carried:
+            first_of.insert(0, done)
+        width = len(names) + 1
+        count = array("q", bytes(8 * width * len(first_of)))
+        mean, deviations = (array("d", [math.nan]) * len(count) for _ in range(2))
         if carried:
             known = [*(run.features.get(name) for name in names), run.certainty.get(run.label)]
             for j, moments in enumerate(known):
                 if moments is not None:
-                    count[0, j], mean[0, j], deviations[0, j] = moments.state()
-        _kernel.sum_up(
-            view(X[done:]),
-            view(probabilities[done:]),
-            view(first_of - done),
-            view(count),
-            view(mean),
-            view(deviations),
-        )
+                    count[j], mean[j], deviations[j] = moments.n, moments.mean, moments.deviations
+        starts = array("q", [first - done for first in first_of])
+        values, shares = view(X[done:]), view(probabilities[done:])
+        _kernel.sum_up(values, shares, starts, count, mean, deviations)
 
         def time_of(point: int) -> Any:
             return point + offset if times is None else times[point]
 
         def stretch_of(i: int) -> _Stretch:
             """The i-th of these runs, from where it begins."""
-            begin, end = int(first_of[i]), int(first_of[i + 1]) if i + 1 < len(first_of) else n
+            begin, end = first_of[i], first_of[i + 1] if i + 1 < len(first_of) else n
             if i == 0 and carried:
                 result = _Stretch(run.label, run.first, run.start)
                 result.n = run.n
@@ -167,12 +164,8 @@ class LabelledSegments:
             result.n += end - begin
             result.end = time_of(end - 1)
             result.counts[label] = result.n
-            *its, sure = (
-                moments_from_state(row)
-                for row in zip(
-                    count[i].tolist(), mean[i].tolist(), deviations[i].tolist(), strict=True
-                )
-            )
+            columns = slice(i * width, (i + 1) * width)
+            *its, sure = map(Moments.of, count[columns], mean[columns], deviations[columns])
             result.features.update(zip(names, its, strict=True))
             result.certainty[label] = sure
             return result

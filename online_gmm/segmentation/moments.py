@@ -21,6 +21,13 @@ class Moments:
         self.mean = math.nan
         self.deviations = math.nan
 
+    @classmethod
+    def of(cls, n: int, mean: float, deviations: float) -> Moments:
+        """The moments of n values."""
+        result = cls()
+        result.n, result.mean, result.deviations = n, mean, deviations
+        return result
+
     def add(self, value: float) -> None:
         if math.isnan(value):
             return
@@ -55,9 +62,10 @@ class Moments:
 
 def moments_from_state(state: Any) -> Moments:
     n, mean, deviations = state
-    result = Moments()
-    if _kernel.whole(n, "n"):
-        result.n = n
-        result.mean = _kernel.real(mean, "mean", -LARGEST, LARGEST)
-        result.deviations = _kernel.real(deviations, "deviations", 0.0, math.inf)
-    return result
+    if not _kernel.whole(n, "n"):
+        return Moments()
+    return Moments.of(
+        n,
+        _kernel.real(mean, "mean", -LARGEST, LARGEST),
+        _kernel.real(deviations, "deviations", 0.0, math.inf),
+    )

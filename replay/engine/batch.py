@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from online_gmm.learners.base import Assignment, Assignments
 from online_gmm.segmentation.segments import Segment
+from replay.engine.keys import Keys
 from replay.engine.rows import Row
 
+MOST_BYTES = 2**30
+"""Of texts that are cut: their places are of 32 bits."""
 Rows = slice | NDArray[np.intp]
 """Which rows: those between two, or by their numbers."""
 
@@ -22,6 +25,10 @@ class Texts(Protocol):
 
     def part(self, rows: Rows) -> Texts:
         """Those of some rows."""
+        ...
+
+    def copy(self) -> Texts:
+        """The same in memory of their own."""
         ...
 
     def time_at(self, row: int) -> str:
@@ -74,16 +81,62 @@ class CutTexts:
     def part(self, rows: Rows) -> CutTexts:
         return CutTexts(self.data, self.starts[rows], self.ends[rows], self.places, self.bare)
 
+    def copy(self) -> CutTexts:
+        lengths = (self.ends - self.starts).ravel()
+        ends = np.cumsum(lengths, dtype=np.int32)
+        starts = ends - lengths
+        at = np.arange(ends[-1] if len(ends) else 0, dtype=np.int32)
+        at += np.repeat(self.starts.ravel() - starts, lengths)
+        data = bytearray(np.frombuffer(self.data, np.uint8)[at])
+        shape = self.starts.shape
+        return CutTexts(data, starts.reshape(shape), ends.reshape(shape), self.places, self.bare)
+
+    def like(self, batch: Batch) -> CutTexts:
+        """The texts of a batch as cells at the same places."""
+        columns = [[""] * len(batch)] * self.starts.shape[1]
+        if self.places.time is not None:
+            columns[self.places.time] = batch.texts.times()
+        if self.places.key is not None and batch.keys is not None:
+            columns[self.places.key] = list(batch.keys)
+        values = batch.texts.values()
+        for j, place in enumerate(self.places.values):
+            columns[place] = [written[j] for written in values]
+        cells = [cell.encode() for row in zip(*columns, strict=True) for cell in row]
+        lengths = np.array([len(cell) for cell in cells], dtype=np.int32)
+        ends = np.cumsum(lengths, dtype=np.int32)
+        starts, shape = ends - lengths, (len(batch), len(columns))
+        data = bytearray(b"".join(cells))
+        is_bare = not any(mark in data for mark in b',"\r\n')
+        return CutTexts(data, starts.reshape(shape), ends.reshape(shape), self.places, is_bare)
+
+    @classmethod
+    def joined(cls, texts: Sequence[CutTexts]) -> CutTexts:
+        """Those of the same cells of rows, one after the other."""
+        first: dict[int, int] = {}
+        data = bytearray()
+        for its in texts:
+            # parts of a batch have their bytes in common
+            if id(its.data) not in first:
+                first[id(its.data)] = len(data)
+                data += its.data
+        shifts = np.repeat(
+            np.array([first[id(its.data)] for its in texts], dtype=np.int32),
+            [len(its.starts) for its in texts],
+        )[:, None]
+        return cls(
+            data,
+            np.concatenate([its.starts for its in texts]) + shifts,
+            np.concatenate([its.ends for its in texts]) + shifts,
+            texts[0].places,
+            all(its.bare for its in texts),
+        )
+
     def time_at(self, row: int) -> str:
         return "" if self.places.time is None else self._cell(row, self.places.time)
 
     def times(self) -> list[str]:
         time = self.places.time
         return [""] * len(self.starts) if time is None else self._column(time)
-
-    def keys(self) -> list[str] | None:
-        """The keys of all rows; None if they have none."""
-        return None if self.places.key is None else self._column(self.places.key)
 
     def values_at(self, row: int) -> tuple[str, ...]:
         return tuple([self._cell(row, place) for place in self.places.values])
@@ -121,6 +174,9 @@ class ListTexts:
             return ListTexts(self.moments[rows], self.cells[rows])
         places = rows.tolist()
         return ListTexts([self.moments[i] for i in places], [self.cells[i] for i in places])
+
+    def copy(self) -> ListTexts:
+        return ListTexts(self.moments[:], self.cells[:])
 
     def time_at(self, row: int) -> str:
         return self.moments[row]
@@ -161,7 +217,7 @@ class Batch:
     values: NDArray[np.float64]
     texts: Texts
     lines: NDArray[np.int64]
-    keys: list[str] | None = None
+    keys: Keys | None = None
     seconds: NDArray[np.float64] | None = None
     sequence: list[int] | None = None
 
@@ -179,7 +235,7 @@ class Batch:
         names = names if first is None else [str(name) for name in first.values]
         keys = seconds = sequence = None
         if first is not None and first.key:
-            keys = [row.key for row in rows]
+            keys = Keys.of(row.key for row in rows)
         if first is not None and first.seconds is not None:
             seconds = np.array([row.seconds for row in rows], dtype=np.float64)
         if first is not None and first.sequence is not None:
@@ -199,19 +255,28 @@ class Batch:
         """The rows of batches of the same columns, one after the other."""
         if len(batches) == 1:
             return batches[0]
-        first, texts = batches[0], [batch.texts for batch in batches]
+        first = batches[0]
         seconds = [batch.seconds for batch in batches if batch.seconds is not None]
         return cls(
             first.names,
             np.concatenate([batch.values for batch in batches]),
-            ListTexts(
-                [time for its in texts for time in its.times()],
-                [cells for its in texts for cells in its.values()],
-            ),
+            _joined_texts(batches),
             np.concatenate([batch.lines for batch in batches]),
-            None if first.keys is None else [key for its in batches for key in its.keys or ()],
+            None if first.keys is None else Keys.joined([its.keys for its in batches if its.keys]),
             np.concatenate(seconds) if seconds else None,
             None if first.sequence is None else [n for its in batches for n in its.sequence or ()],
+        )
+
+    def copy(self) -> Batch:
+        """The same rows in memory of their own."""
+        return Batch(
+            self.names,
+            self.values.copy(),
+            self.texts.copy(),
+            self.lines.copy(),
+            None if self.keys is None else self.keys.copy(),
+            None if self.seconds is None else self.seconds.copy(),
+            None if self.sequence is None else self.sequence[:],
         )
 
     def part(self, first: int, end: int) -> Batch:
@@ -224,22 +289,21 @@ class Batch:
             self.values[rows],
             self.texts.part(rows),
             self.lines[rows],
-            None if self.keys is None else self.keys[rows],
+            None if self.keys is None else self.keys.part(rows),
             None if self.seconds is None else self.seconds[rows],
             None if self.sequence is None else self.sequence[rows],
         )
 
     def take(self, rows: NDArray[np.intp]) -> Batch:
         """The rows of these numbers."""
-        places = rows.tolist()
         return Batch(
             self.names,
             self.values[rows],
             self.texts.part(rows),
             self.lines[rows],
-            None if self.keys is None else [self.keys[i] for i in places],
+            None if self.keys is None else self.keys.part(rows),
             None if self.seconds is None else self.seconds[rows],
-            None if self.sequence is None else [self.sequence[i] for i in places],
+            None if self.sequence is None else [self.sequence[i] for i in rows.tolist()],
         )
 
     def key_at(self, i: int) -> str:
@@ -280,6 +344,25 @@ class Batch:
         for line, time, written, values, seconds, key, sequence in its:
             named: dict[Hashable, float] = dict(zip(self.names, values, strict=True))
             yield Row(line, time, written, named, seconds, key, sequence)
+
+
+def _joined_texts(batches: Sequence[Batch]) -> Texts:
+    """The texts of rows that follow each other; all are as those that are cut, if any are."""
+    texts = [batch.texts for batch in batches]
+    cut = [its for its in texts if isinstance(its, CutTexts)]
+    kinds = {(its.places, its.starts.shape[1]) for its in cut}
+    n_bytes = sum({id(its.data): len(its.data) for its in cut}.values())
+    if len(kinds) == 1 and n_bytes <= MOST_BYTES:
+        return CutTexts.joined(
+            [
+                batch.texts if isinstance(batch.texts, CutTexts) else cut[0].like(batch)
+                for batch in batches
+            ]
+        )
+    return ListTexts(
+        [time for its in texts for time in its.times()],
+        [cells for its in texts for cells in its.values()],
+    )
 
 
 def answers_at(answers: Assignments, rows: Rows) -> Assignments:
@@ -337,12 +420,18 @@ class LabelledBatch:
         return len(self.batch)
 
     def part(self, first: int, end: int) -> LabelledBatch:
-        """Rows from the first to the one before the end, without segments."""
+        """Rows from the first to the one before the end, and the segments that ended there."""
         answers = answers_at(self.answers, slice(first, end))
+
+        def ended() -> list[Ended]:
+            found = self.ended()
+            return [its._replace(row=its.row - first) for its in found if first <= its.row < end]
+
         return LabelledBatch(
             self.batch.part(first, end),
             answers,
             self.changes[first:end],
+            ended,
             names=None if self.names is None else self.names[first:end],
             causal=None if self.causal is None else self.causal[first:end],
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
@@ -13,11 +13,14 @@ import numpy as np
 
 from online_gmm.learners.base import Assignments
 from replay.engine.batch import Batch, Ended, LabelledBatch, answers_at
+from replay.engine.keys import Keys
 from replay.engine.order import Refusal
 from replay.engine.rows import InputError, OutputError
 from replay.engine.series import Piece, Series
 from replay.engine.shared import Answered, SharedModel
 
+MOST_OUT = 131_072
+"""Labelled rows that are handed on together, where a warm-up lets many come out at once."""
 UNREADABLE = (
     *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
     msgspec.MsgspecError,
@@ -123,24 +126,22 @@ class Fleet:
             yield from (piece.labelled for piece in pieces)
         else:
             pieces, refusal = self._by_key(batch, batch.keys)
-            if pieces:
-                yield merged(batch, pieces)
+            for some in _in_turn(pieces):
+                yield merged(batch, some)
         if refusal is not None:
             raise refusal.error
 
-    def _by_key(self, batch: Batch, keys: list[str]) -> tuple[list[Piece], Refusal | None]:
+    def _by_key(self, batch: Batch, keys: Keys) -> tuple[list[Piece], Refusal | None]:
         found: list[Piece] = []
         refusal: Refusal | None = None
-        places = _places(keys)
-        order = np.array([i for its in places.values() for i in its], dtype=np.intp)
-        by_key, first = batch.take(order), 0
-        for key, its in places.items():
-            end = first + len(its)
+        order, groups = keys.groups()
+        by_key = batch.take(order)
+        for key, first, end in groups:
             pieces, refused = self._of(key).label(by_key.part(first, end))
-            rows, first = order[first:end], end
+            rows = order[first:end]
             found += [Piece(labelled, rows[at]) for labelled, at in pieces]
-            if refused is not None and (refusal is None or its[refused.row] < refusal.row):
-                refusal = Refusal(its[refused.row], refused.error)
+            if refused is not None and (refusal is None or rows[refused.row] < refusal.row):
+                refusal = Refusal(int(rows[refused.row]), refused.error)
         if refusal is not None:
             found = [
                 Piece(labelled.part(0, n), at[:n])
@@ -153,13 +154,14 @@ class Fleet:
         """Rows of all keys, labelled in their order by the model that they share."""
         accepted, refusal = [np.empty(0, dtype=np.intp)], None
         is_reset = np.zeros(len(batch), dtype=bool)
-        for key, its in _places(batch.keys or [""] * len(batch)).items():
-            places = np.array(its, dtype=np.intp)
+        in_groups, groups = _keys_of(batch).groups()
+        for key, first, end in groups:
+            places = in_groups[first:end]
             rows, _, resets, refused = self._of(key).order.accept(batch.take(places))
             accepted.append(places[rows])
             is_reset[places[rows[resets]]] = True
-            if refused is not None and (refusal is None or its[refused.row] < refusal.row):
-                refusal = Refusal(its[refused.row], refused.error)
+            if refused is not None and (refusal is None or places[refused.row] < refusal.row):
+                refusal = Refusal(int(places[refused.row]), refused.error)
         order = np.sort(np.concatenate(accepted))
         if refusal is not None:
             order = order[order < refusal.row]
@@ -172,8 +174,9 @@ class Fleet:
         """Labelled rows, with what their series make of them."""
         batch, answers, is_reset = answered
         pieces = []
-        for key, its in _places(batch.keys or [""] * len(batch)).items():
-            rows, series = np.array(its, dtype=np.intp), self._of(key)
+        order, groups = _keys_of(batch).groups()
+        for key, first, end in groups:
+            rows, series = order[first:end], self._of(key)
             for part in np.split(rows, np.flatnonzero(is_reset[rows])):
                 if len(part):
                     if is_reset[part[0]]:
@@ -340,16 +343,34 @@ class Fleet:
         return self._load(self._state(key))
 
 
-def _places(keys: Sequence[str]) -> dict[str, list[int]]:
-    """The rows of each key."""
-    places: dict[str, list[int]] = {}
-    for i, key in enumerate(keys):
-        places.setdefault(key, []).append(i)
-    return places
+def _keys_of(batch: Batch) -> Keys:
+    """The keys of rows; the empty one if they have none."""
+    return Keys(np.zeros(len(batch), dtype=np.int32), [""]) if batch.keys is None else batch.keys
 
 
 def _of_key(key: str) -> str:
     return f" of {key!r}" if key else ""
+
+
+def _in_turn(pieces: list[Piece]) -> Iterator[list[Piece]]:
+    """The pieces of what comes out with the first rows of a batch, and so on; none is kept."""
+    n_out = sum(len(piece.at) for piece in pieces)
+    if n_out <= MOST_OUT:
+        if pieces:
+            yield pieces
+        return
+    at = np.sort(np.concatenate([piece.at for piece in pieces]))
+    for end in [*at[MOST_OUT::MOST_OUT].tolist(), int(at[-1]) + 1]:
+        some, later = [], []
+        for labelled, its in pieces:
+            n = int(np.searchsorted(its, end))
+            if n:
+                some.append(Piece(labelled.part(0, n), its[:n]))
+            if n < len(its):
+                later.append(Piece(labelled.part(n, len(its)), its[n:]))
+        pieces[:] = later
+        if some:
+            yield some
 
 
 def merged(batch: Batch, pieces: list[Piece]) -> LabelledBatch:

@@ -17,9 +17,10 @@ from online_gmm.segmentation.placed import Event
 from online_gmm.segmentation.second_pass import SecondPass
 from online_gmm.segmentation.segmenter import Segmenter
 from online_gmm.segmentation.segments import RegimeChange, Segment, Segmentation
-from online_gmm.series import HeldRows, label_whole
+from online_gmm.series import label_whole
 from replay.engine.batch import Batch, Ended, LabelledBatch, of_segment
 from replay.engine.costs import Costs
+from replay.engine.held import HeldBatch
 from replay.engine.order import Order, Refusal, SeriesOptions
 from replay.engine.rows import Row
 from replay.engine.summary import Chronicle, Summary
@@ -117,7 +118,7 @@ class Series:
         self.costs: Costs | None = None
         self.belief: dict[int, float] | None = None
         self.model = model = model if shared is None else shared
-        self._held: HeldRows[Row] = HeldRows(model)
+        self._held = HeldBatch(model)
         self._waiting: deque[tuple[Row, Assignment]] = deque()
         self._n_rows = 0
         self._said: tuple[int, float] | None = None
@@ -157,7 +158,7 @@ class Series:
         """The rows that still wait, labelled by what there is; ends the last segment."""
         pieces: list[Piece] = []
         self._held.end()
-        if self._held.rows:
+        if len(self._held):
             self._release(0, pieces)
         self._let_go(0, pieces)
         self.end()
@@ -199,17 +200,11 @@ class Series:
                 pieces.append(Piece(self._accept_found(batch, answers, closed), at))
             return
         while done < n and not self.model.is_started:
-            end = min(n, done + self._held.n_at_once)
-            if end - done >= FEW:
-                its = batch.part(done, end)
-                times = None if seconds is None else seconds[done:end]
-                self._held.learn_many(list(its.rows()), its.values, times)
-                done = end
-                continue
-            row = batch.row(done)
-            if self._held.learn(row, row.values, None if seconds is None else float(seconds[done])):
-                self._release(int(at[done]), pieces)
-            done += 1
+            times = None if seconds is None else seconds[done:]
+            n_learnt, is_ready = self._held.learn(batch.part(done, n), times)
+            done += n_learnt
+            if is_ready:
+                self._release(int(at[done - 1]), pieces)
         if done == n:
             return
         rest, at = batch.part(done, n), at[done:]
@@ -238,9 +233,9 @@ class Series:
 
         Such a row says nothing about the regime: it is no change of it.
         """
-        labels, probabilities, measured = answers[0], answers[1], ~np.isnan(values).all(axis=1)
-        is_known = labels >= 0
-        if not measured.all():
+        labels, probabilities = answers[0], answers[1]
+        is_missing, is_known = np.isnan(values), labels >= 0
+        if is_missing.any() and not (measured := ~is_missing.all(axis=1)).all():
             is_known &= measured
             is_known[0] |= self._said is None and labels[0] >= 0
             before = np.maximum.accumulate(np.where(is_known, np.arange(len(values)), -1))
@@ -257,7 +252,7 @@ class Series:
             probabilities = np.where(carried, sure, probabilities)
             answers = answers._replace(labels=labels, probabilities=probabilities)
         if is_known.any():
-            last = int(np.flatnonzero(is_known)[-1])
+            last = len(labels) - 1 - int(is_known[::-1].argmax())
             self._said = int(labels[last]), float(probabilities[last])
         return answers
 
@@ -363,10 +358,9 @@ class Series:
 
     def _release(self, at: int, pieces: list[Piece]) -> None:
         """Label the rows of the warm-up."""
-        held = self._held.release()
-        batch = Batch.of_rows(held)
+        batch = self._held.release()
         labelled = self.accept(batch, by_what_is_known(batch.values, batch.seconds, self.model))
-        pieces.append(Piece(labelled, np.full(len(held), at, dtype=np.intp)))
+        pieces.append(Piece(labelled, np.full(len(batch), at, dtype=np.intp)))
 
     def _wait(
         self,
@@ -463,7 +457,7 @@ class Series:
                 "segmenter": self.segmenter.to_bytes(),
                 "summary": self.summary.state(),
                 "chronicle": None if self.chronicle is None else self.chronicle.state(),
-                "held": [packed(row) for row in self._held.rows],
+                "held": packed_rows(self._held.rows),
                 "waiting": [(packed(row), assignment) for row, assignment in self._waiting],
                 "counts": [getattr(self, name) for name in COUNTS],
                 "order": self.order.state(),
@@ -491,7 +485,8 @@ class Series:
         series.summary.load(state["summary"])
         if series.chronicle is not None:
             series.chronicle.load(state["chronicle"])
-        series._held.rows = [unpacked(row, values) for row in state["held"]]
+        if state["held"]:
+            series._held.hold(unpacked_rows(state["held"], values))
         series._waiting.extend(
             (unpacked(row, values), Assignment(*assignment)) for row, assignment in state["waiting"]
         )
@@ -526,6 +521,14 @@ def by_what_is_known(
     known = model.assign_many(values, t)
     labels, probabilities = label_whole(model, values, t)
     return Assignments(labels, probabilities, known.log_densities, known.outliers)
+
+
+def packed_rows(batch: Batch | None) -> list[tuple[Any, ...]]:
+    return [] if batch is None else [packed(row) for row in batch.rows()]
+
+
+def unpacked_rows(cells: Sequence[Any], names: Sequence[str]) -> Batch:
+    return Batch.of_rows([unpacked(row, names) for row in cells])
 
 
 def packed(row: Row) -> tuple[Any, ...]:

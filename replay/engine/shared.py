@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from online_gmm import OnlineGMM
 from online_gmm.learners.base import Assignment, Assignments
 from online_gmm.learners.succession import Succession
-from online_gmm.series import HeldRows
 from replay.engine.batch import Batch
+from replay.engine.held import HeldBatch
 from replay.engine.protocols import Source
-from replay.engine.rows import InputError, Row
-from replay.engine.series import Series, by_what_is_known, joined, packed, unpacked
+from replay.engine.rows import InputError
+from replay.engine.series import Series, by_what_is_known, joined, packed_rows, unpacked_rows
 from replay.engine.settings import Settings
 
 
@@ -45,7 +45,7 @@ class SharedModel:
     def __init__(self, model: OnlineGMM, succession: Succession | None = None) -> None:
         self.model = model
         self.succession = succession
-        self._held: HeldRows[Row] = HeldRows(model)
+        self._held = HeldBatch(model)
 
     def label(
         self, batch: Batch, is_reset: NDArray[np.bool_], series: Callable[[str], Series]
@@ -63,10 +63,10 @@ class SharedModel:
         """
         n, done = len(batch), 0
         while done < n and not self.model.is_started:
-            row = batch.row(done)
-            if self._held.learn(row, row.values, None):
+            n_learnt, is_ready = self._held.learn(batch.part(done, n), None)
+            done += n_learnt
+            if is_ready:
                 yield self._released(series)
-            done += 1
         if done == n:
             return
         rest = batch.part(done, n)
@@ -79,23 +79,22 @@ class SharedModel:
     def finish(self, series: Callable[[str], Series]) -> Iterator[Answered]:
         """The rows that are still held, labelled by what there is."""
         self._held.end()
-        if self._held.rows:
+        if len(self._held):
             yield self._released(series)
 
     def _released(self, series: Callable[[str], Series]) -> Answered:
         """The rows of the warm-up: a mixture is what they have in common, a belief is not."""
-        held = self._held.release()
-        batch = Batch.of_rows(held)
+        batch = self._held.release()
         if self.succession is None or not self.model.is_started:
             answers = by_what_is_known(batch.values, None, self.model)
         else:
             answers = joined(
                 [
-                    self._step(row.key, list(row.values.values()), self.succession, series)
-                    for row in held
+                    self._step(batch.key_at(i), values, self.succession, series)
+                    for i, values in enumerate(batch.values.tolist())
                 ]
             )
-        return Answered(batch, answers, np.zeros(len(held), dtype=bool))
+        return Answered(batch, answers, np.zeros(len(batch), dtype=bool))
 
     def _by_belief(
         self,
@@ -132,7 +131,7 @@ class SharedModel:
             {
                 "model": self.model.to_bytes(),
                 "succession": None if self.succession is None else self.succession.state(),
-                "held": [packed(row) for row in self._held.rows],
+                "held": packed_rows(self._held.rows),
             }
         )
 
@@ -147,7 +146,8 @@ class SharedModel:
             None if succession is None else Succession.of(succession),
         )
         values = [str(name) for name in model.features or ()]
-        shared._held.rows = [unpacked(row, values) for row in state["held"]]
+        if state["held"]:
+            shared._held.hold(unpacked_rows(state["held"], values))
         return shared
 
     def be(self, other: SharedModel) -> None:

@@ -13,7 +13,7 @@ from online_gmm import ComponentEvent
 from online_gmm.learners.base import Learner
 from replay.engine.batch import Batch
 
-FEW = 8
+FEW = 64
 """Rows for which arrays cost more than they save."""
 LONGEST = 2**40
 """No segment is as long as this."""

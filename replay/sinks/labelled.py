@@ -80,7 +80,7 @@ class Labels(_TableSink):
             return
         if isinstance(self.table, Parquet):
             columns: list[Any] = [batch.texts.times()] if self._timed else []
-            columns += [batch.keys] if self._keyed else []
+            columns += [list(batch.keys or ())] if self._keyed else []
             columns += list(batch.values.T)
             its = (answers.labels, answers.probabilities, answers.outliers, labelled.changes > 0)
             called = [[name or None for name in labelled.name_of_each()]] if self._named else []

@@ -136,7 +136,8 @@ class CsvFile(CsvFormat):
             all_read = self._read_rest(cut, places)
             texts = CutTexts(cut.texts, cut.starts, cut.ends, places, b"," not in cut.texts)
             lines = np.arange(self._line, self._line + len(cut))
-            batch = Batch(self.values, cut.values, texts, lines, texts.keys())
+            keys = None if places.key is None else cut.keys(places.key)
+            batch = Batch(self.values, cut.values, texts, lines, keys)
             done = 0
             for part in self._in_parts(batch):
                 done += len(part)

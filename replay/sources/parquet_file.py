@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replay.engine.batch import Batch, Rows
+from replay.engine.batch import Batch, ListTexts, Rows
 from replay.engine.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.file_source import FileSource
 from replay.sources.look import Column, chosen, columns_in
@@ -290,6 +290,9 @@ class _BatchTexts:
     def part(self, rows: Rows) -> _BatchTexts:
         batch = self._batch[rows] if isinstance(rows, slice) else self._batch.take(pa.array(rows))
         return _BatchTexts(batch, self._time, self._values)
+
+    def copy(self) -> ListTexts:
+        return ListTexts(self.times(), self.values())
 
     def times(self) -> list[str]:
         if self._time is None:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from replay.engine.keys import Keys
 from replay.engine.rows import LARGEST
 
 MOST = 2**31
@@ -88,6 +89,19 @@ class Cut:
     def line(self, i: int) -> str:
         """The text of a line."""
         return self.data[self.bounds[i] : self.bounds[i + 1]].decode()
+
+    def keys(self, slot: int) -> Keys:
+        """The texts of a column, of which many are equal."""
+        starts, ends, n = self.starts[:, slot], self.ends[:, slot], len(self)
+        if not n:
+            return Keys.of(())
+        # the cells of a column stand one after the other
+        begin, end = int(starts[0]), int(ends[-1])
+        offsets = np.append(starts, ends[-1]) - np.int32(begin)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self.texts[begin:end])]
+        coded = pa.Array.from_buffers(pa.string(), n, buffers).dictionary_encode()
+        codes = np.frombuffer(coded.indices.buffers()[1], np.int32)[:n]
+        return Keys(codes, coded.dictionary.to_pylist())
 
     def text(self, i: int, slot: int) -> str:
         """The text of a cell."""
