@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ class CutTexts:
         Whether all of them can stand between commas as they are.
     """
 
-    data: bytearray
+    data: bytes | bytearray
     starts: NDArray[np.int32]
     ends: NDArray[np.int32]
     places: Places
@@ -81,7 +81,15 @@ class CutTexts:
     def part(self, rows: Rows) -> CutTexts:
         return CutTexts(self.data, self.starts[rows], self.ends[rows], self.places, self.bare)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the bytes are those of the cells, and no others."""
+        return int((self.ends - self.starts).sum()) == len(self.data)
+
     def copy(self) -> CutTexts:
+        if self.is_whole:
+            starts, ends = self.starts.copy(), self.ends.copy()
+            return CutTexts(bytearray(self.data), starts, ends, self.places, self.bare)
         lengths = (self.ends - self.starts).ravel()
         ends = np.cumsum(lengths, dtype=np.int32)
         starts = ends - lengths
@@ -265,6 +273,49 @@ class Batch:
             None if first.keys is None else Keys.joined([its.keys for its in batches if its.keys]),
             np.concatenate(seconds) if seconds else None,
             None if first.sequence is None else [n for its in batches for n in its.sequence or ()],
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return the rows by column, as plain values, for `of_state`."""
+        texts: Any = self.texts
+        if isinstance(texts, CutTexts):
+            its = texts if texts.is_whole else texts.copy()
+            written = [bytes(its.data), its.starts.tobytes(), its.ends.tobytes(), its.bare]
+            texts = [*written, its.places]
+        else:
+            texts = [texts.times(), texts.values()]
+        keys = self.keys
+        return {
+            "names": self.names,
+            "values": self.values.tobytes(),
+            "texts": texts,
+            "lines": self.lines.tobytes(),
+            "keys": None if keys is None else [keys.codes.tobytes(), keys.names],
+            "seconds": None if self.seconds is None else self.seconds.tobytes(),
+            "sequence": self.sequence,
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> Batch:
+        """The rows that `state` has written, which are not checked; they cannot be changed."""
+        lines = np.frombuffer(state["lines"], np.int64)
+        n, keys, seconds = len(lines), state["keys"], state["seconds"]
+        texts: Texts
+        if len(state["texts"]) == 2:
+            times, cells = state["texts"]
+            texts = ListTexts(times, [tuple(written) for written in cells])
+        else:
+            data, *bounds, is_bare, (time, key, values) = state["texts"]
+            starts, ends = (np.frombuffer(its, np.int32).reshape(n, -1) for its in bounds)
+            texts = CutTexts(data, starts, ends, Places(time, key, tuple(values)), is_bare)
+        return cls(
+            tuple(state["names"]),
+            np.frombuffer(state["values"]).reshape(n, -1),
+            texts,
+            lines,
+            None if keys is None else Keys(np.frombuffer(keys[0], np.int32), keys[1]),
+            None if seconds is None else np.frombuffer(seconds),
+            state["sequence"],
         )
 
     def copy(self) -> Batch:

@@ -36,7 +36,7 @@ class Fleet:
     make
         Gives the series of a new key.
     load
-        Gives the series that `Series.to_bytes` has written.
+        Gives the series that `Series.to_bytes` or `Series.parked` has written.
     at_most
         Series in memory; when there are more, those not used for longest are parked. None for no
         limit.
@@ -323,7 +323,7 @@ class Fleet:
             return
         key, series = self._here.popitem(last=False)
         try:
-            self._parked.execute("REPLACE INTO parked VALUES (?, ?)", (key, series.to_bytes()))
+            self._parked.execute("REPLACE INTO parked VALUES (?, ?)", (key, series.parked()))
         except sqlite3.Error as error:
             raise OutputError(
                 f"--in-memory: the model of {key!r} cannot be parked on disk: {error}; make room "
@@ -332,15 +332,13 @@ class Fleet:
         self.n_parked += 1
 
     def _state(self, key: str) -> bytes:
-        if key in self._here:
-            return self._here[key].to_bytes()
-        assert self._parked is not None
-        found = self._parked.execute("SELECT state FROM parked WHERE key = ?", (key,)).fetchone()
-        state: bytes = found[0]
-        return state
+        series = self._here[key] if key in self._here else self._fetched(key)
+        return series.to_bytes()
 
     def _fetched(self, key: str) -> Series:
-        return self._load(self._state(key))
+        assert self._parked is not None
+        found = self._parked.execute("SELECT state FROM parked WHERE key = ?", (key,)).fetchone()
+        return self._load(found[0])
 
 
 def _keys_of(batch: Batch) -> Keys:

@@ -53,7 +53,7 @@ class HeldBatch(WarmUp):
                 self.model.learn_many(
                     values[done:end], None if seconds is None else seconds[done:end]
                 )
-                self.hold(batch.part(done, end))
+                self.hold(batch.part(done, end).copy())
                 done = end
                 continue
             first, is_ready = done, False
@@ -62,15 +62,15 @@ class HeldBatch(WarmUp):
                 t = None if seconds is None else float(seconds[done])
                 done += 1
                 is_ready = self.learn_one(x, t, done - first)
-            self.hold(batch.part(first, done))
+            self.hold(batch.part(first, done).copy())
             if is_ready:
                 return done, True
         return n, False
 
     def hold(self, batch: Batch) -> None:
-        """Hold rows that have been learnt."""
+        """Hold rows that have been learnt, in memory of their own."""
         parts = self._parts
-        parts.append(batch.copy())
+        parts.append(batch)
         # there are few parts, and each row is copied few times
         while len(parts) > 1 and len(parts[-2]) <= 2 * len(parts[-1]):
             parts[-2:] = [Batch.joined(parts[-2:])]

@@ -452,12 +452,20 @@ class Series:
 
     def to_bytes(self) -> bytes:
         """Return all that the series needs to continue, as bytes."""
+        return self._written(packed_rows(self._held.rows))
+
+    def parked(self) -> bytes:
+        """Return the same for this run alone, in less time: rows that are held, by column."""
+        held = self._held.rows
+        return self._written([] if held is None else held.state())
+
+    def _written(self, held: Any) -> bytes:
         return msgspec.msgpack.encode(
             {
                 "segmenter": self.segmenter.to_bytes(),
                 "summary": self.summary.state(),
                 "chronicle": None if self.chronicle is None else self.chronicle.state(),
-                "held": packed_rows(self._held.rows),
+                "held": held,
                 "waiting": [(packed(row), assignment) for row, assignment in self._waiting],
                 "counts": [getattr(self, name) for name in COUNTS],
                 "order": self.order.state(),
@@ -476,7 +484,7 @@ class Series:
         options: SeriesOptions,
         shared: OnlineGMM | None = None,
     ) -> Series:
-        """The series of `to_bytes`; its columns of values and what it shares are not in there."""
+        """The series of `to_bytes` or `parked`; columns and what it shares are not in there."""
         state: dict[str, Any] = msgspec.msgpack.decode(data)
         segmenter = Segmenter.from_bytes(state["segmenter"])
         series = cls(segmenter.learner, options, shared)
@@ -485,8 +493,11 @@ class Series:
         series.summary.load(state["summary"])
         if series.chronicle is not None:
             series.chronicle.load(state["chronicle"])
-        if state["held"]:
-            series._held.hold(unpacked_rows(state["held"], values))
+        held = state["held"]
+        if held:
+            is_by_column = isinstance(held, dict)
+            rows = Batch.of_state(held).copy() if is_by_column else unpacked_rows(held, values)
+            series._held.hold(rows)
         series._waiting.extend(
             (unpacked(row, values), Assignment(*assignment)) for row, assignment in state["waiting"]
         )
