@@ -378,7 +378,8 @@ def doubles(
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Doubles of this shape that are finite, or NaN where values may be missing."""
     values = np.frombuffer(instance(data, bytes, what)).reshape(shape)
-    if not (np.isfinite(values) | (np.isnan(values) & missing)).all():
+    is_good = not np.isinf(values).any() if missing else np.isfinite(values).all()
+    if not is_good:
         raise ValueError(f"{what} is not finite")
     return values
 

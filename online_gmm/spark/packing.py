@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyspark.sql import Row
 
 from online_gmm.segmentation.moments import LARGEST
-from online_gmm.spark.track import KeyRow, Labelled
+from online_gmm.spark.track import KeyRows, LabelledRows
 
 WORD = 8
 """Bytes of a double or an integer."""
@@ -86,9 +86,7 @@ def _cells(rows: NDArray[Any], count: NDArray[np.int64]) -> pa.Array:
     )
 
 
-def unpacked(
-    packs: Iterable[Row], stamps: np.dtype[Any], n_values: int
-) -> tuple[list[KeyRow], int]:
+def unpacked(packs: Iterable[Row], stamps: np.dtype[Any], n_values: int) -> tuple[KeyRows, int]:
     """The rows of a key in the order of their times and numbers, and how many were refused."""
     refused = 0
     parts = []
@@ -96,32 +94,28 @@ def unpacked(
         refused += pack["refused"]
         if pack["stamp"]:
             parts.append(pack)
-    if not parts:
-        return [], refused
     at = np.frombuffer(b"".join(pack["stamp"] for pack in parts), stamps)
     values = np.frombuffer(b"".join(pack["values"] for pack in parts)).reshape(-1, n_values)
     by = [*values.T[::-1]]
-    numbers: list[Any] = [None] * len(at)
-    if "sequence" in parts[0]:
+    sequence = None
+    if parts and "sequence" in parts[0]:
         sequence = np.frombuffer(b"".join(pack["sequence"] for pack in parts), np.int64)
         by.append(sequence)
-        numbers = sequence.tolist()
     # equal times in an order that does not depend on how the engine split the rows
-    order = np.lexsort([*by, at]).tolist()
-    times, rows = at.tolist(), values.tolist()
-    return [KeyRow(times[i], numbers[i], rows[i]) for i in order], refused
+    order = np.lexsort([*by, at])
+    numbers = None if sequence is None else sequence[order]
+    return KeyRows(at[order], numbers, values[order]), refused
 
 
-def as_arrays(key: Any, rows: list[Labelled], stamps: np.dtype[Any], sequence: bool) -> Row:
+def as_arrays(key: Any, rows: LabelledRows, sequence: bool) -> Row:
     """Labelled rows of a key as one row of arrays."""
-    at, numbers, labels, probabilities, changes = zip(*rows, strict=True)
-    cells = {"stamp": np.array(at, stamps)}
+    cells: dict[str, Any] = {"stamp": rows.stamps}
     if sequence:
-        cells["sequence"] = np.array(numbers, np.int64)
+        cells["sequence"] = rows.sequence
     return Row(
         key=key,
         **cells,
-        label=np.array(labels, np.int32),
-        probability=np.array(probabilities),
-        change=np.array(changes),
+        label=rows.labels.astype(np.int32),
+        probability=rows.probabilities,
+        change=rows.changes,
     )

@@ -17,7 +17,7 @@ from pyspark.sql.types import BinaryType, StructField, StructType
 from online_gmm.data.state import StateError, load
 from online_gmm.learners.base import Learner
 from online_gmm.spark.packing import STAMPS, as_arrays, unpacked
-from online_gmm.spark.track import Track, TrackOptions
+from online_gmm.spark.track import LabelledRows, Track, TrackOptions
 
 STATE = "m"
 """The name of the state of a key. Its schema is bytes once and for all: they have a version."""
@@ -107,10 +107,10 @@ class LabelProcessor(StatefulProcessor):
         track.n_refused += refused
         if self._timeout is not None:
             track.seen = timerValues.getCurrentProcessingTimeInMs()
-        labelled = list(track.label(key_rows, self._options))
+        labelled = track.label_many(key_rows, self._options)
         self._state.update((track.to_bytes(),))
-        if labelled:
-            yield as_arrays(key[0], labelled, self._stamps, self._sequence)
+        if len(labelled):
+            yield as_arrays(key[0], labelled, self._sequence)
 
     def handleExpiredTimer(  # noqa: N802
         self, key: Any, timerValues: TimerValues, expiredTimerInfo: ExpiredTimerInfo
@@ -124,10 +124,10 @@ class LabelProcessor(StatefulProcessor):
             # there is one timer for each key, and rows that come do not move it
             self._handle.registerTimer(due)
             return
-        labelled = list(track.finish(self._options))
+        labelled = LabelledRows.of(list(track.finish(self._options)), self._stamps)
         self._state.clear()
-        if labelled:
-            yield as_arrays(key[0], labelled, self._stamps, self._sequence)
+        if len(labelled):
+            yield as_arrays(key[0], labelled, self._sequence)
 
     def close(self) -> None:
         pass

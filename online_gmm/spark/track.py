@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from online_gmm.data import state
 from online_gmm.data.state import StateError
@@ -41,6 +42,45 @@ class Labelled(NamedTuple):
     label: int
     probability: float
     change: bool
+
+
+class KeyRows(NamedTuple):
+    """Rows of one key by column: times as they came, sequence numbers, and values, (n, D)."""
+
+    stamps: NDArray[Any]
+    sequence: NDArray[np.int64] | None
+    values: NDArray[np.float64]
+
+    def rows(self) -> list[KeyRow]:
+        """The rows one by one."""
+        n = len(self.stamps)
+        numbers = [None] * n if self.sequence is None else self.sequence.tolist()
+        return list(map(KeyRow, self.stamps.tolist(), numbers, self.values.tolist()))
+
+
+class LabelledRows(NamedTuple):
+    """Labelled rows by column; see `Labelled`."""
+
+    stamps: NDArray[Any]
+    sequence: NDArray[np.int64] | None
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    changes: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, rows: list[Labelled], stamps: np.dtype[Any]) -> LabelledRows:
+        """Labelled rows, their times of this type."""
+        at, numbers, labels, probabilities, changes = zip(*rows, strict=True) if rows else [()] * 5
+        return cls(
+            np.array(at, stamps),
+            None if None in numbers else np.array(numbers, np.int64),
+            np.array(labels, np.int64),
+            np.array(probabilities, np.float64),
+            np.array(changes, np.bool_),
+        )
+
+    def __len__(self) -> int:
+        return len(self.stamps)
 
 
 @dataclass(frozen=True)
@@ -145,12 +185,43 @@ class Track:
             return self._label_found(accepted, options)
         return self._label_each(accepted, options)
 
+    def label_many(self, rows: KeyRows, options: TrackOptions) -> LabelledRows:
+        """Do what `label` does, with all rows at once where that comes to the same."""
+        seconds = rows.stamps / options.unit
+        if not self._go_together(rows, seconds, options):
+            return LabelledRows.of(list(self.label(rows.rows(), options)), rows.stamps.dtype)
+        model = self.model
+        columns = [options.values.index(name) for name in model._names]
+        answers = model.label_then_learn_many(
+            rows.values[:, columns], seconds if model._clocked else None
+        )
+        labels, probabilities = answers.labels, answers.probabilities
+        before = np.append(UNKNOWN if self._label is None else self._label, labels[:-1])
+        self._order.seconds = float(seconds[-1])
+        self._label, self._probability = int(labels[-1]), float(probabilities[-1])
+        changes = (before != UNKNOWN) & (labels != before)
+        return LabelledRows(rows.stamps, None, labels, probabilities, changes)
+
+    def _go_together(
+        self, rows: KeyRows, seconds: NDArray[np.float64], options: TrackOptions
+    ) -> bool:
+        """Return whether rows are all labelled, each by itself, by a model that has started."""
+        return bool(
+            len(seconds) >= FEW
+            and rows.sequence is None
+            and self._takes_many(options)
+            and not self.model.finds_regimes
+            and seconds[0] > self._order.seconds
+            and (seconds[1:] > seconds[:-1]).all()
+            and not np.isnan(rows.values).all(axis=1).any()
+        )
+
     def _label_each(self, rows: list[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
         model, unit, names = self.model, options.unit, options.values
         timed = model._clocked
         for i, row in enumerate(rows):
             if len(rows) - i >= FEW and self._takes_many(options):
-                yield from self._label_many(rows[i:], options)
+                yield from self._label_rest(rows[i:], options)
                 return
             seconds = row.stamp / unit
             x = dict(zip(names, row.values, strict=True))
@@ -188,7 +259,7 @@ class Track:
             and set(model._names) == set(options.values)
         )
 
-    def _label_many(self, rows: list[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
+    def _label_rest(self, rows: list[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
         """Label rows by a model that has started: as one by one, in much less time."""
         model = self.model
         columns = [options.values.index(name) for name in model._names]
