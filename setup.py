@@ -34,8 +34,8 @@ VECTORS = (
     *(f"ChainStatistics_{name}" for name in ("update", "collect")),
     *(f"Rows_{name}" for name in ("measure", "choose", "weigh", "moments")),
     *(f"candidates_{name}" for name in ("measure", "gains", "n_beyond", "spend", "approach")),
-    *(f"metric_{name}" for name in ("multiply", "add_products", "differ")),
-    *(f"metric_follow_{name}" for name in ("moments", "medians")),
+    *(f"metric_{name}" for name in ("multiply", "add_products", "add_four_products", "differ")),
+    *(f"metric_follow_{name}" for name in ("moments", "usual", "medians")),
     "Metric_fit",
 )
 """The functions that are compiled for AVX2 too; the loader takes those that the processor has."""

@@ -142,21 +142,26 @@ class Blocks(Memory):
         """Take in row ``now`` of a ring that has n_rows; whether there is something to look at."""
         d: cython.Py_ssize_t = self.n_channels
         base: cython.Py_ssize_t = self.length * self.size
+        row: cython.Py_ssize_t = now * d
         at: cython.Py_ssize_t
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         k: cython.Py_ssize_t
         then: cython.Py_ssize_t
+        n_lags: cython.Py_ssize_t = self.n_lags
+        lags: cython.p_Py_ssize_t = self.lags
+        ring: cython.Py_ssize_t = self.ring
         n: cython.double
         x: cython.double
         y: cython.double
         gap: cython.double
         step: cython.double
         s: cython.p_double = self.sums
+        at = base - 4
         for j in range(d):
-            x = rows[now * d + j]
+            at += 4
+            x = rows[row + j]
             if x == x:
-                at = base + 4 * j
                 n = s[at] + 1.0
                 if n == 1.0:
                     s[at] = n
@@ -168,15 +173,16 @@ class Blocks(Memory):
                 s[at + 2] += gap * step * (n - 1.0)
                 s[at + 1] += step
                 s[at] = n
-        for i in range(self.n_lags):
-            if n_rows <= self.lags[i]:
+        for i in range(n_lags):
+            if n_rows <= lags[i]:
                 continue
-            then = now - self.lags[i]
+            then = now - lags[i]
             if then < 0:
-                then += self.ring
+                then += ring
+            then *= d
             at = base + 4 * d + 3 * i * d
             for j in range(d):
-                x = rows[now * d + j] - rows[then * d + j]
+                x = rows[row + j] - rows[then + j]
                 if x == x:
                     s[at] += 1.0
                     s[at + 1] += fabs(x)
@@ -184,17 +190,19 @@ class Blocks(Memory):
                     s[at + 2] += rise(x)
                 at += 3
         if self.n_pairs > 0:
-            at = base + 4 * d + 3 * d * self.n_lags
+            at = base + 4 * d + 3 * d * n_lags
             for j in range(d):
+                x = rows[row + j]
                 for k in range(j + 1, d):
-                    x = rows[now * d + j]
-                    y = rows[now * d + k]
+                    y = rows[row + k]
                     if x == x and y == y:
-                        s[at] += 1.0
+                        n = s[at] + 1.0
                         gap = x - s[at + 1]
-                        s[at + 1] += gap / s[at]
-                        s[at + 2] += (y - s[at + 2]) / s[at]
-                        s[at + 3] += gap * (y - s[at + 2])
+                        step = s[at + 2] + (y - s[at + 2]) / n
+                        s[at] = n
+                        s[at + 1] += gap / n
+                        s[at + 2] = step
+                        s[at + 3] += gap * (y - step)
                     at += 4
         self.filled += 1
         if self.filled < self.stride:
@@ -246,6 +254,10 @@ class Blocks(Memory):
         stride: cython.double = self.stride
         end: cython.Py_ssize_t = length * size
         oldest: cython.Py_ssize_t = (self.newest + 1) * size
+        n_lags: cython.Py_ssize_t = self.n_lags
+        lags: cython.p_Py_ssize_t = self.lags
+        merged: cython.p_double = self.merged
+        full: cython.double
         least: cython.double = 0.5 * self.stride * self.length
         soft: cython.double = SOFT
         if oldest == end:
@@ -257,10 +269,11 @@ class Blocks(Memory):
             mean = 0.0
             second = 0.0
             third = 0.0
+            full = 0.0
             at = oldest + 4 * j
             for b in range(length):
                 m = s[at]
-                if m == stride and n == b * stride:
+                if m == stride and n == full:
                     gap = s[at + 1] - mean
                     r = n + m
                     third += s[at + 3] + gap * gap * gap * parts[3 * b + 1]
@@ -276,12 +289,13 @@ class Blocks(Memory):
                     second += s[at + 2] + gap * gap * (n * m / r)
                     mean += gap * (m / r)
                     n = r
+                full += stride
                 at += size
                 if at >= end:
                     at -= end
-            self.merged[4 * j] = n
-            self.merged[4 * j + 1] = mean
-            self.merged[4 * j + 2] = second
+            merged[4 * j] = n
+            merged[4 * j + 1] = mean
+            merged[4 * j + 2] = second
             if n < least:
                 continue
             features[j] = mean
@@ -292,13 +306,13 @@ class Blocks(Memory):
                 r = soft
             r = third / n / r / r / r
             features[2 * d + j] = log1p(r) if r > 0.0 else -log1p(-r)
-        for i in range(3 * d * self.n_lags):
+        for i in range(3 * d * n_lags):
             added[i] = 0.0
         at = oldest + 4 * d
         i = 0
         for b in range(length):
             # pairs that reach back before the window are left out
-            while i < self.n_lags and b * self.stride >= self.lags[i]:
+            while i < n_lags and b * self.stride >= lags[i]:
                 i += 1
             for k in range(3 * d * i):
                 added[k] += s[at + k]
@@ -306,28 +320,29 @@ class Blocks(Memory):
             if at >= end:
                 at -= end
         out = 3 * d
-        for i in range(self.n_lags):
+        for i in range(n_lags):
             for j in range(d):
                 at = 3 * (i * d + j)
                 n = added[at]
-                if n > 0.0 and self.merged[4 * j] >= least:
+                if n > 0.0 and merged[4 * j] >= least:
                     mean = added[at + 1] / n
                     r = 0.5 * log(mean * mean + soft * soft)
                     features[out + j] = r - features[d + j]
                     features[out + d + j] = added[at + 2] / n
             out += 2 * d
         if self.n_pairs > 0:
-            i = 4 * d + 3 * d * self.n_lags
+            i = 4 * d + 3 * d * n_lags
             for j in range(d):
                 for k in range(j + 1, d):
                     n = 0.0
                     mean = 0.0
                     other = 0.0
                     second = 0.0
+                    full = 0.0
                     at = oldest + i
                     for b in range(length):
                         m = s[at]
-                        if m == stride and n == b * stride:
+                        if m == stride and n == full:
                             gap = s[at + 1] - mean
                             second += s[at + 3] + gap * (s[at + 2] - other) * parts[3 * b]
                             mean += gap * parts[3 * b + 2]
@@ -340,10 +355,11 @@ class Blocks(Memory):
                             mean += gap * (m / r)
                             other += (s[at + 2] - other) * (m / r)
                             n = r
+                        full += stride
                         at += size
                         if at >= end:
                             at -= end
-                    r = self.merged[4 * j + 2] * self.merged[4 * k + 2]
+                    r = merged[4 * j + 2] * merged[4 * k + 2]
                     if n >= least and r >= 0.0:
                         r = sqrt(r)
                         # of channels that hardly move nothing is said

@@ -43,6 +43,7 @@ cdef class Candidates(Memory):
         double cap,
         double dead_cost,
     ) noexcept
+    cdef Py_ssize_t cheapest(self, Py_ssize_t n, double penalty) noexcept
     cdef int prune(self, double most, Py_ssize_t t) noexcept
     cdef int drop(self, Py_ssize_t worst) noexcept
     cdef int drop_beyond(self, double most, Py_ssize_t room) noexcept

@@ -2,8 +2,9 @@
 
 Each candidate has a lane in arrays over lanes. Loops over candidates are loops over lanes, which
 compilers vectorise. A candidate keeps its lane while others come and go, so nothing is moved; lanes
-that are free are worked out with the others, and nobody reads them. ``order`` names the lanes of
-the candidates, the oldest first, and the free ones after these.
+that are free are worked out with the others, and nobody reads them. Loops end at a whole number of
+vectors. ``order`` names the lanes of the candidates, the oldest first, and the free ones after
+these.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ DEPTH = 4
 """Changes that a candidate remembers of the partition before it."""
 FEW_LANES = 12
 """Free lanes among the others that are worked out in vain before candidates are moved."""
+VECTOR = 4
+"""Lanes that a processor works out at once."""
 
 
 @cython.cfunc
@@ -50,26 +53,44 @@ def measure(
     squares: cython.p_double,
 ) -> cython.int:
     """Squared distances of z from the centers of n lanes, each feature in units of its excess."""
-    i: cython.Py_ssize_t
+    i: cython.Py_ssize_t = 0
     c: cython.Py_ssize_t
     at: cython.Py_ssize_t
+    after: cython.Py_ssize_t  # the same lane of the next feature
     v: cython.double
+    w: cython.double
     e: cython.double
+    u: cython.double
     gap: cython.double
+    step: cython.double
     for c in range(n):
         squares[c] = 0.0
-    for i in range(p):
+    # two features at a time: the order of additions is that of one after another
+    while i + 1 < p:
         v = z[i]
+        w = z[i + 1]
         e = excess[i]
+        u = excess[i + 1]
         at = i * room
-        if e == 1.0:
+        after = at + room
+        if e == 1.0 and u == 1.0:
             for c in range(n):
                 gap = v - centers[at + c]
-                squares[c] += gap * gap
+                step = w - centers[after + c]
+                squares[c] = (squares[c] + gap * gap) + step * step
         else:
             for c in range(n):
                 gap = v - centers[at + c]
-                squares[c] += gap * gap / e
+                step = w - centers[after + c]
+                squares[c] = (squares[c] + gap * gap / e) + step * step / u
+        i += 2
+    if i < p:
+        v = z[i]
+        e = excess[i]
+        at = i * room
+        for c in range(n):
+            gap = v - centers[at + c]
+            squares[c] += gap * gap / e
     return 0
 
 
@@ -119,16 +140,17 @@ def spend(
     ``inverse`` is 1 / length if that is exact, else 0: the product is the quotient then.
     """
     c: cython.Py_ssize_t
+    # a loop for each array: compilers do not vectorise one over so many
     if inverse > 0.0:
         for c in range(n):
             cost[c] += squares[c] * (1.0 - gain[c]) * inverse
-            count[c] += 1.0
-            total[c] = before[c] + cost[c]
     else:
         for c in range(n):
             cost[c] += squares[c] * (1.0 - gain[c]) / length
-            count[c] += 1.0
-            total[c] = before[c] + cost[c]
+    for c in range(n):
+        count[c] += 1.0
+    for c in range(n):
+        total[c] = before[c] + cost[c]
     return 0
 
 
@@ -196,7 +218,7 @@ class Candidates(Memory):
         i: cython.Py_ssize_t
         most = max(MOST_CANDIDATES, least + MOST_RIPE)
         # one is opened before another one is dropped
-        lanes: cython.Py_ssize_t = max(most, n_first) + 2
+        lanes: cython.Py_ssize_t = -(-(max(most, n_first) + 2) // VECTOR) * VECTOR
         self.n_features = p
         self.length = length
         self.inverse = 0.0 if length & (length - 1) else 1.0 / length
@@ -245,6 +267,10 @@ class Candidates(Memory):
         i: cython.Py_ssize_t
         n: cython.Py_ssize_t = 0
         depth: cython.Py_ssize_t = DEPTH
+        room: cython.Py_ssize_t = self.room
+        centers: cython.p_double = self.centers
+        opened: cython.p_double = self.opened
+        first_sums: cython.p_double = self.sums
         if parent > 0:
             parent = self.order[parent]
             n = self.n_path[parent]
@@ -260,9 +286,11 @@ class Candidates(Memory):
         self.cost[lane] = 0.0
         self.before[lane] = before
         for i in range(p):
-            self.centers[i * self.room + lane] = 0.0
-            self.opened[lane * p + i] = sums[i]
-            self.sums[lane * p + i] = 0.0
+            opened[lane * p + i] = sums[i]
+        for i in range(lane * p, lane * p + p):
+            first_sums[i] = 0.0
+        for i in range(p):
+            centers[i * room + lane] = 0.0
         self.n += 1
         if lane >= self.n_lanes:
             self.n_lanes = lane + 1
@@ -288,8 +316,12 @@ class Candidates(Memory):
         i: cython.Py_ssize_t
         c: cython.Py_ssize_t
         lane: cython.Py_ssize_t
-        n_lanes: cython.Py_ssize_t = self.n_lanes
-        n: cython.Py_ssize_t = self.n  # candidates for which the look counts
+        vector: cython.Py_ssize_t = VECTOR
+        n_lanes: cython.Py_ssize_t = (self.n_lanes + vector - 1) // vector * vector
+        room: cython.Py_ssize_t = self.room
+        dead: cython.Py_ssize_t = self.dead
+        n_all: cython.Py_ssize_t = self.n
+        n: cython.Py_ssize_t = n_all  # candidates for which the look counts
         far: cython.double
         order: cython.p_Py_ssize_t = self.order
         start: cython.p_Py_ssize_t = self.start
@@ -297,14 +329,15 @@ class Candidates(Memory):
         cost: cython.p_double = self.cost
         before: cython.p_double = self.before
         total: cython.p_double = self.total
+        first_sums: cython.p_double = self.sums
         squares: cython.p_double = self.squares
         gain: cython.p_double = self.gain
         share: cython.p_double = self.share
-        measure(self.centers, self.room, n_lanes, z, excess, p, squares)
+        measure(self.centers, room, n_lanes, z, excess, p, squares)
         gains(count, n_lanes, drift, gain)
         while n > 0:
             lane = order[n - 1]
-            if start[lane] <= 0 or t - start[lane] >= self.dead:
+            if start[lane] <= 0 or t - start[lane] >= dead:
                 break
             # windows still straddle its beginning
             n -= 1
@@ -314,8 +347,10 @@ class Candidates(Memory):
             lane = order[c]
             if count[lane] > 0.0:
                 break
+            # its first look is its mean, and costs nothing however far it is
+            squares[lane] = 0.0
             for i in range(p):
-                self.sums[lane * p + i] = sums[i]
+                first_sums[lane * p + i] = sums[i]
         if n_beyond(squares, n_lanes, cap) == 0:
             share = gain
         else:
@@ -327,22 +362,42 @@ class Candidates(Memory):
                         share[c] = gain[c] / sqrt(far)
                     squares[c] = cap * (1.0 + log(far))
         spend(squares, gain, n_lanes, self.length, self.inverse, cost, count, before, total)
-        for c in range(n, self.n):
+        dead_cost /= self.length
+        for c in range(n, n_all):
             lane = order[c]
             count[lane] = 0.0
-            cost[lane] += dead_cost / self.length
+            cost[lane] += dead_cost
             total[lane] = before[lane] + cost[lane]
-        approach(self.centers, self.room, n_lanes, z, p, share)
+        approach(self.centers, room, n_lanes, z, p, share)
         return n
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def cheapest(self, n: cython.Py_ssize_t, penalty: cython.double) -> cython.Py_ssize_t:
+        """The oldest of the first n candidates whose partition costs least, -1 of none."""
+        c: cython.Py_ssize_t
+        best: cython.Py_ssize_t = -1
+        v: cython.double
+        least: cython.double = 1e300
+        order: cython.p_Py_ssize_t = self.order
+        total: cython.p_double = self.total
+        for c in range(n):
+            v = total[order[c]] + penalty
+            if v < least:
+                least = v
+                best = c
+        return best
 
     @cython.cfunc
     @cython.exceptval(check=False)
     def prune(self, most: cython.double, t: cython.Py_ssize_t) -> cython.int:
         """Drop what cannot become best; of too many, one of two that are close for their age."""
         n: cython.Py_ssize_t = self.n_ripe
+        n_all: cython.Py_ssize_t = self.n
         k: cython.Py_ssize_t = 1
         c: cython.Py_ssize_t
         lane: cython.Py_ssize_t
+        shortest: cython.Py_ssize_t = self.least
         this: cython.Py_ssize_t
         after: cython.Py_ssize_t
         worst: cython.Py_ssize_t = 1
@@ -354,7 +409,9 @@ class Candidates(Memory):
         total: cython.p_double = self.total
         while k < n and total[order[k]] <= most:
             k += 1
-        for c in range(k, self.n):
+        if k == n:
+            k = n_all
+        for c in range(k, n_all):
             lane = order[c]
             if c >= n or total[lane] <= most:
                 order[c] = order[k]
@@ -365,7 +422,7 @@ class Candidates(Memory):
             this = start[order[1]]
             for c in range(1, k - 1):
                 after = start[order[c + 1]]
-                if t - after < self.least:
+                if t - after < shortest:
                     break
                 gap = after - this
                 age = t - this
@@ -449,8 +506,9 @@ class Candidates(Memory):
         """Bring the candidates to the first lanes if too many others are among them."""
         c: cython.Py_ssize_t
         lane: cython.Py_ssize_t
+        few: cython.Py_ssize_t = FEW_LANES
         free: cython.Py_ssize_t = self.n  # place of a free lane
-        if self.n_lanes <= self.n + FEW_LANES:
+        if self.n_lanes <= self.n + few:
             return 0
         for c in range(self.n):
             lane = self.order[c]

@@ -8,6 +8,8 @@ cdef class Channels:
     cdef double[::1] ring
     cdef double[::1] buffer
     cdef Py_ssize_t n_buffered
+    cdef double *recent
+    cdef double *early
     cdef double[::1] origin
     cdef double[::1] unit
     cdef double[::1] last

@@ -11,6 +11,11 @@ try:
     import cython
 except ModuleNotFoundError:
     from online_gmm import _shim as cython
+
+if cython.compiled:
+    from cython.cimports.online_gmm._kernel.memory import first
+else:
+    from online_gmm._kernel.memory import first
 from typing import Any
 
 from online_gmm._kernel.blocks import RING
@@ -37,6 +42,8 @@ class Channels:
     ring: cython.double[::1]
     buffer: cython.double[::1]  # the first rows
     n_buffered: cython.Py_ssize_t
+    recent: cython.p_double  # the first number of the ring, and of the buffer
+    early: cython.p_double
     origin: cython.double[::1]
     unit: cython.double[::1]
     last: cython.double[::1]  # the last two readings of each channel
@@ -52,6 +59,8 @@ class Channels:
         self.ring = zeros(RING * d)
         self.buffer = zeros(BUFFER * d)
         self.n_buffered = 0
+        self.recent = first(self.ring)
+        self.early = first(self.buffer)
         self.origin = zeros(d)
         self.unit = zeros(d)
         self.last = zeros(2 * d)
@@ -334,6 +343,8 @@ class Channels:
         self.rhythm = real(state["rhythm"], "rhythm", -1e300)
         self.ring = block(state, "ring", len(self.ring), False)
         self.buffer = block(state, "buffer", len(self.buffer), False)
+        self.recent = first(self.ring)
+        self.early = first(self.buffer)
         self.origin = block(state, "origin", len(self.origin), False)
         self.unit = block(state, "unit", len(self.unit), False)
         self.last = block(state, "last", len(self.last), False)

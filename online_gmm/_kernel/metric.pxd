@@ -14,6 +14,8 @@ cdef class Metric(Memory):
     cdef double *mean
     cdef double *variance
     cdef double *scatter
+    cdef double *waiting
+    cdef Py_ssize_t n_waiting
     cdef double n_kept
     cdef double *usual
     cdef double quantile
@@ -29,7 +31,8 @@ cdef class Metric(Memory):
     cdef double *squares
 
     cdef int learn(self, double *f) noexcept
-    cdef int clip(self, double step) noexcept
+    cdef int keep(self) noexcept
+    cdef int add_waiting(self) noexcept
     cdef int fit(self) except? -1
     cdef int end_fit(self) noexcept
     cdef int count_still(self) noexcept

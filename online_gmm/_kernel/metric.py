@@ -71,24 +71,42 @@ def multiply(
     """Write the product of a lower triangle, its columns one after another, and f to z."""
     i: cython.Py_ssize_t
     j: cython.Py_ssize_t = 0
-    at: cython.Py_ssize_t = 0  # columns[at + i] is row i of column j
-    after: cython.Py_ssize_t  # and of the next column
+    a: cython.Py_ssize_t = 0  # columns[a + i] is row i of column j
+    b: cython.Py_ssize_t  # and of the three columns after it
+    c: cython.Py_ssize_t
+    d: cython.Py_ssize_t
+    s: cython.double
+    t: cython.double
+    u: cython.double
     v: cython.double
-    w: cython.double
     for i in range(p):
         z[i] = 0.0
-    # two columns at a time: the order of additions is that of one after another
-    while j + 1 < p:
-        v = f[j]
-        w = f[j + 1]
-        after = at + p - j - 1
-        z[j] += columns[at + j] * v
-        for i in range(j + 1, p):
-            z[i] = (z[i] + columns[at + i] * v) + columns[after + i] * w
-        at = after + p - j - 2
-        j += 2
-    if j < p:
-        z[j] += columns[at + j] * f[j]
+    # four columns at a time: the order of additions is that of one after another
+    while j + 3 < p:
+        s = f[j]
+        t = f[j + 1]
+        u = f[j + 2]
+        v = f[j + 3]
+        b = a + p - j - 1
+        c = b + p - j - 2
+        d = c + p - j - 3
+        z[j] += columns[a + j] * s
+        i = j + 1
+        z[i] = (z[i] + columns[a + i] * s) + columns[b + i] * t
+        i = j + 2
+        z[i] = ((z[i] + columns[a + i] * s) + columns[b + i] * t) + columns[c + i] * u
+        for i in range(j + 3, p):
+            z[i] = (
+                ((z[i] + columns[a + i] * s) + columns[b + i] * t) + columns[c + i] * u
+            ) + columns[d + i] * v
+        a = d + p - j - 4
+        j += 4
+    while j < p:
+        s = f[j]
+        for i in range(j, p):
+            z[i] += columns[a + i] * s
+        a += p - j - 1
+        j += 1
     return 0
 
 
@@ -105,6 +123,36 @@ def add_products(d: cython.p_double, p: cython.Py_ssize_t, scatter: cython.p_dou
         v = d[i]
         for j in range(i + 1):
             scatter[at + j] += v * d[j]
+        at += i + 1
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def add_four_products(
+    d: cython.p_double, p: cython.Py_ssize_t, scatter: cython.p_double
+) -> cython.int:
+    """The same of four times p numbers, one after another: the sums are those of `add_products`."""
+    i: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    at: cython.Py_ssize_t = 0
+    b: cython.Py_ssize_t = p
+    c: cython.Py_ssize_t = 2 * p
+    e: cython.Py_ssize_t = 3 * p
+    s: cython.double
+    t: cython.double
+    u: cython.double
+    v: cython.double
+    for i in range(p):
+        s = d[i]
+        t = d[b + i]
+        u = d[c + i]
+        v = d[e + i]
+        for j in range(i + 1):
+            scatter[at + j] = (
+                ((scatter[at + j] + s * d[j]) + t * d[b + j]) + u * d[c + j]
+            ) + v * d[e + j]
         at += i + 1
     return 0
 
@@ -148,6 +196,41 @@ def differ(
         d = (f[i] - ring[at + i]) * half
         difference[i] = d
         squares[i] = d * d / variance[i] if variance[i] > 1e-18 else 0.0
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def follow_usual(
+    p: cython.Py_ssize_t,
+    step: cython.double,
+    variance: cython.p_double,
+    usual: cython.p_double,
+    difference: cython.p_double,
+) -> cython.int:
+    """Follow the median magnitude of each feature's differences, and clip these."""
+    i: cython.Py_ssize_t
+    d: cython.double
+    v: cython.double
+    more: cython.double
+    less: cython.double
+    most: cython.double
+    times: cython.double = CLIP
+    least: cython.double = LEAST_CLIP
+    growth: cython.double = 1.0 + step
+    for i in range(p):
+        d = fabs(difference[i])
+        v = usual[i]
+        more = v * growth
+        less = v / growth
+        less = more if d > v else less
+        v = d if v < 1e-6 * d else less
+        usual[i] = v
+        most = least * sqrt(variance[i])
+        v *= times
+        most = v if most < v else most
+        v = most if difference[i] > 0.0 else -most
+        difference[i] = v if d > most else difference[i]
     return 0
 
 
@@ -198,6 +281,8 @@ class Metric(Memory):
     mean: cython.p_double
     variance: cython.p_double
     scatter: cython.p_double  # of differences: rows of a lower triangle
+    waiting: cython.p_double  # differences that are not in it yet: four are added at once
+    n_waiting: cython.Py_ssize_t
     n_kept: cython.double
     usual: cython.p_double  # medians of the magnitudes of differences, if they are clipped
     quantile: cython.double  # of the logarithm of their size
@@ -218,7 +303,7 @@ class Metric(Memory):
         self.n_features = p
         self.length = length
         self.clipped = clipped
-        Memory.__init__(self, p * (2 * length + 7) + 2 * triangle)
+        Memory.__init__(self, p * (2 * length + 11) + 2 * triangle)
         self.ring = self.piece(p * length)
         self.white_ring = self.piece(p * length)
         self.n_looks = 0
@@ -226,6 +311,8 @@ class Metric(Memory):
         self.mean = self.piece(p)
         self.variance = self.piece(p)
         self.scatter = self.piece(triangle)
+        self.waiting = self.piece(4 * p)
+        self.n_waiting = 0
         self.n_kept = 0.0
         self.usual = self.piece(p)
         self.quantile = 0.0
@@ -266,10 +353,10 @@ class Metric(Memory):
             if step < 0.02:
                 step = 0.02
             if self.clipped:
-                self.clip(0.5 * step)
+                follow_usual(p, 0.5 * step, self.variance, self.usual, self.difference)
             if size <= self.quantile or self.n_sizes <= self.length:
                 self.n_kept += 1.0
-                add_products(self.difference, p, self.scatter)
+                self.keep()
             self.quantile += step * kept if size > self.quantile else step * (kept - 1.0)
         for i in range(p):
             ring[at + i] = f[i]
@@ -278,26 +365,31 @@ class Metric(Memory):
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def clip(self, step: cython.double) -> cython.int:
-        """Follow the median of each feature's differences, and clip this one."""
+    def keep(self) -> cython.int:
+        """Let the difference have a part in the scatter."""
+        p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
-        d: cython.double
-        most: cython.double
-        times: cython.double = CLIP
-        least: cython.double = LEAST_CLIP
-        for i in range(self.n_features):
-            d = fabs(self.difference[i])
-            if self.usual[i] < 1e-6 * d:
-                self.usual[i] = d
-            elif d > self.usual[i]:
-                self.usual[i] *= 1.0 + step
-            else:
-                self.usual[i] /= 1.0 + step
-            most = least * sqrt(self.variance[i])
-            if most < times * self.usual[i]:
-                most = times * self.usual[i]
-            if d > most:
-                self.difference[i] = most if self.difference[i] > 0.0 else -most
+        at: cython.Py_ssize_t = self.n_waiting * p
+        for i in range(p):
+            self.waiting[at + i] = self.difference[i]
+        self.n_waiting += 1
+        if self.n_waiting == 4:
+            self.n_waiting = 0
+            add_four_products(self.waiting, p, self.scatter)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def add_waiting(self) -> cython.int:
+        """Let the differences that wait have their part in the scatter now."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        for k in range(self.n_waiting):
+            for i in range(p):
+                self.squares[i] = self.waiting[k * p + i]
+            add_products(self.squares, p, self.scatter)
+        self.n_waiting = 0
         return 0
 
     @cython.cfunc
@@ -320,6 +412,7 @@ class Metric(Memory):
         t: cython.p_double
         s: cython.p_double = self.difference
         n: cython.double = self.n_kept if self.n_kept > 1.0 else 1.0
+        self.add_waiting()
         self.fitting = Memory(p * (p + 1) // 2 + 2 * p * p)
         self.last_factor = self.fitting.piece(p * (p + 1) // 2)
         a = self.fitting.piece(p * p)
@@ -481,6 +574,7 @@ class Metric(Memory):
 
     def state(self) -> dict[str, Any]:
         p = self.n_features
+        self.add_waiting()
         return {
             "ring": packed(self.ring, p * self.length),
             "white_ring": packed(self.white_ring, p * self.length),

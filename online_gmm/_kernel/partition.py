@@ -19,12 +19,10 @@ except ModuleNotFoundError:
 if cython.compiled:
     from cython.cimports.online_gmm._kernel.channels import Channels
     from cython.cimports.online_gmm._kernel.choice import Choice
-    from cython.cimports.online_gmm._kernel.memory import first
     from cython.cimports.online_gmm._kernel.scale import Scale
 else:
     from online_gmm._kernel.channels import Channels
     from online_gmm._kernel.choice import Choice
-    from online_gmm._kernel.memory import first
     from online_gmm._kernel.scale import Scale
 from array import array
 from typing import Any
@@ -188,7 +186,8 @@ class Partition:
     def feed(self, k: cython.Py_ssize_t) -> cython.int:
         """Give a scale the rows that it has not had."""
         scale: Scale = cython.cast(Scale, self.scales[k])
-        n: cython.Py_ssize_t = self.channels.n
+        channels: Channels = self.channels
+        n: cython.Py_ssize_t = channels.n
         row: cython.Py_ssize_t = self.fed[k]
         since: cython.Py_ssize_t
         ring: cython.Py_ssize_t = RING
@@ -199,10 +198,10 @@ class Partition:
             since = self.gap_row if row >= self.gap_row else 0
             if row == since:
                 scale.blocks.clear()
-            if row < self.channels.n_buffered:
-                scale.learn(first(self.channels.buffer), row, row + 1 - since, row)
+            if row < channels.n_buffered:
+                scale.learn(channels.early, row, row + 1 - since, row)
             else:
-                scale.learn(first(self.channels.ring), row % ring, row + 1 - since, row)
+                scale.learn(channels.recent, row % ring, row + 1 - since, row)
             row += 1
             self.fed[k] = row
             if len(scale.events) > 0:

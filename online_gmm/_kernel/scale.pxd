@@ -56,7 +56,8 @@ cdef class Scale:
     cdef double[::1] middle
 
     cdef int learn(self, double *rows, Py_ssize_t now, Py_ssize_t n_rows, Py_ssize_t row) except? -2
-    cdef int step(self, Py_ssize_t at) except? -2
+    cdef bint is_fit_due(self) noexcept
+    cdef int step(self, double *f, Py_ssize_t row) except? -2
     cdef int decide(self, Py_ssize_t best, Py_ssize_t row) except? -2
     cdef int finish(self, Py_ssize_t change, Py_ssize_t lane, Py_ssize_t row) except? -2
     cdef int improve(self, Py_ssize_t k, double windows) noexcept

@@ -196,22 +196,26 @@ class Scale:
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
         done: cython.Py_ssize_t = CATCH_UP
-        if not self.blocks.add(rows, now, n_rows):
+        blocks: Blocks = self.blocks
+        features: cython.p_double = blocks.features
+        if not blocks.add(rows, now, n_rows):
             return 0
-        self.blocks.look()
-        self.metric.learn(self.blocks.features)
+        blocks.look()
+        self.metric.learn(features)
         at: cython.Py_ssize_t = self.n_pending
         pending: cython.p_double
+        if at == 0 and self.fitted and not self.is_fit_due():
+            self.step(features, row)
+            return 1
         if at == len(self.pending_rows):
             self.pending_rows = longer(self.pending_rows, 2 * at)
             self.pending = longer(self.pending, 2 * at * p)
         pending = first(self.pending)
-        features: cython.p_double = self.blocks.features
         for i in range(p):
             pending[at * p + i] = features[i]
         self.pending_rows[at] = row
         self.n_pending += 1
-        if self.metric.n_looks >= self.refit or (self.fitted and self.metric.has_begun()):
+        if self.is_fit_due():
             self.metric.fit()
             self.refit = int(self.metric.n_looks * GROWTH) + 1
             for k in range(self.candidates.n):
@@ -227,8 +231,11 @@ class Scale:
             return 1
         if self.n_pending < done:
             done = self.n_pending
+        f: cython.p_double = first(self.f)
         for k in range(done):
-            self.step(k)
+            for i in range(p):
+                f[i] = pending[k * p + i]
+            self.step(f, self.pending_rows[k])
         self.n_pending -= done
         for k in range(self.n_pending):
             self.pending_rows[k] = self.pending_rows[k + done]
@@ -240,24 +247,31 @@ class Scale:
         return 1
 
     @cython.cfunc
+    @cython.exceptval(check=False)
+    def is_fit_due(self) -> cython.bint:
+        """Whether the whitening is to be made of what has been learnt by now."""
+        return self.metric.n_looks >= self.refit or (self.fitted and self.metric.has_begun())
+
+    @cython.cfunc
     @cython.exceptval(-2)
-    def step(self, at: cython.Py_ssize_t) -> cython.int:
-        """Partition one look more."""
+    def step(self, f: cython.p_double, row: cython.Py_ssize_t) -> cython.int:
+        """Partition one look more: features, and the row at which they were seen."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         c: cython.Py_ssize_t
         n: cython.Py_ssize_t
         lane: cython.Py_ssize_t
-        best: cython.Py_ssize_t = -1
+        best: cython.Py_ssize_t
         t: cython.Py_ssize_t = self.look
         gain: cython.Py_ssize_t
         v: cython.double
-        value: cython.double = 1e300
+        value: cython.double
         soon: cython.double = 1e300  # of what is too short to be a segment yet
         its: Candidates = self.candidates
-        f: cython.p_double = first(self.f)
+        order: cython.p_Py_ssize_t = its.order
+        start: cython.p_Py_ssize_t = its.start
+        costs: cython.p_double = its.total
         z: cython.p_double = first(self.z)
-        pending: cython.p_double = first(self.pending)
         total: cython.p_double = first(self.total)
         length: cython.Py_ssize_t = self.length
         dead: cython.Py_ssize_t = self.dead
@@ -269,12 +283,10 @@ class Scale:
         penalty *= df + log(t if t > 2 else 2.0)
         cap *= df
         dead_cost *= df
-        for i in range(p):
-            f[i] = pending[at * p + i]
         self.metric.whiten(f, z)
         self.metric.follow(z)
         if its.n == 0:
-            its.open(t, self.pending_rows[at] - self.window + 1, -penalty, -1, total)
+            its.open(t, row - self.window + 1, -penalty, -1, total)
         n = its.learn(
             z,
             self.metric.excess,
@@ -285,44 +297,39 @@ class Scale:
             dead_cost,
         )
         for c in range(n, its.n):
-            lane = its.order[c]
-            v = dead_cost * (its.start[lane] + dead - t - 1.0) / length
-            v += its.total[lane] + penalty
+            lane = order[c]
+            v = dead_cost * (start[lane] + dead - t - 1.0) / length
+            v += costs[lane] + penalty
             if v < soon:
                 soon = v
-        while n > 1 and t + 1 - its.start[its.order[n - 1]] < least:
+        while n > 1 and t + 1 - start[order[n - 1]] < least:
             n -= 1
-            v = its.total[its.order[n]] + penalty
+            v = costs[order[n]] + penalty
             if v < soon:
                 soon = v
         its.n_ripe = n
-        for c in range(n):
-            v = its.total[its.order[c]] + penalty
-            value = v if v < value else value
-        for c in range(n):
-            if its.total[its.order[c]] + penalty == value:
-                best = c
-                break
+        best = its.cheapest(n, penalty)
         for i in range(p):
             total[i] += f[i]
         self.look += 1
         if self.waiting:
-            self.settle(self.pending_rows[at])
+            self.settle(row)
         if best < 0 or t + 1 - self.base < least:
             return 0
+        value = costs[order[best]] + penalty
         if best == 0:
             self.streak = 0
         else:
-            lane = its.order[best]
-            gain = its.start[lane] - self.last_change
+            lane = order[best]
+            gain = start[lane] - self.last_change
             self.streak = self.streak + 1 if -2 <= gain <= 2 else 1
-            self.last_change = its.start[lane]
+            self.last_change = start[lane]
             if self.streak >= self.hold and value <= soon:
-                lane = its.order[0]
+                lane = order[0]
                 self.ahead = its.before[lane] + its.cost[lane] + penalty - value
-                self.decide(best, self.pending_rows[at])
+                self.decide(best, row)
                 return 0
-        its.open(t + 1, self.pending_rows[at] + 1, value, best, total)
+        its.open(t + 1, row + 1, value, best, total)
         its.prune(value, self.look)
         return 0
 

@@ -438,5 +438,7 @@ def beyond(
     gates: NDArray[np.float64], distance: NDArray[np.float64], rows: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Which rows lie beyond the gate of as many features as they have."""
-    result: NDArray[np.bool_] = distance > gates[np.count_nonzero(~np.isnan(rows), axis=1)]
+    missing = np.isnan(rows)
+    n_observed = np.count_nonzero(~missing, axis=1) if missing.any() else rows.shape[1]
+    result: NDArray[np.bool_] = distance > gates[n_observed]
     return result

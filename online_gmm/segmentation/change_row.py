@@ -97,7 +97,7 @@ def _usual_steps(rows: Matrix) -> Matrix:
 class _Moments(NamedTuple):
     """Of the readings of each channel on one side of a change, shape (D,)."""
 
-    counts: Matrix
+    counts: Matrix | int
     means: Matrix
     variances: Matrix
     steps: Matrix
@@ -110,9 +110,13 @@ def _moments(rows: Matrix) -> _Moments:
     return _Moments(counts, means, variances, 0.5 * _means(np.diff(rows, axis=0) ** 2)[1])
 
 
-def _means(rows: Matrix) -> tuple[Matrix, Matrix]:
+def _means(rows: Matrix) -> tuple[Matrix | int, Matrix]:
     """How many values there are in each column, and their mean; 0 if there is none."""
-    known = ~np.isnan(rows)
+    missing = np.isnan(rows)
+    if not missing.any():
+        total: Matrix = rows.sum(axis=0)
+        return len(rows), total / max(len(rows), 1)
+    known = ~missing
     counts = known.sum(axis=0)
     sums: Matrix = np.where(known, rows, 0.0).sum(axis=0)
     return counts, sums / np.maximum(counts, 1)

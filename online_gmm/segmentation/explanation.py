@@ -141,8 +141,8 @@ def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashabl
     parts: list[tuple[float, Hashable, Kind, float, float]] = []
     level = np.where(moves, (after.means - before.means) ** 2 / (2.0 * v0), 0.0)
     spread = np.where(moves, _excess(v1 / v0), 0.0)
-    q0 = np.maximum(before.roughness, FLOOR)
-    q1 = np.maximum(after.roughness, FLOOR)
+    q0 = np.maximum(before.roughness_of(own0), FLOOR)
+    q1 = np.maximum(after.roughness_of(own1), FLOOR)
     has_steps = moves & (before.n_steps > 1) & (after.n_steps > 1)
     has_steps &= (own0 > floor) & (own1 > floor)
     rhythm = np.where(has_steps, _excess(q1 / q0), 0.0)
@@ -158,7 +158,9 @@ def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashabl
     for i, name in enumerate(names):
         parts += [(values[i], name, kind, one[i], other[i]) for kind, values, one, other in columns]
     if 1 < len(names) <= WIDE:
-        c0, c1 = (np.clip(its.correlations, -0.999, 0.999) for its in (before, after))
+        c0, c1 = (
+            np.minimum(np.maximum(its.correlations, -0.999), 0.999) for its in (before, after)
+        )
         pairs = 0.5 * np.log((1.0 - c0**2) / (1.0 - c1**2)) + (c0**2 - c0 * c1) / (1.0 - c0**2)
         values, one, other = pairs.tolist(), c0.tolist(), c1.tolist()
         moving = np.flatnonzero(moves).tolist()

@@ -50,7 +50,10 @@ class RecentRows:
     Memory: O(D) for each of at most 1,792 rows, and O(D^2 log n).
     """
 
-    __slots__ = ("_first_kept", "_pieces", "_rows", "_times", "first", "n_channels", "timed")
+    __slots__ = (
+        *("_first_kept", "_pieces", "_rows", "_times", "_total"),
+        *("first", "n_channels", "timed"),
+    )
 
     def __init__(self, n_channels: int, first: int = 0, timed: bool = False) -> None:
         self.n_channels = n_channels
@@ -61,6 +64,8 @@ class RecentRows:
         self._times: list[Any] = []
         # the number of the first row that is kept as it is
         self._first_kept = first
+        # the statistics of all rows when they were last asked for, and which rows these were
+        self._total: tuple[int, int, RowStatistics] | None = None
 
     def __len__(self) -> int:
         return self._first_kept - self.first + len(self._rows) // self.n_channels
@@ -142,9 +147,15 @@ class RecentRows:
         return first, rows.reshape(-1, self.n_channels)[: max(0, end - first)]
 
     def total(self) -> RowStatistics:
-        """Return the statistics of all rows. O(n D^2), n at most 768 and the pieces."""
-        self._sum_up()
-        return self._sum(self.first, self.end)
+        """Return the statistics of all rows. O(n D^2), n at most 768 and the pieces.
+
+        They are handed out again while no row comes or goes, and not to be changed.
+        """
+        first, end = self.first, self.end
+        if self._total is None or self._total[:2] != (first, end):
+            self._sum_up()
+            self._total = (first, end, self._sum(first, end))
+        return self._total[2]
 
     def cut(self, at: int) -> RowStatistics:
         """Let go of the rows before number ``at``, and return their statistics."""

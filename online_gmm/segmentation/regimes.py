@@ -143,8 +143,8 @@ def as_mixture(parts: Sequence[RowStatistics], names: tuple[Hashable, ...]) -> M
     n = np.array([float(part.n) for part in parts])
     counts = np.array([part.counts for part in parts])
     scatter = np.array([part.scatter for part in parts])
-    whole = RowStatistics(d)
-    for part in parts:
+    whole = parts[0].copy() if parts[0].n else RowStatistics(d)
+    for part in parts[1:]:
         whole.add(part)
     within = sum(np.maximum(np.diagonal(scatter, axis1=1, axis2=2), 0.0))
     within = within / np.maximum(whole.counts, 1.0)

@@ -159,7 +159,7 @@ class RowStatistics:
         size = np.sqrt(np.maximum(np.diagonal(self.scatter), 0.0))
         scale = np.outer(size, size)
         ratio = np.divide(self.scatter, scale, out=np.zeros_like(scale), where=scale > 0.0)
-        result: Matrix = np.clip(ratio, -1.0, 1.0)
+        result: Matrix = np.minimum(np.maximum(ratio, -1.0), 1.0)
         return result
 
     @property
@@ -168,7 +168,10 @@ class RowStatistics:
 
         This is von Neumann's ratio (1941), halved. 1 where a channel does not move.
         """
-        variances = self.variances
+        return self.roughness_of(self.variances)
+
+    def roughness_of(self, variances: Matrix) -> Matrix:
+        """The same, where `variances` are known already."""
         mean_square = self.steps / np.maximum(self.n_steps, 1.0)
         known = (variances > 0.0) & (self.n_steps > 0)
         result: Matrix = np.ones_like(variances)
