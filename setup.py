@@ -33,6 +33,7 @@ VECTORS = (
     "vectors_log_each",
     *(f"ChainStatistics_{name}" for name in ("update", "collect")),
     *(f"Rows_{name}" for name in ("measure", "choose", "weigh", "moments")),
+    *(f"Blocks_{name}" for name in ("add", "look")),
     *(f"candidates_{name}" for name in ("measure", "gains", "n_beyond", "spend", "approach")),
     *(f"metric_{name}" for name in ("multiply", "add_products", "add_four_products", "differ")),
     *(f"metric_follow_{name}" for name in ("moments", "usual", "medians")),

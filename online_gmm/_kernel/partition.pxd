@@ -19,15 +19,17 @@ cdef class Partition:
     cdef Py_ssize_t n_numbers
     cdef readonly Py_ssize_t label
     cdef readonly Py_ssize_t since
+    cdef Py_ssize_t now
     cdef double certainty
     cdef Py_ssize_t gap_row
     cdef Py_ssize_t final
     cdef list events
 
-    cdef int take(self, double[::1] x, Py_ssize_t at) except? -2
+    cdef Py_ssize_t n_at_once(self, Py_ssize_t n) except? -2
+    cdef int take(self, double[::1] x, Py_ssize_t at, Py_ssize_t n) except? -2
     cdef int begin(self) except? -2
     cdef object found(self, bint later)
-    cdef int feed(self, Py_ssize_t k) except? -2
+    cdef int feed(self, Py_ssize_t k, Py_ssize_t first) except? -2
     cdef int hear(self, Py_ssize_t k) except? -2
     cdef object merge(self, Py_ssize_t k, Py_ssize_t gone, Py_ssize_t kept)
     cdef Py_ssize_t named(self, Py_ssize_t k, Py_ssize_t state) except? -2

@@ -7,6 +7,9 @@ first; another one takes over when its regimes are clearer (see `choice`). Numbe
 keep their meaning when another scale takes over: its states get the numbers that they overlap with.
 
 The first regime is 0, whatever it is: it is known with the units of the channels, after 48 rows.
+
+Between two snapshots of the choice no scale has to do with another one, so each may be given some
+rows at once: what it needs then stays in the fastest memory. It comes to the same as row by row.
 """
 
 from __future__ import annotations
@@ -28,13 +31,15 @@ from array import array
 from typing import Any
 
 from online_gmm._kernel.blocks import RING, blocks_of
-from online_gmm._kernel.channels import FIRST_ROWS, PERIOD_ROWS
+from online_gmm._kernel.channels import BUFFER, FIRST_ROWS, PERIOD_ROWS
 from online_gmm._kernel.choice import IMMEDIATE, USUAL
 from online_gmm._kernel.scale import MOST_STATES
 from online_gmm._kernel.values import places, real, whole
 
 WINDOWS = (4, 8, 16, 24, 48, 96, 192)
 FEED = 4
+AT_ONCE = 16
+"""Rows that a scale is given at once, at most: the largest lag needs the other half of the ring."""
 FAINT = 0.3
 """Below this autocorrelation there is no period."""
 MOST_WINDOWS = 3.2
@@ -70,6 +75,7 @@ class Partition:
     n_numbers: cython.Py_ssize_t
     label: cython.Py_ssize_t
     since: cython.Py_ssize_t
+    now: cython.Py_ssize_t  # the row after which the scales are heard
     certainty: cython.double
     gap_row: cython.Py_ssize_t
     final: cython.Py_ssize_t  # what the segment was that is over, -1 if that is as reported
@@ -90,6 +96,7 @@ class Partition:
         self.n_numbers = 0
         self.label = -1
         self.since = 0
+        self.now = 0
         self.certainty = 1.0
         self.gap_row = 0
         self.final = -1
@@ -102,11 +109,14 @@ class Partition:
         labels: cython.Py_ssize_t[::1] | None = None,
     ) -> int:
         """Learn n rows; ``labels`` takes the label after each."""
-        i: cython.Py_ssize_t
-        for i in range(n):
-            self.take(x, i * self.n_channels)
+        i: cython.Py_ssize_t = 0
+        some: cython.Py_ssize_t
+        while i < n:
+            some = self.n_at_once(n - i) if labels is None else 1
+            self.take(x, i * self.n_channels, some)
             if labels is not None:
                 labels[i] = self.label
+            i += some
         return n
 
     def gap(self) -> None:
@@ -129,10 +139,32 @@ class Partition:
 
     @cython.cfunc
     @cython.exceptval(-2)
-    def take(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
-        """Learn the row that stands at a place."""
+    def n_at_once(self, n: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """How many of the next n rows each scale may be given before the next scale has any."""
+        k: cython.Py_ssize_t
+        most: cython.Py_ssize_t = AT_ONCE
+        taken: cython.Py_ssize_t = self.channels.n
+        due: cython.Py_ssize_t = self.choice.every - taken % self.choice.every
+        if self.choice.chosen < 0 or len(self.scales) < self.n_scales or taken < BUFFER:
+            return 1
+        for k in range(self.n_scales):
+            if self.fed[k] < taken:
+                return 1
+        most = n if n < most else most
+        return due if due < most else most
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def take(
+        self, x: cython.double[::1], at: cython.Py_ssize_t, n: cython.Py_ssize_t
+    ) -> cython.int:
+        """Learn the n rows that stand at a place."""
+        i: cython.Py_ssize_t
         j: cython.Py_ssize_t
-        self.channels.take(x, at)
+        first: cython.Py_ssize_t = self.channels.n
+        for i in range(n):
+            self.channels.take(x, at + i * self.n_channels)
+        self.now = self.channels.n - 1
         if len(self.scales) < self.n_scales:
             if self.channels.n == FIRST_ROWS:
                 self.found(0)
@@ -142,7 +174,8 @@ class Partition:
             if len(self.scales) == 0:
                 return 0
         for j in range(len(self.scales)):
-            self.feed(j)
+            self.feed(j, first)
+        self.now = self.channels.n - 1
         j = self.choice.take(self.label)
         if j >= 0 and j != self.choice.chosen:
             self.change_over(j)
@@ -183,15 +216,15 @@ class Partition:
 
     @cython.cfunc
     @cython.exceptval(-2)
-    def feed(self, k: cython.Py_ssize_t) -> cython.int:
-        """Give a scale the rows that it has not had."""
+    def feed(self, k: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.int:
+        """Give a scale the rows that it has not had, if only some of those before the first new."""
         scale: Scale = cython.cast(Scale, self.scales[k])
         channels: Channels = self.channels
         n: cython.Py_ssize_t = channels.n
         row: cython.Py_ssize_t = self.fed[k]
         since: cython.Py_ssize_t
         ring: cython.Py_ssize_t = RING
-        end: cython.Py_ssize_t = row + FEED if row + 1 < n else n
+        end: cython.Py_ssize_t = row + FEED if row < first else n
         if end > n:
             end = n
         while row < end:
@@ -205,6 +238,7 @@ class Partition:
             row += 1
             self.fed[k] = row
             if len(scale.events) > 0:
+                self.now = row - 1 if row > first else first
                 self.hear(k)
         if self.choice.chosen < 0 and k == USUAL and scale.fitted:
             self.change_over(k)
@@ -253,7 +287,7 @@ class Partition:
         new: cython.Py_ssize_t = self.named(k, kept)
         if old < 0 or old == new:
             return
-        self.events.append(("merged", self.channels.n - 1, old, new))
+        self.events.append(("merged", self.now, old, new))
         if self.label == old:
             self.label = new
         if self.final == old:
@@ -273,7 +307,7 @@ class Partition:
     @cython.exceptval(-2)
     def new_number(self) -> cython.Py_ssize_t:
         """A number that was not reported yet; that it is born is told."""
-        self.events.append(("born", self.channels.n - 1, self.n_numbers))
+        self.events.append(("born", self.now, self.n_numbers))
         self.n_numbers += 1
         return self.n_numbers - 1
 
@@ -295,9 +329,7 @@ class Partition:
             place = self.since + 1
         self.events.append(("segment", self.since, place, before))
         scale: Scale = cython.cast(Scale, self.scales[k])
-        self.events.append(
-            ("change", place, self.channels.n - 1, before, label, certainty, scale.window)
-        )
+        self.events.append(("change", place, self.now, before, label, certainty, scale.window))
         self.label = label
         self.since = place
         self.certainty = certainty
@@ -335,7 +367,7 @@ class Partition:
         if self.label != newest or number > newest:
             self.final = number
             return
-        self.events.append(("merged", self.channels.n - 1, self.label, number))
+        self.events.append(("merged", self.now, self.label, number))
         self.choice.merge_labels(self.label, number)
         self.label = number
 
