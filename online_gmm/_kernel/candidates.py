@@ -34,7 +34,7 @@ MOST_READ = 64
 """States of before have as many."""
 DEPTH = 4
 """Changes that a candidate remembers of the partition before it."""
-FEW_LANES = 12
+FEW_LANES = 4
 """Free lanes among the others that are worked out in vain before candidates are moved."""
 VECTOR = 4
 """Lanes that a processor works out at once."""

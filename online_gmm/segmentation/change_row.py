@@ -62,7 +62,7 @@ def likeliest_row(rows: Matrix, at: int, window: float) -> int:
     if min(at, n - at) < LEAST_ROWS or high <= low:
         return at
     cleaned = without_wild(rows, _usual_steps(rows))
-    ratio = np.append(0.0, np.cumsum(_more_likely_before(cleaned, at)[low:high]))
+    ratio = np.append(0.0, np.cumsum(_more_likely_before(cleaned, at, low, high)))
     best = int(ratio.argmax())
     return low + best if ratio[best] - ratio[at - low] > GAIN else at
 
@@ -122,16 +122,17 @@ def _means(rows: Matrix) -> tuple[Matrix | int, Matrix]:
     return counts, sums / np.maximum(counts, 1)
 
 
-def _more_likely_before(rows: Matrix, at: int) -> Matrix:
-    """By how many nats each row is more likely among those before ``at`` than among the others."""
+def _more_likely_before(rows: Matrix, at: int, begin: int, end: int) -> Matrix:
+    """By how many nats rows are more likely among those before ``at`` than among the others."""
     low, high = np.fmin.reduce(rows), np.fmax.reduce(rows)
     moving = high > low
     x = (rows[:, moving] - low[moving]) / (high - low)[moving]
     before, after = _moments(x[:at]), _moments(x[at:])
     floor = FLOOR * 0.5 * (before.variances + after.variances) + LEAST_VARIANCE
     a, b = before.variances + floor, after.variances + floor
+    x = x[begin:end]
     nats = 0.5 * (np.log(b / a) + (x - after.means) ** 2 / b - (x - before.means) ** 2 / a)
-    nats = np.clip(np.nan_to_num(nats), -MOST_TELLING, MOST_TELLING)
+    nats = np.minimum(np.maximum(np.nan_to_num(nats), -MOST_TELLING), MOST_TELLING)
     variance = before.variances + after.variances + LEAST_VARIANCE
     new = np.minimum(1.0, (before.steps + after.steps) / variance)
     told = np.minimum(before.counts, after.counts) >= LEAST_ROWS

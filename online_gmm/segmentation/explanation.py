@@ -148,7 +148,7 @@ def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashabl
     rhythm = np.where(has_steps, _excess(q1 / q0), 0.0)
     kinds: tuple[tuple[Kind, Matrix, Matrix, Matrix], ...] = (
         ("level", level, before.means, after.means),
-        ("spread", spread, before.sds, after.sds),
+        ("spread", spread, before.sds_of(own0), after.sds_of(own1)),
         ("rhythm", rhythm, q0, q1),
     )
     columns = [

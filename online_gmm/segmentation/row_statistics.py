@@ -144,7 +144,11 @@ class RowStatistics:
     @property
     def sds(self) -> Matrix:
         """Standard deviation of each channel, over n; NaN where there is no value."""
-        result: Matrix = np.where(self.counts > 0, np.sqrt(self.variances), np.nan)
+        return self.sds_of(self.variances)
+
+    def sds_of(self, variances: Matrix) -> Matrix:
+        """The same, where `variances` are known already."""
+        result: Matrix = np.where(self.counts > 0, np.sqrt(variances), np.nan)
         return result
 
     @property
