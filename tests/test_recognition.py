@@ -10,6 +10,9 @@ from sklearn.metrics import mutual_info_score
 
 from online_gmm.segmentation.convolutions import shares_above
 from online_gmm.segmentation.recognition import LEVELS, Recognition, information
+from tests.conftest import on_one_kernel
+
+pytestmark = on_one_kernel
 
 
 def noise(n, d=1, seed=1):

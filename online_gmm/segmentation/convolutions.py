@@ -16,12 +16,14 @@ Matrix = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 POINTS = 9
-KERNELS = tuple(itertools.combinations(range(POINTS), 3))
+KERNELS = np.array(list(itertools.combinations(range(POINTS), 3)))
 DILATIONS = (1, 2, 4, 8, 16)
 QUANTILES = (0.25, 0.75)
 """Of what a convolution is in the series: the values above which it is high."""
 N_SAMPLED = 500
 """Rows from which these are taken, evenly spread."""
+AT_ONCE = 200_000
+"""Values of convolutions that are in memory together, about."""
 
 
 def shares_above(
@@ -54,22 +56,27 @@ def shares_above(
     sampled = np.linspace(0, n - 1, min(n, N_SAMPLED)).astype(np.int64)
     levels = [int(quantile * len(sampled)) for quantile in QUANTILES]
     shares: list[list[Matrix]] = [[] for _ in windows]
+    together = max(1, AT_ONCE // n)
     for dilation in DILATIONS:
         reach = (POINTS - 1) * dilation
         if 2 * reach > n:
             break
         for channel in range(min(d, len(KERNELS))):
             padded = np.concatenate([np.repeat(X[0, channel], reach), X[:, channel]])
-            shifted = [padded[reach - j * dilation :][:n] for j in range(POINTS)]
-            total = np.sum(shifted, axis=0)
-            for i, j, k in KERNELS[channel::d]:
+            shifted = np.stack([padded[reach - j * dilation :][:n] for j in range(POINTS)])
+            total = shifted.sum(axis=0)
+            its = KERNELS[channel::d]
+            for first in range(0, len(its), together):
+                i, j, k = its[first : first + together].T
                 convolved = 3.0 * (shifted[i] + shifted[j] + shifted[k]) - total
-                for level in np.sort(convolved[sampled])[levels].tolist():
-                    high = np.append(0, np.cumsum(convolved > level, dtype=np.int32))
-                    for window, its in zip(windows, shares, strict=True):
-                        its.append((high[rows + 1] - high[rows + 1 - window]) / window)
-    m = len(rows)
-    return tuple(np.array(its, dtype=np.float32).reshape(-1, m).T for its in shares)
+                above = np.sort(convolved[:, sampled], axis=1)[:, levels]
+                high = np.zeros((len(i), len(levels), n + 1), dtype=np.int32)
+                np.cumsum(convolved[:, None] > above[..., None], axis=-1, out=high[..., 1:])
+                for window, found in zip(windows, shares, strict=True):
+                    counts = high[..., rows + 1] - high[..., rows + 1 - window]
+                    found.append(counts.reshape(-1, len(rows)) / window)
+    nothing = np.empty((0, len(rows)))
+    return tuple(np.concatenate([nothing, *its]).T.astype(np.float32) for its in shares)
 
 
 def _reached(X: Matrix, rows: Ints, reach: int) -> tuple[Matrix, Ints]:

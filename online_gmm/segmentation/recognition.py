@@ -20,7 +20,9 @@ from online_gmm.segmentation.convolutions import shares_above
 from online_gmm.segmentation.hindsight import Ints, Matrix, Stretch
 
 N_ROWS = 500
-"""Rows at which windows are looked at, evenly spread."""
+"""Rows at which windows are looked at, evenly spread, at most."""
+LOOKS = 8
+"""Looks in a window at most: closer ones show the same."""
 WINDOWS = (48, 192)
 RIDGE = 1e-3
 SOFT = 0.02
@@ -72,7 +74,8 @@ class Recognition:
         self.n = n
         nearest = {min(windows, key=lambda its: abs(math.log(its / one))) for one in WINDOWS}
         windows = sorted(nearest)
-        rows = np.linspace(windows[-1] - 1, n - 1, min(n, N_ROWS)).astype(np.int64)
+        n_rows = min(N_ROWS, LOOKS * n // windows[0])
+        rows = np.linspace(windows[-1] - 1, n - 1, n_rows).astype(np.int64)
         begins = np.array([begin for begin, _ in stretches])
         start = begins[np.searchsorted(begins, rows, side="right") - 1]
         self.rows: Ints = np.unique(rows[rows - start >= windows[-1] - 1])
