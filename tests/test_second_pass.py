@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from benchmarks.machines import drifting
 from online_gmm import OnlineGMM, RegimeChange, Segmenter, _kernel
 from online_gmm.segmentation.hindsight import WholeView
 from online_gmm.segmentation.second_pass import in_usual_units, second_pass
@@ -234,3 +235,13 @@ def test_the_rand_index_is_that_of_scikit_learn():
     for _ in range(5):
         a, b = rng.integers(0, 4, 60), rng.integers(0, 3, 60)
         assert adjusted_rand(a, b) == pytest.approx(adjusted_rand_score(a, b), abs=1e-12)
+
+
+@on_one_kernel
+def test_a_slow_drift_under_two_modes_is_no_regime():
+    machine = drifting(100)
+    model = Segmenter(features=list(range(machine.X.shape[1])))
+    model.label_then_learn_many(machine.X)
+    found = model.second_pass(machine.X)
+    assert len(found.regimes) == 2
+    assert adjusted_rand_score(machine.states, found.labels) > 0.98
