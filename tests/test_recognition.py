@@ -170,3 +170,11 @@ def test_a_series_too_short_to_learn_from_has_nothing_recognised():
     worth, beyond_chance = recognition.of(halves(60))
     assert worth < 0.0
     assert not beyond_chance
+
+
+def test_windows_that_all_show_the_same_tell_nothing():
+    X = np.zeros((100_000, 1))
+    recognition = Recognition(X, ((0, 100_000),), (48,))
+    worth, beyond_chance = recognition.of(halves(100_000))
+    assert worth < 0.0
+    assert not beyond_chance

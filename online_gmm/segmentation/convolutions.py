@@ -12,8 +12,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from online_gmm.segmentation.hindsight import Ints, Matrix
 
 POINTS = 9
 KERNELS = np.array(list(itertools.combinations(range(POINTS), 3)))

@@ -37,7 +37,7 @@ CHANGE_COST = 0.4
 """How much it counts what it takes to tell where the changes are; tuned on labelled series."""
 DOUBT = 0.4
 """Share of what regimes would tell that they must tell to be worth anything; tuned so, too."""
-BEYOND_CHANCE = 0.55
+MOST_BY_CHANCE = 0.55
 """The share that changes in noise do not reach: up to 0.5 in 48 series of noise."""
 
 
@@ -102,7 +102,7 @@ class Recognition:
         if self.likeness:
             each = zip(self.windows, self.likeness, strict=True)
             told = float(np.mean([self._told(labels, *its) for its in each]))
-        return Recognised(told - DOUBT * whole - self._cost(labels), told > BEYOND_CHANCE * whole)
+        return Recognised(told - DOUBT * whole - self._cost(labels), told > MOST_BY_CHANCE * whole)
 
     def _cost(self, labels: Ints) -> float:
         """Nats a window that it takes to tell where the changes are, as far as they count."""
@@ -149,7 +149,9 @@ def _classified(
 ) -> Ints:
     """The regimes of some windows, learnt from others by ridge regression."""
     among = likeness[np.ix_(taught, taught)]
-    among[np.diag_indices_from(among)] += RIDGE * float(taught.mean() * np.trace(likeness))
+    # windows that all show the same are alike in nothing
+    size = float(np.trace(likeness)) or 1.0
+    among[np.diag_indices_from(among)] += RIDGE * float(taught.mean()) * size
     members = np.eye(int(regimes.max()) + 1)[regimes[taught]]
     shares = members.mean(axis=0)
     weights = np.linalg.solve(among, members - shares)
