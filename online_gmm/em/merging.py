@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
-from numpy.typing import NDArray
 
 from online_gmm.em.mixture import MixtureParameters
 
@@ -35,7 +32,7 @@ def merged(mixture: MixtureParameters, i: int, j: int) -> MixtureParameters:
 
 def _cheapest(mixture: MixtureParameters) -> tuple[int, int]:
     """The two components of which the merger costs the least likelihood of rows assigned to one."""
-    i, j = _pairs(mixture.n_components)
+    i, j = np.triu_indices(mixture.n_components, 1)
     weights, means, covariances = mixture.weights, mixture.means, mixture.covariances
     weight = weights[i] + weights[j]
     share = (weights[j] / weight)[:, None, None]
@@ -47,8 +44,3 @@ def _cheapest(mixture: MixtureParameters) -> tuple[int, int]:
     cost = weight * (np.linalg.slogdet(both)[1] / 2 - np.log(weight)) - single[i] - single[j]
     best = int(cost.argmin())
     return int(i[best]), int(j[best])
-
-
-@cache
-def _pairs(k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    return np.triu_indices(k, 1)

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -340,7 +339,7 @@ def from_kernel(
     weights = np.exp(np.frombuffer(state["log_coef"]) - np.frombuffer(state["log_norm"]))
     factor = np.frombuffer(state["factor"])
     if kind in (_kernel.FULL, _kernel.TIED):
-        lower = np.where(_lower_half(d), factor.reshape(k, d, d), 0.0)
+        lower = np.tril(factor.reshape(k, d, d))
         covariances = lower @ lower.transpose(0, 2, 1)
     else:
         covariances = np.zeros((k, d, d))
@@ -348,11 +347,6 @@ def from_kernel(
     return MixtureParameters(
         weights / weights.sum(), np.frombuffer(state["mean"]).reshape(k, d), covariances, features
     )
-
-
-@cache
-def _lower_half(d: int) -> NDArray[np.bool_]:
-    return np.tri(d, dtype=np.bool_)
 
 
 def n_parameters(n_components: int, n_features: int, covariance_type: str) -> int:

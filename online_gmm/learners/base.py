@@ -301,15 +301,12 @@ class Learner(Intake, abc.ABC):
         n, done = len(table), 0
         answers = Assignments.unknown(n)
         while self._stream is None and done < n:
-            if keep is None:
-                left = None if table.times is None else table.times[done:]
-                if kept := self._keep_many(table.names, table.values[done:], left):
-                    done += kept
-                    continue
-            if keep is None or keep[done]:
-                at = math.nan if table.times is None else float(table.times[done])
-                self._keep(dict(zip(table.names, table.values[done].tolist(), strict=True)), at)
-            done += 1
+            if keep is not None and not keep[done]:
+                done += 1
+                continue
+            some = slice(done, n if keep is None else done + 1)
+            its = None if table.times is None else table.times[some]
+            done += self._keep_next(table.names, table.values[some], its)
         if done == n:
             return answers
         rows = table.select(self._names)

@@ -220,12 +220,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         done = 0
         while self._stream is None and done < len(values):
             left = None if times is None else times[done:]
-            kept = self._keep_many(table.names, values[done:], left)
-            done += kept
-            if not kept:
-                row = dict(zip(table.names, values[done].tolist(), strict=True))
-                self._keep(row, NO_TIME if times is None else float(times[done]))
-                done += 1
+            done += self._keep_next(table.names, values[done:], left)
         if self._stream is not None and done < len(values):
             rows = table.select(self._names)
             rows = (rows if keep is None else rows[keep])[done:]
@@ -292,6 +287,20 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
     ) -> int:
         """Keep points as `_keep` does, as many as can be kept together; return how many."""
         return 0
+
+    def _keep_next(
+        self,
+        names: tuple[Hashable, ...],
+        values: NDArray[np.float64],
+        times: NDArray[np.float64] | None,
+    ) -> int:
+        """Keep the first of some points, and those that can be kept with it; return how many."""
+        kept = self._keep_many(names, values, times)
+        if kept:
+            return kept
+        row = dict(zip(names, values[0].tolist(), strict=True))
+        self._keep(row, NO_TIME if times is None else float(times[0]))
+        return 1
 
     @abc.abstractmethod
     def fit_start(self, X: Any = None, t: Any = None) -> Self:
