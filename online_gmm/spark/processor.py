@@ -107,7 +107,7 @@ class LabelProcessor(StatefulProcessor):
         track.n_refused += refused
         if self._timeout is not None:
             track.seen = timerValues.getCurrentProcessingTimeInMs()
-        labelled = track.label_many(key_rows, self._options)
+        labelled = track.label(key_rows, self._options)
         self._state.update((track.to_bytes(),))
         if len(labelled):
             yield as_arrays(key[0], labelled, self._sequence)

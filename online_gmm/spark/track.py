@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -51,11 +51,18 @@ class KeyRows(NamedTuple):
     sequence: NDArray[np.int64] | None
     values: NDArray[np.float64]
 
-    def rows(self) -> list[KeyRow]:
+    def __len__(self) -> int:
+        return len(self.stamps)
+
+    def rows(self) -> Iterator[KeyRow]:
         """The rows one by one."""
-        n = len(self.stamps)
-        numbers = [None] * n if self.sequence is None else self.sequence.tolist()
-        return list(map(KeyRow, self.stamps.tolist(), numbers, self.values.tolist()))
+        numbers = [None] * len(self) if self.sequence is None else self.sequence.tolist()
+        yield from map(KeyRow, self.stamps.tolist(), numbers, self.values.tolist())
+
+    def part(self, which: slice | NDArray[np.bool_]) -> KeyRows:
+        """Some of the rows."""
+        numbers = None if self.sequence is None else self.sequence[which]
+        return KeyRows(self.stamps[which], numbers, self.values[which])
 
 
 class LabelledRows(NamedTuple):
@@ -81,6 +88,19 @@ class LabelledRows(NamedTuple):
 
     def __len__(self) -> int:
         return len(self.stamps)
+
+    def and_then(self, later: LabelledRows) -> LabelledRows:
+        """These rows and those that follow them."""
+        numbers = None
+        if self.sequence is not None and later.sequence is not None:
+            numbers = np.append(self.sequence, later.sequence)
+        return LabelledRows(
+            np.append(self.stamps, later.stamps),
+            numbers,
+            np.append(self.labels, later.labels),
+            np.append(self.probabilities, later.probabilities),
+            np.append(self.changes, later.changes),
+        )
 
 
 @dataclass(frozen=True)
@@ -131,16 +151,18 @@ class Track:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from online_gmm import OnlineGMM
     >>> from online_gmm.spark import Track, TrackOptions
-    >>> from online_gmm.spark.track import KeyRow
+    >>> from online_gmm.spark.track import KeyRows
     >>> track, options = Track(OnlineGMM(2, warm_up=4, seed=1)), TrackOptions(values=("level",))
-    >>> rows = [KeyRow(t, None, [x]) for t, x in enumerate([1.0, 9.0, 1.1, 9.1, 1.0, 9.2])]
-    >>> [row.label for row in track.label(rows, options)]
+    >>> levels = np.array([[1.0], [9.0], [1.1], [9.1], [1.0], [9.2]])
+    >>> rows = KeyRows(np.arange(6.0), None, levels)
+    >>> track.label(rows, options).labels.tolist()
     [-1, -1, -1, -1, 0, 1]
     >>> again = Track.from_bytes(track.to_bytes())
-    >>> list(again.label(rows, options)), again.n_late, again.n_duplicates
-    ([], 5, 1)
+    >>> len(again.label(rows, options)), again.n_late, again.n_duplicates
+    (0, 5, 1)
     """
 
     def __init__(self, model: Learner, is_shared: bool = False) -> None:
@@ -167,8 +189,8 @@ class Track:
 
     # -- rows -----------------------------------------------------------------------------------
 
-    def label(self, rows: Iterable[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
-        """Label each row and then learn it; yield the rows that have their label now.
+    def label(self, rows: KeyRows, options: TrackOptions) -> LabelledRows:
+        """Label each row and then learn it; return the rows that have their label now.
 
         Before the warm start the label is -1 and its probability NaN. If rows are held, they wait
         until the warm-up is complete, and are labelled by what is known then. If more than
@@ -177,120 +199,119 @@ class Track:
         probability of the row before. If the learner has a lag, a row waits until so many more have
         come, and is labelled by what is known of it then.
         """
-        unit, takes_late = options.unit, options.late == "learn"
-        accepted = [
-            row for row in rows if self._is_next(row.sequence, row.stamp / unit, takes_late)
-        ]
-        if self.model.finds_regimes:
-            return self._label_found(accepted, options)
-        return self._label_each(accepted, options)
+        rows = self._continuing(rows, options)
+        n, done = len(rows), 0
+        one_by_one = rows.rows()
+        first: list[Labelled] = []
+        while done < n and not self._go_together(n - done, options):
+            first += self._label_one(next(one_by_one), options)
+            done += 1
+        labelled = LabelledRows.of(first, rows.stamps.dtype)
+        if done == n:
+            return labelled
+        rest = self._label_together(rows.part(slice(done, n)), options)
+        return labelled.and_then(rest) if first else rest
 
-    def label_many(self, rows: KeyRows, options: TrackOptions) -> LabelledRows:
-        """Do what `label` does, with all rows at once where that comes to the same."""
+    def _continuing(self, rows: KeyRows, options: TrackOptions) -> KeyRows:
+        """Return the rows that continue the series; count the others."""
         seconds = rows.stamps / options.unit
-        if not self._go_together(rows, seconds, options):
-            return LabelledRows.of(list(self.label(rows.rows(), options)), rows.stamps.dtype)
-        model = self.model
-        columns = [options.values.index(name) for name in model._names]
-        answers = model.label_then_learn_many(
-            rows.values[:, columns], seconds if model._clocked else None
-        )
-        labels, probabilities = answers.labels, answers.probabilities
-        before = np.append(UNKNOWN if self._label is None else self._label, labels[:-1])
-        self._order.seconds = float(seconds[-1])
-        self._label, self._probability = int(labels[-1]), float(probabilities[-1])
-        changes = (before != UNKNOWN) & (labels != before)
-        return LabelledRows(rows.stamps, None, labels, probabilities, changes)
-
-    def _go_together(
-        self, rows: KeyRows, seconds: NDArray[np.float64], options: TrackOptions
-    ) -> bool:
-        """Return whether rows are all labelled, each by itself, by a model that has started."""
-        return bool(
-            len(seconds) >= FEW
+        if (
+            len(rows) >= FEW
             and rows.sequence is None
-            and self._takes_many(options)
-            and not self.model.finds_regimes
             and seconds[0] > self._order.seconds
             and (seconds[1:] > seconds[:-1]).all()
-            and not np.isnan(rows.values).all(axis=1).any()
-        )
+        ):
+            self._order.seconds = float(seconds[-1])
+            return rows
+        numbers = [None] * len(rows) if rows.sequence is None else rows.sequence.tolist()
+        takes_late = options.late == "learn"
+        accepted = [
+            self._is_next(number, its, takes_late)
+            for number, its in zip(numbers, seconds.tolist(), strict=True)
+        ]
+        return rows if all(accepted) else rows.part(np.array(accepted))
 
-    def _label_each(self, rows: list[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
-        model, unit, names = self.model, options.unit, options.values
-        timed = model._clocked
-        for i, row in enumerate(rows):
-            if len(rows) - i >= FEW and self._takes_many(options):
-                yield from self._label_rest(rows[i:], options)
-                return
-            seconds = row.stamp / unit
-            x = dict(zip(names, row.values, strict=True))
-            t = seconds if timed else None
-            if self.is_shared:
-                known = self._followed(x)
-                yield self._labelled(row, known.label, known.probability)
-                continue
-            if model.is_started and model.lag:
-                model.learn_one(x, t)
-                self._waiting.append(row)
-                if len(self._waiting) > model.lag:
-                    yield self._looked_back(model.lag)
-                continue
-            if model.is_started:
-                known = model.assign_one(x, t)
-                model.learn_one(x, t)
-                yield self._labelled(row, known.label, known.probability)
-                continue
-            if not options.hold:
-                known = model.assign_one(x, t)
-                model.learn_one(x, t)
-                yield Labelled(row.stamp, row.sequence, known.label, known.probability, False)
-                continue
-            if self._held.learn(row, x, t):
-                yield from self._release(options)
-
-    def _takes_many(self, options: TrackOptions) -> bool:
-        """Return whether rows can be labelled together by the model, which then learns them."""
+    def _go_together(self, n: int, options: TrackOptions) -> bool:
+        """Return whether n rows can be labelled together, and are so in less time."""
         model = self.model
-        return (
-            model.is_started
+        return model.finds_regimes or (
+            n >= FEW
+            and model.is_started
             and not model.lag
             and not self.is_shared
             and set(model._names) == set(options.values)
         )
 
-    def _label_rest(self, rows: list[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
-        """Label rows by a model that has started: as one by one, in much less time."""
+    def _label_together(self, rows: KeyRows, options: TrackOptions) -> LabelledRows:
+        """Label rows and learn them: as one by one, in much less time."""
         model = self.model
-        columns = [options.values.index(name) for name in model._names]
-        X = np.array([row.values for row in rows])[:, columns]
-        t = np.array([row.stamp for row in rows]) / options.unit if model._clocked else None
-        answers = model.label_then_learn_many(X, t)
-        known = answers.labels.tolist(), answers.probabilities.tolist()
-        yield from map(self._labelled, rows, *known)
+        seconds = rows.stamps / options.unit
+        X, t = self._matrix(rows.values, options), seconds if model._clocked else None
+        if not model.finds_regimes:
+            labels, probabilities, *_ = model.label_then_learn_many(X, t)
+            self._carry_on(rows.values, labels, probabilities)
+        else:
+            labels, probabilities, *_ = model.label_then_learn_many(  # type: ignore[call-arg]
+                X, t, seconds.tolist()
+            )
+            if model.lag:
+                self._waiting.extend(rows.rows())
+                known = zip(*map(np.ndarray.tolist, model.new_labels), strict=True)  # type: ignore[attr-defined]
+                its = [self._labelled(self._waiting.popleft(), *answer) for answer in known]
+                return LabelledRows.of(its, rows.stamps.dtype)
+        before = np.append(UNKNOWN if self._label is None else self._label, labels[:-1])
+        self._label, self._probability = int(labels[-1]), float(probabilities[-1])
+        changes = (before != UNKNOWN) & (labels != before)
+        return LabelledRows(rows.stamps, rows.sequence, labels, probabilities, changes)
 
-    def _label_found(self, rows: list[KeyRow], options: TrackOptions) -> Iterator[Labelled]:
-        """Label rows by a learner that finds the regimes, and learn them."""
-        if not rows:
-            return
-        model = self.model
-        X: Any = np.array([row.values for row in rows])
-        if tuple(model._names or model.features or ()) != options.values:
-            # few keys come here, and every process of the engine starts by importing
-            import pandas as pd
+    def _matrix(self, values: NDArray[np.float64], options: TrackOptions) -> Any:
+        """Return values as the model takes them."""
+        names = tuple(self.model._names or self.model.features or ())
+        if names == options.values:
+            return values
+        if set(names) == set(options.values):
+            return values[:, [options.values.index(name) for name in names]]
+        # few keys come here, and every process of the engine starts by importing
+        import pandas as pd
 
-            X = pd.DataFrame(X, columns=list(options.values))
-        stamps = [row.stamp / options.unit for row in rows]
-        t = np.array(stamps) if model._clocked else None
-        labels, probabilities, *_ = model.label_then_learn_many(X, t, stamps)  # type: ignore[call-arg]
-        if model.lag:
-            self._waiting.extend(rows)
-            labels, probabilities = model.new_labels  # type: ignore[attr-defined]
-            rows = [self._waiting.popleft() for _ in range(len(labels))]
-        for row, label, probability in zip(
-            rows, labels.tolist(), probabilities.tolist(), strict=True
-        ):
-            yield self._labelled(row, label, probability)
+        return pd.DataFrame(values, columns=list(options.values))
+
+    def _carry_on(
+        self,
+        values: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        probabilities: NDArray[np.float64],
+    ) -> None:
+        """Give rows without any value the label and the probability of the row before."""
+        for i in np.flatnonzero(np.isnan(values).all(axis=1)).tolist():
+            if i:
+                labels[i], probabilities[i] = labels[i - 1], probabilities[i - 1]
+            elif self._label is not None:
+                labels[i], probabilities[i] = self._label, self._probability
+
+    def _label_one(self, row: KeyRow, options: TrackOptions) -> Iterator[Labelled]:
+        """Label a row and learn it; yield the rows that have their label now."""
+        model, seconds = self.model, row.stamp / options.unit
+        x = dict(zip(options.values, row.values, strict=True))
+        t = seconds if model._clocked else None
+        if self.is_shared:
+            known = self._followed(x)
+            yield self._labelled(row, known.label, known.probability)
+        elif model.is_started and model.lag:
+            model.learn_one(x, t)
+            self._waiting.append(row)
+            if len(self._waiting) > model.lag:
+                yield self._looked_back(model.lag)
+        elif model.is_started:
+            known = model.assign_one(x, t)
+            model.learn_one(x, t)
+            yield self._labelled(row, known.label, known.probability)
+        elif not options.hold:
+            known = model.assign_one(x, t)
+            model.learn_one(x, t)
+            yield Labelled(row.stamp, row.sequence, known.label, known.probability, False)
+        elif self._held.learn(row, x, t):
+            yield from self._release(options)
 
     def _looked_back(self, lag: int) -> Labelled:
         """Label the first row that waits, which came ``lag`` rows ago."""
