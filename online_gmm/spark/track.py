@@ -266,11 +266,12 @@ class Track:
 
     def _matrix(self, values: NDArray[np.float64], options: TrackOptions) -> Any:
         """Return values as the model takes them."""
-        names = tuple(self.model._names or self.model.features or ())
-        if names == options.values:
-            return values
-        if set(names) == set(options.values):
-            return values[:, [options.values.index(name) for name in names]]
+        if self.model.features is not None:
+            names = tuple(self.model._names or self.model.features)
+            if names == options.values:
+                return values
+            if set(names) == set(options.values):
+                return values[:, [options.values.index(name) for name in names]]
         # few keys come here, and every process of the engine starts by importing
         import pandas as pd
 

@@ -342,6 +342,22 @@ def test_keys_go_on_from_what_is_known_of_them():
     assert [row for row in found if row[0] == "d2"] == alone
 
 
+@pytest.mark.parametrize("n_batches", [1, 60])
+def test_a_learner_that_was_told_no_features_goes_on_too(n_batches):
+    """It knows its features by name, and not in which order rows have them."""
+    rows = fleet(1, 200)
+    first, rest = rows.iloc[:100], rows.iloc[100:]
+    told = []
+    for features in (None, VALUES):
+        learner = OnlineGMM(**GMM | {"features": features})
+        for x in first[list(VALUES)].to_dict("records"):
+            learner.learn_one(x)
+        initial = [("d0", Row(key="d0", state=learner.to_bytes()))]
+        told.append(unpacked(run(engine_of(OnlineGMM(**GMM), initial=initial), rest, n_batches)))
+    assert told[0] == told[1]
+    assert len(told[0]) == 100
+
+
 def test_what_comes_again_after_a_start_from_states_is_dropped():
     rows = fleet(1, 100)
     engine = engine_of(MODELS["mixture"]())
