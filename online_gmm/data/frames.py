@@ -154,13 +154,7 @@ class Table:
 
     def select(self, features: tuple[Hashable, ...]) -> Matrix:
         """The columns of these features, shape (n, D); NaN where the table lacks one."""
-        if self.names == features:
-            return self.values
-        place = {name: j for j, name in enumerate(self.names)}
-        missing = np.full(len(self), np.nan)
-        return np.column_stack(
-            [self.values[:, place[f]] if f in place else missing for f in features]
-        )
+        return columns_of(self.values, self.names, features)
 
     @property
     def is_array(self) -> bool:
@@ -239,6 +233,18 @@ def _real(name: Hashable, column: NDArray[Any]) -> NDArray[np.float64]:
         except ValueError as error:
             raise ValueError(f"row {bad}: {error}") from None
     return values
+
+
+def columns_of(values: Matrix, names: tuple[Hashable, ...], wanted: tuple[Hashable, ...]) -> Matrix:
+    """The columns wanted of those of these names, shape (n, D); NaN where one is not there."""
+    if names == wanted:
+        return values
+    place = {name: j for j, name in enumerate(names)}
+    picked = np.full((len(values), len(wanted)), np.nan)
+    for j, name in enumerate(wanted):
+        if name in place:
+            picked[:, j] = values[:, place[name]]
+    return picked
 
 
 def column_means(X: Matrix) -> Matrix:

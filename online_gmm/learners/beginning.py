@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data.frames import flat
+from online_gmm.data.frames import columns_of, flat
 from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
 from online_gmm.em.persistence import SHARE, time_constant
 from online_gmm.em.prior import Prior
@@ -129,12 +129,7 @@ class BeginningLearner(GrowingLearner, abc.ABC):
             return 0
         wanted = names if self.features is None else tuple(self.features)
         wanted = tuple(name for name in wanted if name != self.time)
-        rows = values[:n]
-        if wanted != names:
-            places = {name: j for j, name in enumerate(names)}
-            missing = np.full(n, np.nan)
-            columns = [rows[:, places[name]] if name in places else missing for name in wanted]
-            rows = np.column_stack([np.empty((n, 0)), *columns])
+        rows = columns_of(values[:n], names, wanted)
         is_point = ~np.isnan(rows).all(axis=1)
         rows, n_points = rows[is_point], int(np.count_nonzero(is_point))
         self._n_empty += n - n_points
