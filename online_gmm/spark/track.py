@@ -22,8 +22,8 @@ VERSION = 1
 """Version of what `Track.to_bytes` writes."""
 HEADER = 2
 """Bytes of the version."""
-FEW = 16
-"""Rows that are labelled sooner one by one than together."""
+LABEL_TOGETHER = 16
+"""Rows from which on taking them together takes less time than one by one."""
 
 
 class KeyRow(NamedTuple):
@@ -216,7 +216,7 @@ class Track:
         """Return the rows that continue the series; count the others."""
         seconds = rows.stamps / options.unit
         if (
-            len(rows) >= FEW
+            len(rows) >= LABEL_TOGETHER
             and rows.sequence is None
             and seconds[0] > self._order.seconds
             and (seconds[1:] > seconds[:-1]).all()
@@ -235,7 +235,7 @@ class Track:
         """Return whether n rows can be labelled together, and are so in less time."""
         model = self.model
         return model.finds_regimes or (
-            n >= FEW
+            n >= LABEL_TOGETHER
             and model.is_started
             and not model.lag
             and not self.is_shared

@@ -9,8 +9,8 @@ from online_gmm.learners.base import Learner
 from online_gmm.series import WarmUp
 from replay.engine.batch import Batch
 
-FEW = 8
-"""Rows that are learnt sooner one by one than together."""
+LEARN_TOGETHER = 8
+"""Rows from which on one call learns them in less time than a call for each."""
 
 
 class HeldBatch(WarmUp):
@@ -49,7 +49,7 @@ class HeldBatch(WarmUp):
         n, done, values = len(batch), 0, batch.values
         while done < n:
             end = min(n, done + self.n_at_once)
-            if end - done >= FEW:
+            if end - done >= LEARN_TOGETHER:
                 self.model.learn_many(
                     values[done:end], None if seconds is None else seconds[done:end]
                 )

@@ -28,8 +28,8 @@ from replay.engine.summary import Chronicle, Summary
 if TYPE_CHECKING:
     from replay.engine.settings import Model
 
-FEW = 8
-"""Rows for which arrays cost more than they save."""
+LABEL_TOGETHER = 8
+"""Rows from which on one call labels, or segments, them in less time than a call for each."""
 COUNTS = ("n_segments", "n_changes", "n_change_rows", "_n_rows")
 """What a series counts."""
 
@@ -217,7 +217,7 @@ class Series:
 
     def _label_then_learn(self, batch: Batch, seconds: NDArray[np.float64] | None) -> Assignments:
         model, n = self.model, len(batch)
-        if n >= FEW:
+        if n >= LABEL_TOGETHER:
             return model.label_then_learn_many(batch.values, seconds)
         answers = Assignments.unknown(n)
         for i, values in enumerate(batch.values.tolist()):
@@ -340,7 +340,7 @@ class Series:
     def _segmented(self, batch: Batch, answers: Assignments) -> Segmentation:
         segmenter, n = self.segmenter, len(batch)
         moments = _Moments(batch, self._n_rows)
-        if n >= FEW:
+        if n >= LABEL_TOGETHER:
             return segmenter.segment_many(
                 batch.values, batch.names, answers.labels, answers.probabilities, moments
             )
