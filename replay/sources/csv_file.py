@@ -14,7 +14,7 @@ import numpy as np
 from replay.engine.batch import Batch, CutTexts, Places
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.csv_format import CsvFormat
-from replay.sources.csv_records import BLANK, UNREADABLE
+from replay.sources.csv_records import BLANK, REPEATED, UNREADABLE
 from replay.sources.numbers import (
     Cell,
     ContradictionError,
@@ -67,7 +67,7 @@ class CsvFile(CsvFormat):
         """Lines that are plain are cut by pyarrow, the others are read one by one.
 
         All are read one by one in small files, for encodings other than UTF-8, if times or row
-        numbers are read, and if a column is called by what stands for a missing value.
+        numbers are read, and if a header that comes again could be taken for values.
         """
         options = self._options
         if (
@@ -78,8 +78,7 @@ class CsvFile(CsvFormat):
             or self.timed
             or options.parts
             or options.sequence is not None
-            # a header that comes again could be taken for a row of missing values
-            or any(map(self.numbers.is_missing, self.values))
+            or self._reads_as_values()
         ):
             with self._opened() as text, closing(self._records(text)) as records:
                 yield from self._collected(self._rows(records))
@@ -98,6 +97,13 @@ class CsvFile(CsvFormat):
                     if not self._at_head:
                         yield from self._cut_batches(pieces, places)
                     yield from self._collected(self._careful(rows, pieces))
+
+    def _reads_as_values(self) -> bool:
+        """Whether every column of values is called by a number, or by what is missing."""
+        if self._names is None:
+            return False
+        names = [self._names[self.columns.index(column)] for column in self.values]
+        return all(self.numbers.is_missing(n) or kind_of(split_unit(n)[0]) for n in names)
 
     def _careful(self, rows: Iterator[Row], pieces: Pieces) -> Iterator[Row]:
         """Rows that are read one by one, until they can be cut."""
@@ -258,7 +264,9 @@ class CsvFile(CsvFormat):
                     self._refuse_line(*self._wrong(cells))
                     continue
             if cells == self._names:
-                # tables that follow one another repeat the header
+                # files joined to one repeat it
+                text = "".join(fetched).rstrip("\r\n")
+                options.refusals.add(name, self._line, REPEATED, text)
                 self._pass(len(fetched))
                 continue
             self._is_empty = False

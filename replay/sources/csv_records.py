@@ -20,11 +20,15 @@ from replay.sources.reading import Input, digest
 FIRST = 200
 """Lines by which a file is known again, with the last one that was read."""
 
+MARK = "\ufeff"
+"""What files may begin with, and so a line of files that were joined to one."""
+
 SHORT = "rows with too few cells"
 LONG = "rows with too many cells"
 BLANK = "blank lines"
 UNREADABLE = "rows with bytes that are not text"
 TORN = "rows with a stray quote"
+REPEATED = "rows that repeat the header"
 
 
 class CsvRecords(FileSource):
@@ -135,9 +139,10 @@ class CsvRecords(FileSource):
             while True:
                 while again:
                     fetched.append(again.popleft())
-                    yield fetched[-1]
-                for content in text:
-                    fetched.append(content)
+                    yield fetched[-1].removeprefix(MARK)
+                for line in text:
+                    fetched.append(line)
+                    content = line.removeprefix(MARK)
                     if comment and len(fetched) == 1 and self._is_passed(content):
                         self._pass(1)
                         continue

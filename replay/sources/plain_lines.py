@@ -136,14 +136,15 @@ def _places(order: Sequence[int], places: Sequence[int]) -> list[tuple[int, int]
 
 
 def _n_plain(data: bytearray, bounds: NDArray[np.int64], delimiter: str) -> int:
-    """How many lines come before one that is blank, too long, or of unusual ends or quotes."""
+    """How many lines come before one that is blank, marked, too long, or of odd ends or quotes."""
     begin, lengths = int(bounds[0]), np.diff(bounds)
     if data.startswith(codecs.BOM_UTF8, begin):
-        # pyarrow would leave it out, as at the start of a file
         return 0
     codes = np.frombuffer(data, np.uint8)
     blank = (lengths == 1) | ((lengths == 2) & (codes[bounds[:-1]] == CR))
     wrong = [np.flatnonzero(blank | (lengths > LONGEST))[:1]]
+    if (marked := data.find(b"\n" + codecs.BOM_UTF8, begin)) >= 0:
+        wrong.append(_lines(bounds, np.array([marked + 1])))
     if data.find(b"\r", begin) >= 0:
         places = begin + np.flatnonzero(codes[begin:] == CR)
         wrong.append(_lines(bounds, places[codes[places + 1] != LF][:1]))

@@ -2,6 +2,7 @@
 
 import bz2
 import csv
+import gzip
 import json
 import lzma
 import math
@@ -117,6 +118,74 @@ def test_rows_of_units(path):
     write(path, '"TOA5","CR1000","1"\n"TIMESTAMP","BattV","n"\n"TS","V",""\n"","Avg","Smp"\n', rows)
     source, values = values_of(path, values=("BattV",), time="TIMESTAMP")
     assert values == [round(x, 2) for x in LEVELS]
+
+
+def joined(path, head, rows, mark=""):
+    """Three files, one behind the other."""
+    parts = [rows[:150], rows[150:300], rows[300:]]
+    text = mark.join(head + "".join(f"{row}\n" for row in part) for part in parts)
+    data = (mark + text).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz"])
+@pytest.mark.parametrize("more", [{}, {"key": "pump"}, {"timed": True}, {"on_bad": "skip"}])
+@pytest.mark.parametrize("at_most", [1, 1000])
+def test_headers_of_files_joined_to_one_are_passed_over_and_counted(name, more, at_most, tmp_path):
+    rows = [f"{t},p{i % 2},{x:.2f}" for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))]
+    # the name of a column is no header
+    rows[200] = rows[200].replace("p0", "pump")
+    path = joined(tmp_path / name, "time,pump,pressure\n", rows)
+    reading = ReadOptions(("pressure",), "time", refusals=Refusals(), **more)
+    source = Files([str(path)], reading)
+    batches = list(batches_of(source, at_most))
+    found = [value for batch in batches for value in batch.values[:, 0].tolist()]
+    assert found == [round(x, 2) for x in LEVELS]
+    assert batches[-1].lines[-1] == N + 3
+    assert reading.refusals.counts == {"rows that repeat the header": 2}
+
+
+def test_headers_of_files_joined_to_one_are_told(path, cli, tmp_path):
+    rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    joined(path, TABLE, rows)
+    assert "2 rows that repeat the header" in cli("look", path).stdout
+    refused = tmp_path / "refused.csv"
+    result = cli("run", path, "--refused", refused)
+    assert result.exit_code == 0, result.output
+    assert "400 rows" in result.stdout
+    assert "refused: 2 rows that repeat the header" in result.stdout
+    assert list(csv.reader(refused.read_text().splitlines())) == [
+        ["file", "line", "reason", "text"],
+        [str(path), "152", "rows that repeat the header", "time,pressure"],
+        [str(path), "303", "rows that repeat the header", "time,pressure"],
+    ]
+
+
+@pytest.mark.parametrize("columns", ["2019,2020", "NA,2020", "2019,x"])
+def test_a_header_of_numbers_that_comes_again_is_no_row(columns, path):
+    """Which it could be taken for, if only years are learnt."""
+    rows = [f"{t},{x:.2f},{2 * x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    joined(path, f"time,{columns}\n", rows)
+    for at_most in (1, 1000):
+        reading = ReadOptions(tuple(columns.split(",")), refusals=Refusals())
+        source = Files([str(path)], reading)
+        assert sum(map(len, batches_of(source, at_most))) == N
+        assert reading.refusals.counts == {"rows that repeat the header": 2}
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("at_most", [1, 1000])
+def test_marks_of_files_joined_to_one_are_no_part_of_a_cell(header, at_most, path):
+    rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    joined(path, TABLE if header else "", rows, "\ufeff")
+    names = ("pressure", "time") if header else ("1", "0")
+    reading = ReadOptions(names[:1], key=names[1], refusals=Refusals())
+    source = Files([str(path)], reading, Style(header=header))
+    keys = [
+        key for batch in batches_of(source, at_most) for key in map(batch.key_at, range(len(batch)))
+    ]
+    assert keys == minutes()
 
 
 # -- what stands above ----------------------------------------------------------------------------

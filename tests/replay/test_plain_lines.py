@@ -95,6 +95,7 @@ def test_a_first_line_of_another_width():
     assert cut("1\n", (0, 1), (0, 1)) == (0, 0, [], [], [])
 
 
-def test_a_byte_order_mark_within_is_no_part_that_may_be_left_out():
-    """pyarrow would leave it out where a piece begins."""
+def test_a_byte_order_mark_is_read_with_care():
+    """pyarrow would leave it out where a piece begins, and nowhere else."""
     assert cut("\ufeff1\n2\n")[0] == 0
+    assert cut("1\n2\n\ufeff3\n4\n")[:2] == (2, 4)
