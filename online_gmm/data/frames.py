@@ -22,9 +22,7 @@ Matrix = NDArray[np.float64]
 
 def flat(values: Matrix) -> array[float]:
     """Return a copy of the values, row by row, for the kernel to keep."""
-    buffer = array("d")
-    buffer.frombytes(np.ascontiguousarray(values, dtype=np.float64).tobytes())
-    return buffer
+    return array("d", np.asarray(values, dtype=np.float64).tobytes())
 
 
 def view(values: NDArray[Any]) -> memoryview:

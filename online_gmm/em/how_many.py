@@ -383,8 +383,8 @@ def selecting(
 
 def n_distinct(rows: NDArray[np.float64], most: int) -> int:
     """The number of distinct rows, or any number from ``most`` on if there are so many."""
-    some = len(np.unique(rows[: 8 * most], axis=0))
-    return some if some >= most else len(np.unique(rows, axis=0))
+    some = len(set(map(tuple, rows[: 8 * most].tolist())))
+    return some if some >= most else len(set(map(tuple, rows.tolist())))
 
 
 def informative(X: NDArray[np.float64]) -> list[int]:
@@ -489,6 +489,8 @@ def _spread(
     No more values than components are levels, not rounded values, and stay.
     """
     result = X.copy()
+    if X.size <= LARGE and _all_differ(X):
+        return result
     done = 0
     for column in result.T:
         done += len(column)
@@ -496,7 +498,7 @@ def _spread(
             done = 0
             yield
         seen = ~np.isnan(column)
-        if (np.diff(np.sort(column[seen])) > 0.0).all():
+        if _all_differ(column[seen][:, None]):
             continue
         values, place, count = np.unique(column[seen], return_inverse=True, return_counts=True)
         if len(values) <= max(max_components, 2):
@@ -509,3 +511,9 @@ def _spread(
         rank[order] = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
         column[seen] += ((rank + 0.5) / count[place] - 0.5) * room[place]
     return result
+
+
+def _all_differ(X: NDArray[np.float64]) -> bool:
+    """Whether no column has a value twice, or a missing one among others."""
+    ordered = np.sort(np.ascontiguousarray(X.T), axis=1)
+    return bool((ordered[:, 1:] > ordered[:, :-1]).all())

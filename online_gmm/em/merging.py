@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
 from online_gmm.em.mixture import MixtureParameters
@@ -32,7 +34,7 @@ def merged(mixture: MixtureParameters, i: int, j: int) -> MixtureParameters:
 
 def _cheapest(mixture: MixtureParameters) -> tuple[int, int]:
     """The two components of which the merger costs the least likelihood of rows assigned to one."""
-    i, j = np.triu_indices(mixture.n_components, 1)
+    i, j = np.array(list(combinations(range(mixture.n_components), 2))).T
     weights, means, covariances = mixture.weights, mixture.means, mixture.covariances
     weight = weights[i] + weights[j]
     share = (weights[j] / weight)[:, None, None]

@@ -198,16 +198,18 @@ class MixtureParameters:
 
         At most `FARTHEST`, which also stands for those that are beyond what doubles can hold.
         """
-        result = np.empty((self.n_components, other.n_components))
+        gaps = self.means[:, None] - other.means
+        between = (self.covariances[:, None] + other.covariances) / 2
+        try:
+            squares = squared_lengths(gaps, between)
+        except np.linalg.LinAlgError:
+            pairs = zip(gaps, between, strict=True)
+            squares = np.array([squared_distances(*of_one) for of_one in pairs])
         mine, theirs = (np.linalg.slogdet(m.covariances)[1] for m in (self, other))
-        for i in range(self.n_components):
-            between = (self.covariances[i] + other.covariances) / 2
-            gap = self.means[i] - other.means
-            square = squared_distances(gap, between)
-            # determinants of what doubles cannot hold
-            with np.errstate(over="ignore", invalid="ignore"):
-                log_det = np.linalg.slogdet(between)[1]
-                result[i] = square / 8 + (log_det - (mine[i] + theirs) / 2) / 2
+        # determinants of what doubles cannot hold
+        with np.errstate(over="ignore", invalid="ignore"):
+            log_det = np.linalg.slogdet(between)[1]
+            result = squares / 8 + (log_det - (mine[:, None] + theirs) / 2) / 2
         return np.where(result < FARTHEST, result, FARTHEST)
 
     def order_like(self, other: MixtureParameters) -> NDArray[np.intp]:
@@ -259,11 +261,26 @@ def squared_distances(
     Infinite where doubles cannot hold them, and all of them if a matrix is singular.
     """
     try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            inward = np.linalg.solve(covariances, gaps[:, :, None])[:, :, 0]
-            squares = (gaps * inward).sum(axis=1)
+        return squared_lengths(gaps, covariances)
     except np.linalg.LinAlgError:
         return np.full(len(gaps), np.inf)
+
+
+def squared_lengths(
+    gaps: NDArray[np.float64], covariances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Squared Mahalanobis lengths of gaps (..., d), each by its covariance matrix (..., d, d).
+
+    Infinite where doubles cannot hold them.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a matrix is singular.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        inward = np.linalg.solve(covariances, gaps[..., None])[..., 0]
+        squares = (gaps * inward).sum(axis=-1)
     return np.where(np.isnan(squares), np.inf, squares)
 
 
@@ -334,19 +351,16 @@ def from_kernel(
     components: _kernel.Components, features: tuple[Hashable, ...] | None = None
 ) -> MixtureParameters:
     """The parameters as they are read out now."""
-    state = components.state()
-    k, d, kind = state["shape"]
-    weights = np.exp(np.frombuffer(state["log_coef"]) - np.frombuffer(state["log_norm"]))
-    factor = np.frombuffer(state["factor"])
+    k, d, kind = components.shape
+    log_coef, log_norm, means, factor = map(np.frombuffer, components.read_out())
+    weights = np.exp(log_coef - log_norm)
     if kind in (_kernel.FULL, _kernel.TIED):
-        lower = np.tril(factor.reshape(k, d, d))
+        lower = factor.reshape(k, d, d)
         covariances = lower @ lower.transpose(0, 2, 1)
     else:
         covariances = np.zeros((k, d, d))
-        covariances[:, range(d), range(d)] = factor.reshape(k, d) ** -2.0
-    return MixtureParameters(
-        weights / weights.sum(), np.frombuffer(state["mean"]).reshape(k, d), covariances, features
-    )
+        covariances.reshape(k, d * d)[:, :: d + 1] = factor.reshape(k, d) ** -2.0
+    return MixtureParameters(weights / weights.sum(), means.reshape(k, d), covariances, features)
 
 
 def n_parameters(n_components: int, n_features: int, covariance_type: str) -> int:

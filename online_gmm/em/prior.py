@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.em.mixture import MixtureParameters
-from online_gmm.em.slices import Meter, Sliced, finish
+from online_gmm.em.slices import SLICE, Sliced, finish
 
 REDUNDANT = 0.02
 """Eigenvalue of the correlation matrix below which a direction repeats what others say."""
@@ -86,16 +86,18 @@ class Prior:
     @classmethod
     def scaling(cls, X: NDArray[np.float64], n_components: int, strength: float) -> Sliced[Prior]:
         """Do the same in slices."""
-        variances, values, steps = np.zeros((3, X.shape[1]))
-        every, meter = max(len(X) // SAMPLE, 1), Meter()
-        for j, column in enumerate(np.ascontiguousarray(X.T)):
-            observed = column[~np.isnan(column)]
-            if observed.size:
-                # against the first value a constant column has variance 0 exactly
-                values[j] = observed[0]
-                variances[j] = np.var(observed - observed[0])
-            steps[j] = least_sd(column[::every])
-            if meter.is_full(COLUMN * column.size):
+        n, d = X.shape
+        variances, values, steps = np.zeros((3, d))
+        every = max(n // SAMPLE, 1)
+        columns = np.ascontiguousarray(X.T)
+        # so many columns are the work of a slice
+        size = math.ceil(SLICE / (COLUMN * max(n, 1)))
+        for at in range(0, d, size):
+            part = slice(at, at + size)
+            its = columns[part]
+            steps[part] = least_sds(its[:, ::every])
+            variances[part], values[part] = _spreads(its)
+            if len(its) == size:
                 yield
         correlation = correlations(X[::every])
         return cls._of_scales(variances, values, steps, correlation, n_components, strength)
@@ -114,8 +116,9 @@ class Prior:
         ``values`` are any of the data, 0 where a feature was never seen. ``X`` are rows of the
         data, or of a sample, that tell resolutions and correlations.
         """
-        steps = np.array([least_sd(column) for column in X.T])
-        return cls._of_scales(variances, values, steps, correlations(X), n_components, strength)
+        return cls._of_scales(
+            variances, values, least_sds(X.T), correlations(X), n_components, strength
+        )
 
     @classmethod
     def _of_scales(
@@ -127,16 +130,20 @@ class Prior:
         n_components: int,
         strength: float,
     ) -> Prior:
-        # what doubles can tell from 0
-        varies, known = variances > LEAST_VARIANCE, np.abs(values) > LEAST_VALUE
-        unmoved = UNMOVED * np.where(known, np.abs(values), 1.0)
-        least = np.where(varies, steps, unmoved / LEVEL) ** 2
-        floors = np.maximum(least, LEAST * variances)
+        scales, varies = variances, variances > LEAST_VARIANCE
+        scale_known = bool(varies.all())
+        if not scale_known:
+            # what doubles can tell from 0
+            known = np.abs(values) > LEAST_VALUE
+            unmoved = UNMOVED * np.where(known, np.abs(values), 1.0)
+            steps = np.where(varies, steps, unmoved / LEVEL)
+        floors = np.maximum(steps**2, LEAST * variances)
         floors = np.where(floors > LEAST * LEAST_VARIANCE, floors, LEAST)
-        scales = np.where(varies, variances, floors)
+        if not scale_known:
+            scales = np.where(varies, variances, floors)
         sd = np.sqrt(scales * n_components ** (-2.0 / len(scales)))
         covariance = sd[:, None] * _flattened(correlation) * sd
-        return cls(strength, covariance, floors, bool(varies.all()))
+        return cls(strength, covariance, floors, scale_known)
 
     def with_strength(self, strength: float) -> Prior:
         return Prior(strength, self.covariance, self.floors, self.scale_known)
@@ -153,16 +160,36 @@ class Prior:
         return float(-self.strength / 2 * (log_det + np.square(whitened).sum()))
 
 
-def least_sd(values: NDArray[np.float64]) -> float:
-    """Standard deviation that the smallest step between two different values asks for.
+def _spreads(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The variances of columns, shape (D, n), and the first value of each; 0 without any value."""
+    if not columns.size or np.isnan(columns).any():
+        variances, values = np.zeros((2, len(columns)))
+        for j, column in enumerate(columns):
+            observed = column[~np.isnan(column)]
+            if observed.size:
+                values[j] = observed[0]
+                variances[j] = np.var(observed - observed[0])
+        return variances, values
+    # against the first value a constant column has variance 0 exactly
+    away = columns - columns[:, :1]
+    n = columns.shape[1]
+    away -= (np.add.reduce(away, axis=1) / n)[:, None]
+    away *= away
+    return np.add.reduce(away, axis=1) / n, columns[:, 0]
 
-    0 if there is one value only.
+
+def least_sds(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviations that the smallest step between two values asks for, of each column.
+
+    ``columns`` have the shape (D, n). 0 if there is one value only.
     """
-    steps = np.diff(np.sort(values))
-    steps = steps[steps > 0.0]
-    if not steps.size:
-        return 0.0
-    return float(steps.min()) / (LEVEL if steps.size < FEW_VALUES else ROUNDED)
+    ordered = np.sort(columns, axis=1)
+    steps = ordered[:, 1:] - ordered[:, :-1]
+    is_step = steps > 0.0
+    least = np.minimum.reduce(np.where(is_step, steps, np.inf), axis=1, initial=np.inf)
+    n_steps = np.count_nonzero(is_step, axis=1)
+    sds = least / np.where(n_steps < FEW_VALUES, LEVEL, ROUNDED)
+    return np.where(n_steps > 0, sds, 0.0)
 
 
 def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -222,6 +249,8 @@ def _complete_correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _flattened(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
     """The identity, but flat where features repeat each other. O(D^3)."""
+    if len(correlation) == 1:
+        return np.eye(1)
     eigenvalues, vectors = np.linalg.eigh(correlation)
     redundant = eigenvalues < REDUNDANT
     if not redundant.any():

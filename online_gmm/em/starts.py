@@ -81,8 +81,10 @@ def affordable(
     d = X.shape[1]
     cost = float(X.size * k)
     if is_dense(covariance_type):
-        n_missing = int(np.isnan(X).any(axis=1).sum())
-        cost = k * ((len(X) - n_missing) * d**2 + float(n_missing) * d**3)
+        cost = float(k * len(X)) * d**3
+        if work / cost < steps:
+            n_missing = int(np.isnan(X).any(axis=1).sum())
+            cost = k * ((len(X) - n_missing) * d**2 + float(n_missing) * d**3)
     return max(3, min(steps, int(work / cost)))
 
 
@@ -117,6 +119,7 @@ def best_start(
         runs.append((CURRENT, BatchEM(current, firm, covariance_type)))
     filled = X if not np.isnan(X).any() else np.where(np.isnan(X), column_means(X), X)
     scaled = _scaled(filled) if n_init > 0 else filled
+    starts = _Starts(filled, k, firm, covariance_type)
     for i in range(n_init):
         method = (K_MEANS, RANDOM)[i % 2]
         shares = None
@@ -124,7 +127,7 @@ def best_start(
             # starts from the best of several rows find more of many clusters, but are much alike
             trials = 2 + int(math.log(k)) if k > FEW and i % 4 == 0 else 1
             shares = yield from _clustered(scaled, k, trials, rng, meter)
-        components = _start(filled, shares, k, firm, covariance_type, rng)
+        components = starts.of_rows(rng) if shares is None else starts.of_clusters(shares)
         runs.append((method, BatchEM.of(components, firm, covariance_type, features)))
         if meter.is_full(3.0 * cost):
             yield
@@ -185,39 +188,54 @@ def _clustered(
         left = left - steps if changed else 0
         if meter.is_full(steps * float(n * k * d)):
             yield
-    shares = np.zeros((n, k))
-    shares[np.arange(n), labels] = 1.0
+    shares = np.eye(k)[labels]
+    for j, count in enumerate(np.bincount(labels, minlength=k).tolist()):
+        if not count:
+            shares[rng.integers(n), j] = 0.5
     return shares
 
 
-def _start(
-    filled: NDArray[np.float64],
-    shares: NDArray[np.float64] | None,
-    k: int,
-    prior: Prior,
-    covariance_type: str,
-    rng: np.random.Generator,
-) -> _kernel.Components:
-    """Components of clusters, or with random rows as means if there are none."""
-    n, d = filled.shape
-    covariance = prior.covariance if is_dense(covariance_type) else np.diag(prior.covariance)
-    components = _kernel.Components(
-        k, d, COVARIANCE_TYPES[covariance_type], prior.strength, flat(covariance)
-    )
-    components.hold_above(flat(prior.floors))
-    if shares is not None:
-        # clusters that no row is left for
-        for j in np.flatnonzero(~shares.any(axis=0)):
-            shares[rng.integers(n), j] = 0.5
-        components.collect(view(filled), n, view(shares))
+class _Starts:
+    """Makes components to begin with.
+
+    Parameters
+    ----------
+    filled : array of shape (n, D)
+        Rows without missing values.
+    k : int
+        The number of components.
+    prior : Prior
+        Their prior.
+    covariance_type : str
+        The shape of covariances.
+    """
+
+    def __init__(
+        self, filled: NDArray[np.float64], k: int, prior: Prior, covariance_type: str
+    ) -> None:
+        covariance = prior.covariance if is_dense(covariance_type) else prior.variances
+        self._filled, self._k = filled, k
+        self._shape = k, filled.shape[1], COVARIANCE_TYPES[covariance_type]
+        self._strength, self._floors = prior.strength, flat(prior.floors)
+        self._covariance, self._weights = flat(covariance), flat(np.full(k, 1.0 / k))
+
+    def of_clusters(self, shares: NDArray[np.float64]) -> _kernel.Components:
+        """Components of rows by their responsibilities, shape (n, K)."""
+        components = self._empty()
+        components.collect(view(self._filled), len(self._filled), view(shares))
         return components
-    components.load(
-        flat(np.full(k, 1.0 / k)),
-        flat(filled[rng.choice(n, size=k, replace=n < k)]),
-        flat(np.repeat(covariance[None], k, axis=0)),
-        0.0,
-    )
-    return components
+
+    def of_rows(self, rng: np.random.Generator) -> _kernel.Components:
+        """Components with random rows as means."""
+        components, k, n = self._empty(), self._k, len(self._filled)
+        means = self._filled[rng.choice(n, size=k, replace=n < k)]
+        components.load(self._weights, flat(means), self._covariance * k, 0.0)
+        return components
+
+    def _empty(self) -> _kernel.Components:
+        components = _kernel.Components(*self._shape, self._strength, self._covariance)
+        components.hold_above(self._floors)
+        return components
 
 
 def _scaled(X: NDArray[np.float64]) -> NDArray[np.float64]:

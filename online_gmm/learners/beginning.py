@@ -105,10 +105,11 @@ class BeginningLearner(GrowingLearner, abc.ABC):
 
     def _add_to_kept(self, x: Mapping[Any, Any], seconds: float) -> None:
         names = tuple(x) if self.features is None else tuple(self.features)
-        names = tuple(name for name in names if name != self.time)
+        if self.time in names:
+            names = tuple(name for name in names if name != self.time)
         values = array("d", bytes(8 * len(names)))
         found = _kernel.fill(x, names, values) + (self.time in x)
-        if all(math.isnan(value) for value in values):
+        if all(map(math.isnan, values)):
             self._n_empty += 1
             return
         self.n_unknown += len(x) - found

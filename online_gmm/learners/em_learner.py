@@ -6,6 +6,7 @@ import abc
 import dataclasses
 import math
 from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from numbers import Integral
 from operator import methodcaller
 from typing import Any, ClassVar, Literal
@@ -428,10 +429,13 @@ def strangeness(
     return result
 
 
+@lru_cache(64)
 def distances_beyond(probability: float, n_features: int) -> NDArray[np.float64]:
     """Squared distances beyond which so few points lie, by the number of features observed."""
     gates = [_kernel.exceeded(probability, degrees) for degrees in range(1, n_features + 1)]
-    return np.array([np.inf, *gates])
+    result = np.array([np.inf, *gates])
+    result.setflags(write=False)
+    return result
 
 
 def beyond(

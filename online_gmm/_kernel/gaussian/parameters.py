@@ -426,6 +426,27 @@ class Parameters(Statistics):
                     new[(k * d + i) * d + j] = old[(k * d + j) * d + i]
         return result
 
+    def read_out(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """Return log coefficients, log norms, means and factors as doubles.
+
+        Factors of matrices are lower, row by row.
+        """
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        n: cython.Py_ssize_t = self.n_components
+        d: cython.Py_ssize_t = self.n_features
+        factors = packed(self.factor, n * self.size)
+        if self.dense and d > 1:
+            result = doubles(bytes(8 * n * d * d))
+            lower: cython.double[::1] = result
+            for k in range(n):
+                for i in range(d):
+                    for j in range(i + 1):
+                        lower[(k * d + i) * d + j] = self.factor[(k * d + j) * d + i]
+            factors = bytes(result)
+        return packed(self.log_coef, n), packed(self.log_norm, n), packed(self.mean, n * d), factors
+
     def state(self) -> dict[str, Any]:
         """Return statistics and parameters as plain values."""
         n: cython.Py_ssize_t = self.n_components
