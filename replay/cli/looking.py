@@ -15,9 +15,10 @@ from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.csv_format import Style
+from replay.sources.csv_records import REPEATED
 from replay.sources.look import quoted
 from replay.sources.opening import Files
-from replay.sources.read_options import ReadOptions
+from replay.sources.read_options import NO_KEY, NO_TIME, ReadOptions
 from replay.views.tables import duration
 
 TWINS = 0.9999
@@ -26,6 +27,11 @@ SAMPLE = 5000
 """Rows of the sample that twins are looked for in."""
 GAP = 2.5
 """Usual steps after which a row is said to be missing."""
+
+NEWEST_FIRST = 0.9
+"""Share of rows that go back in time from which on the newest row is said to come first."""
+NO_OBSTACLE = {REPEATED, NO_TIME, NO_KEY}
+"""What `replay run` passes over as long as neither times nor keys are asked for."""
 
 
 @dataclass
@@ -159,7 +165,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
     if seen.step is not None and not by_key:
         lines.append(f"usual step {duration(seen.step)}, {seen.n_gaps:,} gaps")
     if seen.n_backwards and not by_key:
-        lines.append(f"{seen.n_backwards:,} rows are not later than the one before")
+        sort = "; sort them, as the newest comes first" * (seen.n_backwards > NEWEST_FIRST * seen.n)
+        lines.append(f"{seen.n_backwards:,} rows are not later than the one before{sort}")
     lines += [f"{name!r} is {seen.least[name]:.6g} in all rows" for name in seen.constants()]
     lines += [f"{one!r} and {other!r} tell the same: one of them is enough"
               for one, other in seen.twins()]  # fmt: skip
@@ -180,4 +187,6 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
         words += ["--time", quoted(",".join(choice.parts) or choice.time)]
     if by_key and key is not None and "--key" not in given:
         words += ["--key", quoted(key)]
+    if refused.keys() - NO_OBSTACLE and any(seen.n_given.values()):
+        words += ["--on-bad", "missing"]
     console.print(" ".join(words), soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Generator, Hashable, Iterator
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -247,7 +247,7 @@ class CsvFile(CsvFormat):
             if len(cells) != width:
                 cells = self._fitted(cells)
             if len(cells) != width or n_blank:
-                if not cells and self._broken is None:
+                if self._broken is None and _is_blank(cells, width):
                     # at the end of a file blank lines mean nothing
                     n_blank += 1
                     continue
@@ -397,7 +397,9 @@ class CsvFile(CsvFormat):
         what = "is no number; "
         if is_number(text.replace("_", "")) and "_" in text:
             return what + f"write {text.replace('_', '')}"
-        others = (d for d in DELIMITERS if d in text and d != self.delimiter)
+        if text.strip().lower() in ("true", "false"):
+            return what + "write 1 for true and 0 for false"
+        others = (d for d in (*DELIMITERS, " ") if d in text and d != self.delimiter)
         if (other_mark := next(others, None)) and _is_between_numbers(text, other_mark):
             return (
                 what + f"if {other_mark!r} stands between columns, say --delimiter {other_mark!r}"
@@ -414,6 +416,11 @@ class _CellError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.error = error
+
+
+def _is_blank(cells: Sequence[str], width: int) -> bool:
+    """Whether a record is a blank line, or one of spaces that is no cell."""
+    return not cells or (len(cells) == 1 < width and not cells[0].strip(" \t"))
 
 
 def _is_between_numbers(text: str, mark: str) -> bool:

@@ -235,7 +235,8 @@ class CsvFormat(CsvRecords):
         if taken is None:
             raise self._bad_column(
                 ", ".join(self.columns),
-                f"no column holds numbers in the first {LOOKED_AT:,} rows; name one with --value",
+                f"no column holds numbers in the first {LOOKED_AT:,} rows; if one does later, name "
+                "it with --value",
             )
         return taken
 

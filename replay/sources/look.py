@@ -245,10 +245,16 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
         if not values and with_time:
             # times in numbers, if there is nothing else
             values = [column for column in free if column.is_numeric]
+        for column in values:
+            said.append(
+                f"{column.name!r} {column.why_not}; it is learnt as no other column holds numbers"
+            )
     for column in free:
         if column in values or not column.is_numeric:
             continue
-        said.append(f"left out: {column.name!r} {column.why_not}; --value takes it in")
+        may_be_time = with_time and not time and TIME_NAME.search(column.name)
+        or_time = f", --time {quoted(column.name)} if it is the time" * bool(may_be_time)
+        said.append(f"left out: {column.name!r} {column.why_not}; --value takes it in{or_time}")
     keys = tuple(column.name for column in free if column.tells_apart)
     for key in keys:
         n = len(next(column for column in free if column.name == key).texts)

@@ -230,7 +230,8 @@ class ParquetFile(FileSource):
             return replace(options, values=tuple(numbers))
         raise self._bad_column(
             ", ".join(names),
-            f"no column holds numbers in the first {LOOKED_AT:,} rows; name one with --value",
+            f"no column holds numbers in the first {LOOKED_AT:,} rows; if one does later, name it "
+            "with --value",
         )
 
     def _first_rows(self, names: Sequence[str]) -> list[list[str]]:

@@ -239,6 +239,17 @@ def test_words_in_a_column_that_holds_numbers_later_are_no_lines_above(path):
     assert values_of(path, values=("distance",))[0].values == ("distance",)
 
 
+@pytest.mark.parametrize("at_most", [1, 1000])
+def test_lines_of_spaces_at_the_end_mean_nothing(at_most, path):
+    rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    write(path, TABLE, [*rows, "", "  ", "\t", ""])
+    source = Files([str(path)], ReadOptions())
+    assert sum(map(len, batches_of(source, at_most))) == N
+    write(path, TABLE, [*rows[:300], "  ", *rows[300:]])
+    with pytest.raises(InputError, match="line 302, column 'time': the line is blank; remove it"):
+        list(batches_of(Files([str(path)], ReadOptions()), at_most))
+
+
 def test_a_word_among_few_numbers_is_an_error(path, cli):
     """Of a few rows nobody can say that a column holds words."""
     path.write_text("time,flow\n1,2\n2,x\n")
@@ -283,6 +294,62 @@ def test_a_header_may_be_a_comment(header, path):
     source, values = values_of(path)
     assert (source.values, source.time) == (("pressure",), "time")
     assert values == [round(x, 2) for x in LEVELS]
+
+
+# -- what is told ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("t flow\n0 1.5\n1 2.5\n", "if ' ' stands between columns, say --delimiter ' '"),
+        ("flow,on\n1.5,1\n2.5,True\n", "'True' is no number; write 1 for true and 0 for false"),
+    ],
+)
+def test_what_to_do_about_a_cell_is_said(content, said, path, cli):
+    path.write_text(content)
+    result = cli("run", path)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("name", ["t", "time", "flow"])
+def test_numbers_that_only_rise_may_be_the_time(name, path):
+    """Seconds since some start, or day numbers of a spreadsheet: nobody can tell."""
+    write(path, f"{name},load\n", [f"{0.5 * i},{x:.2f}" for i, x in enumerate(LEVELS)])
+    (said,) = [line for line in values_of(path)[0].said if line.startswith("left out")]
+    assert said.startswith(f"left out: '{name}' never falls, as a running total; --value takes it")
+    assert said.endswith(f", --time {name} if it is the time") == (name != "flow")
+
+
+def test_a_meter_that_is_learnt_for_want_of_others_is_pointed_out(path):
+    totals = np.cumsum(LEVELS).tolist()
+    write(path, "time,energy\n", [f"{t},{x:.2f}" for t, x in zip(minutes(), totals, strict=True)])
+    source, _ = values_of(path)
+    assert source.values == ("energy",)
+    assert any(
+        "'energy' never falls, as a running total; it is learnt as" in s for s in source.said
+    )
+
+
+def test_the_command_that_look_prints_can_be_run(path, cli):
+    rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    write(path, TABLE, rows)
+    assert "--on-bad" not in cli("look", path).stdout
+    write(path, TABLE, [*rows, f"{START + timedelta(days=9)},Bad"])
+    command = cli("look", path).stdout.splitlines()[-1]
+    assert command == f"replay run {path} --value pressure --time time --on-bad missing"
+    result = cli(*command.split()[1:])
+    assert "refused: 1 values that are no number, taken as missing" in result.stdout
+
+
+def test_files_whose_newest_row_comes_first_are_pointed_out(path, cli):
+    rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    write(path, TABLE, rows[::-1])
+    said = f"{N - 1} rows are not later than the one before"
+    assert f"{said}; sort them, as the newest comes first\n" in cli("look", path).stdout
+    write(path, TABLE, [*rows, rows[0]])
+    assert "1 rows are not later than the one before\n" in cli("look", path).stdout
 
 
 # -- numbers --------------------------------------------------------------------------------------
