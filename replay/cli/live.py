@@ -47,8 +47,9 @@ def live(
 
     It ends with its input, or by Ctrl-C or SIGTERM. With --checkpoint, what is learnt is saved
     then, and messages are acknowledged only after they are saved: none is lost, and those that come
-    twice are recognised by --sequence or --time and dropped. Rows of the warm-up are labelled when
-    it is complete.
+    twice are recognised by --sequence or --time and dropped. The segmenter labels rows -1 until a
+    regime is known. With --regimes or another option of a model, rows of the warm-up wait until it
+    is complete.
 
     Example: **sensor | replay live - --value temperature --time t --regimes 2**
 

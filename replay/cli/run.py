@@ -75,7 +75,8 @@ def run(
 
     The segments have `start` and `end` (times, or numbers of rows from 1), `label`, `n`, the
     mean `probability` of the label, and mean and standard deviation of each column. --min-dwell and
-    --confirm change the segments only: labels and the table of regimes stay the same.
+    --confirm are options of a model, and change its segments only: labels and the table of regimes
+    stay the same.
 
     Example: **replay run pump.csv --segments segments.csv --plot series.png**
 

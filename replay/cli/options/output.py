@@ -132,7 +132,8 @@ class Segmenting(Group):
         typer.Option(
             metavar="ROWS",
             min=1,
-            help="Segments with fewer rows are merged into the segment before.",
+            help="With a mixture or a hidden Markov model: segments with fewer rows are merged "
+            "into the segment before.",
         ),
     ] = 1
     confirm: Annotated[
@@ -140,7 +141,8 @@ class Segmenting(Group):
         typer.Option(
             metavar="ROWS",
             min=1,
-            help="Number of consecutive rows in another regime after which a change is reported.",
+            help="With a mixture or a hidden Markov model: number of consecutive rows in another "
+            "regime after which a change is reported.",
         ),
     ] = 1
 

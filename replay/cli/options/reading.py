@@ -23,9 +23,10 @@ Files = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
-        help="Files to replay, one after the other: CSV or lines of JSON, plain or gzipped, or "
-        "Parquet. A pattern such as 'log/*.csv' takes all that match, in the order of their names; "
-        "- is standard input. Without a file the two bundled series are taken.",
+        help="Files to replay, one after the other: CSV, lines of JSON, Parquet, Feather, ORC or "
+        "spreadsheets; text may be compressed (gz, bz2, xz, zst). A pattern such as 'log/*.csv' "
+        "takes all that match, in the order of their names; - is standard input. Without a file "
+        "the two bundled series are taken.",
         show_default=False,
     ),
 ]
@@ -51,8 +52,8 @@ class Columns(Group):
             "--value",
             "--values",
             metavar="COL",
-            help="Column to learn; repeat it for more, or put commas between. [default: all that "
-            "hold numbers and vary, except those that count rows]",
+            help="Column to learn; repeat it for more, or put commas between. [default: in files "
+            "all that hold numbers and vary, except those that count rows or never fall]",
         ),
     ] = None
     time: Annotated[
@@ -60,7 +61,8 @@ class Columns(Group):
         typer.Option(
             metavar="COL",
             help="Column with the time, which is copied to the output as it is. Date and time of "
-            "day in two columns are given as Date,Time. [default: found if --value is not given]",
+            "day in two columns are given as Date,Time. [default: in files found if --value is not "
+            "given]",
         ),
     ] = None
     key: Annotated[
@@ -96,8 +98,8 @@ class CsvStyle(Group):
         str | None,
         typer.Option(
             metavar="CHAR",
-            help="Character between columns, or the word tab. [default: comma, semicolon or tab, "
-            "as in the first line]",
+            help="Character between columns, or the word tab. [default: comma, semicolon, tab or "
+            "|, as in the first line]",
         ),
     ] = None
     decimal: Annotated[
