@@ -55,8 +55,9 @@ def content(story: Story) -> bytes:
 def lines(story: Story) -> Iterator[str]:
     delimiter, width = story.among(DELIMITERS), 1 + story.byte() % 4
     end = story.among(LINE_ENDS[:4]) if story.byte() % 4 else story.among(LINE_ENDS)
+    header = delimiter.join("abcd"[:width])
     if story.byte() % 8:
-        yield delimiter.join("abcd"[:width]) + end
+        yield header + end
     for row in range(3 + story.byte() % 24):
         kind = story.byte()
         if kind < 160:
@@ -67,6 +68,9 @@ def lines(story: Story) -> Iterator[str]:
             yield delimiter.join(cells) + end
         elif kind < 240:
             yield delimiter.join(cell(story, delimiter) for _ in range(story.byte() % 7)) + end
+        elif kind < 248:
+            # as where files were joined to one
+            yield story.among(("", "\ufeff")) + story.among(("", header + end, "  " + end))
         else:
             yield story.among(("#", "# a", "\n", '"', "a\0b", delimiter * 9, "{}", "[1]\n"))
             yield story.among(LINE_ENDS)
