@@ -220,8 +220,9 @@ FRAMES = [
     (
         lambda: pd.DataFrame({"a": pd.to_datetime(["2024", "2025"]), "b": 0.0}),
         TypeError,
-        "feature 'a' is of type datetime64",
+        "feature 'a' is of type datetime64.*; if it is the time, say time='a'",
     ),
+    (lambda: pd.Series([1.0, 2.0], name="a"), TypeError, r"not a Series; X.to_frame\(\) makes one"),
     (lambda: np.array([[1.0, 2.0], [np.nan, -np.inf]]), ValueError, "row 1: feature 'b' is -inf"),
     (lambda: np.zeros((2, 3)), ValueError, "the array has 3 columns; the model knows 2 features"),
     (lambda: np.zeros((2, 2, 2)), ValueError, r"shape \(n, D\)"),

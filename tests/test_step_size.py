@@ -165,6 +165,8 @@ def test_late_points(started):
         model = fresh("raise")
         with pytest.raises(ValueError, match=r"is not after the last point's, 19\.0; late='skip'"):
             model.learn_one({"x": 1.0}, t=t)
+        with pytest.raises(ValueError, match=r"row 0: time -?\d+\.0 is not after .*, 19\.0; late"):
+            model.learn_many(pd.DataFrame({"x": [1.0]}), [t])
         assert learnt(model) == learnt(fresh("raise"))
         model = fresh("skip")
         model.learn_one({"x": 1.0}, t=t)

@@ -123,9 +123,10 @@ class Table:
             try:
                 self._frame = into_frame(X)
             except TypeError:
+                told = "; X.to_frame() makes one of it" if hasattr(X, "to_frame") else ""
                 raise TypeError(
                     f"a data frame (pandas, polars, ...) or a numpy array is expected, "
-                    f"not a {type(X).__name__}"
+                    f"not a {type(X).__name__}{told}"
                 ) from None
             self.names = self.names or tuple(self._frame.columns)
             columns = [self._frame[:, j].to_numpy() for j in range(len(self.names))]
@@ -223,7 +224,8 @@ def _real(name: Hashable, column: NDArray[Any]) -> NDArray[np.float64]:
                 raise type(error)(f"row {i}: {error}") from None
             values[i] = point[0]
     else:
-        raise TypeError(f"feature {name!r} is of type {column.dtype}; numbers are expected")
+        told = f"; if it is the time, say time={name!r}" if column.dtype.kind == "M" else ""
+        raise TypeError(f"feature {name!r} is of type {column.dtype}; numbers are expected{told}")
     bad = _kernel.first_refused(view(values))
     if bad >= 0:
         try:

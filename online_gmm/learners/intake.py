@@ -267,7 +267,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         if self.late == "raise":
             i = int(late.argmax())
             raise ValueError(
-                f"row {i}: time {table.times[i]!r} is not after the last point's, {before[i]!r}; "
+                f"row {i}: time {table.times[i]} is not after the last point's, {before[i]}; "
                 "late='skip' skips and counts such points, late='learn' learns them"
             )
         self.n_late += int(late.sum())
