@@ -84,13 +84,14 @@ def main() -> None:
                 draw(plot, picture)
                 parts.append(f"![{plot.title}]({picture.name})\n")
             rows += section.rows
-    took = time.monotonic() - begun
+    minutes = (time.monotonic() - begun) / 60
+    took = f"{minutes:.1f} minutes, of a processor {processor_seconds() / 60:.1f}"
     told = summary(rows)
     head = [
         "# Benchmarks",
         "",
         *(f"- {what}: {value}" for what, value in machine.items()),
-        f"- all took {took / 60:.1f} minutes: {'; '.join(lasted)}",
+        f"- all took {took}: {'; '.join(lasted)}",
         "",
         told,
         "",
@@ -98,7 +99,7 @@ def main() -> None:
     document = OUT / "bench.md"
     document.write_text("\n".join([*head, *parts]))
     print(told)
-    print(f"{document}, in {took / 60:.1f} minutes")
+    print(f"{document}, in {took}")
     sys.exit(any(row.target == "to run" for row in rows))
 
 

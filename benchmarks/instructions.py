@@ -1,12 +1,13 @@
 """Where the time of a point goes: instructions by callgrind, each share named.
 
 ``python -m benchmarks.instructions``. A model that has learnt 30,000 points learns a few more as
-mappings, in a process under valgrind, then many more in another; what the second has executed
-beyond the first, by function, is what a point costs. The same for the step by hand.
+mappings, and then many more, in a process under valgrind; what that executes meanwhile, by
+function, is what a point costs. The same for the step by hand.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -14,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +26,12 @@ from benchmarks.report import Bars, Row, Section, tell
 from online_gmm import OnlineGMM
 
 CASES = ((3, 1, "full"), (5, 8, "diag"))
+SIDES = ("ours", "by hand")
 FEW, MANY = 1_000, 6_000
-"""Points; the points kept are next fitted again at 51,200."""
+"""Points that come first, and with those that are counted; points kept are next fitted again at
+51,200."""
+MARK = "ctermid"
+"""A call that nothing else makes: valgrind writes down what was executed since the last one."""
 SHARES = (
     ("log joint densities", r"Densities_(log_joint|add_weights|likeliest)"),
     ("responsibilities", r"Densities_(e_step|normalise)|exp"),
@@ -41,64 +48,86 @@ SHARES = (
     ("the loop over points", r"_PyEval_EvalFrameDefault|Vectorcall|vectorcall"),
 )
 """Functions by what they do; the first that fits."""
-SPENT = re.compile(r"\s*([\d,]+) \(\s*[\d.]+%\)\s+(\S+?):(\S.*)")
+FUNCTION = re.compile(r"(c?)fn=\((\d+)\)(?: (\S+))?")
+SPENT = re.compile(r"[-+*\d]\d* (\d+)$")
+"""Lines of callgrind's format."""
 
 
-def learn(side: str, k: int, d: int, kind: str, n: int) -> None:
-    """What is run under valgrind."""
+def step_of(side: str, k: int, d: int, kind: str) -> tuple[Callable[[Any], Any], list[Any]]:
+    """What learns a point, and points."""
     rng = np.random.default_rng(d)
     X = rng.normal(size=(30_000, d)) + rng.normal(0, 4, (k, d))[rng.integers(k, size=30_000)]
     model = OnlineGMM(k, covariance_type=kind, seed=1, capacity=1600 if side == "ours" else 0)
     model.learn_many(X)
-    points = [dict(enumerate(row)) for row in X[:MANY].tolist()]
     step = model.learn_one if side == "ours" else floor_of(model).learn_one
-    for x in points[:n]:
-        step(x)
+    return step, [dict(enumerate(row)) for row in X[:MANY].tolist()]
 
 
-def spent(side: str, case: tuple[int, int, str], n: int) -> Counter[str]:
-    """Instructions of a run by function."""
+def learn() -> None:
+    """What is run under valgrind."""
+    for case, side in itertools.product(CASES, SIDES):
+        step, points = step_of(side, *case)
+        for x in points[:FEW]:
+            step(x)
+        os.ctermid()
+        for x in points[FEW:]:
+            step(x)
+        os.ctermid()
+
+
+def spent() -> Iterator[Counter[str]]:
+    """Instructions between each pair of marks, by function."""
     with tempfile.TemporaryDirectory() as folder:
         data = str(Path(folder, "callgrind"))
-        told = [side, *map(str, case), str(n)]
-        child = [sys.executable, "-m", "benchmarks.instructions", *told]
         quiet = {"OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
         subprocess.run(
-            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={data}", *child],
+            [
+                *("valgrind", "--tool=callgrind", f"--callgrind-out-file={data}"),
+                *(f"--dump-before={MARK}", sys.executable),
+                *("-m", "benchmarks.instructions", "--learn"),
+            ],
             check=True,
             capture_output=True,
             env={**os.environ, **quiet},
         )
-        text = subprocess.run(
-            ["callgrind_annotate", "--auto=no", "--threshold=100", data],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
+        for i in range(len(CASES) * len(SIDES)):
+            yield by_function(Path(f"{data}.{2 * i + 2}").read_text())
+
+
+def by_function(dump: str) -> Counter[str]:
+    """Instructions by function, without those of the functions that it calls."""
+    names: dict[str, str] = {}
     result: Counter[str] = Counter()
-    for line in text.splitlines():
-        if found := SPENT.match(line):
-            name = re.sub(r" \(.*| \[.*", "", found[3])
-            result[name] += int(found[1].replace(",", ""))
+    function, of_call = "", False
+    for line in dump.splitlines():
+        if found := FUNCTION.match(line):
+            called, number, name = found.groups()
+            if name:
+                names[number] = name
+            if not called:
+                function = names[number]
+        elif (found := SPENT.match(line)) and not of_call:
+            result[function] += int(found[1])
+        of_call = line.startswith("calls=")
     return result
 
 
-def per_point(side: str, case: tuple[int, int, str]) -> dict[str, float]:
+def per_point(side: str, counts: Counter[str]) -> dict[str, float]:
     """Instructions of a point by share."""
-    few, many = (spent(side, case, n) for n in (FEW, MANY))
     result: Counter[str] = Counter()
-    for name in many.keys() | few.keys():
+    for name, count in counts.items():
         share = next((what for what, names in SHARES if re.search(names, name)), "all else")
         if side != "ours" and re.search(r"^(Floor_|mix|read_out)", name):
             share = "the step itself"
-        result[share] += many[name] - few[name]
+        result[share] += count
     return {what: count / (MANY - FEW) for what, count in result.most_common() if count > 0}
 
 
-def case_rows(case: tuple[int, int, str]) -> tuple[list[Row], Bars]:
+def case_rows(
+    case: tuple[int, int, str], ours: dict[str, float], floor: dict[str, float]
+) -> tuple[list[Row], Bars]:
     k, d, kind = case
     name = f"K={k} D={d} {kind}"
-    ours, floor = per_point("ours", case), per_point("by hand", case)
     total, least = sum(ours.values()), sum(floor.values())
     rows = [
         Row(f"{name}: learn_one", f"{total:,.0f} instructions"),
@@ -119,7 +148,12 @@ def run() -> Section:
     missing = [tool for tool in ("valgrind", "cc") if shutil.which(tool) is None]
     if missing:
         return Section("Where the time goes", [Row(" and ".join(missing), "missing")], text)
-    cases = [case_rows(case) for case in CASES]
+    sides = zip(itertools.cycle(SIDES), spent(), strict=False)
+    shares = [per_point(side, counts) for side, counts in sides]
+    cases = [
+        case_rows(case, ours, by_hand)
+        for case, ours, by_hand in zip(CASES, shares[::2], shares[1::2], strict=True)
+    ]
     return Section(
         "Where the time goes",
         [row for rows, _ in cases for row in rows],
@@ -129,8 +163,7 @@ def run() -> Section:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] in (["ours"], ["by hand"]):
-        side, k, d, kind, n = sys.argv[1:]
-        learn(side, int(k), int(d), kind, int(n))
+    if sys.argv[1:] == ["--learn"]:
+        learn()
     else:
         tell(run)

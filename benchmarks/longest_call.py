@@ -27,6 +27,8 @@ CASES = (
 )
 """K, D, the kind of covariance, and the milliseconds that a call may take."""
 POINTS = 20_000
+FEWER = {OnlineGMM: 4_000, OnlineHMM: 2_000}
+"""Points of a stream of 8 components and 32 features, whose fits take seconds."""
 RUNS = 3
 
 
@@ -50,8 +52,7 @@ def run() -> Section:
     for k, d, kind, target in CASES:
         points = blobs(k, d, POINTS)
         for learner in (OnlineGMM, OnlineHMM):
-            # an HMM of many components and features costs much a point, and is fitted no later
-            some = points[:2000] if learner is OnlineHMM and k * d > 100 else points
+            some = points[: FEWER[learner]] if k * d > 100 else points
             make = partial(learner, k, covariance_type=kind, seed=1)
             for x in some[:300]:
                 model = make()

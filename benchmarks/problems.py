@@ -116,3 +116,13 @@ B = Problem(
 )
 C = Problem("C", _five())
 PROBLEMS = {problem.name: problem for problem in (A, B, C)}
+
+
+def overlapping(k: int, d: int) -> Problem:
+    """Regimes some four standard deviations apart, whatever D is, each with its own shape."""
+    rng = np.random.default_rng([k, d])
+    means = rng.normal(size=(k, d)) * 4.0 / np.sqrt(2.0 * d)
+    factors = rng.normal(size=(k, d, d))
+    covariances = factors @ factors.transpose(0, 2, 1) / d * 0.6 + 0.4 * np.eye(d)
+    weights = np.linspace(1.0, 2.0, k)
+    return Problem(f"K={k} D={d}", MixtureParameters(weights / weights.sum(), means, covariances))
