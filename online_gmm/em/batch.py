@@ -128,9 +128,7 @@ class BatchEM:
 
     def components(self) -> _kernel.Components:
         """Return a copy of the statistics accumulated, with the parameters of their M-step."""
-        components = _kernel.components_from_state(self._components.state())
-        components.update_parameters()
-        return components
+        return self._components.beside()
 
     def take(self, statistics: bytes) -> None:
         """Replace statistics and parameters by what `statistics` has written."""

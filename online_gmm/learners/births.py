@@ -83,9 +83,10 @@ class GrowingLearner(EMLearner, abc.ABC):
         stream, d = self._stream, len(self._names)
         if self._k >= self._most:
             return
-        outliers = np.frombuffer(stream.last_outliers(stream.n_points - RECENT)).reshape(-1, d)
-        if len(outliers) < crowd(d) and not stream.last_deviating():
+        held = stream.last_outliers(stream.n_points - RECENT)
+        if len(held) < 8 * d * crowd(d) and not stream.last_deviating():
             return
+        outliers = np.frombuffer(held).reshape(-1, d)
         known = self.mixture
         if len(outliers) >= crowd(d):
             outliers = together(outliers, known)
