@@ -216,6 +216,15 @@ def test_a_constant_feature_has_no_say():
     assert model.mixture.n_components == 3
 
 
+@pytest.mark.parametrize("n_components", [3, "auto"])
+def test_a_feature_without_values_before_one_that_is_constant(n_components):
+    model = OnlineGMM(n_components, warm_up=50, seed=1)
+    for _ in range(100):
+        model.learn_one({"dead": None, "still": 7.0})
+    assert model.mixture.n_components == 1
+    assert model.mixture.means[0, 1] == 7.0
+
+
 def test_correlations_from_different_rows_contradict_each_other():
     """Of 30 features 5 are present in each row: no rows have such correlations together."""
     rng = np.random.default_rng(0)

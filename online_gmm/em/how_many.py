@@ -388,11 +388,11 @@ def n_distinct(rows: NDArray[np.float64], most: int) -> int:
 
 
 def informative(X: NDArray[np.float64]) -> list[int]:
-    """The features that vary, without those that repeat others; at least one."""
+    """The features that vary, without those that repeat others; at least one that has values."""
     X = X[:: max(len(X) // SAMPLE, 1)]
     varies = np.flatnonzero(np.fmax.reduce(X) > np.fmin.reduce(X)).tolist()
     kept = independent(X[:, varies]) if len(varies) > 1 else range(len(varies))
-    return [varies[j] for j in kept] or [0]
+    return [varies[j] for j in kept] or [int(np.isnan(X).all(axis=0).argmin())]
 
 
 def independent(X: NDArray[np.float64]) -> list[int]:
