@@ -121,12 +121,20 @@ class Rows(Memory):
             for i in range(width):
                 total[i] = 0.0
             for j in range(d):
-                value = mean[base + j]
+                share = mean[base + j]
+                if dense:
+                    for i in range(width):
+                        rest[16 * j + i] = columns[16 * j + i] - share
+                    continue
+                scale = factor[base + j]
                 for i in range(width):
-                    rest[16 * j + i] = columns[16 * j + i] - value
+                    value = (columns[16 * j + i] - share) * scale
+                    value = value if value > -1e150 else -1e150
+                    value = value if value < 1e150 else 1e150
+                    total[i] += value * value
             # a forward substitution; two features at a time, which halves its reads and writes
-            for j in range(0, d, 2):
-                scale = inverse[base + j] if dense else factor[base + j]
+            for j in range(0, d if dense else 0, 2):
+                scale = inverse[base + j]
                 for i in range(width):
                     value = rest[16 * j + i] * scale
                     value = value if value > -1e150 else -1e150
@@ -136,22 +144,19 @@ class Rows(Memory):
                 if j + 1 == d:
                     break
                 row = (base + j) * d
-                scale = inverse[base + j + 1] if dense else factor[base + j + 1]
-                share = factor[row + j + 1] if dense else 0.0
+                scale = inverse[base + j + 1]
+                share = factor[row + j + 1]
                 for i in range(width):
                     value = (rest[16 * j + 16 + i] - share * first[i]) * scale
                     value = value if value > -1e150 else -1e150
                     value = value if value < 1e150 else 1e150
                     second[i] = value
                     total[i] += value * value
-                if dense:
-                    for m in range(j + 2, d):
-                        scale = factor[row + m]
-                        share = factor[row + d + m]
-                        for i in range(width):
-                            rest[16 * m + i] = (
-                                rest[16 * m + i] - scale * first[i]
-                            ) - share * second[i]
+                for m in range(j + 2, d):
+                    scale = factor[row + m]
+                    share = factor[row + d + m]
+                    for i in range(width):
+                        rest[16 * m + i] = (rest[16 * m + i] - scale * first[i]) - share * second[i]
             for i in range(width):
                 squares[16 * c + i] = total[i]
         return True
@@ -305,11 +310,14 @@ class Rows(Memory):
         columns: cython.p_double = self.columns
         rest: cython.p_double = self.rest
         out: cython.p_double = self.moment
+        # none of the work space is at the same place as these
         weights: cython.double[16]
         weighted: cython.double[16]
+        away: cython.double[16]
         if not cython.compiled:
             weights = zeros(16)
             weighted = zeros(16)
+            away = zeros(16)
         for i in range(16):
             weights[i] = resp[16 * c + i]
             weighted[i] = 1.0
@@ -319,15 +327,19 @@ class Rows(Memory):
         for j in range(d):
             center = mean[c * d + j]
             for i in range(16):
-                rest[16 * j + i] = columns[16 * j + i] - center
-            center = dot(rest, 16 * j, weights) / weight
+                away[i] = columns[16 * j + i] - center
+            center = dot(away, 0, weights) / weight
             out[j] = center
             for i in range(16):
-                rest[16 * j + i] -= center
-        for j in range(d):
-            for i in range(16):
-                weighted[i] = weights[i] * rest[16 * j + i]
-            for m in range(0 if dense else j, j + 1):
-                out[at] = dot(rest, 16 * m, weighted)
-                at += 1
+                away[i] -= center
+                weighted[i] = weights[i] * away[i]
+            if dense:
+                if j + 1 < d:
+                    for i in range(16):
+                        rest[16 * j + i] = away[i]
+                for m in range(j):
+                    out[at] = dot(rest, 16 * m, weighted)
+                    at += 1
+            out[at] = dot(away, 0, weighted)
+            at += 1
         return weight
