@@ -63,9 +63,14 @@ def standard(values):
     return np.clip(away / unit, -1e30, 1e30)
 
 
-def features(X, window, stride, before):
-    """The statistics of the rows of one window; what is not defined is as before."""
+def features(X, window, stride, before, past=None):
+    """The statistics of the rows of one window; what is not defined is as before.
+
+    Differences reach back into the rows of the past, if any are given.
+    """
     n, d = X.shape
+    joined = X if past is None else np.concatenate([past, X])
+    begin = len(joined) - n
     f, least, soft = before.copy(), max(2.0, 0.5 * n), blocks.SOFT
     enough = np.zeros(d, dtype=bool)
     squares = np.zeros(d)
@@ -83,9 +88,9 @@ def features(X, window, stride, before):
         f[2 * d + j] = math.copysign(math.log1p(abs(skewness)), skewness)
     at = 3 * d
     for lag in blocks.lags_of(d, window):
-        first = -(-lag // stride) * stride
+        first = -(-lag // stride) * stride if past is None else max(begin, lag)
         for j in range(d):
-            gaps = X[first:, j] - X[first - lag : n - lag, j]
+            gaps = joined[first:, j] - joined[first - lag : len(joined) - lag, j]
             gaps = gaps[~np.isnan(gaps)]
             if len(gaps) and enough[j]:
                 f[at + j] = 0.5 * math.log(np.abs(gaps).mean() ** 2 + soft**2) - f[d + j]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import on_one_kernel
-from tests.naive_segmenter import Naive
+from tests.naive_segmenter import Naive, features
 
 
 def visits(rng, means, sds, n, stay):
@@ -68,6 +68,33 @@ def test_changes_are_those_of_the_reference(kernel, name, window):
     core.learn(memoryview(np.ascontiguousarray(X).reshape(-1)), len(X))
     told = [event[1:5] for event in core.drain() if event[0] == "change"]
     assert told == Naive(X, window).told
+
+
+@pytest.mark.parametrize(("stride", "length"), [(3, 8), (6, 8), (10, 10)])
+def test_windows_of_whole_periods_are_those_of_the_reference(kernel, stride, length):
+    X = channels(np.random.default_rng(7), 400)
+    X[50:60, 0] = np.nan
+    window = stride * length
+    seen = kernel.Blocks(3, stride, length, True).looks(memoryview(X.reshape(-1)))
+    seen = np.frombuffer(seen).reshape(len(X) // stride - length + 1, -1)
+    before = np.zeros(seen.shape[1])
+    for look, its in enumerate(seen):
+        end = window + look * stride
+        before = features(X[end - window : end], window, stride, before, X[: end - window])
+        np.testing.assert_allclose(its, before, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("period", [24, 40])
+def test_windows_of_whole_periods_show_the_same_at_every_phase(kernel, period):
+    x = np.sin(2 * np.pi * (np.arange(400) + 0.3) / period) + 0.3 * (np.arange(400) % period < 5)
+    stride, length = period // 8, 8
+    seen = [
+        np.frombuffer(kernel.Blocks(1, stride, length, periodic).looks(memoryview(x)))
+        for periodic in (False, True)
+    ]
+    spreads = [looks.reshape(-1, len(looks) // (400 // stride - 7))[8:].std(0) for looks in seen]
+    assert spreads[0].max() > 0.02
+    assert spreads[1].max() < 1e-9
 
 
 @on_one_kernel

@@ -154,6 +154,32 @@ def test_noise_has_no_regimes(kernel, d, memory):
     assert found <= (2 if memory else 1)
 
 
+def changes_in(kernel, values):
+    return sum(
+        event[0] == "change" for event in told(kernel.Partition(1), array("d", values), 1)[1]
+    )
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("period", [20, 40, 60, 125.66])
+def test_a_rhythm_that_goes_on_has_no_regimes(kernel, period, noise):
+    rng = random.Random(3)
+    n = 4000 if kernel.COMPILED else 900
+    wave = [math.sin(2 * math.pi * i / period) + rng.gauss(0.0, noise) for i in range(n)]
+    assert changes_in(kernel, wave) == 0
+
+
+@pytest.mark.parametrize("period", [120, 250])
+def test_a_curve_is_no_switch_between_levels(kernel, period):
+    rng = random.Random(4)
+    n = 4000 if kernel.COMPILED else 1200
+    wave = [math.sin(2 * math.pi * i / period) for i in range(n)]
+    curve = [value + rng.gauss(0.0, 0.1) for value in wave]
+    switch = [math.copysign(1.0, value) + rng.gauss(0.0, 0.3) for value in wave]
+    assert changes_in(kernel, curve) <= 2
+    assert n / period * 2 - 6 <= changes_in(kernel, switch) <= n / period * 2 + 2
+
+
 def nasty(n):
     rng = random.Random(5)
     yield "constant", [3.0] * n

@@ -245,3 +245,14 @@ def test_a_slow_drift_under_two_modes_is_no_regime():
     found = model.second_pass(machine.X)
     assert len(found.regimes) == 2
     assert adjusted_rand_score(machine.states, found.labels) > 0.98
+
+
+@on_one_kernel
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("period", [40, 125.66])
+def test_a_rhythm_that_goes_on_has_no_regimes(period, noise):
+    rng = np.random.default_rng(5)
+    wave = np.sin(2 * np.pi * np.arange(4000) / period) + rng.normal(0.0, noise, 4000)
+    model = Segmenter(features=["x"])
+    model.learn_many(wave[:, None])
+    assert np.ptp(model.second_pass(wave[:, None]).labels) == 0

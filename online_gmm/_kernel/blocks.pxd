@@ -7,6 +7,7 @@ cdef class Blocks(Memory):
     cdef readonly Py_ssize_t n_channels
     cdef readonly Py_ssize_t stride
     cdef readonly Py_ssize_t length
+    cdef readonly bint periodic
     cdef readonly Py_ssize_t n_features
     cdef Py_ssize_t n_lags
     cdef Py_ssize_t *lags

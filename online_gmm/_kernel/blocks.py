@@ -72,11 +72,25 @@ def rise(x: cython.double) -> cython.double:
 @cython.no_gc
 @cython.cclass
 class Blocks(Memory):
-    """The window of one length over rows of channels in their usual units."""
+    """The window of one length over rows of channels in their usual units.
+
+    Parameters
+    ----------
+    n_channels
+        Numbers in a row.
+    stride
+        Points of a block.
+    length
+        Blocks of a window.
+    periodic
+        Whether the window is some whole periods. Then differences reach back before it, so that
+        they are of whole periods too, and come to the same at every phase.
+    """
 
     n_channels: cython.Py_ssize_t
     stride: cython.Py_ssize_t
     length: cython.Py_ssize_t
+    periodic: cython.bint
     n_features: cython.Py_ssize_t
     n_lags: cython.Py_ssize_t
     lags: cython.p_Py_ssize_t
@@ -92,12 +106,13 @@ class Blocks(Memory):
     ring: cython.Py_ssize_t
     n_blocks: cython.Py_ssize_t  # complete ones since the window was empty
 
-    def __init__(self, n_channels: int, stride: int, length: int) -> None:
+    def __init__(self, n_channels: int, stride: int, length: int, periodic: bool = False) -> None:
         d = n_channels
         lags = lags_of(d, stride * length)
         self.n_channels = d
         self.stride = stride
         self.length = length
+        self.periodic = periodic
         self.n_lags = len(lags)
         self.n_pairs = d * (d - 1) // 2 if d <= MOST_PAIRED else 0
         self.size = 4 * d + 3 * d * len(lags) + 4 * self.n_pairs
@@ -311,8 +326,8 @@ class Blocks(Memory):
         at = oldest + 4 * d
         i = 0
         for b in range(length):
-            # pairs that reach back before the window are left out
-            while i < n_lags and b * self.stride >= lags[i]:
+            # pairs that reach back before the window are left out, if it is not whole periods
+            while i < n_lags and (self.periodic or b * self.stride >= lags[i]):
                 i += 1
             for k in range(3 * d * i):
                 added[k] += s[at + k]

@@ -256,7 +256,11 @@ class Channels:
     @cython.cfunc
     @cython.exceptval(check=False)
     def find_period(self) -> cython.int:
-        """The first high peak of the mean autocorrelation of the channels in the first rows."""
+        """The first high peak of the mean autocorrelation of the channels in the first rows.
+
+        Products are divided by the squares of both parts of the series, so that a repetition
+        counts 1 at its period, however few periods there are (McLeod & Wyvill 2005).
+        """
         d: cython.Py_ssize_t = self.n_channels
         n: cython.Py_ssize_t = PERIOD_ROWS
         most: cython.Py_ssize_t = LONGEST_PERIOD
@@ -268,9 +272,10 @@ class Channels:
         v: cython.double
         mean: cython.double
         high: cython.double
+        size: cython.double
+        least: cython.double
         n_moving: cython.double = 0.0
         x: cython.double[::1] = zeros(n)
-        r: cython.double[::1] = zeros(most)
         total: cython.double[::1] = zeros(most)
         self.period = 4
         self.rhythm = -1.0
@@ -286,15 +291,18 @@ class Channels:
             for i in range(n):
                 v = self.buffer[i * d + j]
                 x[i] = v - mean if v == v else 0.0
-            for lag in range(most):
-                v = 0.0
-                for i in range(n - lag):
-                    v += x[i] * x[i + lag]
-                r[lag] = v / (n - lag)
-            if r[0] > 0.0:
+            size = 0.0
+            for i in range(n):
+                size += 2.0 * x[i] * x[i]
+            least = 1e-9 * size
+            if size > 0.0:
                 n_moving += 1.0
                 for lag in range(most):
-                    total[lag] += r[lag] / r[0]
+                    v = 0.0
+                    for i in range(n - lag):
+                        v += x[i] * x[i + lag]
+                    total[lag] += 2.0 * v / size if size > least else 0.0
+                    size -= x[lag] * x[lag] + x[n - 1 - lag] * x[n - 1 - lag]
         if n_moving == 0.0:
             return 0
         while begin < most and total[begin] >= 0.0:
@@ -307,13 +315,18 @@ class Channels:
                 high = total[lag]
         i = -1
         for lag in range(begin + 1, most - 1):
-            if (
+            if i >= 0:
+                # the highest place of that peak
+                if total[lag] < 0.8 * high:
+                    break
+                if total[lag] > total[i]:
+                    i = lag
+            elif (
                 total[lag] >= total[lag - 1]
                 and total[lag] >= total[lag + 1]
                 and total[lag] >= 0.8 * high
             ):
                 i = lag
-                break
         if i < 0:
             i = begin
             for lag in range(begin, most):

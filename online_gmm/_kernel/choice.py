@@ -46,6 +46,8 @@ FAR_APART = 1.5
 FAR_NOISE = 1.25
 FAR_STAY = 5.0
 FAR_VISITS = 4.0
+STEEP = 0.55
+"""Windows next to a change differ by this share of what its segments differ by, at least."""
 SURE_CHANGES = 12.0
 """With so many changes and no more than noise within regimes, these need not have returned."""
 SURE_NOISE = 1.0
@@ -247,6 +249,7 @@ class Choice:
         windows a few levels that are far apart are clear whatever their rhythm: the parts of a
         curve are many. Levels that are as far apart are clear however many they are, if there is no
         rhythm, nothing but noise is left within them and a scale with longer windows sees them too.
+        Regimes of the shortest windows are never clear where a curve leads from one to the next.
         """
         scale: Scale = cython.cast(Scale, self.scales[k])
         changes: cython.double = scale.n_changes
@@ -257,7 +260,7 @@ class Choice:
         apart: cython.double
         noise: cython.double
         self.clear[k] = 0.0
-        if changes < 1.0:
+        if changes < 1.0 or not scale.jumps_by(STEEP / ease):
             return 0
         scale.measure()
         if scale.windows <= 0.0 or scale.within + scale.between <= 0.0:

@@ -7,6 +7,7 @@ cdef class Metric(Memory):
     cdef readonly Py_ssize_t n_features
     cdef readonly Py_ssize_t length
     cdef bint clipped
+    cdef double steady
     cdef double *ring
     cdef double *white_ring
     cdef readonly Py_ssize_t n_looks

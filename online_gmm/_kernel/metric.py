@@ -274,6 +274,7 @@ class Metric(Memory):
     n_features: cython.Py_ssize_t
     length: cython.Py_ssize_t
     clipped: cython.bint
+    steady: cython.double  # by so much a feature is taken to vary within a regime at least
     ring: cython.p_double  # features of the last looks
     white_ring: cython.p_double
     n_looks: cython.Py_ssize_t
@@ -297,12 +298,15 @@ class Metric(Memory):
     difference: cython.p_double
     squares: cython.p_double
 
-    def __init__(self, n_features: int, length: int, clipped: bool = False) -> None:
+    def __init__(
+        self, n_features: int, length: int, clipped: bool = False, steady: float = 0.0
+    ) -> None:
         p = n_features
         triangle = p * (p + 1) // 2
         self.n_features = p
         self.length = length
         self.clipped = clipped
+        self.steady = steady
         Memory.__init__(self, p * (2 * length + 11) + 2 * triangle)
         self.ring = self.piece(p * length)
         self.white_ring = self.piece(p * length)
@@ -406,6 +410,7 @@ class Metric(Memory):
         at: cython.Py_ssize_t = 0
         v: cython.double
         trace: cython.double = 0.0
+        steady: cython.double = self.steady * self.steady
         shrink: cython.double
         share: cython.double
         a: cython.p_double
@@ -422,9 +427,12 @@ class Metric(Memory):
             # between what varies within regimes and what varies at all
             v = self.scatter[at + i] / n
             share = LEAST_WITHIN * LEAST_WITHIN * self.variance[i]
-            self.squares[i] = v if v > share else share
-            v = sqrt(sqrt(self.squares[i]) * sqrt(self.variance[i]))
-            s[i] = v + 1e-6 if v > 1e-9 else 1e30
+            v = v if v > share else share
+            v = v if v > steady else steady
+            share = self.variance[i] if self.variance[i] > steady else steady
+            self.squares[i] = v
+            v = sqrt(sqrt(v) * sqrt(share))
+            s[i] = v + 1e-6 if v > 1e-9 and self.variance[i] > 0.0 else 1e30
             at += i + 1
         at = 0
         for i in range(p):

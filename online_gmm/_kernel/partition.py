@@ -34,7 +34,7 @@ from online_gmm._kernel.blocks import RING, blocks_of
 from online_gmm._kernel.channels import BUFFER, FIRST_ROWS, PERIOD_ROWS
 from online_gmm._kernel.choice import IMMEDIATE, USUAL
 from online_gmm._kernel.scale import MOST_STATES
-from online_gmm._kernel.values import places, real, whole
+from online_gmm._kernel.values import flag, places, real, whole
 
 WINDOWS = (4, 8, 16, 24, 48, 96, 192)
 FEED = 4
@@ -196,20 +196,18 @@ class Partition:
         """Make the scales that can be made now."""
         if self.fixed_window:
             if not later:
-                self.add_scale(self.fixed_window)
+                self.add_blocks(*blocks_of(self.fixed_window), False)
             return
         rhythm, period = self.channels.rhythm, self.channels.period
         for i, window in enumerate(WINDOWS):
             if (i >= IMMEDIATE) == later:
-                if later and rhythm > FAINT and period <= MOST_WINDOWS * window:
+                periodic = later and rhythm > FAINT and period <= MOST_WINDOWS * window
+                if periodic:
                     window = period * -(-window // period)
-                self.add_scale(window)
+                self.add_blocks(*blocks_of(window), periodic)
 
-    def add_scale(self, window: int) -> None:
-        self.add_blocks(*blocks_of(window))
-
-    def add_blocks(self, stride: int, length: int) -> None:
-        scale = Scale(self.n_channels, stride, length)
+    def add_blocks(self, stride: int, length: int, periodic: bool) -> None:
+        scale = Scale(self.n_channels, stride, length, periodic)
         scale.room = self.max_regimes
         self.scales.append(scale)
         self.history.append([])
@@ -406,8 +404,10 @@ class Partition:
     def load(self, state: dict[str, Any]) -> None:
         if len(state["windows"]) > self.n_scales:
             raise ValueError("there are more windows than scales")
-        for stride, length in state["windows"]:
-            self.add_blocks(whole(stride, "stride", 1), whole(length, "length", 1))
+        for stride, length, periodic in state["windows"]:
+            self.add_blocks(
+                whole(stride, "stride", 1), whole(length, "length", 1), flag(periodic, "periodic")
+            )
         for scale, one in zip(self.scales, state["scales"], strict=True):
             scale.load(one)
         if len(state["history"]) != len(self.scales):

@@ -1,6 +1,7 @@
 cimport cython
 from online_gmm._kernel.blocks cimport Blocks
 from online_gmm._kernel.candidates cimport Candidates
+from online_gmm._kernel.jumps cimport Jumps
 from online_gmm._kernel.metric cimport Metric
 
 
@@ -8,6 +9,7 @@ from online_gmm._kernel.metric cimport Metric
 cdef class Scale:
     cdef Blocks blocks
     cdef Metric metric
+    cdef Jumps jumps
     cdef readonly Py_ssize_t window
     cdef readonly Py_ssize_t n_features
     cdef Py_ssize_t length
@@ -62,6 +64,7 @@ cdef class Scale:
     cdef int finish(self, Py_ssize_t change, Py_ssize_t lane, Py_ssize_t row) except? -2
     cdef int improve(self, Py_ssize_t k, double windows) noexcept
     cdef int measure(self) noexcept
+    cdef bint jumps_by(self, double share) noexcept
     cdef Py_ssize_t birth(self, double *mean) except? -2
     cdef int make_room(self, Py_ssize_t n) except? -2
     cdef bint has_room(self) noexcept

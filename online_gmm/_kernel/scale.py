@@ -20,6 +20,7 @@ if cython.compiled:
     from cython.cimports.libc.math import exp, log, sqrt
     from cython.cimports.online_gmm._kernel.blocks import Blocks
     from cython.cimports.online_gmm._kernel.candidates import Candidates
+    from cython.cimports.online_gmm._kernel.jumps import Jumps
     from cython.cimports.online_gmm._kernel.memory import first
     from cython.cimports.online_gmm._kernel.metric import Metric
 else:
@@ -27,6 +28,7 @@ else:
 
     from online_gmm._kernel.blocks import Blocks
     from online_gmm._kernel.candidates import Candidates
+    from online_gmm._kernel.jumps import Jumps
     from online_gmm._kernel.memory import first
     from online_gmm._kernel.metric import Metric
 from array import array
@@ -75,10 +77,14 @@ FEW_STATES = 4
 @cython.final
 @cython.cclass
 class Scale:
-    """The partition of a stream by windows of ``length`` blocks of ``stride`` points."""
+    """The partition of a stream by windows of ``length`` blocks of ``stride`` points.
+
+    ``periodic`` says that a window is some whole periods.
+    """
 
     blocks: Blocks
     metric: Metric
+    jumps: Jumps | None  # of short windows
     window: cython.Py_ssize_t
     n_features: cython.Py_ssize_t
     length: cython.Py_ssize_t
@@ -129,11 +135,14 @@ class Scale:
     n_seen: cython.Py_ssize_t  # states
     middle: cython.double[::1]
 
-    def __init__(self, n_channels: int, stride: int, length: int) -> None:
-        self.blocks = Blocks(n_channels, stride, length)
+    def __init__(self, n_channels: int, stride: int, length: int, periodic: bool) -> None:
+        self.blocks = Blocks(n_channels, stride, length, periodic)
         p = self.blocks.n_features
         self.window = stride * length
-        self.metric = Metric(p, length, self.window <= SHORT)
+        # whole periods, but for up to half a point
+        steady = 0.5 / self.window if periodic else 0.0
+        self.metric = Metric(p, length, self.window <= SHORT, steady)
+        self.jumps = Jumps(p, length) if self.window <= SHORT else None
         self.n_features = p
         self.length = length
         self.dead = length - 1
@@ -285,6 +294,8 @@ class Scale:
         dead_cost *= df
         self.metric.whiten(f, z)
         self.metric.follow(z)
+        if self.jumps is not None:
+            self.jumps.take(f, t)
         if its.n == 0:
             its.open(t, row - self.window + 1, -penalty, -1, total)
         n = its.learn(
@@ -391,6 +402,8 @@ class Scale:
             self.segment_mean[i] = (opened[lane * p + i] - sums[first_lane * p + i]) / looks
         if self.waiting:
             self.report(first(self.segment_mean), windows, row, True)
+        if self.jumps is not None:
+            self.jumps.end(first(self.segment_mean), change, self.look - 1, self.metric)
         k = self.nearest(first(self.segment_mean), windows, self.now if self.fresh else -1)
         if self.fresh:
             if k >= 0:
@@ -464,6 +477,15 @@ class Scale:
                     first(self.middle), first(self.means), k * p
                 )
         return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def jumps_by(self, share: cython.double) -> cython.bint:
+        """Whether windows next to changes differ by this share of the segments' difference.
+
+        So they do where nothing is known of that.
+        """
+        return self.jumps is None or self.jumps.along >= share * self.jumps.size
 
     @cython.cfunc
     @cython.exceptval(-2)
@@ -626,15 +648,16 @@ class Scale:
         self.lasts = longer(self.lasts, n * p)
         return 0
 
-    def shape(self) -> tuple[int, int]:
-        """Points of a block, and blocks of a window."""
-        return self.blocks.stride, self.length
+    def shape(self) -> tuple[int, int, bool]:
+        """Points of a block, blocks of a window, and whether that is some whole periods."""
+        return self.blocks.stride, self.length, bool(self.blocks.periodic)
 
     def state(self) -> dict[str, Any]:
         p, n = self.n_features, self.n_states
         return {
             "blocks": self.blocks.state(),
             "metric": self.metric.state(),
+            "jumps": None if self.jumps is None else self.jumps.state(),
             "pending": bytes(self.pending[: self.n_pending * p]),
             "total": bytes(self.total),
             "weight": bytes(self.weight[:n]),
@@ -669,6 +692,8 @@ class Scale:
         most_pending = self.refit  # before the first fit
         self.blocks.load(state["blocks"])
         self.metric.load(state["metric"])
+        if self.jumps is not None:
+            self.jumps.load(state["jumps"])
         self.total = block(state, "total", p)
         self.segment_mean = block(state, "segment_mean", p)
         self.new_mean = block(state, "new_mean", p)

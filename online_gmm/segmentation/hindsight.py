@@ -63,6 +63,8 @@ class WholeView:
         Rows between gaps: no window spans one.
     window
         Its length in points.
+    periodic
+        Whether it is some whole periods.
 
     Attributes
     ----------
@@ -82,12 +84,14 @@ class WholeView:
         `online_gmm._kernel.metric`.
     """
 
-    def __init__(self, X: Matrix, stretches: Sequence[Stretch], window: int) -> None:
+    def __init__(
+        self, X: Matrix, stretches: Sequence[Stretch], window: int, periodic: bool = False
+    ) -> None:
         self.stride, self.length = blocks_of(window)
         self.window = self.stride * self.length
         self.n_rows = len(X)
         self.stretches = stretches
-        blocks = _kernel.Blocks(X.shape[1], self.stride, self.length)
+        blocks = _kernel.Blocks(X.shape[1], self.stride, self.length, periodic)
         p = blocks.n_features
         looks, ends, counts = [], [], []
         for begin, end in stretches:
@@ -129,8 +133,8 @@ class WholeView:
         n = len(kept)
         scatter = np.einsum("ni,nj->ij", kept, kept) / n
         # without noise nothing may vary within a regime
-        least = LEAST_WITHIN * np.sqrt(variance)
-        np.fill_diagonal(scatter, np.maximum(np.diagonal(scatter), least**2))
+        least = LEAST_WITHIN**2 * variance
+        np.fill_diagonal(scatter, np.maximum(np.diagonal(scatter), least))
         self.within: Matrix = np.sqrt(np.diagonal(scatter))
         # between what varies within regimes and what varies at all
         scale = np.sqrt(self.within * np.sqrt(variance))

@@ -125,8 +125,8 @@ def second_pass(
     found: Labelling | None = None
     if n:
         scaled = in_usual_units(X)
-        lengths = (window,) if window is not None else windows_for(scaled, n)
-        views = [WholeView(scaled, stretches, its) for its in lengths]
+        lengths = {window: False} if window is not None else windows_for(scaled, n)
+        views = [WholeView(scaled, stretches, *its) for its in lengths.items()]
         views = [view for view in views if view.is_clear]
         betas = [beta * confirm for beta in BETAS]
         short: list[Labelling] = []
@@ -203,15 +203,16 @@ def _without_wild(x: Matrix) -> Matrix:
     return without_wild(x, usual)
 
 
-def windows_for(X: Matrix, n: int) -> list[int]:
-    """Windows to look through: the usual ones, the longer of them in whole periods."""
+def windows_for(X: Matrix, n: int) -> dict[int, bool]:
+    """Windows to look through, and whether each is some whole periods, as the longer ones are."""
     strength, period = _period(X)
-    result = []
+    result: dict[int, bool] = {}
     for window in WINDOWS:
-        if window >= FROM_PERIOD and strength > FAINT and period <= 2 * window:
+        periodic = window >= FROM_PERIOD and strength > FAINT and period <= 2 * window
+        if periodic:
             window = period * -(-window // period)
-        if 4 * window <= n and window not in result:
-            result.append(window)
+        if 4 * window <= n:
+            result.setdefault(window, periodic)
     return result
 
 

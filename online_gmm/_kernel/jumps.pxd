@@ -1,0 +1,21 @@
+cimport cython
+from online_gmm._kernel.memory cimport Memory
+from online_gmm._kernel.metric cimport Metric
+
+
+@cython.final
+cdef class Jumps(Memory):
+    cdef Py_ssize_t n_features
+    cdef Py_ssize_t length
+    cdef Py_ssize_t n_kept
+    cdef double *ring
+    cdef double *mean
+    cdef double *jump
+    cdef bint known
+    cdef double *step
+    cdef double *white_step
+    cdef readonly double along
+    cdef readonly double size
+
+    cdef int take(self, double *f, Py_ssize_t look) noexcept
+    cdef int end(self, double *mean, Py_ssize_t change, Py_ssize_t now, Metric metric) noexcept

@@ -1,0 +1,122 @@
+"""Whether a stream jumps from one segment to the next, or a curve leads there.
+
+A change makes two differences: between the windows just before and just after it, and between the
+means of its segments. Where regimes switch, the one is as large as the other. Short windows see
+segments in a curve too, but there the windows next to a change are hardly different.
+"""
+
+from __future__ import annotations
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from online_gmm import _shim as cython
+
+if cython.compiled:
+    from cython.cimports.online_gmm._kernel.memory import Memory, copy, packed, unpack
+    from cython.cimports.online_gmm._kernel.metric import Metric
+else:
+    from online_gmm._kernel.memory import Memory, copy, packed, unpack
+    from online_gmm._kernel.metric import Metric
+from typing import Any
+
+from online_gmm._kernel.values import block, flag, real
+
+KEPT = 8
+"""Windows that are kept: a change that is decided later is not compared."""
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Jumps(Memory):
+    """The jumps of p features that are looked at ``length`` times a window."""
+
+    n_features: cython.Py_ssize_t
+    length: cython.Py_ssize_t
+    n_kept: cython.Py_ssize_t  # looks
+    ring: cython.p_double  # features of the last looks
+    mean: cython.p_double  # of the last segment that is over
+    jump: cython.p_double  # at the beginning of the segment that is going on
+    known: cython.bint  # whether that is
+    step: cython.p_double
+    white_step: cython.p_double
+    along: cython.double  # products of jumps and of steps from mean to mean, summed
+    size: cython.double  # squares of these steps, summed
+
+    def __init__(self, n_features: int, length: int) -> None:
+        p = n_features
+        self.n_features = p
+        self.length = length
+        self.n_kept = KEPT * length
+        Memory.__init__(self, p * (self.n_kept + 4))
+        self.ring = self.piece(p * self.n_kept)
+        self.mean = self.piece(p)
+        self.jump = self.piece(p)
+        self.step = self.piece(p)
+        self.white_step = self.piece(p)
+        self.known = False
+        self.along = 0.0
+        self.size = 0.0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def take(self, f: cython.p_double, look: cython.Py_ssize_t) -> cython.int:
+        """Keep the features of a look."""
+        i: cython.Py_ssize_t
+        at: cython.Py_ssize_t = look % self.n_kept * self.n_features
+        for i in range(self.n_features):
+            self.ring[at + i] = f[i]
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def end(
+        self,
+        mean: cython.p_double,
+        change: cython.Py_ssize_t,
+        now: cython.Py_ssize_t,
+        metric: Metric,
+    ) -> cython.int:
+        """A segment of this mean has ended: the next one begins with look ``change``."""
+        i: cython.Py_ssize_t
+        p: cython.Py_ssize_t = self.n_features
+        before: cython.Py_ssize_t = change - 1
+        after: cython.Py_ssize_t = before + self.length  # the first look that does not straddle
+        white_jump: cython.p_double = self.step
+        if self.known:
+            for i in range(p):
+                self.step[i] = mean[i] - self.mean[i]
+            metric.whiten(self.step, self.white_step)
+            metric.whiten(self.jump, white_jump)
+            for i in range(p):
+                self.along += white_jump[i] * self.white_step[i]
+                self.size += self.white_step[i] * self.white_step[i]
+        copy(mean, p, self.mean)
+        self.known = after <= now < before + self.n_kept
+        if self.known:
+            after = after % self.n_kept * p
+            before = before % self.n_kept * p
+            for i in range(p):
+                self.jump[i] = self.ring[after + i] - self.ring[before + i]
+        return 0
+
+    def state(self) -> dict[str, Any]:
+        p = self.n_features
+        return {
+            "ring": packed(self.ring, p * self.n_kept),
+            "mean": packed(self.mean, p),
+            "jump": packed(self.jump, p),
+            "known": bool(self.known),
+            "along": self.along,
+            "size": self.size,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        p = self.n_features
+        unpack(block(state, "ring", p * self.n_kept), self.ring, p * self.n_kept)
+        unpack(block(state, "mean", p), self.mean, p)
+        unpack(block(state, "jump", p), self.jump, p)
+        self.known = flag(state["known"], "known")
+        self.along = real(state["along"], "along", -1e300)
+        self.size = real(state["size"], "size", 0.0)
