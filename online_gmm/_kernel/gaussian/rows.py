@@ -97,6 +97,7 @@ class Rows(Memory):
         value: cython.double
         scale: cython.double
         share: cython.double
+        apart: cython.bint = not dense or d == 1
         # compilers make vectors of loops whose bound they do not know, and scalars of 16 turns
         width: cython.Py_ssize_t = (n + 3) & ~3
         columns: cython.p_double = self.columns
@@ -122,18 +123,18 @@ class Rows(Memory):
                 total[i] = 0.0
             for j in range(d):
                 share = mean[base + j]
-                if dense:
+                if not apart:
                     for i in range(width):
                         rest[16 * j + i] = columns[16 * j + i] - share
                     continue
-                scale = factor[base + j]
+                scale = inverse[base + j] if dense else factor[base + j]
                 for i in range(width):
                     value = (columns[16 * j + i] - share) * scale
                     value = value if value > -1e150 else -1e150
                     value = value if value < 1e150 else 1e150
                     total[i] += value * value
             # a forward substitution; two features at a time, which halves its reads and writes
-            for j in range(0, d if dense else 0, 2):
+            for j in range(0, 0 if apart else d, 2):
                 scale = inverse[base + j]
                 for i in range(width):
                     value = rest[16 * j + i] * scale
