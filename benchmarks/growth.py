@@ -31,7 +31,7 @@ K_RANGE = (1, 2, 4, 8, 16, 32, 64)
 D_RANGE = (8, 16, 24, 32, 48, 64)
 N_RANGE = (10_000, 30_000, 100_000, 300_000)
 REGIMES = (2, 3, 4, 6, 8)
-KEYED = 50_000
+KEYED = 20_000
 SHAPES = ((1, 1), (3, 1), (3, 2), (3, 8), (3, 32), (8, 8), (32, 8))
 """K and D of the models whose memory is measured."""
 

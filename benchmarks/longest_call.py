@@ -26,7 +26,7 @@ CASES = (
     (8, 32, "full", 10.0),
 )
 """K, D, the kind of covariance, and the milliseconds that a call may take."""
-POINTS = 20_000
+POINTS = 10_000
 FEWER = {OnlineGMM: 4_000, OnlineHMM: 2_000}
 """Points of a stream of 8 components and 32 features, whose fits take seconds."""
 RUNS = 3

@@ -31,7 +31,7 @@ Matrix = NDArray[np.float64]
 
 
 CASES = (
-    (PROBLEMS["A"], 1_000_000, 1_000_000, 3),
+    (PROBLEMS["A"], 1_000_000, 1_000_000, 2),
     (PROBLEMS["B"], 300_000, 300_000, 2),
     (overlapping(5, 8), 100_000, 100_000, 2),
     (overlapping(8, 32), 50_000, 10_000, 1),

@@ -18,7 +18,7 @@ from benchmarks.report import Bars, Row, Section, at_most, tell
 from benchmarks.timing import Ratio, side_by_side
 from replay.cli.bundled import FIRST_SERIES
 
-ROUNDS = 9
+ROUNDS = 7
 FACTOR, ALLOWED = 1.2, 0.05
 """Importing this package may take so many times river's base, and so many seconds more."""
 STACK = "import numpy, pandas, river"
