@@ -206,3 +206,15 @@ def test_units_and_offsets_make_no_difference(kernel):
     plain = told(kernel.Partition(1), rows, 1)[1]
     scaled = told(kernel.Partition(1), array("d", [2.0**20 * v for v in rows]), 1)[1]
     assert scaled == plain
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+@pytest.mark.parametrize("stay", [40, 60, 80, 100])
+def test_the_first_change_is_told_however_early_it_comes(kernel, stay, noise):
+    rng = random.Random(6)
+    rows = array("d", (float(i // stay % 2) + rng.gauss(0.0, noise) for i in range(6 * stay)))
+    _labels, events = told(kernel.Partition(1), rows, 1)
+    changes = [event for event in events if event[0] == "change"]
+    assert all(abs(event[1] - stay * (i + 1)) <= 5 for i, event in enumerate(changes))
+    assert len(changes) == 5
+    assert [event[4] for event in changes] == [1, 0, 1, 0, 1]

@@ -343,11 +343,15 @@ class Partition:
         least: cython.Py_ssize_t = scale.window
         for s in range(MOST_STATES):
             self.number[at + s] = -1
-        taken = set()
-        for s, number in self.choice.overlaps(k):
-            if self.number[at + s] < 0 and number not in taken:
-                self.number[at + s] = number
-                taken.add(number)
+        if self.n_numbers == 1:
+            # the first regime goes on until a change is reported
+            self.number[at] = 0
+        else:
+            taken = set()
+            for s, number in self.choice.overlaps(k):
+                if self.number[at + s] < 0 and number not in taken:
+                    self.number[at + s] = number
+                    taken.add(number)
         self.choice.chosen = k
         self.final = -1
         for place, state, certainty in self.history[k]:
