@@ -208,6 +208,13 @@ def test_units_and_offsets_make_no_difference(kernel):
     assert scaled == plain
 
 
+def test_the_spikes_of_a_rhythm_are_no_regimes(kernel):
+    rng = random.Random(5)
+    n = 4000 if kernel.COMPILED else 1200
+    beat = [3.0 * math.exp(-(((i % 50 - 25) / 2.0) ** 2)) + rng.gauss(0.0, 0.05) for i in range(n)]
+    assert changes_in(kernel, beat) <= 8
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 @pytest.mark.parametrize("stay", [40, 60, 80, 100])
 def test_the_first_change_is_told_however_early_it_comes(kernel, stay, noise):

@@ -256,3 +256,12 @@ def test_a_rhythm_that_goes_on_has_no_regimes(period, noise):
     model = Segmenter(features=["x"])
     model.learn_many(wave[:, None])
     assert np.ptp(model.second_pass(wave[:, None]).labels) == 0
+
+
+@on_one_kernel
+def test_the_halves_of_a_daily_cycle_on_a_drift_are_no_levels():
+    t = np.arange(8000)
+    values = t / 4000 + np.sin(2 * np.pi * t / 96) + np.random.default_rng(0).normal(0, 0.2, 8000)
+    model = Segmenter(features=["x"])
+    model.learn_many(values[:, None])
+    assert len(model.second_pass(values[:, None]).changes) <= 5

@@ -55,6 +55,7 @@ cdef class Scale:
     cdef readonly double between
     cdef readonly double within
     cdef readonly Py_ssize_t n_seen
+    cdef readonly double shortest
     cdef double[::1] middle
 
     cdef int learn(self, double *rows, Py_ssize_t now, Py_ssize_t n_rows, Py_ssize_t row) except? -2

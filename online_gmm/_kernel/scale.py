@@ -133,6 +133,7 @@ class Scale:
     between: cython.double  # squared distances of the states from their mean, summed over windows
     within: cython.double  # squared distances of looks from their segment, summed over windows
     n_seen: cython.Py_ssize_t  # states
+    shortest: cython.double  # mean visit of a state, windows
     middle: cython.double[::1]
 
     def __init__(self, n_channels: int, stride: int, length: int, periodic: bool) -> None:
@@ -189,6 +190,7 @@ class Scale:
         self.between = 0.0
         self.within = 0.0
         self.n_seen = 0
+        self.shortest = 0.0
         self.middle = zeros(p)
 
     @cython.cfunc
@@ -450,6 +452,7 @@ class Scale:
         now: cython.double = looks / self.length
         self.windows = now
         self.n_seen = 0
+        self.shortest = 1e300
         self.between = 0.0
         self.within = self.spent
         if looks > 0.0:
@@ -464,6 +467,8 @@ class Scale:
             if self.alive[k] != 0 and (self.weight[k] > 0.0 or k == self.now):
                 self.n_seen += 1
                 self.windows += self.weight[k]
+                if self.visits[k] > 0 and self.weight[k] < self.shortest * self.visits[k]:
+                    self.shortest = self.weight[k] / self.visits[k]
                 for i in range(p):
                     self.middle[i] += self.weight[k] * self.means[k * p + i]
         if self.windows == 0.0:

@@ -79,6 +79,10 @@ VISITS = 2
 """Segments for each level, at least."""
 APART = 3.0
 """Standard deviations within levels that the usual jump has, at least: less is a wander."""
+STEEP = 0.55
+"""Rows next to a change differ by this share of what its segments differ by, at least."""
+NEXT = 8
+"""So many rows are next to a change, on either side."""
 ROUGH = 0.25
 """Roughness of rows within a level, at least: below that, the levels follow an oscillation."""
 
@@ -192,11 +196,12 @@ def sharpest(
 def row_gain(X: Matrix, labels: Ints) -> float:
     """Nats a row by which the levels of regimes explain the channel that they explain best.
 
-    0 where rows within a level are smooth, or levels lie close together: then the levels follow an
-    oscillation or a wander.
+    0 where rows within a level are smooth, where levels lie close together, or where a curve leads
+    from one to the next: then the levels follow an oscillation or a wander.
     """
     best = 0.0
     same = labels[1:] == labels[:-1]
+    edges = np.concatenate([[0], np.flatnonzero(~same) + 1, [len(labels)]])
     for column in X.T:
         known = ~np.isnan(column)
         counts = np.maximum(np.bincount(labels[known]), 1)
@@ -208,25 +213,46 @@ def row_gain(X: Matrix, labels: Ints) -> float:
         variance = float(np.nanvar(rest)) if known.any() else 0.0
         if not len(steps) or float((steps**2).mean()) < 2.0 * ROUGH * variance:
             continue
-        jumps = np.abs(np.diff(_means_of_segments(column, same)))
-        if not len(jumps) or not float(np.nanmedian(jumps)) >= APART * math.sqrt(variance):
+        # where a wander crosses from one level to another, these differ less than the levels do
+        jumps = np.diff(_means(column, edges[:-1], edges[1:]))
+        if not len(jumps) or not np.nanmedian(np.abs(jumps)) >= APART * math.sqrt(variance):
+            continue
+        if not _is_steep(column, edges, jumps):
             continue
         total = float(np.nanvar(column))
         best = max(best, 0.5 * math.log((total + 1.0) / (variance + 1.0)))
     return best
 
 
-def _means_of_segments(column: Matrix, same: NDArray[np.bool_]) -> Matrix:
-    """The mean of each segment's own rows, NaN without a value.
-
-    Where a wander crosses from one level to another, these differ less than the levels do.
-    """
-    segments = np.concatenate([[0], np.cumsum(~same)])
+def _means(column: Matrix, begins: Ints, ends: Ints) -> Matrix:
+    """The mean of the values from each of some rows to another, NaN without a value."""
     known = ~np.isnan(column)
-    counts = np.bincount(segments[known], minlength=segments[-1] + 1)
-    sums = np.bincount(segments[known], column[known], minlength=segments[-1] + 1)
-    result: Matrix = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    counts = np.concatenate([[0], np.cumsum(known)])
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, column, 0.0))])
+    n = counts[ends] - counts[begins]
+    result: Matrix = np.divide(
+        sums[ends] - sums[begins], n, out=np.full(len(n), np.nan), where=n > 0
+    )
     return result
+
+
+def _is_steep(column: Matrix, edges: Ints, steps: Matrix) -> bool:
+    """Whether rows next to changes differ nearly as much as the segments: no curve leads there.
+
+    Parameters
+    ----------
+    column
+        Of one channel.
+    edges
+        The first rows of the segments, and the number of rows.
+    steps
+        What the means of the segments change by.
+    """
+    changes = edges[1:-1]
+    before = _means(column, np.maximum(changes - NEXT, edges[:-2]), changes)
+    after = _means(column, changes, np.minimum(changes + NEXT, edges[2:]))
+    along = np.nansum((after - before) * steps)
+    return bool(along >= STEEP * np.nansum(steps**2))
 
 
 def _description(labelling: Labelling, n: int) -> float:
