@@ -47,7 +47,7 @@ FAR_NOISE = 1.25
 FAR_STAY = 5.0
 FAR_VISITS = 4.0
 FAR_VISIT = 3.0
-"""Windows that a visit to each of them lasts in the mean: the spikes of a rhythm are shorter."""
+"""Windows that a visit to each lasts in the mean if there is a rhythm: its spikes are shorter."""
 STEEP = 0.55
 """Windows next to a change differ by this share of what its segments differ by, at least."""
 SURE_CHANGES = 12.0
@@ -299,7 +299,7 @@ class Choice:
                 k < IMMEDIATE
                 and changes >= CLEAR_CHANGES
                 and FAR_VISITS * others * others <= ease * changes
-                and ease * scale.shortest >= FAR_VISIT
+                and (ease * scale.shortest >= FAR_VISIT or self.is_long(k))
                 and ease * apart >= FAR_APART
                 and noise <= 1.0 + ease * (FAR_NOISE - 1.0)
                 and ease * scale.windows >= FAR_STAY * (changes + 1.0)
