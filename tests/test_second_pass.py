@@ -259,6 +259,19 @@ def test_a_rhythm_that_goes_on_has_no_regimes(period, noise):
 
 
 @on_one_kernel
+def test_the_halves_of_a_wave_are_no_regimes_and_those_of_a_switch_are():
+    t = np.arange(8000)
+    noise = np.random.default_rng(0).normal(0.0, 0.2, 8000)
+    wave = np.sin(2 * np.pi * t / 288)
+    n_changes = []
+    for values in (wave + noise, np.sign(wave) + noise):
+        model = Segmenter(features=["x"])
+        model.learn_many(values[:, None])
+        n_changes.append(len(model.second_pass(values[:, None]).changes))
+    assert n_changes == [0, 55]
+
+
+@on_one_kernel
 def test_the_halves_of_a_daily_cycle_on_a_drift_are_no_levels():
     t = np.arange(8000)
     values = t / 4000 + np.sin(2 * np.pi * t / 96) + np.random.default_rng(0).normal(0, 0.2, 8000)

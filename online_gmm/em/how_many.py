@@ -383,8 +383,12 @@ def selecting(
 
 def n_distinct(rows: NDArray[np.float64], most: int) -> int:
     """The number of distinct rows, or any number from ``most`` on if there are so many."""
-    some = len(set(map(tuple, rows[: 8 * most].tolist())))
-    return some if some >= most else len(set(map(tuple, rows.tolist())))
+    found: set[tuple[float, ...]] = set()
+    for begin in range(0, len(rows), 8 * most):
+        found.update(map(tuple, rows[begin : begin + 8 * most].tolist()))
+        if len(found) >= most:
+            break
+    return len(found)
 
 
 def informative(X: NDArray[np.float64]) -> list[int]:

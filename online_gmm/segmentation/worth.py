@@ -82,7 +82,11 @@ APART = 3.0
 STEEP = 0.55
 """Rows next to a change differ by this share of what its segments differ by, at least."""
 NEXT = 8
-"""So many rows are next to a change, on either side."""
+"""So many rows are next to a change, on either side, or a window of them."""
+LEVELS = 0.35
+"""Nats a row from which on regimes are levels,"""
+OFTEN = 6
+"""and changes from which on a curve between them is an oscillation."""
 ROUGH = 0.25
 """Roughness of rows within a level, at least: below that, the levels follow an oscillation."""
 
@@ -101,7 +105,8 @@ def most_worth(
     show, and those by which they are recognised where a classifier was not told them, less what it
     costs to describe its regimes and changes. It gains if others, found through windows of other
     lengths, agree with it, and if what was found as the series came does. It loses if segments are
-    too short for the window through which they were found.
+    too short for the window through which they were found. It is not chosen if its regimes follow a
+    curve.
 
     Parameters
     ----------
@@ -154,7 +159,7 @@ def most_worth(
         if doubtful and not recognised(place).beyond_chance:
             continue
         worth = worths[place] + weight * recognised(place).worth
-        if worth > best:
+        if worth > best and not follows_curve(X, labelling.labels, labelling.window):
             best, found = worth, labelling
     return found
 
@@ -201,13 +206,10 @@ def row_gain(X: Matrix, labels: Ints) -> float:
     """
     best = 0.0
     same = labels[1:] == labels[:-1]
-    edges = np.concatenate([[0], np.flatnonzero(~same) + 1, [len(labels)]])
+    edges = _edges(labels)
     for column in X.T:
         known = ~np.isnan(column)
-        counts = np.maximum(np.bincount(labels[known]), 1)
-        means = np.bincount(labels[known], column[known]) / counts
-        means = np.append(means, np.zeros(max(0, int(labels.max()) + 1 - len(means))))
-        rest = column - means[labels]
+        rest = _rest(column, labels)
         steps = np.diff(rest)[same]
         steps = steps[~np.isnan(steps)]
         variance = float(np.nanvar(rest)) if known.any() else 0.0
@@ -217,11 +219,46 @@ def row_gain(X: Matrix, labels: Ints) -> float:
         jumps = np.diff(_means(column, edges[:-1], edges[1:]))
         if not len(jumps) or not np.nanmedian(np.abs(jumps)) >= APART * math.sqrt(variance):
             continue
-        if not _is_steep(column, edges, jumps):
+        if not _is_steep(column, edges, jumps, NEXT):
             continue
         total = float(np.nanvar(column))
         best = max(best, 0.5 * math.log((total + 1.0) / (variance + 1.0)))
     return best
+
+
+def follows_curve(X: Matrix, labels: Ints, window: int) -> bool:
+    """Whether regimes are levels between which a curve leads to and fro, as an oscillation does.
+
+    Of the channel of which levels say most. Windows next to changes then hardly differ.
+    """
+    edges = _edges(labels)
+    if len(edges) - 2 < OFTEN:
+        return False
+    most, result = LEVELS, False
+    for column in X.T:
+        if np.isnan(column).all():
+            continue
+        variance = float(np.nanvar(_rest(column, labels)))
+        gain = 0.5 * math.log(float(np.nanvar(column)) / variance) if variance > 0.0 else 0.0
+        if gain > most:
+            steps = np.diff(_means(column, edges[:-1], edges[1:]))
+            most, result = gain, not _is_steep(column, edges, steps, max(NEXT, window))
+    return result
+
+
+def _edges(labels: Ints) -> Ints:
+    """The first rows of the segments, and the number of rows."""
+    return np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
+
+
+def _rest(column: Matrix, labels: Ints) -> Matrix:
+    """What a channel differs by from its means in the regimes."""
+    known = ~np.isnan(column)
+    n = int(labels.max()) + 1
+    counts = np.bincount(labels[known], minlength=n)
+    sums = np.bincount(labels[known], column[known], minlength=n)
+    result: Matrix = column - (sums / np.maximum(counts, 1))[labels]
+    return result
 
 
 def _means(column: Matrix, begins: Ints, ends: Ints) -> Matrix:
@@ -236,7 +273,7 @@ def _means(column: Matrix, begins: Ints, ends: Ints) -> Matrix:
     return result
 
 
-def _is_steep(column: Matrix, edges: Ints, steps: Matrix) -> bool:
+def _is_steep(column: Matrix, edges: Ints, steps: Matrix, n: int) -> bool:
     """Whether rows next to changes differ nearly as much as the segments: no curve leads there.
 
     Parameters
@@ -244,13 +281,15 @@ def _is_steep(column: Matrix, edges: Ints, steps: Matrix) -> bool:
     column
         Of one channel.
     edges
-        The first rows of the segments, and the number of rows.
+        As of `_edges`.
     steps
         What the means of the segments change by.
+    n
+        Rows next to a change, on either side.
     """
     changes = edges[1:-1]
-    before = _means(column, np.maximum(changes - NEXT, edges[:-2]), changes)
-    after = _means(column, changes, np.minimum(changes + NEXT, edges[2:]))
+    before = _means(column, np.maximum(changes - n, edges[:-2]), changes)
+    after = _means(column, changes, np.minimum(changes + n, edges[2:]))
     along = np.nansum((after - before) * steps)
     return bool(along >= STEEP * np.nansum(steps**2))
 
