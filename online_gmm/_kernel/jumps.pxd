@@ -14,6 +14,7 @@ cdef class Jumps(Memory):
     cdef bint known
     cdef double *step
     cdef double *white_step
+    cdef double *white_jump
     cdef readonly double along
     cdef readonly double size
 

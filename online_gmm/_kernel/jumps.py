@@ -41,6 +41,7 @@ class Jumps(Memory):
     known: cython.bint  # whether that is
     step: cython.p_double
     white_step: cython.p_double
+    white_jump: cython.p_double
     along: cython.double  # products of jumps and of steps from mean to mean, summed
     size: cython.double  # squares of these steps, summed
 
@@ -49,12 +50,13 @@ class Jumps(Memory):
         self.n_features = p
         self.length = length
         self.n_kept = KEPT * length
-        Memory.__init__(self, p * (self.n_kept + 4))
+        Memory.__init__(self, p * (self.n_kept + 5))
         self.ring = self.piece(p * self.n_kept)
         self.mean = self.piece(p)
         self.jump = self.piece(p)
         self.step = self.piece(p)
         self.white_step = self.piece(p)
+        self.white_jump = self.piece(p)
         self.known = False
         self.along = 0.0
         self.size = 0.0
@@ -83,14 +85,13 @@ class Jumps(Memory):
         p: cython.Py_ssize_t = self.n_features
         before: cython.Py_ssize_t = change - 1
         after: cython.Py_ssize_t = before + self.length  # the first look that does not straddle
-        white_jump: cython.p_double = self.step
         if self.known:
             for i in range(p):
                 self.step[i] = mean[i] - self.mean[i]
             metric.whiten(self.step, self.white_step)
-            metric.whiten(self.jump, white_jump)
+            metric.whiten(self.jump, self.white_jump)
             for i in range(p):
-                self.along += white_jump[i] * self.white_step[i]
+                self.along += self.white_jump[i] * self.white_step[i]
                 self.size += self.white_step[i] * self.white_step[i]
         copy(mean, p, self.mean)
         self.known = after <= now < before + self.n_kept

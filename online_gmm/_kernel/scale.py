@@ -142,8 +142,9 @@ class Scale:
         self.window = stride * length
         # whole periods, but for up to half a point
         steady = 0.5 / self.window if periodic else 0.0
-        self.metric = Metric(p, length, self.window <= SHORT, steady)
-        self.jumps = Jumps(p, length) if self.window <= SHORT else None
+        is_short = self.window <= SHORT
+        self.metric = Metric(p, length, is_short, steady)
+        self.jumps = Jumps(p, length) if is_short else None
         self.n_features = p
         self.length = length
         self.dead = length - 1

@@ -52,6 +52,11 @@ class Labelling(NamedTuple):
     beta: float = 0.0
 
 
+def edges_of(labels: Ints) -> Ints:
+    """The first rows of the segments, and the number of rows."""
+    return np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
+
+
 class WholeView:
     """What windows of one length see of a whole series.
 

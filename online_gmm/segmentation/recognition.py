@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.segmentation.convolutions import shares_above
-from online_gmm.segmentation.hindsight import Ints, Matrix, Stretch
+from online_gmm.segmentation.hindsight import Ints, Matrix, Stretch, edges_of
 
 N_ROWS = 500
 """Rows at which windows are looked at, evenly spread, at most."""
@@ -113,8 +113,8 @@ class Recognition:
     def _told(self, labels: Ints, window: int, likeness: Matrix) -> float:
         """The information between regimes and what they were taken for."""
         rows = self.rows
-        begins = np.flatnonzero(np.diff(labels, prepend=-1))
-        lengths = np.diff(begins, append=self.n)
+        edges = edges_of(labels)
+        begins, lengths = edges[:-1], np.diff(edges)
         segment = np.searchsorted(begins, rows, side="right") - 1
         age, length = rows - begins[segment], lengths[segment]
         straddling = np.minimum(window, STRADDLING * length)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm.segmentation.hindsight import Ints, Labelling, Matrix, WholeView
+from online_gmm.segmentation.hindsight import Ints, Labelling, Matrix, WholeView, edges_of
 from online_gmm.segmentation.recognition import Recognised, Recognition
 
 N_SNAPSHOTS = 400
@@ -206,13 +206,14 @@ def row_gain(X: Matrix, labels: Ints) -> float:
     """
     best = 0.0
     same = labels[1:] == labels[:-1]
-    edges = _edges(labels)
+    edges = edges_of(labels)
     for column in X.T:
-        known = ~np.isnan(column)
+        if np.isnan(column).all():
+            continue
         rest = _rest(column, labels)
         steps = np.diff(rest)[same]
         steps = steps[~np.isnan(steps)]
-        variance = float(np.nanvar(rest)) if known.any() else 0.0
+        variance = float(np.nanvar(rest))
         if not len(steps) or float((steps**2).mean()) < 2.0 * ROUGH * variance:
             continue
         # where a wander crosses from one level to another, these differ less than the levels do
@@ -231,7 +232,7 @@ def follows_curve(X: Matrix, labels: Ints, window: int) -> bool:
 
     Of the channel of which levels say most. Windows next to changes then hardly differ.
     """
-    edges = _edges(labels)
+    edges = edges_of(labels)
     if len(edges) - 2 < OFTEN:
         return False
     most, result = LEVELS, False
@@ -244,11 +245,6 @@ def follows_curve(X: Matrix, labels: Ints, window: int) -> bool:
             steps = np.diff(_means(column, edges[:-1], edges[1:]))
             most, result = gain, not _is_steep(column, edges, steps, max(NEXT, window))
     return result
-
-
-def _edges(labels: Ints) -> Ints:
-    """The first rows of the segments, and the number of rows."""
-    return np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
 
 
 def _rest(column: Matrix, labels: Ints) -> Matrix:
@@ -281,7 +277,7 @@ def _is_steep(column: Matrix, edges: Ints, steps: Matrix, n: int) -> bool:
     column
         Of one channel.
     edges
-        As of `_edges`.
+        As of `edges_of`.
     steps
         What the means of the segments change by.
     n
@@ -297,10 +293,9 @@ def _is_steep(column: Matrix, edges: Ints, steps: Matrix, n: int) -> bool:
 def _description(labelling: Labelling, n: int) -> float:
     """What changes cost, and segments that are too short for their window."""
     window = labelling.window
-    begins = np.flatnonzero(np.diff(labelling.labels, prepend=-1))
-    lengths = np.diff(begins, append=n)
+    lengths = np.diff(edges_of(labelling.labels))
     n_windows = max(2.0, n / window)
-    changes = (len(begins) - 1) * math.log(n_windows) / n_windows
+    changes = (len(lengths) - 1) * math.log(n_windows) / n_windows
     return CHANGE_COST * changes + SHORT_COST * float(np.mean(lengths < PURE * window))
 
 
