@@ -397,8 +397,6 @@ class CsvFile(CsvFormat):
         what = "is no number; "
         if is_number(text.replace("_", "")) and "_" in text:
             return what + f"write {text.replace('_', '')}"
-        if text.strip().lower() in ("true", "false"):
-            return what + "write 1 for true and 0 for false"
         others = (d for d in (*DELIMITERS, " ") if d in text and d != self.delimiter)
         if (other_mark := next(others, None)) and _is_between_numbers(text, other_mark):
             return (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from replay.sources.dates import readings
-from replay.sources.numbers import MISSING, kind_of, split_unit
+from replay.sources.numbers import MISSING, in_digits, kind_of
 from replay.sources.read_options import ReadOptions
 from replay.sources.times import EARLIEST, LATEST, UNITS
 
@@ -99,7 +99,7 @@ class Column:
             return f"is {next(iter(self.texts))} in all of the first {self.n:,} rows"
         if self.is_mixed:
             share = 1 - self.n_numbers / self.n_given
-            word = next(text for text in self.texts if not kind_of(split_unit(text)[0]))
+            word = next(text for text in self.texts if not kind_of(in_digits(text)))
             return f"holds texts such as {word!r} in {share:.0%} of its first {self.n:,} rows"
         if self.time:
             return "holds times"
@@ -130,12 +130,13 @@ class Column:
 
     @property
     def tells_apart(self) -> bool:
-        """Whether there are a few texts that come again and again."""
+        """Whether there are a few texts that come again and again, in every row."""
         return (
             not self.time
             and not self.is_constant
             and (not self.is_numeric or self.is_mixed or self.is_identifier)
             and not self.is_counter
+            and not self.n_missing
             and 1 < len(self.texts) <= FEW
             and 4 * len(self.texts) <= self.n_given
         )
@@ -179,7 +180,7 @@ def _describe(column: Column, cells: Sequence[str]) -> None:
     column.n = len(cells)
     given = [cell for cell in cells if cell.lower() not in MISSING]
     column.n_missing = column.n - len(given)
-    numbers = [bare for cell in given if kind_of(bare := split_unit(cell)[0])]
+    numbers = [bare for cell in given if kind_of(bare := in_digits(cell))]
     column.n_numbers = len(numbers)
     column.is_whole = all(kind_of(bare) == "whole" for bare in numbers)
     for cell in given:

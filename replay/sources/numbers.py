@@ -21,6 +21,8 @@ MISSING = frozenset(
     }
 )
 """What stands for a missing value, in any case."""
+TRUTH = {"true": 1.0, "false": 0.0}
+"""Words that are numbers, in any case."""
 SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'"})
 """Spaces and marks of print, and the same as they are typed."""
 GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ']\d{3})+(?![\d])")
@@ -130,6 +132,8 @@ class Numbers:
         """
         if self.is_missing(text):
             return math.nan
+        if (truth := TRUTH.get(text.strip().lower())) is not None:
+            return self.value(truth)
         bare, unit = split_unit(text)
         if unit and unit != self.units.get(column) and unit not in self.unit:
             raise ValueError(text)
@@ -201,12 +205,18 @@ def study(
     """
     known = MISSING | {text.strip().lower() for text in missing}
     evidence: dict[str, Cell] = {}
+    truths: set[str] = set()
     seen: dict[str, dict[str, Cell]] = {}
     units: dict[str, dict[str, Cell]] = {}
     grouped = apostrophe = None
+    said = []
     for cell in cells:
-        if cell.text.strip().lower() in known:
+        word = cell.text.strip().lower()
+        if word in known:
             continue
+        if word in TRUTH and cell.column not in truths:
+            truths.add(cell.column)
+            said.append(f"true and false of {cell.column!r} are read as 1 and 0")
         bare, its_unit = split_unit(cell.text)
         kind = kind_of(bare)
         if not kind:
@@ -223,7 +233,6 @@ def study(
             grouped = grouped or cell
         if cell.text.strip().startswith(("'", "\u2019")):
             apostrophe = apostrophe or cell
-    said = []
     sure = decimal is not None
     if decimal is None:
         if len(evidence) > 1:
@@ -317,6 +326,12 @@ def kind_of(text: str) -> str:
     """How a number is written, of KINDS; empty if it is none."""
     found = ANY_KIND.fullmatch(text)
     return "" if found is None else NAMES_OF_KINDS[(found.lastindex or 1) - 1]
+
+
+def in_digits(text: str) -> str:
+    """A cell as it is typed, without its unit; 1 and 0 for true and false."""
+    truth = TRUTH.get(text.strip().lower())
+    return split_unit(text)[0] if truth is None else f"{truth:.0f}"
 
 
 def split_unit(text: str) -> tuple[str, str]:

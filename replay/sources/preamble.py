@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from replay.sources.numbers import MISSING, kind_of, split_unit
+from replay.sources.numbers import MISSING, in_digits, kind_of
 
 DELIMITERS = (",", ";", "\t", "|")
 LINES = 200
@@ -303,7 +303,7 @@ def _are_units(cells: Sequence[str], typed: Sequence[int]) -> bool:
 def is_typed(text: str) -> bool:
     """Whether a cell looks like a number or a time."""
     text = text.strip()
-    if kind_of(split_unit(text)[0]):
+    if kind_of(in_digits(text)):
         return True
     digits = sum(map(str.isdigit, text))
     return digits >= 4 and (text[:1].isdigit() or re.search(r"\d:\d\d", text) is not None)
