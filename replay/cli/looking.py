@@ -15,7 +15,7 @@ from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.csv_format import Style
-from replay.sources.csv_records import REPEATED
+from replay.sources.csv_records import REPEATED, SUMS
 from replay.sources.look import quoted
 from replay.sources.opening import Files
 from replay.sources.read_options import NO_KEY, NO_TIME, ReadOptions
@@ -30,7 +30,7 @@ GAP = 2.5
 
 NEWEST_FIRST = 0.9
 """Share of rows that go back in time from which on the newest row is said to come first."""
-NO_OBSTACLE = {REPEATED, NO_TIME, NO_KEY}
+NO_OBSTACLE = {REPEATED, SUMS, NO_TIME, NO_KEY}
 """What `replay run` passes over as long as neither times nor keys are asked for."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
+from collections import deque
 from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ import numpy as np
 from replay.engine.batch import Batch, CutTexts, Places
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.csv_format import CsvFormat
-from replay.sources.csv_records import BLANK, REPEATED, UNREADABLE
+from replay.sources.csv_records import BLANK, REPEATED, SUMS, UNREADABLE
+from replay.sources.look import SUM
 from replay.sources.numbers import (
     Cell,
     ContradictionError,
@@ -23,12 +25,20 @@ from replay.sources.numbers import (
     split_unit,
 )
 from replay.sources.preamble import DELIMITERS
-from replay.sources.read_options import NO_KEY, NO_NUMBER, NO_TIME, NO_VALUE, TAKEN_AS_MISSING
+from replay.sources.read_options import (
+    NO_KEY,
+    NO_NUMBER,
+    NO_TIME,
+    NO_VALUE,
+    TAKEN_AS_MISSING,
+    WITHOUT_TIME,
+)
 
 if TYPE_CHECKING:
     from replay.sources.pieces import Pieces
     from replay.sources.plain_lines import Cut, Layout
 
+DIGIT = re.compile(r"\d")
 SMALL = 1 << 18
 """Bytes of a file below which rows are read one by one: pyarrow's import would take longer."""
 PLAIN_DELIMITERS = frozenset({*DELIMITERS, " "})
@@ -113,12 +123,18 @@ class CsvFile(CsvFormat):
                 return
         self._is_at_end = True
 
+    @property
+    def _wanted(self) -> list[str]:
+        """The columns whose cells are looked at."""
+        dated = None if self._dated is None else self.columns[self._dated]
+        others = [name for name in (self.time, self.key, dated) if name is not None]
+        return list(dict.fromkeys([*self.values, *others]))
+
     def _layout(self) -> tuple[Layout, Places]:
         """What is wanted of a line, and at which places it is then."""
         from replay.sources.plain_lines import Layout
 
-        others = [name for name in (self.time, self.key) if name is not None]
-        wanted = list(dict.fromkeys([*self.values, *others]))
+        wanted = self._wanted
         slots = [wanted.index(name) if name in wanted else -1 for name in self.columns]
         numbers = [self.values.index(name) if name in self.values else -1 for name in self.columns]
         unnamed = min(self._full, self._width) - len(self.columns)
@@ -145,7 +161,12 @@ class CsvFile(CsvFormat):
             keys = None if places.key is None else cut.keys(places.key)
             batch = Batch(self.values, cut.values, texts, lines, keys)
             done = 0
+            without_time = self._without_time(cut)
             for part in self._in_parts(batch):
+                while without_time and without_time[0] < done + len(part):
+                    row = without_time.popleft()
+                    line, text = self._line + row - done, cut.line(row).rstrip("\r\n")
+                    self._options.refusals.add(self.name, line, WITHOUT_TIME, text)
                 done += len(part)
                 self._last = cut.line(done - 1).removesuffix("\n")
                 self._line = int(part.lines[-1]) + 1
@@ -167,14 +188,17 @@ class CsvFile(CsvFormat):
     def _read_rest(self, cut: Cut, places: Places) -> bool:
         """Read the cells that the kernel left; False if one is bad, and rows end before it."""
         n = len(cut)
-        n_wanted = len(dict.fromkeys(p for p in (*places.values, places.time, places.key)
-                                     if p is not None))  # fmt: skip
+        n_wanted = len(self._wanted)
         if cut.starts.shape[1] > n_wanted:
             has_more = (cut.starts[:, n_wanted:] != cut.ends[:, n_wanted:]).any(axis=1)
             if has_more.any():
                 n = int(has_more.argmax())
         if self._head.comment and (at := self._comment_in(cut)) is not None:
             n = min(n, at)
+        for row, text in self._odd_times(cut):
+            if _is_sum(text):
+                n = min(n, row)
+                break
         if places.key is not None:
             lacks_key = cut.starts[:n, places.key] == cut.ends[:n, places.key]
             if lacks_key.any():
@@ -194,6 +218,24 @@ class CsvFile(CsvFormat):
         all_good = n == len(cut)
         cut.shorten(n)
         return all_good
+
+    def _odd_times(self, cut: Cut) -> Iterator[tuple[int, str]]:
+        """Rows that have no digit first in the place of a time or a number, and what they have."""
+        if self._dated is None or not len(cut):
+            return
+        slot = self._wanted.index(self.columns[self._dated])
+        starts, ends = cut.starts[:, slot], cut.ends[:, slot]
+        # a cell that is empty begins with whatever comes next
+        first = np.frombuffer(cut.texts or b"\0", np.uint8).take(starts, mode="clip")
+        odd = (starts == ends) | (first < ord("0")) | (first > ord("9"))
+        for row in np.flatnonzero(odd).tolist():
+            yield row, cut.text(row, slot)
+
+    def _without_time(self, cut: Cut) -> deque[int]:
+        """Rows without a time, of a file whose times are copied."""
+        if self.time is None:
+            return deque()
+        return deque(row for row, text in self._odd_times(cut) if _is_no_time(text))
 
     def _comment_in(self, cut: Cut) -> int | None:
         """The first row that is a comment; None if there is none."""
@@ -236,6 +278,8 @@ class CsvFile(CsvFormat):
         whose = ""
         fetched = self._fetched
         n_blank = 0
+        dated = self._dated
+        told = dated is not None and self.time is not None
         if self._at_head:
             n_lines = self._head.units + self._header
             while n_lines > 0:
@@ -244,6 +288,14 @@ class CsvFile(CsvFormat):
                 self._pass(len(fetched))
             self._at_head = False
         for cells in records:
+            if dated is not None and len(cells) > dated and _is_sum(cells[dated]):
+                # blank lines before it mean nothing, as at the end of a file
+                self._pass(n_blank)
+                n_blank = 0
+                text = "".join(fetched).rstrip("\r\n")
+                options.refusals.add(name, self._line, SUMS, text)
+                self._pass(len(fetched))
+                continue
             if len(cells) != width:
                 cells = self._fitted(cells)
             if len(cells) != width or n_blank:
@@ -303,6 +355,8 @@ class CsvFile(CsvFormat):
                     moment = cells[time]
                 if timed:
                     seconds = self._seconds(moment, line, whose)
+                elif told and _is_no_time(moment):
+                    options.refusals.add(name, line, WITHOUT_TIME, content.rstrip("\r\n"))
                 if sequence is not None:
                     number_of = self._number(cells[sequence], line)
             except _CellError as bad:
@@ -414,6 +468,16 @@ class _CellError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.error = error
+
+
+def _is_no_time(text: str) -> bool:
+    """Whether a cell in a column of times or numbers has no digit."""
+    return not "0" <= text[:1] <= "9" and DIGIT.search(text) is None
+
+
+def _is_sum(text: str) -> bool:
+    """Whether a cell in a column of times or numbers says that its row sums up others."""
+    return not "0" <= text[:1] <= "9" and SUM.fullmatch(text) is not None
 
 
 def _is_blank(cells: Sequence[str], width: int) -> bool:

@@ -99,6 +99,7 @@ class CsvFormat(CsvRecords):
         self.decimal = self.numbers.decimal
         self.said = [*self._head.said, *said, *more]
         self._hand_on(options)
+        self._dated = self._find_dated(first)
         if self.timed:
             self._look_at_times(options)
         # nothing has been handed on yet
@@ -239,6 +240,19 @@ class CsvFormat(CsvRecords):
                 "it with --value",
             )
         return taken
+
+    def _find_dated(self, first: Sequence[tuple[int, list[str]]]) -> int | None:
+        """The column in which every row has a time or its number: that of the time, or the first.
+
+        None if there is none.
+        """
+        options = self._options
+        name = next(iter(options.parts or (self.time or self.columns[0],)))
+        if name in (*options.values, self.key, options.sequence):
+            return None
+        place = self.columns.index(name)
+        (column,) = columns_in((name,), ([row[place]] for _, row in first))
+        return place if column.time or column.is_counter else None
 
     def _find_numbers(
         self, first: Sequence[tuple[int, list[str]]], options: ReadOptions, given: str | None

@@ -29,6 +29,7 @@ BLANK = "blank lines"
 UNREADABLE = "rows with bytes that are not text"
 TORN = "rows with a stray quote"
 REPEATED = "rows that repeat the header"
+SUMS = "rows that sum up others"
 
 
 class CsvRecords(FileSource):
@@ -47,6 +48,7 @@ class CsvRecords(FileSource):
     _head: Head
     _header: bool
     _names: list[str] | None
+    _dated: int | None
 
     def __init__(self, source: Input) -> None:
         super().__init__(source)

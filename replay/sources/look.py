@@ -31,6 +31,13 @@ ID_NAME = re.compile(
     r"^column 1$|Id$|ID$|^unnamed",
     re.IGNORECASE,
 )
+SUM = re.compile(
+    r"\W*(?:(?:grand|sub)[ -]?)?(?:totals?|sum(?:me|ma)?|averages?|avg|mean|median|min(?:imum)?|"
+    r"max(?:imum)?|count|st(?:andar)?d\.?[ -]?dev(?:iation)?|std|gesamt(?:summe)?|mittel(?:wert)?|"
+    r"durchschnitt|anzahl|somme|moyenne|suma|promedio|media|totale|somma|totaal|gemiddelde)\b\D*",
+    re.IGNORECASE,
+)
+"""What stands in place of a time in a row that sums up others."""
 CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
 
 
@@ -212,7 +219,9 @@ def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
 
 
 def _kind_of_time(given: Sequence[str]) -> str:
-    tried = given[:TRIED]
+    tried = [cell for cell in given[:TRIED] if not SUM.fullmatch(cell)]
+    if not tried:
+        return ""
     if all(CLOCK.fullmatch(cell) for cell in tried):
         return "clock"
     good = 0

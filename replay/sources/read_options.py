@@ -18,6 +18,7 @@ LOOKED_AT = 1000
 NO_VALUE = "rows with a value that is no number"
 TAKEN_AS_MISSING = "values that are no number, taken as missing"
 NO_TIME = "rows without a time that can be read"
+WITHOUT_TIME = "rows without a time, learnt in their place"
 NO_KEY = "rows without a key"
 LONG_KEY = "rows with a key that is too long"
 LONGEST_KEY = 256

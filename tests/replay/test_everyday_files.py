@@ -664,3 +664,70 @@ def test_all_messages_refused(monkeypatch, cli, tmp_path):
     assert result.exit_code == 2
     assert "refused: 30 rows with a value that is no number, the first one for" in result.stderr
     assert "field 'occupancy' is \"maybe\"" in result.stderr
+
+
+# -- rows that are no measurements ----------------------------------------------------------------
+
+
+def with_sums(path, n, sums, key=False):
+    """A file of n rows with rows of sums among and below them."""
+    whose = ",p1" * key
+    rows = [f"{(START + timedelta(minutes=i)).isoformat()}{whose},{10 + i % 7}.5" for i in range(n)]
+    rows[n // 2 : n // 2] = [f"{sums[0]}{whose},99999"]
+    write(
+        path, f"time{',pump' * key},load\n", [*rows, "", *(f"{s}{whose},99999" for s in sums[1:])]
+    )
+    return path
+
+
+@pytest.mark.parametrize("n", [60, 30_000])
+@pytest.mark.parametrize("more", [{}, {"timed": True}, {"values": ("load",)}, {"key": "pump"}])
+def test_rows_that_sum_up_others_are_left_out_and_counted(n, more, path):
+    with_sums(path, n, ["Subtotal", "Total:", " Average"], key="key" in more)
+    for at_most in (1, 1000):
+        reading = ReadOptions(refusals=Refusals(), **more)
+        batches = list(batches_of(Files([str(path)], reading), at_most))
+        assert sum(map(len, batches)) == n
+        assert max(batch.values.max() for batch in batches) < 20.0
+        assert reading.refusals.counts == {"rows that sum up others": 3}
+        # the row after the first sum has its line
+        assert n // 2 + 3 in np.concatenate([batch.lines for batch in batches])
+
+
+def test_look_and_run_say_what_is_left_out(path, cli, tmp_path):
+    with_sums(path, 400, ["Summe", "Gesamt"])
+    looked = cli("look", path)
+    assert "2 rows that sum up others" in looked.stdout
+    assert "--on-bad" not in looked.stdout
+    refused = tmp_path / "refused.csv"
+    result = cli("run", path, "--refused", refused)
+    assert result.exit_code == 0, result.output
+    assert "400 rows" in result.stdout
+    assert "refused: 2 rows that sum up others" in result.stdout
+    assert [row["text"] for row in csv.DictReader(refused.read_text().splitlines())] == [
+        "Summe,99999",
+        "Gesamt,99999",
+    ]
+
+
+def test_a_total_below_numbered_rows_is_no_row(path):
+    write(path, "no,load\n", [*(f"{i},{x:.2f}" for i, x in enumerate(LEVELS)), "Total,99999"])
+    assert max(values_of(path)[1]) < 100.0
+
+
+@pytest.mark.parametrize("rows", [["Mean,1,2", "Max,3,4"] * 30, ["2024-03-04,Total,3"] * 60])
+def test_words_where_no_time_stands_sum_up_nothing(rows, path):
+    """Names of things, or of a key, may be any."""
+    write(path, "what,key,load\n", rows)
+    assert len(values_of(path, values=("load",))[1]) == 60
+
+
+@pytest.mark.parametrize("n", [60, 30_000])
+def test_rows_without_a_time_are_learnt_and_counted(n, path, cli):
+    rows = [f"{(START + timedelta(minutes=i)).isoformat()},{10 + i % 7}.5" for i in range(n)]
+    rows[n // 2], rows[-1] = ",11.5", "NaT,12.5"
+    write(path, "time,load\n", rows)
+    for at_most in (1, 1000):
+        reading = ReadOptions(refusals=Refusals())
+        assert sum(map(len, batches_of(Files([str(path)], reading), at_most))) == n
+        assert reading.refusals.counts == {"rows without a time, learnt in their place": 2}
