@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from river import cluster
 
 import online_gmm
-from online_gmm import OnlineGMM
+from online_gmm import OnlineGMM, OnlineHMM, Segmenter
 from online_gmm.em.mixture import from_kernel
+from online_gmm.features.rolling import RollingFeatures
+from online_gmm.learners.strangeness import StrangenessDetector
 from tests.conftest import on_one_kernel
 from tests.test_gmm import dicts
 from tests.test_kernel import TYPES, blobs
@@ -65,6 +68,52 @@ def test_refused_points_change_nothing(n, x, error, message):
         with pytest.raises(error, match=message):
             model.predict_one(x)
         assert learnt(model) == before
+
+
+NO_POINTS = [
+    (5.0, r"got 5.0, a float; for one feature write \{'x': 5.0\}"),
+    (7, r"got 7, a int; for one feature write \{'x': 7\}"),
+    ([1.0, 2.0], r"got \[1.0, 2.0\], a list; for a row of values write dict\(enumerate\(x\)\)"),
+    (np.array([1.0, 2.0]), r"got array\(\[1., 2.\]\), a ndarray; .* for many rows learn_many"),
+    (None, "got None, a NoneType$"),
+    ("abc", "got 'abc', a str$"),
+    ({1.0}, r"got \{1.0\}, a set$"),
+]
+LEARNERS = {
+    "mixture": lambda: OnlineGMM(2, warm_up=50, seed=1),
+    "with times": lambda: OnlineGMM(2, warm_up=50, time="t", seed=1),
+    "chain": lambda: OnlineHMM(2, warm_up=50, seed=1),
+    "recycled": lambda: OnlineGMM(2, warm_up=50, recycle=True, seed=1),
+    "segmenter": lambda: Segmenter(),
+    "segmenter with times": lambda: Segmenter(time="t"),
+    "segmenter of a model": lambda: Segmenter(OnlineGMM(2, warm_up=50, seed=1)),
+    "segmenter of river": lambda: Segmenter(cluster.KMeans(2, seed=1)),
+    "features": lambda: RollingFeatures(10, ("mean",)),
+    "strangeness": lambda: StrangenessDetector(OnlineGMM(2, warm_up=50, seed=1)),
+}
+
+
+@pytest.mark.parametrize("n", [0, 300])
+@pytest.mark.parametrize("kind", LEARNERS)
+def test_what_is_no_mapping_is_refused_with_what_a_point_is(n, kind):
+    learner = LEARNERS[kind]()
+    for i, (a, b) in enumerate(blobs(n, 2, seed=1)):
+        learner.learn_one({"a": a, "b": b, **({"t": float(i)} if "times" in kind else {})})
+    before = repr(learner)
+    for x, message in NO_POINTS:
+        for call in (learner.learn_one, getattr(learner, "assign_one", None)):
+            if call is not None:
+                with pytest.raises(
+                    TypeError, match=f"a dict of feature names to numbers; {message}"
+                ):
+                    call(x)
+    assert repr(learner) == before
+
+
+def test_a_frame_is_many_rows():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    with pytest.raises(TypeError, match=r"feature 'a' is 0 1.0 1 2.0 .* for many rows learn_many"):
+        model_of(150).learn_one(frame)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from online_gmm._kernel.gaussian.statistics import DIAG, FULL, SPHERICAL, TIED, 
 from online_gmm._kernel.hindsight import best_partition, best_states
 from online_gmm._kernel.k_means import draw_clusters, move_centers
 from online_gmm._kernel.partition import Partition
-from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused
+from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, must_be_mapping
 from online_gmm._kernel.runs import join, sum_up
 from online_gmm._kernel.streams.chain import Chain, chain_from_state
 from online_gmm._kernel.streams.hmm import ChainStream, chain_stream_from_state
@@ -93,6 +93,7 @@ __all__ = [
     "join",
     "mixture_stream_from_state",
     "move_centers",
+    "must_be_mapping",
     "real",
     "strangeness",
     "sum_up",

@@ -10,11 +10,11 @@ except ModuleNotFoundError:
 from typing import Any
 
 if cython.compiled:
-    from cython.cimports.online_gmm._kernel.points import read_point
+    from cython.cimports.online_gmm._kernel.points import must_be_mapping, read_point
     from cython.cimports.online_gmm._kernel.streams.mixture import MixtureStream
     from cython.cimports.online_gmm._kernel.streams.stream import Stream
 else:
-    from online_gmm._kernel.points import read_point
+    from online_gmm._kernel.points import must_be_mapping, read_point
     from online_gmm._kernel.streams.mixture import MixtureStream
     from online_gmm._kernel.streams.stream import Stream
 
@@ -65,7 +65,11 @@ class Entry:
         unknown: cython.Py_ssize_t
         learner: Any = self
         if t is not None or self._clocked or not isinstance(self._stream, Stream):
-            learner._learn(x, t)
+            try:
+                learner._learn(x, t)
+            except (AttributeError, TypeError):
+                must_be_mapping(x)
+                raise
             return
         stream: Stream = self._stream
         unknown = stream.learn_one(x, self._names, NO_TIME)

@@ -31,6 +31,12 @@ def first_refused(values: cython.double[::1]) -> cython.Py_ssize_t:
     return i
 
 
+def _shown(value: Any) -> str:
+    """A value in one line, which is not long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:60] + "..."
+
+
 @cython.cfunc
 def number(name: Any, value: Any) -> cython.double:
     """A feature's value as a double, NaN when it is missing; refuses what is not a real number."""
@@ -50,8 +56,10 @@ def number(name: Any, value: Any) -> cython.double:
             f"feature {name!r} is beyond {LARGEST:g} in magnitude; rescale the feature"
         ) from None
     except (TypeError, ValueError):
+        advice = "; for many rows learn_many" if getattr(value, "shape", ()) else ""
         raise TypeError(
-            f"feature {name!r} is {value!r}, a {type(value).__name__}; a real number is expected"
+            f"feature {name!r} is {_shown(value)}, a {type(value).__name__}; a real number is "
+            f"expected{advice}"
         ) from None
     if result > 1e150 or result < -1e150:
         if result - result != 0:
@@ -66,9 +74,27 @@ def number(name: Any, value: Any) -> cython.double:
 
 
 @cython.ccall
+@cython.exceptval(check=True)
+def must_be_mapping(x: Any) -> cython.void:
+    """Refuse what is no mapping, and say what was expected."""
+    if hasattr(x, "get"):
+        return
+    shown = _shown(x)
+    advice = ""
+    if getattr(x, "shape", ()) or isinstance(x, (list, tuple)):
+        advice = "; for a row of values write dict(enumerate(x)), and for many rows learn_many"
+    elif hasattr(x, "__float__"):
+        advice = f"; for one feature write {{'x': {shown}}}"
+    raise TypeError(
+        f"a point is a dict of feature names to numbers; got {shown}, a {type(x).__name__}{advice}"
+    )
+
+
+@cython.ccall
 def fill(x: Any, names: tuple[Any, ...], out: cython.double[::1]) -> cython.Py_ssize_t:
     """Write the named values of the mapping x to a buffer; see `read_point`."""
     if len(out) == 0:
+        must_be_mapping(x)
         return 0
     if cython.compiled:
         return read_point(x, names, cython.address(out[0]))
@@ -87,6 +113,8 @@ def read_point(x: Any, names: tuple[Any, ...], out: cython.p_double) -> cython.P
     value: cython.double
     found: cython.Py_ssize_t = 0
     plain: cython.bint = type(x) is dict
+    if not plain:
+        must_be_mapping(x)
     for j in range(len(names)):
         item = cython.cast(dict, x).get(names[j], ABSENT) if plain else x.get(names[j], ABSENT)
         if item is ABSENT:

@@ -264,9 +264,15 @@ class EMLearner(Learner, abc.ABC):
     def _is_known(self, x: Mapping[Any, Any]) -> bool:
         """Return whether anything is known of a point; warn if all its features are unknown."""
         if self._stream is None:
+            _kernel.must_be_mapping(x)
             return False
-        if any(name in x for name in self._names) or all(name == self.time for name in x):
-            return True
+        try:
+            if any(name in x for name in self._names) or all(name == self.time for name in x):
+                return True
+        except TypeError:
+            _kernel.must_be_mapping(x)
+            raise
+        _kernel.must_be_mapping(x)
         self._warn_unknown(x)
         return False
 

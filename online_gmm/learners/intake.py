@@ -166,6 +166,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         if t is not None:
             return clock.seconds(t)
         if self.time is None or self.time not in x:
+            _kernel.must_be_mapping(x)
             raise ValueError(
                 "this point has no time: give learn_one(x, t=...), or name the key of x that holds "
                 f"it by time=...; time is {self.time!r}{self._why_times}"

@@ -104,6 +104,7 @@ class FoundAnswers(Learner, abc.ABC):
 
     def assign_one(self, x: Mapping[Any, Any], t: Time | None = None) -> Assignment:
         if self._placed_label == UNKNOWN:
+            _kernel.must_be_mapping(x)
             return NOTHING_KNOWN
         return self._assignments_of(self._row(x)).one(0)
 

@@ -455,9 +455,14 @@ def _stretch_from_state(state: Any) -> _Stretch:
 
 def numbers_in(x: Mapping[Any, Any], time: Hashable | None) -> dict[Hashable, float]:
     """The values of a point that are numbers, or missing; without its time."""
+    try:
+        items = x.items()
+    except AttributeError:
+        _kernel.must_be_mapping(x)
+        raise
     return {
         name: _number(value)
-        for name, value in x.items()
+        for name, value in items
         if name != time and (value is None or isinstance(value, Real))
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from online_gmm import _kernel
 from online_gmm.data.frames import Table
 from online_gmm.data.state import KINDS
 from online_gmm.learners.base import UNKNOWN, Assignment, Assignments
@@ -163,7 +164,7 @@ class ModelRegimes:
             yield x, seconds
 
     def _point(self, x: Mapping[Any, Any], t: Any) -> Point:
-        number = self.segments.n_points
+        number, values = self.segments.n_points, numbers_in(x, self.time)
         if t is None and self.time is not None:
             if self.time not in x:
                 raise ValueError(
@@ -171,7 +172,7 @@ class ModelRegimes:
                     f"{', '.join(map(repr, x))}"
                 )
             t = x[self.time]
-        return Point(number, number if t is None else t, numbers_in(x, self.time))
+        return Point(number, number if t is None else t, values)
 
     def _seen(self, x: Mapping[Any, Any]) -> Mapping[Any, Any]:
         """The point as the model is to see it."""
@@ -179,22 +180,27 @@ class ModelRegimes:
             return x
         return {name: value for name, value in x.items() if name != self.time}
 
+    def _asked(self, x: Mapping[Any, Any]) -> Mapping[Any, Any]:
+        """The same of a point that is asked about: a model of others may not say what is wrong."""
+        _kernel.must_be_mapping(x)
+        return self._seen(x)
+
     # -- answers --------------------------------------------------------------------------------
 
     def predict_one(self, x: Mapping[Any, Any], t: Any = None) -> int:
         regime = self.segments.label
         if regime is None or not self.smoothed:
-            label: int = self.model.predict_one(self._seen(x))
+            label: int = self.model.predict_one(self._asked(x))
             if regime is None or self.segments.would_change(label):
                 return label
         return regime
 
     def predict_proba_one(self, x: Mapping[Any, Any], t: Any = None) -> dict[int, float]:
-        answer: dict[int, float] = self.model.predict_proba_one(self._seen(x))
+        answer: dict[int, float] = self.model.predict_proba_one(self._asked(x))
         return answer
 
     def assign_one(self, x: Mapping[Any, Any], t: Any = None) -> Assignment:
-        seen = self._seen(x)
+        seen = self._asked(x)
         if hasattr(self.model, "assign_one"):
             answer: Assignment = self.model.assign_one(seen, *([] if t is None else [t]))
             return answer
@@ -202,7 +208,7 @@ class ModelRegimes:
         return Assignment(UNKNOWN if label is None else label, probability, math.nan, False)
 
     def score_one(self, x: Mapping[Any, Any], t: Any = None) -> float:
-        score: float = self.model.score_one(self._seen(x))
+        score: float = self.model.score_one(self._asked(x))
         return score
 
     def _label(self, x: Mapping[Any, Any]) -> tuple[int | None, float]:

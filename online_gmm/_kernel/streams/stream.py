@@ -308,7 +308,8 @@ class Stream(Memory):
         unknown: cython.Py_ssize_t
         if self.busy:
             self.wait()
-        unknown = len(x) - read_point(x, names, self.point)
+        unknown = -read_point(x, names, self.point)
+        unknown += len(x)
         if self.kept.count < self.kept.capacity:
             self.kept.make_room(1)
         self.learn_point(-1, time)
