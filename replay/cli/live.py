@@ -67,7 +67,7 @@ def live(
         from replay.cli.running import replay_source, series_options
         from replay.sinks.refusals import Refusals
 
-        settings = learning.settings(context)
+        settings, because = learning.settings(context), learning.because(context)
         needs_time(columns, learning, rows)
         lasting = checkpoints.checkpoint is not None
         refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
@@ -97,4 +97,5 @@ def live(
             live=True,
             notify=notify,
             zone=reading.clock.zone,
+            because=because,
         )

@@ -108,7 +108,7 @@ def run(
         from replay.sources.opening import Files as Opened
         from replay.sources.pace import Paced
 
-        settings = learning.settings(context)
+        settings, because = learning.settings(context), learning.because(context)
         its_style = style.style()
         pace = above_zero(speed, "--speed", "max")
         if files:
@@ -137,6 +137,7 @@ def run(
                     options,
                     smooth=learning.smooth,
                     causal=learning.labels_once,
+                    because=because,
                 )
             return
         lasting = checkpoints.checkpoint is not None
@@ -159,4 +160,5 @@ def run(
             smooth=learning.smooth,
             causal=learning.labels_once or pace is not None,
             zone=reading.clock.zone,
+            because=because,
         )

@@ -121,6 +121,7 @@ def replay_source(
     live: bool = False,
     notify: Callable[[Source, Fleet], Notices] | None = None,
     zone: datetime.tzinfo = datetime.UTC,
+    because: str = "",
 ) -> None:
     """Label the rows of a source, write what is wanted, and print what was found.
 
@@ -137,6 +138,8 @@ def replay_source(
         Whether what is written must not be held back, and a signal is the normal end.
     zone
         The time zone of the days of --costs.
+    because
+        Why it is this learner, in a line; empty if that goes without saying.
     """
     options, checkpoints = options or SeriesOptions(), checkpoints or Checkpointing()
     refusals = refusals or Refusals()
@@ -217,7 +220,7 @@ def replay_source(
         if refusals.first is not None:
             raise InputError(f"all rows were refused, the first one for this: {refusals.first}")
         return
-    _print(console, source, settings, totals_of, refusals, smooth, loop)
+    _print(console, source, settings, totals_of, refusals, smooth, loop, because)
     for table in cost_tables(totals_of.listed(), source.key):
         console.print(table)
     for what in ("labels", "segments", "costs", "report"):
@@ -378,10 +381,11 @@ def _print(
     refusals: Refusals,
     smooth: bool,
     loop: Loop,
+    because: str,
 ) -> None:
     listed = totals_of.listed()
     only = listed[0][1]
-    heading(console, source, settings, _n_regimes(only))
+    heading(console, source, settings, _n_regimes(only), because=because)
     if source.key is not None:
         console.print(f"{loop.n_rows:,} rows of {totals_of.n_series:,} keys")
         console.print(fleet_table(listed, totals_of.n_series, source.key))

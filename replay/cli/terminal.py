@@ -91,11 +91,18 @@ def _console(stderr: bool) -> Console:
 
 
 def heading(
-    console: Console, source: Source, settings: Settings, found: int, streamed: bool = True
+    console: Console,
+    source: Source,
+    settings: Settings,
+    found: int,
+    streamed: bool = True,
+    because: str = "",
 ) -> None:
-    """The options given; and with --regimes auto how many regimes were found."""
+    """The options given, why it is this learner, and with --regimes auto how many were found."""
     console.print()
     console.print(source.name, style="bold", soft_wrap=True)
+    if because:
+        console.print(because, soft_wrap=True)
     if settings.finds:
         window = ""
         if settings.window is not None:

@@ -8,9 +8,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from online_gmm import OnlineGMM
 from online_gmm.segmentation.segments import Segment
+from replay.cli.app import app
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop
 from replay.engine.order import SeriesOptions
@@ -100,6 +102,23 @@ def test_short_segments_are_absorbed(modes, cli, tmp_path):
         "\nwith --min-dwell 10 --confirm 3: 20 segments, 19 changes of regime; in regime 1 since "
         "row 1,141, t1140\n" in result.stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--min-dwell", 20], "a mixture, as --min-dwell is given; without it the segmenter finds"),
+        (["--regimes", 2, "--persist"], "model, as --regimes, --persist are given; without them"),
+        (["--learner", "mixture", "--min-dwell", 20], ""),
+        ([], ""),
+    ],
+)
+def test_which_learner_runs_and_why_is_said(options, said, modes):
+    words = ["run", modes, "--value", "load", *options]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    assert said in result.stdout
+    assert ("the learner is a" in result.stdout) == bool(said)
 
 
 def test_rows_take_the_place_of_times(modes, cli):

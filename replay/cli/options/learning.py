@@ -202,6 +202,19 @@ class Learning(Group):
             )
         return settings
 
+    def because(self, context: typer.Context) -> str:
+        """Say which learner runs and why, if it is not the one that runs by default."""
+        given = given_options(context, NOT_OF_SEGMENTER)
+        if self.learner is not None or not given:
+            return ""
+        name = "hidden Markov model" if self.persist else "mixture"
+        options = ", ".join(given)
+        are, them = ("are", "them") if len(given) > 1 else ("is", "it")
+        return (
+            f"the learner is a {name}, as {options} {are} given; without {them} the segmenter "
+            "finds the regimes and their number"
+        )
+
     def _check_shared(self) -> None:
         """Refuse what does not go with a model that all keys share."""
         given = {
