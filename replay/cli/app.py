@@ -98,6 +98,7 @@ def replay(
         from replay.cli.options.output import Outputs
         from replay.cli.running import replay_source
         from replay.engine.settings import Settings
+        from replay.sinks.refusals import Refusals
 
         all_passed = True
         for name, source, settings in bundled_tasks(Settings()):
@@ -105,5 +106,6 @@ def replay(
             # 50 points are 3 levels in a mixture; the regimes of WaterFlow are found
             replay_source(source, replace(settings, finds=name == "WaterFlow"), outputs)
             picture = OUT / f"{name}_check.png"
-            all_passed &= compare(source, settings, Comparing().tolerances(), picture, None)
+            tolerances = Comparing().tolerances()
+            all_passed &= compare(source, settings, tolerances, picture, None, Refusals())
     raise typer.Exit(0 if all_passed else 1)

@@ -131,19 +131,20 @@ def check(
     with explained():
         from replay.cli.bundled import Task, bundled_tasks, refuse_without_file
         from replay.cli.checking import compare, compare_increments
+        from replay.sinks.refusals import Refusals
         from replay.sources.opening import Files as Opened
 
         its = comparing
         _refuse(its, persist, learning.recycle, outputs.report)
         settings = learning.mixture()
-        its_style = style.style()
+        its_style, refusals = style.style(), Refusals()
         if not files:
             refuse_without_file(
                 value=columns.value, time=columns.time, plot=plot, report=outputs.report
             )
             tasks = bundled_tasks(settings)
         else:
-            opened = Opened(files, reading_of(columns, cells), its_style)
+            opened = Opened(files, reading_of(columns, cells, refusals=refusals), its_style)
             name = Path(files[0]).name.split(".")[0] or "series"
             tasks = iter([Task(name, opened, settings)])
         all_passed = True
@@ -152,7 +153,13 @@ def check(
             with closing(source):
                 if its.incremental:
                     passed = compare_increments(
-                        source, chosen, its.max_gap_exact, its.max_error, picture, its.passes
+                        source,
+                        chosen,
+                        its.max_gap_exact,
+                        its.max_error,
+                        picture,
+                        its.passes,
+                        refusals,
                     )
                 else:
                     passed = compare(
@@ -161,6 +168,7 @@ def check(
                         its.tolerances(),
                         picture,
                         its.passes,
+                        refusals,
                         its.polish,
                         outputs.report,
                     )

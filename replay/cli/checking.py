@@ -14,6 +14,7 @@ from replay.engine.settings import Settings
 
 if TYPE_CHECKING:
     from replay.checks.check import Tolerances, Verdict
+    from replay.sinks.refusals import Refusals
 
 PASSES = 60
 """Of incremental EM, by default."""
@@ -25,6 +26,7 @@ def compare(
     tolerances: Tolerances,
     plot: Path,
     passes: int | None,
+    refusals: Refusals,
     polish: bool = False,
     report: Path | None = None,
 ) -> bool:
@@ -32,7 +34,13 @@ def compare(
     from replay.checks import check
     from replay.engine.progress import bar_on
     from replay.views.plot import draw_check
-    from replay.views.tables import by_points, comparison_row, comparison_table, events_or_none
+    from replay.views.tables import (
+        by_points,
+        comparison_row,
+        comparison_table,
+        events_or_none,
+        left_out,
+    )
 
     console, notes = out(), err()
     if tolerances.error is not None:
@@ -50,6 +58,8 @@ def compare(
     found = done[-1].batch.mixture.n_components
     heading(console, source, settings, found, streamed=tolerances.error is None)
     console.print(table)
+    for line in left_out({}, refusals):
+        console.print(line, soft_wrap=True)
     if settings.recycle:
         console.print(events_or_none(by_points(done[-1].events), timed=False))
     passed = _verdicts(console, check.judge(done[-1], tolerances))
@@ -69,18 +79,21 @@ def compare_increments(
     max_error: float,
     plot: Path,
     passes: int | None,
+    refusals: Refusals,
 ) -> bool:
     """Print how incremental EM did beside batch EM, and the verdicts."""
     from replay.checks import check
     from replay.engine.progress import bar_on
     from replay.views.plot import draw_increments
-    from replay.views.tables import incremental_table
+    from replay.views.tables import incremental_table, left_out
 
     console = out()
     comparison = check.in_increments(source, settings, passes or PASSES, bar_on(err()))
     found = comparison.batch.mixture.n_components
     heading(console, source, settings, found, streamed=False)
     console.print(incremental_table(comparison))
+    for line in left_out({}, refusals):
+        console.print(line, soft_wrap=True)
     passed = _verdicts(console, check.judge_increments(comparison, max_gap, max_error))
     draw_increments(comparison, max_gap, Path(source.name).name, parent(plot))
     console.print(f"picture: {plot}", soft_wrap=True)

@@ -56,7 +56,9 @@ class Refusals:
             self._table = Csv(file, COLUMNS)
 
     def begin(self) -> None:
-        """Start with nothing written."""
+        """Start with nothing counted and nothing written."""
+        self.counts.clear()
+        self.first = None
         if self._table is not None:
             self._table.begin()
 

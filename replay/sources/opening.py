@@ -59,6 +59,7 @@ class Files:
         self.files = tuple(source.path for source in self._inputs if not source.piped)
         self._next: int | None = 0
         self._open_now = 0
+        self._has_ended = False
         self._clock: dict[str, float] = {}
         self._source = self._opened(0)
         self._options = replace(self._source.options, clock=self._options.clock)
@@ -90,12 +91,16 @@ class Files:
             if self._next != self._open_now:
                 self._source = self._opened(self._next)
             self._next = None
+            if self._has_ended:
+                # rows that are read again are refused once
+                self._options.refusals.begin()
+                self._has_ended = False
             self._constants = Constants(self.values)
             self._options.clock.go_to(self._clock)
             self._clock = {}
         while (batch := self._source.next_batch(at_most)) is None:
             if self._open_now + 1 == len(self._inputs):
-                self._next = 0
+                self._next, self._has_ended = 0, True
                 return None
             self._source = self._opened(self._open_now + 1)
         self._constants.add(batch.values[:LOOKED_AT])

@@ -731,3 +731,18 @@ def test_rows_without_a_time_are_learnt_and_counted(n, path, cli):
         reading = ReadOptions(refusals=Refusals())
         assert sum(map(len, batches_of(Files([str(path)], reading), at_most))) == n
         assert reading.refusals.counts == {"rows without a time, learnt in their place": 2}
+
+
+@pytest.mark.parametrize("how", [[], ["--passes", 2], ["--exact"], ["--incremental"]])
+def test_check_says_what_is_left_out(how, path, cli, tmp_path):
+    with_sums(path, 400, ["Summe", "Gesamt"])
+    result = cli("check", path, "--regimes", 2, "--plot", tmp_path / "c.png", *how)
+    assert "refused: 2 rows that sum up others" in result.stdout, result.output
+
+
+def test_rows_that_are_read_twice_are_refused_once(path, cli, tmp_path):
+    with_sums(path, 400, ["Summe", "Gesamt"])
+    refused = tmp_path / "refused.csv"
+    result = cli("run", path, "--persist", "--smooth", "--refused", refused)
+    assert "refused: 2 rows that sum up others" in result.stdout, result.output
+    assert len(refused.read_text().splitlines()) == 3
