@@ -17,7 +17,9 @@ from replay.sinks.refusals import Refusals
 from replay.sources.csv_format import Style
 from replay.sources.csv_records import REPEATED, SUMS
 from replay.sources.look import quoted
+from replay.sources.oldest_first import MOST_VALUES
 from replay.sources.opening import Files
+from replay.sources.order_of_times import NEWEST_FIRST
 from replay.sources.read_options import NO_KEY, NO_TIME, ReadOptions
 from replay.views.tables import duration
 
@@ -27,9 +29,6 @@ SAMPLE = 5000
 """Rows of the sample that twins are looked for in."""
 GAP = 2.5
 """Usual steps after which a row is said to be missing."""
-
-NEWEST_FIRST = 0.9
-"""Share of rows that go back in time from which on the newest row is said to come first."""
 NO_OBSTACLE = {REPEATED, SUMS, NO_TIME, NO_KEY}
 """What `replay run` passes over as long as neither times nor keys are asked for."""
 
@@ -123,6 +122,7 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
     """
     console = out()
     problem = ""
+    reading = replace(reading, as_they_stand=True)
     source = Files(
         files, replace(reading, timed=False, refusals=Refusals(), on_bad="missing"), style
     )
@@ -165,7 +165,11 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
     if seen.step is not None and not by_key:
         lines.append(f"usual step {duration(seen.step)}, {seen.n_gaps:,} gaps")
     if seen.n_backwards and not by_key:
-        sort = "; sort them, as the newest comes first" * (seen.n_backwards > NEWEST_FIRST * seen.n)
+        sort = ""
+        if seen.n_backwards > NEWEST_FIRST * seen.n:
+            sort = "; the newest comes first: replay run reads them from the last to the first"
+            if seen.n * len(seen.names) > MOST_VALUES:
+                sort = "; sort them, as the newest comes first"
         lines.append(f"{seen.n_backwards:,} rows are not later than the one before{sort}")
     lines += [f"{name!r} is {seen.least[name]:.6g} in all rows" for name in seen.constants()]
     lines += [f"{one!r} and {other!r} tell the same: one of them is enough"

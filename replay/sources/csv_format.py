@@ -100,6 +100,11 @@ class CsvFormat(CsvRecords):
         self.said = [*self._head.said, *said, *more]
         self._hand_on(options)
         self._dated = self._find_dated(first)
+        if self.time is not None:
+            times = [self.columns.index(name) for name in options.parts or (self.time,)]
+            self.first_times = [
+                self._time_text(" ".join([row[place] for place in times])) for _, row in first
+            ]
         if self.timed:
             self._look_at_times(options)
         # nothing has been handed on yet

@@ -5,9 +5,11 @@ from __future__ import annotations
 import abc
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from replay.engine.batch import Batch
 from replay.engine.rows import InputError, Row
+from replay.sources.look import Column
 from replay.sources.read_options import ReadOptions
 from replay.sources.reading import Input
 
@@ -80,7 +82,14 @@ class FileSource(BatchSource):
     ----------
     source
         The file.
+
+    Attributes
+    ----------
+    first_times
+        Those of the first rows, as they are written; empty if there is no time.
     """
+
+    first_times: Sequence[str] = ()
 
     wants_acknowledgement = False
     said: Sequence[str] = ()
@@ -99,6 +108,15 @@ class FileSource(BatchSource):
         self.time = options.time
         self.key = options.key
         self.timed = options.is_timed
+
+    @property
+    @abc.abstractmethod
+    def position(self) -> dict[str, Any]:
+        """Where it is, as plain values."""
+
+    @abc.abstractmethod
+    def first_columns(self) -> list[Column]:
+        """What the first cells of each column are."""
 
     @property
     def done(self) -> int:

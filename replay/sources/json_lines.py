@@ -118,11 +118,13 @@ class JsonLines(FileSource):
             options, self.said = taken
         else:
             raise InputError(f"{self.name}: no field holds numbers; choose with --value")
-        if options.is_timed:
-            parts = options.parts or (options.time or "",)
+        if options.time is not None:
+            parts = options.parts or (options.time,)
             places = [names.index(part) for part in parts if part in names]
+            self.first_times = [" ".join(row[place] for place in places) for row in rows]
+        if options.is_timed:
             try:
-                options.clock.look_at(" ".join(row[place] for place in places) for row in rows)
+                options.clock.look_at(self.first_times)
             except ValueError as error:
                 raise InputError(
                     f"{self.name}, message 1, field {options.time!r}: {error}"

@@ -10,8 +10,9 @@ from itertools import pairwise
 
 from replay.sources.dates import readings
 from replay.sources.numbers import MISSING, in_digits, kind_of
+from replay.sources.order_of_times import is_newest_first
 from replay.sources.read_options import ReadOptions
-from replay.sources.times import EARLIEST, LATEST, UNITS
+from replay.sources.times import EARLIEST, LATEST, UNITS, Clock
 
 FEW = 50
 """Different texts of a column that tells things apart, at most."""
@@ -60,7 +61,7 @@ class Column:
         Whether the numbers never fall, rise in most rows, and are many: a meter, or a distance.
     time
         ``date`` if they are dates, ``clock`` if they are clocks without a date, ``number`` if they
-        are numbers that rise and are times since 1970; empty if they are no times.
+        are numbers that rise, or fall, and are times since 1970; empty if they are no times.
     """
 
     name: str
@@ -172,12 +173,20 @@ class Choice:
 
 
 def columns_in(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Column]:
-    """What the cells of rows are, column by column."""
-    columns = [Column(name) for name in names]
+    """What the cells of rows are, column by column, from the oldest row on."""
     cells: list[list[str]] = [[] for _ in names]
     for row in rows:
         for j, cell in enumerate(row[: len(names)]):
             cells[j].append(cell.strip())
+    columns = _described(names, cells)
+    dated = (column for column in columns if column.time in ("date", "number"))
+    if any(is_newest_first(list(column.texts), Clock()) for column in dated):
+        columns = _described(names, [its[::-1] for its in cells])
+    return columns
+
+
+def _described(names: Sequence[str], cells: Sequence[Sequence[str]]) -> list[Column]:
+    columns = [Column(name) for name in names]
     for column, its in zip(columns, cells, strict=True):
         _describe(column, its)
     return columns
@@ -210,11 +219,13 @@ def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
     if column.is_whole and len(values) >= ENOUGH and len(steps) == 1 and steps != {0.0}:
         column.is_counter = True
     rises = all(step >= 0 for step in steps) and steps != {0.0}
+    falls = all(step <= 0 for step in steps) and steps != {0.0}
     column.is_total = rises and len(values) >= MANY and 2 * differences.count(0.0) < len(values)
     named = TIME_NAME.search(column.name) is not None
     since_1970 = any(EARLIEST <= values[0] * unit < LATEST for unit in UNITS.values())
     compact = column.is_whole and len(numbers[0]) in (8, 12, 14) and numbers[0][:2] in ("19", "20")
-    if (since_1970 or compact) and rises and (named or len(values) >= ENOUGH):
+    goes_on = rises or (falls and named)
+    if (since_1970 or compact) and goes_on and (named or len(values) >= ENOUGH):
         column.time = "number"
 
 

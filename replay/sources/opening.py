@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from replay.sources.constants import Constants
 from replay.sources.csv_file import CsvFile
 from replay.sources.csv_format import Style
 from replay.sources.look import Column
+from replay.sources.oldest_first import OldestFirst
+from replay.sources.order_of_times import StepsBack, is_newest_first
 from replay.sources.read_options import LOOKED_AT, ReadOptions
 from replay.sources.reading import PACKED_SUFFIXES, Input
 from replay.sources.times import state_of
@@ -38,7 +41,7 @@ class Files:
     ----------
     names
         Their names; in each ``*``, ``?``, ``[...]`` and ``**`` stand for what there is, in the
-        order of the alphabet. ``-`` is standard input.
+        order of the alphabet, and 2 before 10. ``-`` is standard input.
     options
         Which columns to read, and how.
     style
@@ -61,6 +64,7 @@ class Files:
         self._open_now = 0
         self._has_ended = False
         self._clock: dict[str, float] = {}
+        self._turned: list[str] = []
         self._source = self._opened(0)
         self._options = replace(self._source.options, clock=self._options.clock)
         self.values = self._source.values
@@ -69,6 +73,7 @@ class Files:
         self.timed = self._source.timed
         self._found = tuple(self._source.said)
         self._constants = Constants(self.values)
+        self._steps_back = StepsBack(self._options.clock)
 
     @property
     def options(self) -> ReadOptions:
@@ -89,6 +94,7 @@ class Files:
         if self._next is not None:
             # where `go_to` has put it, or at the first file
             if self._next != self._open_now:
+                self._turned.clear()
                 self._source = self._opened(self._next)
             self._next = None
             if self._has_ended:
@@ -96,6 +102,7 @@ class Files:
                 self._options.refusals.begin()
                 self._has_ended = False
             self._constants = Constants(self.values)
+            self._steps_back = StepsBack(self._options.clock)
             self._options.clock.go_to(self._clock)
             self._clock = {}
         while (batch := self._source.next_batch(at_most)) is None:
@@ -104,6 +111,8 @@ class Files:
                 return None
             self._source = self._opened(self._open_now + 1)
         self._constants.add(batch.values[:LOOKED_AT])
+        if self.time is not None and not self.timed and len(batch):
+            self._steps_back.add(self.name, batch)
         return batch
 
     def stop(self) -> None:
@@ -113,10 +122,26 @@ class Files:
     def said(self) -> list[str]:
         """What was guessed of the first file, and what struck in the rows that have come."""
         clock = self._options.clock.said if self.timed else []
-        return [*self._found, *clock, *self._constants.said]
+        turned = []
+        if self._turned:
+            more = f" and {len(self._turned) - 1:,} more files" * (len(self._turned) > 1)
+            turned = [
+                f"the newest row comes first in {self._turned[0]}{more}: read from the last row to "
+                "the first"
+            ]
+        order = self._steps_back.said(self.key)
+        return [*self._found, *clock, *turned, *order, *self._constants.said]
 
-    def _opened(self, at: int) -> CsvFile | JsonLines | ParquetFile:
-        source, self._open_now = self._inputs[at], at
+    def _opened(self, at: int) -> CsvFile | JsonLines | ParquetFile | OldestFirst:
+        self._open_now = at
+        file = self._file(self._inputs[at])
+        if self._options.as_they_stand or not is_newest_first(file.first_times, file.options.clock):
+            return file
+        if file.name not in self._turned:
+            self._turned.append(file.name)
+        return OldestFirst(file)
+
+    def _file(self, source: Input) -> CsvFile | JsonLines | ParquetFile:
         kind = _kind(source)
         if kind == "spreadsheet":
             return self._sheet(source)
@@ -160,6 +185,8 @@ class Files:
         self._next = len(names) - 1
         self._clock = position.get("clock", {})
         self._source = self._opened(self._next)
+        if isinstance(self._source, OldestFirst) != ("within" in position["within"]):
+            raise self._inputs[self._next].changed()
         self._source.go_to(position["within"])
 
     @property
@@ -186,10 +213,17 @@ class Files:
 def _matching(name: str) -> list[Path]:
     if name == "-" or not glob.has_magic(name) or Path(name).exists():
         return [Path(name)]
-    found = [path for path in sorted(glob.glob(name, recursive=True)) if Path(path).is_file()]
+    paths = sorted(glob.glob(name, recursive=True), key=_in_order)
+    found = [path for path in paths if Path(path).is_file()]
     if not found:
         raise InputError(f"{name} does not exist: no file is named like that")
     return [Path(path) for path in found]
+
+
+def _in_order(path: str) -> list[tuple[int, str]]:
+    """By what names are sorted: their letters, and their numbers by size."""
+    parts = re.split(r"(\d+)", path)
+    return [(int(part) if part.isdecimal() else -1, part) for part in parts]
 
 
 def _kind(source: Input) -> str:

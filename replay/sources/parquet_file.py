@@ -73,6 +73,9 @@ class ParquetFile(FileSource):
         self._texts = {name for name in options.values if _is_text(self._schema.field(name).type)}
         self.numbers = self._find_numbers(options)
         self._hand_on(options)
+        if options.time is not None:
+            rows = self._first_rows(options.parts or (options.time,))
+            self.first_times = [" ".join(row) for row in rows]
         if self.timed:
             self._look_at_times(options)
         self._row = self._start = 0
@@ -264,9 +267,8 @@ class ParquetFile(FileSource):
 
     def _look_at_times(self, options: ReadOptions) -> None:
         """Find out how times are written."""
-        rows = self._first_rows(options.parts or (options.time or "",))
         try:
-            options.clock.look_at(" ".join(row) for row in rows)
+            options.clock.look_at(self.first_times)
         except ValueError as error:
             raise self._bad(1, str(options.time), str(error)) from None
 

@@ -53,6 +53,8 @@ class ReadOptions:
         Units that may stand behind numbers.
     parts
         The columns that the time is in, if there are several.
+    as_they_stand
+        Whether rows come in the order of the file, also if the newest one comes first.
     """
 
     values: tuple[str, ...] = ()
@@ -66,6 +68,7 @@ class ReadOptions:
     missing: tuple[str, ...] = ()
     unit: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    as_they_stand: bool = False
 
     def of(self, columns: Sequence[str], bad: Callable[[str, str], InputError]) -> ReadOptions:
         """The same, of columns that there are.

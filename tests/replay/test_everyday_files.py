@@ -389,7 +389,8 @@ def test_files_whose_newest_row_comes_first_are_pointed_out(path, cli):
     rows = [f"{t},{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
     write(path, TABLE, rows[::-1])
     said = f"{N - 1} rows are not later than the one before"
-    assert f"{said}; sort them, as the newest comes first\n" in cli("look", path).stdout
+    how = "the newest comes first: replay run reads them from the last to the first"
+    assert f"{said}; {how}\n" in cli("look", path).stdout
     write(path, TABLE, [*rows, rows[0]])
     assert "1 rows are not later than the one before\n" in cli("look", path).stdout
 
@@ -746,3 +747,127 @@ def test_rows_that_are_read_twice_are_refused_once(path, cli, tmp_path):
     result = cli("run", path, "--persist", "--smooth", "--refused", refused)
     assert "refused: 2 rows that sum up others" in result.stdout, result.output
     assert len(refused.read_text().splitlines()) == 3
+
+
+# -- order of times --------------------------------------------------------------------------------
+
+
+def newest_first(tmp_path, kind, times, reverse=True):
+    """A file of each kind whose newest row comes first."""
+    rows = list(zip(times, LEVELS, range(N), strict=True))[:: -1 if reverse else 1]
+    path = tmp_path / f"rows.{kind}"
+    if kind == "csv":
+        return write(path, "time,load,meter\n", [f"{t},{x},{i}.5" for t, x, i in rows])
+    table = pa.table({"time": [t for t, *_ in rows], "load": [x for _, x, _ in rows],
+                      "meter": [i + 0.5 for *_, i in rows]})  # fmt: skip
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "parquet"])
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:00Z", "%s", "%m/%d/%y %I:%M %p"])
+@pytest.mark.parametrize("at_most", [7, 1000])
+def test_a_file_whose_newest_row_comes_first_is_read_from_its_last_row(
+    kind, form, at_most, tmp_path
+):
+    path = newest_first(tmp_path, kind, minutes(form))
+    source = Files([str(path)], ReadOptions(refusals=Refusals()))
+    # a meter never falls
+    assert (source.values, source.time) == (("load",), "time")
+    for _ in range(2):
+        batches = list(batches_of(source, at_most))
+        assert np.concatenate([batch.values[:, 0] for batch in batches]).tolist() == LEVELS
+        assert [t for batch in batches for t in batch.texts.times()] == minutes(form)
+        assert max(map(len, batches)) <= at_most
+        assert [line for line in source.said if "newest" in line] == [
+            f"the newest row comes first in {path}: read from the last row to the first"
+        ]
+        assert not [line for line in source.said if "go back" in line]
+
+
+def test_labels_do_not_depend_on_which_row_comes_first(tmp_path, cli):
+    found = []
+    for reverse in (False, True):
+        path = newest_first(tmp_path, "csv", minutes(), reverse)
+        labels = tmp_path / "labels.csv"
+        options = ("--value", "load", "--time", "time", "--max-gap", 3600)
+        result = cli("run", path, *options, "--labels", labels)
+        assert result.exit_code == 0, result.output
+        found.append(labels.read_text())
+    assert found[0] == found[1]
+
+
+def test_a_file_that_is_turned_round_goes_on_after_a_stop(tmp_path):
+    path = newest_first(tmp_path, "csv", minutes())
+    source = Files([str(path)], ReadOptions(refusals=Refusals()))
+    source.next_batch(150)
+    position = json.loads(json.dumps(source.position))
+    again = Files([str(path)], ReadOptions(refusals=Refusals()))
+    again.go_to(position)
+    rest = np.concatenate([batch.values[:, 0] for batch in batches_of(again, 1000)])
+    assert rest.tolist() == LEVELS[150:]
+    head, *rows = path.read_text().splitlines()
+    for changed in (rows[1:], rows[::-1]):
+        write(path, head + "\n", changed)
+        other = Files([str(path)], ReadOptions(refusals=Refusals()))
+        with pytest.raises(InputError, match="is not what it was when the checkpoint was made"):
+            [other.go_to(position), other.next_batch(1)]
+
+
+def test_a_file_that_is_too_long_to_be_turned_round_is_to_be_sorted(tmp_path, monkeypatch):
+    monkeypatch.setattr("replay.sources.oldest_first.MOST_VALUES", 300)
+    path = newest_first(tmp_path, "csv", minutes())
+    with pytest.raises(InputError, match=r"more than 300 values, .* sort it by time"):
+        list(batches_of(Files([str(path)]), 100))
+
+
+def test_a_damaged_file_is_turned_round_up_to_the_damage(tmp_path):
+    rows = "".join(f"{1_709_510_400 - i},{i % 7}.5,{i}\n" for i in range(5000))
+    packed = tmp_path / "packed.csv.gz"
+    packed.write_bytes(gzip.compress(f"time,load,no\n{rows}".encode())[:-200])
+    source = Files([str(packed)], ReadOptions(("no",), "time", refusals=Refusals()))
+    found = []
+
+    def read():
+        for batch in batches_of(source, 10_000):
+            found.extend(batch.values[:, 0].tolist())
+
+    with pytest.raises(InputError, match="damaged or cut off here"):
+        read()
+    assert found == [float(i) for i in range(len(found))][::-1]
+    assert len(found) > 1000
+
+
+def test_files_are_read_in_the_order_of_their_numbers(tmp_path):
+    rows = [f"{t},{x}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    for i in (0, 2, 9):
+        write(tmp_path / f"log-{i + 1}.csv", TABLE, rows[40 * i : 40 * i + 40])
+    source = Files([str(tmp_path / "log-*.csv")])
+    firsts = [batch.texts.time_at(0) for batch in batches_of(source, 1000)]
+    assert firsts == sorted(firsts)
+    assert not [line for line in source.said if "go back" in line]
+
+
+@pytest.mark.parametrize("n", [1, 100])
+def test_times_that_go_back_are_told(n, path, tmp_path, cli):
+    """In a file, and from one to the next."""
+    rows = [f"{t},{x}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    write(path, TABLE, [*rows[n:], *rows[:n]])
+    said = f"times go back in 1 of 400 rows looked at ({path}, line {N - n + 2}: "
+    assert said in cli("run", path).stdout
+    columns = ("--value", "pressure", "--time", "time")
+    one, other = write(tmp_path / "b.csv", TABLE, rows[:n]), write(path, TABLE, rows[n:])
+    said = f"times go back in 1 of 400 rows looked at ({one}, line 2: "
+    assert said in cli("run", other, one, *columns).stdout
+    assert "go back" not in cli("run", one, other, *columns).stdout
+
+
+def test_times_of_each_key_go_on_by_themselves(path, cli):
+    rows = [f"{t},p{k},{x + k}" for k in range(3) for t, x in zip(minutes(), LEVELS, strict=True)]
+    write(path, "time,pump,load\n", rows)
+    said = "rows are taken in the order of the file: sort them, or say --key"
+    assert said in cli("run", path).stdout
+    assert "go back" not in cli("run", path, "--key", "pump").stdout

@@ -25,8 +25,8 @@ Files = Annotated[
         metavar="FILE",
         help="Files to replay, one after the other: CSV, lines of JSON, Parquet, Feather, ORC or "
         "spreadsheets; text may be compressed (gz, bz2, xz, zst). A pattern such as 'log/*.csv' "
-        "takes all that match, in the order of their names; - is standard input. Without a file "
-        "the two bundled series are taken.",
+        "takes all that match, in the order of their names, 2 before 10; - is standard input. "
+        "Without a file the two bundled series are taken.",
         show_default=False,
     ),
 ]

@@ -1,0 +1,117 @@
+"""In which order the rows of files have their times, where these are copied and not read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from replay.engine.batch import Batch
+from replay.sources.dates import ORDERS
+from replay.sources.times import Clock
+
+NEWEST_FIRST = 0.9
+"""Share of steps that go back in time from which on the newest row is said to come first."""
+FIRST = 200
+"""Rows by which it is told whether the newest one comes first."""
+MOST_LOOKED_AT, FEW_LOOKED_AT = 1000, 16
+"""First rows, of which all are looked at, and rows of each batch after these."""
+MOST_KEYS = 1000
+"""Keys whose order is looked at."""
+
+
+def is_newest_first(texts: Sequence[str], clock: Clock) -> bool:
+    """Whether times go back from row to row, but for a few.
+
+    Parameters
+    ----------
+    texts
+        The first times of a file.
+    clock
+        How they are read; where day and month cannot be told apart, either order may show it.
+    """
+    texts = texts[:FIRST]
+    read = _reader(texts, Clock(clock.time_format, clock.time_zone))
+    if read is not None:
+        return _goes_back(texts, read)
+    readers = [_reader(texts, Clock(order, clock.time_zone)) for order in ORDERS]
+    return any(_goes_back(texts, read) for read in readers if read is not None)
+
+
+def _goes_back(texts: Sequence[str], read: Callable[[str], float | None]) -> bool:
+    known = [seconds for text in texts if (seconds := read(text)) is not None]
+    steps = [after - before for before, after in pairwise(known) if after != before]
+    return len(steps) > 1 and sum(step < 0 for step in steps) > NEWEST_FIRST * len(steps)
+
+
+class StepsBack:
+    """Looks for rows that are earlier than the row before.
+
+    Parameters
+    ----------
+    clock
+        How times are read.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = Clock(clock.time_format, clock.time_zone)
+        self._read: Callable[[str], float | None] | None = None
+        self._is_first = True
+        self._n = self._n_back = 0
+        self._last: dict[str, tuple[float, str]] = {}
+        self._example = ""
+
+    def add(self, name: str, batch: Batch) -> None:
+        """Look at rows of a file of this name."""
+        most = max(MOST_LOOKED_AT - self._n, FEW_LOOKED_AT)
+        rows = np.unique(np.linspace(0, len(batch) - 1, most).astype(np.intp)).tolist()
+        texts = [batch.texts.time_at(row) for row in rows]
+        if self._is_first:
+            self._is_first = False
+            self._read = _reader(texts, self._clock)
+        if self._read is None:
+            return
+        for row, text in zip(rows, texts, strict=True):
+            seconds = self._read(text)
+            if seconds is None:
+                continue
+            self._n += 1
+            key = batch.key_at(row)
+            before = self._last.get(key)
+            if before is not None and seconds < before[0]:
+                self._n_back += 1
+                self._example = self._example or (
+                    f"{name}, line {batch.lines[row]}: {text!r} after {before[1]!r}"
+                )
+            if before is not None or len(self._last) < MOST_KEYS:
+                self._last[key] = seconds, text
+
+    def said(self, key: str | None) -> list[str]:
+        """What was found, in a line; nothing if times only go on."""
+        if not self._n_back:
+            return []
+        several = "" if key is not None else ", or say --key if they are of several things"
+        return [
+            f"times go back in {self._n_back:,} of {self._n:,} rows looked at ({self._example}); "
+            f"rows are taken in the order of the file: sort them{several}"
+        ]
+
+
+def _reader(texts: Sequence[str], clock: Clock) -> Callable[[str], float | None] | None:
+    """What reads times like these; None if nobody can tell how."""
+    read: Callable[[str], float] = clock.seconds
+    try:
+        clock.look_at(texts)
+    except ValueError:
+        # numbers may count from anywhere
+        read = float
+
+    def read_or_none(text: str) -> float | None:
+        try:
+            return read(text)
+        except ValueError:
+            return None
+
+    can_read = any(read_or_none(text) is not None for text in texts)
+    return read_or_none if can_read else None
