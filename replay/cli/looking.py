@@ -134,7 +134,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
             source = Files(files, timed, style)
         except InputError as error:
             problem = str(error)
-    keys = [column.name for column in columns if column.tells_apart]
+    apart = sorted((c for c in columns if c.tells_apart), key=lambda column: column.is_numeric)
+    keys = [column.name for column in apart]
     key = choice.key or (keys[0] if keys else None)
     if choice.key is None and key is not None:
         with_key = replace(source.options, key=key, refusals=Refusals())

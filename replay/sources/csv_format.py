@@ -23,6 +23,8 @@ WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 """A number with a decimal comma; or with a comma between thousands."""
 MOST_LOOKED_AT = 1 << 18
 """Characters looked at to find out what no option says."""
+MOST_SHOWN = 8
+"""Columns that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class CsvFormat(CsvRecords):
         self.decimal = self.numbers.decimal
         self.said = [*self._head.said, *said, *more]
         self._hand_on(options)
+        self._check_header()
         self._dated = self._find_dated(first)
         if self.time is not None:
             times = [self.columns.index(name) for name in options.parts or (self.time,)]
@@ -235,16 +238,42 @@ class CsvFormat(CsvRecords):
         """Return the options with values chosen if none were given, and notes on the choice."""
         if options.values:
             return options, ()
+        if self._is_spaced(first):
+            raise self._bad_column(
+                self.columns[0], "it is the only column, and its cells are no numbers; if ' ' "
+                "stands between columns, say --delimiter ' '"
+            )  # fmt: skip
         taken = chosen(options, self.columns, (cells for _, cells in first))
         if taken is None and not first and next(self._all_rows(), None) is None:
             raise self._no_rows(self.columns[0])
         if taken is None:
+            columns = columns_in(self.columns, (cells for _, cells in first))
             raise self._bad_column(
                 ", ".join(self.columns),
-                f"no column holds numbers in the first {LOOKED_AT:,} rows; if one does later, name "
-                "it with --value",
+                f"no column holds numbers in the first {LOOKED_AT:,} rows: {_held(columns)}; if "
+                "one does later, name it with --value",
             )
         return taken
+
+    def _check_header(self) -> None:
+        """Refuse a row in place of the header, which has a time where rows have theirs."""
+        name = next(iter(self._options.parts or (self.time or "",)))
+        if self._names is None or sum(map(str.isdigit, name)) < 6:
+            return
+        (column,) = columns_in((name,), [[name]])
+        if column.time:
+            raise self._bad_column(
+                name, "a header is expected here, and this is a time; if the file has no header, "
+                "say --no-header"
+            )  # fmt: skip
+
+    def _is_spaced(self, first: Sequence[tuple[int, list[str]]]) -> bool:
+        """Whether spaces may stand between columns, as nothing else does."""
+        cells = [row[0].strip() for _, row in first if row[0].strip()]
+        if len(self.columns) > 1 or not cells or all(map(is_number, cells)):
+            return False
+        n = self.columns[0].count(" ")
+        return n > 0 and all(cell.count(" ") == n for cell in cells)
 
     def _find_dated(self, first: Sequence[tuple[int, list[str]]]) -> int | None:
         """The column in which every row has a time or its number: that of the time, or the first.
@@ -291,6 +320,13 @@ class CsvFormat(CsvRecords):
     def _time_text(self, text: str) -> str:
         """A time, in which a comma may be the decimal mark of a number."""
         return text.replace(",", ".") if self.decimal == "," and text.count(",") == 1 else text
+
+
+def _held(columns: Sequence[Column]) -> str:
+    """What columns hold, in words."""
+    words = [f"{column.name!r} holds {column.holds}" for column in columns[:MOST_SHOWN]]
+    more = len(columns) - MOST_SHOWN
+    return ", ".join(words) + (f", and there are {more:,} more" if more > 0 else "")
 
 
 def _has_decimal_commas(line: str) -> bool:

@@ -111,6 +111,12 @@ class JsonLines(FileSource):
     def _found(self, options: ReadOptions) -> ReadOptions:
         """Return the options with values chosen if none were given, and times that can be read."""
         names, rows = self._first_fields()
+        if len(rows) == 1 and (field := _frame_in(names)):
+            raise InputError(
+                f"{self.name}, message 1: it is one object with all rows in it, field by field, "
+                f"such as {field!r}; one object a line is needed, as pandas writes with "
+                "to_json(orient='records', lines=True)"
+            )
         if options.values:
             values = [(name,) if name in names else split_names([name]) for name in options.values]
             options = replace(options, values=tuple(name for which in values for name in which))
@@ -260,6 +266,13 @@ class LiveLines(BatchSource):
 
     def acknowledge(self) -> None:
         """Nothing: nobody keeps the lines."""
+
+
+def _frame_in(names: Sequence[str]) -> str:
+    """The first of fields that are numbered from 0 on, as rows of a frame are; empty if none."""
+    numbered = [name for name in names if name.rpartition(".")[2].isdecimal()]
+    several = len(numbered) == len(names) > 2
+    return numbered[0] if several and numbered[0].endswith(".0") else ""
 
 
 def _readable(descriptor: int) -> int:

@@ -20,6 +20,8 @@ ENOUGH = 8
 """Rows from which on a column is said to be constant, or to count."""
 MANY = 50
 """Rows from which on a column whose numbers never fall is said to hold a running total."""
+MOST_SAID = 20
+"""Columns that are left out of which it is said why."""
 TRIED = 20
 """Texts of a column that are tried as times."""
 TIME_NAME = re.compile(
@@ -29,6 +31,7 @@ TIME_NAME = re.compile(
 )
 ID_NAME = re.compile(
     r"(?:^|[\W_])(?:id|index|idx|no|nr|num|serial|row|record|recnum|seq|sequence|uuid)$|^#$|"
+    r"^table$|"
     r"^column 1$|Id$|ID$|^unnamed",
     re.IGNORECASE,
 )
@@ -270,13 +273,21 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
             said.append(
                 f"{column.name!r} {column.why_not}; it is learnt as no other column holds numbers"
             )
+    keys = tuple(column.name for column in free if column.tells_apart)
+    left_out = []
     for column in free:
-        if column in values or not column.is_numeric:
+        if column in values:
+            continue
+        if not column.is_numeric:
+            if column.name not in keys:
+                left_out.append(f"left out: {column.name!r} holds {column.holds}")
             continue
         may_be_time = with_time and not time and TIME_NAME.search(column.name)
         or_time = f", --time {quoted(column.name)} if it is the time" * bool(may_be_time)
-        said.append(f"left out: {column.name!r} {column.why_not}; --value takes it in{or_time}")
-    keys = tuple(column.name for column in free if column.tells_apart)
+        left_out.append(f"left out: {column.name!r} {column.why_not}; --value takes it in{or_time}")
+    said += left_out[:MOST_SAID]
+    if len(left_out) > MOST_SAID:
+        said.append(f"left out: {len(left_out) - MOST_SAID:,} more columns; replay look shows all")
     for key in keys:
         n = len(next(column for column in free if column.name == key).texts)
         said.append(

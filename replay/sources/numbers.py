@@ -29,6 +29,7 @@ GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ']\d{3})+(?![\d])")
 """A number with spaces or apostrophes between its thousands."""
 NUMBER = r"[+-]?(?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?"
 WITH_UNIT = re.compile(rf"({NUMBER}?) ?((?:[^\W\d_]|[%°‰$€£(\[])[^\d]{{0,11}}\d?[^\d]{{0,6}}\d?)")
+MONEY = re.compile(rf"([+-]?) ?([$€£¥]) ?({NUMBER})")
 EXPONENT = r"(?:[eE][+-]?\d+)?"
 KINDS = {
     "whole": r"[+-]?\d+",
@@ -342,7 +343,9 @@ def split_unit(text: str) -> tuple[str, str]:
     if kind_of(text):
         return text, ""
     unit = ""
-    if (found := WITH_UNIT.fullmatch(text)) and found[1]:
+    if money := MONEY.fullmatch(text):
+        text, unit = money[1] + money[3], money[2]
+    elif (found := WITH_UNIT.fullmatch(text)) and found[1]:
         text, unit = found[1].strip(), found[2].strip()
     if GROUPED.match(text):
         text = text.replace(" ", "").replace("'", "")

@@ -19,7 +19,7 @@ from replay.sources.look import Column
 from replay.sources.oldest_first import OldestFirst
 from replay.sources.order_of_times import StepsBack, is_newest_first
 from replay.sources.read_options import LOOKED_AT, ReadOptions
-from replay.sources.reading import PACKED_SUFFIXES, Input
+from replay.sources.reading import PACKED_SUFFIXES, ZIP, Input, members_of
 from replay.sources.times import state_of
 
 if TYPE_CHECKING:
@@ -153,6 +153,14 @@ class Files:
             from replay.sources.json_lines import JsonLines
 
             return JsonLines(source, self._options)
+        if kind == "array":
+            from replay.sources.json_array import JsonArray
+            from replay.sources.json_lines import JsonLines
+
+            array = JsonArray(source.path)
+            its = JsonLines(array, self._options)
+            its.said = [*array.said, *its.said]
+            return its
         return CsvFile(source, self._options, self._style)
 
     def _sheet(self, source: Input) -> CsvFile:
@@ -236,6 +244,16 @@ def _kind(source: Input) -> str:
         return "parquet"
     if last in SHEETS and source.size:
         return "spreadsheet"
-    if last in LINES or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    if start.startswith(ZIP):
+        names = members_of(source.path) if not source.piped else []
+        of = f" of {len(names):,} files, such as {names[0]!r}" if names else ""
+        raise InputError(
+            f"{source.name} is a zip archive{of}, and only those of one file are read; unpack it, "
+            "and name its files"
+        )
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(b"[") and not source.piped and text[1:].lstrip()[:1] in (b"{", b"]", b""):
+        return "array"
+    if last in LINES or text.startswith(b"{"):
         return "lines"
     return "csv"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import sys
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -16,7 +17,9 @@ CHUNK = 1 << 17
 GZIP = b"\x1f\x8b"
 PACKED = {GZIP: "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 """What packed files begin with."""
-PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
+ZIP = b"PK\x03\x04"
+"""What archives begin with, and spreadsheets, which are some."""
+PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
 HEAD = 1 << 16
 """Bytes of the start, at most, by which a file is known again."""
 KEPT = 1 << 20
@@ -96,11 +99,25 @@ class Input:
             raise InputError(f"{self.name} cannot be read: {error.strerror}") from None
         self._raw = raw
         start = raw.peek(6)[:6] if isinstance(raw, io.BufferedReader) else b""
+        if start.startswith(ZIP) and len(names := members_of(self.path)) == 1:
+            self.packing = "zip"
+            stream = zipfile.ZipFile(raw).open(names[0])  # noqa: SIM115 - closed with its reader
+            return cast(BinaryIO, io.BufferedReader(_Other(raw, stream), CHUNK))
         packing = next((name for mark, name in PACKED.items() if start.startswith(mark)), None)
         if packing is None:
             return raw
         self.packing = packing
         return cast(BinaryIO, io.BufferedReader(_unpacked(raw, packing), CHUNK))
+
+
+def members_of(path: Path) -> list[str]:
+    """The files in a zip archive, without those that a Mac adds; none if it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return []
+    return [name for name in names if not name.endswith("/") and not name.startswith("__MACOSX/")]
 
 
 def _unpacked(raw: BinaryIO, packing: str) -> io.RawIOBase:

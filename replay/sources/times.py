@@ -157,7 +157,8 @@ class Clock:
             self._say(f"digits are read as dates: {written[0]!r} is {_compact(written[0])}")
         elif unit is not None:
             self._unit = unit
-            date = datetime.datetime.fromtimestamp(value * UNITS[unit], datetime.UTC)
+            first = next(number for text in written if (number := _number(text)) is not None)
+            date = datetime.datetime.fromtimestamp(first * UNITS[unit], datetime.UTC)
             self._say(
                 f"numbers are read as {NAMES[unit]} since 1970: {written[0]!r} is about "
                 f"{date:%Y-%m-%d %H:%M}"

@@ -7,6 +7,7 @@ import json
 import lzma
 import math
 import re
+import zipfile
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -871,3 +872,121 @@ def test_times_of_each_key_go_on_by_themselves(path, cli):
     said = "rows are taken in the order of the file: sort them, or say --key"
     assert said in cli("run", path).stdout
     assert "go back" not in cli("run", path, "--key", "pump").stdout
+
+
+# -- what else people have -------------------------------------------------------------------------
+
+
+def test_a_row_in_place_of_the_header_is_refused(path):
+    rows = [f"{t},pump,{x:.2f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    write(path, "", rows)
+    with pytest.raises(InputError, match=r"line 1, column '2024-03-04T00:00:00Z': a header is exp"):
+        values_of(path)
+    assert len(values_of(path, Style(header=False))[1]) == N
+
+
+def test_columns_that_are_left_out_are_told(path):
+    rows = [f"{t},p7,,{x:.2f},{i}" for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))]
+    write(path, "time,device,empty,load,no\n", rows)
+    assert [line for line in values_of(path)[0].said if line.startswith("left out")] == [
+        "left out: 'device' holds 'p7'",
+        "left out: 'empty' holds nothing",
+        "left out: 'no' counts rows; --value takes it in",
+    ]
+    names = ",".join(f"c{i}" for i in range(300))
+    write(
+        path, f"time,load,{names}\n", [f"{t},{i % 7}{',' * 300}" for i, t in enumerate(minutes())]
+    )
+    lines = [line for line in values_of(path)[0].said if line.startswith("left out")]
+    assert lines[-1] == "left out: 280 more columns; replay look shows all"
+    assert len(lines) == 21
+
+
+def test_what_columns_hold_is_told_if_none_holds_numbers(path):
+    write(path, "time,load\n", [f"{t},nan" for t in minutes()])
+    with pytest.raises(InputError, match="rows: 'time' holds times, 'load' holds nothing; if one"):
+        values_of(path)
+
+
+def test_spaces_between_columns_are_pointed_out(path):
+    write(path, "time p f\n", [f"{t} {x} 1" for t, x in zip(minutes(), LEVELS, strict=True)])
+    with pytest.raises(InputError, match="if ' ' stands between columns, say --delimiter ' '"):
+        values_of(path)
+    assert values_of(path, Style(delimiter=" "), values=("p",))[1] == LEVELS
+
+
+@pytest.mark.parametrize("form", ["${:,.2f}", "-€{:.2f}", "£ {:.2f}"])
+@pytest.mark.parametrize("at_most", [1, 1000])
+def test_money(form, at_most, path):
+    write(
+        path,
+        "time;cost\n",
+        [f"{t};{form.format(x)}" for t, x in zip(minutes(), LEVELS, strict=True)],
+    )
+    source = Files([str(path)])
+    found = [x for batch in batches_of(source, at_most) for x in batch.values[:, 0].tolist()]
+    assert found == [-round(x, 2) if form[0] == "-" else round(x, 2) for x in LEVELS]
+    assert any("numbers of 'cost' are read without their unit" in line for line in source.said)
+
+
+def test_the_example_of_a_time_is_that_time(path):
+    write(
+        path, "time,load\n", [f"{1_709_510_400_000 + 60_000 * i},{x}" for i, x in enumerate(LEVELS)]
+    )
+    said = "numbers are read as milliseconds since 1970: '1709510400000' is about 2024-03-04 00:00"
+    assert said in values_of(path, timed=True, values=("load",), time="time")[0].said
+
+
+def test_tables_of_influx_are_no_values(path):
+    rows = [
+        f",,{i // 200},{t},{x:.2f},f{i // 200}"
+        for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))
+    ]
+    write(
+        path,
+        "#datatype,string,long,dateTime:RFC3339,double,string\n,result,table,_time,_value,_field\n",
+        rows,
+    )
+    assert values_of(path)[0].values == ("_value",)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_array_of_json_is_read_item_by_item(indent, tmp_path):
+    path = tmp_path / "rows.json"
+    rows = [{"time": t, "load": x, "name": "a\n"} for t, x in zip(minutes(), LEVELS, strict=True)]
+    path.write_text(json.dumps(rows, indent=indent))
+    source, values = values_of(path)
+    assert values == LEVELS
+    assert "the file is one JSON array: its items are read as lines" in source.said
+    path.write_text(json.dumps(rows)[:-100])
+    with pytest.raises(InputError, match="begins as a JSON array and is none"):
+        values_of(path)
+
+
+def test_a_frame_in_one_json_object_is_refused(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps({"load": {str(i): x for i, x in enumerate(LEVELS)}}))
+    with pytest.raises(
+        InputError, match=r"such as 'load.0'; one object a line is needed, as pandas"
+    ):
+        values_of(path)
+
+
+def test_a_zip_archive_of_one_file_is_read(tmp_path):
+    rows = [f"{t},{x}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    text, path = TABLE + "\n".join(rows), tmp_path / "rows.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows.csv", text)
+        archive.writestr("__MACOSX/._rows.csv", "\0")
+    source, values = values_of(path)
+    assert values == LEVELS
+    assert values_of(path)[0].position == source.position
+    data = path.read_bytes()
+    path.write_bytes(data[:-100])
+    with pytest.raises(InputError, match="is a zip archive, and only those of one file are read"):
+        values_of(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", text)
+        archive.writestr("b.csv", text)
+    with pytest.raises(InputError, match=r"zip archive of 2 files, such as 'a.csv', .* unpack it"):
+        values_of(path)

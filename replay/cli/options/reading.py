@@ -24,9 +24,9 @@ Files = Annotated[
     typer.Argument(
         metavar="FILE",
         help="Files to replay, one after the other: CSV, lines of JSON, Parquet, Feather, ORC or "
-        "spreadsheets; text may be compressed (gz, bz2, xz, zst). A pattern such as 'log/*.csv' "
-        "takes all that match, in the order of their names, 2 before 10; - is standard input. "
-        "Without a file the two bundled series are taken.",
+        "spreadsheets; text may be compressed (gz, bz2, xz, zst, zip). A pattern such as "
+        "'log/*.csv' takes all that match, in the order of their names, 2 before 10; - is standard "
+        "input. Without a file the two bundled series are taken.",
         show_default=False,
     ),
 ]

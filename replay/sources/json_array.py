@@ -1,0 +1,48 @@
+"""Arrays of JSON as lines of JSON: what is in them is then found out as of any other file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from replay.engine.rows import InputError
+from replay.sources.reading import Input
+
+
+class JsonArray(Input):
+    """A file that is one array of JSON objects, as a line for each of them.
+
+    All of it is held in memory.
+
+    Parameters
+    ----------
+    path
+        Its name.
+
+    Raises
+    ------
+    InputError
+        If it is no such array.
+    """
+
+    said = ("the file is one JSON array: its items are read as lines",)
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        with super().open() as stream:
+            data = stream.read()
+        try:
+            items = msgspec.json.decode(data, type=list[msgspec.Raw])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{self.name} begins as a JSON array and is none ({error}); fetch it again, or "
+                "write one JSON object a line"
+            ) from None
+        # between the tokens of JSON, the end of a line means as much as a space
+        self._data = b"".join(bytes(item).replace(b"\n", b" ") + b"\n" for item in items)
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self._data)
