@@ -213,3 +213,13 @@ def test_pieces_without_missing_values_are_as_those_with_some():
         strict=False,
     ):
         assert one.state() == other.state()
+
+
+def test_of_very_many_channels_that_change_alike_one_is_named():
+    rng = np.random.default_rng(5)
+    names = [f"c{i}" for i in range(300)]
+    before, after = (RowStatistics.of(rng.normal(m, 1.0, size=(100, 300))) for m in (10.0, 30.0))
+    first, rest = explain(before, after, names).reasons
+    assert (first.kind, rest.kind) == ("level", "other")
+    assert first.channel in names
+    assert first.share + rest.share == pytest.approx(1.0)

@@ -174,8 +174,9 @@ def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashabl
     parts.sort(key=lambda part: -part[0])
     reasons = [
         Reason(channel, kind, one, other, value / whole)
-        for value, channel, kind, one, other in parts[:MOST]
-        if value >= LEAST * whole
+        for i, (value, channel, kind, one, other) in enumerate(parts[:MOST])
+        # of very many alike, one is named
+        if value >= LEAST * whole or i == 0
     ]
     rest = 1.0 - sum(reason.share for reason in reasons)
     if len(parts) > len(reasons) and rest > 1e-12:
