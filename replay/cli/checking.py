@@ -68,7 +68,7 @@ def compare(
     if report is not None:
         from replay.cli.running import report_comparison
 
-        report_comparison(report, source, settings, done)
+        report_comparison(report, source, settings, done, refusals)
     return passed
 
 

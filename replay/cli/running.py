@@ -209,7 +209,8 @@ def replay_source(
         broken_off = loop.stopped_by is not None and not live and checkpoints.checkpoint is None
         if page is not None and outputs.report is not None and not broken_off:
             its_series = None if whole is None else {"": whole}
-            _write_report(outputs.report, source, page, fleet, its_series)
+            notes = left_out(totals_of.left_out, refusals)
+            _write_report(outputs.report, source, page, fleet, its_series, notes=notes)
     if loop.stopped_by is not None and (not live or checkpoints.checkpoint is not None):
         _say_stopped(loop, checkpoints)
         raise typer.Exit(0 if live else 128 + loop.stopped_by)
@@ -282,6 +283,7 @@ def _write_report(
     fleet: Fleet,
     series: dict[str, Series] | None = None,
     convergence: Sequence[Comparison] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the page of what has been seen; the series are those of the fleet, unless given."""
     from replay.views.page.report import write_report
@@ -292,11 +294,23 @@ def _write_report(
         kept = {head.key for head in page.history.heads()}
         series = {key: its for key, its in fleet.items() if key in kept}
     title = Path(source.name).name
-    write_report(parent(path), title, page.history, series, convergence, page.with_costs)
+    write_report(
+        parent(path),
+        title,
+        page.history,
+        series,
+        convergence,
+        page.with_costs,
+        [*source.said, *notes],
+    )
 
 
 def report_comparison(
-    path: Path, source: Source, settings: Settings, convergence: Sequence[Comparison]
+    path: Path,
+    source: Source,
+    settings: Settings,
+    convergence: Sequence[Comparison],
+    refusals: Refusals,
 ) -> None:
     """Write the page of a source, with how far its learner is from batch EM."""
     with ExitStack() as open_now:
@@ -305,7 +319,8 @@ def report_comparison(
         loop = Loop(source, fleet, {"page": page})
         loop.begin()
         loop.run()
-        _write_report(path, source, page, fleet, convergence=convergence)
+        notes = left_out({}, refusals)
+        _write_report(path, source, page, fleet, convergence=convergence, notes=notes)
     out().print(f"report: {path}", soft_wrap=True)
 
 

@@ -990,3 +990,14 @@ def test_a_zip_archive_of_one_file_is_read(tmp_path):
         archive.writestr("b.csv", text)
     with pytest.raises(InputError, match=r"zip archive of 2 files, such as 'a.csv', .* unpack it"):
         values_of(path)
+
+
+def test_the_report_says_what_was_guessed_and_left_out(path, cli, tmp_path):
+    with_sums(path, 400, ["Summe", "Total"])
+    report = tmp_path / "report.html"
+    for more in (["run"], ["check", "--plot", tmp_path / "c.png"]):
+        result = cli(more[0], path, *more[1:], "--regimes", 2, "--report", report)
+        assert report.exists(), result.output
+        html = report.read_text()
+        assert "<li>refused: 2 rows that sum up others</li>" in html
+        assert "<li>the time is in &#39;time&#39;</li>" in html

@@ -10,6 +10,7 @@ from bokeh.embed import file_html
 from bokeh.resources import Resources
 
 from replay.checks.check import Comparison
+from replay.engine.printable import printable
 from replay.engine.series import Series
 from replay.sinks.files import File
 from replay.views.history import History
@@ -38,6 +39,7 @@ def write_report(
     series: Mapping[str, Series],
     convergence: Sequence[Comparison] | None = None,
     with_costs: bool = False,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the page; it appears under its name when it is whole.
 
@@ -55,13 +57,15 @@ def write_report(
         How far the learner was from batch EM, if that is known.
     with_costs
         Whether it shows what regimes cost.
+    notes
+        What was guessed, and what was left out, a line each.
 
     Raises
     ------
     InputError
         If it cannot be written.
     """
-    html = report_html(title, history, series, convergence, with_costs)
+    html = report_html(title, history, series, convergence, with_costs, notes)
     file = File(path, "--report", (), lasting=False)
     try:
         file.write(html.encode())
@@ -76,6 +80,7 @@ def report_html(
     series: Mapping[str, Series],
     convergence: Sequence[Comparison] | None = None,
     with_costs: bool = False,
+    notes: Sequence[str] = (),
 ) -> str:
     """The page as HTML."""
     heads = history.heads()
@@ -100,6 +105,7 @@ def report_html(
         page.choose_from(contents)
     document = Document()
     page.add_to(document, title, POLICY)
+    document.template_variables["notes"] = list(map(printable, notes))
     return file_html(
         document,
         Resources(mode="inline"),

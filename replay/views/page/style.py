@@ -26,13 +26,17 @@ h1 { font-size: 20px; margin: 4px 0 12px; overflow-wrap: anywhere }
 h2 { font-size: 15px; margin: 24px 0 4px; padding-top: 8px; border-top: 1px solid var(--line) }
 section > p { margin: 0 0 4px; color: var(--faint); font-size: 12px }
 section > div, .grid > div { min-width: 0 }
+details { color: var(--faint); font-size: 12px; overflow-wrap: anywhere }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr));
   gap: 8px 16px }
 </style>
 </head>
 <body>
 <h1>{{ title|e }}</h1>
-{% for heading, note, names in sections %}<section>
+{% if notes %}<details open><summary>How the rows were read</summary><ul>
+{% for note in notes %}<li>{{ note|e }}</li>
+{% endfor %}</ul></details>
+{% endif %}{% for heading, note, names in sections %}<section>
 {% if heading %}<h2>{{ heading|e }}</h2>{% endif %}
 {% if note %}<p>{{ note|e }}</p>{% endif %}
 <div{% if note %} class="grid"{% endif %}>
