@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.problems import PROBLEMS
 from benchmarks.report import Row, Section, at_most, tell
 from benchmarks.resident import resident, trimmed
@@ -27,6 +29,10 @@ MARKS = (100_000, 1_000_000, 5_000_000)
 CHUNK = 20_000
 """Points that are made together."""
 MEGABYTE = 1e6
+HELD = (10_000, 60_000, 300_000)
+"""Rows of files that are looked at twice, but for the last one, which has too many values."""
+COLUMNS = tuple("abcdefgh")
+"""Of these files."""
 LONGEST = 30.0
 """Seconds that the replay may take; then it has had fewer rows, and the table says so."""
 IDLE = 0.3
@@ -144,18 +150,60 @@ def of_replay(folder: Path) -> Row:
     return at_most(what, grown[-1], 2.0, figure)
 
 
+def of_second_look(folder: Path) -> list[Row]:
+    """``replay run FILE``, which holds rows for a second look: the most memory, by rows."""
+    X = np.concatenate(
+        [PROBLEMS["A"].draw(HELD[-1], seed, dwell=500.0)[0] for seed in range(len(COLUMNS))], axis=1
+    )
+    most = []
+    for n in HELD:
+        path = folder / "held.csv"
+        with path.open("w") as file:
+            file.write(f"when,{','.join(COLUMNS)}\n")
+            for i, row in enumerate(X[:n].tolist()):
+                file.write(f"{1_700_000_000 + 60 * i},{','.join(map(repr, row))}\n")
+        command = ["run", str(path), "--value", ",".join(COLUMNS), "--time", "when"]
+        with (folder / "said").open("w") as said:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "replay", *command], stdout=said, stderr=said
+            )
+            _, status, used = os.wait4(child.pid, 0)
+        if status:
+            raise RuntimeError(f"the replay failed: {(folder / 'said').read_text()}")
+        # of Linux, in kilobytes
+        most.append(1024 * used.ru_maxrss)
+    few, many, over = HELD
+    each = (most[1] - most[0]) / (many - few) / len(COLUMNS)
+    shown = ", ".join(f"{its / MEGABYTE:.0f} MB" for its in most)
+    return [
+        at_most(
+            f"replay run, {len(COLUMNS)} columns: the most memory of {many:,} rows less that of "
+            f"{few:,}, bytes for each value more",
+            each,
+            1200.0,
+            f"{each:,.0f} ({shown} of {few:,}, {many:,} and {over:,} rows)",
+        ),
+        at_most(
+            f"the most memory of {over:,} such rows, too many for a second look, over that of "
+            f"{many:,}",
+            most[2] / most[1],
+            1.0,
+        ),
+    ]
+
+
 def run() -> Section:
     # memory is not time: all run at once
     children = {kind: start_learner(kind) for kind in ("OnlineGMM", "OnlineHMM")}
     with tempfile.TemporaryDirectory() as folder:
-        replayed = of_replay(Path(folder))
+        replayed = [of_replay(Path(folder)), *of_second_look(Path(folder))]
     rows = [of_learner(kind, child) for kind, child in children.items()]
     text = (
         "K=3, D=1, in processes of their own. Learners are read after garbage is collected and "
         "the C library has given back what is free (`malloc_trim`), the replay as it is, when it "
         "waits for more rows."
     )
-    return Section("Memory over time", [*rows, replayed], text)
+    return Section("Memory over time", [*rows, *replayed], text)
 
 
 if __name__ == "__main__":

@@ -178,9 +178,8 @@ def replay_source(
         refusals.open(source.files)
         open_now.callback(refusals.close)
         saving = _saving(source, settings, options, outputs, refusals, checkpoints, open_now)
-        loop = Loop(
-            source, fleet, {"": Hindsight(sinks, fleet)} if later else sinks, saving, refusals
-        )
+        hindsight = Hindsight(sinks, fleet)
+        loop = Loop(source, fleet, {"": hindsight} if later else sinks, saving, refusals)
         loop.heralds = () if notices is None else (notices,)
         loop.ended = totals_of.add
         loop.flushing = live
@@ -209,7 +208,7 @@ def replay_source(
         broken_off = loop.stopped_by is not None and not live and checkpoints.checkpoint is None
         if page is not None and outputs.report is not None and not broken_off:
             its_series = None if whole is None else {"": whole}
-            notes = left_out(totals_of.left_out, refusals)
+            notes = [*left_out(totals_of.left_out, refusals), *hindsight.said]
             _write_report(outputs.report, source, page, fleet, its_series, notes=notes)
     if loop.stopped_by is not None and (not live or checkpoints.checkpoint is not None):
         _say_stopped(loop, checkpoints)
@@ -222,6 +221,8 @@ def replay_source(
             raise InputError(f"all rows were refused, the first one for this: {refusals.first}")
         return
     _print(console, source, settings, totals_of, refusals, smooth, loop, because)
+    for line in hindsight.said:
+        console.print(line, soft_wrap=True)
     for table in cost_tables(totals_of.listed(), source.key):
         console.print(table)
     for what in ("labels", "segments", "costs", "report"):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,7 @@ from online_gmm.segmentation.second_pass import SecondPass, labels_of_events
 from online_gmm.segmentation.segments import Segment
 from replay.engine.batch import Ended, LabelledBatch
 from replay.engine.fleet import Fleet
+from replay.engine.keys import Keys
 from replay.engine.protocols import MemorySink, Sink
 from replay.engine.series import Series
 from replay.engine.summary import Summary
@@ -22,7 +26,7 @@ MOST_VALUES = 2**21
 """Values of all rows together that are held; of more, each row keeps the label it came with."""
 
 Ints = NDArray[np.int64]
-Moments = Sequence[tuple[int, str]]
+Rows = NDArray[np.intp]
 
 
 class Hindsight(MemorySink):
@@ -48,6 +52,16 @@ class Hindsight(MemorySink):
         self._held: list[LabelledBatch] = []
         self._segments: dict[str, list[Segment]] = {}
         self._n_values = 0
+
+    @property
+    def said(self) -> list[str]:
+        """That there were too many rows, in a line."""
+        if not self.is_over:
+            return []
+        return [
+            f"the source has more than {MOST_VALUES:,} values, which are too many to be held and "
+            "labelled again with all of them at hand"
+        ]
 
     def begin(self) -> None:
         for sink in self._sinks.values():
@@ -91,22 +105,16 @@ def _again(
     held: Sequence[LabelledBatch], segments: Mapping[str, list[Segment]], fleet: Fleet
 ) -> list[LabelledBatch]:
     """The same rows, labelled with the whole of their series at hand."""
-    keys = [key for its in held for key in its.batch.keys or [""] * len(its)]
-    n = len(keys)
-    places: dict[str, list[int]] = {}
-    for row, key in enumerate(keys):
-        places.setdefault(key, []).append(row)
+    n = sum(map(len, held))
     values = np.concatenate([its.batch.values for its in held])
     outliers = np.concatenate([its.answers.outliers for its in held])
     causal = np.concatenate([its.answers.labels for its in held])
-    times = [time for its in held for time in its.batch.texts.times()]
     labels, changes = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     probabilities = np.zeros(n)
     ends: list[tuple[int, str, Segment]] = []
-    for key, its in places.items():
-        rows = np.array(its, dtype=np.intp)
+    for key, rows in _rows_of_keys(held, n):
         series = fleet[key]
-        moments = [(i + 1, times[row]) for i, row in enumerate(its)]
+        moments = _Moments(held, rows)
         found = _found(series, values[rows], moments, segments.get(key, ()))
         numbers = _numbers(found.labels, causal[rows])
         found, causal[rows] = _renumbered(found, numbers), numbers[causal[rows]]
@@ -125,6 +133,35 @@ def _again(
         result.append(_later(one, answers, causal[part], changes[part], ends, first))
         first += len(one)
     return result
+
+
+def _rows_of_keys(held: Sequence[LabelledBatch], n: int) -> Iterator[tuple[str, Rows]]:
+    """The keys in the order in which they come, and the numbers of their rows."""
+    keys = [its.batch.keys for its in held if its.batch.keys is not None]
+    if not keys:
+        yield "", np.arange(n)
+        return
+    order, groups = Keys.joined(keys).groups()
+    for key, first, end in groups:
+        yield key, order[first:end]
+
+
+class _Moments(Sequence[tuple[int, str]]):
+    """Number and time of each row of a series; few of them are asked for."""
+
+    def __init__(self, held: Sequence[LabelledBatch], rows: Rows) -> None:
+        self._held = held
+        self._rows = rows
+        self._ends = list(accumulate(map(len, held)))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, i: Any) -> Any:
+        row = int(self._rows[i])
+        which = bisect_right(self._ends, row)
+        batch = self._held[which].batch
+        return i + 1, batch.texts.time_at(row - self._ends[which] + len(batch))
 
 
 def _later(
@@ -170,7 +207,7 @@ def _renumbered(found: SecondPass, numbers: Ints) -> SecondPass:
 
 
 def _found(
-    series: Series, values: NDArray[np.float64], moments: Moments, segments: Sequence[Segment]
+    series: Series, values: NDArray[np.float64], moments: _Moments, segments: Sequence[Segment]
 ) -> SecondPass:
     model = series.model
     assert isinstance(model, FoundRegimes)

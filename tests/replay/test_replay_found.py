@@ -418,6 +418,7 @@ def test_more_than_is_held_stays_as_it_came(cli, pump, tmp_path, monkeypatch):
     result = cli("run", path, "--value", "flow", "--labels", labels, *LATER)
     assert result.exit_code == 0, result.output
     assert "labels are those known as rows came" in result.output
+    assert "the source has more than 1,000 values, which are too many" in result.output
     cli("run", path, "--value", "flow", "--labels", causal, *LEARNER)
     rows = read(labels)
     assert [row["label"] for row in rows] == [row["label"] for row in read(causal)]
