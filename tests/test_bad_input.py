@@ -275,7 +275,11 @@ FRAMES = [
     (lambda: np.array([[1.0, 2.0], [np.nan, -np.inf]]), ValueError, "row 1: feature 'b' is -inf"),
     (lambda: np.zeros((2, 3)), ValueError, "the array has 3 columns; the model knows 2 features"),
     (lambda: np.zeros((2, 2, 2)), ValueError, r"shape \(n, D\)"),
-    (lambda: [[1.0, 2.0]], TypeError, "a data frame .* or a numpy array"),
+    (
+        lambda: [[1.0, 2.0]],
+        TypeError,
+        r"a data frame .* or a numpy array .* not a list; pandas.DataFrame\(X\) makes one of it",
+    ),
     (lambda: pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "'a' stands twice"),
 ]
 

@@ -124,6 +124,8 @@ class Table:
                 self._frame = into_frame(X)
             except TypeError:
                 told = "; X.to_frame() makes one of it" if hasattr(X, "to_frame") else ""
+                if isinstance(X, list | tuple | dict):
+                    told = "; pandas.DataFrame(X) makes one of it"
                 raise TypeError(
                     f"a data frame (pandas, polars, ...) or a numpy array is expected, "
                     f"not a {type(X).__name__}{told}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replay.cli.options.reading import BrokerOptions, above_zero
@@ -44,6 +45,11 @@ def live_source(
     InputError
         If it is no address, or cannot be reached.
     """
+    if address != "-" and "://" not in address:
+        is_file = f"; for the file, say replay run {address}" if Path(address).exists() else ""
+        raise InputError(
+            f"{address!r} is no address; give -, mqtt://HOST/TOPIC or kafka://HOST/TOPIC{is_file}"
+        )
     if not reading.values:
         raise InputError("--value is missing; name the fields to learn, once for each")
     window = above_zero(broker.join, "--join", "hold")
@@ -54,10 +60,6 @@ def live_source(
                 "fields"
             )
         return LiveLines(reading)
-    if "://" not in address:
-        raise InputError(
-            f"{address!r} is no address; give -, mqtt://HOST/TOPIC or kafka://HOST/TOPIC"
-        )
     if address.startswith(KAFKA):
         if are_topics(reading.values):
             raise InputError(

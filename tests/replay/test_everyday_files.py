@@ -1001,3 +1001,10 @@ def test_the_report_says_what_was_guessed_and_left_out(path, cli, tmp_path):
         html = report.read_text()
         assert "<li>refused: 2 rows that sum up others</li>" in html
         assert "<li>the time is in &#39;time&#39;</li>" in html
+
+
+def test_a_file_is_no_address(path, cli):
+    write(path, TABLE, ["2024-03-04,1"])
+    result = cli("live", path)
+    assert result.exit_code == 2
+    assert f"for the file, say replay run {path}" in result.stderr
