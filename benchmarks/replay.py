@@ -123,6 +123,18 @@ def by_river(path: Path) -> None:
         model.learn_one(x)
 
 
+def page_import() -> float:
+    """Seconds that the import of what the page needs takes, in a process of its own."""
+    script = (
+        "import time, replay.cli.running\n"
+        "begin = time.perf_counter()\n"
+        "import replay.views.page.report\n"
+        "print(time.perf_counter() - begin)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    return float(done.stdout)
+
+
 def parts(path: Path, labels: Path) -> dict[str, float]:
     """Seconds of reading, learning and writing, each by itself."""
     seconds = {}
@@ -220,6 +232,13 @@ def others(folder: Path) -> list[Row]:
     }
     times = side_by_side(sides, ROUNDS)
     report, again = times.ratio("report", "mixture"), times.ratio("second pass", "segmenter")
+    imported = np.median([page_import() for _ in range(ROUNDS)]) / times.median("mixture")
+    write_file(path, N, 4)
+    sides = {
+        "mixture": timed(lambda: replayed(path, labels)),
+        "report": timed(lambda: replayed(path, labels, report=folder / "page.html")),
+    }
+    whole = side_by_side(sides, ROUNDS).ratio("report", "mixture")
     fewer = f"{N_AGAIN:,} rows"
     return [
         at_most(f"{N:,} rows of {KEYS} keys / pyarrow.csv.read_csv", keys.median, 8.0, str(keys)),
@@ -230,7 +249,9 @@ def others(folder: Path) -> list[Row]:
             str(found),
         ),
         Row(f"{fewer}, segmenter: with its second pass / --causal", str(again)),
-        at_most(f"{fewer}: with --report / without", report.median, 1.2, str(report)),
+        at_most(f"{N:,} rows: with --report / without", whole.median, 1.2, str(whole)),
+        Row(f"{fewer}: with --report / without", str(report)),
+        Row(f"import of what a page needs / {fewer} without it", f"{imported:.3g}"),
     ]
 
 

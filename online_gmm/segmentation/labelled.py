@@ -171,9 +171,29 @@ class LabelledSegments:
             return result
 
         def closed() -> list[Segment]:
-            ended = [] if carried else [run]
-            ended += [stretch_of(i) for i in range(len(first_of) - 1)]
-            return [*rows, *(stretch.segment() for stretch in ended)]
+            # the first of these runs may go on with what came before
+            before = [run] if not carried else [stretch_of(0)] if len(first_of) > 1 else []
+            result = [*rows, *(stretch.segment() for stretch in before)]
+            runs = slice(int(carried), len(first_of) - 1)
+            means = np.frombuffer(mean).reshape(-1, width)
+            squares, counts = np.frombuffer(deviations), np.frombuffer(count, np.int64)
+            with np.errstate(invalid="ignore"):
+                sds = np.sqrt(squares / counts).reshape(-1, width)
+            bounds = zip(first_of[runs], first_of[int(carried) + 1 :], strict=True)
+            its = zip(bounds, means[runs].tolist(), sds[runs].tolist(), strict=True)
+            for (begin, end), (*centre, sure), sd in its:
+                result.append(
+                    Segment(
+                        time_of(begin),
+                        time_of(end - 1),
+                        int(labels[begin]),
+                        end - begin,
+                        sure,
+                        dict(zip(names, centre, strict=True)),
+                        dict(zip(names, sd, strict=False)),
+                    )
+                )
+            return result
 
         last = stretch_of(len(first_of) - 1)
         self.n_points += n - done

@@ -116,8 +116,10 @@ class Buckets(NamedTuple):
         starts = np.flatnonzero(np.diff(groups, prepend=-1))
         both = np.stack((_least(self.extremes[0], starts), _least(-self.extremes[1], starts)))
         kinds, codes = np.unique(self.majority[:, 0], return_inverse=True)
-        counts = np.zeros((len(starts), len(kinds)), dtype=np.int64)
-        np.add.at(counts, (groups - groups[0], codes), self.majority[:, 1])
+        cells = (groups - groups[0]) * len(kinds) + codes
+        # counts of rows are far below the numbers that are no more whole as doubles
+        counted = np.bincount(cells, self.majority[:, 1], len(starts) * len(kinds))
+        counts = counted.astype(np.int64).reshape(len(starts), len(kinds))
         return Buckets(
             np.add.reduceat(self.sizes, starts),
             self.firsts[starts],
@@ -127,6 +129,11 @@ class Buckets(NamedTuple):
             np.stack((kinds[counts.argmax(axis=1)], counts.max(axis=1)), axis=1),
             np.add.reduceat(self.scores, starts),
         )
+
+    def split(self, n: int) -> tuple[Buckets, Buckets]:
+        """Return the first n buckets, and the others, in memory of their own."""
+        parts = [np.split(array, [n], axis) for array, axis in zip(self, AXES, strict=True)]
+        return Buckets(*(part[0] for part in parts)), Buckets(*(part[1].copy() for part in parts))
 
 
 AXES = (0, 0, 1, 1, 1, 0, 0)

@@ -162,7 +162,8 @@ class Log:
         self.names: dict[int, str] = {}
         # label and place of the first row of each; None when they have become too many
         self.runs: list[tuple[int, float]] | None = []
-        self.table = Buckets.of_rows(
+        # buckets that are full, and those behind them, of which most are single rows
+        self._full = self._open = Buckets.of_rows(
             np.empty(0), np.empty((0, n_columns)), np.empty(0, np.int64), np.empty(0)
         )
         self.recent_x: Floats = np.empty(0)
@@ -186,26 +187,48 @@ class Log:
         self._sample(y, labels)
         done = 0
         while done < n:
-            room = slice(done, done + 2 * self.buckets - len(self.table.sizes))
+            room = slice(done, done + 2 * self.buckets - self._n_buckets)
             added = Buckets.of_rows(x[room], y[room], labels[room], scores[room])
-            self.table = joined([self.table, added])
+            self._open = joined([self._open, added])
             self.n += len(added.sizes)
             done += len(added.sizes)
-            if len(self.table.sizes) == 2 * self.buckets:
-                self.table = self.table.coarser(size_of_buckets(self.n, self.buckets))
+            if self._n_buckets == 2 * self.buckets:
+                self._fill(size_of_buckets(self.n, self.buckets))
         self.recent_x = np.concatenate((self.recent_x, x))[-self.recent :]
         self.recent_y = np.concatenate((self.recent_y, y))[-self.recent :]
         self.recent_labels = np.concatenate((self.recent_labels, labels))[-self.recent :]
         self.last = last
         self.last_x = float(x[-1])
 
+    @property
+    def _n_buckets(self) -> int:
+        return len(self._full.sizes) + len(self._open.sizes)
+
+    @property
+    def table(self) -> Buckets:
+        """All buckets."""
+        return joined([self._full, self._open])
+
+    def _fill(self, size: int) -> None:
+        """Put rows together in buckets of this size. Those that are full already stay."""
+        if len(self._full.sizes) and self._full.sizes[0] == size:
+            self._be(joined([self._full, self._open.coarser(size)]))
+        else:
+            self._be(self.table.coarser(size))
+
+    def _be(self, table: Buckets) -> None:
+        """Take over these buckets, of which the first ones are full, and no later one is."""
+        n_full = int(np.count_nonzero(table.sizes == table.sizes[0])) if len(table.sizes) else 0
+        self._full, self._open = table.split(n_full)
+
     def _count(self, rows: Columns, x: Floats) -> None:
         """Update the counts and the runs of labels."""
         labels = rows.answers.labels
         self.n_outliers += int(rows.answers.outliers.sum())
         self.n_changes += int(rows.changes.sum())
-        for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
-            self.counts[int(label)] += int(count)
+        kinds, counts = (its.tolist() for its in np.unique(labels, return_counts=True))
+        for label, count in zip(kinds, counts, strict=True):
+            self.counts[label] += count
         if not self.n:
             self.first_time = rows.time_at(0)
         before = labels[0] - 1 if not self.n else self.label
@@ -217,8 +240,10 @@ class Log:
             self.runs += [(int(labels[i]), float(x[i])) for i in begins[: MOST_RUNS + 1]]
             if len(self.runs) > MOST_RUNS:
                 self.runs = None
-        its_names = [""] * len(labels) if rows.names is None else rows.names
-        for label, name in dict(zip(labels.tolist(), its_names, strict=True)).items():
+        its_names = dict.fromkeys(kinds, "")
+        if rows.names is not None:
+            its_names = dict(zip(labels.tolist(), rows.names, strict=True))
+        for label, name in its_names.items():
             self.names.pop(label, None)
             if name:
                 self.names[label] = name
@@ -313,7 +338,7 @@ class Log:
         self.runs = None if runs is None else [(label, x) for label, x in runs]
         for name, array in zip(ARRAYS, state["arrays"], strict=True):
             setattr(self, name, _unpacked_array(array))
-        self.table = Buckets(*map(_unpacked_array, state["table"]))
+        self._be(Buckets(*map(_unpacked_array, state["table"])))
 
 
 def _packed_array(array: NDArray[Any]) -> list[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from bokeh.core.properties import field
 from bokeh.document import Document
 from bokeh.models import (
     BasicTicker,
@@ -20,6 +21,7 @@ from bokeh.models import (
     PlainText,
     Range1d,
 )
+from bokeh.models.glyphs import Line, Patches, Scatter, Segment, Text, VStrip
 from bokeh.models.ui import UIElement
 from bokeh.models.widgets import Div, Select
 from bokeh.plotting import figure
@@ -200,8 +202,10 @@ class Page:
         roots: list[UIElement] = [*self.texts.values(), self.select, *self.figures]
         if controls is not None:
             roots.append(controls)
-        for root in roots:
-            document.add_root(root)
+        # the models of a document are looked up anew after each root otherwise
+        with document.models.freeze():
+            for root in roots:
+                document.add_root(root)
         document.title = printable(title)
         document.template = Environment(autoescape=False).from_string(PAGE)
         document.template_variables.update(sections=self.sections, policy=policy)
@@ -252,27 +256,33 @@ class Page:
             source = self._source(f"{part} {j}", *cells)
             plot = self._figure(f"{part} {j}", "row", column, 230, x_range=x_range)
             plot.extra_y_ranges["unit"] = Range1d(start=0.0, end=1.0)
-            plot.vstrip("x0", "x1", source=bands, color="color", fill_alpha=SHADE, line_alpha=0.0)
-            line = plot.segment("x0", "y0", "x1", "y1", source=source, color="color")
-            points = plot.scatter(
-                *("x1", "y1"),
-                source=source,
-                color="color",
-                line_alpha=0.0,
-                size=6 if marked else 3,
-                marker="marker" if marked else "circle",
+            plot.add_glyph(
+                bands,
+                VStrip(x0="x0", x1="x1", fill_color="color", fill_alpha=SHADE, line_color=None),
             )
-            plot.text(
+            line = plot.add_glyph(
+                source, Segment(x0="x0", y0="y0", x1="x1", y1="y1", line_color="color")
+            )
+            points = plot.add_glyph(
+                source,
+                Scatter(
+                    x="x1",
+                    y="y1",
+                    fill_color="color",
+                    line_color=None,
+                    size=6 if marked else 3,
+                    marker=field("marker") if marked else "circle",
+                ),
+            )
+            text = Text(
                 x="x",
                 y=0.94,
                 text="text",
-                source=names,
-                y_range_name="unit",
                 text_align="center",
                 text_baseline="middle",
                 text_font_size="11px",
-                name="text",
             )
+            plot.add_glyph(names, text, y_range_name="unit", name="text")
             lines += [line, points]
             plot.y_range = DataRange1d(renderers=[line, points], range_padding=0.3)
             plot.add_tools(HoverTool(visible=False, renderers=[points], tooltips=HOVER))
@@ -292,20 +302,31 @@ class Page:
         mixture = self._source(f"mixture {j}", "x", "y")
         peaks = self._source(f"peaks {j}", "x", "y", "text")
         rug = self._source(f"rug {j}", "x", "y0", "y1", "color")
-        curves = plot.patches(
-            "xs", "ys", source=patches, color="color", fill_alpha=SHADE, line_width=1.5
+        curves = plot.add_glyph(
+            patches,
+            Patches(
+                xs="xs",
+                ys="ys",
+                fill_color="color",
+                fill_alpha=SHADE,
+                line_color="color",
+                line_width=1.5,
+            ),
         )
-        plot.line("x", "y", source=mixture, line_width=1.0, line_dash="dashed", name="line")
-        plot.segment("x", "y0", "x", "y1", source=rug, color="color", line_alpha=0.6)
-        plot.text(
-            *("x", "y", "text"),
-            source=peaks,
+        plot.add_glyph(mixture, Line(x="x", y="y", line_dash="dashed"), name="line")
+        plot.add_glyph(
+            rug, Segment(x0="x", y0="y0", x1="x", y1="y1", line_color="color", line_alpha=0.6)
+        )
+        text = Text(
+            x="x",
+            y="y",
+            text="text",
             text_align="center",
             text_baseline="bottom",
             y_offset=-3,
             text_font_size="12px",
-            name="text",
         )
+        plot.add_glyph(peaks, text, name="text")
         plot.add_tools(
             HoverTool(visible=False, renderers=[curves], tooltips=[("regime", "@label")])
         )
@@ -321,8 +342,21 @@ class Page:
             x_axis_type="log",
             y_range=self.ranges["scores"],
         )
-        points = plot.scatter("row", "mean", source=stretches, size=4, color=COLOURS[4], alpha=0.7)
-        line = plot.line("row", "so_far", source=source, line_width=2, color=COLOURS[0])
+        points = plot.add_glyph(
+            stretches,
+            Scatter(
+                x="row",
+                y="mean",
+                size=4,
+                fill_color=COLOURS[4],
+                fill_alpha=0.7,
+                line_color=COLOURS[4],
+                line_alpha=0.7,
+            ),
+        )
+        line = plot.add_glyph(
+            source, Line(x="row", y="so_far", line_width=2, line_color=COLOURS[0])
+        )
         for glyphs, mean in ((line, "so_far"), (points, "mean")):
             hover = [("rows", "@row{0,0}"), ("mean", f"@{mean}")]
             plot.add_tools(HoverTool(visible=False, renderers=[glyphs], tooltips=hover))
@@ -345,8 +379,11 @@ class Page:
             x_axis_type="log",
             y_axis_type="log",
         )
-        plot.line("row", "drawn", source=source, line_width=2, color=COLOURS[5])
-        points = plot.scatter("row", "drawn", source=source, size=6, color=COLOURS[5])
+        plot.add_glyph(source, Line(x="row", y="drawn", line_width=2, line_color=COLOURS[5]))
+        points = plot.add_glyph(
+            source,
+            Scatter(x="row", y="drawn", size=6, fill_color=COLOURS[5], line_color=COLOURS[5]),
+        )
         hover = [("rows", "@row{0,0}"), ("gap", "@gap")]
         plot.add_tools(HoverTool(visible=False, renderers=[points], tooltips=hover))
         plot.xaxis.formatter = NumeralTickFormatter(format="0,0")

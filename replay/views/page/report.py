@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bokeh.document import Document
-from bokeh.embed import file_html
+from bokeh.embed.bundle import bundle_for_objs_and_resources
+from bokeh.embed.elements import html_page_for_render_items
+from bokeh.embed.util import RenderItem
 from bokeh.resources import Resources
+from bokeh.util.serialization import make_globally_unique_css_safe_id, make_globally_unique_id
 
 from replay.checks.check import Comparison
 from replay.engine.printable import printable
@@ -106,10 +109,23 @@ def report_html(
     document = Document()
     page.add_to(document, title, POLICY)
     document.template_variables["notes"] = list(map(printable, notes))
-    return file_html(
-        document,
-        Resources(mode="inline"),
+    return _embedded(document)
+
+
+def _embedded(document: Document) -> str:
+    """The page of a document.
+
+    `bokeh.embed.file_html` makes the same, and goes through all models three times more: to check
+    them, to find callbacks in Python, and to see which of Bokeh's scripts they need.
+    """
+    scripts = Resources(mode="inline", components=["bokeh", "bokeh-widgets"])
+    number = make_globally_unique_id()
+    roots = {root: make_globally_unique_css_safe_id() for root in document.roots}
+    return html_page_for_render_items(
+        bundle_for_objs_and_resources(None, scripts),
+        {number: document.to_json(deferred=False)},
+        [RenderItem(number, roots=roots)],
         document.title,
-        template=document.template,
-        template_variables=document.template_variables,
+        document.template,
+        document.template_variables,
     )
