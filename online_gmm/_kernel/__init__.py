@@ -28,7 +28,14 @@ from online_gmm._kernel.blocks import Blocks
 from online_gmm._kernel.chi_squared import exceeded, strangeness, tail
 from online_gmm._kernel.entry import Entry
 from online_gmm._kernel.gaussian.components import Components, components_from_state
-from online_gmm._kernel.gaussian.statistics import DIAG, FULL, SPHERICAL, TIED, Statistics
+from online_gmm._kernel.gaussian.statistics import (
+    DIAG,
+    FULL,
+    SPHERICAL,
+    TIED,
+    Statistics,
+    central_moments,
+)
 from online_gmm._kernel.hindsight import best_partition, best_states
 from online_gmm._kernel.k_means import draw_clusters, move_centers
 from online_gmm._kernel.partition import Partition
@@ -82,6 +89,7 @@ __all__ = [
     "Windows",
     "best_partition",
     "best_states",
+    "central_moments",
     "chain_from_state",
     "chain_stream_from_state",
     "columns_of",

@@ -251,9 +251,11 @@ def columns_of(values: Matrix, names: tuple[Hashable, ...], wanted: tuple[Hashab
 
 def column_means(X: Matrix) -> Matrix:
     """The mean of what is observed in each column, shape (D,); 0 where nothing is."""
+    if len(X):
+        means = np.add.reduce(X, axis=0) / len(X)
+        if not np.isnan(means).any():
+            return np.asarray(means, dtype=np.float64)
     missing = np.isnan(X)
-    if not missing.any() and len(X):
-        return np.asarray(X.mean(axis=0), dtype=np.float64)
     seen = np.where(missing.all(axis=0), 0.0, X)
     return np.asarray(np.nanmean(seen, axis=0), dtype=np.float64)
 

@@ -366,13 +366,12 @@ def from_kernel(
 def n_parameters(n_components: int, n_features: int, covariance_type: str) -> int:
     """Free parameters of a mixture: weights, means and covariances."""
     matrix = n_features * (n_features + 1) // 2
-    covariances = {
-        "full": n_components * matrix,
-        "tied": matrix,
-        "diag": n_components * n_features,
-        "spherical": n_components,
-    }
-    return n_components - 1 + n_components * n_features + covariances[covariance_type]
+    if covariance_type == "tied":
+        covariances = matrix
+    else:
+        each = {"full": matrix, "diag": n_features, "spherical": 1}[covariance_type]
+        covariances = n_components * each
+    return n_components - 1 + n_components * n_features + covariances
 
 
 def posterior(

@@ -12,6 +12,9 @@ its average, as what it reports; one pass over the data tells it at any other pl
 
 from __future__ import annotations
 
+import math
+from array import array
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,51 +48,36 @@ class EMMap:
         self, components: _kernel.Components, origin: NDArray[np.float64], n_points: int
     ) -> None:
         self._components = components
-        self._origin = origin
+        self._origin = view(origin)
         self._n = float(n_points)
-        k, d, kind = components.state()["shape"]
+        k, d, kind = components.shape
         self._shape = (k, d, d) if kind in (_kernel.FULL, _kernel.TIED) else (k, d)
-        i, j = np.indices((d, d))
-        # of a matrix only the lower half is in use
-        self._lower = np.maximum(i, j), np.minimum(i, j)
+        self._size = k * (1 + d) + math.prod(self._shape)
 
     def raw(self, components: _kernel.Components) -> Vector:
         """N, N m and N (S + m m'), with the means m seen from the origin."""
-        state = components.state()
-        k, d = self._shape[:2]
-        weight = np.frombuffer(state["weight"])
-        mean = np.frombuffer(state["center"]).reshape(k, d) - self._origin
-        scatter = np.frombuffer(state["scatter"]).reshape(self._shape)
-        if len(self._shape) == 3:
-            square = scatter[:, *self._lower] + mean[:, :, None] * mean[:, None, :]
-        else:
-            square = scatter + mean**2
-        return np.concatenate(
-            [weight, (weight[:, None] * mean).ravel(), (square.T * weight).T.ravel()]
-        )
+        moments = np.empty(self._size)
+        components.raw_moments(self._origin, view(moments))
+        return moments
 
     def load(self, s: Vector) -> _kernel.Components | None:
         """Components with these statistics; None if no data can have them."""
         k, d = self._shape[:2]
         weight = s[:k]
-        if not (weight > 0.0).all():
+        if not weight.min() > 0.0:
             return None
-        mean = s[k : k + k * d].reshape(k, d) / weight[:, None]
-        square = (s[k + k * d :].reshape(self._shape).T / weight).T
+        center = array("d", bytes(8 * k * d))
+        scatter = array("d", bytes(8 * math.prod(self._shape)))
+        dense = len(self._shape) == 3
         # moments of readings near the largest doubles may be beyond them
-        with np.errstate(over="ignore", invalid="ignore"):
-            if len(self._shape) == 3:
-                scatter = square - mean[:, :, None] * mean[:, None, :]
-            else:
-                scatter = square - mean**2
-        if not np.isfinite(scatter).all():
+        if not _kernel.central_moments(view(s), self._origin, k, dense, center, scatter):
             return None
-        least = np.linalg.eigvalsh(scatter) if len(self._shape) == 3 and d > 1 else scatter
+        least = np.frombuffer(scatter).reshape(self._shape)
+        if dense and d > 1:
+            least = np.linalg.eigvalsh(least)
         if not least.min() >= 0.0:
             return None
-        self._components.load(
-            flat(weight / weight.sum()), flat(mean + self._origin), flat(scatter), self._n
-        )
+        self._components.load(flat(weight / weight.sum()), center, scatter, self._n)
         return self._components
 
     def __call__(self, s: Vector, rows: NDArray[np.float64]) -> Vector | None:

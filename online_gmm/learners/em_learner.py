@@ -122,7 +122,7 @@ class EMLearner(Learner, abc.ABC):
         """The start that was chosen, None before."""
         if self._start is None:
             return None
-        return start_from_state(msgspec.msgpack.decode(self._start), self._names)
+        return _start_read(self._start, self._names)
 
     def _started_by(self, start: WarmStart) -> None:
         # as bytes it takes a tenth of the memory, and it is seldom read
@@ -433,6 +433,12 @@ def strangeness(
     result = np.empty(len(distance))
     _kernel.strangeness(np.ascontiguousarray(distance), n_observed, result)
     return result
+
+
+@lru_cache(16)
+def _start_read(data: bytes, names: tuple[Hashable, ...]) -> WarmStart:
+    """A warm start from its bytes; while the points kept are fitted it is asked for often."""
+    return start_from_state(msgspec.msgpack.decode(data), names)
 
 
 @lru_cache(64)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data.frames import column_means, flat
+from online_gmm.data.frames import flat
 from online_gmm.em.batch import BatchEM, rest_of_climb
 from online_gmm.em.mixture import (
     MixtureParameters,
@@ -53,18 +53,16 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         if affordable(rows, self._k, self.covariance_type, REFIT_STEPS, SLICED) < REFIT_STEPS:
             self._plan(stream.n_points, True)
             return
-        moments = None
-        if self._polishes:
-            m = self._em_map(rows)
-            moments = m.raw(stream.average_components), m.raw(stream.components)
-        self._refit = UnderWay(
+        self._refit = refit = UnderWay(
             self.mixture,
             rows,
             stream.n_points,
             stream.stride_kept,
-            moments=moments,
             searches=self._searches,
         )
+        if self._polishes:
+            m = self._em_map(refit)
+            refit.moments = m.raw(stream.average_components), m.raw(stream.components)
         self._next_slice = stream.n_points + self._refit.pause
 
     @property
@@ -77,10 +75,9 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         lasting = not self._born_since(0.0, by_fit=False)
         return self._averages and self._k > 1 and self._stream.stride_kept > 1 and lasting
 
-    def _em_map(self, rows: NDArray[np.float64]) -> EMMap:
-        """The EM map of this model's statistics about the mean of rows."""
-        components = _kernel.components_from_state(self._stream.components.state())
-        return EMMap(components, column_means(rows), self._stream.n_points)
+    def _em_map(self, refit: UnderWay) -> EMMap:
+        """The EM map of this model's statistics about the mean of the rows that are fitted."""
+        return EMMap(self._stream.components.beside(), refit.origin, self._stream.n_points)
 
     def _plan(self, n: int, searched: bool) -> None:
         """Set when the points kept are fitted again, after a fit of the first n points.
@@ -120,7 +117,7 @@ class RefittedMixture(RefittedLearner, abc.ABC):
     def _correct(self, refit: UnderWay, correction: NDArray[np.float64]) -> None:
         """Go on from what is reported, brought closer to the fixed point of EM on all points."""
         reported = _kernel.components_from_state(self._stream.components.state())
-        if corrected(self._em_map(refit.rows), reported, correction):
+        if corrected(self._em_map(refit), reported, correction):
             polished = _kernel.components_from_state(reported.state())
             self._stream.restart(polished, flat(self._gates(len(self._names))))
 
@@ -253,7 +250,7 @@ class RefittedMixture(RefittedLearner, abc.ABC):
             float(refit.n_points),
             prior.floors,
         )
-        m = EMMap(components, column_means(refit.rows), refit.n_points)
+        m = EMMap(components, refit.origin, refit.n_points)
         return (yield from correcting(m, *refit.moments, rows, meter))
 
     def _may_be_likelier(

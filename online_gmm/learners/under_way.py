@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm.data.frames import column_means
 from online_gmm.data.state import doubles, instance
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.slices import Sliced
@@ -111,6 +113,11 @@ class UnderWay:
         self.lasting = 0.0
         """The time constant of regimes, in rows; 0 if it is not seen. The first slices tell."""
         self._slices: Slices[Any] = Slices()
+
+    @cached_property
+    def origin(self) -> NDArray[np.float64]:
+        """The mean of the rows that are fitted, shape (D,)."""
+        return column_means(self.rows[: self.n_fitted])
 
     @property
     def pause(self) -> int:

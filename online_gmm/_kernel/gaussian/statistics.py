@@ -153,6 +153,35 @@ class Statistics(Memory):
             self.scatter[k] = 0.0
         return 0
 
+    def raw_moments(self, origin: cython.double[::1], out: cython.double[::1]) -> None:
+        """Write N, N m and N (S + m m') of all components, with the means m seen from the origin.
+
+        ``origin`` has the shape (D,). Of a matrix both halves are written.
+        """
+        k: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        n: cython.Py_ssize_t = self.n_components
+        row: cython.double
+        column: cython.double
+        for k in range(n):
+            out[k] = self.weight[k]
+            for i in range(d):
+                row = self.center[k * d + i] - origin[i]
+                out[n + k * d + i] = self.weight[k] * row
+                if not self.dense:
+                    at = k * d + i
+                    out[n + n * d + at] = (self.scatter[at] + row * row) * self.weight[k]
+                    continue
+                for j in range(i + 1):
+                    column = self.center[k * d + j] - origin[j]
+                    at = k * self.size + i * d + j
+                    column = (self.scatter[at] + row * column) * self.weight[k]
+                    out[n + n * d + at] = column
+                    out[n + n * d + k * self.size + j * d + i] = column
+
     def load(
         self, weight: array[float], center: array[float], scatter: array[float], points: float
     ) -> None:
@@ -177,6 +206,40 @@ class Statistics(Memory):
             "center": packed(self.center, n * self.n_features),
             "scatter": packed(self.scatter, n * self.size),
         }
+
+
+def central_moments(
+    raw: cython.double[::1],
+    origin: cython.double[::1],
+    n: cython.Py_ssize_t,
+    dense: cython.bint,
+    center: cython.double[::1],
+    scatter: cython.double[::1],
+) -> bool:
+    """Write means and scatters of n components, from what `Statistics.raw_moments` has written.
+
+    Their weights are above 0. Returns whether all scatters are finite.
+    """
+    k: cython.Py_ssize_t
+    i: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    d: cython.Py_ssize_t = len(origin)
+    at: cython.Py_ssize_t = 0
+    value: cython.double
+    is_finite: cython.bint = True
+    for k in range(n):
+        for i in range(k * d, k * d + d):
+            center[i] = raw[n + i] / raw[k]
+        for i in range(k * d, k * d + d):
+            for j in range(k * d if dense else i, k * d + d if dense else i + 1):
+                value = raw[n + n * d + at] / raw[k] - center[i] * center[j]
+                scatter[at] = value
+                at += 1
+                if value - value != 0.0:
+                    is_finite = False
+        for i in range(d):
+            center[k * d + i] += origin[i]
+    return is_finite
 
 
 def shape_of(state: dict[str, Any]) -> tuple[int, int, int]:
