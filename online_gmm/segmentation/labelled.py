@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -60,7 +59,8 @@ class LabelledSegments:
         self.n_points = 0
         self.change: RegimeChange | None = None
         self.closed: Segment | None = None
-        self.awaiting: deque[Point] = deque()
+        # few points, or none: an empty deque takes 700 bytes
+        self.awaiting: list[Point] = []
         self._now: Any = None
         self._settled: _Stretch | None = None
         self._candidate: _Stretch | None = None

@@ -86,7 +86,7 @@ class ModelRegimes:
             if len(segments.awaiting) <= self.last_step.lag:
                 self._report()
                 return
-            point, known = segments.awaiting.popleft(), self.last_step.smoothed
+            point, known = segments.awaiting.pop(0), self.last_step.smoothed
             if known is not None:
                 label, probability = known.label, known.probability
         if label not in (None, UNKNOWN):

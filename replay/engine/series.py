@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -119,7 +118,8 @@ class Series:
         self.belief: dict[int, float] | None = None
         self.model = model = model if shared is None else shared
         self._held = HeldBatch(model)
-        self._waiting: deque[tuple[Row, Assignment]] = deque()
+        # few rows, or none: an empty deque takes 700 bytes of each key
+        self._waiting: list[tuple[Row, Assignment]] = []
         self._n_rows = 0
         self._said: tuple[int, float] | None = None
         self._closed: list[Segment] = []
@@ -398,7 +398,7 @@ class Series:
         if not n:
             self._closed += [segment for segment, _ in closed]
             return
-        ready = [self._waiting.popleft() for _ in range(n)]
+        ready, self._waiting = self._waiting[:n], self._waiting[n:]
         later = joined([its for _, its in ready])._replace(**labels._asdict())
         labelled = self._accept_found(Batch.of_rows([row for row, _ in ready]), later, closed)
         pieces.append(Piece(labelled, at[len(at) - n :]))
@@ -410,7 +410,7 @@ class Series:
 
     def _looked_back(self, n_since: int) -> tuple[Row, Assignment]:
         """The first row that waits, labelled by what is known of it now, so many rows later."""
-        row, assignment = self._waiting.popleft()
+        row, assignment = self._waiting.pop(0)
         known = self.model.look_back(n_since)  # type: ignore[union-attr]
         assert known is not None
         return row, assignment._replace(label=known.label, probability=known.probability)

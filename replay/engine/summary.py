@@ -15,6 +15,8 @@ from replay.engine.batch import Batch
 
 COUNT_BY_ARRAYS = 256
 """Rows from which on arrays count them in less time than a loop: sooner where no label changes."""
+SORTED = 512
+"""Segments from which on sorting them by their lengths takes less time than a loop."""
 LONGEST = 2**40
 """No segment is as long as this."""
 
@@ -69,6 +71,12 @@ class Summary:
             self._length += n
             return
         lengths[0] += self._length
+        if len(starts) < SORTED:
+            ended = zip(labels[starts[:-1]].tolist(), lengths[:-1].tolist(), strict=True)
+            for label, length in ended:
+                self.lengths[label][length] += 1
+            self._label, self._length = int(labels[-1]), int(lengths[-1])
+            return
         # label and length in one number: pairs of two sort slowly
         codes = labels[starts[:-1]] * LONGEST + lengths[:-1]
         found, first, counts = np.unique(codes, return_index=True, return_counts=True)
