@@ -72,6 +72,7 @@ class CsvFile(CsvFormat):
     """
 
     _is_at_end = False
+    _odd: Sequence[tuple[int, str]] = ()
 
     def _batches(self) -> Generator[Batch, None, None]:
         """Lines that are plain are cut by pyarrow, the others are read one by one.
@@ -161,7 +162,7 @@ class CsvFile(CsvFormat):
             keys = None if places.key is None else cut.keys(places.key)
             batch = Batch(self.values, cut.values, texts, lines, keys)
             done = 0
-            without_time = self._without_time(cut)
+            without_time = self._without_time(len(cut))
             for part in self._in_parts(batch):
                 while without_time and without_time[0] < done + len(part):
                     row = without_time.popleft()
@@ -195,10 +196,8 @@ class CsvFile(CsvFormat):
                 n = int(has_more.argmax())
         if self._head.comment and (at := self._comment_in(cut)) is not None:
             n = min(n, at)
-        for row, text in self._odd_times(cut):
-            if _is_sum(text):
-                n = min(n, row)
-                break
+        self._odd = self._odd_times(cut)
+        n = min([n, *(row for row, text in self._odd if _is_sum(text))])
         if places.key is not None:
             lacks_key = cut.starts[:n, places.key] == cut.ends[:n, places.key]
             if lacks_key.any():
@@ -219,23 +218,28 @@ class CsvFile(CsvFormat):
         cut.shorten(n)
         return all_good
 
-    def _odd_times(self, cut: Cut) -> Iterator[tuple[int, str]]:
+    def _odd_times(self, cut: Cut) -> list[tuple[int, str]]:
         """Rows that have no digit first in the place of a time or a number, and what they have."""
         if self._dated is None or not len(cut):
-            return
+            return []
         slot = self._wanted.index(self.columns[self._dated])
         starts, ends = cut.starts[:, slot], cut.ends[:, slot]
-        # a cell that is empty begins with whatever comes next
-        first = np.frombuffer(cut.texts or b"\0", np.uint8).take(starts, mode="clip")
-        odd = (starts == ends) | (first < ord("0")) | (first > ord("9"))
-        for row in np.flatnonzero(odd).tolist():
-            yield row, cut.text(row, slot)
+        lengths = ends - starts
+        codes = np.frombuffer(cut.texts or b"\0", np.uint8)
+        length = int(lengths[0])
+        if length and (lengths == length).all():
+            # the cells of a column stand one after the other
+            first = codes[starts[0] : ends[-1] : length]
+        else:
+            # a cell that is empty begins with whatever comes next
+            first = codes.take(starts, mode="clip")
+        odd = (lengths == 0) | (first < ord("0")) | (first > ord("9"))
+        return [(row, cut.text(row, slot)) for row in np.flatnonzero(odd).tolist()]
 
-    def _without_time(self, cut: Cut) -> deque[int]:
-        """Rows without a time, of a file whose times are copied."""
-        if self.time is None:
-            return deque()
-        return deque(row for row, text in self._odd_times(cut) if _is_no_time(text))
+    def _without_time(self, n: int) -> deque[int]:
+        """Those of the first n rows that have no time, of a file whose times are copied."""
+        told = self._odd if self.time is not None else ()
+        return deque(row for row, text in told if row < n and _is_no_time(text))
 
     def _comment_in(self, cut: Cut) -> int | None:
         """The first row that is a comment; None if there is none."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-
-import numpy as np
 
 from replay.engine.batch import Batch
 from replay.sources.dates import ORDERS
@@ -65,7 +64,8 @@ class StepsBack:
     def add(self, name: str, batch: Batch) -> None:
         """Look at rows of a file of this name."""
         most = max(MOST_LOOKED_AT - self._n, FEW_LOOKED_AT)
-        rows = np.unique(np.linspace(0, len(batch) - 1, most).astype(np.intp)).tolist()
+        last = len(batch) - 1
+        rows = sorted({last * i // max(most - 1, 1) for i in range(most)})
         texts = [batch.texts.time_at(row) for row in rows]
         if self._is_first:
             self._is_first = False
@@ -98,14 +98,23 @@ class StepsBack:
         ]
 
 
+def _of_iso(text: str) -> float:
+    """A time of ISO 8601 in seconds; one that names no zone is taken as UTC."""
+    date = datetime.datetime.fromisoformat(text.strip())
+    return (date if date.tzinfo else date.replace(tzinfo=datetime.UTC)).timestamp()
+
+
 def _reader(texts: Sequence[str], clock: Clock) -> Callable[[str], float | None] | None:
     """What reads times like these; None if nobody can tell how."""
     read: Callable[[str], float] = clock.seconds
-    try:
-        clock.look_at(texts)
-    except ValueError:
-        # numbers may count from anywhere
-        read = float
+    if clock.time_format is None and all(text[4:5] == "-" for text in texts if text):
+        read = _of_iso
+    else:
+        try:
+            clock.look_at(texts)
+        except ValueError:
+            # numbers may count from anywhere
+            read = float
 
     def read_or_none(text: str) -> float | None:
         try:
