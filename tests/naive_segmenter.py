@@ -186,6 +186,8 @@ class Naive:
         self.dead = self.length - 1
         self.least = self.dead + max(1, int(0.35 * self.length))
         self.hold = max(4, int(0.5 * self.length + 0.5))
+        unsettled = scale.UNSETTLED if self.window >= scale.LONG else 0.0
+        self.longest_hold = self.hold + math.ceil(unsettled * self.least)
         self.most = scale.MEMORY / self.window
         self.candidates, self.events = [], []
         self.look = self.base = self.last = self.streak = 0
@@ -287,7 +289,8 @@ class Naive:
         else:
             self.streak = self.streak + 1 if abs(best.start - self.last) <= 2 else 1
             self.last = best.start
-            if self.streak >= self.hold and best.value <= soon:
+            hold = self.hold if best.value <= soon - penalty else self.longest_hold
+            if self.streak >= hold and best.value <= soon:
                 self.decide(best)
                 return
         path = [] if best is self.candidates[0] else [*best.path, best.start][: candidates.DEPTH]

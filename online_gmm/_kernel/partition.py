@@ -360,18 +360,19 @@ class Partition:
         if scale.base_row > self.since + least:
             self.report(k, scale.base_row, scale.now, 0.5)
             return
-        # both scales see the same segment going on: no change is reported, but it may be a known
-        # regime
+        # both scales see the same segment going on: no change is reported
         newest: cython.Py_ssize_t = self.n_numbers - 1
         number = self.named(k, scale.now)
-        if number == self.label:
+        if self.label != newest or number >= newest:
+            # when it is over, it is told what this scale takes it for
+            if number != self.label:
+                self.final = number
             return
-        if self.label != newest or number > newest:
-            self.final = number
-            return
-        self.events.append(("merged", self.now, self.label, number))
-        self.choice.merge_labels(self.label, number)
-        self.label = number
+        # the regime that was told last goes on, though this scale has not seen it begin
+        for s in range(MOST_STATES):
+            if self.number[at + s] == newest:
+                self.number[at + s] = -1
+        self.number[at + scale.now] = newest
 
     def state(self) -> dict[str, Any]:
         """All that learning goes on from, as plain values."""

@@ -16,6 +16,7 @@ cdef class Scale:
     cdef Py_ssize_t dead
     cdef Py_ssize_t least
     cdef Py_ssize_t hold
+    cdef Py_ssize_t longest_hold
     cdef double drift
     cdef double patience
     cdef readonly bint fitted

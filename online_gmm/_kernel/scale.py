@@ -31,6 +31,7 @@ else:
     from online_gmm._kernel.jumps import Jumps
     from online_gmm._kernel.memory import first
     from online_gmm._kernel.metric import Metric
+import math
 from array import array
 from typing import Any
 
@@ -69,6 +70,10 @@ LATEST_ROWS = 300
 CATCH_UP = 8
 SHORT = 8
 """Windows of up to so many points are for short stays."""
+LONG = 32
+"""From this length on windows that straddle the next beginning may look like a regime."""
+UNSETTLED = 0.5
+"""Share of the shortest segment for which a change is held back then."""
 MOST_STATES = 64
 FEW_STATES = 4
 """There is room for so many at first, and for twice as many whenever they are too many."""
@@ -90,7 +95,8 @@ class Scale:
     length: cython.Py_ssize_t
     dead: cython.Py_ssize_t  # looks that straddle a beginning
     least: cython.Py_ssize_t  # looks of a segment
-    hold: cython.Py_ssize_t
+    hold: cython.Py_ssize_t  # looks for which a change must be the last one
+    longest_hold: cython.Py_ssize_t  # the same while another one may be about to show
     drift: cython.double
     patience: cython.double  # looks after which a change is reported whether its state is clear
     fitted: cython.bint
@@ -150,6 +156,9 @@ class Scale:
         self.dead = length - 1
         self.least = self.dead + max(1, int(0.35 * length))
         self.hold = max(4, int(0.5 * length + 0.5))
+        self.longest_hold = self.hold
+        if self.window >= LONG:
+            self.longest_hold += math.ceil(UNSETTLED * self.least)
         self.drift = self.window / MEMORY
         self.patience = max(WAIT * length, WAIT_ROWS / stride)
         self.fitted = False
@@ -276,6 +285,7 @@ class Scale:
         best: cython.Py_ssize_t
         t: cython.Py_ssize_t = self.look
         gain: cython.Py_ssize_t
+        hold: cython.Py_ssize_t
         v: cython.double
         value: cython.double
         soon: cython.double = 1e300  # of what is too short to be a segment yet
@@ -338,7 +348,9 @@ class Scale:
             gain = start[lane] - self.last_change
             self.streak = self.streak + 1 if -2 <= gain <= 2 else 1
             self.last_change = start[lane]
-            if self.streak >= self.hold and value <= soon:
+            # where a younger beginning costs less but for its penalty, windows may straddle one
+            hold = self.hold if value <= soon - penalty else self.longest_hold
+            if self.streak >= hold and value <= soon:
                 lane = order[0]
                 self.ahead = its.before[lane] + its.cost[lane] + penalty - value
                 self.decide(best, row)
