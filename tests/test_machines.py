@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.drawn_regimes import FAMILIES, drawn
 from benchmarks.machines import (
     LEARNERS,
     MACHINES,
@@ -118,3 +119,13 @@ def test_switches_have_no_noise():
     assert verdict.ari >= 0.99
     assert verdict.half >= 0.99
     assert verdict.found / verdict.true == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_drawn_regimes_are_seeded_and_return(family):
+    first, again, other = drawn(family, 0), drawn(family, 0), drawn(family, 1)
+    assert np.array_equal(first.X, again.X)
+    assert first.X.shape != other.X.shape or not np.array_equal(first.X, other.X)
+    assert first.X.shape == (len(first.states), len(first.channels))
+    assert np.isfinite(first.X).all()
+    assert len(first.changes) >= first.n_regimes > 1
