@@ -221,7 +221,7 @@ def replay_source(
             raise InputError(f"all rows were refused, the first one for this: {refusals.first}")
         return
     _print(console, source, settings, totals_of, refusals, smooth, loop, because)
-    for line in hindsight.said:
+    for line in (*hindsight.said, *(page.said if page is not None else ())):
         console.print(line, soft_wrap=True)
     for table in cost_tables(totals_of.listed(), source.key):
         console.print(table)
@@ -250,10 +250,15 @@ def _pictured(fleet: Fleet, key: str | None) -> Series | None:
 
 
 def _page(source: Source, fleet: Fleet, with_costs: bool = False) -> Watcher:
+    from replay.sources.opening import Files
+    from replay.sources.times_shown import TimesShown
     from replay.views.history import History
     from replay.views.page.sink import Watcher
 
-    return Watcher(History(source.values), fleet.__getitem__, with_costs, fleet.items)
+    times = None
+    if source.time is not None and not source.timed and isinstance(source, Files):
+        times = TimesShown(source)
+    return Watcher(History(source.values), fleet.__getitem__, with_costs, fleet.items, times)
 
 
 def _serve(
@@ -302,7 +307,7 @@ def _write_report(
         series,
         convergence,
         page.with_costs,
-        [*source.said, *notes],
+        [*source.said, *page.said, *notes],
     )
 
 
@@ -322,6 +327,8 @@ def report_comparison(
         loop.run()
         notes = left_out({}, refusals)
         _write_report(path, source, page, fleet, convergence=convergence, notes=notes)
+    for line in page.said:
+        out().print(line, soft_wrap=True)
     out().print(f"report: {path}", soft_wrap=True)
 
 

@@ -153,6 +153,18 @@ class CutTexts:
         columns = [self._column(place) for place in self.places.values]
         return list(zip(*columns, strict=True))
 
+    def column(self, place: int) -> tuple[bytes | bytearray | memoryview, NDArray[np.int32]]:
+        """The cells at a place one after the other, and where they begin and the last one ends."""
+        starts, ends = self.starts[:, place], self.ends[:, place]
+        offsets = np.zeros(len(starts) + 1, dtype=np.int32)
+        np.cumsum(ends - starts, out=offsets[1:])
+        if not len(starts) or (starts[1:] == ends[:-1]).all():
+            first = int(starts[0]) if len(starts) else 0
+            return memoryview(self.data)[first : first + int(offsets[-1])], offsets
+        at = np.arange(offsets[-1], dtype=np.int32)
+        at += np.repeat(starts - offsets[:-1], ends - starts)
+        return np.frombuffer(self.data, np.uint8)[at].tobytes(), offsets
+
     def _cell(self, row: int, place: int) -> str:
         return self.data[self.starts[row, place] : self.ends[row, place]].decode()
 

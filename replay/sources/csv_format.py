@@ -18,6 +18,7 @@ from replay.sources.numbers import Cell, ContradictionError, Numbers, is_number,
 from replay.sources.preamble import DELIMITERS, LINES, Head, find_head
 from replay.sources.read_options import LOOKED_AT, ReadOptions, unique_names
 from replay.sources.reading import Input
+from replay.sources.times import Clock
 
 WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 """A number with a decimal comma; or with a comma between thousands."""
@@ -110,9 +111,7 @@ class CsvFormat(CsvRecords):
             ]
         if self.timed:
             self._look_at_times(options)
-        # nothing has been handed on yet
-        self._line, self._last = 1, ""
-        self._fetched.clear()
+        self._rewind()
 
     def _all_rows(self) -> Iterator[tuple[int, list[str]]]:
         """Rows that have a cell for each column, and their lines; from the start of the table."""
@@ -302,20 +301,27 @@ class CsvFormat(CsvRecords):
 
     def _look_at_times(self, options: ReadOptions) -> None:
         """Find out how times are written."""
-        places = [self.columns.index(name) for name in options.parts or (options.time or "",)]
-        lines: list[int] = []
-
-        def texts() -> Iterator[str]:
-            # what has been read of a pipe is gone, but for its start
-            rows = self._first_rows() if self._input.piped else self._all_rows()
-            for line, cells in rows:
-                lines.append(line)
-                yield self._time_text(" ".join([cells[place] for place in places]))
-
         try:
-            options.clock.look_at(texts())
+            self.look_at_times(options.clock)
         except ValueError as error:
-            raise self._bad(lines[0], options.time, str(error)) from None
+            line = next(iter(self._first_rows()))[0]
+            raise self._bad(line, options.time, str(error)) from None
+
+    def look_at_times(self, clock: Clock) -> None:
+        options = self._options
+        places = [self.columns.index(name) for name in options.parts or (options.time or "",)]
+        # what has been read of a pipe is gone, but for its start
+        rows = self._first_rows() if self._input.piped else self._all_rows()
+        texts = (self._time_text(" ".join([cells[place] for place in places])) for _, cells in rows)
+        try:
+            clock.look_at(texts)
+        finally:
+            self._rewind()
+
+    def _rewind(self) -> None:
+        """Forget which lines were looked at: nothing has been handed on yet."""
+        self._line, self._last = 1, ""
+        self._fetched.clear()
 
     def _time_text(self, text: str) -> str:
         """A time, in which a comma may be the decimal mark of a number."""

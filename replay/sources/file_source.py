@@ -12,6 +12,7 @@ from replay.engine.rows import InputError, Row
 from replay.sources.look import Column
 from replay.sources.read_options import ReadOptions
 from replay.sources.reading import Input
+from replay.sources.times import Clock
 
 
 class BatchSource(abc.ABC):
@@ -108,6 +109,16 @@ class FileSource(BatchSource):
         self.time = options.time
         self.key = options.key
         self.timed = options.is_timed
+
+    def look_at_times(self, clock: Clock) -> None:
+        """Find out how times are written, before any row is handed on.
+
+        Raises
+        ------
+        ValueError
+            If that is a question.
+        """
+        clock.look_at(self.first_times)
 
     @property
     @abc.abstractmethod

@@ -130,7 +130,7 @@ class JsonLines(FileSource):
             self.first_times = [" ".join(row[place] for place in places) for row in rows]
         if options.is_timed:
             try:
-                options.clock.look_at(self.first_times)
+                self.look_at_times(options.clock)
             except ValueError as error:
                 raise InputError(
                     f"{self.name}, message 1, field {options.time!r}: {error}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from replay.engine.batch import Batch
 from replay.engine.rows import CutOffError, InputError
 from replay.sources.file_source import BatchSource, FileSource
 from replay.sources.look import Column
+from replay.sources.times import Clock
 
 MOST_VALUES = 2**21
 """Values of all rows together that can be turned round, which is done in memory."""
@@ -97,6 +98,15 @@ class OldestFirst(BatchSource):
     @property
     def size(self) -> int | None:
         return self._source.size
+
+    @property
+    def first_times(self) -> Sequence[str]:
+        """Times of the first rows of the file, as they are written."""
+        return self._source.first_times
+
+    def look_at_times(self, clock: Clock) -> None:
+        """Find out how times are written; a ValueError if that is a question."""
+        self._source.look_at_times(clock)
 
     def first_columns(self) -> list[Column]:
         """What the first cells of each column are."""

@@ -20,7 +20,7 @@ from replay.sources.oldest_first import OldestFirst
 from replay.sources.order_of_times import StepsBack, is_newest_first
 from replay.sources.read_options import LOOKED_AT, ReadOptions
 from replay.sources.reading import PACKED_SUFFIXES, ZIP, Input, members_of
-from replay.sources.times import state_of
+from replay.sources.times import Clock, state_of
 
 if TYPE_CHECKING:
     from replay.sources.json_lines import JsonLines
@@ -84,6 +84,26 @@ class Files:
     def columns(self) -> list[Column]:
         """What the first cells of each column of the first file are."""
         return self._source.first_columns()
+
+    @property
+    def first_times(self) -> Sequence[str]:
+        """Times of the first rows, as they are written."""
+        return self._source.first_times
+
+    def look_at_times(self, clock: Clock) -> None:
+        """Find out how times are written, before any row is handed on.
+
+        Raises
+        ------
+        ValueError
+            If that is a question.
+        """
+        self._source.look_at_times(clock)
+
+    @property
+    def has_overlap(self) -> bool:
+        """Whether times go back so far, in the rows that have come, that rows would overlap."""
+        return self._steps_back.has_overlap
 
     @property
     def name(self) -> str:

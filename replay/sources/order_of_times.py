@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -16,6 +17,8 @@ FIRST = 200
 """Rows by which it is told whether the newest one comes first."""
 MOST_LOOKED_AT, FEW_LOOKED_AT = 1000, 16
 """First rows, of which all are looked at, and rows of each batch after these."""
+OVERLAP = 0.01
+"""Share of all time by which times may go back in a picture."""
 MOST_KEYS = 1000
 """Keys whose order is looked at."""
 
@@ -60,6 +63,8 @@ class StepsBack:
         self._n = self._n_back = 0
         self._last: dict[str, tuple[float, str]] = {}
         self._example = ""
+        # the earliest and the latest time, and by how much one was before the one above
+        self._from, self._to, self._most_back = math.inf, -math.inf, 0.0
 
     def add(self, name: str, batch: Batch) -> None:
         """Look at rows of a file of this name."""
@@ -79,13 +84,20 @@ class StepsBack:
             self._n += 1
             key = batch.key_at(row)
             before = self._last.get(key)
+            self._from, self._to = min(self._from, seconds), max(self._to, seconds)
             if before is not None and seconds < before[0]:
                 self._n_back += 1
+                self._most_back = max(self._most_back, before[0] - seconds)
                 self._example = self._example or (
                     f"{name}, line {batch.lines[row]}: {text!r} after {before[1]!r}"
                 )
             if before is not None or len(self._last) < MOST_KEYS:
                 self._last[key] = seconds, text
+
+    @property
+    def has_overlap(self) -> bool:
+        """Whether times go back so far that rows would lie upon each other in a picture."""
+        return self._most_back > OVERLAP * max(self._to - self._from, 0.0)
 
     def said(self, key: str | None) -> list[str]:
         """What was found, in a line; nothing if times only go on."""

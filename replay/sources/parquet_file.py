@@ -268,7 +268,7 @@ class ParquetFile(FileSource):
     def _look_at_times(self, options: ReadOptions) -> None:
         """Find out how times are written."""
         try:
-            options.clock.look_at(self.first_times)
+            self.look_at_times(options.clock)
         except ValueError as error:
             raise self._bad(1, str(options.time), str(error)) from None
 

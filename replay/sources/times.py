@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from replay.engine.rows import LARGEST
-from replay.sources.dates import MERIDIEM, ORDERS, readings
+from replay.sources.dates import ISO, MERIDIEM, ORDERS, readings
 from replay.sources.zones import zone_named
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -24,6 +27,8 @@ EARLIEST, LATEST = 31_536_000.0, 7_258_118_400.0
 COMPACT = re.compile(r"(\d{8})(?:(\d{2})(?:(\d{2})(?:(\d{2})(\d{3})?)?)?)?")
 """Digits alone that may be a date: 20240304, 20240304100000 and lengths between."""
 CLOCK = re.compile(r"(?<![\d:])(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6})\d*)?)?(?![\d:])")
+WITH_ZONE = re.compile(r":\d{2}(?:[.,]\d+)?(?:Z|[+-]\d{2}(?::?\d{2})?)$", re.IGNORECASE)
+"""A time of ISO 8601 that names its zone."""
 LOOKED_AT = 100
 MOST_LOOKED_AT = 200_000
 """Times that are looked at to tell days from months."""
@@ -208,6 +213,46 @@ class Clock:
             return self._since_1970(self._date(text), text, key)
         return self._by_what_is_around(text, found, key)
 
+    def seconds_of(
+        self, cells: bytes | bytearray | memoryview, offsets: NDArray[np.int32]
+    ) -> NDArray[np.float64] | None:
+        """Many times in seconds, if all are numbers in a unit that is known, or ISO 8601 in UTC.
+
+        Parameters
+        ----------
+        cells
+            The times one after the other, UTF-8.
+        offsets
+            Where they begin, and where the last one ends.
+
+        Returns
+        -------
+        array or None
+            None if they have to be read one by one.
+        """
+        import pyarrow as pa
+
+        n = len(offsets) - 1
+        texts = pa.Array.from_buffers(
+            pa.string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(cells)]
+        )
+        if self._unit in UNITS:
+            numbers = _cast(texts, pa.float64())
+            if numbers is None:
+                return None
+            seconds = np.frombuffer(numbers, np.float64)[:n] * UNITS[self._unit or ""]
+            least, most = (EARLIEST, LATEST) if self.time_format is None else (-LARGEST, LARGEST)
+            return seconds if ((least <= seconds) & (seconds < most)).all() else None
+        if self._unit or self._order or self._is_compact or self.time_format is not None:
+            return None
+        first = texts[0].as_py() if n else ""
+        zoned = WITH_ZONE.search(first) is not None
+        # to try in vain takes as long as to read one by one
+        if not ISO.fullmatch(first) or not (zoned or self._zone is datetime.UTC):
+            return None
+        dates = _cast(texts, pa.timestamp("ns", "UTC") if zoned else pa.timestamp("ns"))
+        return None if dates is None else np.frombuffer(dates, np.int64)[:n] // 1000 / 1e6
+
     def _by_what_is_around(self, text: str, clock: re.Match[str], key: str) -> float:
         """Read only the clock, where what stands around it has been read before."""
         around = text[: clock.start()], text[clock.end() :]
@@ -382,6 +427,16 @@ def _both(first: list[str], rest: Iterable[str]) -> Iterable[str]:
     yield from first
     for text in rest:
         yield text.strip()
+
+
+def _cast(texts: Any, kind: Any) -> Any:
+    """The bytes of a column of pyarrow as another type; None if not all cells are of it."""
+    import pyarrow as pa
+
+    try:
+        return texts.cast(kind).buffers()[1]
+    except pa.ArrowInvalid:
+        return None
 
 
 def _number(text: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
@@ -111,6 +112,19 @@ class History:
         self._guests: OrderedDict[str, Log] = OrderedDict()
         # no key makes room for another one before this row
         self._full_until = 0
+
+    @property
+    def timed(self) -> bool | None:
+        """Whether x is the time; None before the first row."""
+        return self._timed
+
+    @property
+    def last_x(self) -> float:
+        """The x of the last row that is kept; NaN before the first one."""
+        with self._lock:
+            self._add_pending()
+            logs = self._logs.values()
+            return max(logs, key=lambda log: log.last).last_x if logs else math.nan
 
     def add(self, row: Row, assignment: Assignment, changes: int = 0, name: str = "") -> None:
         """Add a labelled row.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from replay.engine.batch import LabelledBatch
 from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError
 from replay.engine.series import Series
+from replay.sources.times_shown import TimesShown
 from replay.views.history import History
 from replay.views.parameters import Parameters
 from replay.views.roster import Standing
@@ -28,6 +30,8 @@ class Watcher(MemorySink):
         Whether the page shows what regimes cost.
     known
         Gives all keys that a checkpoint knows, and their series.
+    times
+        Reads the times of rows that have none in seconds; None if nobody does.
     """
 
     def __init__(
@@ -36,19 +40,28 @@ class Watcher(MemorySink):
         series: Callable[[str], Series] | None = None,
         with_costs: bool = False,
         known: Callable[[], Iterable[tuple[str, Series]]] = tuple,
+        times: TimesShown | None = None,
     ) -> None:
         self.history = history
         self.series = series
         self.with_costs = with_costs
+        self.times = times
         self._all_keys = known
         self._wanted: set[str] = set()
         self._known: dict[str, Parameters | None] = {}
         self._lock = threading.Lock()
 
     def write(self, labelled: LabelledBatch) -> None:
+        if self.times is not None and (seconds := self.times.of(labelled.batch)) is not None:
+            labelled = replace(labelled, batch=replace(labelled.batch, seconds=seconds))
         self.history.add_batch(labelled)
         for ended in labelled.ended():
             self.history.add_segment(ended.key, ended.segment)
+
+    @property
+    def said(self) -> list[str]:
+        """How times are shown, a line each; nothing where that goes without saying."""
+        return [] if self.times is None else self.times.said
 
     def flush(self) -> None:
         """Look up what is learnt of the keys that were asked for."""
@@ -90,5 +103,7 @@ class Watcher(MemorySink):
             self.history.load(position)
         except ValueError as error:
             raise InputError(str(error)) from None
+        if self.times is not None:
+            self.times.go_on(self.history.timed, self.history.last_x)
         for key, series in self._all_keys():
             self.history.roster.put(Standing.of(key, series))
