@@ -19,6 +19,7 @@ except ModuleNotFoundError as error:
         "online_gmm.plot needs matplotlib: pip install 'online-gmm[plot]'", name=error.name
     ) from None
 
+from online_gmm.data.counted import counted
 from online_gmm.data.frames import Table
 from online_gmm.data.html import colour_of
 
@@ -83,7 +84,9 @@ def series(
         )
     panels = np.asarray(axes).reshape(-1)
     if len(panels) != len(table.names):
-        raise ValueError(f"there are {len(panels)} axes for {len(table.names)} channels")
+        raise ValueError(
+            f"there are {len(panels)} axes for {counted(len(table.names), 'channels')}"
+        )
     for panel, name, values in zip(panels, table.names, table.values.T, strict=True):
         bands(panel, segments)
         panel.plot(at, values, color="0.2", linewidth=0.8)
@@ -246,7 +249,7 @@ def regimes(segmenter: Any, *, axes: Any = None) -> NDArray[Any]:
     for y, card in enumerate(cards):
         colour = colour_of(card.label)
         panels[0].barh(y, card.share, color=colour)
-        said = f" {card.share:.0%}, {card.visits} visit{'' if card.visits == 1 else 's'}"
+        said = f" {card.share:.0%}, {counted(card.visits, 'visits')}"
         panels[0].text(card.share, y, said, va="center", fontsize="small")
         for panel, channel in zip(panels[1:], channels, strict=True):
             panel.errorbar(

@@ -236,7 +236,7 @@ def test_the_bands_of_a_stream_are_drawn_too(frame) -> None:
     assert [patch.get_x() for patch in panel.patches] == [
         event.start for event in told if isinstance(event, Segment)
     ]
-    with pytest.raises(ValueError, match="there are 2 axes for 1 channels"):
+    with pytest.raises(ValueError, match="there are 2 axes for 1 channel"):
         plot.series(frame[["flow"]], told, axes=plt.subplots(2)[1])
 
 

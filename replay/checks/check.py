@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import ComponentEvent, MixtureParameters, OnlineGMM
+from online_gmm.data.counted import counted
 from online_gmm.em import incremental
 from online_gmm.em.batch import BatchEM, BatchFit, fit
 from online_gmm.em.how_many import select
@@ -400,13 +401,13 @@ def judge_increments(
         steps = comparison.batch.n_iter
         batch_reached = next(p for p in range(steps + 1) if comparison.batch_gap(p) <= max_gap)
         text = (
-            f"within {max_gap:g} nats a row of batch EM's fixed point after {_passes(reached)}; "
-            f"batch EM after {_passes(batch_reached)}"
+            f"within {max_gap:g} nats a row of batch EM's fixed point after "
+            f"{counted(reached, 'passes')}; batch EM after {counted(batch_reached, 'passes')}"
         )
     else:
         text = (
             f"{abs(gap):.2g} nats a row {'below' if gap > 0.0 else 'above'} batch EM's fixed point "
-            f"after {_passes(n)} ({max_gap:g} allowed)"
+            f"after {counted(n, 'passes')} ({max_gap:g} allowed)"
         )
         if same:
             text += "; more --passes bring it closer"
@@ -414,7 +415,7 @@ def judge_increments(
         Verdict(abs(gap) <= max_gap, f"free energy: {text}"),
         Verdict(
             worst == 0.0,
-            f"monotone: the free energy never fell in {_passes(n)}"
+            f"monotone: the free energy never fell in {counted(n, 'passes')}"
             if worst == 0.0
             else f"monotone: the free energy fell by {worst:.2g} nats a row in pass {fell_in}",
         ),
@@ -435,10 +436,6 @@ def judge_increments(
 def not_at_rest(batch: BatchFit) -> Verdict:
     return Verdict(
         False,
-        f"batch EM itself has not come to rest in {batch.n_iter} steps, "
+        f"batch EM itself has not come to rest in {counted(batch.n_iter, 'steps')}, "
         "so the comparison means little; fewer regimes or a stronger prior help",
     )
-
-
-def _passes(n: int) -> str:
-    return f"{n} pass" if n == 1 else f"{n} passes"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from online_gmm.data.counted import counted
 from replay.cli.terminal import err, heading, out, parent
 from replay.engine.protocols import Source
 from replay.engine.settings import Settings
@@ -54,7 +55,7 @@ def compare(
         done.append(comparison)
         table.add_row(*comparison_row(comparison))
         if notes.is_terminal:
-            notes.print(f"compared at {comparison.rows:,} rows", style="dim")
+            notes.print(f"compared at {counted(comparison.rows, 'rows')}", style="dim")
     found = done[-1].batch.mixture.n_components
     heading(console, source, settings, found, streamed=tolerances.error is None)
     console.print(table)

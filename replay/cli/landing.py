@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from online_gmm.data.counted import counted
 from replay.cli.terminal import err, out, second_signal_said
 from replay.engine.batch import Batch
 from replay.engine.protocols import LiveSource, Source
@@ -163,7 +164,7 @@ def land_source(
     console = out()
     console.print(source.name, style="bold", soft_wrap=True)
     console.print(
-        f"{landing.n_rows:,} rows in {landing.n_files:,} files: {path}"
+        f"{counted(landing.n_rows, 'rows')} in {counted(landing.n_files, 'files')}: {path}"
         if landing.n_rows
         else "no row has come",
         soft_wrap=True,

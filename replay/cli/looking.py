@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from rich.table import Table
 
+from online_gmm.data.counted import counted
 from replay.cli.terminal import out
 from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
@@ -145,7 +146,7 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
         for row in batch.rows():
             seen.add(list(row.values.values()), row.time, row.seconds, row.key)
     console.print(source.name, style="bold", soft_wrap=True)
-    table = Table(title=f"{seen.n:,} rows", title_justify="left")
+    table = Table(title=counted(seen.n, "rows"), title_justify="left")
     for head in ("column", "holds", "missing", "least", "greatest"):
         table.add_column(head, justify="left" if head in ("column", "holds") else "right")
     for column in columns:
@@ -164,19 +165,19 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
     # of several things the steps of each count, not those between them
     by_key = key is not None and seen.n_backwards > seen.n_backwards_by_key
     if seen.step is not None and not by_key:
-        lines.append(f"usual step {duration(seen.step)}, {seen.n_gaps:,} gaps")
+        lines.append(f"usual step {duration(seen.step)}, {counted(seen.n_gaps, 'gaps')}")
     if seen.n_backwards and not by_key:
         sort = ""
         if seen.n_backwards > NEWEST_FIRST * seen.n:
             sort = "; the newest comes first: replay run reads them from the last to the first"
             if seen.n * len(seen.names) > MOST_VALUES:
                 sort = "; sort them, as the newest comes first"
-        lines.append(f"{seen.n_backwards:,} rows are not later than the one before{sort}")
+        lines.append(f"{counted(seen.n_backwards, 'rows are')} not later than the one before{sort}")
     lines += [f"{name!r} is {seen.least[name]:.6g} in all rows" for name in seen.constants()]
     lines += [f"{one!r} and {other!r} tell the same: one of them is enough"
               for one, other in seen.twins()]  # fmt: skip
     refused = source.options.refusals.counts
-    lines += [f"{count:,} {reason}" for reason, count in refused.items()]
+    lines += [counted(n, reason) for reason, n in refused.items()]
     if problem:
         lines.append(f"times cannot be read: {problem}")
     if by_key:

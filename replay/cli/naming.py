@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from online_gmm.data.counted import counted
 from replay.cli.terminal import out
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.order import SeriesOptions
@@ -45,7 +46,8 @@ def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> 
         keys = [its for its, _ in states]
         if key is None and len(keys) != 1:
             raise InputError(
-                f"{folder} has models of {len(keys):,} keys; say whose regime it is with --key"
+                f"{folder} has models of {counted(len(keys), 'keys')}; say whose regime it is "
+                "with --key"
             )
         if key is None:
             (key,) = keys

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from online_gmm import OnlineGMM
+from online_gmm.data.counted import counted
 from replay.cli.options.output import Checkpointing, Outputs, Segmenting
 from replay.cli.options.reading import Rows
 from replay.cli.outputs import STDOUT, check_picture, costs_sink, file_sinks, integrated
@@ -410,7 +411,7 @@ def _print(
     only = listed[0][1]
     heading(console, source, settings, _n_regimes(only), because=because)
     if source.key is not None:
-        console.print(f"{loop.n_rows:,} rows of {totals_of.n_series:,} keys")
+        console.print(f"{counted(loop.n_rows, 'rows')} of {counted(totals_of.n_series, 'keys')}")
         console.print(fleet_table(listed, totals_of.n_series, source.key))
         if settings.shared_model and only.model.is_started:
             console.print(regimes_table(totals_of.of_all, only.model))
@@ -430,8 +431,8 @@ def _print(
         console.print(line, soft_wrap=True)
     if loop.fleet.n_parked:
         console.print(
-            f"{loop.fleet.n_parked_now:,} models were on disk at the end, as --max-keys asks; "
-            f"models were put there {loop.fleet.n_parked:,} times",
+            f"{counted(loop.fleet.n_parked_now, 'models were')} on disk at the end, as --max-keys "
+            f"asks; models were put there {counted(loop.fleet.n_parked, 'times')}",
             soft_wrap=True,
         )
 
@@ -455,4 +456,6 @@ def _say_stopped(loop: Loop, checkpoints: Checkpointing) -> None:
         if checkpoints.checkpoint
         else ("nothing was written; with --checkpoint it could go on")
     )
-    err().print(f"stopped by {name} after {loop.n_rows:,} rows; {going_on}", soft_wrap=True)
+    err().print(
+        f"stopped by {name} after {counted(loop.n_rows, 'rows')}; {going_on}", soft_wrap=True
+    )

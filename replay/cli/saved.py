@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterator
 from pathlib import Path
 
+from online_gmm.data.counted import counted
 from replay.cli.terminal import out
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.order import SeriesOptions
@@ -54,7 +55,7 @@ def show_models(
     listed = heapq.nlargest(MOST_LISTED, loaded(), key=lambda item: order.by(Standing.of(*item)))
     if key is not None and not listed:
         raise InputError(f"{folder} has no model of {key!r}; without a key all are listed")
-    console.print(f"{folder}: after {header.rows:,} rows, {n:,} model{'' if n == 1 else 's'}")
+    console.print(f"{folder}: after {counted(header.rows, 'rows')}, {counted(n, 'models')}")
     if not listed:
         if find is not None:
             console.print(f"no key has {find!r} in it")

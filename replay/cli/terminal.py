@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from online_gmm.data.counted import counted
 from replay.engine.printable import printable
 from replay.engine.rows import InputError, ReplayError
 from replay.engine.settings import EXPONENT
@@ -68,8 +69,8 @@ def second_signal_said(on: Stoppable, left: Callable[[], int] | None) -> Iterato
         if on.stopped_by is None:
             raise
         n = 0 if left is None else left()
-        lost = f"; {n:,} lines that had come are lost" if n else ""
-        text = f"ended at once by a second signal after {on.n_rows:,} rows{lost}"
+        lost = f"; {counted(n, 'lines were lost')} that had come" if n else ""
+        text = f"ended at once by a second signal after {counted(on.n_rows, 'rows')}{lost}"
         err().print(text, soft_wrap=True)
         raise typer.Exit(128 + on.stopped_by) from None
 
@@ -106,11 +107,11 @@ def heading(
     if settings.finds:
         window = ""
         if settings.window is not None:
-            rows = " rows" if isinstance(settings.window, int) else ""
-            window = f" through windows of {settings.window}{rows}"
+            its = settings.window
+            window = f" through windows of {counted(its, 'rows') if isinstance(its, int) else its}"
         console.print(
-            f"columns {', '.join(source.values)}; the segmenter found {found} "
-            f"regime{'' if found == 1 else 's'}{window}",
+            f"columns {', '.join(source.values)}; the segmenter found "
+            f"{counted(found, 'regimes')}{window}",
             soft_wrap=True,
         )
         for line in source.said:

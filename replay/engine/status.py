@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TextColumn
 
+from online_gmm.data.counted import counted
 from replay.engine.batch import Batch
 from replay.engine.fleet import Fleet
 from replay.engine.protocols import LiveSource, RefusalLog
@@ -88,9 +89,12 @@ class Status:
         self._last = now, n
         rate = (n - before) / max(now - then, 1e-9)
         refused = self.refused()
-        parts = [f"{n:,} messages ({rate:,.0f}/s)", f"{self.n_used:,} rows used"]
+        parts = [
+            f"{counted(n, 'messages')} ({rate:,.0f}/s)",
+            f"{counted(self.n_used, 'rows')} used",
+        ]
         if refused:
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in refused.items())
+            reasons = ", ".join(counted(count, reason) for reason, count in refused.items())
             parts.append(f"{sum(refused.values()):,} refused ({reasons})")
         if self._fleet is not None and len(self._fleet):
             parts += [self._keys(self._fleet), self._regimes(self._fleet)]
@@ -102,7 +106,7 @@ class Status:
         if self._source.key is None:
             return ""
         parked = f" ({fleet.n_parked_now:,} parked)" if fleet.n_parked_now else ""
-        return f"{len(fleet):,} key{'' if len(fleet) == 1 else 's'}{parked}"
+        return f"{counted(len(fleet), 'keys')}{parked}"
 
     def _regimes(self, fleet: Fleet) -> str:
         found = [
@@ -111,7 +115,7 @@ class Status:
         ]
         least, most = min(found, default=0), max(found, default=0)
         if least == most:
-            return f"{most} regime{'' if most == 1 else 's'}"
+            return counted(most, "regimes")
         return f"{least} to {most} regimes"
 
     def hints(self) -> list[str]:
@@ -130,7 +134,7 @@ class Status:
 def told_on(console: Console, status: Status) -> Callable[[Iterable[Batch]], Iterable[Batch]]:
     """Pass batches on, and tell the status on a console as they pass, and at the end."""
 
-    def counted(batches: Iterable[Batch]) -> Iterator[Batch]:
+    def told(batches: Iterable[Batch]) -> Iterator[Batch]:
         if console.is_terminal:
             with Bar(
                 TextColumn("{task.description}"),
@@ -149,7 +153,7 @@ def told_on(console: Console, status: Status) -> Callable[[Iterable[Batch]], Ite
         if status.n_messages:
             _print(console, status.line())
 
-    return counted
+    return told
 
 
 def passed(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from online_gmm.data.counted import counted
 from replay.engine.batch import LabelledBatch, answers_at
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop
@@ -67,8 +68,8 @@ def labelled_as_a_whole(
             yield series.accept(batch.take(np.array(rows, dtype=np.intp)), its)
     if n != loop.n_rows or done < len(lines):
         raise InputError(
-            f"{source.name} had {loop.n_rows:,} rows when they were learnt and {n:,} when they "
-            "were to be labelled; run again when nobody writes it"
+            f"{source.name} had {counted(loop.n_rows, 'rows')} to learn and {n:,} to be "
+            "labelled; run again when nobody writes it"
         )
     series.end()
 

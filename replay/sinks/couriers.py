@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from online_gmm.data.counted import counted
 from replay.engine.rows import InputError
 
 MOST_PENDING = 10_000
@@ -112,10 +113,10 @@ class Courier:
         self._thread.join(PATIENCE)
         self._target.close()
         if left or self.n_dropped:
-            lost = f", {self.n_dropped:,} were dropped" if self.n_dropped else ""
+            lost = f", dropped: {self.n_dropped:,}" if self.n_dropped else ""
             self._say(
-                f"--notify {self.name}: {left:,} notices have not arrived{lost}; a checkpoint "
-                "keeps those that have not, and --resume tells them"
+                f"--notify {self.name}: {counted(left, 'notices have')} not arrived{lost}; a "
+                "checkpoint keeps those that have not, and --resume tells them"
             )
 
     def _run(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from online_gmm.data.counted import counted
 from online_gmm.segmentation.segments import Segment
 from replay.engine.batch import LabelledBatch
 from replay.engine.series import Series
@@ -276,8 +277,8 @@ class Notices:
                 self._couriers[name].take(notices)
             elif notices:
                 self._say(
-                    f"{len(notices):,} notices for {name}, which is no longer asked for with "
-                    "--notify, had not arrived when the checkpoint was made; they are dropped"
+                    f"{counted(len(notices), 'notices were')} dropped that had not arrived at "
+                    f"{name} when the checkpoint was made: it is no longer asked for with --notify"
                 )
 
     def finish(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from online_gmm.data.counted import counted
 from replay.engine.disk import Place
 from replay.sinks.files import File
 from replay.sinks.tables import Csv
@@ -96,7 +97,7 @@ class Refusals:
         """How many were refused for which reasons, and the first one; empty if there was none."""
         if self.first is None:
             return ""
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.counts.items())
+        reasons = ", ".join(counted(n, reason) for reason, n in self.counts.items())
         return f"refused: {reasons}, the first one for this: {self.first}"
 
     def flush(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from online_gmm.data.counted import counted
 from replay.sources.read_options import ReadOptions
 
 AFTER = 10
@@ -67,12 +68,12 @@ class Advice:
 
     def _text(self) -> str:
         options, n = self._options, self._reasons.total()
-        reasons = ", ".join(f"{count} {reason}" for reason, count in self._reasons.items())
-        lines = [f"{n} messages have come, and none could be used: {reasons}."]
+        reasons = ", ".join(counted(count, reason) for reason, count in self._reasons.items())
+        lines = [f"{counted(n, 'messages have')} come, and none could be used: {reasons}."]
         if self._fields:
             lines.append(f"Their fields: {_listed(list(self._fields))}.")
         if self._plain:
-            lines.append(f"{len(self._plain)} are no objects, such as {self._plain[0]!r}.")
+            lines.append(f"No objects: {len(self._plain)}, such as {self._plain[0]!r}.")
         wanted = {
             **dict.fromkeys(options.values, "--value"),
             **dict.fromkeys(options.parts or _given(options.time), "--time"),

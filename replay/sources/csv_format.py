@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
+from online_gmm.data.counted import counted
 from replay.engine.rows import InputError
 from replay.sources.csv_records import CsvRecords
 from replay.sources.look import Column, chosen, columns_in
@@ -332,7 +333,7 @@ def _held(columns: Sequence[Column]) -> str:
     """What columns hold, in words."""
     words = [f"{column.name!r} holds {column.holds}" for column in columns[:MOST_SHOWN]]
     more = len(columns) - MOST_SHOWN
-    return ", ".join(words) + (f", and there are {more:,} more" if more > 0 else "")
+    return ", ".join(words) + (f", and {counted(more, 'more columns')}" if more > 0 else "")
 
 
 def _has_decimal_commas(line: str) -> bool:

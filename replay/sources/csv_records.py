@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TextIO
 
+from online_gmm.data.counted import counted
 from replay.engine.rows import CutOffError, InputError
 from replay.sources.file_source import FileSource
 from replay.sources.numbers import Numbers
@@ -252,12 +253,14 @@ class CsvRecords(FileSource):
         n, width = len(cells), len(self.columns)
         if n < width:
             return SHORT, self._bad(
-                self._line, self.columns[n], f"the row ends before this column: it has {n} cells "
-                f"of {width}; complete it, leaving cells empty where values are missing"
+                self._line, self.columns[n], "the row ends before this column: it has "
+                f"{counted(n, 'cells')} of {width}; complete it, leaving cells empty where "
+                "values are missing"
             )  # fmt: skip
         commas = " (if commas are decimal marks here, the cells need quotes)"
         return LONG, self._bad(
-            self._line, self.columns[-1], f"the row goes on after this column: it has {n} cells "
-            f"for {width} columns; put cells that hold {self.delimiter!r} in quotes"
+            self._line, self.columns[-1], "the row goes on after this column: it has "
+            f"{counted(n, 'cells')} for {counted(width, 'columns')}; put cells that "
+            f"hold {self.delimiter!r} in quotes"
             f"{commas if self.delimiter == ',' else ''}"
         )  # fmt: skip

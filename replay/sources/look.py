@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from online_gmm.data.counted import counted
 from replay.sources.dates import readings
 from replay.sources.numbers import MISSING, in_digits, kind_of
 from replay.sources.order_of_times import is_newest_first
@@ -107,7 +108,7 @@ class Column:
     def why_not(self) -> str:
         """Why its numbers are learnt only if it is named; empty if they are learnt anyway."""
         if self.is_constant:
-            return f"is {next(iter(self.texts))} in all of the first {self.n:,} rows"
+            return f"is {next(iter(self.texts))} in all of the first {counted(self.n, 'rows')}"
         if self.is_mixed:
             share = 1 - self.n_numbers / self.n_given
             word = next(text for text in self.texts if not kind_of(in_digits(text)))
@@ -287,7 +288,9 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
         left_out.append(f"left out: {column.name!r} {column.why_not}; --value takes it in{or_time}")
     said += left_out[:MOST_SAID]
     if len(left_out) > MOST_SAID:
-        said.append(f"left out: {len(left_out) - MOST_SAID:,} more columns; replay look shows all")
+        said.append(
+            f"left out: {counted(len(left_out) - MOST_SAID, 'more columns')}; replay look shows all"
+        )
     for key in keys:
         n = len(next(column for column in free if column.name == key).texts)
         said.append(

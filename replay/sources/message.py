@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from online_gmm.data.counted import counted
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.advice import TOPIC, Advice, Levels
 from replay.sources.numbers import Numbers
@@ -231,7 +232,8 @@ class Messages:
                 if self._level <= len(levels):
                     return levels[self._level - 1]
                 raise BadMessageError(
-                    NO_KEY, f"topic {topic!r} has {len(levels)} levels, and --key is {field}"
+                    NO_KEY,
+                    f"topic {topic!r} has {counted(len(levels), 'levels')}, and --key is {field}",
                 )
         if type(found) is int or (isinstance(found, str) and found):
             return str(found)

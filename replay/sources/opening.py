@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from online_gmm.data.counted import counted
 from replay.engine.batch import Batch
 from replay.engine.rows import InputError
 from replay.sinks.files import LINES, PARQUET, SHEETS
@@ -144,7 +145,8 @@ class Files:
         clock = self._options.clock.said if self.timed else []
         turned = []
         if self._turned:
-            more = f" and {len(self._turned) - 1:,} more files" * (len(self._turned) > 1)
+            n = len(self._turned) - 1
+            more = f" and {counted(n, 'more files')}" if n else ""
             turned = [
                 f"the newest row comes first in {self._turned[0]}{more}: read from the last row to "
                 "the first"

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from online_gmm.data.counted import counted
 from replay.engine.batch import Batch
 from replay.sources.dates import ORDERS
 from replay.sources.times import Clock
@@ -105,8 +106,8 @@ class StepsBack:
             return []
         several = "" if key is not None else ", or say --key if they are of several things"
         return [
-            f"times go back in {self._n_back:,} of {self._n:,} rows looked at ({self._example}); "
-            f"rows are taken in the order of the file: sort them{several}"
+            f"times go back in {self._n_back:,} of {counted(self._n, 'rows')} looked at "
+            f"({self._example}); rows are taken in the order of the file: sort them{several}"
         ]
 
 

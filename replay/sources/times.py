@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from online_gmm.data.counted import counted
 from replay.engine.rows import LARGEST
 from replay.sources.dates import ISO, MERIDIEM, ORDERS, readings
 from replay.sources.zones import zone_named
@@ -91,9 +92,9 @@ class Clock:
         n, first = self._skipped
         if n:
             lines.append(
-                f"{n:,} times are in an hour that {self.time_zone} skips, such as {first!r}: read "
-                "as an hour later; if the device does not change its clock, name its offset, as in "
-                "--time-zone +01:00"
+                f"{counted(n, 'times are')} in an hour that {self.time_zone} skips, such as "
+                f"{first!r}: read as an hour later; if the device does not change its clock, "
+                "name its offset, as in --time-zone +01:00"
             )
         return lines
 

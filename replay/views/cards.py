@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from online_gmm import RegimeCard, RegimeChange
+from online_gmm.data.counted import counted
 from online_gmm.segmentation.found import FoundRegimes
 from replay.engine.series import Series
 
@@ -96,7 +97,7 @@ def found_when(series: Series) -> str:
         its = model.window_ if isinstance(model, FoundRegimes) else None
         width = f", through windows of {its:,} rows" if its else ""
         lag = model.lag
-        when = f"when {lag:,} more rows had come" if lag else "as rows came"
+        when = f"when {counted(lag, 'more rows')} had come" if lag else "as rows came"
         return (
             f"labels are those known {when}{width}; changes were reported some rows after they "
             "began"

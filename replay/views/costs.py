@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from online_gmm.data.counted import counted
 from replay.engine.costs import HOUR, Cost, Costs
 from replay.engine.series import Series
 from replay.views.cards import in_line
@@ -89,12 +90,12 @@ def remarks(all_costs: Sequence[Costs]) -> Iterator[str]:
     timed = all_costs[0].timed
     for j, channel in enumerate(all_costs[0].channels):
         if missing := sum(cost.missing[j] for costs in all_costs for cost in costs.total()):
-            length = f"{missing:,.2f} hours" if timed else f"{missing:,.0f} rows"
-            yield f"{channel} was missing in {length}, which are not in its integral"
+            length = f"{missing:,.2f} hours" if timed else counted(round(missing), "rows")
+            yield f"{channel} was missing in {length}: not in its integral"
     if gap := sum(costs.gap for costs in all_costs):
         yield f"{gap / HOUR:,.2f} hours of gaps are in no regime"
     if late := sum(costs.n_late for costs in all_costs):
-        yield f"{late:,} rows that came late are in no integral"
+        yield f"{counted(late, 'rows are')} in no integral, as they came late"
     if timed:
         longest = max(costs.longest for costs in all_costs)
         yield (

@@ -25,6 +25,7 @@ from matplotlib.ticker import (
 )
 from numpy.typing import NDArray
 
+from online_gmm.data.counted import counted
 from online_gmm.data.html import COLOURS
 from online_gmm.plot import CHANGE
 from online_gmm.segmentation.segments import Segment
@@ -112,7 +113,7 @@ class Bands:
     def title(self) -> str:
         changes = self.n_segments - 1
         too_many = "" if self.segments else ", too many to draw"
-        return f"{changes:,} change{'' if changes == 1 else 's'} of regime{too_many}"
+        return f"{counted(changes, 'changes of regime')}{too_many}"
 
 
 class Picture(MemorySink):

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from online_gmm import ComponentEvent
+from online_gmm.data.counted import counted
 from online_gmm.learners.base import UNKNOWN, Learner
 from replay.checks.check import Comparison, IncrementalComparison, marks
 from replay.engine.printable import printable
@@ -145,9 +146,9 @@ def left_out(counts: Mapping[str, int], refusals: Refusals) -> list[str]:
     """What was not labelled, and what never came; a line each, if there is any."""
     lines = []
     if refusals.counts:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in refusals.counts.items())
+        reasons = ", ".join(counted(n, reason) for reason, n in refusals.counts.items())
         lines.append(f"refused: {reasons}")
-    lines += [f"{count:,} {what}" for what, count in counts.items() if count]
+    lines += [counted(n, what) for what, n in counts.items() if n]
     return lines
 
 
@@ -188,11 +189,13 @@ def totals(summary: Summary, n_segments: int | None = None) -> str:
     """Rows, segments, outliers and missing values; runs of a label are segments unless counted."""
     if n_segments is None:
         n_segments = summary.n_segments(*(its for its in summary.lengths if its != UNKNOWN))
-    segments = f"{n_segments:,} segment{'' if n_segments == 1 else 's'}"
-    return (
-        f"{summary.n_rows:,} rows, {segments}, {summary.n_outliers:,} outliers, "
-        f"{summary.n_missing:,} missing values"
-    )
+    counts = {
+        "rows": summary.n_rows,
+        "segments": n_segments,
+        "outliers": summary.n_outliers,
+        "missing values": summary.n_missing,
+    }
+    return ", ".join(counted(n, what) for what, n in counts.items())
 
 
 def changes(series: Series) -> str:
@@ -202,17 +205,16 @@ def changes(series: Series) -> str:
         return "no change of regime: no row had a value"
     options = ""
     if (its.min_dwell, its.confirm) != (1, 1):
-        segments = f"{n:,} segment{'' if n == 1 else 's'}"
-        options = f"with --min-dwell {its.min_dwell} --confirm {its.confirm}: {segments}, "
+        given = f"with --min-dwell {its.min_dwell} --confirm {its.confirm}"
+        options = f"{given}: {counted(n, 'segments')}, "
     together = ""
     if series.n_change_rows < series.n_changes:
-        together = f", reported at {series.n_change_rows:,} rows"
+        together = f", reported at {counted(series.n_change_rows, 'rows')}"
     if last.label == UNKNOWN:
         return "no regime is known yet: there were too few rows"
     return (
-        f"{options}{series.n_changes:,} change{'' if series.n_changes == 1 else 's'} of regime"
-        f"{together}; in regime {in_line(last.label, series.model.names)} since "
-        f"{moment(last.start)}"
+        f"{options}{counted(series.n_changes, 'changes of regime')}{together}; in regime "
+        f"{in_line(last.label, series.model.names)} since {moment(last.start)}"
     )
 
 

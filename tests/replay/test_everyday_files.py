@@ -383,7 +383,7 @@ def test_the_command_that_look_prints_can_be_run(path, cli):
     command = cli("look", path).stdout.splitlines()[-1]
     assert command == f"replay run {path} --value pressure --time time --on-bad missing"
     result = cli(*command.split()[1:])
-    assert "refused: 1 values that are no number, taken as missing" in result.stdout
+    assert "refused: 1 value that is no number, taken as missing" in result.stdout
 
 
 def test_files_whose_newest_row_comes_first_are_pointed_out(path, cli):
@@ -393,7 +393,7 @@ def test_files_whose_newest_row_comes_first_are_pointed_out(path, cli):
     how = "the newest comes first: replay run reads them from the last to the first"
     assert f"{said}; {how}\n" in cli("look", path).stdout
     write(path, TABLE, [*rows, rows[0]])
-    assert "1 rows are not later than the one before\n" in cli("look", path).stdout
+    assert "1 row is not later than the one before\n" in cli("look", path).stdout
 
 
 # -- numbers --------------------------------------------------------------------------------------
@@ -557,7 +557,7 @@ def test_look(path, cli):
     rows = [f"{t},{x}" for t, x in zip(times, LEVELS, strict=True)]
     del rows[100:140]
     result = cli("look", write(path, TABLE, rows))
-    assert "usual step 60 s, 1 gaps" in result.stdout
+    assert "usual step 60 s, 1 gap" in result.stdout
     assert f"times from {times[0]} to {times[-1]}" in result.stdout
     words = cli("look", path).stdout.splitlines()[-1].split()
     assert cli(*words[1:], "--regimes", 2).exit_code == 0
@@ -652,7 +652,7 @@ def test_a_step_back_of_an_hour_is_explained(path, cli):
     assert "it steps back by exactly an hour" in result.stderr
     assert "--time-zone" in result.stderr
     result = cli(*told, "--late", "skip")
-    assert "1 steps back by exactly an hour" in result.stdout
+    assert "1 step back by exactly an hour" in result.stdout
     result = cli(*told, "--time-zone", "Europe/Berlin")
     assert result.exit_code == 0, result.output
     assert "44 rows" in result.stdout

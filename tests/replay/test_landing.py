@@ -530,8 +530,8 @@ def test_standard_input(tmp_path):
     with Process("-", *OPTIONS, "--key", "device", "--refused", "refused.csv") as lander:
         lander.tell([message(0), b"nonsense", message(1, "b"), message(7)])
         status, said = lander.end()
-    assert (status, "3 rows in 1 files: landed" in said) == (0, True), said
-    assert "refused: 1 messages that are no JSON" in said
+    assert (status, "3 rows in 1 file: landed" in said) == (0, True), said
+    assert "refused: 1 message that is no JSON" in said
     assert "nonsense" in Path("refused.csv").read_text()
     assert read("landed") == [
         {"key": "a", "time": 1e9, "sequence": 0, "level": 0.0},
@@ -609,7 +609,7 @@ def test_every_message_lands_once(broker):
         wait_for(lambda: Path("landed").exists() and len(sequences("landed")) == 5000)
         status, said = lander.end(signal.SIGTERM)
     assert (status, "5,000 rows in " in said) == (0, True), said
-    assert "refused: 1 messages that are no JSON" in said
+    assert "refused: 1 message that is no JSON" in said
     assert read("landed") == expected_rows(messages)
     files = sorted(Path("landed").iterdir())
     assert max(pq.read_metadata(path).num_rows for path in files) == 700
@@ -618,7 +618,7 @@ def test_every_message_lands_once(broker):
     with Process(broker.address("plant/#"), *FROM_BROKER, "--file-seconds", "0.1") as lander:
         wait_for(lambda: len(list(Path("landed").glob("[0-9]*"))) > len(files))
         status, said = lander.end(signal.SIGINT)
-    assert (status, "1 rows in 1 files" in said) == (0, True), said
+    assert (status, "1 row in 1 file" in said) == (0, True), said
     assert read("landed") == expected_rows([*messages, message(5001)])
 
 

@@ -154,7 +154,7 @@ def test_a_second_signal_ends_at_once_and_says_what_is_left(capsys):
     with pytest.raises(typer.Exit) as ended:
         signalled_twice()
     assert ended.value.exit_code == 128 + signal.SIGTERM
-    said = "ended at once by a second signal after 1,234 rows; 7 lines that had come are lost"
+    said = "ended at once by a second signal after 1,234 rows; 7 lines were lost that had come"
     assert said in capsys.readouterr().err
 
 
@@ -168,7 +168,7 @@ def test_a_second_signal_ends_a_stream_whose_output_nobody_reads():
         status, said = live.end(signal.SIGINT)
     assert status in (130, 143)
     assert "ended at once by a second signal after" in said
-    assert "lines that had come are lost" in said
+    assert "lines were lost that had come" in said
 
 
 def test_refused_lines(tmp_path):
@@ -180,8 +180,8 @@ def test_refused_lines(tmp_path):
         live.hear(100)
         status, said = live.end()
     assert status == 0
-    assert "refused: 1 messages that are no JSON, 1 messages that are no JSON object" in said
-    assert "1 rows that came late, dropped" in said
+    assert "refused: 1 message that is no JSON, 1 message that is no JSON object" in said
+    assert "1 row that came late, dropped" in said
     kept = refused.read_text().splitlines()
     assert len(kept) == 5
     assert max(map(len, kept)) < 1200

@@ -102,7 +102,7 @@ def test_bad_messages(name, tmp_path):
 
 
 def test_a_topic_of_too_few_levels():
-    with pytest.raises(BadMessageError, match="'plant' has 1 levels, and --key is topic:2"):
+    with pytest.raises(BadMessageError, match="'plant' has 1 level, and --key is topic:2"):
         row_of(GOOD, ReadOptions(("level",), key="topic:2"), "plant")
     with pytest.raises(InputError, match="levels of a topic count from 1"):
         Messages(ReadOptions(("level",), key="topic:0"))

@@ -213,7 +213,7 @@ def test_what_has_not_arrived_in_the_end_is_said():
     courier = Courier("there", Kept(refuses=1000), said.append, first_nap=60.0)
     courier.take([{"n": 1}])
     courier.close(within=0.01)
-    assert "1 notices have not arrived" in said[-1]
+    assert "1 notice has not arrived" in said[-1]
     assert courier.pending() == [{"n": 1}]
 
 

@@ -49,7 +49,7 @@ def test_the_summary_has_the_counts_and_the_first():
         refusals.add("a.csv", 3, "rows of another width", "x")
     refusals.add("a.csv", 3, "rows without a key", "x")
     assert refusals.summary == (
-        "refused: 1,234 rows of another width, 1 rows without a key, the first one for this: "
+        "refused: 1,234 rows of another width, 1 row without a key, the first one for this: "
         "a.csv, line 3: this row has 2 cells"
     )
 

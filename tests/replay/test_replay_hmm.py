@@ -276,7 +276,7 @@ def test_file_that_grows_between_the_passes(stays, cli, monkeypatch):
     monkeypatch.setattr(whole, "by_what_is_known", growing)
     result = cli("run", stays, *OPTIONS[:-3], "--warm-up", 1000, "--persist", "--smooth")
     assert result.exit_code == 2
-    assert "stays.csv had 900 rows when they were learnt and 901" in result.stderr
+    assert "stays.csv had 900 rows to learn and 901 to be labelled" in result.stderr
 
 
 def test_check_is_about_the_mixture(stays, cli):

@@ -310,5 +310,5 @@ def test_outliers_are_counted_and_flagged(cli, tmp_path, write_levels):
     with path.open("a") as file:
         file.write("t,10,,9e6\n")
     result = cli("run", path, *OPTIONS, "--labels", tmp_path / "labels.csv")
-    assert "1 outliers" in result.stdout
+    assert "1 outlier," in result.stdout
     assert [row[-2] for row in read(tmp_path / "labels.csv")[1:]] == ["0"] * 400 + ["1"]

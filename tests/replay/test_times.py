@@ -221,7 +221,7 @@ def test_the_hour_that_comes_twice(form):
 def test_the_hour_that_is_missing_is_said():
     clock = Clock(None, "Europe/Berlin")
     assert clock.seconds("31.03.2024 02:30") == clock.seconds("31.03.2024 03:30")
-    assert "1 times are in an hour that Europe/Berlin skips" in clock.said[-1]
+    assert "1 time is in an hour that Europe/Berlin skips" in clock.said[-1]
     assert Clock(None, "+01:00").seconds("31.03.2024 02:30") == 1711848600.0
 
 

@@ -11,6 +11,7 @@ from bokeh.layouts import row
 from bokeh.models.ui import UIElement
 from bokeh.models.widgets import Button, Select, TextInput
 
+from online_gmm.data.counted import counted
 from replay.views.page.style import BUTTON, CHOICE, WRAP
 from replay.views.page.tables import chip, html_of, table_of
 from replay.views.parameters import Parameters
@@ -110,7 +111,7 @@ class FleetTable:
         if self._n < len(roster):
             note += f" that are found among {len(roster):,}"
         if roster.n_left_out:
-            note += f"; {roster.n_left_out:,} rows of further keys are not counted here"
+            note += f"; not counted here: {counted(roster.n_left_out, 'rows')} of further keys"
         names = (
             *("series", "regime", "typical values", "since", "probability", "rows", "changes"),
             "outliers",

@@ -6,6 +6,7 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from online_gmm.data.counted import counted
 from online_gmm.data.html import COLOURS
 from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.segments import Segment
@@ -64,7 +65,7 @@ def keys_table(heads: Sequence[Head], n_left_out: int = 0) -> str:
         )
         for head in heads
     )
-    note = f"{n_left_out:,} rows of further keys are not shown" if n_left_out else ""
+    note = f"not shown: {counted(n_left_out, 'rows')} of further keys" if n_left_out else ""
     names = ("series", "regime", "since", "probability", "rows")
     return table_of(names, lines, note, "scroll tall")
 
@@ -102,7 +103,7 @@ def parameters_table(
     gone = sorted(set(head.counts) - set(parameters.labels))
     note = ""
     if gone:
-        its = ", ".join(f"{label} ({head.counts[label]:,} rows)" for label in gone[-20:])
+        its = ", ".join(f"{label} ({counted(head.counts[label], 'rows')})" for label in gone[-20:])
         note = f"gone: {'..., ' if len(gone) > 20 else ''}{its}"
     return table_of(names, lines, note)
 
