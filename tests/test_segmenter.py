@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import types
 
 import numpy as np
 import pandas as pd
@@ -333,6 +334,18 @@ def test_channels_are_those_of_the_first_points():
     assert list(segmenter.regimes[0].mean) == ["flow", "vibration"]
     only = learnt(X, Segmenter(features=["flow"]))[0]
     assert list(only.regimes[0].mean) == ["flow"]
+
+
+@pytest.mark.parametrize("n", [0, 200])
+@pytest.mark.parametrize("point", [3, None, "flow", [1.0], np.zeros(2)])
+def test_a_label_is_asked_for_with_a_point(point, n):
+    segmenter = Segmenter()
+    for i in range(n):
+        segmenter.learn_one({"flow": i % 7})
+    with pytest.raises(TypeError, match="a point is a dict of feature names to numbers"):
+        segmenter.predict_one(point)
+    known = segmenter.predict_one({"flow": 1.0})
+    assert segmenter.predict_one(types.MappingProxyType({"flow": 1.0})) == known
 
 
 @pytest.mark.parametrize("value", ["5", 1j, math.inf, 1e200])
