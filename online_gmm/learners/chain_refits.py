@@ -138,7 +138,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
         assert refit.times is not None
         known, n = refit.known, refit.n_fitted
         rows, times = refit.rows[:n], refit.times[:n]
-        strange, _ = yield from self._examined(refit, meter)
+        strange = (yield from self._examined(refit, meter)).strange
         trusted = rows
         if strange.mean() < FEW:
             trusted = np.where(strange[:, None], np.nan, rows)

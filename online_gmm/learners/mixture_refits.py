@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data.frames import flat
 from online_gmm.em.batch import BatchEM, rest_of_climb
+from online_gmm.em.halves import halves_alike
 from online_gmm.em.mixture import (
     MixtureParameters,
     n_parameters,
@@ -20,10 +21,9 @@ from online_gmm.em.polish import EMMap, corrected, correcting
 from online_gmm.em.slices import Meter, Sliced
 from online_gmm.em.starts import affordable
 from online_gmm.em.warm_start import AGAIN, WarmStart
-from online_gmm.learners.em_learner import FEW
 from online_gmm.learners.places import parts_of, with_parts
 from online_gmm.learners.recycle import RECENT, WELL_KNOWN
-from online_gmm.learners.refits import RefittedLearner
+from online_gmm.learners.refits import Examined, RefittedLearner
 from online_gmm.learners.under_way import UnderWay
 
 CHANCE = 1e-4
@@ -136,13 +136,11 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         """
         meter = Meter()
         known = refit.known
-        rows = refit.rows
-        strange, log_density = yield from self._examined(refit, meter)
+        its = (yield from self._examined(refit, meter)).usual()
+        rows, log_density = its.rows, its.log_density
         yield
-        if strange.mean() < FEW:
-            rows, log_density = rows[~strange], log_density[~strange]
         others = None
-        if refit.searches:
+        if refit.searches and not (yield from self._has_seen(refit, its, meter)):
             others = yield from self._other_regimes(known, rows, refit.n_points, meter)
             yield
         # what the average was before a component was born holds it back for long, unless a fit has
@@ -174,6 +172,17 @@ class RefittedMixture(RefittedLearner, abc.ABC):
             components, fitted = self._put_back(put_back, known, components, fitted)
         yield
         return fitted, old, components
+
+    def _has_seen(self, refit: UnderWay, its: Examined, meter: Meter) -> Sliced[bool]:
+        """Whether a fit before this one has looked for other regimes in such rows, and as many.
+
+        The stream has doubled since then. Where the number of regimes is not told, the next try may
+        do better.
+        """
+        if refit.stride == 1 or not self._k_is_told:
+            return False
+        means = refit.known.means
+        return (yield from halves_alike(its.rows, means, its.responsibilities, meter))
 
     def _of_few_rows(self, mixture: MixtureParameters, n: int) -> list[int]:
         """The components that a fit of n thinned rows knows less well than the stream does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
 from online_gmm.em.succession import has_moved, successors
 from online_gmm.em.warm_start import WarmStart, in_order, warm_starting
 from online_gmm.learners.beginning import BeginningLearner
-from online_gmm.learners.em_learner import beyond, distances_beyond
+from online_gmm.learners.em_learner import FEW, beyond, distances_beyond
 from online_gmm.learners.recycle import OUTLYING, crowd
 from online_gmm.learners.under_way import UnderWay
 
@@ -26,6 +27,33 @@ FOUND_BY_FIT = "a new fit of the points kept found it"
 """The cause of a birth."""
 SUCCEEDING = 2048
 """Rows by which it is told which component continues which."""
+
+
+class Examined(NamedTuple):
+    """Points that are fitted again, and what the components known say of each.
+
+    Parameters
+    ----------
+    rows : array of shape (n, D)
+        The points.
+    responsibilities : array of shape (n, K)
+        Of the components.
+    log_density : array of shape (n,)
+        In nats.
+    strange : array of shape (n,)
+        Which of them are outliers.
+    """
+
+    rows: NDArray[np.float64]
+    responsibilities: NDArray[np.float64]
+    log_density: NDArray[np.float64]
+    strange: NDArray[np.bool_]
+
+    def usual(self) -> Examined:
+        """The same without outliers, if these are few."""
+        if not 0.0 < self.strange.mean() < FEW:
+            return self
+        return Examined._make(values[~self.strange] for values in self)
 
 
 class RefittedLearner(BeginningLearner, abc.ABC):
@@ -196,10 +224,8 @@ class RefittedLearner(BeginningLearner, abc.ABC):
                 cause = FOUND_BY_FIT
                 roster.note("born", roster.add(), stream, cause, after=fitted.means[j])
 
-    def _examined(
-        self, refit: UnderWay, meter: Meter
-    ) -> Sliced[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
-        """Which of the points fitted are outliers, and the log densities of all.
+    def _examined(self, refit: UnderWay, meter: Meter) -> Sliced[Examined]:
+        """What the components known say of the points fitted.
 
         How long regimes last is seen here too.
         """
@@ -215,7 +241,8 @@ class RefittedLearner(BeginningLearner, abc.ABC):
             if meter.is_full(pass_cost(len(rows[part]), known.n_components, rows.shape[1], True)):
                 yield
         refit.lasting = time_constant(responsibilities)
-        return self._outlying(distance, rows), log_density
+        strange = self._outlying(distance, rows)
+        return Examined(rows, responsibilities, log_density, strange)
 
     def _held_back(
         self, components: _kernel.Components, rows: NDArray[np.float64]
