@@ -66,6 +66,7 @@ def stream_of(
         "schedule": EVER,
         "gates": np.full(d + 1, ENDLESS),
         "lag": 0,
+        "capacity": 0,
     } | more
     components = to_kernel(
         mixture, covariance_type, more["strength"], more["variances"], points=0.0
@@ -78,7 +79,7 @@ def stream_of(
         more["schedule"],
         flat(more["gates"]),
         more["lag"],
-        0,
+        more["capacity"],
     )
 
 
@@ -322,6 +323,35 @@ def test_kernels_agree_to_the_last_bit(kernel, covariance_type, timed, k, d):
         stream.chain.decode(flat(X), n, flat(gaps), gates, belief, labels)
         states.append((stream.state(), answers, probabilities, log_density.tolist(), labels))
     assert states[0] == states[1]
+
+
+@on_one_kernel
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("k", [3, 6])
+def test_a_stream_begins_alike_whenever_it_follows_its_series(kernel, timed, k):
+    n = 120
+    mixture, transition = random_mixture(k, 2, seed=2), random_chain(k, 1, timed)
+    gaps = gaps_of(n, 3)
+    X, _ = regimes(n, mixture, random_chain(k, 1), 3, missing=0.1)
+    X[[20, 70]] = np.nan
+    X[[30, 110]] *= 1e6
+    series = flat(X), flat(gaps), flat(np.nancumsum(gaps))
+
+    def begun(parts):
+        gates = np.array([ENDLESS, 40.0, 40.0])
+        stream = stream_of(
+            kernel, mixture, transition, timed=timed, averaging=True, gates=gates, capacity=200
+        )
+        rows, between, times = series
+        assert stream.follows_ahead
+        stream.accumulate(rows, 0, 100, between)
+        for first, end in parts:
+            stream.follow(rows, first, end, between, times)
+        stream.accumulate(rows, 100, n, between)
+        stream.begin(rows, n, between, times)
+        return stream.state()
+
+    assert begun([]) == begun([(0, 100)]) == begun([(0, 1), (1, 64), (64, 90)])
 
 
 @on_one_kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm.em.mixture import MixtureParameters
+from online_gmm.em.mixture import MixtureParameters, squared_distances
 
 SAME = 1.0
 """Standard deviations, by feature, by which the centre of a component may move unsaid."""
@@ -39,8 +39,12 @@ def has_moved(
 
     ``n_points`` are those behind the old component.
     """
+    allowed = max(SAME, ERRORS / np.sqrt(max(n_points, 1.0)))
     with np.errstate(over="ignore", invalid="ignore"):
         gap = new.means[j] - old.means[i]
+        most = len(gap) * allowed**2
+        if squared_distances(gap[None], old.covariances[i][None])[0] <= most:
+            return False
+        # a covariance that is all but singular says nothing of some directions
         distance = float(gap @ np.linalg.lstsq(old.covariances[i], gap, rcond=None)[0])
-    allowed = max(SAME, ERRORS / np.sqrt(max(n_points, 1.0)))
-    return bool(distance > len(gap) * allowed**2)
+    return bool(distance > most)

@@ -230,6 +230,8 @@ def warm_starting(
     if started is None and current is not None and n_init == 0:
         started = Started((), current, CURRENT)
     if started is None:
+        if meter.is_full(aside_cost(len(X))):
+            yield
         rng = np.random.default_rng(seed)
         firm = prior.with_strength(max(FIRM, prior_strength))
         started = yield from best_start(

@@ -21,7 +21,7 @@ from online_gmm.em.mixture import (
     to_kernel,
 )
 from online_gmm.em.prior import Prior
-from online_gmm.em.slices import SLICE, Meter, Sliced, finish
+from online_gmm.em.slices import SLICE, Meter, Sliced, finish, pass_cost
 from online_gmm.em.succession import has_moved
 from online_gmm.em.warm_start import WarmStart
 from online_gmm.learners.em_learner import AVERAGE_EVERY, FEW
@@ -186,6 +186,8 @@ class RefittedChain(RefittedLearner, abc.ABC):
             refit.add(*self._kept())
             between = baum_welch.gaps(refit.times)
             yield from self._learn_since(stream, refit.rows, between, n, meter)
+            if stream.follows_ahead:
+                yield from _following(stream, refit.rows, between, refit.times, meter)
         return fitted, old, stream
 
     def _take_up(
@@ -370,6 +372,24 @@ class RefittedChain(RefittedLearner, abc.ABC):
     def _kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The points kept, and their times."""
         return self._points_of(self._stream), np.frombuffer(self._stream.times_kept())
+
+
+def _following(
+    chain: _kernel.ChainStream,
+    rows: NDArray[np.float64],
+    between: NDArray[np.float64],
+    times: NDArray[np.float64],
+    meter: Meter,
+) -> Sliced[None]:
+    """Go through the rows that the chain has learnt, before it begins to stream."""
+    k, d, _ = chain.shape
+    values, seconds, at_times, n = flat(rows), flat(between), flat(times), len(rows)
+    cost = pass_cost(1, k, d, True) + 4.0 * k * k
+    size = max(int(SLICE // cost), 64)
+    for at in range(0, n, size):
+        chain.follow(values, at, min(at + size, n), seconds, at_times)
+        if meter.is_full(size * cost):
+            yield
 
 
 def _accumulating(

@@ -17,6 +17,7 @@ cdef class ChainStream(Stream):
     cdef double *report_changes
     cdef double *prior
     cdef Py_ssize_t seen
+    cdef Py_ssize_t followed
     cdef Py_ssize_t lag
     cdef double *backward
     cdef double *times
@@ -24,6 +25,7 @@ cdef class ChainStream(Stream):
     cdef double *parting
     cdef double *gamma
 
+    cpdef void follow(self, double[::1] x, Py_ssize_t begin, Py_ssize_t end, double[::1] gaps, double[::1] times) except *
     cdef double step_of_changes(self, double g) noexcept nogil
     cdef int update_report(self, double g) noexcept nogil
     cdef int remember(self, double time) noexcept nogil

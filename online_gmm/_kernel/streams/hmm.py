@@ -61,6 +61,7 @@ class ChainStream(Stream):
     report_changes: cython.p_double
     prior: cython.p_double
     seen: cython.Py_ssize_t  # points, those without any value included
+    followed: cython.Py_ssize_t  # of those that `follow` has seen, the ones with a value
     # the last points
     lag: cython.Py_ssize_t
     backward: cython.p_double
@@ -128,6 +129,7 @@ class ChainStream(Stream):
         self.prior = self.piece(k * k)
         unpack(prior, self.prior, k * k)
         self.seen = 0
+        self.followed = 0
         self.lag = lag
         self.backward = self.piece((lag + 1) * k * k)
         self.times = self.piece(lag + 1)
@@ -241,31 +243,57 @@ class ChainStream(Stream):
         """Begin to stream after the series accumulated, with the parameters as they are.
 
         ``x`` is that series, of n rows. Outliers whose values were set to NaN there may be among
-        these rows.
+        these rows. `follow` may have gone through the first of them.
         """
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t = self.iterate.n
-        values: cython.p_double = first(x)
         self.end_series()
         self.statistics.recentre(self.iterate.components)
         if self.averaging:
             self.report = self.iterate.beside()
             self.average = self.iterate.components.statistics()
             copy(self.statistics.changes, k * k, self.average_changes)
-        self.report.transition.stationary(self.report_belief)
-        self.n = 0
-        self.kept.make_room(n)
+        self.follow(x, self.seen, n, gaps, times)
         last: cython.double = float("-inf")
         for i in range(n):
+            if times[i] > last:
+                last = times[i]
+        self.n = self.followed
+        self.schedule.mass = float(self.n)
+        self.schedule.last = last
+
+    @property
+    def follows_ahead(self) -> bool:
+        """Whether `follow` may go through rows before `begin`: what is reported has its belief."""
+        return bool(self.averaging)
+
+    @cython.ccall
+    @cython.exceptval(check=True)
+    def follow(
+        self,
+        x: cython.double[::1],
+        begin: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        gaps: cython.double[::1],
+        times: cython.double[::1],
+    ) -> cython.void:
+        """Keep rows of the series that is begun next, and see where the chain is after them.
+
+        The rows from ``begin`` on follow those of the last call, unless it is 0. The parameters may
+        not change until `begin`.
+        """
+        i: cython.Py_ssize_t
+        values: cython.p_double = first(x)
+        if begin == 0:
+            self.report.transition.stationary(self.report_belief)
+            self.followed = 0
+        self.kept.make_room(len(times) - self.kept.count)
+        for i in range(begin, end):
             self.iterate.components.set_point(values, i * self.n_features)
             self.report.filter_point(self.report_belief, gaps[i], self.gates, False)
             self.remember(times[i])
             if self.report.components.observed > 0:
-                self.n += 1
-            if times[i] > last:
-                last = times[i]
-        self.schedule.mass = float(self.n)
-        self.schedule.last = last
+                self.followed += 1
 
     # -- learning -------------------------------------------------------------------------------
 
