@@ -140,7 +140,7 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         rows, log_density = its.rows, its.log_density
         yield
         others = None
-        if refit.searches and not (yield from self._has_seen(refit, its, meter)):
+        if refit.searches and not (yield from self._is_settled(known, its, meter)):
             others = yield from self._other_regimes(known, rows, refit.n_points, meter)
             yield
         # what the average was before a component was born holds it back for long, unless a fit has
@@ -173,16 +173,15 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         yield
         return fitted, old, components
 
-    def _has_seen(self, refit: UnderWay, its: Examined, meter: Meter) -> Sliced[bool]:
-        """Whether a fit before this one has looked for other regimes in such rows, and as many.
+    def _is_settled(self, known: MixtureParameters, its: Examined, meter: Meter) -> Sliced[bool]:
+        """Whether all regimes expected are known, and no others have come since the last fit.
 
-        The stream has doubled since then. Where the number of regimes is not told, the next try may
-        do better.
+        That was of the first half of the rows, or of as many as these. Where more regimes are
+        expected, the next try may find one in the same rows.
         """
-        if refit.stride == 1 or not self._k_is_told:
+        if not self._k_is_told or known.n_components < self._most:
             return False
-        means = refit.known.means
-        return (yield from halves_alike(its.rows, means, its.responsibilities, meter))
+        return (yield from halves_alike(its.rows, known.means, its.responsibilities, meter))
 
     def _of_few_rows(self, mixture: MixtureParameters, n: int) -> list[int]:
         """The components that a fit of n thinned rows knows less well than the stream does."""
