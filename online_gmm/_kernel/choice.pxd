@@ -9,6 +9,8 @@ cdef class Choice:
     cdef list scales
     cdef readonly Py_ssize_t chosen
     cdef double[::1] clear
+    cdef Py_ssize_t supported
+    cdef Py_ssize_t times
     cdef Py_ssize_t turn
     cdef Py_ssize_t every
     cdef Py_ssize_t n_snapshots
@@ -27,6 +29,8 @@ cdef class Choice:
     cdef int weigh(self, Py_ssize_t k) except? -2
     cdef Py_ssize_t best(self) except? -2
     cdef Py_ssize_t most_agreed(self) except? -2
+    cdef Py_ssize_t most_supported(self, Py_ssize_t k) except? -2
+    cdef double likeness(self, Py_ssize_t k, Py_ssize_t least) except? -2
     cdef Py_ssize_t calmest(self, Py_ssize_t k) except? -2
     cdef bint is_shared(self, Py_ssize_t k) except? -1
     cdef bint is_comparable(self, Py_ssize_t k) except? -1

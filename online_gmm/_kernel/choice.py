@@ -5,7 +5,7 @@ short windows answers when its regimes are clear: when they return, last, and ar
 short windows see levels and not the parts of a rhythm. If there is none, the scale answers on whose
 regimes another one agrees most: regimes show in windows of several lengths, what drifts or varies
 by chance does not. A scale of longer windows answers instead when it sees far fewer changes between
-long stays.
+long stays, and one of any windows when others have agreed with it far more for some time.
 """
 
 from __future__ import annotations
@@ -74,6 +74,14 @@ AS_APART = 0.2
 """its regimes must be so far apart as a share of those of the scale of shorter windows."""
 STILL_CALM = 2.5
 """Once it answers, so many times fewer or shorter is enough."""
+SUPPORTED = 0.5
+"""By how much a scale of any windows must be more agreed on than the one that would answer."""
+SUPPORTED_TIMES = 4
+"""And how often in turn: regimes that longer windows are about to see need no shorter ones."""
+SUPPORTED_STAY = 12.0
+"""Its segments must last for so many of its windows, in the mean,"""
+SUPPORTED_WINDOWS = 32
+"""and the stream be so many windows of the usual scale long."""
 SHARED = 0.7
 """From this adjusted Rand index on, two scales see the same regimes."""
 
@@ -106,6 +114,8 @@ class Choice:
     scales: list[Scale]
     chosen: cython.Py_ssize_t  # the scale that answers, -1 before there is one
     clear: cython.double[::1]
+    supported: cython.Py_ssize_t  # what others agreed on far more last time, -1 at first
+    times: cython.Py_ssize_t  # how often in turn
     turn: cython.Py_ssize_t
     every: cython.Py_ssize_t  # rows between snapshots
     n_snapshots: cython.Py_ssize_t
@@ -118,6 +128,8 @@ class Choice:
         self.scales = scales
         self.chosen = -1
         self.clear = zeros(most)
+        self.supported = -1
+        self.times = 0
         self.turn = 0
         self.every = 1
         self.n_snapshots = 0
@@ -313,43 +325,28 @@ class Choice:
     def best(self) -> cython.Py_ssize_t:
         """The shortest scale whose regimes are clear; if there is none, by agreement of scales.
 
-        A calm scale of longer windows is preferred to it.
+        A calm scale of longer windows is preferred to it, and one that others agree on far more.
         """
         k: cython.Py_ssize_t
         for k in range(min(USUAL, len(self.scales))):
             if self.clear[k] > 0.0:
-                return self.calmest(k)
+                return self.most_supported(self.calmest(k))
         if len(self.scales) > USUAL and cython.cast(Scale, self.scales[USUAL]).fitted:
-            return self.calmest(self.most_agreed())
+            return self.most_supported(self.calmest(self.most_agreed()))
         return -1
 
     @cython.cfunc
     @cython.exceptval(-2)
     def most_agreed(self) -> cython.Py_ssize_t:
         """The scale whose regimes another scale sees most alike."""
-        j: cython.Py_ssize_t
         k: cython.Py_ssize_t
-        n: cython.Py_ssize_t = len(self.scales)
-        usual: cython.Py_ssize_t = USUAL
-        compared: cython.Py_ssize_t = COMPARED
-        best: cython.Py_ssize_t = usual
+        best: cython.Py_ssize_t = USUAL
         most: cython.double = -1.0
         index: cython.double
-        likeness: cython.double[::1] = zeros(n)
-        for k in range(compared, n):
-            if not self.is_comparable(k):
-                continue
-            for j in range(compared, k):
-                if self.is_comparable(j) and self.differ(j, k):
-                    index = self.rand_index(j, k)
-                    if index > likeness[j]:
-                        likeness[j] = index
-                    if index > likeness[k]:
-                        likeness[k] = index
-        for k in range(compared, n):
-            if k == usual or self.is_comparable(k):
-                index = likeness[k]
-                if k == usual:
+        for k in range(COMPARED, len(self.scales)):
+            if k == USUAL or self.is_comparable(k):
+                index = self.likeness(k, COMPARED)
+                if k == USUAL:
                     index += TRUST
                 if k == self.chosen:
                     index += PATIENCE
@@ -357,6 +354,58 @@ class Choice:
                     most = index
                     best = k
         return best
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def most_supported(self, k: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """The scale that has been agreed on far more than scale k for some time, else k.
+
+        Short windows often see the parts of a curve or a rhythm. Where their segments are long and
+        another scale sees the same ones, they see regimes, and longer windows see too little.
+        """
+        j: cython.Py_ssize_t
+        result: cython.Py_ssize_t = k
+        scale: Scale
+        index: cython.double
+        most: cython.double
+        if k < IMMEDIATE or len(self.scales) <= USUAL:
+            return k
+        scale = cython.cast(Scale, self.scales[USUAL])
+        if self.channels.n < SUPPORTED_WINDOWS * scale.window:
+            return k
+        most = self.likeness(k, 0) + SUPPORTED
+        for j in range(IMMEDIATE, len(self.scales)):
+            scale = cython.cast(Scale, self.scales[j])
+            if (
+                j != k
+                and self.is_long(j)
+                and SUPPORTED_STAY * scale.window * (scale.n_changes + 1.0) <= self.channels.n
+            ):
+                index = self.likeness(j, 0)
+                if j == self.chosen:
+                    index += PATIENCE
+                if index > most:
+                    most = index
+                    result = j
+        self.times = self.times + 1 if result == self.supported else 1
+        self.supported = result
+        return result if result == self.chosen or self.times >= SUPPORTED_TIMES else k
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def likeness(self, k: cython.Py_ssize_t, least: cython.Py_ssize_t) -> cython.double:
+        """How alike another scale, from the least one on, sees the regimes of scale k at most."""
+        j: cython.Py_ssize_t
+        index: cython.double
+        result: cython.double = 0.0
+        if not self.is_comparable(k):
+            return 0.0
+        for j in range(least, len(self.scales)):
+            if self.is_comparable(j) and self.differ(min(j, k), max(j, k)):
+                index = self.rand_index(j, k)
+                if index > result:
+                    result = index
+        return result
 
     @cython.cfunc
     @cython.exceptval(-2)
@@ -473,6 +522,8 @@ class Choice:
             "snapshot_label": bytes(self.snapshot_label),
             "snapshot_state": bytes(self.snapshot_state),
             "chosen": self.chosen,
+            "supported": self.supported,
+            "supported_times": self.times,
             "turn": self.turn,
             "every": self.every,
             "n_snapshots": self.n_snapshots,
@@ -486,6 +537,8 @@ class Choice:
             state, "snapshot_state", len(self.snapshot_state), -1, MOST_STATES - 1
         )
         self.chosen = whole(state["chosen"], "chosen", -1, len(self.scales) - 1)
+        self.supported = whole(state["supported"], "supported", -1, len(self.scales) - 1)
+        self.times = whole(state["supported_times"], "supported_times")
         self.turn = whole(state["turn"], "turn", 0, max(0, len(self.scales) - 1))
         self.every = whole(state["every"], "every", 1)
         self.n_snapshots = whole(state["n_snapshots"], "n_snapshots", 0, N_SNAPSHOTS)
