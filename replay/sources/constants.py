@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 LEAST_SHARE, MOST_SHARE = 0.01, 0.5
 """Of the rows: what is rarer is an outlier, and what is more frequent is what a column is like."""
+USUAL = (-99.0, -127.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0, -6999.0, -32768.0)
+"""What often stands for a missing value: it need not come again and again."""
 FAR = 10.0
 """Standard deviations of the other values, from their mean."""
 SAMPLE = 512
@@ -69,7 +71,8 @@ class Constants:
             for value, count in zip(self._ends[:, j], self._counts[:, j], strict=True):
                 share = count / max(int(self._given[j]), 1)
                 is_far = abs(value - middle) > FAR * spread
-                if LEAST_SHARE < share < MOST_SHARE and is_far and count > 2:
+                is_frequent = share > LEAST_SHARE and count > 2
+                if share < MOST_SHARE and is_far and (is_frequent or value in USUAL):
                     lines.append(
                         f"{name!r} is exactly {value:.10g} in {count:,} of {self._given[j]:,} "
                         "rows looked at, far from all others; if it stands for a missing value, "

@@ -16,7 +16,7 @@ from replay.engine.batch import Batch, CutTexts, Places
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.csv_format import CsvFormat
 from replay.sources.csv_records import BLANK, REPEATED, SUMS, UNREADABLE
-from replay.sources.look import SUM
+from replay.sources.look import CLOCK, SUM
 from replay.sources.numbers import (
     Cell,
     ContradictionError,
@@ -87,6 +87,7 @@ class CsvFile(CsvFormat):
             or self.delimiter not in PLAIN_DELIMITERS
             or self.delimiter == self.decimal
             or self.timed
+            or self._squeezes
             or options.parts
             or options.sequence is not None
             or self._reads_as_values()
@@ -446,7 +447,10 @@ class CsvFile(CsvFormat):
             )
         kind = kind_of(bare)
         if kind and unit and unit != self.numbers.units.get(column):
-            return f"has a unit that not all numbers have; say --unit {unit!r} to read it without"
+            return (
+                f"has a unit that not all numbers have; say --unit {unit!r} to read it as it "
+                "stands, or convert it first"
+            )
         if kind.startswith("comma"):
             other = "--decimal . if it stands between thousands"
             return f"is no number; say --decimal , if the comma is a decimal mark, or {other}"
@@ -460,8 +464,11 @@ class CsvFile(CsvFormat):
             return (
                 what + f"if {other_mark!r} stands between columns, say --delimiter {other_mark!r}"
             )
+        if CLOCK.fullmatch(text.strip()):
+            return what + "write clocks and durations in seconds, or leave the column out"
         return what + (
-            "leave the cell empty if the value is missing, or say --missing with what stands for it"
+            "leave the cell empty if the value is missing, or say --missing with what stands for "
+            "it; --on-bad missing takes all that is no number as missing"
         )
 
 

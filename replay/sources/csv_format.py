@@ -13,7 +13,7 @@ from itertools import islice
 
 from online_gmm.data.counted import counted
 from replay.engine.rows import InputError
-from replay.sources.csv_records import CsvRecords
+from replay.sources.csv_records import CsvRecords, squeezed
 from replay.sources.look import Column, chosen, columns_in
 from replay.sources.numbers import Cell, ContradictionError, Numbers, is_number, study
 from replay.sources.preamble import DELIMITERS, LINES, Head, find_head
@@ -23,8 +23,13 @@ from replay.sources.times import Clock
 
 WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 """A number with a decimal comma; or with a comma between thousands."""
+LINE_PROTOCOL = re.compile(r"[^\s,=]+(?:,[^\s,=]+=[^\s,=]+)* [^\s,=]+=[^\s]+(?: -?\d{10,19})?\s*$")
+"""A line in which InfluxDB is given points."""
+SINGLE_QUOTED = re.compile("'[^']+'")
 MOST_LOOKED_AT = 1 << 18
 """Characters looked at to find out what no option says."""
+ALIKE = 0.9
+"""Share of the first lines that have as many words if columns are aligned by spaces."""
 MOST_SHOWN = 8
 """Columns that an error lists."""
 
@@ -164,6 +169,9 @@ class CsvFormat(CsvRecords):
                         break
             except (EOFError, zlib.error, UnicodeError):
                 pass
+        if style.delimiter == " " and _are_aligned(lines[style.skip_lines :]):
+            self._squeezes = True
+            lines = [squeezed(line) for line in lines]
         if any("\ufffd" in line or "\0" in line for line in lines[:1]):
             return Head(style.skip_lines, style.delimiter)
         return find_head(
@@ -198,6 +206,11 @@ class CsvFormat(CsvRecords):
             raise self._unreadable(first)
         if self._broken is not None:
             raise self._torn(self._broken)
+        if LINE_PROTOCOL.match(first):
+            raise self._bad(
+                1, None, "this is the line protocol of InfluxDB, which is not read; query the data "
+                "as CSV, or write lines of JSON"
+            )  # fmt: skip
         is_header = self._header and self._head.names is None
         if not cells or (is_header and not any(cell.strip() for cell in cells)):
             raise self._bad(1, None, "the line is blank; a header is expected there")
@@ -210,6 +223,11 @@ class CsvFormat(CsvRecords):
             raise self._bad(
                 1, names[0], "a header is expected here, and this is a number; "
                 "if the file has no header, say --no-header"
+            )  # fmt: skip
+        if len(names) > 1 and all(SINGLE_QUOTED.fullmatch(name) for name in names):
+            raise self._bad(
+                1, names[0], "the names are in single quotes, which are no quotes in CSV; write "
+                "double quotes, or none"
             )  # fmt: skip
         others = [d for d in DELIMITERS if d in names[0]]
         if len(names) == 1 and others and given:
@@ -272,8 +290,8 @@ class CsvFormat(CsvRecords):
         cells = [row[0].strip() for _, row in first if row[0].strip()]
         if len(self.columns) > 1 or not cells or all(map(is_number, cells)):
             return False
-        n = self.columns[0].count(" ")
-        return n > 0 and all(cell.count(" ") == n for cell in cells)
+        n = len(self.columns[0].split())
+        return n > 1 and all(len(cell.split()) == n for cell in cells)
 
     def _find_dated(self, first: Sequence[tuple[int, list[str]]]) -> int | None:
         """The column in which every row has a time or its number: that of the time, or the first.
@@ -327,6 +345,17 @@ class CsvFormat(CsvRecords):
     def _time_text(self, text: str) -> str:
         """A time, in which a comma may be the decimal mark of a number."""
         return text.replace(",", ".") if self.decimal == "," and text.count(",") == 1 else text
+
+
+def _are_aligned(lines: Sequence[str]) -> bool:
+    """Whether most lines have as many words, and not one space between each two."""
+    texts = [line.strip() for line in lines if line.strip()]
+    if not texts:
+        return False
+    words = Counter(len(text.split()) for text in texts)
+    n, count = words.most_common(1)[0]
+    single = sum(text.count(" ") == n - 1 for text in texts)
+    return count >= ALIKE * len(texts) > single
 
 
 def _held(columns: Sequence[Column]) -> str:

@@ -61,6 +61,8 @@ class CsvRecords(FileSource):
         self._broken: str | None = None
         self._start: dict[str, Any] | None = None
         self._is_empty = True
+        # whether several spaces between cells are as good as one
+        self._squeezes = False
         self._at_head = True
 
     # -- where it is ------------------------------------------------------------------------------
@@ -142,14 +144,15 @@ class CsvRecords(FileSource):
             while True:
                 while again:
                     fetched.append(again.popleft())
-                    yield fetched[-1].removeprefix(MARK)
+                    content = fetched[-1].removeprefix(MARK)
+                    yield squeezed(content) if self._squeezes else content
                 for line in text:
                     fetched.append(line)
                     content = line.removeprefix(MARK)
                     if comment and len(fetched) == 1 and self._is_passed(content):
                         self._pass(1)
                         continue
-                    yield content
+                    yield squeezed(content) if self._squeezes else content
                     if again:
                         break
                 else:
@@ -264,3 +267,8 @@ class CsvRecords(FileSource):
             f"hold {self.delimiter!r} in quotes"
             f"{commas if self.delimiter == ',' else ''}"
         )  # fmt: skip
+
+
+def squeezed(line: str) -> str:
+    """A line without spaces around it, and with single ones between its cells."""
+    return " ".join(line.split()) + "\n"

@@ -117,6 +117,12 @@ class JsonLines(FileSource):
                 f"such as {field!r}; one object a line is needed, as pandas writes with "
                 "to_json(orient='records', lines=True)"
             )
+        if len(rows) == 1 and (lists := self._lists()):
+            raise InputError(
+                f"{self.name}, message 1: it is one object with lists in it, such as {lists[0]!r}; "
+                "one object a row is needed, as pandas writes with to_json(orient='records', "
+                "lines=True)"
+            )
         if options.values:
             values = [(name,) if name in names else split_names([name]) for name in options.values]
             options = replace(options, values=tuple(name for which in values for name in which))
@@ -136,6 +142,12 @@ class JsonLines(FileSource):
                     f"{self.name}, message 1, field {options.time!r}: {error}"
                 ) from None
         return options
+
+    def _lists(self) -> list[str]:
+        """The fields of the first object that hold several things each."""
+        with self._input.open() as stream:
+            message = as_object(stream.readline(LIMIT)) or {}
+        return [name for name, its in message.items() if isinstance(its, list) and len(its) > 1]
 
     @property
     def position(self) -> dict[str, Any]:

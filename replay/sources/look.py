@@ -15,6 +15,10 @@ from replay.sources.order_of_times import is_newest_first
 from replay.sources.read_options import ReadOptions
 from replay.sources.times import EARLIEST, LATEST, UNITS, Clock
 
+INTERLEAVED = 0.7
+"""Different times, as a share of the rows, below which rows of the same time are looked at."""
+WIDE = 5
+"""Columns called by a time from which on it is said that a row holds several times."""
 FEW = 50
 """Different texts of a column that tells things apart, at most."""
 ENOUGH = 8
@@ -43,6 +47,16 @@ SUM = re.compile(
     re.IGNORECASE,
 )
 """What stands in place of a time in a row that sums up others."""
+DATE_PARTS = (
+    ("year", "yr", "yyyy", "yy", "jahr", "año", "année"),
+    ("month", "mon", "mo", "mm", "monat", "mes", "mois"),
+    ("day", "dy", "dd", "tag", "día", "jour"),
+)
+"""What columns of years, months and days are called, in small letters."""
+CLOCK_PARTS = (
+    *("hour", "hours", "hr", "hh", "stunde", "hora", "heure"),
+    *("minute", "minutes", "min", "mn", "mm", "second", "seconds", "sec", "ss"),
+)
 CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
 
 
@@ -66,6 +80,8 @@ class Column:
     time
         ``date`` if they are dates, ``clock`` if they are clocks without a date, ``number`` if they
         are numbers that rise, or fall, and are times since 1970; empty if they are no times.
+    is_part
+        Whether they are years, months, days, hours or the like, of a time in several columns.
     """
 
     name: str
@@ -77,6 +93,7 @@ class Column:
     is_whole: bool = True
     is_total: bool = False
     time: str = ""
+    is_part: bool = False
 
     @property
     def n_given(self) -> int:
@@ -107,6 +124,8 @@ class Column:
     @property
     def why_not(self) -> str:
         """Why its numbers are learnt only if it is named; empty if they are learnt anyway."""
+        if self.is_part:
+            return "is a part of the time, which is not put together"
         if self.is_constant:
             return f"is {next(iter(self.texts))} in all of the first {counted(self.n, 'rows')}"
         if self.is_mixed:
@@ -186,7 +205,24 @@ def columns_in(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Colu
     dated = (column for column in columns if column.time in ("date", "number"))
     if any(is_newest_first(list(column.texts), Clock()) for column in dated):
         columns = _described(names, [its[::-1] for its in cells])
+    _find_parts(columns)
     return columns
+
+
+def _find_parts(columns: Sequence[Column]) -> None:
+    """Tell which columns are parts of a time: there is a year, a month and a day at least."""
+    names = {column.name: column.name.strip("#%_ ").lower() for column in columns}
+    if not all(any(name in words for name in names.values()) for words in DATE_PARTS):
+        return
+    for column in columns:
+        name = names[column.name]
+        if not column.is_whole or not column.is_numeric:
+            continue
+        numbers = [float(in_digits(text)) for text in column.texts if kind_of(in_digits(text))]
+        column.is_part = name in DATE_PARTS[0] or (
+            name in (*DATE_PARTS[1], *DATE_PARTS[2], *CLOCK_PARTS)
+            and all(0 <= number < 60 for number in numbers)
+        )
 
 
 def _described(names: Sequence[str], cells: Sequence[Sequence[str]]) -> list[Column]:
@@ -286,6 +322,13 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
         may_be_time = with_time and not time and TIME_NAME.search(column.name)
         or_time = f", --time {quoted(column.name)} if it is the time" * bool(may_be_time)
         left_out.append(f"left out: {column.name!r} {column.why_not}; --value takes it in{or_time}")
+    dated = [column.name for column in values if _kind_of_time([column.name]) == "date"]
+    if len(dated) >= WIDE:
+        said.append(
+            f"{len(dated)} columns are called by a time, such as {dated[0]!r}, and each is learnt "
+            "as a channel of its own; if they follow each other, put them below each other, as "
+            "pandas.melt does"
+        )
     said += left_out[:MOST_SAID]
     if len(left_out) > MOST_SAID:
         said.append(
@@ -307,6 +350,7 @@ def chosen(
 
     None if no column holds numbers.
     """
+    rows = list(rows)
     choice = choose(columns_in(names, rows), options.others, with_time=options.time is None)
     free = [name for name in names if name not in options.others]
     if not choice.values and len(free) == 1:
@@ -320,7 +364,33 @@ def chosen(
         said.append(f"the time is in {' and '.join(map(repr, choice.time))}")
         parts = choice.time if len(choice.time) > 1 else ()
         options = replace(options, time=" ".join(choice.time), parts=parts)
+    told = options.parts or (() if options.time is None else (options.time,))
+    if options.key is None:
+        said += _interleaved(names, rows, told, choice.keys)
     return replace(options, values=choice.values), [*said, *choice.said]
+
+
+def _interleaved(
+    names: Sequence[str], rows: Sequence[Sequence[str]], time: Sequence[str], keys: Sequence[str]
+) -> list[str]:
+    """That rows of the same time are of several things, in a line, if they are."""
+    if not time or any(name not in names for name in time):
+        return []
+    places = [names.index(name) for name in time]
+    whole = [row for row in rows if len(row) >= len(names)]
+    times = [tuple(row[place] for place in places) for row in whole]
+    if len(whole) < ENOUGH or len(set(times)) > INTERLEAVED * len(whole):
+        return []
+    # a number is a name of last resort
+    for key in sorted(keys, key=lambda name: ID_NAME.search(name) is not None):
+        place = names.index(key)
+        both = {(*moment, row[place]) for moment, row in zip(times, whole, strict=True)}
+        if len(both) == len(whole):
+            return [
+                f"the same times come again for each {key!r}, and all rows are learnt as one "
+                f"series: say --key {quoted(key)}, or keep the rows of one"
+            ]
+    return []
 
 
 def _time(columns: Sequence[Column], taken: Sequence[str]) -> tuple[str, ...]:

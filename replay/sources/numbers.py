@@ -18,6 +18,7 @@ MISSING = frozenset(
         *("", "nan", "na", "n/a", "null", "none", "nil", "missing", "(null)", "\\n", "<na>", "nat"),
         *("unavailable", "unknown", "-", "--", "---", "?", "#n/a", "#na", "n.a.", "#value!"),
         *("#div/0!", "#num!", "#ref!", "-nan", "1.#qnan", "-1.#ind", "#n/v", "#wert!"),
+        *("1.#ind", "-1.#qnan", "#n/a n/a", "."),
     }
 )
 """What stands for a missing value, in any case."""
@@ -30,6 +31,8 @@ GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ']\d{3})+(?![\d])")
 NUMBER = r"[+-]?(?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?"
 WITH_UNIT = re.compile(rf"({NUMBER}?) ?((?:[^\W\d_]|[%°‰$€£(\[])[^\d]{{0,11}}\d?[^\d]{{0,6}}\d?)")
 MONEY = re.compile(rf"([+-]?) ?([$€£¥]) ?({NUMBER})")
+FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
+"""A number whose exponent stands behind a D."""
 EXPONENT = r"(?:[eE][+-]?\d+)?"
 KINDS = {
     "whole": r"[+-]?\d+",
@@ -248,6 +251,11 @@ def study(
         if found and found != [""] and len(its) == 1:
             column_units[column] = found[0]
             said.append(f"numbers of {column!r} are read without their unit, {found[0]!r}")
+        elif len(several := [name for name in its if name]) > 1:
+            said.append(
+                f"numbers of {column!r} are read as they stand, and none is converted: some have "
+                f"the unit {several[0]!r}, and others {several[1]!r}"
+            )
     numbers = Numbers(decimal, sure, column_units, tuple(unit), tuple(missing))
     if decimal == ",":
         shown = next((cells[kind] for cells in seen.values() for kind in cells if "," in kind or
@@ -342,6 +350,8 @@ def split_unit(text: str) -> tuple[str, str]:
         text = text[1:]
     if kind_of(text):
         return text, ""
+    if found := FORTRAN.fullmatch(text):
+        return f"{found[1]}e{found[2]}", ""
     unit = ""
     if money := MONEY.fullmatch(text):
         text, unit = money[1] + money[3], money[2]

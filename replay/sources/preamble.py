@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from online_gmm.data.counted import counted
 from replay.sources.numbers import MISSING, in_digits, kind_of
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -17,6 +18,7 @@ SEP = re.compile(r'"?sep=(.)"?[\s;,]*', re.IGNORECASE)
 """The line by which a spreadsheet learns the delimiter."""
 BRACKETED = re.compile(r"[(\[{].{1,20}[)\]}]")
 COMPOUND = re.compile(r"[^\W\d][\w°²³%]{0,5}[/·*^.-][\w°²³%^-]{1,6}(?:[/*][\w²³]{1,4})?")
+RULE = re.compile(r":?(?:-{3,}|={3,}):?")
 UNITS = frozenset(
     {
         *("s", "ms", "us", "µs", "ns", "h", "hr", "d", "v", "mv", "kv", "a", "ma", "ua", "µa"),
@@ -112,11 +114,12 @@ def find_head(
     if names is None and has_header:
         head = _structure(lines, begin, head, delimiter, tuple(wanted))
     if n := head.above - skip_lines - len(said):
-        said.append(f"{n} line{'s' if n > 1 else ''} above the table passed over")
+        said.append(f"{counted(n, 'lines')} above the table passed over")
     if head.units:
         where = head.above + 2
         texts = lines[where - 1].strip()
-        said.append(f"line {where} holds units and is passed over: {texts[:60]!r}")
+        holds = "a rule" if _is_rule(_split(texts, head.delimiter or "|")) else "units"
+        said.append(f"line {where} holds {holds} and is passed over: {texts[:60]!r}")
     return Head(head.above, head.delimiter, mark, names, head.units, tuple(said))
 
 
@@ -177,6 +180,7 @@ def _structure(
         choice_of = best[2]
         records = tables[choice_of]
         above = best[3] + _under_pairs(records[best[3] :])
+    above += _under_groups(records[above:])
     number = records[above][0] if above < len(records) else 0
     units = _units(records, number)
     return Head(begin + number, choice_of, head.comment, None, units)
@@ -257,12 +261,23 @@ def _under_pairs(records: Sequence[tuple[int, list[str]]]) -> int:
     return first - 1 if with_values and not _are_units(rows[first - 1], typed) else 0
 
 
+def _under_groups(records: Sequence[tuple[int, list[str]]]) -> int:
+    """The header under names of groups of columns, most of them merged cells; else 0."""
+    typed = _typed_columns(records)
+    rows = [[cell.strip() for cell in cells] for _, cells in records[:3]]
+    if len(rows) < 3 or all(rows[0]) or not any(rows[0]):
+        return 0
+    names = rows[1][: max(_width(rows[1]), _width(rows[0]))]
+    is_header = all(names) and not any(map(is_typed, names)) and not _are_units(names, typed)
+    return 1 if is_header and _width(rows[2]) <= len(names) else 0
+
+
 def _units(records: Sequence[tuple[int, list[str]]], header: int) -> int:
     """How many lines under the header hold units."""
     rows = [(number, cells) for number, cells in records if number > header]
     typed = _typed_columns(rows)
     n = 0
-    while n < min(3, len(rows) - 1) and _are_units(rows[n][1], typed):
+    while n < min(3, len(rows) - 1) and (_are_units(rows[n][1], typed) or _is_rule(rows[n][1])):
         n += 1
     if n and not _is_row(rows[n][1], typed):
         return 0
@@ -298,6 +313,11 @@ def _are_units(cells: Sequence[str], typed: Sequence[int]) -> bool:
         for cell in texts
     )
     return 2 * known >= len(texts)
+
+
+def _is_rule(cells: Sequence[str]) -> bool:
+    """Whether cells are a rule, as Markdown has it under its header."""
+    return all(RULE.fullmatch(cell.strip()) for cell in cells if cell.strip())
 
 
 def is_typed(text: str) -> bool:

@@ -1,0 +1,234 @@
+"""Exports of loggers, databases and spreadsheets: read as meant, or never without a word."""
+
+import json
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from batches import one_by_one
+
+from replay.engine.protocols import batches_of
+from replay.engine.rows import InputError
+from replay.sinks.refusals import Refusals
+from replay.sources.csv_format import Style
+from replay.sources.numbers import MISSING
+from replay.sources.opening import Files
+from replay.sources.read_options import ReadOptions
+
+N = 400
+TEMPERATURE = [round(20.0 + 15.0 * (i // 100 % 2) + 0.37 * (i * 7 % 11), 2) for i in range(N)]
+PRESSURE = [round(5.0 + 0.13 * (i * 5 % 13), 2) for i in range(N)]
+TIMES = [datetime(2024, 3, 4) + timedelta(minutes=5 * i) for i in range(N)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "rows.csv"
+
+
+def write(path, head, row, n=N):
+    path.write_text(head + "\n" + "".join(f"{row(i)}\n" for i in range(n)))
+    return path
+
+
+def read(path, style=None, **reading):
+    source = Files([str(path)], ReadOptions(refusals=Refusals(), **reading), style)
+    return source, np.concatenate([batch.values for batch in batches_of(source, 100)])
+
+
+def said(path, **reading):
+    return "\n".join(read(path, **reading)[0].said)
+
+
+# -- numbers --------------------------------------------------------------------------------------
+
+
+def test_exponents_behind_a_d_are_exponents(path):
+    """As Fortran writes them; they are no unit of the number before."""
+    write(path, "time,t,leak", lambda i: f"{TIMES[i]},{0.1 * i:.3E},{10.0 ** -(i % 7):.2e}")
+    path.write_text(path.read_text().replace("E+", "D+").replace("E-", "D-").replace("e-", "d-"))
+    source, values = read(path, values=("t", "leak"))
+    assert not any("unit" in line for line in source.said)
+    assert np.allclose(values, [(0.1 * i, 10.0 ** -(i % 7)) for i in range(N)], rtol=1e-3)
+
+
+def test_several_units_of_a_column_are_told(path):
+    write(path, "time,power", lambda i: f"{TIMES[i]},{i % 9 + 1} {'W' if i % 2 else 'kW'}")
+    with pytest.raises(InputError, match="say --unit 'kW' to read it as it stands, or convert it"):
+        read(path)
+    note = (
+        "numbers of 'power' are read as they stand, and none is converted: some have the unit "
+        "'kW', and others 'W'"
+    )
+    assert note in said(path, unit=("W", "kW"))
+    assert "converted" not in said(write(path, "t,p", lambda i: f"{i},{i % 9} W"), unit=("W",))
+
+
+def test_all_that_pandas_takes_as_missing_is_missing():
+    from pandas._libs.parsers import STR_NA_VALUES
+
+    assert {text.strip().lower() for text in STR_NA_VALUES} <= MISSING
+
+
+def test_a_point_alone_is_missing(path):
+    write(path, "time,t", lambda i: f"{TIMES[i]},{'.' if i % 50 == 3 else TEMPERATURE[i]}")
+    assert np.isnan(read(path)[1]).sum() == N // 50
+
+
+@pytest.mark.parametrize("mark", [-9999, -999, -127, 99999])
+def test_a_usual_mark_of_a_missing_value_is_told_when_it_comes_once(mark, path):
+    write(path, "time,t", lambda i: f"{TIMES[i]},{mark if i == 99 else TEMPERATURE[i]}")
+    assert f"if it stands for a missing value, say --missing {mark}" in said(path)
+    write(path, "time,t", lambda i: f"{TIMES[i]},{mark + 1 if i == 99 else TEMPERATURE[i]}")
+    assert "--missing" not in said(path)
+    # where it is not far from the others, it is one of them
+    write(path, "time,t", lambda i: f"{TIMES[i]},{mark + i % 9}")
+    assert "--missing" not in said(path)
+
+
+def test_durations_are_a_question_of_seconds(path):
+    write(path, "time,run", lambda i: f"{TIMES[i]},00:{i % 60:02d}:30")
+    with pytest.raises(InputError, match="write clocks and durations in seconds"):
+        read(path, values=("run",))
+
+
+def test_words_name_the_option_that_takes_all_of_them_as_missing(path):
+    write(path, "time,t", lambda i: f"{TIMES[i]},{'offline' if i == 9 else TEMPERATURE[i]}")
+    with pytest.raises(InputError, match="--on-bad missing takes all that is no number"):
+        read(path)
+
+
+# -- headers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("units", ["", ",°C,bar,°C\n"])
+def test_merged_cells_above_the_header(units, path):
+    head = "Boiler house,,,Outside\nTime,Temperature,Pressure,Temperature\n" + units
+    write(path, head[:-1], lambda i: f"{TIMES[i]},{TEMPERATURE[i]},{PRESSURE[i]},{i % 9}")
+    source, values = read(path)
+    assert source.values == ("Temperature[1]", "Pressure", "Temperature[2]")
+    assert source.time == "Time"
+    assert "1 line above the table passed over" in source.said
+    assert np.array_equal(values[:, 0], TEMPERATURE)
+
+
+def test_names_may_be_blank_where_no_other_header_follows(path):
+    write(path, "time,,t", lambda i: f"{TIMES[i]},{'ok' if i % 3 else 'fault'},{TEMPERATURE[i]}")
+    assert read(path)[0].values == ("t",)
+
+
+def test_a_rule_under_the_header(path):
+    head = "| time | t |\n|---|:---:|"
+    write(path, head, lambda i: f"| {TIMES[i]} | {TEMPERATURE[i]} |")
+    source, values = read(path)
+    assert "line 2 holds a rule and is passed over: '|---|:---:|'" in source.said
+    assert np.array_equal(values[:, 0], TEMPERATURE)
+
+
+def test_names_in_single_quotes_are_a_question(path):
+    write(path, "'time','t'", lambda i: f"'{TIMES[i]}','{TEMPERATURE[i]}'")
+    with pytest.raises(InputError, match=r"the names are in single quotes, .* write double quotes"):
+        read(path)
+
+
+def test_the_line_protocol_is_named(path):
+    path.write_text("".join(f"boiler,site=a t={t},p=2 {10**18 + i}\n" for i, t in enumerate("123")))
+    with pytest.raises(InputError, match="line 1: this is the line protocol of InfluxDB"):
+        read(path)
+
+
+# -- tables of other shapes -----------------------------------------------------------------------
+
+
+def test_rows_of_several_sensors_are_told(path):
+    write(
+        path,
+        "time,id,sensor,value",
+        lambda i: f"{TIMES[i // 2]},{i % 2 + 1},{'tp'[i % 2]},{(TEMPERATURE, PRESSURE)[i % 2][i]}",
+    )
+    note = "the same times come again for each 'sensor', and all rows are learnt as one series"
+    assert note in said(path)
+    assert note not in said(path, key="sensor")
+    # whatever has few texts beside times that all differ tells nothing apart
+    write(path, "time,state,value", lambda i: f"{TIMES[i]},{'tp'[i % 2]},{TEMPERATURE[i]}")
+    assert "the same times" not in said(path)
+    # nor where several rows of a state have the same time
+    write(path, "time,state,value", lambda i: f"{TIMES[i // 8]},{'tp'[i % 2]},{TEMPERATURE[i]}")
+    assert "the same times" not in said(path)
+
+
+def test_columns_called_by_days_are_told(path):
+    days = [f"2024-03-{day:02d}" for day in range(1, 13)]
+    write(path, f"hour,{','.join(days)}", lambda i: f"{i}:00," + ",".join(map(str, PRESSURE[:12])))
+    assert "12 columns are called by a time, such as '2024-03-01'" in said(path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("year", "month", "day", "hour"), ("YY", "MM", "DD", "hh"), ("Jahr", "Mo", "Tag", "h")],
+)
+def test_parts_of_a_time_are_not_learnt(names, path):
+    write(
+        path,
+        f"{','.join(names)},t",
+        lambda i: f"{2020 + i // 300},{1 + i // 30 % 12},{1 + i % 28},{i % 24},{TEMPERATURE[i]}",
+    )
+    source, _ = read(path)
+    kept = ("t",) if names[3] != "h" else ("h", "t")
+    assert source.values == kept
+    told = f"left out: {names[1]!r} is a part of the time, which is not put together; --value takes"
+    assert any(told in line for line in source.said)
+    assert read(path, values=(names[1], "t"))[0].values == (names[1], "t")
+
+
+def test_a_column_called_day_is_learnt_if_it_is_alone(path):
+    write(path, "time,day,month", lambda i: f"{TIMES[i]},{i * 7 % 31},{i * 5 % 13}")
+    assert read(path)[0].values == ("day", "month")
+
+
+ALIGNED = (
+    "date       time     t       pressure",
+    lambda i: f"{TIMES[i]} {TEMPERATURE[i]:7.2f} {i:8d}",
+)
+
+
+def test_columns_aligned_by_spaces(path):
+    write(path, *ALIGNED)
+    with pytest.raises(InputError, match="if ' ' stands between columns, say --delimiter ' '"):
+        read(path)
+    _, values = read(path, Style(delimiter=" "), values=("t", "pressure"))
+    assert np.array_equal(values, list(zip(TEMPERATURE, range(N), strict=True)))
+    assert read(path, Style(delimiter=" "))[0].time == "date time"
+
+
+def test_a_large_file_aligned_by_spaces_goes_on_from_a_position(path):
+    write(path, ALIGNED[0], lambda i: ALIGNED[1](i % N), 12_000)
+    style, reading = Style(delimiter=" "), ReadOptions(("t",), as_they_stand=True)
+    source = Files([str(path)], reading, style)
+    first = source.next_batch(5000)
+    position = json.loads(json.dumps(source.position))
+    again = Files([str(path)], reading, style)
+    again.go_to(position)
+    rest = list(one_by_one(again))
+    assert (len(first), len(rest), rest[0].line) == (5000, 7000, 5002)
+    assert rest[0].values == {"t": TEMPERATURE[5000 % N]}
+
+
+def test_two_spaces_are_an_empty_cell_where_all_others_are_single(path):
+    write(path, "a b c", lambda i: f"{i % 7} {'' if i % 40 == 3 else i % 5} {i % 3}")
+    _, values = read(path, Style(delimiter=" "))
+    assert np.isnan(values[:, 1]).sum() == N // 40
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"time": [str(t) for t in TIMES], "t": TEMPERATURE},
+        [{"target": "t", "datapoints": [[t, i] for i, t in enumerate(TEMPERATURE)]}],
+    ],
+)
+def test_one_object_with_all_rows_in_lists(found, tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(found))
+    with pytest.raises(InputError, match=r"it is one object with lists in it, .* one object a row"):
+        read(path)
