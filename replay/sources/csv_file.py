@@ -110,6 +110,11 @@ class CsvFile(CsvFormat):
                         yield from self._cut_batches(pieces, places)
                     yield from self._collected(self._careful(rows, pieces))
 
+    @property
+    def _is_told(self) -> bool:
+        """Whether it is said which rows have no time."""
+        return self._dated is not None and self.time is not None
+
     def _reads_as_values(self) -> bool:
         """Whether every column of values is called by a number, or by what is missing."""
         if self._names is None:
@@ -172,6 +177,8 @@ class CsvFile(CsvFormat):
                 done += len(part)
                 self._last = cut.line(done - 1).removesuffix("\n")
                 self._line = int(part.lines[-1]) + 1
+                if self._is_told:
+                    self._sums.add(part.values)
                 self._is_empty = False
                 yield part
             if self.key is not None and len(cut):
@@ -199,6 +206,9 @@ class CsvFile(CsvFormat):
             n = min(n, at)
         self._odd = self._odd_times(cut)
         n = min([n, *(row for row, text in self._odd if _is_sum(text))])
+        if self._odd and self._odd[-1][0] == len(cut) - 1 and _is_no_time(self._odd[-1][1]):
+            # it may be one of totals
+            n = min(n, len(cut) - 1)
         if places.key is not None:
             lacks_key = cut.starts[:n, places.key] == cut.ends[:n, places.key]
             if lacks_key.any():
@@ -239,7 +249,7 @@ class CsvFile(CsvFormat):
 
     def _without_time(self, n: int) -> deque[int]:
         """Those of the first n rows that have no time, of a file whose times are copied."""
-        told = self._odd if self.time is not None else ()
+        told = self._odd if self._is_told else ()
         return deque(row for row, text in told if row < n and _is_no_time(text))
 
     def _comment_in(self, cut: Cut) -> int | None:
@@ -284,7 +294,7 @@ class CsvFile(CsvFormat):
         fetched = self._fetched
         n_blank = 0
         dated = self._dated
-        told = dated is not None and self.time is not None
+        told = self._is_told
         if self._at_head:
             n_lines = self._head.units + self._header
             while n_lines > 0:
@@ -361,7 +371,12 @@ class CsvFile(CsvFormat):
                 if timed:
                     seconds = self._seconds(moment, line, whose)
                 elif told and _is_no_time(moment):
-                    options.refusals.add(name, line, WITHOUT_TIME, content.rstrip("\r\n"))
+                    is_total = self._sums.are(list(values.values()))
+                    reason = SUMS if is_total else WITHOUT_TIME
+                    options.refusals.add(name, line, reason, content.rstrip("\r\n"))
+                    if is_total:
+                        self._pass(len(fetched))
+                        continue
                 if sequence is not None:
                     number_of = self._number(cells[sequence], line)
             except _CellError as bad:
@@ -370,6 +385,8 @@ class CsvFile(CsvFormat):
                 continue
             self._line, self._last = line + len(fetched), fetched[-1]
             fetched.clear()
+            if told:
+                self._sums.add_row(values.values())
             yield Row(
                 line,
                 moment,

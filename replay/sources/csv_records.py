@@ -17,6 +17,7 @@ from replay.sources.file_source import FileSource
 from replay.sources.numbers import Numbers
 from replay.sources.preamble import Head
 from replay.sources.reading import Input, digest
+from replay.sources.running_sums import RunningSums
 
 FIRST = 200
 """Lines by which a file is known again, with the last one that was read."""
@@ -61,6 +62,7 @@ class CsvRecords(FileSource):
         self._broken: str | None = None
         self._start: dict[str, Any] | None = None
         self._is_empty = True
+        self._sums = RunningSums()
         # whether several spaces between cells are as good as one
         self._squeezes = False
         self._at_head = True
@@ -76,6 +78,7 @@ class CsvRecords(FileSource):
             "first": self._digest_of_first(n),
             "last": digest(self._last.rstrip("\r\n").encode()),
             **({"sure": True} if self.numbers.is_sure else {}),
+            "sums": self._sums.state,
         }
 
     def go_to(self, position: dict[str, Any]) -> None:
@@ -124,6 +127,9 @@ class CsvRecords(FileSource):
         """Go to where reading begins; ``skip`` passes lines, and returns how many and the last."""
         start, self._start = self._start, None
         self._is_empty = start is None
+        self._sums = RunningSums()
+        if start is not None and "sums" in start:
+            self._sums.load(start["sums"])
         self._line, self._last, self._broken = 1, "", None
         self._fetched.clear()
         self._again.clear()

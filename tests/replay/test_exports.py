@@ -232,3 +232,70 @@ def test_one_object_with_all_rows_in_lists(found, tmp_path):
     path.write_text(json.dumps(found))
     with pytest.raises(InputError, match=r"it is one object with lists in it, .* one object a row"):
         read(path)
+
+
+# -- totals without a word ------------------------------------------------------------------------
+
+
+def with_totals(path, n, total=lambda its: f"{sum(its):.2f}", marks=""):
+    """A file whose last row has sums, and nothing in the place of its time."""
+    rows = [(TEMPERATURE[i % N], PRESSURE[i % N]) for i in range(n)]
+    write(
+        path,
+        "time,t,p",
+        lambda i: f"{TIMES[0] + timedelta(minutes=i)},{rows[i][0]},{rows[i][1]}",
+        n,
+    )
+    sums = ",".join(f"{marks}{total(its)}{marks}" for its in zip(*rows, strict=True))
+    path.write_text(path.read_text() + f",{sums}\n")
+    return path
+
+
+@pytest.mark.parametrize("n", [N, 30_000])
+@pytest.mark.parametrize("at_most", [1, 7, 1000])
+def test_sums_in_a_row_without_a_time_are_totals(n, at_most, path):
+    refusals = Refusals()
+    source = Files([str(with_totals(path, n))], ReadOptions(refusals=refusals))
+    assert sum(map(len, batches_of(source, at_most))) == n
+    assert refusals.counts == {"rows that sum up others": 1}
+    # a second time, as several passes read it
+    assert sum(map(len, batches_of(source, at_most))) == n
+
+
+def test_totals_may_have_marks_between_thousands(path):
+    with_totals(path, 30_000, lambda its: f"{sum(its):,.2f}", '"')
+    refusals = Refusals()
+    source = Files([str(path)], ReadOptions(refusals=refusals))
+    assert sum(map(len, batches_of(source, 1000))) == 30_000
+    assert refusals.counts == {"rows that sum up others": 1}
+
+
+@pytest.mark.parametrize(
+    "total", [lambda its: f"{sum(its) + 1:.2f}", lambda its: f"{max(its)}", lambda its: ""]
+)
+def test_a_row_without_a_time_that_holds_no_sums_is_learnt(total, path):
+    refusals = Refusals()
+    source = Files([str(with_totals(path, N, total))], ReadOptions(refusals=refusals))
+    assert sum(map(len, batches_of(source, 1000))) == N + 1
+    assert refusals.counts == {"rows without a time, learnt in their place": 1}
+
+
+def test_the_one_event_of_a_series_is_no_total_of_it(path):
+    """Its sum is 1, and 1 is nothing out of the ordinary."""
+    write(path, "time,event", lambda i: f"{TIMES[i]},{int(i == 9)}")
+    path.write_text(path.read_text() + ",1\n")
+    assert len(read(path, values=("event",))[1]) == N + 1
+
+
+@pytest.mark.parametrize("n", [N, 30_000])
+def test_totals_are_known_after_a_checkpoint(n, path):
+    with_totals(path, n)
+    refusals = Refusals()
+    reading = ReadOptions(refusals=refusals)
+    source = Files([str(path)], reading)
+    done = len(source.next_batch(n - 40)) + len(source.next_batch(20))
+    position = json.loads(json.dumps(source.position))
+    again = Files([str(path)], reading)
+    again.go_to(position)
+    assert done + sum(map(len, iter(lambda: again.next_batch(1000), None))) == n
+    assert refusals.counts == {"rows that sum up others": 1}
