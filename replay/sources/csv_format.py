@@ -206,6 +206,11 @@ class CsvFormat(CsvRecords):
             raise self._unreadable(first)
         if self._broken is not None:
             raise self._torn(self._broken)
+        if first.lstrip().lower().startswith(("<!doctype", "<html", "<?xml")):
+            raise self._bad(
+                1, None, "this is HTML or XML, and no table; it may be the page of an error or of "
+                "a login: fetch the file again"
+            )  # fmt: skip
         if LINE_PROTOCOL.match(first):
             raise self._bad(
                 1, None, "this is the line protocol of InfluxDB, which is not read; query the data "
@@ -263,7 +268,7 @@ class CsvFormat(CsvRecords):
             )  # fmt: skip
         taken = chosen(options, self.columns, (cells for _, cells in first))
         if taken is None and not first and next(self._all_rows(), None) is None:
-            raise self._no_rows(self.columns[0])
+            raise self._short() or self._no_rows(self.columns[0])
         if taken is None:
             columns = columns_in(self.columns, (cells for _, cells in first))
             raise self._bad_column(
@@ -272,6 +277,17 @@ class CsvFormat(CsvRecords):
                 "one does later, name it with --value",
             )
         return taken
+
+    def _short(self) -> InputError | None:
+        """What is wrong with the first row, where none is complete; None if there is no row."""
+        with self._opened() as text, closing(self._records(text)) as records:
+            n_head = self._head.units + self._header
+            for cells in records:
+                if n_head <= 0 and any(cell.strip() for cell in cells):
+                    return self._wrong(cells)[1]
+                n_head -= len(self._fetched)
+                self._pass(len(self._fetched))
+        return None
 
     def _check_header(self) -> None:
         """Refuse a row in place of the header, which has a time where rows have theirs."""

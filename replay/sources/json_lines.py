@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from replay.engine.batch import Batch
 from replay.engine.rows import CutOffError, InputError, Row
 from replay.sources.file_source import BatchSource, FileSource
-from replay.sources.look import Column, chosen, columns_in
+from replay.sources.look import Column, chosen, columns_in, quoted
 from replay.sources.message import LIMIT, Messages, as_object, fields_of
 from replay.sources.read_options import LOOKED_AT, ReadOptions, split_names
 from replay.sources.reading import Input
@@ -128,6 +128,11 @@ class JsonLines(FileSource):
             options = replace(options, values=tuple(name for which in values for name in which))
         elif (taken := chosen(options, names, rows)) is not None:
             options, self.said = taken
+            self.said += [
+                f"left out: {name!r} holds lists; --value {quoted(f'{name}[0]')} takes the first "
+                "of each"
+                for name in self._lists()
+            ]
         else:
             raise InputError(f"{self.name}: no field holds numbers; choose with --value")
         if options.time is not None:

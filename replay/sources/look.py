@@ -23,6 +23,8 @@ FEW = 50
 """Different texts of a column that tells things apart, at most."""
 ENOUGH = 8
 """Rows from which on a column is said to be constant, or to count."""
+IN_2000 = 946_684_800.0
+"""Seconds since 1970 before which a number is taken as a time only if nothing else is one."""
 MANY = 50
 """Rows from which on a column whose numbers never fall is said to hold a running total."""
 MOST_SAID = 20
@@ -53,6 +55,11 @@ DATE_PARTS = (
     ("day", "dy", "dd", "tag", "día", "jour"),
 )
 """What columns of years, months and days are called, in small letters."""
+DAYS, DAY_FORMS = ("date", "datum", "fecha", "data"), ("%y%m%d", "%d%m%y", "%m%d%y")
+"""How dates may be written that look like numbers, in columns of these names."""
+CLOCKS = ("time", "uhrzeit", "zeit", "hora", "heure", "utc")
+CLOCK_FORMS, BARE_CLOCKS = ("%H.%M",), ("%H%M%S", "%H%M")
+"""The same of clocks: those that can be read beside a date, and those that cannot."""
 CLOCK_PARTS = (
     *("hour", "hours", "hr", "hh", "stunde", "hora", "heure"),
     *("minute", "minutes", "min", "mn", "mm", "second", "seconds", "sec", "ss"),
@@ -206,7 +213,28 @@ def columns_in(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Colu
     if any(is_newest_first(list(column.texts), Clock()) for column in dated):
         columns = _described(names, [its[::-1] for its in cells])
     _find_parts(columns)
+    for column in columns:
+        if _is_bare(column, CLOCKS, CLOCK_FORMS):
+            column.time = "clock"
+        column.is_part |= _is_bare(column, DAYS, DAY_FORMS) or _is_bare(column, CLOCKS, BARE_CLOCKS)
     return columns
+
+
+def _is_bare(column: Column, names: Sequence[str], forms: Sequence[str]) -> bool:
+    """Whether all numbers are times of one of these forms, and the column is called so."""
+    if not column.is_numeric or column.n_given < ENOUGH or column.n_missing:
+        return False
+    if column.name.strip("#%_ ").lower() not in names:
+        return False
+    return any(all(_is_of(text, form) for text in column.texts) for form in forms)
+
+
+def _is_of(text: str, form: str) -> bool:
+    try:
+        written = datetime.datetime.strptime(text, form).strftime(form)
+    except ValueError:
+        return False
+    return len(written) == len(text)
 
 
 def _find_parts(columns: Sequence[Column]) -> None:
@@ -319,8 +347,9 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
             if column.name not in keys:
                 left_out.append(f"left out: {column.name!r} holds {column.holds}")
             continue
-        may_be_time = with_time and not time and TIME_NAME.search(column.name)
-        or_time = f", --time {quoted(column.name)} if it is the time" * bool(may_be_time)
+        named = not column.is_part and TIME_NAME.search(column.name) is not None
+        may_be_time = with_time and not time and named
+        or_time = f", --time {quoted(column.name)} if it is the time" * may_be_time
         left_out.append(f"left out: {column.name!r} {column.why_not}; --value takes it in{or_time}")
     dated = [column.name for column in values if _kind_of_time([column.name]) == "date"]
     if len(dated) >= WIDE:
@@ -397,7 +426,13 @@ def _time(columns: Sequence[Column], taken: Sequence[str]) -> tuple[str, ...]:
     """The column that tells the time; or two, a date and a clock."""
     free = [c for c in columns if c.name not in taken and c.time and not _stands(c)]
     dates = [column for column in free if column.time in ("date", "number")]
-    dates.sort(key=lambda column: (not TIME_NAME.search(column.name), column.time == "number"))
+    dates.sort(
+        key=lambda column: (
+            _is_early(column),
+            not TIME_NAME.search(column.name),
+            column.time == "number",
+        )
+    )
     clocks = [c for c in columns if c.name not in taken and c.time == "clock"]
     if clocks:
         days = [c for c in columns if c.name not in taken and c.time == "date" and _has_no_clock(c)]
@@ -409,6 +444,15 @@ def _time(columns: Sequence[Column], taken: Sequence[str]) -> tuple[str, ...]:
 def _stands(column: Column) -> bool:
     """Whether a time does not change."""
     return column.n_given > 1 and len(column.texts) == 1
+
+
+def _is_early(column: Column) -> bool:
+    """Whether numbers would be times before 2000, and may rather count something else."""
+    if column.time != "number":
+        return False
+    value = float(in_digits(next(iter(column.texts))))
+    units = (unit for unit in UNITS.values() if EARLIEST <= value * unit < LATEST)
+    return any(value * unit < IN_2000 for unit in units)
 
 
 def _has_no_clock(column: Column) -> bool:

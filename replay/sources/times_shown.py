@@ -14,6 +14,8 @@ from replay.sources.times import Clock
 if TYPE_CHECKING:
     from replay.sources.opening import Files
 
+LEAST_DIFFERENT = 0.05
+"""Share of the first times that differ, below which rows would stand upon each other."""
 Floats = NDArray[np.float64]
 
 MOST_UNREAD = 0.5
@@ -53,7 +55,10 @@ class TimesShown:
                 problems.append(str(error))
         if len(problems) > MOST_UNREAD * len(given):
             return f"times are not read: {problems[0]}"
-        return "" if given else "the first rows have no time"
+        if not given:
+            return "the first rows have no time"
+        stands = self._source.key is None and len(set(given)) < LEAST_DIFFERENT * len(given)
+        return "the same times come again and again" if stands else ""
 
     @property
     def said(self) -> list[str]:

@@ -299,3 +299,61 @@ def test_totals_are_known_after_a_checkpoint(n, path):
     again.go_to(position)
     assert done + sum(map(len, iter(lambda: again.next_batch(1000), None))) == n
     assert refusals.counts == {"rows that sum up others": 1}
+
+
+# -- times ----------------------------------------------------------------------------------------
+
+
+def test_a_date_is_the_time_rather_than_a_number_that_may_count_something_else(path):
+    """Time_ms of a plant's archive: days since 1899 in millionths, not milliseconds since 1970."""
+    days = [45_355e6 + i / 288 * 1e6 for i in range(N)]
+    write(
+        path,
+        '"VarName","TimeString","VarValue","Time_ms"',
+        lambda i: f"T,{TIMES[i]:%d.%m.%Y %H:%M:%S},{TEMPERATURE[i]},{days[i]:.0f}",
+    )
+    source, _ = read(path)
+    assert (source.values, source.time) == (("VarValue",), "TimeString")
+    write(path, "time,since,value", lambda i: f"{TIMES[i].timestamp():.0f},{TIMES[i]},{i % 9}")
+    assert read(path)[0].time == "time"
+
+
+def test_clocks_with_points_beside_a_date(path):
+    write(path, "Datum;Uhrzeit;Wert", lambda i: f"{TIMES[i]:%d.%m.%Y;%H.%M};{i % 9},5")
+    source, _ = read(path)
+    assert (source.values, source.time) == (("Wert",), "Datum Uhrzeit")
+
+
+def test_dates_and_clocks_in_bare_digits_are_not_learnt(path):
+    write(path, "DATE,TIME,t", lambda i: f"{TIMES[i]:%y%m%d,%H%M%S},{TEMPERATURE[i]}")
+    source, _ = read(path)
+    assert source.values == ("t",)
+    # by the same names, numbers that are no times are
+    write(path, "DATE,TIME,t", lambda i: f"{i * 7 % 90},{1e5 + i * 37 % 7777},{TEMPERATURE[i]}")
+    assert read(path)[0].values == ("DATE", "TIME", "t")
+
+
+# -- what is no table of rows ---------------------------------------------------------------------
+
+
+def test_rows_that_are_all_too_short_are_said_to_be(path):
+    write(path, "X_Value\tT\tP\tComment", lambda i: f"{i / 10}\t{TEMPERATURE[i]}\t{PRESSURE[i]}")
+    with pytest.raises(InputError, match="line 2, column 'Comment': the row ends before this"):
+        read(path)
+    path.write_text("time,t\n\n")
+    with pytest.raises(InputError, match="no row follows the header"):
+        read(path)
+
+
+def test_the_page_of_a_login_is_no_table(path):
+    path.write_text("<!DOCTYPE html>\n<html><body>Please log in</body></html>\n")
+    with pytest.raises(InputError, match="line 1: this is HTML or XML, and no table"):
+        read(path)
+
+
+def test_lists_in_lines_of_json_are_told(tmp_path):
+    path = tmp_path / "rows.ndjson"
+    rows = [{"ts": f"{TIMES[i]}", "t": TEMPERATURE[i], "its": [i % 7, 2]} for i in range(N)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert "left out: 'its' holds lists; --value 'its[0]' takes the first of each" in said(path)
+    assert np.array_equal(read(path, values=("its[0]",))[1][:, 0], np.arange(N) % 7)
