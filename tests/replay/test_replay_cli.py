@@ -75,7 +75,8 @@ def test_bad_file_in_its_own_process(tmp_path):
     assert result.stdout == ""
     assert result.stderr == (
         f"error: {path}, line 3, column 'level': 'abc' is no number; "
-        "leave the cell empty if the value is missing, or say --missing with what stands for it\n"
+        "leave the cell empty if the value is missing, or say --missing with what stands for it; "
+        "--on-bad missing takes all that is no number as missing\n"
     )
 
 
