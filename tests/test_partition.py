@@ -266,17 +266,17 @@ def test_no_regime_is_seen_in_windows_that_straddle_the_next_change(kernel, seed
 
 def test_shorter_windows_answer_where_longer_ones_see_nothing(kernel):
     """Two oscillators with stays of about 200 rows: windows of 48 see one regime."""
-    n = 2000
+    early, n = 1800, 1900
     machine = drawn("oscillators", 34)
-    changes = np.flatnonzero(np.diff(machine.states[:n])) + 1
+    changes = np.flatnonzero(np.diff(machine.states[:early])) + 1
     core = kernel.Partition(1)
-    core.learn(machine.X[:1800].ravel(), 1800)
+    core.learn(machine.X[:early].ravel(), early)
     assert core.answering_window == 48
     assert not any(event[0] == "change" for event in core.drain())
-    core.learn(machine.X[1800:n].ravel(), n - 1800)
-    assert core.answering_window == 16
+    core.learn(machine.X[early:n].ravel(), n - early)
+    assert core.answering_window < 48
     found = [event for event in core.drain() if event[0] == "change"]
-    assert len(found) >= len(changes) - 2
+    assert len(changes) - 1 <= len(found) <= len(changes)
     for _, place, _, before, after, *_ in found:
-        assert min(abs(changes - place)) <= 64
+        assert min(abs(changes - place)) <= 48
         assert {before, after} == {0, 1}

@@ -361,7 +361,8 @@ class Choice:
         """The scale that has been agreed on far more than scale k for some time, else k.
 
         Short windows often see the parts of a curve or a rhythm. Where their segments are long and
-        another scale sees the same ones, they see regimes, and longer windows see too little.
+        another scale sees the same ones, they see regimes, and longer windows see too little. The
+        shortest windows must see jumps, as where their regimes are clear.
         """
         j: cython.Py_ssize_t
         result: cython.Py_ssize_t = k
@@ -374,11 +375,12 @@ class Choice:
         if self.channels.n < SUPPORTED_WINDOWS * scale.window:
             return k
         most = self.likeness(k, 0) + SUPPORTED
-        for j in range(IMMEDIATE, len(self.scales)):
+        for j in range(len(self.scales)):
             scale = cython.cast(Scale, self.scales[j])
             if (
                 j != k
                 and self.is_long(j)
+                and (j >= IMMEDIATE or scale.jumps_by(STEEP))
                 and SUPPORTED_STAY * scale.window * (scale.n_changes + 1.0) <= self.channels.n
             ):
                 index = self.likeness(j, 0)
