@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data.clock import seconds_of_column
+from online_gmm.data.counted import counted
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -98,8 +99,8 @@ class Table:
             self.names = tuple(range(n_columns) if features is None else features)
             if len(self.names) != n_columns:
                 raise ValueError(
-                    f"the array has {n_columns} columns; the model knows "
-                    f"{len(self.names)} features: {', '.join(map(repr, self.names))}"
+                    f"the array has {counted(n_columns, 'columns')}; the model knows "
+                    f"{counted(len(self.names), 'features')}: {', '.join(map(repr, self.names))}"
                 )
             n_rows = X.shape[0]
             if (time is None or time not in self.names) and self._take_whole(X, n_columns):

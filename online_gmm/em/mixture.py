@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from online_gmm import _kernel
 from online_gmm.data import html
+from online_gmm.data.counted import counted
 from online_gmm.data.frames import Table, flat, view
 
 CovarianceType = Literal["full", "tied", "diag", "spherical"]
@@ -111,7 +112,9 @@ class MixtureParameters:
         n = html.MOST_CHANNELS
         heads = ["component", "weight", *html.channel_heads(self.features)]
         whole = html.table(heads, [row[: n + 2] for row in rows])
-        return html.page(f"MixtureParameters, {self.n_components} components", (), whole)
+        return html.page(
+            f"MixtureParameters, {counted(self.n_components, 'components')}", (), whole
+        )
 
     def score_samples(self, X: Any, n_jobs: int = 1) -> NDArray[np.float64]:
         """Return the log density of each row.

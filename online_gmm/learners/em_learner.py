@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data import html, state
+from online_gmm.data.counted import counted
 from online_gmm.data.frames import Table, flat
 from online_gmm.em.how_many import Criterion
 from online_gmm.em.mixture import (
@@ -395,7 +396,7 @@ class EMLearner(Learner, abc.ABC):
         }
 
     def _repr_html_(self) -> str:
-        said = f"{self.n_points:,} points"
+        said = counted(self.n_points, "points")
         if self._stream is None:
             return html.page(html.call_of(self), [f"{said}, not started"])
         mixture = self.mixture

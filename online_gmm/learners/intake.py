@@ -17,6 +17,7 @@ from river import base
 
 from online_gmm import _kernel
 from online_gmm.data import clock, state
+from online_gmm.data.counted import counted
 from online_gmm.data.frames import Table, sorted_names, view
 from online_gmm.learners.first_points import FirstPoints
 
@@ -99,8 +100,9 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         if self._stream is None:
             n = len(self._buffer)
             raise ValueError(
-                f"nothing is learnt yet: {n} points have come, and the warm start of the first "
-                f"{self.warm_up} is made while the next ones come; fit_start() makes it at once"
+                f"nothing is learnt yet: {counted(n, 'points have')} come, and the warm start of "
+                f"the first {self.warm_up} is made while the next ones come; "
+                "fit_start() makes it at once"
                 if n >= self.warm_up
                 else f"nothing is learnt yet: {n} of {self.warm_up} warm-up points have come; "
                 "fit_start() starts with those"

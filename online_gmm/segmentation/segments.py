@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data import html
+from online_gmm.data.counted import counted
 from online_gmm.data.state import instance, plain
 from online_gmm.segmentation.explanation import Kind, Reason
 
@@ -52,7 +53,7 @@ class Segment:
         return self.start
 
     def __str__(self) -> str:
-        return f"regime {self.label}, {self.start} to {self.end}, {self.n:,} points"
+        return f"regime {self.label}, {self.start} to {self.end}, {counted(self.n, 'points')}"
 
     def _repr_html_(self) -> str:
         channels = list(self.mean)
@@ -104,7 +105,7 @@ class RegimeChange:
     def _repr_html_(self) -> str:
         rows = [[str(reason), reason.kind, html.Share(reason.share)] for reason in self.why]
         title = f"Change of regime: {self.before} -> {self.after} at {self.at}"
-        known = f"known at {self.known_at}, {self.delay:,} points later"
+        known = f"known at {self.known_at}, {counted(self.delay, 'points')} later"
         return html.page(title, [known], html.table(["why", "kind", "share"], rows))
 
 

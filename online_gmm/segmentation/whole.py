@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.data import html
+from online_gmm.data.counted import counted
 from online_gmm.data.frames import Table
 from online_gmm.learners.base import UNKNOWN
 from online_gmm.segmentation.regimes import cards_table
@@ -90,7 +91,7 @@ def as_html(segmenter: Segmenter) -> str:
     """Return what a notebook shows: the regime now, a table of regimes, the last changes."""
     current = segmenter.current
     notes = [
-        f"{segmenter.n_points:,} points",
+        counted(segmenter.n_points, "points"),
         "no segment is going on" if current is None else f"now: {current}",
     ]
     if not segmenter.finds_regimes:
