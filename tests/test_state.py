@@ -573,3 +573,27 @@ def test_states_of_releases_are_read(file, compiled):
     for one, other in zip(told[::20], expected, strict=True):
         assert one == pytest.approx(other, rel=1e-6, abs=off)
     assert model.to_bytes() == state.load(model.to_bytes()).to_bytes()
+
+
+@on_one_kernel
+def test_models_of_one_kind_share_what_is_alike():
+    """Each takes less memory; what one of them is told stays with it."""
+    model = OnlineGMM(2, warm_up=20, n_init=2, features=["a", "b"], seed=1)
+    model.fit_start(np.random.default_rng(1).normal(size=(40, 2)))
+    first, second = (OnlineGMM.from_bytes(model.to_bytes()) for _ in range(2))
+    assert first._names is second._names is model._names
+    assert first.covariance_type is second.covariance_type
+    first.rename(0, "idle")
+    assert first.names == {0: "idle"}
+    assert second.names == model.names == {}
+    first.rename(0, None)
+    assert first.names == {}
+
+
+@on_one_kernel
+def test_equal_names_of_other_types_stay_what_they_are():
+    for names in ([1, 2], [True, 2], [1.0, 2.0], [1, 2]):
+        model = OnlineGMM(1, warm_up=2, n_init=1, features=names, seed=1)
+        model.fit_start(np.array([[0.0, 1.0], [1.0, 0.5], [0.3, 0.4]]))
+        again = OnlineGMM.from_bytes(model.to_bytes())
+        assert list(map(repr, again._names)) == list(map(repr, names))

@@ -14,7 +14,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Hashable
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any, Self, TypeVar, get_type_hints
 
@@ -359,10 +359,17 @@ def _from_ext(code: int, data: memoryview) -> Any:
 
 
 def names_of(values: Any) -> tuple[Hashable, ...]:
-    """Names of features, each once."""
+    """Names of features, each once; the same tuple for all that have the same names."""
     names = tuple(values)
     if len(set(names)) != len(names):
         raise ValueError("names of features are there more than once")
+    # what is equal is the same of these
+    return _shared(names) if all(type(name) in (str, int) for name in names) else names
+
+
+@lru_cache(256)
+def _shared(names: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    """The first of equal names."""
     return names
 
 
@@ -402,7 +409,7 @@ def _checked(kind: Any, params: Any) -> dict[str, Any]:
         hash(params.get(name))
     if params.get("features") is not None:
         names_of(instance(params["features"], list | tuple, "features"))
-    return params
+    return {name: sys.intern(its) if type(its) is str else its for name, its in params.items()}
 
 
 @cache

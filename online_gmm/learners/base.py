@@ -378,9 +378,8 @@ class Learner(Intake, abc.ABC):
             raise ValueError(f"there is no label {label!r}; the labels are {known}")
         if name is not None and not (isinstance(name, str) and name.strip()):
             raise ValueError(f"the name of label {label} is {name!r}; text is expected")
-        self._label_names.pop(int(label), None)
-        if name is not None:
-            self._label_names[int(label)] = name
+        names = {its: old for its, old in self._label_names.items() if its != label}
+        self._label_names = names if name is None else {**names, int(label): name}
 
     def _has_been(self, label: int) -> bool:
         """Return whether there is or was such a label."""

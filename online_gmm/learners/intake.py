@@ -24,6 +24,7 @@ from online_gmm.learners.first_points import FirstPoints
 NO_TIME = math.nan
 NO_POINTS = FirstPoints()
 NO_TIMES = array("d")
+NO_NAMES: dict[int, str] = {}
 
 Time = float | datetime.datetime
 """A time as a caller may give it: seconds, or a datetime."""
@@ -92,7 +93,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         self._buffer = FirstPoints()
         self._times = array("d")
         self._n_empty = 0
-        self._label_names: dict[int, str] = {}
+        self._label_names = NO_NAMES
         self._names = ()
         self._stream = None
 
@@ -350,7 +351,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             rows = np.vstack([rows, table.select(tuple(names))])
             missing = np.full(len(table), np.nan)
             times = np.concatenate([times, missing if table.times is None else table.times])
-        return rows, tuple(names), times
+        return rows, state.names_of(names), times
 
     def _release_points(self) -> None:
         """Let go of the points of the warm start; all models share the lists that stay empty."""
@@ -396,8 +397,11 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         self._last = _kernel.real(its["last"], "last", -math.inf)
         self._n_empty = _kernel.whole(its["n_empty"], "n_empty")
         # versions 1 and 2 have no names of labels
-        for label, name in its.get("label_names", ()):
-            self._label_names[_kernel.whole(label, "label")] = state.instance(name, str, "name")
+        label_names = {
+            _kernel.whole(label, "label"): state.instance(name, str, "name")
+            for label, name in its.get("label_names", ())
+        }
+        self._label_names = label_names or NO_NAMES
         self._names = state.names_of(its["names"])
         for names, values in its["points"]:
             names = state.names_of(names)

@@ -83,7 +83,7 @@ class Roster:
     def __init__(self, n_components: int) -> None:
         self.numbers: list[int] = list(range(n_components))
         self.next = n_components
-        self.events: list[ComponentEvent] = []
+        self.events: tuple[ComponentEvent, ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -101,17 +101,16 @@ class Roster:
     ) -> None:
         """Add an event that happens after the last point of a stream."""
         time = stream.last_time
-        self.events.append(
-            ComponentEvent(
-                kind,
-                number,
-                stream.n_points,
-                time if np.isfinite(time) else None,
-                cause,
-                None if before is None else tuple(before.tolist()),
-                None if after is None else tuple(after.tolist()),
-            )
+        event = ComponentEvent(
+            kind,
+            number,
+            stream.n_points,
+            time if np.isfinite(time) else None,
+            cause,
+            None if before is None else tuple(before.tolist()),
+            None if after is None else tuple(after.tolist()),
         )
+        self.events = (*self.events, event)
 
     def add(self) -> int:
         """Give a number to a component that comes last in the kernel."""
@@ -160,11 +159,12 @@ def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
     result.numbers = [whole(number, "number", 0, result.next - 1) for number in numbers]
     if not numbers or len(set(numbers)) != len(numbers):
         raise ValueError(f"numbers are not those of {n_components} components")
+    events: list[ComponentEvent] = []
     for kind, number, n_points, time, cause, *centers in state["events"]:
         before, after = map(_center, centers or (None, None))
         if kind not in get_args(Happening):
             raise ValueError(f"an event is of the kind {kind!r}")
-        result.events.append(
+        events.append(
             ComponentEvent(
                 kind,
                 whole(number, "number"),
@@ -175,6 +175,7 @@ def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
                 after,
             )
         )
+    result.events = tuple(events)
     return result
 
 
