@@ -177,9 +177,11 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         """Whether all regimes expected are known, and no others have come since the last fit.
 
         That was of the first half of the rows, or of as many as these. Where more regimes are
-        expected, the next try may find one in the same rows.
+        expected, the next try may find one in the same rows. Where there are K from the start, rows
+        need not have shown them, and the start may have been a bad one.
         """
-        if not self._k_is_told or known.n_components < self._most:
+        expects = not self._k_is_told or known.n_components < self._most
+        if expects or self._has_all_at_start:
             return False
         return (yield from halves_alike(its.rows, known.means, its.responsibilities, meter))
 
