@@ -139,8 +139,11 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         its = (yield from self._examined(refit, meter)).usual()
         rows, log_density = its.rows, its.log_density
         yield
-        others = None
-        if refit.searches and not (yield from self._is_settled(known, its, meter)):
+        others, looks = None, refit.searches
+        if looks and (yield from self._is_settled(known, its, meter)):
+            looks = False
+            yield
+        if looks:
             others = yield from self._other_regimes(known, rows, refit.n_points, meter)
             yield
         # what the average was before a component was born holds it back for long, unless a fit has
