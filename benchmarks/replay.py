@@ -265,8 +265,8 @@ def run() -> Section:
         "default. `replay` is in this process, with all imported; the whole process starts Python "
         f"and imports. river gets the first {N_RIVER:,} rows. Medians; in brackets the least and "
         f"the most of {ROUNDS} rounds. Reading and writing go on in threads beside the learning: "
-        f"shares are of the three one after the other. pyarrow reads with {pa.cpu_count()} threads, "
-        "of which OMP_NUM_THREADS takes some away."
+        "shares are of the three one after the other. pyarrow reads with "
+        f"{pa.cpu_count()} threads, fewer where OMP_NUM_THREADS says so."
     )
     bars = Bars(
         "A row of CSV, labelled and learnt",
