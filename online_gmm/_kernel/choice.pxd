@@ -30,7 +30,7 @@ cdef class Choice:
     cdef Py_ssize_t best(self) except? -2
     cdef Py_ssize_t most_agreed(self) except? -2
     cdef Py_ssize_t most_supported(self, Py_ssize_t k) except? -2
-    cdef double likeness(self, Py_ssize_t k, Py_ssize_t least) except? -2
+    cdef double[::1] likeness(self, Py_ssize_t least)
     cdef Py_ssize_t calmest(self, Py_ssize_t k) except? -2
     cdef bint is_shared(self, Py_ssize_t k) except? -1
     cdef bint is_comparable(self, Py_ssize_t k) except? -1

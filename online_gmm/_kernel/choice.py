@@ -77,7 +77,7 @@ STILL_CALM = 2.5
 SUPPORTED = 0.5
 """By how much a scale of any windows must be more agreed on than the one that would answer."""
 SUPPORTED_TIMES = 4
-"""And how often in turn: regimes that longer windows are about to see need no shorter ones."""
+"""And so many times in turn: longer windows may soon see the same regimes."""
 SUPPORTED_STAY = 12.0
 """Its segments must last for so many of its windows, in the mean,"""
 SUPPORTED_WINDOWS = 32
@@ -343,9 +343,10 @@ class Choice:
         best: cython.Py_ssize_t = USUAL
         most: cython.double = -1.0
         index: cython.double
+        likeness: cython.double[::1] = self.likeness(COMPARED)
         for k in range(COMPARED, len(self.scales)):
             if k == USUAL or self.is_comparable(k):
-                index = self.likeness(k, COMPARED)
+                index = likeness[k]
                 if k == USUAL:
                     index += TRUST
                 if k == self.chosen:
@@ -369,12 +370,14 @@ class Choice:
         scale: Scale
         index: cython.double
         most: cython.double
+        likeness: cython.double[::1]
         if k < IMMEDIATE or len(self.scales) <= USUAL:
             return k
         scale = cython.cast(Scale, self.scales[USUAL])
         if self.channels.n < SUPPORTED_WINDOWS * scale.window:
             return k
-        most = self.likeness(k, 0) + SUPPORTED
+        likeness = self.likeness(0)
+        most = likeness[k] + SUPPORTED
         for j in range(len(self.scales)):
             scale = cython.cast(Scale, self.scales[j])
             if (
@@ -383,7 +386,7 @@ class Choice:
                 and (j >= IMMEDIATE or scale.jumps_by(STEEP))
                 and SUPPORTED_STAY * scale.window * (scale.n_changes + 1.0) <= self.channels.n
             ):
-                index = self.likeness(j, 0)
+                index = likeness[j]
                 if j == self.chosen:
                     index += PATIENCE
                 if index > most:
@@ -394,19 +397,23 @@ class Choice:
         return result if result == self.chosen or self.times >= SUPPORTED_TIMES else k
 
     @cython.cfunc
-    @cython.exceptval(-2)
-    def likeness(self, k: cython.Py_ssize_t, least: cython.Py_ssize_t) -> cython.double:
-        """How alike another scale, from the least one on, sees the regimes of scale k at most."""
+    def likeness(self, least: cython.Py_ssize_t) -> cython.double[::1]:
+        """How alike another scale sees the regimes of each at most, of those from the least on."""
         j: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        n: cython.Py_ssize_t = len(self.scales)
         index: cython.double
-        result: cython.double = 0.0
-        if not self.is_comparable(k):
-            return 0.0
-        for j in range(least, len(self.scales)):
-            if self.is_comparable(j) and self.differ(min(j, k), max(j, k)):
-                index = self.rand_index(j, k)
-                if index > result:
-                    result = index
+        result: cython.double[::1] = zeros(n)
+        for k in range(least, n):
+            if not self.is_comparable(k):
+                continue
+            for j in range(least, k):
+                if self.is_comparable(j) and self.differ(j, k):
+                    index = self.rand_index(j, k)
+                    if index > result[j]:
+                        result[j] = index
+                    if index > result[k]:
+                        result[k] = index
         return result
 
     @cython.cfunc

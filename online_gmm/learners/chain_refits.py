@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -383,13 +384,13 @@ def _following(
 ) -> Sliced[None]:
     """Go through the rows that the chain has learnt, before it begins to stream."""
     k, d, _ = chain.shape
-    values, seconds, at_times, n = flat(rows), flat(between), flat(times), len(rows)
+    values, seconds, at_times = flat(rows), flat(between), flat(times)
     cost = pass_cost(1, k, d, True) + 4.0 * k * k
-    size = max(int(SLICE // cost), 64)
-    for at in range(0, n, size):
-        chain.follow(values, at, min(at + size, n), seconds, at_times)
-        if meter.is_full(size * cost):
-            yield
+
+    def step(at: int, end: int) -> None:
+        chain.follow(values, at, end, seconds, at_times)
+
+    yield from _in_slices(step, 0, len(rows), cost, meter)
 
 
 def _accumulating(
@@ -401,10 +402,21 @@ def _accumulating(
 ) -> Sliced[None]:
     """Learn the rows from there on by the recursion, under frozen parameters."""
     k, d, _ = chain.shape
-    values, seconds, n = flat(rows), flat(between), len(rows)
+    values, seconds = flat(rows), flat(between)
     cost = float(k**3) * (k + (d + 3) ** 2) if chain.is_exact else float(k) * (6 * k + (d + 3) ** 2)
+
+    def step(at: int, end: int) -> None:
+        chain.accumulate(values, at, end, seconds)
+
+    yield from _in_slices(step, begin, len(rows), cost, meter)
+
+
+def _in_slices(
+    step: Callable[[int, int], object], begin: int, n: int, cost: float, meter: Meter
+) -> Sliced[None]:
+    """Do a step with the rows from one to another, until n; ``cost`` is the work of a row."""
     size = max(int(SLICE // cost), 64)
     for at in range(begin, n, size):
-        chain.accumulate(values, at, min(at + size, n), seconds)
+        step(at, min(at + size, n))
         if meter.is_full(size * cost):
             yield

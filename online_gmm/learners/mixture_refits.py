@@ -139,12 +139,10 @@ class RefittedMixture(RefittedLearner, abc.ABC):
         its = (yield from self._examined(refit, meter)).usual()
         rows, log_density = its.rows, its.log_density
         yield
-        others, looks = None, refit.searches
-        if looks and (yield from self._is_settled(known, its, meter)):
-            looks = False
-            yield
-        if looks:
-            others = yield from self._other_regimes(known, rows, refit.n_points, meter)
+        others = None
+        if refit.searches:
+            if not (yield from self._is_settled(known, its, meter)):
+                others = yield from self._other_regimes(known, rows, refit.n_points, meter)
             yield
         # what the average was before a component was born holds it back for long, unless a fit has
         # begun the average anew

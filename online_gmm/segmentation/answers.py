@@ -8,6 +8,7 @@ from typing import Any
 
 from river import base
 
+from online_gmm._kernel import must_be_mapping
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.learners.base import Assignment
 from online_gmm.learners.intake import Time
@@ -30,7 +31,15 @@ class SegmenterAnswers(base.Clusterer, abc.ABC):
 
         That is the regime of the segment going on. With a model it is the new regime if this very
         point would get a change reported, and the model's own label while there is none.
+
+        Raises
+        ------
+        TypeError
+            If the point is no mapping.
         """
+        # the call takes longer than this look
+        if type(x) is not dict:
+            must_be_mapping(x)
         return self._regimes.predict_one(x, t)
 
     def predict_proba_one(self, x: Mapping[Any, Any], t: Time | None = None) -> dict[int, float]:

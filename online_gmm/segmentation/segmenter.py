@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base
 
-from online_gmm._kernel import must_be_mapping
 from online_gmm.data.state import Writable, load, writable
 from online_gmm.learners.base import Assignments
 from online_gmm.learners.gmm import OnlineGMM
@@ -258,22 +257,6 @@ class Segmenter(SegmenterAnswers, Writable):
             is the model's.
         """
         self._regimes.learn_one(x, t)
-
-    def predict_one(self, x: Mapping[Any, Any], t: Any = None) -> int:
-        """Return the regime of a point that comes next, as far as is known; -1 before anything is.
-
-        That is the regime of the segment going on. With a model it is the new regime if this very
-        point would get a change reported, and the model's own label while there is none.
-
-        Raises
-        ------
-        TypeError
-            If the point is no mapping.
-        """
-        # the call takes longer than this look
-        if type(x) is not dict:
-            must_be_mapping(x)
-        return self._regimes.predict_one(x, t)
 
     def learn_many(self, X: Any, t: Any = None) -> None:
         """Learn rows: the same as `learn_one` of each in turn.

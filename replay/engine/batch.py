@@ -153,7 +153,7 @@ class CutTexts:
         columns = [self._column(place) for place in self.places.values]
         return list(zip(*columns, strict=True))
 
-    def column(self, place: int) -> tuple[bytes | bytearray | memoryview, NDArray[np.int32]]:
+    def cells_of(self, place: int) -> tuple[bytes | bytearray | memoryview, NDArray[np.int32]]:
         """The cells at a place one after the other, and where they begin and the last one ends."""
         starts, ends = self.starts[:, place], self.ends[:, place]
         offsets = np.zeros(len(starts) + 1, dtype=np.int32)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 LEAST_DIFFERENT = 0.05
 """Share of the first times that differ, below which rows would stand upon each other."""
-Floats = NDArray[np.float64]
-
 MOST_UNREAD = 0.5
 """Share of the first times from which on none is read."""
+
+Floats = NDArray[np.float64]
 
 
 class TimesShown:
@@ -114,7 +114,7 @@ class TimesShown:
         """The times of a batch; NaN where one cannot be read."""
         texts = batch.texts
         if isinstance(texts, CutTexts) and texts.places.time is not None:
-            plain = self._clock.seconds_of(*texts.column(texts.places.time))
+            plain = self._clock.seconds_of(*texts.cells_of(texts.places.time))
             if plain is not None:
                 return plain
         seconds = np.empty(len(batch))
