@@ -35,4 +35,4 @@ cdef class Choice:
     cdef bint is_shared(self, Py_ssize_t k) except? -1
     cdef bint is_comparable(self, Py_ssize_t k) except? -1
     cdef bint differ(self, Py_ssize_t j, Py_ssize_t k) except? -1
-    cdef double rand_index(self, Py_ssize_t j, Py_ssize_t k) noexcept
+    cdef double rand_index(self, Py_ssize_t j, Py_ssize_t k) except? -2

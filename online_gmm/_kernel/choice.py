@@ -17,9 +17,11 @@ except ModuleNotFoundError:
 
 if cython.compiled:
     from cython.cimports.online_gmm._kernel.channels import Channels
+    from cython.cimports.online_gmm._kernel.memory import Memory, first_place
     from cython.cimports.online_gmm._kernel.scale import Scale
 else:
     from online_gmm._kernel.channels import Channels
+    from online_gmm._kernel.memory import Memory, first_place
     from online_gmm._kernel.scale import Scale
 from array import array
 from typing import Any
@@ -487,37 +489,57 @@ class Choice:
         return 4 * other.window >= 5 * one.window
 
     @cython.cfunc
-    @cython.exceptval(check=False)
+    @cython.exceptval(-2)
     def rand_index(self, j: cython.Py_ssize_t, k: cython.Py_ssize_t) -> cython.double:
         """The adjusted Rand index of the states of two scales, 0 if one of them has one state.
 
-        Of snapshots at which both have one (Hubert & Arabie 1985).
+        Of snapshots at which both have one (Hubert & Arabie 1985). Snapshots in a row at which
+        neither changes are counted at once: all sums are whole numbers.
         """
-        i: cython.Py_ssize_t
+        i: cython.Py_ssize_t = 0
+        begin: cython.Py_ssize_t
         a: cython.Py_ssize_t
         b: cython.Py_ssize_t
-        room: cython.Py_ssize_t = N_SNAPSHOTS
-        width: cython.Py_ssize_t = MOST_STATES
+        n_rows: cython.Py_ssize_t = 1
+        n_columns: cython.Py_ssize_t = 1
+        n_snapshots: cython.Py_ssize_t = self.n_snapshots
+        one: cython.Py_ssize_t = j * N_SNAPSHOTS
+        other: cython.Py_ssize_t = k * N_SNAPSHOTS
+        states: cython.p_Py_ssize_t = first_place(self.snapshot_state)
         n: cython.double = 0.0
         v: cython.double
+        within: cython.double
         both: cython.double = 0.0
         ours: cython.double = 0.0
         theirs: cython.double = 0.0
-        table: cython.double[::1] = zeros(width * width)
-        rows: cython.double[::1] = zeros(width)
-        columns: cython.double[::1] = zeros(width)
-        for i in range(self.n_snapshots):
-            a = self.snapshot_state[j * room + i]
-            b = self.snapshot_state[k * room + i]
+        for i in range(n_snapshots):
+            a = states[one + i] + 1
+            b = states[other + i] + 1
+            n_rows = a if a > n_rows else n_rows
+            n_columns = b if b > n_columns else n_columns
+        counts = Memory(n_rows * n_columns + n_rows + n_columns)
+        table: cython.p_double = counts.piece(n_rows * n_columns)
+        rows: cython.p_double = counts.piece(n_rows)
+        columns: cython.p_double = counts.piece(n_columns)
+        i = 0
+        while i < n_snapshots:
+            a = states[one + i]
+            b = states[other + i]
+            begin = i
+            i += 1
+            while i < n_snapshots and states[one + i] == a and states[other + i] == b:
+                i += 1
             if a >= 0 and b >= 0:
-                n += 1.0
+                v = 1.0 * (i - begin)
+                n += v
                 # pairs: a further one for each that is there
-                both += table[a * width + b]
-                ours += rows[a]
-                theirs += columns[b]
-                table[a * width + b] += 1.0
-                rows[a] += 1.0
-                columns[b] += 1.0
+                within = v * (v - 1.0) * 0.5
+                both += v * table[a * n_columns + b] + within
+                ours += v * rows[a] + within
+                theirs += v * columns[b] + within
+                table[a * n_columns + b] += v
+                rows[a] += v
+                columns[b] += v
         v = n * (n - 1.0) * 0.5
         if ours == v or theirs == v:
             return 0.0

@@ -580,6 +580,36 @@ class Metric(Memory):
             total += z[i] * z[i] / self.excess[i]
         return total
 
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def distance_up_to(
+        self,
+        most: cython.double,
+        f: cython.p_double,
+        g: cython.p_double,
+        at: cython.Py_ssize_t,
+    ) -> cython.double:
+        """The same as `distance`; of what is farther than ``most``, some number beyond that."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        place: cython.Py_ssize_t
+        v: cython.double
+        total: cython.double = 0.0
+        factor: cython.p_double = self.factor
+        gap: cython.p_double = self.squares
+        for i in range(p):
+            gap[i] = f[i] - g[at + i]
+            v = 0.0
+            place = i
+            for j in range(i + 1):
+                v += factor[place] * gap[j]
+                place += p - j - 1
+            total += v * v / self.excess[i]
+            if total > most:
+                break
+        return total
+
     def state(self) -> dict[str, Any]:
         p = self.n_features
         self.add_waiting()

@@ -550,6 +550,8 @@ class Scale:
         k: cython.Py_ssize_t = -1
         closest: cython.Py_ssize_t = -1
         d: cython.double
+        last: cython.double
+        far: cython.double
         v: cython.double
         least: cython.double = 1e300
         df: cython.double = self.metric.freedom
@@ -563,14 +565,16 @@ class Scale:
         for s in range(self.n_states):
             if self.alive[s] == 0 or s == but or self.weight[s] == 0.0:
                 continue
-            d = self.metric.distance(mean, first(self.means), s * p)
-            v = self.metric.distance(mean, first(self.lasts), s * p)
-            if v < d:
-                d = v
             had = self.weight[s] if self.weight[s] < most else most
             v = spread * (1.0 / windows + 1.0 / had)
             if v < near:
                 v = near
+            # what is clearly farther than the second is not measured to the end
+            far = 1.000001 * self.second * v
+            d = self.metric.distance_up_to(far, mean, first(self.means), s * p)
+            last = self.metric.distance_up_to(far, mean, first(self.lasts), s * p)
+            if last < d:
+                d = last
             d /= v
             if d < least:
                 self.second = least
