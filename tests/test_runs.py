@@ -48,28 +48,3 @@ def test_a_run_goes_on_where_it_was():
     first = summed(X[:37], [0])
     for one, other in zip(summed(X[37:], [0], first), whole, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.parametrize("parts", [(37, 63), (1, 9), (5, 0), (0, 5)])
-def test_joined_moments_are_those_of_all_rows(parts):
-    rng = np.random.default_rng(3)
-    X = rng.normal(size=(sum(parts), 3)) + 1e3
-    X[:, 2] = np.nan if parts[0] < 2 else X[:, 2]
-
-    def moments(rows):
-        known = ~np.isnan(rows)
-        counts = known.sum(axis=0).astype(float)
-        means = np.array(
-            [x[k].mean() if k.any() else 0.0 for x, k in zip(rows.T, known.T, strict=True)]
-        )
-        gaps = np.where(known, rows - means, 0.0)
-        return counts, means, gaps.T @ gaps
-
-    whole = moments(X)
-    ours, theirs = moments(X[: parts[0]]), moments(X[parts[0] :])
-    kept = [values.copy() for values in theirs]
-    sys.modules["online_gmm._kernel"].join(*ours, *theirs, np.empty(3))
-    for one, other in zip(ours, whole, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
-    for one, other in zip(theirs, kept, strict=True):
-        np.testing.assert_array_equal(one, other)

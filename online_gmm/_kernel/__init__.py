@@ -39,8 +39,9 @@ from online_gmm._kernel.gaussian.statistics import (
 from online_gmm._kernel.hindsight import best_partition, best_states
 from online_gmm._kernel.k_means import draw_clusters, move_centers
 from online_gmm._kernel.partition import Partition
+from online_gmm._kernel.pieces import join, join_all, join_pairs
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, must_be_mapping
-from online_gmm._kernel.runs import join, sum_up
+from online_gmm._kernel.runs import sum_up
 from online_gmm._kernel.streams.chain import Chain, chain_from_state
 from online_gmm._kernel.streams.hmm import ChainStream, chain_stream_from_state
 from online_gmm._kernel.streams.mixture import MixtureStream, mixture_stream_from_state
@@ -99,6 +100,8 @@ __all__ = [
     "fill",
     "first_refused",
     "join",
+    "join_all",
+    "join_pairs",
     "mixture_stream_from_state",
     "move_centers",
     "must_be_mapping",

@@ -7,11 +7,6 @@ try:
 except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
-if cython.compiled:
-    from cython.cimports.libc.math import sqrt
-else:
-    from math import sqrt
-
 
 def sum_up(
     x: cython.double[::1],
@@ -61,42 +56,3 @@ def sum_up(
                 gap = value - mean[at]
                 mean[at] += gap / count[at]
                 deviations[at] += gap * (value - mean[at])
-
-
-def join(
-    n: cython.double[:],
-    mean: cython.double[:],
-    scatter: cython.double[:, :],
-    m: cython.double[:],
-    other_mean: cython.double[:],
-    other_scatter: cython.double[:, :],
-    gap: cython.double[::1],
-) -> None:
-    """Take into the moments of some rows those of others (Chan, Golub & LeVeque 1979).
-
-    Parameters
-    ----------
-    n, mean, scatter
-        Counts and means of each channel, shape (D,), and sums of products of deviations, shape
-        (D, D); written in place.
-    m, other_mean, other_scatter
-        The same of the other rows.
-    gap
-        Work space, shape (D,).
-    """
-    d: cython.Py_ssize_t = len(n)
-    i: cython.Py_ssize_t
-    j: cython.Py_ssize_t
-    total: cython.double
-    between: cython.double
-    for i in range(d):
-        total = n[i] + m[i]
-        if total < 1.0:
-            total = 1.0
-        between = other_mean[i] - mean[i] if n[i] > 0.0 and m[i] > 0.0 else 0.0
-        gap[i] = between * sqrt(n[i] * m[i] / total)
-        mean[i] = mean[i] + between * (m[i] / total) if n[i] > 0.0 else other_mean[i]
-        n[i] += m[i]
-    for i in range(d):
-        for j in range(d):
-            scatter[i, j] = scatter[i, j] + other_scatter[i, j] + gap[i] * gap[j]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm.data.state import doubles, instance, plain
+from online_gmm.segmentation.pieces import Pieces
 from online_gmm.segmentation.row_statistics import RowStatistics
 
 Matrix = NDArray[np.float64]
@@ -18,10 +19,6 @@ KEPT = 512
 """Rows that are kept as they are, at least, if the segment has so many."""
 SUMMED = 256
 """Rows that are summed up together, once there are so many more than `KEPT`."""
-PIECE = 16
-"""Rows of the smallest piece."""
-SAME = 16
-"""Pieces of one size; one more, and the two oldest of them become one of twice the size."""
 WAITING = 1024
 """Rows that may wait until they are summed up: many at once cost less, and come to the same."""
 AT_ONCE = 64 * SUMMED
@@ -59,7 +56,7 @@ class RecentRows:
         self.n_channels = n_channels
         self.first = first
         self.timed = timed
-        self._pieces: list[tuple[int, Any, RowStatistics]] = []
+        self._pieces = Pieces(n_channels)
         self._rows = array("d")
         self._times: list[Any] = []
         # the number of the first row that is kept as it is
@@ -105,40 +102,14 @@ class RecentRows:
         kept = np.frombuffer(self._rows).reshape(-1, self.n_channels)
         done = 0
         while done < n:
-            sizes = [piece.n for _, _, piece in self._pieces]
-            # what is left of a piece that was cut stands apart until it is joined
-            regular = all(is_size(its) for its in sizes) and sizes == sorted(sizes, reverse=True)
-            end = min(n, done + (AT_ONCE if regular else SUMMED))
-            pieces = RowStatistics.of_pieces(kept[done:end].reshape(-1, PIECE, self.n_channels))
-            for i, piece in enumerate(pieces):
-                start = done + i * PIECE
-                time = self._times[start] if self.timed else None
-                self._pieces.append((self._first_kept + start, time, piece))
-            self._coarsen()
+            end = min(n, done + (AT_ONCE if self._pieces.is_regular else SUMMED))
+            times = self._times[done:end] if self.timed else None
+            self._pieces.add(self._first_kept + done, kept[done:end], times)
             done = end
         del kept
         self._rows = self._rows[done * self.n_channels :]
         self._times = self._times[done:]
         self._first_kept += done
-
-    def _coarsen(self) -> None:
-        """Join the two oldest pieces of each size of which there are too many."""
-        sizes = [piece.n for _, _, piece in self._pieces]
-        size = PIECE
-        while size in sizes:
-            n, first = sizes.count(size), sizes.index(size)
-            n_pairs = (n - SAME + 1) // 2
-            if n_pairs > 1 and sizes[first : first + n] == [size] * n:
-                pieces = [piece for _, _, piece in self._pieces[first : first + 2 * n_pairs]]
-                RowStatistics.add_each(pieces[::2], pieces[1::2])
-                del self._pieces[first + 1 : first + 2 * n_pairs : 2]
-                sizes[first : first + 2 * n_pairs] = [2 * size] * n_pairs
-            # what is left of a piece that was cut may have this size by chance, and stands apart
-            while sizes.count(size) > SAME:
-                i = sizes.index(size)
-                self._pieces[i][2].add(self._pieces.pop(i + 1)[2])
-                sizes[i] += sizes.pop(i + 1)
-            size *= 2
 
     def latest(self, end: int) -> tuple[int, Matrix]:
         """Return the number of the first of the last 512 rows, and those of them before ``end``."""
@@ -169,26 +140,22 @@ class RecentRows:
         if at >= begin:
             self._rows = self._rows[(at - begin) * self.n_channels :]
             self._times = self._times[at - begin :]
-            self._pieces = []
+            self._pieces = Pieces(self.n_channels)
             self._first_kept = at
         else:
-            cut = self.time_of(at)
-            inside = [piece for piece in self._pieces if piece[0] < at < piece[0] + piece[2].n]
-            self._pieces = [piece for piece in self._pieces if piece[0] >= at]
-            if inside:
+            time = self.time_of(at)
+            inside = self._pieces.cut(at)
+            if inside is not None:
                 # what is left of the piece that the cut falls into: its rows are not known
-                (first, _, piece) = inside[0]
+                start, n = inside
                 rest = RowStatistics(self.n_channels)
-                rest.n = first + piece.n - at
-                self._pieces.insert(0, (at, cut, rest))
+                rest.n = start + n - at
+                self._pieces.insert(0, at, time, rest)
         self.first = at
         return result
 
     def _sum(self, begin: int, end: int) -> RowStatistics:
-        result = RowStatistics(self.n_channels)
-        for first, _, piece in self._pieces:
-            if begin <= first and first + piece.n <= end:
-                result.add(piece)
+        result = self._pieces.total(begin, end)
         kept = self._first_kept
         low, high = max(begin - kept, 0), end - kept
         if high > low:
@@ -211,15 +178,16 @@ class RecentRows:
         kept = self._first_kept
         if row >= kept:
             return self._times[row - kept]
-        i = max(i for i, piece in enumerate(self._pieces) if piece[0] <= row)
-        begin, time, piece = self._pieces[i]
+        pieces = self._pieces
+        i = pieces.place_of(row)
+        begin, time = pieces.starts[i], pieces.times[i]
         if begin == row:
             return time
         if isinstance(time, tuple) and time and isinstance(time[0], int):
             return (time[0] + row - begin, *time[1:])
-        after = self._pieces[i + 1][1] if i + 1 < len(self._pieces) else self._times[0]
+        after = pieces.times[i + 1] if i + 1 < len(pieces) else self._times[0]
         try:
-            return time + (after - time) * ((row - begin) / piece.n)
+            return time + (after - time) * ((row - begin) / pieces.sizes[i])
         except TypeError:
             return time
 
@@ -228,8 +196,9 @@ class RecentRows:
     def state(self) -> list[Any]:
         """Return the rows as plain values, for `from_state`."""
         self._sum_up()
+        its = self._pieces
         pieces = [
-            [first, plain(time, "a time"), piece.state()] for first, time, piece in self._pieces
+            [its.starts[i], plain(its.times[i], "a time"), its[i].state()] for i in range(len(its))
         ]
         times = [plain(time, "a time") for time in self._times]
         return [self.first, self.timed, pieces, self._rows.tobytes(), times]
@@ -242,16 +211,12 @@ class RecentRows:
         for begin, time, piece in pieces:
             if begin != result._first_kept:
                 raise ValueError("a piece does not follow the one before")
-            result._pieces.append((begin, time, RowStatistics.from_state(piece, n_channels)))
-            result._first_kept += result._pieces[-1][2].n
+            its = RowStatistics.from_state(piece, n_channels)
+            result._pieces.insert(len(result._pieces), begin, time, its)
+            result._first_kept += its.n
         kept = doubles(rows, (-1, n_channels), "rows", missing=True)
         result._rows.frombytes(kept.tobytes())
         result._times = instance(times, list, "times")
         if len(times) != (len(kept) if timed else 0):
             raise ValueError("there is not a time for each row")
         return result
-
-
-def is_size(n: int) -> bool:
-    """Whether pieces are made of so many rows: `PIECE`, doubled some times."""
-    return n % PIECE == 0 and (n // PIECE) & (n // PIECE - 1) == 0

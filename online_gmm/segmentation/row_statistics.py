@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,15 +27,8 @@ class RowStatistics:
     ----------
     n
         Rows.
-    counts
-        Values per channel, shape (D,): rows without the missing ones.
-    means
-        Shape (D,), in the units of the channels; 0 where there is no value.
-    scatter
-        Sums of products of deviations from the means, shape (D, D).
-    steps, n_steps
-        Sum of squares of the differences between neighbouring rows, and how many there are, both of
-        shape (D,).
+    values
+        All that follows, as one array.
 
     Notes
     -----
@@ -44,48 +36,26 @@ class RowStatistics:
     statistics are merged, values are taken to be missing independently.
     """
 
-    __slots__ = ("counts", "means", "n", "n_steps", "scatter", "steps")
+    __slots__ = ("n", "n_channels", "values")
 
     def __init__(self, n_channels: int) -> None:
         self.n = 0
-        self.counts = np.zeros(n_channels)
-        self.means = np.zeros(n_channels)
-        self.scatter = np.zeros((n_channels, n_channels))
-        self.steps = np.zeros(n_channels)
-        self.n_steps = np.zeros(n_channels)
+        self.n_channels = n_channels
+        self.values = np.zeros(n_values(n_channels))
 
     @classmethod
     def of(cls, rows: Matrix) -> RowStatistics:
         """Return the statistics of rows, shape (n, D). O(n D^2)."""
-        return cls.of_pieces(rows[None])[0] if len(rows) else cls(rows.shape[1])
+        n, n_channels = rows.shape
+        return cls.holding(n, n_channels, values_of(rows[None])[0]) if n else cls(n_channels)
 
     @classmethod
-    def of_pieces(cls, pieces: Matrix) -> list[RowStatistics]:
-        """Return the statistics of each of several pieces, shape (n_pieces, n, D), n at least 1."""
-        n_pieces, n, n_channels = pieces.shape
-        missing = np.isnan(pieces)
-        if missing.any():
-            arrays = _with_missing(pieces, ~missing)
-        else:
-            # deviations from the first values are summed, so that large offsets cost no digits
-            first = pieces[:, :1]
-            counts = np.full((n_pieces, n_channels), float(n))
-            means = (pieces - first).sum(axis=1) / counts + first[:, 0]
-            deviations = pieces - means[:, None]
-            steps = pieces[:, 1:] - pieces[:, :-1]
-            arrays = (
-                counts,
-                means,
-                np.einsum("bni,bnj->bij", deviations, deviations),
-                np.einsum("bni,bni->bi", steps, steps),
-                np.full((n_pieces, n_channels), float(n - 1)),
-            )
-        result = []
-        for columns in zip(*arrays, strict=True):
-            piece = cls.__new__(cls)
-            piece.n = n
-            piece._set(columns)
-            result.append(piece)
+    def holding(cls, n: int, n_channels: int, values: Matrix) -> RowStatistics:
+        """Return statistics of n rows that have these values."""
+        result = cls.__new__(cls)
+        result.n = n
+        result.n_channels = n_channels
+        result.values = values
         return result
 
     def add(self, other: RowStatistics) -> None:
@@ -93,48 +63,46 @@ class RowStatistics:
         if not other.n:
             return
         if self.n:
-            _kernel.join(
-                *(self.counts, self.means, self.scatter),
-                *(other.counts, other.means, other.scatter),
-                np.empty(len(self.means)),
-            )
-            self.steps += other.steps
-            self.n_steps += other.n_steps
+            _kernel.join(self.values, other.values, self.n_channels)
         else:
-            self._set(other._copies())
+            self.values = other._copied()
         self.n += other.n
-
-    @staticmethod
-    def add_each(ones: Sequence[RowStatistics], others: Sequence[RowStatistics]) -> None:
-        """Take into each of some statistics those of other rows, as `add` does one by one."""
-        joined = _joined(_stacked(ones), _stacked(others))
-        for one, other, arrays in zip(ones, others, zip(*joined, strict=True), strict=True):
-            one.n += other.n
-            one._set(arrays)
-
-    @property
-    def _arrays(self) -> Arrays:
-        return self.counts, self.means, self.scatter, self.steps, self.n_steps
-
-    def _set(self, arrays: Arrays) -> None:
-        self.counts, self.means, self.scatter, self.steps, self.n_steps = arrays
 
     def copy(self) -> RowStatistics:
         """Return statistics that change apart from these."""
-        result = RowStatistics.__new__(RowStatistics)
-        result.n = self.n
-        result._set(self._copies())
-        return result
+        return RowStatistics.holding(self.n, self.n_channels, self._copied())
 
-    def _copies(self) -> Arrays:
-        """The arrays as if they were added to zeros: there is no -0 among sums."""
-        return (
-            self.counts.copy(),
-            self.means.copy(),
-            self.scatter + 0.0,
-            self.steps + 0.0,
-            self.n_steps + 0.0,
-        )
+    def _copied(self) -> Matrix:
+        """The values as if sums were added to zeros: there is no -0 among them."""
+        values = self.values.copy()
+        values[2 * self.n_channels :] += 0.0
+        return values
+
+    @property
+    def counts(self) -> Matrix:
+        """Values per channel, shape (D,): rows without the missing ones."""
+        return self.values[: self.n_channels]
+
+    @property
+    def means(self) -> Matrix:
+        """Shape (D,), in the units of the channels; 0 where there is no value."""
+        return self.values[self.n_channels : 2 * self.n_channels]
+
+    @property
+    def steps(self) -> Matrix:
+        """Sums of squares of the differences between neighbouring rows, shape (D,)."""
+        return self.values[2 * self.n_channels : 3 * self.n_channels]
+
+    @property
+    def n_steps(self) -> Matrix:
+        """How many differences there are, shape (D,)."""
+        return self.values[3 * self.n_channels : 4 * self.n_channels]
+
+    @property
+    def scatter(self) -> Matrix:
+        """Sums of products of deviations from the means, shape (D, D)."""
+        d = self.n_channels
+        return self.values[4 * d :].reshape(d, d)
 
     @property
     def variances(self) -> Matrix:
@@ -193,7 +161,8 @@ class RowStatistics:
 
     def state(self) -> list[Any]:
         """Return the statistics as plain values, for `from_state`."""
-        return [self.n, *(values.tobytes() for values in self._arrays)]
+        parts = self.counts, self.means, self.scatter, self.steps, self.n_steps
+        return [self.n, *(part.tobytes() for part in parts)]
 
     @classmethod
     def from_state(cls, state: Any, n_channels: int) -> RowStatistics:
@@ -203,36 +172,48 @@ class RowStatistics:
             raise ValueError(f"the number of rows is {n!r}")
         result, vector = cls(n_channels), (n_channels,)
         result.n = n
-        result.counts = doubles(counts, vector, "counts").copy()
-        result.means = doubles(means, vector, "means").copy()
-        result.scatter = doubles(scatter, (n_channels, n_channels), "scatter").copy()
-        result.steps = doubles(steps, vector, "steps").copy()
-        result.n_steps = doubles(n_steps, vector, "n_steps").copy()
+        result.counts[:] = doubles(counts, vector, "counts")
+        result.means[:] = doubles(means, vector, "means")
+        result.scatter[:] = doubles(scatter, (n_channels, n_channels), "scatter")
+        result.steps[:] = doubles(steps, vector, "steps")
+        result.n_steps[:] = doubles(n_steps, vector, "n_steps")
         return result
 
 
-def _joined(ones: Arrays, others: Arrays) -> Arrays:
-    """The statistics of the rows of both; arrays may have more axes in front."""
-    n, means, scatter, steps, n_steps = ones
-    m, other_means, other_scatter, other_steps, other_n_steps = others
-    counts = n + m
-    total = np.maximum(counts, 1.0)
-    gaps = np.where((n > 0) & (m > 0), other_means - means, 0.0)
-    apart = gaps * np.sqrt(n * m / total)
-    return (
-        counts,
-        np.where(n > 0, means + gaps * (m / total), other_means),
-        scatter + other_scatter + apart[..., :, None] * apart[..., None, :],
-        steps + other_steps,
-        n_steps + other_n_steps,
-    )
+def n_values(n_channels: int) -> int:
+    """How many numbers the statistics of rows with so many channels are."""
+    return n_channels * (4 + n_channels)
 
 
-def _stacked(parts: Sequence[RowStatistics]) -> Arrays:
-    counts, means, scatter, steps, n_steps = map(
-        np.stack, zip(*(part._arrays for part in parts), strict=True)
-    )
-    return counts, means, scatter, steps, n_steps
+def values_of(pieces: Matrix) -> Matrix:
+    """Return the values of the statistics of each of several pieces, a row for each.
+
+    Parameters
+    ----------
+    pieces
+        Rows, shape (n_pieces, n, D), n at least 1.
+    """
+    n_pieces, n, d = pieces.shape
+    result = np.empty((n_pieces, n_values(d)))
+    missing = np.isnan(pieces)
+    if missing.any():
+        counts, means, scatter, steps, n_steps = _with_missing(pieces, ~missing)
+        result[:, :d] = counts
+        result[:, 3 * d : 4 * d] = n_steps
+    else:
+        # deviations from the first values are summed, so that large offsets cost no digits
+        first = pieces[:, :1]
+        means = (pieces - first).sum(axis=1) / float(n) + first[:, 0]
+        deviations = pieces - means[:, None]
+        gaps = pieces[:, 1:] - pieces[:, :-1]
+        scatter = np.einsum("bni,bnj->bij", deviations, deviations)
+        steps = np.einsum("bni,bni->bi", gaps, gaps)
+        result[:, :d] = n
+        result[:, 3 * d : 4 * d] = n - 1
+    result[:, d : 2 * d] = means
+    result[:, 2 * d : 3 * d] = steps
+    result[:, 4 * d :] = scatter.reshape(n_pieces, -1)
+    return result
 
 
 def _with_missing(pieces: Matrix, known: NDArray[np.bool_]) -> Arrays:
