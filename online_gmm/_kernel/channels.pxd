@@ -18,7 +18,7 @@ cdef class Channels:
     cdef readonly Py_ssize_t period
     cdef readonly double rhythm
 
-    cdef int take(self, double[::1] x, Py_ssize_t at) noexcept
+    cdef int take(self, double *x, Py_ssize_t at) noexcept
     cdef int begin(self, Py_ssize_t now) noexcept
     cdef int gap(self) noexcept
     cdef double cleaned(self, Py_ssize_t j, double v) noexcept

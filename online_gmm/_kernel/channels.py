@@ -71,7 +71,7 @@ class Channels:
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def take(self, x: cython.double[::1], at: cython.Py_ssize_t) -> cython.int:
+    def take(self, x: cython.p_double, at: cython.Py_ssize_t) -> cython.int:
         """Take in the row that stands at a place."""
         d: cython.Py_ssize_t = self.n_channels
         j: cython.Py_ssize_t

@@ -23,10 +23,12 @@ cdef class Partition:
     cdef double certainty
     cdef Py_ssize_t gap_row
     cdef Py_ssize_t final
-    cdef list events
+    cdef readonly list events
+    cdef readonly object row
+    cdef double[::1] point
 
     cdef Py_ssize_t n_at_once(self, Py_ssize_t n) except? -2
-    cdef int take(self, double[::1] x, Py_ssize_t at, Py_ssize_t n) except? -2
+    cdef int take(self, double *x, Py_ssize_t at, Py_ssize_t n) except? -2
     cdef int begin(self) except? -2
     cdef object found(self, bint later)
     cdef int feed(self, Py_ssize_t k, Py_ssize_t first) except? -2

@@ -22,10 +22,14 @@ except ModuleNotFoundError:
 if cython.compiled:
     from cython.cimports.online_gmm._kernel.channels import Channels
     from cython.cimports.online_gmm._kernel.choice import Choice
+    from cython.cimports.online_gmm._kernel.memory import first
+    from cython.cimports.online_gmm._kernel.points import read_point
     from cython.cimports.online_gmm._kernel.scale import Scale
 else:
     from online_gmm._kernel.channels import Channels
     from online_gmm._kernel.choice import Choice
+    from online_gmm._kernel.memory import first
+    from online_gmm._kernel.points import read_point
     from online_gmm._kernel.scale import Scale
 from array import array
 from typing import Any
@@ -80,6 +84,8 @@ class Partition:
     gap_row: cython.Py_ssize_t
     final: cython.Py_ssize_t  # what the segment was that is over, -1 if that is as reported
     events: list[Any]
+    row: Any  # the numbers of a point
+    point: cython.double[::1]  # the same
 
     def __init__(self, n_channels: int, window: int = 0, max_regimes: int = MOST_STATES) -> None:
         d = n_channels
@@ -101,6 +107,17 @@ class Partition:
         self.gap_row = 0
         self.final = -1
         self.events = []
+        self.row = array("d", bytes(8 * d))
+        self.point = self.row
+
+    def learn_one(self, x: Any, names: tuple[Any, ...]) -> int:
+        """Learn the values of these names, and keep them in ``row``.
+
+        Returns how many others the mapping x has.
+        """
+        unknown: cython.Py_ssize_t = len(x) - read_point(x, names, first(self.point))
+        self.take(first(self.point), 0, 1)
+        return unknown
 
     def learn(
         self,
@@ -111,9 +128,10 @@ class Partition:
         """Learn n rows; ``labels`` takes the label after each."""
         i: cython.Py_ssize_t = 0
         some: cython.Py_ssize_t
+        rows: cython.p_double = first(x)
         while i < n:
             some = self.n_at_once(n - i) if labels is None else 1
-            self.take(x, i * self.n_channels, some)
+            self.take(rows, i * self.n_channels, some)
             if labels is not None:
                 labels[i] = self.label
             i += some
@@ -155,9 +173,7 @@ class Partition:
 
     @cython.cfunc
     @cython.exceptval(-2)
-    def take(
-        self, x: cython.double[::1], at: cython.Py_ssize_t, n: cython.Py_ssize_t
-    ) -> cython.int:
+    def take(self, x: cython.p_double, at: cython.Py_ssize_t, n: cython.Py_ssize_t) -> cython.int:
         """Learn the n rows that stand at a place."""
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t

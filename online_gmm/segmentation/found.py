@@ -127,26 +127,31 @@ class FoundRegimes(SegmentedRows):
 
     # -- learning -------------------------------------------------------------------------------
 
+    def learn_one(self, x: Mapping[Any, Any], t: Time | None = None) -> None:
+        try:
+            if t is None and self._stream is not None and not self._clocked:
+                self._learn_row(x, NO_TIME, None)
+            else:
+                self._learn(x, t)
+        except (AttributeError, TypeError):
+            _kernel.must_be_mapping(x)
+            raise
+
     def _learn(self, x: Mapping[Any, Any], t: Time | None = None) -> None:
-        stamp = t if t is not None or self.time is None else x.get(self.time)
-        stamp = None if stamp is None else stamp_of(stamp)
-        seconds = NO_TIME
+        stamp, seconds = None, NO_TIME
         if self._clocked or t is not None:
+            stamp = t if t is not None or self.time is None else x.get(self.time)
+            stamp = None if stamp is None else stamp_of(stamp)
             seconds = self._seconds(x, t)
             if seconds <= self._last_time and self._refuse(seconds):
                 return
-        self._begin_call()
-        if self._stream is None:
-            self._keep(x, seconds)
-            self._stamps.append(stamp)
-            self._begin_if_full()
+        if self._stream is not None:
+            self._learn_row(x, seconds, stamp)
             return
-        assert self._placed is not None
-        row = self._placed.row
-        found = _kernel.fill(x, self._names, row)
-        if found != len(x):
-            self.n_unknown += len(x) - found - (self.time in x)
-        self._learn_row(row, seconds, stamp)
+        self._begin_call()
+        self._keep(x, seconds)
+        self._stamps.append(stamp)
+        self._begin_if_full()
 
     def learn_many(self, X: Any, t: Any = None) -> None:
         table = self._table(X, t)

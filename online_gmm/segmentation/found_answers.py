@@ -88,8 +88,12 @@ class FoundAnswers(Learner, abc.ABC):
     def _placed_label(self) -> int:
         return UNKNOWN if self._placed is None else self._placed.label
 
-    def _label(self, x: Mapping[Any, Any], t: Time | None) -> int:
-        return self._placed_label
+    def _label(self, x: Mapping[Any, Any], t: Time | None = None) -> int:
+        placed = self._placed
+        return UNKNOWN if placed is None else placed.label
+
+    # there is no stream to ask first
+    predict_one = _label
 
     def predict_proba_one(self, x: Mapping[Any, Any], t: Time | None = None) -> dict[int, float]:
         placed = self._placed

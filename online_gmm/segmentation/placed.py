@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
@@ -57,8 +56,6 @@ class PlacedSegments:
         Finished segments by regime.
     next_snapshot
         Rows that the segment going on has when `take_snapshot` is due.
-    row
-        Room for a row.
     """
 
     def __init__(self, names: tuple[Hashable, ...], timed: bool) -> None:
@@ -71,7 +68,6 @@ class PlacedSegments:
         self.n_changes = 0
         self._snapshot = RowStatistics(len(names))
         self.next_snapshot = EARLY
-        self.row = array("d", bytes(8 * len(names)))
 
     @property
     def until_snapshot(self) -> int:
@@ -86,10 +82,6 @@ class PlacedSegments:
     def extend(self, rows: memoryview, times: Sequence[Any] = ()) -> None:
         """Add rows that the kernel has learnt."""
         self.rows.extend(rows, times)
-
-    def append(self, row: array[float], time: Any) -> int:
-        """Add one row that the kernel has learnt; return how many the segment has now."""
-        return self.rows.append(row, time)
 
     def decide(self, decisions: Iterable[Decision]) -> list[Event]:
         """Turn decisions that were made at one row into segments and events, oldest first.

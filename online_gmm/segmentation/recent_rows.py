@@ -21,6 +21,8 @@ SUMMED = 256
 """Rows that are summed up together, once there are so many more than `KEPT`."""
 WAITING = 1024
 """Rows that may wait until they are summed up: many at once cost less, and come to the same."""
+MOST = KEPT + SUMMED + WAITING
+"""Rows from which on they are summed up."""
 AT_ONCE = 64 * SUMMED
 """Rows that are summed up at once, so that memory stays bounded."""
 
@@ -79,7 +81,7 @@ class RecentRows:
         """
         self._rows.frombytes(rows.cast("B"))
         self._times.extend(times)
-        if len(self._rows) >= (KEPT + SUMMED + WAITING) * self.n_channels:
+        if len(self._rows) >= MOST * self.n_channels:
             self._sum_up()
 
     def append(self, row: array[float], time: Any) -> int:
@@ -90,7 +92,7 @@ class RecentRows:
             self._times.append(time)
         n_kept = len(rows) // self.n_channels
         n = self._first_kept - self.first + n_kept
-        if n_kept >= KEPT + SUMMED + WAITING:
+        if n_kept >= MOST:
             self._sum_up()
         return n
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import abc
 import itertools
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from online_gmm import _kernel
 from online_gmm.learners.base import Assignments
 from online_gmm.segmentation.found_answers import FoundAnswers
 from online_gmm.segmentation.placed import Decision, Event
@@ -23,17 +23,24 @@ class SegmentedRows(FoundAnswers, abc.ABC):
     max_gap: float | None
     new_events: list[Event]
 
-    def _learn_row(self, row: array[float], seconds: float, stamp: Any) -> None:
-        """Learn one row: the same as `_learn_stamped` for many."""
+    def _learn_row(self, x: Mapping[Any, Any], seconds: float, stamp: Any) -> None:
+        """Learn a point: the same as `_learn_stamped` for many."""
         placed, core = self._placed, self._stream
         assert placed is not None
+        self.new_events = []
+        if self.lag:
+            self._lagged.begin_call()
         if self.max_gap is not None and self._is_gap(seconds):
+            # what is refused interrupts nothing
+            _kernel.fill(x, self._names, core.row)
             self._interrupt()
-        core.learn(row, 1)
-        n = placed.append(row, stamp)
-        told = core.drain()
+        unknown = core.learn_one(x, self._names)
+        if unknown:
+            self.n_unknown += unknown - (self.time in x)
+        n = placed.rows.append(core.row, stamp)
+        told = core.events
         if told:
-            told = [decision for decision in told if _is_told(decision)]
+            told = [decision for decision in core.drain() if _is_told(decision)]
             self._bring_out(placed.rows.first + n - 1)
             self._decide(told)
         if told or n == placed.next_snapshot:
