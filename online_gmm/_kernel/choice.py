@@ -287,10 +287,10 @@ class Choice:
         noise = scale.within / (scale.metric.freedom * scale.windows)
         if (
             (
-                (others <= 1.0 or self.is_shared(k))
-                and ease * apart >= PLAIN_APART
+                ease * apart >= PLAIN_APART
                 and noise <= 1.0 + ease * (PLAIN_NOISE - 1.0)
                 and ease * scale.windows >= PLAIN_STAY * (changes + 1.0)
+                and (others <= 1.0 or self.is_shared(k))
             )
             or (
                 k < IMMEDIATE

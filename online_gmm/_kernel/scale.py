@@ -281,6 +281,7 @@ class Scale:
         i: cython.Py_ssize_t
         c: cython.Py_ssize_t
         n: cython.Py_ssize_t
+        n_counting: cython.Py_ssize_t
         lane: cython.Py_ssize_t
         best: cython.Py_ssize_t
         t: cython.Py_ssize_t = self.look
@@ -320,17 +321,9 @@ class Scale:
             cap,
             dead_cost,
         )
-        for c in range(n, its.n):
-            lane = order[c]
-            v = dead_cost * (start[lane] + dead - t - 1.0) / length
-            v += costs[lane] + penalty
-            if v < soon:
-                soon = v
+        n_counting = n
         while n > 1 and t + 1 - start[order[n - 1]] < least:
             n -= 1
-            v = costs[order[n]] + penalty
-            if v < soon:
-                soon = v
         its.n_ripe = n
         best = its.cheapest(n, penalty)
         for i in range(p):
@@ -348,6 +341,16 @@ class Scale:
             gain = start[lane] - self.last_change
             self.streak = self.streak + 1 if -2 <= gain <= 2 else 1
             self.last_change = start[lane]
+            for c in range(n_counting, its.n):
+                lane = order[c]
+                v = dead_cost * (start[lane] + dead - t - 1.0) / length
+                v += costs[lane] + penalty
+                if v < soon:
+                    soon = v
+            for c in range(n, n_counting):
+                v = costs[order[c]] + penalty
+                if v < soon:
+                    soon = v
             # where a younger beginning costs less but for its penalty, windows may straddle one
             hold = self.hold if value <= soon - penalty else self.longest_hold
             if self.streak >= hold and value <= soon:
