@@ -65,7 +65,8 @@ def measure(
     step: cython.double
     for c in range(n):
         squares[c] = 0.0
-    # two features at a time: the order of additions is that of one after another
+    # two features at a time: the order of additions is that of one after another; and no division
+    # by 1, which takes longer than all the rest
     while i + 1 < p:
         v = z[i]
         w = z[i + 1]
@@ -78,6 +79,16 @@ def measure(
                 gap = v - centers[at + c]
                 step = w - centers[after + c]
                 squares[c] = (squares[c] + gap * gap) + step * step
+        elif u == 1.0:
+            for c in range(n):
+                gap = v - centers[at + c]
+                step = w - centers[after + c]
+                squares[c] = (squares[c] + gap * gap / e) + step * step
+        elif e == 1.0:
+            for c in range(n):
+                gap = v - centers[at + c]
+                step = w - centers[after + c]
+                squares[c] = (squares[c] + gap * gap) + step * step / u
         else:
             for c in range(n):
                 gap = v - centers[at + c]
@@ -88,9 +99,14 @@ def measure(
         v = z[i]
         e = excess[i]
         at = i * room
-        for c in range(n):
-            gap = v - centers[at + c]
-            squares[c] += gap * gap / e
+        if e == 1.0:
+            for c in range(n):
+                gap = v - centers[at + c]
+                squares[c] += gap * gap
+        else:
+            for c in range(n):
+                gap = v - centers[at + c]
+                squares[c] += gap * gap / e
     return 0
 
 

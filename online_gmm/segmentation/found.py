@@ -129,8 +129,9 @@ class FoundRegimes(SegmentedRows):
 
     def learn_one(self, x: Mapping[Any, Any], t: Time | None = None) -> None:
         try:
-            if t is None and self._stream is not None and not self._clocked:
-                self._learn_row(x, NO_TIME, None)
+            core = self._stream
+            if t is None and core is not None and not self._clocked:
+                self._learn_row(core, x, NO_TIME, None)
             else:
                 self._learn(x, t)
         except (AttributeError, TypeError):
@@ -146,7 +147,9 @@ class FoundRegimes(SegmentedRows):
             if seconds <= self._last_time and self._refuse(seconds):
                 return
         if self._stream is not None:
-            self._learn_row(x, seconds, stamp)
+            self._learn_row(self._stream, x, seconds, stamp)
+            if self._clocked:
+                self._last = seconds
             return
         self._begin_call()
         self._keep(x, seconds)

@@ -23,9 +23,11 @@ class SegmentedRows(FoundAnswers, abc.ABC):
     max_gap: float | None
     new_events: list[Event]
 
-    def _learn_row(self, x: Mapping[Any, Any], seconds: float, stamp: Any) -> None:
+    def _learn_row(
+        self, core: _kernel.Partition, x: Mapping[Any, Any], seconds: float, stamp: Any
+    ) -> None:
         """Learn a point: the same as `_learn_stamped` for many."""
-        placed, core = self._placed, self._stream
+        placed = self._placed
         assert placed is not None
         self.new_events = []
         if self.lag:
@@ -47,8 +49,6 @@ class SegmentedRows(FoundAnswers, abc.ABC):
             self._take_snapshot()
         if self.lag:
             self._bring_out(placed.rows.end)
-        if self._clocked:
-            self._last = seconds
 
     def _learn_stamped(
         self,
