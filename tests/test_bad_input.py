@@ -45,12 +45,12 @@ REFUSED = [
     ({"a": math.inf, "b": 0.0}, ValueError, "feature 'a' is inf; only finite values"),
     ({"a": 0.0, "b": -math.inf}, ValueError, "feature 'b' is -inf; only finite values"),
     ({"a": np.float32("inf"), "b": 0.0}, ValueError, "feature 'a'"),
-    ({"a": "x", "b": 0.0}, TypeError, "feature 'a' is 'x', a str"),
-    ({"a": 0.0, "b": "1.5"}, TypeError, "feature 'b' is '1.5', a str"),
+    ({"a": "x", "b": 0.0}, TypeError, "feature 'a' is 'x' of type str"),
+    ({"a": 0.0, "b": "1.5"}, TypeError, "feature 'b' is '1.5' of type str"),
     ({"a": b"1", "b": 0.0}, TypeError, "feature 'a'"),
     ({"a": 1e300, "b": 0.0}, ValueError, r"feature 'a' is 1e\+300, beyond 1e\+150 in magnitude"),
     ({"a": 0.0, "b": 10**400}, ValueError, r"feature 'b' is beyond 1e\+150 in magnitude; rescale"),
-    ({"a": 1j, "b": 0.0}, TypeError, "feature 'a' is 1j, a complex"),
+    ({"a": 1j, "b": 0.0}, TypeError, "feature 'a' is 1j of type complex"),
     ({"a": [1.0], "b": 0.0}, TypeError, "feature 'a'"),
     ({"a": pd.NaT, "b": "?"}, TypeError, "feature"),
 ]
@@ -71,13 +71,13 @@ def test_refused_points_change_nothing(n, x, error, message):
 
 
 NO_POINTS = [
-    (5.0, r"got 5.0, a float; for one feature write \{'x': 5.0\}"),
-    (7, r"got 7, a int; for one feature write \{'x': 7\}"),
-    ([1.0, 2.0], r"got \[1.0, 2.0\], a list; for a row of values write dict\(enumerate\(x\)\)"),
-    (np.array([1.0, 2.0]), r"got array\(\[1., 2.\]\), a ndarray; .* for many rows learn_many"),
-    (None, "got None, a NoneType$"),
-    ("abc", "got 'abc', a str$"),
-    ({1.0}, r"got \{1.0\}, a set$"),
+    (5.0, r"got 5.0 of type float; for one feature write \{'x': 5.0\}"),
+    (7, r"got 7 of type int; for one feature write \{'x': 7\}"),
+    ([1.0, 2.0], r"got \[1.0, 2.0\] of type list; for a row of values write dict\(enumerate\(x\)\)"),
+    (np.array([1.0, 2.0]), r"got array\(\[1., 2.\]\) of type ndarray; .* for many rows learn_many"),
+    (None, "got None of type NoneType$"),
+    ("abc", "got 'abc' of type str$"),
+    ({1.0}, r"got \{1.0\} of type set$"),
 ]
 LEARNERS = {
     "mixture": lambda: OnlineGMM(2, warm_up=50, seed=1),
@@ -271,14 +271,14 @@ FRAMES = [
         TypeError,
         "feature 'a' is of type datetime64.*; if it is the time, say time='a'",
     ),
-    (lambda: pd.Series([1.0, 2.0], name="a"), TypeError, r"not a Series; X.to_frame\(\) makes one"),
+    (lambda: pd.Series([1.0, 2.0], name="a"), TypeError, r"not Series; X.to_frame\(\) makes one"),
     (lambda: np.array([[1.0, 2.0], [np.nan, -np.inf]]), ValueError, "row 1: feature 'b' is -inf"),
     (lambda: np.zeros((2, 3)), ValueError, "the array has 3 columns; the model knows 2 features"),
     (lambda: np.zeros((2, 2, 2)), ValueError, r"shape \(n, D\)"),
     (
         lambda: [[1.0, 2.0]],
         TypeError,
-        r"a data frame .* or a numpy array .* not a list; pandas.DataFrame\(X\) makes one of it",
+        r"a data frame .* or a numpy array .* not list; pandas.DataFrame\(X\) makes one of it",
     ),
     (lambda: pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "'a' stands twice"),
 ]

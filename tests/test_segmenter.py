@@ -342,8 +342,9 @@ def test_a_label_is_asked_for_with_a_point(point, n):
     segmenter = Segmenter()
     for i in range(n):
         segmenter.learn_one({"flow": i % 7})
-    with pytest.raises(TypeError, match="a point is a dict of feature names to numbers"):
-        segmenter.predict_one(point)
+    for ask in ("predict_one", "predict_proba_one", "assign_one", "log_density_one", "score_one"):
+        with pytest.raises(TypeError, match="a point is a dict of feature names to numbers"):
+            getattr(segmenter, ask)(point)
     known = segmenter.predict_one({"flow": 1.0})
     assert segmenter.predict_one(types.MappingProxyType({"flow": 1.0})) == known
 

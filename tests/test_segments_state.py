@@ -83,13 +83,13 @@ def changed(plain, place, value):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ((2,), "2", "^label is a str$"),
-        ((2,), True, "^label is a bool$"),
+        ((2,), "2", "^label is of type str$"),
+        ((2,), True, "^label is of type bool$"),
         ((3,), -1, "^n is not a whole number from 0"),
         ((3,), 7.0, "^n is not a whole number from 0"),
-        ((4,), 1, "^probability is a int$"),
-        ((5, 0, 1), None, "^a value is a NoneType$"),
-        ((6, 1, 1), "4", "^a value is a str$"),
+        ((4,), 1, "^probability is of type int$"),
+        ((5, 0, 1), None, "^a value is of type NoneType$"),
+        ((6, 1, 1), "4", "^a value is of type str$"),
     ],
 )
 def test_segments_that_cannot_be_are_refused(place, value, message):
@@ -100,13 +100,13 @@ def test_segments_that_cannot_be_are_refused(place, value, message):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ((2,), None, "^before is a NoneType$"),
-        ((3,), 0.0, "^after is a float$"),
-        ((4,), 1, "^probability is a int$"),
+        ((2,), None, "^before is of type NoneType$"),
+        ((3,), 0.0, "^after is of type float$"),
+        ((4,), 1, "^probability is of type int$"),
         ((5,), -1, "^delay is not a whole number from 0"),
-        ((6,), None, "^log_ratio is a NoneType$"),
+        ((6,), None, "^log_ratio is of type NoneType$"),
         ((7, 0, 1), "colour", "^a reason is of kind 'colour'$"),
-        ((7, 1, 4), 1, "^a reason is a int$"),
+        ((7, 1, 4), 1, "^a reason is of type int$"),
     ],
 )
 def test_changes_that_cannot_be_are_refused(place, value, message):
@@ -118,8 +118,8 @@ def test_changes_that_cannot_be_are_refused(place, value, message):
     ("plain", "message"),
     [
         (["died", 5, 77, 2], "^an event is of kind 'died'$"),
-        (["merged", 5.0, 77, 2], "^label is a float$"),
-        (["merged", 5, 77, "2"], "^into is a str$"),
+        (["merged", 5.0, 77, 2], "^label is of type float$"),
+        (["merged", 5, 77, "2"], "^into is of type str$"),
     ],
 )
 def test_events_that_cannot_be_are_refused(plain, message):
@@ -133,7 +133,7 @@ def test_what_cannot_be_written_is_named():
         (RegimeChange({1}, 2, 0, 1, 1.0, 1), told.change_state),
         (RegimeEvent("born", 1, {1}), told.event_state),
     ):
-        with pytest.raises(TypeError, match=r"is or holds \{1\}, a set, which cannot be written"):
+        with pytest.raises(TypeError, match=r"is or holds \{1\} of type set, which cannot be written"):
             write(thing)
 
 
@@ -210,11 +210,11 @@ def kept():
         (("n_points",), -1, "^n_points is not a whole number from 0"),
         (("n_points",), 1.0, "^n_points is not a whole number from 0"),
         (("awaiting", 0, 0), -1, "^number is not a whole number from 0"),
-        (("awaiting", 0, 2, 0, 1), None, "^a value is a NoneType$"),
-        (("stretches", 0, 0), "1", "^label is a str$"),
+        (("awaiting", 0, 2, 0, 1), None, "^a value is of type NoneType$"),
+        (("stretches", 0, 0), "1", "^label is of type str$"),
         (("stretches", 0, 1), -1, "^first is not a whole number from 0"),
         (("stretches", 0, 4), 2.0, "^n is not a whole number from 0"),
-        (("stretches", 2, 5, 0, 0), None, "^label is a NoneType$"),
+        (("stretches", 2, 5, 0, 0), None, "^label is of type NoneType$"),
         (("stretches", 2, 5, 0, 1), 0, "^count is not a whole number from 1"),
         (("stretches", 2, 5, 0, 2, 0), -1, "^n is not a whole number from 0"),
         (("stretches", 2, 6, 0, 1, 1), math.nan, "^mean is not a number from "),
@@ -225,7 +225,7 @@ def kept():
         (("stretches", 1, 0), None, "^a candidate or a run has no label$"),
         (("stretches", 2, 0), None, "^a candidate or a run has no label$"),
         (("stretches", 2, 0), 7, "^the run is without a point$"),
-        (("change", 2), 0.0, "^before is a float$"),
+        (("change", 2), 0.0, "^before is of type float$"),
         (("closed", 3), -1, "^n is not a whole number from 0"),
     ],
 )

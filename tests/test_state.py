@@ -341,8 +341,8 @@ def test_every_cut_and_every_flip_is_noticed(compiled):
         (sealed(["Popen", {}, {}]), "Popen, which is not known"),
         (sealed(["OnlineGMM", {}, {}]), "the parameters are not n_components"),
         (sealed({"a": 1}), "malformed"),
-        ("OGMM", "is a str"),
-        (None, "is a NoneType"),
+        ("OGMM", "is of type str"),
+        (None, "is of type NoneType"),
     ],
 )
 def test_the_message_says_what_is_wrong(data, message):

@@ -46,7 +46,7 @@ def number(name: Any, value: Any) -> cython.double:
         return float("nan")
     if isinstance(value, (str, bytes, bytearray)):
         raise TypeError(
-            f"feature {name!r} is {value!r}, a {type(value).__name__}; numbers are expected "
+            f"feature {name!r} is {value!r} of type {type(value).__name__}; numbers are expected "
             "(convert text before it gets here)"
         )
     try:
@@ -58,7 +58,7 @@ def number(name: Any, value: Any) -> cython.double:
     except (TypeError, ValueError):
         advice = "; for many rows learn_many" if getattr(value, "shape", ()) else ""
         raise TypeError(
-            f"feature {name!r} is {_shown(value)}, a {type(value).__name__}; a real number is "
+            f"feature {name!r} is {_shown(value)} of type {type(value).__name__}; a real number is "
             f"expected{advice}"
         ) from None
     if result > 1e150 or result < -1e150:
@@ -86,7 +86,8 @@ def must_be_mapping(x: Any) -> cython.void:
     elif hasattr(x, "__float__"):
         advice = f"; for one feature write {{'x': {shown}}}"
     raise TypeError(
-        f"a point is a dict of feature names to numbers; got {shown}, a {type(x).__name__}{advice}"
+        f"a point is a dict of feature names to numbers; got {shown} of type "
+        f"{type(x).__name__}{advice}"
     )
 
 

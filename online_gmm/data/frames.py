@@ -129,7 +129,7 @@ class Table:
                     told = "; pandas.DataFrame(X) makes one of it"
                 raise TypeError(
                     f"a data frame (pandas, polars, ...) or a numpy array is expected, "
-                    f"not a {type(X).__name__}{told}"
+                    f"not {type(X).__name__}{told}"
                 ) from None
             self.names = self.names or tuple(self._frame.columns)
             columns = [self._frame[:, j].to_numpy() for j in range(len(self.names))]

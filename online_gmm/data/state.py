@@ -224,7 +224,7 @@ def _sealed(values: Any) -> bytes:
 def _opened(data: bytes) -> Any:
     _require_little_endian()
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise StateError(f"a state is bytes, and this is a {type(data).__name__}")
+        raise StateError(f"a state is bytes, and this is of type {type(data).__name__}")
     data = bytes(data)
     if not data.startswith(MAGIC):
         if data and MAGIC.startswith(data):
@@ -324,8 +324,8 @@ def plain(value: Any, what: str) -> Any:
     if python is not value:
         return plain(python, what)
     raise TypeError(
-        f"{what} is or holds {value!r}, a {kind.__name__}, which cannot be written; None, bool, "
-        "int, float, str, bytes, date, datetime, timedelta, and tuples or lists of these can"
+        f"{what} is or holds {value!r} of type {kind.__name__}, which cannot be written; None, "
+        "bool, int, float, str, bytes, date, datetime, timedelta, and tuples or lists of these can"
     )
 
 
@@ -376,7 +376,7 @@ def _shared(names: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
 def instance(value: Any, kind: Any, what: str) -> Any:
     """A value that must be of this type."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{what} is a {type(value).__name__}")
+        raise ValueError(f"{what} is of type {type(value).__name__}")
     return value
 
 

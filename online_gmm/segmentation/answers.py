@@ -46,7 +46,13 @@ class SegmenterAnswers(base.Clusterer, abc.ABC):
         """Return the probability of each regime for a point that comes next; they sum to 1.
 
         Empty before anything is known. With a model: as the model says.
+
+        Raises
+        ------
+        TypeError
+            If the point is no mapping.
         """
+        must_be_mapping(x)
         return self._regimes.predict_proba_one(x, t)
 
     def assign_one(self, x: Mapping[Any, Any], t: Time | None = None) -> Assignment:
@@ -60,7 +66,16 @@ class SegmenterAnswers(base.Clusterer, abc.ABC):
         return self.assign_one(x, t).log_density
 
     def score_one(self, x: Mapping[Any, Any], t: Time | None = None) -> float:
-        """Return how strange a point is: -log10 of its tail probability in the nearest regime."""
+        """Return how strange a point is: -log10 of its tail probability in the nearest regime.
+
+        NaN if no regime is known.
+
+        Raises
+        ------
+        TypeError
+            If the point is no mapping.
+        """
+        must_be_mapping(x)
         return self._regimes.score_one(x, t)
 
     def look_back(self, lag: int | None = None) -> Any:

@@ -233,8 +233,8 @@ class ModelRegimes:
         """Return all this as plain values, for `restore`."""
         if type(self.model) not in KINDS.values():
             raise TypeError(
-                f"the model of this segmenter is a {type(self.model).__name__}, which cannot be "
-                "written; only those of online_gmm can. Give it points with their labels by "
+                f"the model of this segmenter is of type {type(self.model).__name__}, which cannot "
+                "be written; only those of online_gmm can. Give it points with their labels by "
                 "segment_one, and keep the model apart from it"
             )
         return {"model": self.model.to_bytes(), **self.segments.state()}

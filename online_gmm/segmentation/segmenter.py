@@ -470,7 +470,7 @@ class Segmenter(SegmenterAnswers, Writable):
             result._regimes = model
             return result
         if not isinstance(model, Intake):
-            raise ValueError(f"the model is a {type(model).__name__}")
+            raise ValueError(f"the model is of type {type(model).__name__}")
         result = cls(model, **params)
         result._needs_model().restore(state)
         return result

@@ -468,6 +468,6 @@ def _model(data: bytes) -> Learner:
         model = getattr(model, "learner", model)
     if not isinstance(model, Learner):
         raise StateError(
-            f"this is the state of a {type(model).__name__}; that of a learner is expected"
+            f"this is a state of type {type(model).__name__}; that of a learner is expected"
         )
     return model

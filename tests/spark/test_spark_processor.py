@@ -427,7 +427,7 @@ def test_a_learner_is_no_state_of_a_key_that_shares_one():
         (lambda data: b"", "0 bytes are no state of a key"),
         (lambda data: data[:-3], "damaged"),
         (lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], "checksum"),
-        (lambda data: Segmenter(OnlineGMM(2)).to_bytes(), "of a Segmenter; that of a learner"),
+        (lambda data: Segmenter(OnlineGMM(2)).to_bytes(), "of type Segmenter; that of a learner"),
     ],
 )
 def test_states_that_cannot_be_read_are_refused(spoilt, said):
