@@ -73,7 +73,10 @@ def test_refused_points_change_nothing(n, x, error, message):
 NO_POINTS = [
     (5.0, r"got 5.0 of type float; for one feature write \{'x': 5.0\}"),
     (7, r"got 7 of type int; for one feature write \{'x': 7\}"),
-    ([1.0, 2.0], r"got \[1.0, 2.0\] of type list; for a row of values write dict\(enumerate\(x\)\)"),
+    (
+        [1.0, 2.0],
+        r"got \[1.0, 2.0\] of type list; for a row of values write dict\(enumerate\(x\)\)",
+    ),
     (np.array([1.0, 2.0]), r"got array\(\[1., 2.\]\) of type ndarray; .* for many rows learn_many"),
     (None, "got None of type NoneType$"),
     ("abc", "got 'abc' of type str$"),

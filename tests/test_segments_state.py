@@ -133,7 +133,9 @@ def test_what_cannot_be_written_is_named():
         (RegimeChange({1}, 2, 0, 1, 1.0, 1), told.change_state),
         (RegimeEvent("born", 1, {1}), told.event_state),
     ):
-        with pytest.raises(TypeError, match=r"is or holds \{1\} of type set, which cannot be written"):
+        with pytest.raises(
+            TypeError, match=r"is or holds \{1\} of type set, which cannot be written"
+        ):
             write(thing)
 
 

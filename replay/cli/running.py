@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from replay.sinks.notices import Notices
     from replay.sources.kafka_cluster import Cluster
     from replay.sources.mqtt_broker import Broker
+    from replay.sources.times_shown import TimesShown
     from replay.views.page.sink import Watcher
 
 MOST_LISTED = 20
@@ -168,7 +169,7 @@ def replay_source(
         if outputs.plot is not None:
             from replay.views.plot import Picture
 
-            picture = Picture(outputs.plot_key)
+            picture = Picture(outputs.plot_key, _times(source, "the picture"))
             sinks["plot"] = picture
         if outputs.report is not None or outputs.serve is not None:
             page = sinks["page"] = _page(source, fleet, "costs" in sinks)
@@ -222,7 +223,8 @@ def replay_source(
             raise InputError(f"all rows were refused, the first one for this: {refusals.first}")
         return
     _print(console, source, settings, totals_of, refusals, smooth, loop, because)
-    for line in (*hindsight.said, *(page.said if page is not None else ())):
+    drawn = [line for its in (page, picture) if its is not None for line in its.said]
+    for line in (*hindsight.said, *dict.fromkeys(drawn)):
         console.print(line, soft_wrap=True)
     for table in cost_tables(totals_of.listed(), source.key):
         console.print(table)
@@ -250,15 +252,21 @@ def _pictured(fleet: Fleet, key: str | None) -> Series | None:
     return fleet[key or ""] if len(fleet) else None
 
 
-def _page(source: Source, fleet: Fleet, with_costs: bool = False) -> Watcher:
+def _times(source: Source, drawn: str) -> TimesShown | None:
+    """What reads the times of a source that copies them."""
     from replay.sources.opening import Files
     from replay.sources.times_shown import TimesShown
+
+    if source.time is not None and not source.timed and isinstance(source, Files):
+        return TimesShown(source, drawn)
+    return None
+
+
+def _page(source: Source, fleet: Fleet, with_costs: bool = False) -> Watcher:
     from replay.views.history import History
     from replay.views.page.sink import Watcher
 
-    times = None
-    if source.time is not None and not source.timed and isinstance(source, Files):
-        times = TimesShown(source)
+    times = _times(source, "the page")
     return Watcher(History(source.values), fleet.__getitem__, with_costs, fleet.items, times)
 
 

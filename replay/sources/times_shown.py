@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from replay.engine.batch import Batch, CutTexts
+from replay.engine.batch import Batch, CutTexts, LabelledBatch
 from replay.sources.times import Clock
 
 if TYPE_CHECKING:
@@ -23,16 +24,19 @@ Floats = NDArray[np.float64]
 
 
 class TimesShown:
-    """Reads the times of rows for a page, where it can; the page counts rows where it cannot.
+    """Reads the times of rows for what is drawn; where it cannot, rows are counted.
 
     Parameters
     ----------
     source
         Where rows come from; none of them has been handed on.
+    drawn
+        What is drawn, in words.
     """
 
-    def __init__(self, source: Files) -> None:
+    def __init__(self, source: Files, drawn: str) -> None:
         self._source = source
+        self._drawn = drawn
         options = source.options
         self._clock = Clock(options.clock.time_format, options.clock.time_zone)
         self._last = math.nan
@@ -64,7 +68,7 @@ class TimesShown:
     def said(self) -> list[str]:
         """What was guessed, and what could not be read; a line each."""
         if self._why_not:
-            return [f"the page counts rows, as {self._why_not}"]
+            return [f"{self._drawn} counts rows, as {self._why_not}"]
         lines = list(self._clock.said)
         if self._n_unread:
             lines.append(
@@ -72,6 +76,13 @@ class TimesShown:
                 f"{self._n_unread:,}"
             )
         return lines
+
+    def shown(self, labelled: LabelledBatch) -> LabelledBatch:
+        """The rows with their times in seconds; as they are if rows are to be counted."""
+        seconds = self.of(labelled.batch)
+        if seconds is None:
+            return labelled
+        return replace(labelled, batch=replace(labelled.batch, seconds=seconds))
 
     def go_on(self, timed: bool | None, last: float) -> None:
         """Go on as a page did that has come from a checkpoint.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import numpy as np
+from matplotlib import dates
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -31,12 +33,14 @@ from online_gmm.plot import CHANGE
 from online_gmm.segmentation.segments import Segment
 from replay.checks.check import Comparison, IncrementalComparison, Tolerances
 from replay.engine.batch import LabelledBatch, answers_at
+from replay.engine.costs import is_date
 from replay.engine.printable import printable
 from replay.engine.protocols import MemorySink
 from replay.engine.rows import InputError
+from replay.sources.times_shown import TimesShown
 from replay.views.decimation import Bands as Stretches
 from replay.views.decimation import Trace
-from replay.views.figure import MOST_COLUMNS, SHADE, Data, Figures
+from replay.views.figure import GAP, MOST_COLUMNS, SHADE, Data, Figures
 from replay.views.parameters import Parameters
 
 STYLE: Any = {
@@ -55,6 +59,8 @@ MOST_SEGMENTS = 100
 """Segments that can be told apart in a plot; of a series with more none is drawn."""
 MOST_NAMED = 24
 """Regimes that a legend has room for."""
+DAY = 86_400.0
+"""Seconds, as matplotlib counts days."""
 NO_GAP = 1e-12
 """Below this a gap is rounding, and a curve ends."""
 
@@ -66,7 +72,10 @@ class Sample:
         self.rows: list[int] = []
         self.labels: list[int] = []
         self.values: list[tuple[float, ...]] = []
+        self.seconds: list[float] = []
+        self.gaps: dict[int, tuple[float, float]] = {}  # times on both sides, by the row before
         self.times = ("", "")
+        self._last = math.nan
         self._n = 0
         self._every = 1
 
@@ -74,22 +83,70 @@ class Sample:
         """Add rows, of which only those at these distances are looked at, and the last one."""
         if not (n := len(labelled)):
             return
-        texts, before, at = labelled.batch.texts, self._n, 0
+        texts, seconds, before, at = labelled.batch.texts, labelled.batch.seconds, self._n, 0
         if before == 0:
             self.times = (texts.time_at(0), "")
+        if seconds is not None:
+            self._add_gaps(seconds)
         at = -before % self._every
         while at < n:
             if len(self.rows) == MOST_POINTS:
-                for kept in (self.rows, self.labels, self.values):
+                for kept in (self.rows, self.labels, self.values, self.seconds):
                     del kept[1::2]
                 self._every *= 2
             if (before + at) % self._every == 0:
                 self.rows.append(before + at + 1)
                 self.labels.append(int(labelled.answers.labels[at]))
                 self.values.append(tuple(labelled.batch.values[at].tolist()))
+                if seconds is not None:
+                    self.seconds.append(float(seconds[at]))
             at += self._every - (before + at) % self._every
         self.times = (self.times[0], texts.time_at(n - 1))
         self._n += n
+
+    def _add_gaps(self, seconds: NDArray[np.float64]) -> None:
+        """Keep the times at which nothing came for long, as far as there is room."""
+        its = np.append(self._last, seconds)
+        steps = np.diff(its)
+        usual = steps[steps > 0.0]
+        self._last = float(seconds[-1])
+        if not len(usual):
+            return
+        for i in np.flatnonzero(steps > GAP * np.median(usual))[: MOST_POINTS - len(self.gaps)]:
+            self.gaps[self._n + int(i)] = float(its[i]), float(its[i + 1])
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether rows have times in seconds."""
+        return len(self.seconds) > 0
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether these are dates."""
+        return self.is_timed and is_date(self.times[0], self.seconds[0])
+
+    def x(self, rows: Sequence[float]) -> NDArray[np.float64]:
+        """Where rows are on the axis, by their numbers: at their times, if they have any.
+
+        Those between two rows that are kept are put between them.
+        """
+        if not self.is_timed:
+            return np.array(rows, dtype=np.float64)
+        known = dict(zip(self.rows, self.seconds, strict=True)) | {self._n: self._last}
+        for row, (before, after) in self.gaps.items():
+            known |= {row: before, row + 1: after}
+        given = sorted(known)
+        scale = DAY if self.is_dated else 1.0
+        return np.interp(rows, given, np.array([known[row] for row in given]) / scale)
+
+    def ends(self, segments: Sequence[Segment]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where segments begin and end: each where the next one begins, unless there is a gap."""
+        if not self.is_timed:
+            starts = np.array([segment.start[0] - 0.5 for segment in segments])
+            return starts, np.array([segment.end[0] + 0.5 for segment in segments])
+        rows = [segment.end[0] for segment in segments]
+        ends = [row if row in self.gaps else row + 1 for row in rows]
+        return self.x([segment.start[0] for segment in segments]), self.x(ends)
 
 
 class Bands:
@@ -123,14 +180,24 @@ class Picture(MemorySink):
     ----------
     key
         Whose series; None if rows have no key.
+    times
+        Reads the times of rows that have none in seconds; None if nobody does.
     """
 
-    def __init__(self, key: str | None = None) -> None:
+    def __init__(self, key: str | None = None, times: TimesShown | None = None) -> None:
         self.sample = Sample()
         self.bands = Bands()
         self._key = key
+        self._times = times
+
+    @property
+    def said(self) -> list[str]:
+        """How times are shown, a line each; nothing where that goes without saying."""
+        return [] if self._times is None else self._times.said
 
     def write(self, labelled: LabelledBatch) -> None:
+        if self._times is not None:
+            labelled = self._times.shown(labelled)
         keys = labelled.batch.keys
         if self._key is None or keys is None:
             self.sample.add(labelled)
@@ -146,17 +213,16 @@ class Picture(MemorySink):
 
     def figures(self, n_columns: int, parameters: Parameters | None) -> Figures:
         """The data of the figures, with what is known of the regimes."""
-        rows, labels = (np.array(its) for its in (self.sample.rows, self.sample.labels))
+        x, labels = self.sample.x(self.sample.rows), np.array(self.sample.labels)
         values = np.array(self.sample.values)
         columns = [(~np.isnan(column), column) for column in values.T[:n_columns]]
         trace = Trace(
-            tuple(rows[known].astype(np.float64) for known, _ in columns),
+            tuple(x[known] for known, _ in columns),
             tuple(column[known] for known, column in columns),
             tuple(labels[known] for known, _ in columns),
             Stretches(
                 np.array([segment.label for segment in self.bands.segments], dtype=np.int64),
-                np.array([segment.start[0] - 0.5 for segment in self.bands.segments]),
-                np.array([segment.end[0] + 0.5 for segment in self.bands.segments]),
+                *self.sample.ends(self.bands.segments),
             ),
             1,
         )
@@ -201,14 +267,26 @@ def draw_series(
             series.set_ylabel(_text(str(column)))
             if j < len(columns) - 1:
                 series.tick_params(labelbottom=False)
-        first, last = map(_text, picture.sample.times)
-        axes[-1, 0].set_xlabel(f"row (time: {first} to {last})" if first else "row")
-        axes[-1, 0].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        _label_x(axes[-1, 0], picture.sample)
         axes[-1, 1].set_xlabel("density")
         figure.suptitle(f"{_text(title)}: {picture.bands.title}")
         handles, names = _legend(picture, parameters)
         figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False)
         _save(figure, path)
+
+
+def _label_x(axes: Axes, sample: Sample) -> None:
+    """Dates, times or numbers of rows."""
+    if sample.is_dated:
+        axes.set_xlabel("time, UTC")
+        axes.xaxis_date()
+        concise: Any = dates.ConciseDateFormatter
+        axes.xaxis.set_major_formatter(concise(axes.xaxis.get_major_locator()))
+        return
+    first, last = map(_text, sample.times)
+    row = f"row (time: {first} to {last})" if first else "row"
+    axes.set_xlabel("time" if sample.is_timed else row)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def _draw_line(axes: Axes, figures: Figures, j: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from replay.engine.batch import LabelledBatch
@@ -52,8 +51,8 @@ class Watcher(MemorySink):
         self._lock = threading.Lock()
 
     def write(self, labelled: LabelledBatch) -> None:
-        if self.times is not None and (seconds := self.times.of(labelled.batch)) is not None:
-            labelled = replace(labelled, batch=replace(labelled.batch, seconds=seconds))
+        if self.times is not None:
+            labelled = self.times.shown(labelled)
         self.history.add_batch(labelled)
         for ended in labelled.ended():
             self.history.add_segment(ended.key, ended.segment)

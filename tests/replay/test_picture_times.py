@@ -1,0 +1,89 @@
+"""The picture of --plot has times on its axis wherever there are times."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from replay.views.plot import DAY
+
+START = datetime(2024, 3, 4, tzinfo=UTC)
+STAY = 150
+SILENCE = timedelta(days=2)
+
+
+def moments(n, silent_from):
+    """A time each minute, with a silence before a row."""
+    return [START + timedelta(minutes=i) + SILENCE * (i >= silent_from) for i in range(n)]
+
+
+@pytest.fixture
+def drawn(cli, tmp_path, monkeypatch):
+    """Write a file, replay it, and return the picture, its data, and what was printed."""
+
+    def run(times, *options):
+        rng = np.random.default_rng(1)
+        path = tmp_path / "rows.csv"
+        levels = rng.normal(10.0 + 30.0 * (np.arange(len(times)) // STAY % 2), 1.0)
+        rows = [f"{t},{x:.2f}\n" for t, x in zip(times, levels, strict=True)]
+        path.write_text("when,flow\n" + "".join(rows))
+        kept = []
+        monkeypatch.setattr("replay.views.plot.draw_series", lambda *given: kept.append(given[0]))
+        picture = tmp_path / "series.png"
+        given = ("--learner", "segmenter", "--value", "flow", "--time", "when", "--plot", picture)
+        result = cli("run", path, *given, *options)
+        assert result.exit_code == 0, result.output
+        (picture,) = kept
+        return picture, picture.figures(1, None).data, result.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("n", [1200, 12_000])
+@pytest.mark.parametrize("options", [(), ("--causal",), ("--max-gap", "3600")])
+def test_segments_begin_where_their_first_row_is(n, options, drawn):
+    silent_from = n // 2 // STAY * STAY
+    times = moments(n, silent_from)
+    days = np.array([t.timestamp() for t in times]) / DAY
+    picture, data, said = drawn([t.isoformat() for t in times], *options)
+    assert picture.sample.is_dated
+    assert "times are read as they are" in said
+    assert "counts rows" not in said
+    bands = data["whole bands"]
+    starts = np.array([segment.start[0] for segment in picture.bands.segments])
+    ends = np.array([segment.end[0] for segment in picture.bands.segments])
+    assert silent_from + 1 in starts
+    # rows between two that are kept are put between them: half a minute at most
+    assert bands["x0"] == pytest.approx(days[starts - 1], rel=0.0, abs=30.0 / DAY)
+    after = np.minimum(ends, n - 1)
+    assert bands["x1"] == pytest.approx(
+        np.where(ends == silent_from, days[ends - 1], days[after]), rel=0.0, abs=30.0 / DAY
+    )
+    # no line and no point in the silence
+    line = data["whole 0"]
+    before = np.asarray(line["x1"]) <= days[silent_from - 1] + 1e-9
+    assert np.isin(np.asarray(line["x0"])[~before] >= days[silent_from] - 1e-9, True).all()
+
+
+def test_rows_are_counted_where_times_cannot_be_read(drawn):
+    times = [f"lap {i}" for i in range(1200)]
+    picture, data, said = drawn(times)
+    assert "the picture counts rows, as times are not read: 'lap 0' is no time" in said
+    assert not picture.sample.is_timed
+    bands = data["whole bands"]
+    assert bands["x0"][0] == 0.5
+    assert bands["x1"][-1] == 1200.5
+
+
+def test_seconds_since_a_start_are_no_dates(drawn):
+    picture, data, _ = drawn([f"{60.0 * i + 7.0}" for i in range(1200)], "--time-format", "s")
+    assert picture.sample.is_timed
+    assert not picture.sample.is_dated
+    assert data["whole bands"]["x0"][0] == 7.0
+    assert data["whole bands"]["x1"][-1] == 60.0 * 1199 + 7.0
+
+
+def test_what_is_said_of_times_is_said_once(drawn, tmp_path):
+    times = [t.isoformat() for t in moments(1200, 600)]
+    _, _, said = drawn(times, "--report", tmp_path / "page.html")
+    assert said.count("times are read as they are") == 1
