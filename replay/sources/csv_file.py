@@ -320,7 +320,7 @@ class CsvFile(CsvFormat):
                     continue
                 for _ in range(n_blank):
                     if width > 1:
-                        options.refuse(self._blank_line(), name, self._line, BLANK, "")
+                        options.refusals.add(name, self._line, BLANK, "")
                         self._pass(1)
                         continue
                     # in a file of one column this is how a missing value looks

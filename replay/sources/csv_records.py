@@ -222,12 +222,6 @@ class CsvRecords(FileSource):
         line = self._head.above + self._header + 1
         return self._bad(line, column, "no row follows the header; at least one is needed")
 
-    def _blank_line(self) -> InputError:
-        return self._bad(
-            self._line, self.columns[0], "the line is blank; remove it, or fill it with "
-            f"{self.delimiter!r} if all its values are missing"
-        )  # fmt: skip
-
     def _unreadable(self, content: str) -> InputError:
         mark = "\0" if "\0" in content else "\ufffd"
         before = content[: content.index(mark)]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 LEAST = 8
 """Rows that are summed up at least."""
-NEAR = 1e-6
-"""By how much, relatively, totals may differ from the sums: they may be rounded."""
+NEAR = 1e-4
+"""By how much, relatively, totals may differ from the sums: what is summed up may be rounded."""
 TOGETHER = 4096
 """Rows that are added together."""
 

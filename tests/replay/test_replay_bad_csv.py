@@ -30,7 +30,6 @@ BAD = {
         ["--value", "level"],
         ["line 3", "'level'", "3 cells"],
     ),
-    "blank row": (b"when,level\n1,2\n\n1,2\n", ["--value", "level"], ["line 3", "'when'", "blank"]),
     "word": (b"level\n1\n2\nabc\n", [], ["line 4", "'level'", "'abc' is no number"]),
     "underscore": (b"level\n1_000\n", [], ["line 2", "'level'", "write 1000"]),
     "infinite": (b"level\n1\n-inf\n", [], ["line 3", "'level'", "infinite"]),
