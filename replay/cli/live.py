@@ -68,7 +68,7 @@ def live(
         from replay.sinks.refusals import Refusals
 
         settings, because = learning.settings(context), learning.because(context)
-        needs_time(columns, learning, rows)
+        needs_time(learning, rows, columns.time)
         lasting = checkpoints.checkpoint is not None
         refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
         reading = names_split(reading_of(columns, cells, rows, refusals, columns.time is not None))

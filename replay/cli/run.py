@@ -111,8 +111,6 @@ def run(
         settings, because = learning.settings(context), learning.because(context)
         its_style = style.style()
         pace = above_zero(speed, "--speed", "max")
-        if files:
-            needs_time(columns, learning, rows, pace)
         check_outputs(outputs)
         options = series_options(rows, segmenting)
         if not files:
@@ -148,6 +146,7 @@ def run(
         timed |= outputs.integrate is not None or outputs.costs is not None
         reading = reading_of(columns, cells, rows, refusals, timed)
         its: Source = Opened(files, reading, its_style)
+        needs_time(learning, rows, its.time, pace)
         if pace is not None:
             its = Paced(its, pace)
         replay_source(

@@ -27,6 +27,8 @@ BEFORE_CLOCK = re.compile(
 )
 DOTTED_CLOCK = re.compile(r"(\S+[./-]\S+[./-]?\S*,? )(\d{1,2})\.(\d{2})(?:\.(\d{2}))?")
 FRACTION = re.compile(r"(:\d{2}:\d{2})[.,:](\d+)")
+SPACED = re.compile(r"(\d{4})((?: \d{1,2}){3,5})(\.\d+)?")
+"""Year, month, day, and hour, minute and second as far as they are there."""
 COMPACT = re.compile(r"(\d{8})[_-](\d{4}(?:\d{2})?)")
 O_CLOCK = re.compile(r"(?<=\d) ?(?:Uhr|uhr|Hrs|hrs)\.?$")
 MERIDIEM = re.compile(r"(?<=\d) ?([AaPp])\.? ?[Mm]\.?(?![A-Za-z])")
@@ -101,6 +103,11 @@ def readings(text: str, default: datetime.tzinfo) -> dict[str, datetime.datetime
         If it is no time, or some of it cannot be read, with what is left.
     """
     text = " ".join(text.split()).replace(".,", ",")
+    if (spaced := SPACED.fullmatch(text)) is not None:
+        month, day, *clock = spaced[2].split()
+        clock += ["0"] * (3 - len(clock))
+        hour, minute, second = (number.zfill(2) for number in clock)
+        text = f"{spaced[1]}-{month:0>2}-{day:0>2}T{hour}:{minute}:{second}{spaced[3] or ''}"
     text, n = MIDNIGHT.subn(lambda found: f"00{found[1]}00{found[2] or ''}", text)
     later = datetime.timedelta(days=n)
     if n > 1:

@@ -49,21 +49,23 @@ SUM = re.compile(
     re.IGNORECASE,
 )
 """What stands in place of a time in a row that sums up others."""
-DATE_PARTS = (
-    ("year", "yr", "yyyy", "yy", "jahr", "año", "année"),
-    ("month", "mon", "mo", "mm", "monat", "mes", "mois"),
-    ("day", "dy", "dd", "tag", "día", "jour"),
-)
-"""What columns of years, months and days are called, in small letters."""
+PARTS = {
+    "year": (("year", "yr", "yyyy", "yy", "jahr", "año", "année"), 0, 2200),
+    "month": (("month", "mon", "mo", "mm", "monat", "mes", "mois"), 1, 12),
+    "day": (("day", "dy", "dd", "tag", "día", "jour"), 1, 31),
+    "hour": (("hour", "hours", "hr", "hh", "stunde", "hora", "heure"), 0, 24),
+    "minute": (("minute", "minutes", "min", "mn", "mm"), 0, 59),
+    "second": (("second", "seconds", "sec", "ss"), 0, 59),
+    "day of the year": (("doy", "yday", "jday", "julian day", "day of year", "dayofyear"), 1, 366),
+}
+"""What columns of parts of a time are called, in small letters, and their least and most."""
+FIRST_YEAR = 1900
+"""A year in four digits, with which a time is put together."""
 DAYS, DAY_FORMS = ("date", "datum", "fecha", "data"), ("%y%m%d", "%d%m%y", "%m%d%y")
 """How dates may be written that look like numbers, in columns of these names."""
 CLOCKS = ("time", "uhrzeit", "zeit", "hora", "heure", "utc")
 CLOCK_FORMS, BARE_CLOCKS = ("%H.%M",), ("%H%M%S", "%H%M")
 """The same of clocks: those that can be read beside a date, and those that cannot."""
-CLOCK_PARTS = (
-    *("hour", "hours", "hr", "hh", "stunde", "hora", "heure"),
-    *("minute", "minutes", "min", "mn", "mm", "second", "seconds", "sec", "ss"),
-)
 CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
 
 
@@ -87,8 +89,8 @@ class Column:
     time
         ``date`` if they are dates, ``clock`` if they are clocks without a date, ``number`` if they
         are numbers that rise, or fall, and are times since 1970; empty if they are no times.
-    is_part
-        Whether they are years, months, days, hours or the like, of a time in several columns.
+    part
+        Which part of a time in several columns they are, such as ``month``; empty if none.
     """
 
     name: str
@@ -100,7 +102,7 @@ class Column:
     is_whole: bool = True
     is_total: bool = False
     time: str = ""
-    is_part: bool = False
+    part: str = ""
 
     @property
     def n_given(self) -> int:
@@ -131,7 +133,7 @@ class Column:
     @property
     def why_not(self) -> str:
         """Why its numbers are learnt only if it is named; empty if they are learnt anyway."""
-        if self.is_part:
+        if self.part:
             return "is a part of the time, which is not put together"
         if self.is_constant:
             return f"is {next(iter(self.texts))} in all of the first {counted(self.n, 'rows')}"
@@ -216,7 +218,8 @@ def columns_in(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Colu
     for column in columns:
         if _is_bare(column, CLOCKS, CLOCK_FORMS):
             column.time = "clock"
-        column.is_part |= _is_bare(column, DAYS, DAY_FORMS) or _is_bare(column, CLOCKS, BARE_CLOCKS)
+        if _is_bare(column, DAYS, DAY_FORMS) or _is_bare(column, CLOCKS, BARE_CLOCKS):
+            column.part = column.part or "date or clock"
     return columns
 
 
@@ -238,19 +241,43 @@ def _is_of(text: str, form: str) -> bool:
 
 
 def _find_parts(columns: Sequence[Column]) -> None:
-    """Tell which columns are parts of a time: there is a year, a month and a day at least."""
-    names = {column.name: column.name.strip("#%_ ").lower() for column in columns}
-    if not all(any(name in words for name in names.values()) for words in DATE_PARTS):
+    """Tell which columns are parts of a time: there is a year, and a day of it, at least."""
+    dates = (("year", "month", "day"), ("year", "day of the year"))
+    date = next((d for d in dates if all(_part(columns, what) for what in d)), None)
+    if date is None:
         return
+    for what in (*date, "hour", "minute", "second"):
+        column = _part(columns, what)
+        if column is None:
+            # there are no minutes without hours: the least of something is called min too
+            return
+        column.part = what
+
+
+def _part(columns: Sequence[Column], what: str) -> Column | None:
+    """The column that is called like a part of a time, and holds whole numbers as this has."""
+    names, least, most = PARTS[what]
     for column in columns:
-        name = names[column.name]
-        if not column.is_whole or not column.is_numeric:
+        if column.part or not column.is_whole or not column.is_numeric:
             continue
-        numbers = [float(in_digits(text)) for text in column.texts if kind_of(in_digits(text))]
-        column.is_part = name in DATE_PARTS[0] or (
-            name in (*DATE_PARTS[1], *DATE_PARTS[2], *CLOCK_PARTS)
-            and all(0 <= number < 60 for number in numbers)
-        )
+        numbers = [float(bare) for text in column.texts if kind_of(bare := in_digits(text))]
+        name = " ".join(re.split(r"[\W_]+", column.name.lower())).strip()
+        if name in names and all(least <= number <= most for number in numbers):
+            return column
+    return None
+
+
+def _put_together(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Year, month, day and as much of the clock as there is, of a time in several columns."""
+    its = {column.part: column for column in columns if column.part and not column.n_missing}
+    names = []
+    for what in PARTS:
+        if what not in its:
+            break
+        names.append(its[what].name)
+    if len(names) < len(("year", "month", "day")):
+        return ()
+    return tuple(names) if all(float(text) >= FIRST_YEAR for text in its["year"].texts) else ()
 
 
 def _described(names: Sequence[str], cells: Sequence[Sequence[str]]) -> list[Column]:
@@ -347,7 +374,7 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
             if column.name not in keys:
                 left_out.append(f"left out: {column.name!r} holds {column.holds}")
             continue
-        named = not column.is_part and TIME_NAME.search(column.name) is not None
+        named = not column.part and TIME_NAME.search(column.name) is not None
         may_be_time = with_time and not time and named
         or_time = f", --time {quoted(column.name)} if it is the time" * may_be_time
         left_out.append(f"left out: {column.name!r} {column.why_not}; --value takes it in{or_time}")
@@ -390,7 +417,9 @@ def chosen(
     if len(free) > 1:
         said.append(f"--value is not given: learnt is {', '.join(map(repr, choice.values))}")
     if choice.time:
-        said.append(f"the time is in {' and '.join(map(repr, choice.time))}")
+        *others, last = map(repr, choice.time)
+        before = f"{', '.join(others)} and " if others else ""
+        said.append(f"the time is in {before}{last}")
         parts = choice.time if len(choice.time) > 1 else ()
         options = replace(options, time=" ".join(choice.time), parts=parts)
     told = options.parts or (() if options.time is None else (options.time,))
@@ -423,7 +452,7 @@ def _interleaved(
 
 
 def _time(columns: Sequence[Column], taken: Sequence[str]) -> tuple[str, ...]:
-    """The column that tells the time; or two, a date and a clock."""
+    """The column that tells the time; or two, a date and a clock; or a year, a month and so on."""
     free = [c for c in columns if c.name not in taken and c.time and not _stands(c)]
     dates = [column for column in free if column.time in ("date", "number")]
     dates.sort(
@@ -438,7 +467,9 @@ def _time(columns: Sequence[Column], taken: Sequence[str]) -> tuple[str, ...]:
         days = [c for c in columns if c.name not in taken and c.time == "date" and _has_no_clock(c)]
         if days:
             return days[0].name, clocks[0].name
-    return (dates[0].name,) if dates else ()
+    if dates:
+        return (dates[0].name,)
+    return _put_together([column for column in columns if column.name not in taken])
 
 
 def _stands(column: Column) -> bool:

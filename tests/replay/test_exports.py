@@ -1,7 +1,7 @@
 """Exports of loggers, databases and spreadsheets: read as meant, or never without a word."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -163,22 +163,74 @@ def test_columns_called_by_days_are_told(path):
     assert "12 columns are called by a time, such as '2024-03-01'" in said(path)
 
 
+MOMENTS = [datetime(2024, 2, 27, 5) + timedelta(hours=i) for i in range(N)]
+
+
 @pytest.mark.parametrize(
-    "names",
-    [("year", "month", "day", "hour"), ("YY", "MM", "DD", "hh"), ("Jahr", "Mo", "Tag", "h")],
+    ("names", "form", "n"),
+    [
+        (("year", "month", "day", "hour"), "{0.year},{0.month},{0.day},{0.hour}", 4),
+        (("YYYY", "MM", "DD", "hh"), "{0:%Y},{0:%m},{0:%d},{0:%H}", 4),
+        (("Jahr", "Mo", "Tag", "h"), "{0.year},{0.month},{0.day},{0.hour}", 3),
+        (("hour", "day", "month", "year"), "{0.hour},{0.day},{0.month},{0.year}", 4),
+        (
+            ("Year", "Month", "Day", "Hour", "Minute", "Sec"),
+            "{0.year},{0.month},{0.day},{0.hour},{0.minute},{0.second}",
+            6,
+        ),
+    ],
 )
-def test_parts_of_a_time_are_not_learnt(names, path):
-    write(
-        path,
-        f"{','.join(names)},t",
-        lambda i: f"{2020 + i // 300},{1 + i // 30 % 12},{1 + i % 28},{i % 24},{TEMPERATURE[i]}",
-    )
+def test_a_time_is_put_together_of_its_parts(names, form, n, path):
+    write(path, f"{','.join(names)},t", lambda i: f"{form.format(MOMENTS[i])},{TEMPERATURE[i]}")
+    source, values = read(path, timed=True)
+    assert source.values == (("t",) if names[3] != "h" else ("h", "t"))
+    assert values[:, -1].tolist() == TEMPERATURE
+    ordered = names[:n] if names[0] != "hour" else names[::-1]
+    *others, last = map(repr, ordered)
+    assert f"the time is in {', '.join(others)} and {last}" in source.said
+    batches = list(batches_of(Files([str(path)], ReadOptions(timed=True)), 64))
+    seconds = np.concatenate([batch.seconds for batch in batches])
+    at = [moment.replace(tzinfo=UTC) for moment in MOMENTS]
+    if n == 3:
+        at = [moment.replace(hour=0) for moment in at]
+    assert seconds.tolist() == [moment.timestamp() for moment in at]
+    assert read(path, values=(names[1], "t"))[0].values == (names[1], "t")
+
+
+@pytest.mark.parametrize(
+    ("names", "form"),
+    [
+        (("year", "doy", "hour"), "{0.year},{0:%j},{0.hour}"),
+        (("yy", "month", "day"), "{0:%y},{0.month},{0.day}"),
+    ],
+)
+def test_parts_that_cannot_be_put_together_are_not_learnt(names, form, path):
+    write(path, f"{','.join(names)},t", lambda i: f"{form.format(MOMENTS[i])},{TEMPERATURE[i]}")
     source, _ = read(path)
-    kept = ("t",) if names[3] != "h" else ("h", "t")
-    assert source.values == kept
+    assert (source.values, source.time) == (("t",), None)
     told = f"left out: {names[1]!r} is a part of the time, which is not put together; --value takes"
     assert any(told in line for line in source.said)
-    assert read(path, values=(names[1], "t"))[0].values == (names[1], "t")
+
+
+def test_the_time_that_is_found_is_enough_for_options_that_need_one(path, cli):
+    hours = [moment + timedelta(days=i // 200) for i, moment in enumerate(MOMENTS)]
+    write(path, "year,month,day,hour,t", lambda i: f"{hours[i]:%Y,%m,%d,%H},{TEMPERATURE[i]}")
+    result = cli("run", path, "--max-gap", 7200)
+    assert result.exit_code == 0, result.output
+    assert "1 gap in time" in result.stdout
+    write(path, "t", lambda i: f"{TEMPERATURE[i]}")
+    assert "--max-gap needs --time" in cli("run", path, "--max-gap", 7200).stderr
+
+
+def test_the_least_of_a_day_is_no_minute(path):
+    write(
+        path,
+        "year,month,day,min,max",
+        lambda i: f"2024,{1 + i // 28 % 12},{1 + i % 28},{i * 7 % 23},{40 + i * 5 % 13}",
+    )
+    source, _ = read(path)
+    assert source.values == ("min", "max")
+    assert source.time == "year month day"
 
 
 def test_a_column_called_day_is_learnt_if_it_is_alone(path):

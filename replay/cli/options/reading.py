@@ -300,9 +300,19 @@ def above_zero(text: str, name: str, word: str) -> float | None:
 
 
 def needs_time(
-    columns: Columns, learning: Learning, rows: Rows, speed: float | None = None
+    learning: Learning, rows: Rows, time: str | None, speed: float | None = None
 ) -> None:
-    """Refuse options that need times when there is no ``--time``."""
+    """Refuse options that need times when there are none.
+
+    Parameters
+    ----------
+    learning, rows
+        The options.
+    time
+        The column of times; None if there is none.
+    speed
+        How fast rows are replayed, if they are paced.
+    """
     given = {
         "--irregular": learning.irregular,
         "--window": learning.window_of_time,
@@ -311,7 +321,7 @@ def needs_time(
         "--speed": speed,
     }
     name = next((name for name, value in given.items() if value not in (None, False)), None)
-    if name is not None and columns.time is None:
+    if name is not None and time is None:
         raise InputError(f"{name} needs --time, the column that tells when rows came")
 
 
