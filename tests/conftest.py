@@ -16,6 +16,13 @@ import replay
 from online_gmm import _kernel as imported
 from replay import cells
 
+if importlib.util.find_spec("hypothesis"):
+    from hypothesis import HealthCheck, settings
+
+    # examples take as long as they do on a busy machine
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
+
 COMPILED = (imported.__name__, cells.__name__)
 """What is compiled where it can be."""
 
