@@ -199,6 +199,8 @@ def test_no_row_has_come():
         (["live", "-"], "--value is missing; name the fields to learn"),
         (["live", "plant/a", "--value", "x"], "'plant/a' is no address; give -, mqtt://HOST"),
         (["live", "-", "--value", "x", "--max-gap", "5"], "--max-gap needs --time"),
+        (["live", "-", "--value", "x", "--max-gap", "5 apples"], "Invalid value for '--max-gap'"),
+        (["live", "-", "--value", "x", "--max-gap", "-5"], "Invalid value for '--max-gap'"),
         (["live", "-", "--value", "x", "--resume"], "--resume needs --checkpoint"),
         (["live", "-", "--value", "x", "--serve", "nowhere"], "nowhere"),
         (["live", "-", "--value", "x", "--publish", "x"], "'x' is no address of a broker"),

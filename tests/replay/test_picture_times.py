@@ -40,7 +40,7 @@ def drawn(cli, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("n", [1200, 12_000])
-@pytest.mark.parametrize("options", [(), ("--causal",), ("--max-gap", "3600")])
+@pytest.mark.parametrize("options", [(), ("--causal",), ("--max-gap", "1h")])
 def test_segments_begin_where_their_first_row_is(n, options, drawn):
     silent_from = n // 2 // STAY * STAY
     times = moments(n, silent_from)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,6 +19,23 @@ if TYPE_CHECKING:
     from replay.sources.read_options import ReadOptions
 
 INPUT = "Input"
+
+
+def seconds(text: str | float) -> float:
+    """A time in seconds, from a number or a text with a unit."""
+    try:
+        result = float(text)
+    except ValueError:
+        from online_gmm.data.clock import duration
+
+        try:
+            return duration(str(text), "it")
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    if not 0.0 <= result < math.inf:
+        raise typer.BadParameter(f"it is {text!r}; it must be a number of seconds from 0 on")
+    return result
+
 
 Files = Annotated[
     list[str] | None,
@@ -232,8 +250,9 @@ class Rows(Group):
         float | None,
         typer.Option(
             metavar="SECONDS",
-            min=0.0,
-            help="A longer time without a row is a gap; see --on-gap.",
+            parser=seconds,
+            help="A longer time without a row is a gap; see --on-gap. In seconds, or with a unit, "
+            "such as 5min or 1h.",
         ),
     ] = None
     on_gap: Annotated[
