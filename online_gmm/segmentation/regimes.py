@@ -141,23 +141,24 @@ def as_mixture(parts: Sequence[RowStatistics], names: tuple[Hashable, ...]) -> M
     """
     d = len(names)
     n = np.array([float(part.n) for part in parts])
-    counts = np.array([part.counts for part in parts])
-    scatter = np.array([part.scatter for part in parts])
+    values = np.array([part.values for part in parts])
+    counts, scatter = values[:, :d], values[:, 4 * d :].reshape(-1, d, d)
     whole = parts[0].copy() if parts[0].n else RowStatistics(d)
     for part in parts[1:]:
         whole.add(part)
-    within = sum(np.maximum(np.diagonal(scatter, axis1=1, axis2=2), 0.0))
+    within = sum(np.maximum(values[:, 4 * d :: d + 1], 0.0))
     within = within / np.maximum(whole.counts, 1.0)
     # a channel that never moves has a tiny spread, not none
     least = np.maximum(1e-6 * whole.variances, 1e-12 * (1.0 + whole.means**2))
-    pooled = np.diag(np.maximum(within, least))
+    pooled = np.zeros((d, d))
+    pooled.reshape(-1)[:: d + 1] = np.maximum(within, least)
     weight = d + 1.0
     root = np.sqrt(np.maximum(counts, 1.0))
     covariances = scatter / (root[:, :, None] * root[:, None, :])
     rows = n[:, None, None]
     covariances = (covariances * rows + weight * pooled) / (rows + weight)
     return MixtureParameters(
-        (n + 1e-9) / (n + 1e-9).sum(), [part.means for part in parts], covariances, names
+        (n + 1e-9) / (n + 1e-9).sum(), values[:, d : 2 * d], covariances, names
     )
 
 
