@@ -21,7 +21,7 @@ from online_gmm.learners.hmm import OnlineHMM
 from online_gmm.segmentation.segmenter import Segmenter
 from online_gmm.spark.names import quoted
 from online_gmm.spark.packing import packed
-from online_gmm.spark.processor import STATE, LabelProcessor
+from online_gmm.spark.processor import BUCKETS, STATE, LabelProcessor
 from online_gmm.spark.track import TrackOptions
 
 PROVIDER = "spark.sql.streaming.stateStore.providerClass"
@@ -45,6 +45,7 @@ def label_stream(
     hold: bool = False,
     timeout: float | datetime.timedelta | None = None,
     shared: bool = False,
+    buckets: int = BUCKETS,
 ) -> DataFrame:
     """Label the rows of a stream by a learner for each key, which then learns them.
 
@@ -95,6 +96,11 @@ def label_stream(
         stream has no place for what all keys change. With an `OnlineHMM` each key has a belief of
         its own. The state of a key is then some hundred bytes. To learn from later rows, fit the
         model again and begin a new query.
+    buckets
+        How many buckets keys are in, by their hash. A bucket's learners are one state, which is
+        read and written as a whole when one of its keys has rows: a visit that costs as much as
+        a hundred learners that have none. Some ten to a hundred keys a bucket are good, so a
+        million keys want 20,000. A query stays with the number that it was begun with.
 
     Returns
     -------
@@ -114,7 +120,7 @@ def label_stream(
     left out. How many were left out, of what key, and why, `read_states` tells.
 
     State a key: that of the learner, some kilobytes; the points kept (``capacity``) are most of it.
-    The state of each key that has rows in a batch is read and written once.
+    The state of each bucket that has rows in a batch is read and written once.
 
     Examples
     --------
@@ -124,8 +130,11 @@ def label_stream(
     _require_rocksdb(spark)
     model = _learner_of(model, values)
     options, stamp = _checked(df, key, time, values, model, sequence, late, hold, shared)
+    if not (isinstance(buckets, int) and buckets >= 1):
+        raise ValueError(f"buckets is {buckets!r}; at least one is needed")
     milliseconds = None if timeout is None else _milliseconds(timeout)
     rows = df.where(functions.col(quoted(key)).isNotNull()).select(
+        _bucket_of(key, buckets),
         functions.col(quoted(key)).alias("key"),
         _as_stamp(df, time).alias("stamp"),
         *(
@@ -138,19 +147,24 @@ def label_stream(
             for j, name in enumerate(values)
         ),
     )
-    kind = df.schema[key].dataType.simpleString()
+    key_type = df.schema[key].dataType
+    kind = key_type.simpleString()
     ordering = "" if sequence is None else "sequence binary, "
     packs = rows.mapInArrow(
-        packed, f"key {kind}, stamp binary, {ordering}values binary, refused int"
+        packed,
+        "bucket int, keys binary, count binary, refused binary, stamp binary, "
+        f"{ordering}values binary",
     )
     numbers = "" if sequence is None else "sequence array<bigint>, "
-    labelled = packs.groupBy("key").transformWithState(
-        LabelProcessor(model, options, stamp, sequence is not None, milliseconds),
+    labelled = packs.groupBy("bucket").transformWithState(
+        LabelProcessor(
+            model, options, stamp, sequence is not None, milliseconds, key_type, buckets
+        ),
         f"key {kind}, stamp array<{stamp}>, {numbers}label array<int>, "
         "probability array<double>, change array<boolean>",
         "Append",
         "None" if milliseconds is None else "ProcessingTime",
-        None if initial is None else _states(initial, key, kind).groupBy("key"),
+        None if initial is None else _states(initial, key, kind, buckets).groupBy("bucket"),
     )
     arrays = [name for name in labelled.columns if name != "key"]
     flat = labelled.select("key", functions.inline(functions.arrays_zip(*arrays)))
@@ -185,9 +199,7 @@ def read_states(spark: SparkSession, checkpoint: str) -> DataFrame:
         .option("stateVarName", STATE)
         .load()
     )
-    return states.select(
-        functions.col("key.key").alias("key"), functions.col("value.b").alias("state")
-    )
+    return states.select(functions.inline(functions.arrays_zip("value.key", "value.state")))
 
 
 def _require_rocksdb(spark: SparkSession) -> None:
@@ -340,7 +352,14 @@ def _from_stamp(kind: DataType) -> Column:
     )
 
 
-def _states(initial: DataFrame, key: str, kind: str) -> DataFrame:
+def _bucket_of(key: str, buckets: int) -> Column:
+    """The bucket of a key, a hash that is the same for ever."""
+    number = functions.pmod(functions.xxhash64(quoted(key)), functions.lit(buckets))
+    return number.cast("int").alias("bucket")
+
+
+def _states(initial: DataFrame, key: str, kind: str, buckets: int) -> DataFrame:
+    """States of keys, those of a bucket together."""
     name = key if key in initial.columns else "key"
     for needed in (name, "state"):
         if needed not in initial.columns:
@@ -353,4 +372,12 @@ def _states(initial: DataFrame, key: str, kind: str) -> DataFrame:
             f"column 'state' of initial is of type "
             f"{initial.schema['state'].dataType.simpleString()}; bytes (binary) are expected"
         )
-    return initial.select(functions.col(quoted(name)).cast(kind).alias("key"), "state")
+    states = initial.where(functions.col(quoted(name)).isNotNull()).select(
+        functions.col(quoted(name)).cast(kind).alias("key"), "state"
+    )
+    known = functions.collect_list(functions.struct("key", "state")).alias("known")
+    return (
+        states.groupBy(_bucket_of("key", buckets))
+        .agg(known)
+        .select("bucket", "known.key", "known.state")
+    )

@@ -1,7 +1,8 @@
-"""Rows of many keys as one row a key, whose cells are arrays: what goes to the learners and back.
+"""Rows of many keys as one row a bucket, whose cells are arrays: what goes to the learners.
 
-The engine hands rows to Python cell by cell, which costs several times what learning does. Packed,
-a key's rows of a batch are one row of three buffers, made and taken apart without a loop.
+The engine hands rows to Python cell by cell, which costs several times what learning does, and each
+group of rows for itself, which costs as much as ten rows. Packed, the rows of all keys of a bucket
+are one row of a few buffers, made and taken apart without a loop over rows.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -20,17 +22,19 @@ from online_gmm.spark.track import KeyRows, LabelledRows
 WORD = 8
 """Bytes of a double or an integer."""
 TOGETHER = 200_000
-"""Rows that are packed together, if so many come: the more, the fewer packs a key."""
+"""Rows that are packed together, if so many come: the more, the fewer packs a bucket."""
 STAMPS = {"double": np.dtype(np.float64), "bigint": np.dtype(np.int64)}
 """What times are, by the engine's names."""
+COUNT = np.dtype(np.int64)
+"""How many rows a key has in a pack."""
 
 
 def packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """One row a key from each batch of rows.
+    """One row a bucket from each batch of rows.
 
-    Batches have the columns ``key``, ``stamp`` (doubles or integers), ``sequence`` (integers) if
-    rows have one, and the values (doubles). Rows without a time or a sequence number, or with a
-    value that is infinite or beyond 1e150, are left out and counted.
+    Batches have the columns ``bucket``, ``key``, ``stamp`` (doubles or integers), ``sequence``
+    (integers) if rows have one, and the values (doubles). Rows without a time or a sequence number,
+    or with a value that is infinite or beyond 1e150, are left out and counted.
     """
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
@@ -46,10 +50,16 @@ def _packed(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     table = pa.Table.from_batches(batches).combine_chunks()
     names = table.column_names
     columns = [column.chunk(0) for column in table.columns]
-    keys = columns[0].dictionary_encode()
+    keys = columns[1].dictionary_encode()
+    n_keys = len(keys.dictionary)
+    # keys in the order of their buckets
     code = keys.indices.to_numpy()
-    n_ordering = 3 if names[2:3] == ["sequence"] else 2
-    ordering = columns[1:n_ordering]
+    bucket = np.empty(n_keys, np.int32)
+    bucket[code] = columns[0].to_numpy()
+    by_bucket = np.argsort(bucket, kind="stable")
+    code = np.argsort(by_bucket)[code]
+    n_ordering = 4 if names[3:4] == ["sequence"] else 3
+    ordering = columns[2:n_ordering]
     values = np.column_stack(
         [column.to_numpy(zero_copy_only=False) for column in columns[n_ordering:]]
     )
@@ -62,49 +72,71 @@ def _packed(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
         good &= np.isfinite(buffers[-1])
     order = np.flatnonzero(good)
     order = order[np.argsort(code[order], kind="stable")]
-    n_keys = len(keys.dictionary)
-    count = np.bincount(code[order], minlength=n_keys)
-    refused = np.bincount(code[~good], minlength=n_keys)
+    count = np.bincount(code[order], minlength=n_keys).astype(COUNT)
+    refused = np.bincount(code[~good], minlength=n_keys).astype(COUNT)
+    buckets, first = np.unique(bucket[by_bucket], return_index=True)
+    of_keys = np.append(first, n_keys)
+    of_rows = np.append(0, np.cumsum(count))[of_keys]
+    known = keys.dictionary.take(pa.array(by_bucket)).to_pylist()
+    told = [
+        msgspec.msgpack.encode(known[begin:end])
+        for begin, end in zip(of_keys[:-1].tolist(), of_keys[1:].tolist(), strict=True)
+    ]
     return pa.RecordBatch.from_arrays(
         [
-            keys.dictionary,
-            *(_cells(buffer[order], count) for buffer in buffers),
-            _cells(values[order], count),
-            pa.array(refused.astype(np.int32)),
+            pa.array(buckets),
+            pa.array(told, pa.binary()),
+            _cells(count, of_keys),
+            _cells(refused, of_keys),
+            *(_cells(buffer[order], of_rows) for buffer in buffers),
+            _cells(values[order], of_rows),
         ],
-        names=["key", *names[1:n_ordering], "values", "refused"],
+        names=["bucket", "keys", "count", "refused", *names[2:n_ordering], "values"],
     )
 
 
-def _cells(rows: NDArray[Any], count: NDArray[np.int64]) -> pa.Array:
-    """A cell of bytes for so many rows in turn."""
+def _cells(rows: NDArray[Any], offsets: NDArray[np.int64]) -> pa.Array:
+    """Cells of bytes, each of the rows from one offset to the next."""
     rows = np.ascontiguousarray(rows)
     size = rows[:1].nbytes or WORD
-    offsets = np.concatenate([[0], size * np.cumsum(count)]).astype(np.int32)
+    bounds = (size * offsets).astype(np.int32)
     return pa.Array.from_buffers(
-        pa.binary(), len(count), [None, pa.py_buffer(offsets), pa.py_buffer(rows.tobytes())]
+        pa.binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(rows.tobytes())]
     )
 
 
-def unpacked(packs: Iterable[Row], stamps: np.dtype[Any], n_values: int) -> tuple[KeyRows, int]:
-    """The rows of a key in the order of their times and numbers, and how many were refused."""
-    refused = 0
-    parts = []
-    for pack in packs:
-        refused += pack["refused"]
-        if pack["stamp"]:
-            parts.append(pack)
-    at = np.frombuffer(b"".join(pack["stamp"] for pack in parts), stamps)
-    values = np.frombuffer(b"".join(pack["values"] for pack in parts)).reshape(-1, n_values)
+def unpacked(
+    packs: Iterable[Row], stamps: np.dtype[Any], n_values: int
+) -> Iterator[tuple[Any, KeyRows, int]]:
+    """Each key of a bucket, its rows by their times and numbers, and how many were refused."""
+    parts = list(packs)
+    number: dict[Any, int] = {}
+    codes = [
+        np.array(
+            [number.setdefault(key, len(number)) for key in msgspec.msgpack.decode(its["keys"])]
+        )
+        for its in parts
+    ]
+    counts = [np.frombuffer(its["count"], COUNT) for its in parts]
+    code = np.concatenate(list(map(np.repeat, codes, counts)))
+    refused = np.zeros(len(number), COUNT)
+    for of_part, its in zip(codes, parts, strict=True):
+        refused[of_part] += np.frombuffer(its["refused"], COUNT)
+    at = np.frombuffer(b"".join(its["stamp"] for its in parts), stamps)
+    values = np.frombuffer(b"".join(its["values"] for its in parts)).reshape(-1, n_values)
     by = [*values.T[::-1]]
     sequence = None
-    if parts and "sequence" in parts[0]:
-        sequence = np.frombuffer(b"".join(pack["sequence"] for pack in parts), np.int64)
+    if "sequence" in parts[0]:
+        sequence = np.frombuffer(b"".join(its["sequence"] for its in parts), np.int64)
         by.append(sequence)
     # equal times in an order that does not depend on how the engine split the rows
-    order = np.lexsort([*by, at])
-    numbers = None if sequence is None else sequence[order]
-    return KeyRows(at[order], numbers, values[order]), refused
+    order = np.lexsort([*by, at, code])
+    rows = KeyRows(at, sequence, values).part(order)
+    ends = np.cumsum(np.bincount(code, minlength=len(number))).tolist()
+    begin = 0
+    for key, end, n_refused in zip(number, ends, refused.tolist(), strict=True):
+        yield key, rows.part(slice(begin, end)), n_refused
+        begin = end
 
 
 def as_arrays(key: Any, rows: LabelledRows, sequence: bool) -> Row:

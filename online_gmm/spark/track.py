@@ -59,7 +59,7 @@ class KeyRows(NamedTuple):
         numbers = [None] * len(self) if self.sequence is None else self.sequence.tolist()
         yield from map(KeyRow, self.stamps.tolist(), numbers, self.values.tolist())
 
-    def part(self, which: slice | NDArray[np.bool_]) -> KeyRows:
+    def part(self, which: slice | NDArray[Any]) -> KeyRows:
         """Some of the rows."""
         numbers = None if self.sequence is None else self.sequence[which]
         return KeyRows(self.stamps[which], numbers, self.values[which])
@@ -415,18 +415,7 @@ class Track:
             )
         if data.startswith(state.MAGIC):
             return cls(_model(data))
-        version = int.from_bytes(data[:HEADER], "little")
-        if version > VERSION:
-            raise StateError(
-                f"this is the state of a key of version {version}, and this release of online_gmm "
-                f"reads up to {VERSION}; update it on all machines of the engine"
-            )
-        if version < 1:
-            raise StateError(f"these {len(data)} bytes are no state of a key")
-        try:
-            its = msgspec.msgpack.decode(data[HEADER:], type=_Written)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"this state of a key is damaged: {error}") from None
+        its = _opened(data)
         if (shared is None) != bool(its.model):
             raise StateError(
                 "this key shares the model of all keys; give that as well"
@@ -459,6 +448,26 @@ class _Written(msgspec.Struct, array_like=True):
     probability: float = math.nan
     belief: dict[int, float] | None = None
     waiting: list[KeyRow] = []
+
+
+def last_seen(data: bytes) -> int:
+    """`Track.seen`, of what `Track.to_bytes` has written."""
+    return _opened(data).seen
+
+
+def _opened(data: bytes) -> _Written:
+    version = int.from_bytes(data[:HEADER], "little")
+    if version > VERSION:
+        raise StateError(
+            f"this is the state of a key of version {version}, and this release of online_gmm "
+            f"reads up to {VERSION}; update it on all machines of the engine"
+        )
+    if version < 1:
+        raise StateError(f"these {len(data)} bytes are no state of a key")
+    try:
+        return msgspec.msgpack.decode(data[HEADER:], type=_Written)
+    except msgspec.MsgspecError as error:
+        raise StateError(f"this state of a key is damaged: {error}") from None
 
 
 def _model(data: bytes) -> Learner:

@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyspark.sql import Row
+from pyspark.sql.streaming.tws_tester import TwsTester
 
+from online_gmm.spark import LabelProcessor
 from online_gmm.spark.packing import packed
+from online_gmm.spark.processor import BUCKETS
 
 DOUBLE = pa.float64()
 
@@ -54,11 +57,22 @@ def plain_loop(rows, make, timed=False):
     return told
 
 
+def bucket_of(key):
+    """d0 and d1 share one, d2 and d3, and so on."""
+    return int(key[1:]) // 2
+
+
 def columns(rows, stamp, sequence):
     """Rows as `packed` takes them."""
-    kinds = {"device": pa.string(), "t": stamp, **({"n": pa.int64()} if sequence else {})}
+    rows = rows.assign(bucket=rows["device"].map(bucket_of))
+    kinds = {
+        "bucket": pa.int32(),
+        "device": pa.string(),
+        "t": stamp,
+        **({"n": pa.int64()} if sequence else {}),
+    }
     kinds |= {"level": pa.float64(), "load": pa.float64()}
-    names = ["key", "stamp", *(["sequence"] if sequence else []), "v0", "v1"]
+    names = ["bucket", "key", "stamp", *(["sequence"] if sequence else []), "v0", "v1"]
     arrays = [
         pa.array([None if x is pd.NA else x for x in rows[name]], kind)
         for name, kind in kinds.items()
@@ -67,13 +81,52 @@ def columns(rows, stamp, sequence):
 
 
 def packs(rows, stamp=DOUBLE, sequence=False, chunk=10_000):
-    """Rows as the processor gets them: for each key its packs."""
+    """Rows as the processor gets them: for each bucket its packs."""
     result = {}
     for batch in columns(rows, stamp, sequence).to_batches(chunk):
         for pack in packed([batch]):
             for row in pack.to_pylist():
-                result.setdefault(row["key"], []).append(Row(**row))
+                result.setdefault(row["bucket"], []).append(Row(**row))
     return result
+
+
+class Engine(TwsTester):
+    """The processor with what it needs of an engine; states are those of keys."""
+
+    def __init__(self, model, options, initial=None, **more):
+        processor = LabelProcessor(model, options, **more)
+        shares = {}
+        for key, state in (initial or {}).items():
+            shares.setdefault(bucket_of(key), {})[key] = state
+        super().__init__(
+            processor,
+            initialStateRow=[
+                (bucket, Row(key=list(its), state=list(its.values())))
+                for bucket, its in shares.items()
+            ],
+            timeMode="ProcessingTime" if "timeout" in more else "None",
+        )
+
+    def label(self, *batches, **how):
+        """Hand over rows, each table of them in packs of its own; return the answers."""
+        together = {}
+        for rows in batches:
+            for bucket, its in packs(rows, **how).items():
+                together.setdefault(bucket, []).extend(its)
+        return [answer for bucket, its in together.items() for answer in self.test(bucket, its)]
+
+    def states(self, bucket):
+        known = self.peekValueState("m", bucket)
+        return {} if known is None else dict(zip(*known[:2], strict=True))
+
+    def state(self, key):
+        """The bytes of a key, None if it is not known."""
+        return self.states(bucket_of(key)).get(key)
+
+    def restore(self, key, state):
+        states = self.states(bucket_of(key)) | {key: state}
+        value = list(states), list(states.values()), BUCKETS
+        self.updateValueState("m", bucket_of(key), value)
 
 
 def unpacked(answers):

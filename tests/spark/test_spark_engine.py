@@ -337,6 +337,7 @@ GOOD = {"key": "device", "time": "t", "values": VALUES, "model": OnlineGMM(**GMM
         ({"sequence": "label", "values": ["load"]}, ValueError, "rename it"),
         ({"late": "raise"}, ValueError, "late is 'raise'; it must be 'skip' or 'learn'"),
         ({"late": "learn"}, ValueError, "late='learn' needs sequence="),
+        ({"buckets": 0}, ValueError, "buckets is 0; at least one is needed"),
         ({"timeout": 0.0}, ValueError, "timeout is 0.0; it must be above 0 seconds"),
         ({"model": "GMM"}, TypeError, "model is 'GMM'; a learner such as OnlineGMM"),
         ({"model": OnlineGMM(2)}, ValueError, "the model has no seed"),

@@ -11,17 +11,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyspark.sql import Row
-from pyspark.sql.streaming.tws_tester import TwsTester
 
 from online_gmm import HalfLife, OnlineGMM, OnlineHMM, Segmenter
 from online_gmm.data.state import StateError
-from online_gmm.spark import LabelProcessor, Track, TrackOptions, packing
+from online_gmm.spark import Track, TrackOptions, packing
 from online_gmm.spark.packing import packed
 from replay.engine.batch import Batch
 from replay.engine.order import SeriesOptions
 from replay.engine.rows import Row as Read
 from replay.engine.series import Series
-from tests.spark.rows import columns, fleet, packs, plain_loop, unpacked
+from tests.spark.rows import Engine, columns, fleet, plain_loop, unpacked
 
 GOLDEN = Path(__file__).parent / "golden"
 VALUES = ("level", "load")
@@ -39,9 +38,7 @@ TIMED = ("fading", "timed chain")
 
 
 def engine_of(model, options=AT_ONCE, **more):
-    modes = {"timeMode": "ProcessingTime"} if "timeout" in more else {}
-    initial = more.pop("initial", None)
-    return TwsTester(LabelProcessor(model, options, **more), initialStateRow=initial, **modes)
+    return Engine(model, options, **more)
 
 
 def shuffled(rows, seed):
@@ -53,13 +50,12 @@ def run(engine, rows, n_batches=6, **how):
     answers = []
     for i in range(n_batches):
         batch = rows.iloc[len(rows) * i // n_batches : len(rows) * (i + 1) // n_batches]
-        for key, its in packs(shuffled(batch, i), chunk=37, **how).items():
-            answers += engine.test(key, its)
+        answers += engine.label(shuffled(batch, i), chunk=37, **how)
     return answers
 
 
 def track_of(engine, key):
-    return Track.from_bytes(engine.peekValueState("m", key)[0])
+    return Track.from_bytes(engine.state(key))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -79,7 +75,7 @@ def test_rows_of_the_warm_up_are_held_as_replay_holds_them(name):
     answers = run(engine, rows.iloc[:-6])
     # a key whose warm-up is not complete waits, and says what it can when it is forgotten
     late = rows.iloc[-6:].assign(device="d9", t=1.8e9 + np.arange(6))
-    answers += engine.test("d9", packs(late)["d9"])
+    answers += engine.label(late)
     assert not [a for a in answers if a["key"] == "d9"]
     answers += engine.setProcessingTime(1000)
     expected = []
@@ -97,7 +93,7 @@ def test_rows_of_the_warm_up_are_held_as_replay_holds_them(name):
             for row, known, change in labelled.rows()
         ]
     assert sorted(unpacked(answers)) == sorted(expected)
-    assert engine.peekValueState("m", "d9") is None
+    assert engine.state("d9") is None
 
 
 def regimes(n_keys, n_rows):
@@ -243,19 +239,28 @@ def test_rows_that_cannot_be_learnt_are_counted():
 
 
 def test_rows_are_packed_whatever_batches_they_come_in(monkeypatch):
-    """One pack a key, but for those of more rows than are packed together."""
-    table = columns(fleet(3, 100), pa.float64(), sequence=True)
+    """One pack a bucket, but for those of more rows than are packed together."""
+    rows = fleet(3, 100)
+    table = columns(rows, pa.float64(), sequence=True)
     (whole,) = packed([table.to_batches()[0]])
-    assert whole.column("key").to_pylist() == ["d0", "d1", "d2"]
+    assert whole.column("bucket").to_pylist() == [0, 1]
     (several,) = packed(table.to_batches(7))
     assert several.equals(whole)
     monkeypatch.setattr(packing, "TOGETHER", 120)
     parts = list(packed(table.to_batches(50)))
-    assert [part.num_rows for part in parts] == [3, 3]
-    for name in ("stamp", "sequence", "values"):
-        first, second = (part.column(name).to_pylist() for part in parts)
-        joined = [one + other for one, other in zip(first, second, strict=True)]
-        assert joined == whole.column(name).to_pylist()
+    assert [part.num_rows for part in parts] == [2, 2]
+    for bucket in (0, 1):
+        told = [part.slice(bucket, 1).to_pylist()[0] for part in parts]
+        for (key, its, refused), expected in zip(
+            packing.unpacked([Row(**pack) for pack in told], packing.STAMPS["double"], 2),
+            (["d0", "d1"], ["d2"])[bucket],
+            strict=True,
+        ):
+            of_key = rows[rows["device"] == expected]
+            assert (key, refused) == (expected, 0)
+            np.testing.assert_array_equal(its.stamps, of_key["t"])
+            np.testing.assert_array_equal(its.sequence, of_key["n"])
+            np.testing.assert_array_equal(its.values, of_key[list(VALUES)])
     assert list(packed([])) == []
     nothing = pa.RecordBatch.from_pylist([], table.schema)
     assert list(packed([nothing])) == []
@@ -264,7 +269,7 @@ def test_rows_are_packed_whatever_batches_they_come_in(monkeypatch):
 def test_a_batch_of_nothing_but_bad_rows_says_nothing():
     engine = engine_of(OnlineGMM(**GMM))
     rows = fleet(1, 3).assign(level=math.inf)
-    assert engine.test("d0", packs(rows)["d0"]) == []
+    assert engine.label(rows) == []
     assert track_of(engine, "d0").n_refused == 3
 
 
@@ -273,9 +278,7 @@ def test_order_within_a_batch_does_not_matter_even_for_equal_times():
     answers = []
     for seed in range(4):
         engine = engine_of(OnlineGMM(**GMM), TrackOptions(VALUES, late="learn"))
-        answers.append(
-            unpacked(engine.test("d0", packs(shuffled(rows, seed), chunk=20 + seed)["d0"]))
-        )
+        answers.append(unpacked(engine.label(shuffled(rows, seed), chunk=20 + seed)))
     assert len(answers[0]) == 90
     assert all(answer == answers[0] for answer in answers)
 
@@ -308,14 +311,14 @@ def test_a_batch_that_is_done_again_comes_out_the_same():
     rows = fleet(2, 160)
     engine = engine_of(MODELS["chain"]())
     run(engine, rows.iloc[:200])
-    before = {key: engine.peekValueState("m", key) for key in ("d0", "d1")}
+    before = {key: engine.state(key) for key in ("d0", "d1")}
     batch = rows.iloc[200:]
     once = unpacked(run(engine, batch))
-    after = {key: engine.peekValueState("m", key) for key in before}
+    after = {key: engine.state(key) for key in before}
     for key, value in before.items():
-        engine.updateValueState("m", key, value)
+        engine.restore(key, value)
     assert unpacked(run(engine, batch)) == once
-    assert {key: engine.peekValueState("m", key) for key in before} == after
+    assert {key: engine.state(key) for key in before} == after
 
 
 def test_keys_go_on_from_what_is_known_of_them():
@@ -326,10 +329,7 @@ def test_keys_go_on_from_what_is_known_of_them():
     learner = MODELS["mixture"]()
     for x in first[first["device"] == "d1"][list(VALUES)].to_dict("records"):
         learner.learn_one(x)
-    initial = [
-        ("d0", Row(key="d0", state=engine.peekValueState("m", "d0")[0])),
-        ("d1", Row(key="d1", state=learner.to_bytes())),
-    ]
+    initial = {"d0": engine.state("d0"), "d1": learner.to_bytes()}
     found = unpacked(run(engine_of(MODELS["mixture"](), initial=initial), rest))
     whole = [row for row in plain_loop(rows, MODELS["mixture"]) if row[0] != "d2"]
     whole = [row for row in whole if row[1] >= rest["t"].min()]
@@ -352,7 +352,7 @@ def test_a_learner_that_was_told_no_features_goes_on_too(n_batches):
         learner = OnlineGMM(**GMM | {"features": features})
         for x in first[list(VALUES)].to_dict("records"):
             learner.learn_one(x)
-        initial = [("d0", Row(key="d0", state=learner.to_bytes()))]
+        initial = {"d0": learner.to_bytes()}
         told.append(unpacked(run(engine_of(OnlineGMM(**GMM), initial=initial), rest, n_batches)))
     assert told[0] == told[1]
     assert len(told[0]) == 100
@@ -362,8 +362,8 @@ def test_what_comes_again_after_a_start_from_states_is_dropped():
     rows = fleet(1, 100)
     engine = engine_of(MODELS["mixture"]())
     run(engine, rows)
-    state = engine.peekValueState("m", "d0")[0]
-    again = engine_of(MODELS["mixture"](), initial=[("d0", Row(key="d0", state=state))])
+    state = engine.state("d0")
+    again = engine_of(MODELS["mixture"](), initial={"d0": state})
     assert run(again, rows) == []
 
 
@@ -403,7 +403,7 @@ def test_keys_that_share_a_model_have_one_set_of_regimes(kind):
                 assert label == model.labels[known.argmax()]
                 assert probability == pytest.approx(known.max(), rel=1e-9)
     assert model.to_bytes() == before
-    state = engine.peekValueState("m", "d0")[0]
+    state = engine.state("d0")
     assert len(state) < 300
     with pytest.raises(StateError, match="shares the model of all keys"):
         Track.from_bytes(bytes(state))
@@ -413,7 +413,7 @@ def test_keys_that_share_a_model_have_one_set_of_regimes(kind):
 def test_a_learner_is_no_state_of_a_key_that_shares_one():
     rows = fleet(1, 60)
     model = OnlineGMM(**GMM).fit_start(fleet(1, 300, seed=2)[list(VALUES)])
-    initial = [("d0", Row(key="d0", state=model.to_bytes()))]
+    initial = {"d0": model.to_bytes()}
     with pytest.raises(StateError, match="all keys share one"):
         run(engine_of(model, TrackOptions(VALUES, shared=True), initial=initial), rows)
 
@@ -434,9 +434,9 @@ def test_states_that_cannot_be_read_are_refused(spoilt, said):
     rows = fleet(1, 60)
     engine = engine_of(MODELS["mixture"]())
     run(engine, rows)
-    engine.updateValueState("m", "d0", (spoilt(engine.peekValueState("m", "d0")[0]),))
+    engine.restore("d0", spoilt(engine.state("d0")))
     with pytest.raises(StateError, match=said):
-        engine.test("d0", packs(rows)["d0"])
+        engine.label(rows)
 
 
 @pytest.mark.parametrize(("name", "until_fit"), [("started", 60), ("held", 80)])
@@ -448,9 +448,9 @@ def test_states_that_a_release_has_written_are_read(name, until_fit):
     data = (GOLDEN / f"track-{name}-1.state").read_bytes()
     its = msgspec.json.decode((GOLDEN / f"track-{name}-1.json").read_bytes())
     engine = engine_of(MODELS["mixture"](), TrackOptions(VALUES, hold=True))
-    engine.updateValueState("m", "d0", (data,))
+    engine.restore("d0", data)
     rows = fleet(1, 200)
-    found = unpacked(engine.test("d0", packs(rows)["d0"]))
+    found = unpacked(engine.label(rows))
     assert len(found) == len(its["told"]) == 200 - (100 if name == "started" else 0)
     # since then rows without a value carry the label of the row before
     empty = rows[list(VALUES)].isna().all(axis=1).to_numpy()[-len(found) :]
@@ -471,6 +471,27 @@ def test_states_that_a_release_has_written_are_read(name, until_fit):
     assert [track.n_duplicates, track.n_late, track.n_refused] == its["counts"]
 
 
+def test_keys_of_a_bucket_that_have_no_rows_stay_as_they_are():
+    rows = fleet(2, 120)
+    engine = engine_of(MODELS["mixture"]())
+    run(engine, rows)
+    before = engine.state("d0"), engine.state("d1")
+    engine.label(rows.iloc[1::2].assign(t=lambda its: its["t"] + 1e5))
+    assert engine.state("d0") == before[0]
+    assert engine.state("d1") != before[1]
+
+
+def test_a_query_stays_with_its_number_of_buckets():
+    """Elsewhere a key would begin anew, and nobody would notice."""
+    rows = fleet(1, 60)
+    engine = engine_of(MODELS["mixture"](), buckets=7)
+    run(engine, rows)
+    other = engine_of(MODELS["mixture"](), buckets=8)
+    other.updateValueState("m", 0, engine.peekValueState("m", 0))
+    with pytest.raises(StateError, match=r"in 7 buckets.* made with buckets=8; make it with"):
+        other.label(rows)
+
+
 # -- silence --------------------------------------------------------------------------------------
 
 
@@ -481,30 +502,30 @@ def test_a_silent_key_is_forgotten_and_no_other():
     first = rows.iloc[:200]
     run(engine, first)
     engine.setProcessingTime(50_000)
-    engine.test("d1", packs(rows.iloc[200:220])["d1"])
+    engine.label(rows.iloc[201:220:2])
     engine.setProcessingTime(61_000)
-    assert engine.peekValueState("m", "d0") is None
+    assert engine.state("d0") is None
     assert track_of(engine, "d1").model.n_points > 0
     engine.setProcessingTime(109_999)
-    assert engine.peekValueState("m", "d1") is not None
+    assert engine.state("d1") is not None
     engine.setProcessingTime(110_000)
-    assert engine.peekValueState("m", "d1") is None
+    assert engine.state("d1") is None
     # what comes then is of a new key, which is forgotten in its turn
-    found = unpacked(engine.test("d0", packs(rows)["d0"]))
     alone = rows[rows["device"] == "d0"]
+    found = unpacked(engine.label(alone))
     assert found == plain_loop(alone, lambda: OnlineGMM(**GMM))
     engine.setProcessingTime(170_000)
-    assert engine.peekValueState("m", "d0") is None
+    assert engine.state("d0") is None
 
 
 def test_a_key_that_begins_with_a_state_is_forgotten_too():
     state = OnlineGMM(**GMM).to_bytes()
-    initial = [("d0", Row(key="d0", state=state))]
+    initial = {"d0": state}
     engine = engine_of(OnlineGMM(**GMM), timeout=1000, initial=initial)
     engine.setProcessingTime(999)
-    assert engine.peekValueState("m", "d0") is not None
+    assert engine.state("d0") is not None
     engine.setProcessingTime(1000)
-    assert engine.peekValueState("m", "d0") is None
+    assert engine.state("d0") is None
 
 
 # -- without PySpark ------------------------------------------------------------------------------
