@@ -24,6 +24,7 @@ from pyspark.sql.types import (
 
 from online_gmm.data.state import StateError, load
 from online_gmm.learners.base import Learner
+from online_gmm.spark.live import LiveTracks
 from online_gmm.spark.packing import STAMPS, as_arrays, unpacked
 from online_gmm.spark.track import LabelledRows, Track, TrackOptions, last_seen
 
@@ -31,6 +32,8 @@ STATE = "m"
 """The name of the state of a bucket."""
 BUCKETS = 256
 """How many there are if nothing else is said."""
+LIVE = LiveTracks()
+"""What this process has written, in this batch or an earlier one, of whatever query."""
 
 
 def schema_of(key: DataType) -> StructType:
@@ -71,8 +74,9 @@ class LabelProcessor(StatefulProcessor):
     Notes
     -----
     Takes rows as `online_gmm.spark.packing.packed` makes them, and answers with a row of arrays for
-    each key. In between two calls nothing is kept here: what the engine holds of a bucket is all
-    there is, so that a batch that is done again after a failure comes out the same.
+    each key. What the engine holds of a bucket is all there is: a batch that is done again after a
+    failure comes out the same. A learner is kept in between two calls, so that its bytes need not
+    be read again if they are the same as were written then.
 
     Examples
     --------
@@ -121,7 +125,7 @@ class LabelProcessor(StatefulProcessor):
     ) -> None:
         states = {}
         for name, data in zip(initialState["key"], initialState["state"], strict=True):
-            track = self._read(name, data)
+            track = self._read(name, bytes(data))
             track.seen = self._now(timerValues)
             states[name] = track.to_bytes()
         self._begin(timerValues)
@@ -139,7 +143,9 @@ class LabelProcessor(StatefulProcessor):
             track.n_refused += refused
             track.seen = self._now(timerValues)
             labelled = track.label(key_rows, self._options)
-            states[name] = track.to_bytes()
+            states[name] = data = track.to_bytes()
+            if self._shared is None:
+                LIVE.keep(data, track)
             if len(labelled):
                 answers.append(as_arrays(name, labelled, self._sequence))
         self._write(states)
@@ -202,7 +208,10 @@ class LabelProcessor(StatefulProcessor):
             self._state.clear()
 
     def _read(self, key: Any, data: bytes) -> Track:
+        track = LIVE.take(data)
+        if track is not None:
+            return track
         try:
-            return Track.from_bytes(bytes(data), self._shared)
+            return Track.from_bytes(data, self._shared)
         except StateError as error:
             raise StateError(f"key {key!r}: {error}") from error

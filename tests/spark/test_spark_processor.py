@@ -14,7 +14,8 @@ from pyspark.sql import Row
 
 from online_gmm import HalfLife, OnlineGMM, OnlineHMM, Segmenter
 from online_gmm.data.state import StateError
-from online_gmm.spark import Track, TrackOptions, packing
+from online_gmm.spark import Track, TrackOptions, packing, processor
+from online_gmm.spark.live import LiveTracks
 from online_gmm.spark.packing import packed
 from replay.engine.batch import Batch
 from replay.engine.order import SeriesOptions
@@ -479,6 +480,30 @@ def test_keys_of_a_bucket_that_have_no_rows_stay_as_they_are():
     engine.label(rows.iloc[1::2].assign(t=lambda its: its["t"] + 1e5))
     assert engine.state("d0") == before[0]
     assert engine.state("d1") != before[1]
+
+
+@pytest.mark.parametrize("name", [*MODELS, "segmenter"])
+def test_it_does_not_matter_whether_a_key_is_read_or_was_kept(name, monkeypatch):
+    rows = fleet(3, 200)
+    told = []
+    for most in (0, 10_000, 2**20):
+        monkeypatch.setattr(processor, "LIVE", LiveTracks(most))
+        make = MODELS.get(name, Segmenter(lag=7, features=VALUES).learner.clone)
+        engine = engine_of(make())
+        answers = unpacked(run(engine, rows, 12))
+        told.append((answers, [engine.state(key) for key in ("d0", "d1", "d2")]))
+    assert told[0] == told[1] == told[2]
+
+
+def test_of_keys_so_many_bytes_are_kept_the_last_ones():
+    tracks = [Track(OnlineGMM(2, seed=seed)) for seed in range(4)]
+    states = [track.to_bytes() for track in tracks]
+    live = LiveTracks(3 * len(states[0]))
+    for state, track in zip(states, tracks, strict=True):
+        live.keep(state, track)
+    live.keep(bytes(10**6), tracks[0])
+    assert [live.take(state) for state in states] == [None, *tracks[1:]]
+    assert live.take(states[1]) is None
 
 
 def test_a_query_stays_with_its_number_of_buckets():
