@@ -127,7 +127,7 @@ class EMLearner(Learner, abc.ABC):
 
     def _started_by(self, start: WarmStart) -> None:
         # as bytes it takes a tenth of the memory, and it is seldom read
-        self._start = msgspec.msgpack.encode(start.state())
+        self._start = _start_written(start)
 
     @property
     def _k(self) -> int:
@@ -187,9 +187,9 @@ class EMLearner(Learner, abc.ABC):
         if (its["start"] is None) != (its["stream"] is None):
             raise ValueError("there is a warm start without a stream, or a stream without one")
         if its["start"] is not None:
-            start = start_from_state(its["start"], state.names_of(its["names"]))
-            self._started_by(start)
-            if not start.mixture.n_components <= self._most:
+            written = msgspec.msgpack.encode(its["start"])
+            self._start, k = _start_checked(written, state.names_of(its["names"]))
+            if not k <= self._most:
                 raise ValueError("the warm start has more than n_components components")
             its = {**its, "stream": self._without_free_places(its)}
             k = self._components_in(its["stream"])
@@ -434,6 +434,17 @@ def strangeness(
     result = np.empty(len(distance))
     _kernel.strangeness(np.ascontiguousarray(distance), n_observed, result)
     return result
+
+
+def _start_written(start: WarmStart) -> bytes:
+    return msgspec.msgpack.encode(start.state())
+
+
+@lru_cache(256)
+def _start_checked(data: bytes, names: tuple[Hashable, ...]) -> tuple[bytes, int]:
+    """The bytes of a warm start as they are written today, and K; many models begin alike."""
+    start = start_from_state(msgspec.msgpack.decode(data), names)
+    return _start_written(start), start.mixture.n_components
 
 
 @lru_cache(16)
