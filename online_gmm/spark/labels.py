@@ -98,8 +98,8 @@ def label_stream(
         model again and begin a new query.
     buckets
         How many buckets keys are in, by their hash. A bucket's learners are one state, which is
-        read and written as a whole when one of its keys has rows: a visit that costs as much as
-        a hundred learners that have none. Some ten to a hundred keys a bucket are good, so a
+        read and written as a whole when one of its keys has rows. Each has a cost of its own, and
+        so has each learner that is carried along: ten to a hundred keys a bucket are good, so a
         million keys want 20,000. A query stays with the number that it was begun with.
 
     Returns
