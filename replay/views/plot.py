@@ -59,6 +59,8 @@ MOST_SEGMENTS = 100
 """Segments that can be told apart in a plot; of a series with more none is drawn."""
 MOST_NAMED = 24
 """Regimes that a legend has room for."""
+MOST_GAPS = 200
+"""Gaps whose ends are kept, the longest ones."""
 DAY = 86_400.0
 """Seconds, as matplotlib counts days."""
 NO_GAP = 1e-12
@@ -73,7 +75,7 @@ class Sample:
         self.labels: list[int] = []
         self.values: list[tuple[float, ...]] = []
         self.seconds: list[float] = []
-        self.gaps: dict[int, tuple[float, float]] = {}  # times on both sides, by the row before
+        self.steps: list[list[float]] = []  # the longest: row before, times before and after
         self.times = ("", "")
         self._last = math.nan
         self._n = 0
@@ -87,7 +89,7 @@ class Sample:
         if before == 0:
             self.times = (texts.time_at(0), "")
         if seconds is not None:
-            self._add_gaps(seconds)
+            self._add_steps(seconds)
         at = -before % self._every
         while at < n:
             if len(self.rows) == MOST_POINTS:
@@ -104,16 +106,27 @@ class Sample:
         self.times = (self.times[0], texts.time_at(n - 1))
         self._n += n
 
-    def _add_gaps(self, seconds: NDArray[np.float64]) -> None:
-        """Keep the times at which nothing came for long, as far as there is room."""
+    def _add_steps(self, seconds: NDArray[np.float64]) -> None:
+        """Keep the longest times between two rows, the earlier one of equal ones."""
         its = np.append(self._last, seconds)
-        steps = np.diff(its)
-        usual = steps[steps > 0.0]
+        rows = self._n + np.arange(len(seconds))
+        new = np.column_stack([rows, its[:-1], its[1:]])[rows > 0]
+        steps = np.concatenate([np.reshape(self.steps, (-1, 3)), new])
+        longest = np.argsort(steps[:, 1] - steps[:, 2], kind="stable")[:MOST_GAPS]
+        self.steps = steps[np.sort(longest)].tolist()
         self._last = float(seconds[-1])
-        if not len(usual):
-            return
-        for i in np.flatnonzero(steps > GAP * np.median(usual))[: MOST_POINTS - len(self.gaps)]:
-            self.gaps[self._n + int(i)] = float(its[i]), float(its[i + 1])
+
+    @property
+    def gaps(self) -> dict[int, tuple[float, float]]:
+        """Times on both sides of gaps, by the row before."""
+        between = np.diff(self.seconds)
+        between = between[between > 0.0] / self._every
+        usual = np.median(between) if len(between) else math.inf
+        return {
+            int(row): (before, after)
+            for row, before, after in self.steps
+            if after - before > GAP * usual
+        }
 
     @property
     def is_timed(self) -> bool:
@@ -145,7 +158,8 @@ class Sample:
             starts = np.array([segment.start[0] - 0.5 for segment in segments])
             return starts, np.array([segment.end[0] + 0.5 for segment in segments])
         rows = [segment.end[0] for segment in segments]
-        ends = [row if row in self.gaps else row + 1 for row in rows]
+        gaps = self.gaps
+        ends = [row if row in gaps else row + 1 for row in rows]
         return self.x([segment.start[0] for segment in segments]), self.x(ends)
 
 

@@ -445,15 +445,18 @@ def test_other_encodings_and_what_rows_are_asked_for_are_read_one_by_one(tmp_pat
         assert list(batch.rows()) == taken(source, 1)[0]
 
 
+@pytest.mark.parametrize("timed", [False, True])
 @pytest.mark.parametrize("sizes", [(1, 3, 700), (5000,), (4001, 12_000, 2, 20_000)])
-def test_a_picture_of_batches_is_that_of_their_rows(sizes):
+def test_a_picture_of_batches_is_that_of_their_rows(sizes, timed):
     rng = np.random.default_rng(1)
     n = 40_000
     values = rng.normal(9.0 * (np.arange(n) % 700 < 300), 1.0)[:, None]
     data = bytearray("".join(f"t{i},{x:.4f}\n" for i, (x,) in enumerate(values)).encode())
     cells = np.array([(at.start(), at.end()) for at in re.finditer(rb"[^,\n]+", data)], np.int32)
     texts = CutTexts(data, *cells.T.reshape(2, n, 2), Places(0, None, (1,)), True)
-    whole = Batch(("level",), values, texts, np.arange(2, n + 2))
+    silences = 1000.0 * (np.arange(n)[:, None] >= [1, 5000, 5001, 33_333]).sum(axis=1)
+    seconds = np.arange(n) + silences if timed else None
+    whole = Batch(("level",), values, texts, np.arange(2, n + 2), seconds=seconds)
     model = OnlineGMM(2, seed=1, features=("level",)).fit_start(values[:500])
     series, at_once, by_row = Series(model), Picture(), Picture()
     for at, end in itertools.pairwise([0, *np.cumsum(sizes), n]):
@@ -462,6 +465,7 @@ def test_a_picture_of_batches_is_that_of_their_rows(sizes):
         for one in rows_in(labelled):
             by_row.write(batch_of(one))
     assert vars(at_once.sample) == vars(by_row.sample)
+    assert list(at_once.sample.gaps) == ([1, 5000, 5001, 33_333] if timed else [])
     assert vars(at_once.bands) == vars(by_row.bands)
     assert by_row.sample.times == ("t0", "t39999")
     assert by_row.bands.n_segments > 100
