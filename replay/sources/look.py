@@ -110,6 +110,11 @@ class Column:
         return self.n - self.n_missing
 
     @property
+    def numbers(self) -> list[float]:
+        """Different cells that are numbers."""
+        return [float(bare) for text in self.texts if kind_of(bare := in_digits(text))]
+
+    @property
     def is_numeric(self) -> bool:
         """Whether at least half of the cells with a value are numbers."""
         return self.n_numbers > 0 and 2 * self.n_numbers >= self.n_given
@@ -260,16 +265,15 @@ def _part(columns: Sequence[Column], what: str) -> Column | None:
     for column in columns:
         if column.part or not column.is_whole or not column.is_numeric:
             continue
-        numbers = [float(bare) for text in column.texts if kind_of(bare := in_digits(text))]
         name = " ".join(re.split(r"[\W_]+", column.name.lower())).strip()
-        if name in names and all(least <= number <= most for number in numbers):
+        if name in names and all(least <= number <= most for number in column.numbers):
             return column
     return None
 
 
 def _put_together(columns: Sequence[Column]) -> tuple[str, ...]:
     """Year, month, day and as much of the clock as there is, of a time in several columns."""
-    its = {column.part: column for column in columns if column.part and not column.n_missing}
+    its = {column.part: column for column in columns if column.n_numbers == column.n}
     names = []
     for what in PARTS:
         if what not in its:
@@ -277,7 +281,7 @@ def _put_together(columns: Sequence[Column]) -> tuple[str, ...]:
         names.append(its[what].name)
     if len(names) < len(("year", "month", "day")):
         return ()
-    return tuple(names) if all(float(text) >= FIRST_YEAR for text in its["year"].texts) else ()
+    return tuple(names) if min(its["year"].numbers) >= FIRST_YEAR else ()
 
 
 def _described(names: Sequence[str], cells: Sequence[Sequence[str]]) -> list[Column]:

@@ -212,6 +212,19 @@ def test_parts_that_cannot_be_put_together_are_not_learnt(names, form, path):
     assert any(told in line for line in source.said)
 
 
+@pytest.mark.parametrize("year", ["?", "soon"])
+def test_a_time_is_not_put_together_of_words(year, path):
+    write(
+        path,
+        "year,month,day,t",
+        lambda i: (
+            f"{year if i % 9 == 4 else 2024},{1 + i // 28 % 12},{1 + i % 28},{TEMPERATURE[i]}"
+        ),
+    )
+    source, _ = read(path)
+    assert (source.values, source.time) == (("t",), None)
+
+
 def test_the_time_that_is_found_is_enough_for_options_that_need_one(path, cli):
     hours = [moment + timedelta(days=i // 200) for i, moment in enumerate(MOMENTS)]
     write(path, "year,month,day,hour,t", lambda i: f"{hours[i]:%Y,%m,%d,%H},{TEMPERATURE[i]}")
