@@ -41,7 +41,4 @@ cdef class Metric(Memory):
     cdef int whiten(self, double *f, double *z) noexcept
     cdef int renew(self, double *z) noexcept
     cdef int follow(self, double *z) noexcept
-    cdef double distance(self, double *f, double *g, Py_ssize_t at) noexcept
-    cdef double distance_up_to(
-        self, double most, double *f, double *g, Py_ssize_t at
-    ) noexcept
+    cdef double distance(self, double *f, double *g, Py_ssize_t at, double most) noexcept

@@ -566,30 +566,13 @@ class Metric(Memory):
     @cython.cfunc
     @cython.exceptval(check=False)
     def distance(
-        self, f: cython.p_double, g: cython.p_double, at: cython.Py_ssize_t
-    ) -> cython.double:
-        """The squared distance of features f from g[at:]."""
-        p: cython.Py_ssize_t = self.n_features
-        i: cython.Py_ssize_t
-        total: cython.double = 0.0
-        z: cython.p_double = self.difference
-        for i in range(p):
-            self.squares[i] = f[i] - g[at + i]
-        multiply(self.factor, p, self.squares, z)
-        for i in range(p):
-            total += z[i] * z[i] / self.excess[i]
-        return total
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def distance_up_to(
         self,
-        most: cython.double,
         f: cython.p_double,
         g: cython.p_double,
         at: cython.Py_ssize_t,
+        most: cython.double,
     ) -> cython.double:
-        """The same as `distance`; of what is farther than ``most``, some number beyond that."""
+        """The squared distance of f from g[at:]; some number beyond ``most`` if it is farther."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t

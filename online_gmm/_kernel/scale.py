@@ -466,6 +466,7 @@ class Scale:
         lane: cython.Py_ssize_t = its.order[0]
         looks: cython.double = its.count[lane] if its.n > 0 else 0.0
         now: cython.double = looks / self.length
+        whole: cython.double = float("inf")  # distances are measured to the end
         self.windows = now
         self.n_seen = 0
         self.shortest = 1e300
@@ -491,11 +492,11 @@ class Scale:
             return 0
         for i in range(p):
             self.middle[i] /= self.windows
-        self.between = now * self.metric.distance(first(self.middle), first(self.f), 0)
+        self.between = now * self.metric.distance(first(self.middle), first(self.f), 0, whole)
         for k in range(self.n_states):
             if self.alive[k] != 0 and self.weight[k] > 0.0:
                 self.between += self.weight[k] * self.metric.distance(
-                    first(self.middle), first(self.means), k * p
+                    first(self.middle), first(self.means), k * p, whole
                 )
         return 0
 
@@ -574,8 +575,8 @@ class Scale:
                 v = near
             # what is clearly farther than the second is not measured to the end
             far = 1.000001 * self.second * v
-            d = self.metric.distance_up_to(far, mean, first(self.means), s * p)
-            last = self.metric.distance_up_to(far, mean, first(self.lasts), s * p)
+            d = self.metric.distance(mean, first(self.means), s * p, far)
+            last = self.metric.distance(mean, first(self.lasts), s * p, far)
             if last < d:
                 d = last
             d /= v

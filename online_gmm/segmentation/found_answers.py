@@ -89,8 +89,7 @@ class FoundAnswers(Learner, abc.ABC):
         return UNKNOWN if self._placed is None else self._placed.label
 
     def _label(self, x: Mapping[Any, Any], t: Time | None = None) -> int:
-        placed = self._placed
-        return UNKNOWN if placed is None else placed.label
+        return self._placed_label
 
     # there is no stream to ask first
     predict_one = _label

@@ -19,7 +19,8 @@ from replay.cli.options.reading import (
     Cells,
     Columns,
     Rows,
-    needs_time,
+    must_have_time,
+    needing_time,
     reading_of,
 )
 from replay.cli.terminal import explained
@@ -68,7 +69,7 @@ def live(
         from replay.sinks.refusals import Refusals
 
         settings, because = learning.settings(context), learning.because(context)
-        needs_time(learning, rows, columns.time)
+        must_have_time(needing_time(learning, rows), columns.time)
         lasting = checkpoints.checkpoint is not None
         refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
         reading = names_split(reading_of(columns, cells, rows, refusals, columns.time is not None))

@@ -18,7 +18,8 @@ from replay.cli.options.reading import (
     Files,
     Rows,
     above_zero,
-    needs_time,
+    must_have_time,
+    needing_time,
     reading_of,
 )
 from replay.cli.terminal import explained
@@ -140,13 +141,13 @@ def run(
             return
         lasting = checkpoints.checkpoint is not None
         refusals = Refusals(rows.refused, lasting, outputs.escape_formulas)
-        given = (rows.max_gap, rows.late, pace, learning.window_of_time)
-        timed = learning.irregular or any(option is not None for option in given)
+        option = needing_time(learning, rows, pace)
+        timed = option is not None
         timed |= needs_times(outputs.labels, outputs.labels_as)
         timed |= outputs.integrate is not None or outputs.costs is not None
         reading = reading_of(columns, cells, rows, refusals, timed)
         its: Source = Opened(files, reading, its_style)
-        needs_time(learning, rows, its.time, pace)
+        must_have_time(option, its.time)
         if pace is not None:
             its = Paced(its, pace)
         replay_source(

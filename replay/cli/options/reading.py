@@ -318,17 +318,13 @@ def above_zero(text: str, name: str, word: str) -> float | None:
     return number
 
 
-def needs_time(
-    learning: Learning, rows: Rows, time: str | None, speed: float | None = None
-) -> None:
-    """Refuse options that need times when there are none.
+def needing_time(learning: Learning, rows: Rows, speed: float | None = None) -> str | None:
+    """Return the first option given that needs times; None if there is none.
 
     Parameters
     ----------
     learning, rows
         The options.
-    time
-        The column of times; None if there is none.
     speed
         How fast rows are replayed, if they are paced.
     """
@@ -339,9 +335,13 @@ def needs_time(
         "--late": rows.late,
         "--speed": speed,
     }
-    name = next((name for name, value in given.items() if value not in (None, False)), None)
-    if name is not None and time is None:
-        raise InputError(f"{name} needs --time, the column that tells when rows came")
+    return next((name for name, its in given.items() if its is not None and its is not False), None)
+
+
+def must_have_time(option: str | None, time: str | None) -> None:
+    """Refuse an option that needs times when no column holds them."""
+    if option is not None and time is None:
+        raise InputError(f"{option} needs --time, the column that tells when rows came")
 
 
 def reading_of(
