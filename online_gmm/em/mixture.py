@@ -288,7 +288,9 @@ def squared_lengths(
 
 
 def in_threads(work: Callable[[slice], None], n_rows: int, n_jobs: int) -> None:
-    """Call ``work`` for parts of the rows, as many as ``n_jobs`` says, each in its own thread.
+    """Call ``work`` for parts of the rows, as many as ``n_jobs`` says, each in a thread of its own.
+
+    The first part is done by the calling thread.
 
     Raises
     ------
@@ -299,12 +301,14 @@ def in_threads(work: Callable[[slice], None], n_rows: int, n_jobs: int) -> None:
         raise ValueError(f"n_jobs is {n_jobs!r}; it must be at least 1, or -1 for all processors")
     n_threads = min(n_jobs if n_jobs > 0 else os.cpu_count() or 1, max(n_rows // FEWEST, 1))
     bounds = [n_rows * i // n_threads for i in range(n_threads + 1)]
-    parts = [slice(*pair) for pair in itertools.pairwise(bounds)]
-    if n_threads == 1:
-        work(parts[0])
+    first, *others = [slice(*pair) for pair in itertools.pairwise(bounds)]
+    if not others:
+        work(first)
         return
-    with ThreadPoolExecutor(n_threads) as threads:
-        list(threads.map(work, parts))
+    with ThreadPoolExecutor(len(others)) as threads:
+        working = threads.map(work, others)
+        work(first)
+        list(working)
 
 
 def without_prior(mixture: MixtureParameters) -> _kernel.Components:
