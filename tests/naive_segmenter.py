@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from online_gmm._kernel import blocks, candidates, channels, metric, scale
+from online_gmm._kernel import blocks, candidates, channels, metric, scale, states
 
 
 def cleaned(values):
@@ -177,7 +177,7 @@ class Candidate:
 class Naive:
     """`tell` has the changes and merges of a stream X, as the kernel tells them for one window."""
 
-    def __init__(self, X, window, room=scale.MOST_STATES):
+    def __init__(self, X, window, room=states.MOST_STATES):
         fits = [(abs(window - n * round(window / n)), i) for i, n in enumerate((8, 9, 10, 7))]
         self.length = window if window < 16 else (8, 9, 10, 7)[min(fits)[1]]
         self.stride = round(window / self.length)
@@ -364,14 +364,14 @@ class Naive:
     def nearest(self, mean, windows, but=-1):
         """The state as near as sampling allows, and how far the two nearest are."""
         df = self.white.freedom
-        spread = df * (1.0 + scale.NEAR * math.sqrt(2.0 / df))
+        spread = df * (1.0 + states.NEAR * math.sqrt(2.0 / df))
         found = []
         for k in sorted(self.means):
             if k == but or self.weight[k] == 0.0:
                 continue
             d = min(self.distance(mean, self.means[k]), self.distance(mean, self.lasts[k]))
             sampling = 1.0 / min(windows, self.most) + 1.0 / min(self.weight[k], self.most)
-            found.append((d / max(spread * sampling, scale.LEAST_NEAR), k))
+            found.append((d / max(spread * sampling, states.LEAST_NEAR), k))
         found.sort()
         first, second = ([far for far, _ in found] + [1e300, 1e300])[:2]
         full = but < 0 and len(self.means) >= self.room
@@ -385,7 +385,7 @@ class Naive:
     def tell(self, mean, windows, at_once):
         k, first, second = self.nearest(mean, windows)
         spread = math.sqrt(2.0 / self.white.freedom)
-        most = (1.0 + scale.NEAR_NOW * spread) / (1.0 + scale.NEAR * spread)
+        most = (1.0 + states.NEAR_NOW * spread) / (1.0 + states.NEAR * spread)
         doubtful = k >= 0 and first > most
         if not at_once and doubtful and windows * self.window < scale.WAIT_ROWS:
             return

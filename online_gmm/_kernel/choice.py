@@ -19,14 +19,16 @@ if cython.compiled:
     from cython.cimports.online_gmm._kernel.channels import Channels
     from cython.cimports.online_gmm._kernel.memory import Memory, first_place
     from cython.cimports.online_gmm._kernel.scale import Scale
+    from cython.cimports.online_gmm._kernel.states import States
 else:
     from online_gmm._kernel.channels import Channels
     from online_gmm._kernel.memory import Memory, first_place
     from online_gmm._kernel.scale import Scale
+    from online_gmm._kernel.states import States
 from array import array
 from typing import Any
 
-from online_gmm._kernel.scale import MOST_STATES
+from online_gmm._kernel.states import MOST_STATES
 from online_gmm._kernel.values import block, places, whole, zeros
 
 IMMEDIATE = 2
@@ -268,6 +270,7 @@ class Choice:
         Regimes of the shortest windows are never clear where a curve leads from one to the next.
         """
         scale: Scale = cython.cast(Scale, self.scales[k])
+        states: States = scale.states
         changes: cython.double = scale.n_changes
         others: cython.double
         ease: cython.double = LENIENT if self.clear[k] > 0.0 else 1.0
@@ -279,17 +282,17 @@ class Choice:
         if changes < 1.0 or not scale.jumps_by(STEEP / ease):
             return 0
         scale.measure()
-        if scale.windows <= 0.0 or scale.within + scale.between <= 0.0:
+        if states.windows <= 0.0 or scale.within + states.between <= 0.0:
             return 0
-        others = scale.n_seen - 1.0
+        others = states.n_seen - 1.0
         # a switch does not vary within its regimes
-        apart = scale.between / scale.within if scale.within > 0.0 else 1e300
-        noise = scale.within / (scale.metric.freedom * scale.windows)
+        apart = states.between / scale.within if scale.within > 0.0 else 1e300
+        noise = scale.within / (scale.metric.freedom * states.windows)
         if (
             (
                 ease * apart >= PLAIN_APART
                 and noise <= 1.0 + ease * (PLAIN_NOISE - 1.0)
-                and ease * scale.windows >= PLAIN_STAY * (changes + 1.0)
+                and ease * states.windows >= PLAIN_STAY * (changes + 1.0)
                 and (others <= 1.0 or self.is_shared(k))
             )
             or (
@@ -298,7 +301,7 @@ class Choice:
                 and self.is_long(k)
                 and ease * apart >= FAR_APART
                 and noise <= SURE_NOISE
-                and ease * scale.windows >= FAR_STAY * (changes + 1.0)
+                and ease * states.windows >= FAR_STAY * (changes + 1.0)
                 and self.is_shared(k)
             )
             or (
@@ -307,16 +310,16 @@ class Choice:
                 and few * others * others <= ease * changes
                 and ease * apart >= far
                 and noise <= ease * CLEAR_NOISE
-                and ease * scale.windows >= CLEAR_STAY * (changes + 1.0)
+                and ease * states.windows >= CLEAR_STAY * (changes + 1.0)
             )
             or (
                 k < IMMEDIATE
                 and changes >= CLEAR_CHANGES
                 and FAR_VISITS * others * others <= ease * changes
-                and (ease * scale.shortest >= FAR_VISIT or self.is_long(k))
+                and (ease * states.shortest >= FAR_VISIT or self.is_long(k))
                 and ease * apart >= FAR_APART
                 and noise <= 1.0 + ease * (FAR_NOISE - 1.0)
-                and ease * scale.windows >= FAR_STAY * (changes + 1.0)
+                and ease * states.windows >= FAR_STAY * (changes + 1.0)
             )
         ):
             self.clear[k] = apart
@@ -431,6 +434,7 @@ class Choice:
         n: cython.Py_ssize_t = len(self.scales)
         result: cython.Py_ssize_t = k
         scale: Scale = cython.cast(Scale, self.scales[k])
+        states: States = scale.states
         changes: cython.double
         ease: cython.double
         apart: cython.double
@@ -441,10 +445,10 @@ class Choice:
         if least < 1.0:
             return k
         scale.measure()
-        others = scale.n_seen - 1.0
+        others = states.n_seen - 1.0
         if k < USUAL and others * others <= scale.n_changes:
             return k
-        apart = AS_APART * scale.between / scale.within if scale.within > 0.0 else 1e300
+        apart = AS_APART * states.between / scale.within if scale.within > 0.0 else 1e300
         for j in range(longer + 1, n):
             scale = cython.cast(Scale, self.scales[j])
             changes = scale.n_changes
@@ -458,7 +462,8 @@ class Choice:
                 and CALM_STAY * scale.window * (changes + 1.0) <= ease * self.channels.n
             ):
                 scale.measure()
-                if scale.n_seen > 1 and scale.between >= apart * scale.within:
+                states = scale.states
+                if states.n_seen > 1 and states.between >= apart * scale.within:
                     least = changes
                     result = j
         return result

@@ -37,7 +37,7 @@ from typing import Any
 from online_gmm._kernel.blocks import RING, blocks_of
 from online_gmm._kernel.channels import BUFFER, FIRST_ROWS, PERIOD_ROWS
 from online_gmm._kernel.choice import IMMEDIATE, USUAL
-from online_gmm._kernel.scale import MOST_STATES
+from online_gmm._kernel.states import MOST_STATES
 from online_gmm._kernel.values import flag, places, real, whole
 
 WINDOWS = (4, 8, 16, 24, 48, 96, 192)
@@ -224,7 +224,7 @@ class Partition:
 
     def add_blocks(self, stride: int, length: int, periodic: bool) -> None:
         scale = Scale(self.n_channels, stride, length, periodic)
-        scale.room = self.max_regimes
+        scale.states.room = self.max_regimes
         self.scales.append(scale)
         self.history.append([])
 

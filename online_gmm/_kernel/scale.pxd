@@ -3,6 +3,7 @@ from online_gmm._kernel.blocks cimport Blocks
 from online_gmm._kernel.candidates cimport Candidates
 from online_gmm._kernel.jumps cimport Jumps
 from online_gmm._kernel.metric cimport Metric
+from online_gmm._kernel.states cimport States
 
 
 @cython.final
@@ -32,12 +33,7 @@ cdef class Scale:
     cdef Candidates candidates
     cdef Py_ssize_t last_change
     cdef Py_ssize_t streak
-    cdef readonly Py_ssize_t n_states
-    cdef Py_ssize_t[::1] alive
-    cdef Py_ssize_t[::1] visits
-    cdef double[::1] weight
-    cdef double[::1] means
-    cdef double[::1] lasts
+    cdef States states
     cdef readonly Py_ssize_t now
     cdef bint fresh
     cdef double[::1] segment_mean
@@ -45,32 +41,19 @@ cdef class Scale:
     cdef double[::1] f
     cdef bint waiting
     cdef Py_ssize_t place
-    cdef double first
-    cdef double second
     cdef readonly Py_ssize_t n_changes
-    cdef Py_ssize_t room
     cdef readonly list events
     cdef double ahead
     cdef double spent
-    cdef readonly double windows
-    cdef readonly double between
     cdef readonly double within
-    cdef readonly Py_ssize_t n_seen
-    cdef readonly double shortest
-    cdef double[::1] middle
 
     cdef int learn(self, double *rows, Py_ssize_t now, Py_ssize_t n_rows, Py_ssize_t row) except? -2
     cdef bint is_fit_due(self) noexcept
     cdef int step(self, double *f, Py_ssize_t row) except? -2
     cdef int decide(self, Py_ssize_t best, Py_ssize_t row) except? -2
     cdef int finish(self, Py_ssize_t change, Py_ssize_t lane, Py_ssize_t row) except? -2
-    cdef int improve(self, Py_ssize_t k, double windows) noexcept
     cdef int measure(self) noexcept
     cdef bint jumps_by(self, double share) noexcept
-    cdef Py_ssize_t birth(self, double *mean) except? -2
-    cdef int make_room(self, Py_ssize_t n) except? -2
-    cdef bint has_room(self) noexcept
-    cdef Py_ssize_t nearest(self, double *mean, double windows, Py_ssize_t but) noexcept
     cdef int begin(self, Py_ssize_t place) noexcept
     cdef int settle(self, Py_ssize_t row) except? -2
     cdef int report(self, double *mean, double windows, Py_ssize_t row, bint at_once) except? -2

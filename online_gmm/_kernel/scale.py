@@ -1,12 +1,11 @@
-"""Change points and states of a stream, as the windows of one length see them.
+"""Change points of a stream, as the windows of one length see them.
 
 Optimal partitioning from the last decision on: each place where the segment that is going on may
 have begun is a candidate with a running mean of whitened features and a cost. A window's worth of
 looks adds a window's worth of evidence. Windows that straddle the beginning of a segment count as
 usual, whatever they show. A change is decided when the best partition has had the same last change
 for some looks; its first change is then reported, and what does not follow it is dropped.
-
-A segment is in the nearest state if that is as near as sampling allows; else a state is born.
+What state a segment is in is told once that is clear.
 """
 
 from __future__ import annotations
@@ -17,20 +16,22 @@ except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
 if cython.compiled:
-    from cython.cimports.libc.math import exp, log, sqrt
+    from cython.cimports.libc.math import exp, log
     from cython.cimports.online_gmm._kernel.blocks import Blocks
     from cython.cimports.online_gmm._kernel.candidates import Candidates
     from cython.cimports.online_gmm._kernel.jumps import Jumps
     from cython.cimports.online_gmm._kernel.memory import first
     from cython.cimports.online_gmm._kernel.metric import Metric
+    from cython.cimports.online_gmm._kernel.states import States
 else:
-    from math import exp, log, sqrt
+    from math import exp, log
 
     from online_gmm._kernel.blocks import Blocks
     from online_gmm._kernel.candidates import Candidates
     from online_gmm._kernel.jumps import Jumps
     from online_gmm._kernel.memory import first
     from online_gmm._kernel.metric import Metric
+    from online_gmm._kernel.states import States
 import math
 from array import array
 from typing import Any
@@ -54,10 +55,6 @@ MEMORY = 2500.0
 """Points after which a regime's mean has followed it."""
 CAP = 3.0
 """A look adds at most logarithmically beyond so many times what is usual."""
-NEAR = 3.0
-NEAR_NOW = 1.0
-"""The same of a segment that has only begun."""
-LEAST_NEAR = 2.0
 GROWTH = 1.3
 WAIT = 1.0
 """Windows since a change after which it is reported, even if its state is not clear."""
@@ -74,9 +71,6 @@ LONG = 32
 """From this length on windows that straddle the next beginning may look like a regime."""
 UNSETTLED = 0.5
 """Share of the shortest segment for which a change is held back then."""
-MOST_STATES = 64
-FEW_STATES = 4
-"""There is room for so many at first, and for twice as many whenever they are too many."""
 
 
 @cython.final
@@ -113,13 +107,7 @@ class Scale:
     candidates: Candidates  # the first one is the beginning of the segment that is going on
     last_change: cython.Py_ssize_t
     streak: cython.Py_ssize_t
-    # states
-    n_states: cython.Py_ssize_t
-    alive: cython.Py_ssize_t[::1]
-    visits: cython.Py_ssize_t[::1]
-    weight: cython.double[::1]  # windows
-    means: cython.double[::1]
-    lasts: cython.double[::1]  # of the last visit
+    states: States
     now: cython.Py_ssize_t  # state of the segment that is going on, -1 if not known
     fresh: cython.bint  # whether it was born with this segment
     segment_mean: cython.double[::1]
@@ -127,20 +115,12 @@ class Scale:
     f: cython.double[::1]
     waiting: cython.bint  # whether the last change is not reported yet
     place: cython.Py_ssize_t
-    first: cython.double  # how far the nearest state and the next one are, 1 is as sampling allows
-    second: cython.double
     n_changes: cython.Py_ssize_t
-    room: cython.Py_ssize_t  # states there may be
     events: list[Any]
     ahead: cython.double  # by how much the decision was better than none
     spent: cython.double  # costs of the segments that are over
-    # what `measure` finds
-    windows: cython.double
-    between: cython.double  # squared distances of the states from their mean, summed over windows
-    within: cython.double  # squared distances of looks from their segment, summed over windows
-    n_seen: cython.Py_ssize_t  # states
-    shortest: cython.double  # mean visit of a state, windows
-    middle: cython.double[::1]
+    # squared distances of looks from their segment, summed over windows: what `measure` finds
+    within: cython.double
 
     def __init__(self, n_channels: int, stride: int, length: int, periodic: bool) -> None:
         self.blocks = Blocks(n_channels, stride, length, periodic)
@@ -175,13 +155,7 @@ class Scale:
         self.candidates = Candidates(p, length, self.dead, self.least)
         self.last_change = 0
         self.streak = 0
-        self.n_states = 0
-        self.alive = array("q")
-        self.visits = array("q")
-        self.weight = zeros(0)
-        self.means = zeros(0)
-        self.lasts = zeros(0)
-        self.make_room(FEW_STATES)
+        self.states = States(p, 1.0 / self.drift)
         self.now = -1
         self.fresh = False
         self.segment_mean = zeros(p)
@@ -189,19 +163,11 @@ class Scale:
         self.f = zeros(p)
         self.waiting = False
         self.place = 0
-        self.first = 0.0
-        self.second = 0.0
         self.n_changes = 0
-        self.room = MOST_STATES
         self.events = []
         self.ahead = 0.0
         self.spent = 0.0
-        self.windows = 0.0
-        self.between = 0.0
         self.within = 0.0
-        self.n_seen = 0
-        self.shortest = 0.0
-        self.middle = zeros(p)
 
     @cython.cfunc
     @cython.exceptval(-2)
@@ -245,7 +211,7 @@ class Scale:
                 self.candidates.set_center(k, first(self.z))
             self.metric.end_fit()
             if not self.fitted:
-                self.now = self.birth(self.metric.mean)
+                self.now = self.states.birth(self.metric.mean)
                 self.fresh = True
             self.fitted = True
         if not self.fitted:
@@ -404,6 +370,8 @@ class Scale:
     ) -> cython.int:
         """The segment that ends with a change is over: its state learns it."""
         p: cython.Py_ssize_t = self.n_features
+        states: States = self.states
+        mean: cython.p_double = first(self.segment_mean)
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
         windows: cython.double
@@ -417,42 +385,25 @@ class Scale:
             looks = 1.0
         windows = looks / self.length
         for i in range(p):
-            self.segment_mean[i] = (opened[lane * p + i] - sums[first_lane * p + i]) / looks
+            mean[i] = (opened[lane * p + i] - sums[first_lane * p + i]) / looks
         if self.waiting:
-            self.report(first(self.segment_mean), windows, row, True)
+            self.report(mean, windows, row, True)
         if self.jumps is not None:
-            self.jumps.end(first(self.segment_mean), change, self.look - 1, self.metric)
-        k = self.nearest(first(self.segment_mean), windows, self.now if self.fresh else -1)
+            self.jumps.end(mean, change, self.look - 1, self.metric)
+        k = states.nearest(self.metric, mean, windows, self.now if self.fresh else -1)
         if self.fresh:
             if k >= 0:
-                self.alive[self.now] = 0
+                states.alive[self.now] = 0
                 self.events.append(("merged", row, self.now, k))
                 self.now = k
             else:
                 k = self.now
-                self.weight[k] = 0.0
-        elif k < 0 and self.has_room():
-            k = self.birth(first(self.segment_mean))
+                states.weight[k] = 0.0
+        elif k < 0 and states.has_room():
+            k = states.birth(mean)
         self.events.append(("over", row, k if k >= 0 else self.now))
         if k >= 0:
-            self.improve(k, windows)
-        return 0
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def improve(self, k: cython.Py_ssize_t, windows: cython.double) -> cython.int:
-        """State k learns the segment that is over."""
-        p: cython.Py_ssize_t = self.n_features
-        i: cython.Py_ssize_t
-        fraction: cython.double
-        most: cython.double = 1.0 / self.drift
-        had: cython.double = self.weight[k] if self.weight[k] < most else most
-        fraction = windows / (had + windows)
-        for i in range(p):
-            self.means[k * p + i] += fraction * (self.segment_mean[i] - self.means[k * p + i])
-            self.lasts[k * p + i] = self.segment_mean[i]
-        self.weight[k] += windows
-        self.visits[k] += 1
+            states.learn(k, mean, windows)
         return 0
 
     @cython.cfunc
@@ -461,43 +412,17 @@ class Scale:
         """See how far the states are apart, and how much looks vary within segments."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
-        k: cython.Py_ssize_t
         its: Candidates = self.candidates
         lane: cython.Py_ssize_t = its.order[0]
         looks: cython.double = its.count[lane] if its.n > 0 else 0.0
-        now: cython.double = looks / self.length
-        whole: cython.double = float("inf")  # distances are measured to the end
-        self.windows = now
-        self.n_seen = 0
-        self.shortest = 1e300
-        self.between = 0.0
         self.within = self.spent
         if looks > 0.0:
             self.within += its.cost[lane]
         for i in range(p):
-            self.middle[i] = 0.0
             self.f[i] = 0.0
             if looks > 0.0:
                 self.f[i] = (self.total[i] - its.sums[lane * p + i]) / looks
-                self.middle[i] = now * self.f[i]
-        for k in range(self.n_states):
-            if self.alive[k] != 0 and (self.weight[k] > 0.0 or k == self.now):
-                self.n_seen += 1
-                self.windows += self.weight[k]
-                if self.visits[k] > 0 and self.weight[k] < self.shortest * self.visits[k]:
-                    self.shortest = self.weight[k] / self.visits[k]
-                for i in range(p):
-                    self.middle[i] += self.weight[k] * self.means[k * p + i]
-        if self.windows == 0.0:
-            return 0
-        for i in range(p):
-            self.middle[i] /= self.windows
-        self.between = now * self.metric.distance(first(self.middle), first(self.f), 0, whole)
-        for k in range(self.n_states):
-            if self.alive[k] != 0 and self.weight[k] > 0.0:
-                self.between += self.weight[k] * self.metric.distance(
-                    first(self.middle), first(self.means), k * p, whole
-                )
+        self.states.measure(self.metric, first(self.f), looks / self.length, self.now)
         return 0
 
     @cython.cfunc
@@ -508,88 +433,6 @@ class Scale:
         So they do where nothing is known of that.
         """
         return self.jumps is None or self.jumps.along >= share * self.jumps.size
-
-    @cython.cfunc
-    @cython.exceptval(-2)
-    def birth(self, mean: cython.p_double) -> cython.Py_ssize_t:
-        """A new state."""
-        p: cython.Py_ssize_t = self.n_features
-        k: cython.Py_ssize_t = 0
-        i: cython.Py_ssize_t
-        while k < self.n_states and self.alive[k] != 0:
-            k += 1
-        if k == len(self.alive):
-            self.make_room(2 * k)
-        for i in range(p):
-            self.means[k * p + i] = mean[i]
-            self.lasts[k * p + i] = mean[i]
-        self.alive[k] = 1
-        self.visits[k] = 0
-        self.weight[k] = 0.0
-        if k == self.n_states:
-            self.n_states += 1
-        return k
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def has_room(self) -> cython.bint:
-        """Whether there may be one more state."""
-        k: cython.Py_ssize_t
-        n: cython.Py_ssize_t = 0
-        for k in range(self.n_states):
-            n += self.alive[k]
-        return n < self.room
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def nearest(
-        self,
-        mean: cython.p_double,
-        windows: cython.double,
-        but: cython.Py_ssize_t,
-    ) -> cython.Py_ssize_t:
-        """The state that a segment of this mean is in, -1 if there is none as near."""
-        p: cython.Py_ssize_t = self.n_features
-        s: cython.Py_ssize_t
-        k: cython.Py_ssize_t = -1
-        closest: cython.Py_ssize_t = -1
-        d: cython.double
-        last: cython.double
-        far: cython.double
-        v: cython.double
-        least: cython.double = 1e300
-        df: cython.double = self.metric.freedom
-        spread: cython.double = df * (1.0 + NEAR * sqrt(2.0 / df))
-        most: cython.double = 1.0 / self.drift
-        had: cython.double
-        near: cython.double = LEAST_NEAR
-        self.second = 1e300
-        if windows > most:
-            windows = most
-        for s in range(self.n_states):
-            if self.alive[s] == 0 or s == but or self.weight[s] == 0.0:
-                continue
-            had = self.weight[s] if self.weight[s] < most else most
-            v = spread * (1.0 / windows + 1.0 / had)
-            if v < near:
-                v = near
-            # what is clearly farther than the second is not measured to the end
-            far = 1.000001 * self.second * v
-            d = self.metric.distance(mean, first(self.means), s * p, far)
-            last = self.metric.distance(mean, first(self.lasts), s * p, far)
-            if last < d:
-                d = last
-            d /= v
-            if d < least:
-                self.second = least
-                least = d
-                closest = s
-            elif d < self.second:
-                self.second = d
-        self.first = least
-        if least < 1.0 or (but < 0 and not self.has_room()):
-            k = closest
-        return k
 
     @cython.cfunc
     @cython.exceptval(check=False)
@@ -634,27 +477,24 @@ class Scale:
         row: cython.Py_ssize_t,
         at_once: cython.bint,
     ) -> cython.int:
-        k: cython.Py_ssize_t
-        spread: cython.double
-        doubtful: cython.bint
+        states: States = self.states
         before: cython.Py_ssize_t = self.now
-        k = self.nearest(mean, windows, -1)
-        spread = sqrt(2.0 / self.metric.freedom)
-        doubtful = k >= 0 and self.first > (1.0 + NEAR_NOW * spread) / (1.0 + NEAR * spread)
+        k: cython.Py_ssize_t = states.nearest(self.metric, mean, windows, -1)
+        doubtful: cython.bint = states.is_doubtful(k, self.metric)
         if not at_once:
             if doubtful and windows * self.window < WAIT_ROWS:
                 return 0
-            if (self.second if k >= 0 else self.first) < CLEAR:
+            if (states.second if k >= 0 else states.first) < CLEAR:
                 return 0
         # where in doubt a state is born: it can still be merged, but what is reported is not taken
         # back
         if doubtful:
             k = -1
-        if k < 0 and not self.has_room():
+        if k < 0 and not states.has_room():
             k = before
         self.fresh = k < 0
         if k < 0:
-            k = self.birth(mean)
+            k = states.birth(mean)
         self.now = k
         self.waiting = False
         self.events.append(
@@ -662,33 +502,18 @@ class Scale:
         )
         return 0
 
-    @cython.cfunc
-    @cython.exceptval(-2)
-    def make_room(self, n: cython.Py_ssize_t) -> cython.int:
-        """Let there be room for n states."""
-        p: cython.Py_ssize_t = self.n_features
-        self.alive = longer(self.alive, n)
-        self.visits = longer(self.visits, n)
-        self.weight = longer(self.weight, n)
-        self.means = longer(self.means, n * p)
-        self.lasts = longer(self.lasts, n * p)
-        return 0
-
     def shape(self) -> tuple[int, int, bool]:
         """Points of a block, blocks of a window, and whether that is some whole periods."""
         return self.blocks.stride, self.length, bool(self.blocks.periodic)
 
     def state(self) -> dict[str, Any]:
-        p, n = self.n_features, self.n_states
+        p = self.n_features
         return {
             "blocks": self.blocks.state(),
             "metric": self.metric.state(),
             "jumps": None if self.jumps is None else self.jumps.state(),
             "pending": bytes(self.pending[: self.n_pending * p]),
             "total": bytes(self.total),
-            "weight": bytes(self.weight[:n]),
-            "means": bytes(self.means[: n * p]),
-            "lasts": bytes(self.lasts[: n * p]),
             "segment_mean": bytes(self.segment_mean),
             "waiting": bool(self.waiting),
             "place": self.place,
@@ -696,8 +521,6 @@ class Scale:
             "spent": self.spent,
             "new_mean": bytes(self.new_mean),
             "pending_rows": bytes(self.pending_rows[: self.n_pending]),
-            "alive": bytes(self.alive[:n]),
-            "visits": bytes(self.visits[:n]),
             "refit": self.refit,
             "n_pending": self.n_pending,
             "look": self.look,
@@ -705,11 +528,11 @@ class Scale:
             "base_row": self.base_row,
             "last_change": self.last_change,
             "streak": self.streak,
-            "n_states": self.n_states,
             "now": self.now,
             "n_changes": self.n_changes,
             "fitted": bool(self.fitted),
             "fresh": bool(self.fresh),
+            **self.states.state(),
             **self.candidates.state(),
         }
 
@@ -737,21 +560,14 @@ class Scale:
         n_candidates = whole(state["n_candidates"], "n_candidates", 0, MOST_READ)
         self.candidates = Candidates(p, self.length, self.dead, self.least, n_candidates)
         self.candidates.load(state)
-        n = whole(state["n_states"], "n_states", 0, MOST_STATES)
-        self.n_states = n
-        self.alive = first_places(state, "alive", n, 0, 1)
-        self.visits = first_places(state, "visits", n)
-        self.weight = first_of(state, "weight", n)
-        self.means = first_of(state, "means", n * p)
-        self.lasts = first_of(state, "lasts", n * p)
-        self.make_room(max(n, FEW_STATES))
+        self.states.load(state)
         self.refit = whole(state["refit"], "refit")
         self.look = whole(state["look"], "look")
         self.base = whole(state["base"], "base")
         self.base_row = whole(state["base_row"], "base_row")
         self.last_change = whole(state["last_change"], "last_change")
         self.streak = whole(state["streak"], "streak")
-        self.now = whole(state["now"], "now", -1, self.n_states - 1)
+        self.now = whole(state["now"], "now", -1, self.states.n - 1)
         self.n_changes = whole(state["n_changes"], "n_changes")
         self.fitted = flag(state["fitted"], "fitted")
         self.fresh = flag(state["fresh"], "fresh")
