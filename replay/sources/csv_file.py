@@ -78,7 +78,8 @@ class CsvFile(CsvFormat):
         """Lines that are plain are cut by pyarrow, the others are read one by one.
 
         All are read one by one in small files, for encodings other than UTF-8, if times or row
-        numbers are read, and if a header that comes again could be taken for values.
+        numbers are read, if rows end before the last column, and if a header that comes again could
+        be taken for values.
         """
         options = self._options
         if (
@@ -88,6 +89,7 @@ class CsvFile(CsvFormat):
             or self.delimiter == self.decimal
             or self.timed
             or self._squeezes
+            or self._least < len(self.columns)
             or options.parts
             or options.sequence is not None
             or self._reads_as_values()
@@ -202,8 +204,7 @@ class CsvFile(CsvFormat):
             has_more = (cut.starts[:, n_wanted:] != cut.ends[:, n_wanted:]).any(axis=1)
             if has_more.any():
                 n = int(has_more.argmax())
-        if self._head.comment and (at := self._comment_in(cut)) is not None:
-            n = min(n, at)
+        n = min([n, *self._comments_in(cut)])
         self._odd = self._odd_times(cut)
         n = min([n, *(row for row, text in self._odd if _is_sum(text))])
         if self._odd and self._odd[-1][0] == len(cut) - 1 and _is_no_time(self._odd[-1][1]):
@@ -252,14 +253,14 @@ class CsvFile(CsvFormat):
         told = self._odd if self._is_told else ()
         return deque(row for row, text in told if row < n and _is_no_time(text))
 
-    def _comment_in(self, cut: Cut) -> int | None:
-        """The first row that is a comment; None if there is none."""
-        mark = self._head.comment.encode()
+    def _comments_in(self, cut: Cut) -> Iterator[int]:
+        """The first row that begins with each mark of a comment, where there is one."""
         begin = int(cut.bounds[0])
-        if cut.data.startswith(mark, begin):
-            return 0
-        at = cut.data.find(b"\n" + mark, begin, cut.end)
-        return None if at < 0 else int(np.searchsorted(cut.bounds, at, "right"))
+        for mark in map(str.encode, self._head.comments):
+            if cut.data.startswith(mark, begin):
+                yield 0
+            elif (at := cut.data.find(b"\n" + mark, begin, cut.end)) >= 0:
+                yield int(np.searchsorted(cut.bounds, at, "right"))
 
     def _watch(self, cut: Cut, n: int, places: Places) -> None:
         """Raise if the marks in numbers contradict those before."""
@@ -399,13 +400,6 @@ class CsvFile(CsvFormat):
         self._pass(len(fetched))
         if self._is_empty:
             raise self._no_rows(self.values[0])
-
-    def _fitted(self, cells: list[str]) -> list[str]:
-        """Return the cells without empty ones at the end that have no column name."""
-        width = len(self.columns)
-        if len(cells) > width and not any(cell.strip() for cell in cells[self._width :]):
-            return cells[:width]
-        return cells
 
     # -- cells ------------------------------------------------------------------------------------
 

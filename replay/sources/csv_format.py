@@ -26,6 +26,12 @@ WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 LINE_PROTOCOL = re.compile(r"[^\s,=]+(?:,[^\s,=]+=[^\s,=]+)* [^\s,=]+=[^\s]+(?: -?\d{10,19})?\s*$")
 """A line in which InfluxDB is given points."""
 SINGLE_QUOTED = re.compile("'[^']+'")
+COMMENTS = re.compile(
+    r"(?:comment|note|remark|commentaire|remarque|comentario|opmerking)s?|commento|"
+    r"kommentare?|(?:be|an)merkung(?:en)?",
+    re.IGNORECASE,
+)
+"""What a last column is called before which rows may end."""
 MOST_LOOKED_AT = 1 << 18
 """Characters looked at to find out what no option says."""
 ALIKE = 0.9
@@ -99,10 +105,12 @@ class CsvFormat(CsvRecords):
         self.delimiter, self.decimal = self._head.delimiter or ",", style.decimal or "."
         self.delimiter = self._head.delimiter or self._find_delimiter(style.decimal)
         self.columns = self._find_columns(given=style.delimiter is not None)
-        first = list(self._first_rows())
-        # cells of a row: rows may end in delimiters
-        widths = Counter(len(cells) for _, cells in first)
+        # cells of a row: rows may end in delimiters, and before comments
+        self._least = len(self.columns) - self._has_comments()
+        widths = Counter(len(cells) for _, cells in self._first_rows())
         self._full = widths.most_common(1)[0][0] if widths else len(self.columns)
+        self._least = min(self._full, len(self.columns))
+        first = [(line, self._fitted(cells)) for line, cells in self._first_rows()]
         options, said = self._chosen(options.of(self.columns, self._bad_column), first)
         self.numbers, more = self._find_numbers(first, options, style.decimal)
         self.decimal = self.numbers.decimal
@@ -120,7 +128,7 @@ class CsvFormat(CsvRecords):
         self._rewind()
 
     def _all_rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Rows that have a cell for each column, and their lines; from the start of the table."""
+        """Rows that have as many cells as all have, and their lines; from the table's start."""
         with self._opened() as text, closing(self._records(text)) as records:
             n_head = self._head.units + self._header
             for cells in records:
@@ -131,7 +139,7 @@ class CsvFormat(CsvRecords):
                 if n_head > 0:
                     n_head -= self._line - line
                     continue
-                if len(cells) >= len(self.columns) and cells != self._names:
+                if len(cells) >= self._least and cells != self._names:
                     yield line, cells
 
     def _first_rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -142,6 +150,19 @@ class CsvFormat(CsvRecords):
             yield line, cells
             if i + 1 >= LOOKED_AT or n > MOST_LOOKED_AT:
                 return
+
+    def _fitted(self, cells: list[str]) -> list[str]:
+        """Return the cells without empty ones at the end that have no name, and with a comment."""
+        width = len(self.columns)
+        if self._least <= len(cells) < width:
+            return [*cells, ""]
+        if len(cells) > width and not any(cell.strip() for cell in cells[self._width :]):
+            return cells[:width]
+        return cells
+
+    def _has_comments(self) -> bool:
+        """Whether the last of several columns is called as one of comments."""
+        return len(self.columns) > 1 and COMMENTS.fullmatch(self.columns[-1]) is not None
 
     def _find_encoding(self, given: str | None) -> str:
         if given is None:
@@ -347,7 +368,8 @@ class CsvFormat(CsvRecords):
         places = [self.columns.index(name) for name in options.parts or (options.time or "",)]
         # what has been read of a pipe is gone, but for its start
         rows = self._first_rows() if self._input.piped else self._all_rows()
-        texts = (self._time_text(" ".join([cells[place] for place in places])) for _, cells in rows)
+        whole = (self._fitted(cells) for _, cells in rows)
+        texts = (self._time_text(" ".join([cells[place] for place in places])) for cells in whole)
         try:
             clock.look_at(texts)
         finally:

@@ -145,7 +145,7 @@ class CsvRecords(FileSource):
                 raise self._input.changed()
 
     def _lines(self, text: Iterable[str]) -> Iterator[str]:
-        fetched, again, comment = self._fetched, self._again, self._head.comment
+        fetched, again, comments = self._fetched, self._again, self._head.comments
         try:
             while True:
                 while again:
@@ -155,7 +155,7 @@ class CsvRecords(FileSource):
                 for line in text:
                     fetched.append(line)
                     content = line.removeprefix(MARK)
-                    if comment and len(fetched) == 1 and self._is_passed(content):
+                    if comments and len(fetched) == 1 and self._is_passed(content):
                         self._pass(1)
                         continue
                     yield squeezed(content) if self._squeezes else content
@@ -174,7 +174,7 @@ class CsvRecords(FileSource):
 
     def _is_passed(self, line: str) -> bool:
         """Whether a line is a comment, or blank between comments and not a row of empty cells."""
-        if line.startswith(self._head.comment):
+        if line.startswith(self._head.comments):
             return True
         is_row = len(self.columns) == 1 or self.delimiter in line
         return not line.strip("\r\n" if is_row else None)

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from online_gmm.data.counted import counted
 from replay.sources.dates import readings
-from replay.sources.numbers import MISSING, in_digits, kind_of
+from replay.sources.numbers import DECIDES, MISSING, Numbers, in_digits, kind_of
 from replay.sources.order_of_times import is_newest_first
 from replay.sources.read_options import ReadOptions
 from replay.sources.times import EARLIEST, LATEST, UNITS, Clock
@@ -33,7 +33,7 @@ TRIED = 20
 """Texts of a column that are tried as times."""
 TIME_NAME = re.compile(
     r"(?:^|[\W_])(?:time|timestamp|date|datetime|datum|zeit|zeitstempel|uhrzeit|ts|when|utc|"
-    r"fecha|hora|heure|last_changed|last_updated|recorded|created)(?:$|[\W_])|^t$|time$|date$",
+    r"fecha|hora|heure|last_changed|last_updated|recorded|created|x_value)(?:$|[\W_])|^t$|time$|date$",
     re.IGNORECASE,
 )
 ID_NAME = re.compile(
@@ -308,9 +308,11 @@ def _describe(column: Column, cells: Sequence[str]) -> None:
 
 
 def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
-    """Whether numbers count, or are times since 1970."""
+    """Whether numbers count, never fall, or are times since 1970."""
+    comma = any(DECIDES.get(kind_of(text)) == "," for text in numbers)
+    reader = Numbers("," if comma else ".", is_sure=True)
     try:
-        values = [float(text) for text in numbers]
+        values = [reader.read(text, column.name) for text in numbers]
     except ValueError:
         return
     differences = [after - before for before, after in pairwise(values)]

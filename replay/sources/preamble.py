@@ -18,6 +18,14 @@ SEP = re.compile(r'"?sep=(.)"?[\s;,]*', re.IGNORECASE)
 """The line by which a spreadsheet learns the delimiter."""
 BRACKETED = re.compile(r"[(\[{].{1,20}[)\]}]")
 COMPOUND = re.compile(r"[^\W\d][\w°²³%]{0,5}[/·*^.-][\w°²³%^-]{1,6}(?:[/*][\w²³]{1,4})?")
+LABVIEW, END_OF_HEADER = "LabVIEW Measurement", "***End_of_Header***"
+"""The first line of a file of LabVIEW, and the last one of its header and of that of each block."""
+OF_BLOCK = (
+    *("Channels", "Samples", "Date", "Time", "Y_Unit_Label", "X_Dimension", "X0", "Delta_X"),
+    END_OF_HEADER,
+)
+"""What the lines above a block of LabVIEW begin with; blocks may stand below each other."""
+LABVIEW_DELIMITERS = {"Tab": "\t", "Comma": ","}
 RULE = re.compile(r":?(?:-{3,}|={3,}):?")
 UNITS = frozenset(
     {
@@ -44,8 +52,8 @@ class Head:
         Lines above the header, or above the first row if there is no header.
     delimiter
         Between cells, if a line names it or it follows from where the table is.
-    comment
-        What lines begin with that are passed over; empty if there are none.
+    comments
+        What lines begin with that are passed over.
     names
         The header, if it stands in a comment.
     units
@@ -56,7 +64,7 @@ class Head:
 
     above: int = 0
     delimiter: str | None = None
-    comment: str = ""
+    comments: tuple[str, ...] = ()
     names: tuple[str, ...] | None = None
     units: int = 0
     said: tuple[str, ...] = field(default=())
@@ -90,6 +98,8 @@ def find_head(
     said: list[str] = []
     at = min(skip_lines, len(lines))
     mark = comment or ""
+    if at < len(lines) and lines[at].startswith(LABVIEW) and has_header:
+        return _of_labview(lines, at, delimiter)
     if found := SEP.fullmatch(lines[at].strip("\r\n") if at < len(lines) else ""):
         delimiter = delimiter or found[1]
         said.append(f"line {at + 1} names the delimiter, {found[1]!r}")
@@ -107,20 +117,34 @@ def find_head(
             names = _in_comment(lines[last], lines[first], mark, delimiter)
             if names is not None and len(lines) > 1:
                 said.append(f"the header is the comment in line {last + 1}")
+    marks = (mark,) if mark else ()
     if first is None:
-        return Head(at, delimiter, mark, None, 0, tuple(said))
+        return Head(at, delimiter, marks, None, 0, tuple(said))
     begin = first
-    head = Head(begin, delimiter, mark, names)
+    head = Head(begin, delimiter, marks, names)
     if names is None and has_header:
         head = _structure(lines, begin, head, delimiter, tuple(wanted))
     if n := head.above - skip_lines - len(said):
-        said.append(f"{counted(n, 'lines')} above the table passed over")
+        said.append(_passed(n))
     if head.units:
         where = head.above + 2
         texts = lines[where - 1].strip()
         holds = "a rule" if _is_rule(_split(texts, head.delimiter or "|")) else "units"
         said.append(f"line {where} holds {holds} and is passed over: {texts[:60]!r}")
-    return Head(head.above, head.delimiter, mark, names, head.units, tuple(said))
+    return Head(head.above, head.delimiter, marks, names, head.units, tuple(said))
+
+
+def _passed(n: int) -> str:
+    return f"{counted(n, 'lines')} above the table passed over"
+
+
+def _of_labview(lines: Sequence[str], at: int, delimiter: str | None) -> Head:
+    """The header under that of the file and that of the first block."""
+    ends = [i for i, line in enumerate(lines) if line.startswith(END_OF_HEADER)][:2]
+    above = ends[-1] + 1 if ends else at
+    pairs = dict(line.split()[:2] for line in lines[at:above] if len(line.split()) == 2)
+    delimiter = delimiter or LABVIEW_DELIMITERS.get(pairs.get("Separator", ""))
+    return Head(above, delimiter, OF_BLOCK, said=(_passed(above - at),))
 
 
 def _not_blank(lines: Sequence[str], at: int) -> int | None:
@@ -147,7 +171,7 @@ def _structure(
 ) -> Head:
     """Where the header is, by the names wanted and by how many cells lines have."""
     choices = (delimiter,) if delimiter else DELIMITERS
-    tables = {choice: _records(lines[begin:], choice, head.comment) for choice in choices}
+    tables = {choice: _records(lines[begin:], choice, head.comments) for choice in choices}
     for choice, records in tables.items():
         for number, cells in records[:100]:
             names = [cell.strip() for cell in cells]
@@ -155,7 +179,7 @@ def _structure(
                 above = begin + number
                 units = _units(records, number)
                 mark = choice if above > begin else delimiter
-                return Head(above, mark, head.comment, None, units)
+                return Head(above, mark, head.comments, None, units)
     best: tuple[float, int, str, int] | None = None
     for choice, records in tables.items():
         rows = [cells for _, cells in records]
@@ -183,19 +207,19 @@ def _structure(
     above += _under_groups(records[above:])
     number = records[above][0] if above < len(records) else 0
     units = _units(records, number)
-    return Head(begin + number, choice_of, head.comment, None, units)
+    return Head(begin + number, choice_of, head.comments, None, units)
 
 
-def _records(lines: Sequence[str], delimiter: str, comment: str) -> list[tuple[int, list[str]]]:
+def _records(
+    lines: Sequence[str], delimiter: str, comments: tuple[str, ...]
+) -> list[tuple[int, list[str]]]:
     """Records that are not blank or comments, and the line that each begins at, from 0."""
     found: list[tuple[int, list[str]]] = []
     reader = csv.reader(lines, delimiter=delimiter)
     begin = 0
     try:
         for cells in reader:
-            if any(cell.strip() for cell in cells) and not (
-                comment and lines[begin].startswith(comment)
-            ):
+            if any(cell.strip() for cell in cells) and not lines[begin].startswith(comments):
                 found.append((begin, cells))
             begin = reader.line_num
     except csv.Error:

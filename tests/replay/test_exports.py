@@ -402,8 +402,8 @@ def test_dates_and_clocks_in_bare_digits_are_not_learnt(path):
 
 
 def test_rows_that_are_all_too_short_are_said_to_be(path):
-    write(path, "X_Value\tT\tP\tComment", lambda i: f"{i / 10}\t{TEMPERATURE[i]}\t{PRESSURE[i]}")
-    with pytest.raises(InputError, match="line 2, column 'Comment': the row ends before this"):
+    write(path, "X_Value\tT\tP\tQ", lambda i: f"{i / 10}\t{TEMPERATURE[i]}\t{PRESSURE[i]}")
+    with pytest.raises(InputError, match="line 2, column 'Q': the row ends before this"):
         read(path)
     path.write_text("time,t\n\n")
     with pytest.raises(InputError, match="no row follows the header"):
