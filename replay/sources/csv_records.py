@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from online_gmm.data.counted import counted
 from replay.engine.rows import CutOffError, InputError
 from replay.sources.file_source import FileSource
+from replay.sources.not_read import why_nul
 from replay.sources.numbers import Numbers
 from replay.sources.preamble import Head
 from replay.sources.reading import Input, digest
@@ -228,10 +229,7 @@ class CsvRecords(FileSource):
         place = max(len(next(csv.reader([before], delimiter=self.delimiter), ())) - 1, 0)
         column = self.columns[place] if place < len(self.columns) else str(place)
         if mark == "\0":
-            return self._bad(
-                self._line, column, "there is a NUL character, as when UTF-16 is read as something "
-                "else; try --encoding utf-16"
-            )  # fmt: skip
+            return self._bad(self._line, column, why_nul(content))
         encoding = self.encoding.removesuffix("-sig")
         return self._bad(
             self._line, column, f"there are bytes that are not {encoding}; say what the file is "
@@ -253,6 +251,8 @@ class CsvRecords(FileSource):
         """Why a record that has not as many cells as there are columns is refused."""
         if self._broken is not None:
             return TORN, self._torn(self._broken)
+        if "\0" in self._fetched[0]:
+            return UNREADABLE, self._unreadable(self._fetched[0])
         n, width = len(cells), len(self.columns)
         if n < width:
             return SHORT, self._bad(

@@ -17,12 +17,15 @@ from replay.engine.rows import CutOffError, InputError, Row
 from replay.sources.file_source import BatchSource, FileSource
 from replay.sources.look import Column, chosen, columns_in, quoted
 from replay.sources.message import LIMIT, Messages, as_object, fields_of
+from replay.sources.preamble import is_typed
 from replay.sources.read_options import LOOKED_AT, ReadOptions, split_names
 from replay.sources.reading import Input
 from replay.sources.times import state_of
 
 IDLE = 0.1
 """Seconds after which a pipe without news is said to be idle."""
+MOST_AT_ONCE = 1 << 24
+"""Bytes of a file that are looked at for one object in several lines."""
 ALL = 2**62
 """More bytes than there can be."""
 CHUNK = 1 << 16
@@ -111,18 +114,8 @@ class JsonLines(FileSource):
     def _found(self, options: ReadOptions) -> ReadOptions:
         """Return the options with values chosen if none were given, and times that can be read."""
         names, rows = self._first_fields()
-        if len(rows) == 1 and (field := _frame_in(names)):
-            raise InputError(
-                f"{self.name}, message 1: it is one object with all rows in it, field by field, "
-                f"such as {field!r}; one object a line is needed, as pandas writes with "
-                "to_json(orient='records', lines=True)"
-            )
-        if len(rows) == 1 and (lists := self._lists()):
-            raise InputError(
-                f"{self.name}, message 1: it is one object with lists in it, such as {lists[0]!r}; "
-                "one object a row is needed, as pandas writes with to_json(orient='records', "
-                "lines=True)"
-            )
+        if len(rows) == 1 or not (rows or options.values):
+            self._check_is_row(names)
         if options.values:
             values = [(name,) if name in names else split_names([name]) for name in options.values]
             options = replace(options, values=tuple(name for which in values for name in which))
@@ -131,7 +124,7 @@ class JsonLines(FileSource):
             self.said += [
                 f"left out: {name!r} holds lists; --value {quoted(f'{name}[0]')} takes the first "
                 "of each"
-                for name in self._lists()
+                for name, _ in _lists_in(self._first_object())
             ]
         else:
             raise InputError(f"{self.name}: no field holds numbers; choose with --value")
@@ -148,11 +141,38 @@ class JsonLines(FileSource):
                 ) from None
         return options
 
-    def _lists(self) -> list[str]:
-        """The fields of the first object that hold several things each."""
+    def _check_is_row(self, names: Sequence[str]) -> None:
+        """Refuse what holds one object, if that is no row, and what holds none.
+
+        Parameters
+        ----------
+        names
+            Fields of the object, if it stands in a line.
+        """
+        needed = (
+            "one object a line is needed, as pandas writes with to_json(orient='records', "
+            "lines=True)"
+        )
+        message = self._first_object() or as_object(self._input.head(MOST_AT_ONCE)) or {}
+        if lists := dict(_lists_in(message)):
+            name, longest = max(lists.items(), key=lambda item: len(item[1]))
+            problem = f"it is one object with lists in it, such as {name!r}; {needed}"
+            if isinstance(longest[0], dict) and not any(_lists_in(longest[0])):
+                problem += f"; jq -c '.{name}[]' writes them so"
+        elif field := _frame_in(message):
+            problem = f"it is one object with all rows in it, such as {field!r}; {needed}"
+        elif message and not names:
+            problem = f"it is one object in several lines; {needed}"
+        elif not names:
+            problem = f"no line is a JSON object; {needed}, and jq with -c"
+        else:
+            return
+        raise InputError(f"{self.name}, message 1: {problem}")
+
+    def _first_object(self) -> dict[str, Any]:
+        """The object in the first line; an empty one if there is none."""
         with self._input.open() as stream:
-            message = as_object(stream.readline(LIMIT)) or {}
-        return [name for name, its in message.items() if isinstance(its, list) and len(its) > 1]
+            return as_object(stream.readline(LIMIT)) or {}
 
     @property
     def position(self) -> dict[str, Any]:
@@ -285,11 +305,28 @@ class LiveLines(BatchSource):
         """Nothing: nobody keeps the lines."""
 
 
-def _frame_in(names: Sequence[str]) -> str:
-    """The first of fields that are numbered from 0 on, as rows of a frame are; empty if none."""
-    numbered = [name for name in names if name.rpartition(".")[2].isdecimal()]
-    several = len(numbered) == len(names) > 2
-    return numbered[0] if several and numbered[0].endswith(".0") else ""
+def _frame_in(message: dict[str, Any]) -> str:
+    """The first field of a frame, whose rows are called by numbers or times; empty if it is none.
+
+    They are fields of every column, or the columns are fields of every row.
+    """
+    columns = [its for its in message.values() if isinstance(its, dict)]
+    if len(columns) < len(message) or not columns:
+        return ""
+    names = columns[0] if all(its.keys() == columns[0].keys() for its in columns) else {}
+    for rows in (message, names):
+        if len(rows) > 2 and all(map(is_typed, rows)):
+            return f"{next(iter(message))}.{next(iter(columns[0]))}"
+    return ""
+
+
+def _lists_in(message: dict[str, Any], before: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """The fields of a message that hold objects, or several things each, in lists."""
+    for name, its in message.items():
+        if isinstance(its, dict):
+            yield from _lists_in(its, f"{before}{name}.")
+        elif isinstance(its, list) and (len(its) > 1 or any(isinstance(i, dict) for i in its)):
+            yield before + name, its
 
 
 def _readable(descriptor: int) -> int:

@@ -17,6 +17,7 @@ from replay.sources.constants import Constants
 from replay.sources.csv_file import CsvFile
 from replay.sources.csv_format import Style
 from replay.sources.look import Column
+from replay.sources.not_read import why_not
 from replay.sources.oldest_first import OldestFirst
 from replay.sources.order_of_times import StepsBack, is_newest_first
 from replay.sources.read_options import LOOKED_AT, ReadOptions
@@ -262,6 +263,8 @@ def _kind(source: Input) -> str:
         suffixes.pop()
     last = suffixes[-1].lower() if suffixes else ""
     start = source.head(64)
+    if problem := why_not(start):
+        raise InputError(f"{source.name}: {problem}")
     if last in TABLES or start.startswith((b"PAR1", b"ORC", b"ARROW1", b"FEA1")):
         return "parquet"
     if last in SHEETS and source.size:

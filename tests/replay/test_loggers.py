@@ -1,11 +1,16 @@
-"""Files as programs that measure write them: the table in them is found, and all of its rows."""
+"""Files as programs that measure write them: the table is found, or it is said why none is."""
 
+import io
+import json
+import pickle
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from replay.engine.protocols import batches_of
+from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.csv_file import SMALL
 from replay.sources.opening import Files
@@ -100,7 +105,7 @@ def test_rows_may_end_before_a_column_of_comments(tmp_path):
     assert np.array_equal(read(path)[1], VALUES)
     # where rows have one as a rule, a row that ends before it is cut off
     path.write_text(path.read_text().replace("\n2", ",\n2").replace(",Remarks,", ",Remarks"))
-    with pytest.raises(Exception, match="'Remarks': the row ends before this column"):
+    with pytest.raises(InputError, match="'Remarks': the row ends before this column"):
         read(path)
 
 
@@ -112,3 +117,83 @@ def test_a_running_total_with_decimal_commas_is_left_out(tmp_path):
     assert source.values == ("flow",)
     assert any("'meter' never falls" in line for line in source.said)
     assert values[:, 0].tolist() == FLOW
+
+
+# -- what is not read -----------------------------------------------------------------------------
+
+FRAME = pd.DataFrame(VALUES, pd.DatetimeIndex(TIMES), ["voltage", "flow"])
+
+
+def saved(save, **arrays):
+    stream = io.BytesIO()
+    save(stream, *arrays.values()) if save is np.save else save(stream, **arrays)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (saved(np.save, x=VALUES), "an array of numpy, which is not read; write it as CSV"),
+        (saved(np.savez, x=VALUES), "an array of numpy, which is not read"),
+        (pickle.dumps(FRAME), "a pickle of Python"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5"),
+        (b"TDSm" + bytes(99), "TDMS of LabVIEW"),
+        (b"MDF     4.10    " + bytes(99), "MDF of a vehicle"),
+        (b"SQLite format 3\0" + bytes(99), "a database of SQLite"),
+        (json.dumps(VALUES.tolist()).encode(), "an array of arrays in JSON"),
+    ],
+)
+def test_a_file_that_is_no_table_is_called_by_its_name(data, what, tmp_path):
+    path = tmp_path / "rows.dat"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=f"rows.dat: this is {what}"):
+        read(path)
+
+
+def test_characters_lost_with_power_are_no_utf_16(tmp_path):
+    path = tmp_path / "rows.csv"
+    rows = [f"{t},{v},{f}\n" for t, v, f in zip(TIMES, VOLTAGE, FLOW, strict=True)]
+    rows[200] = "\0" * 300 + "\n"
+    path.write_text("time,voltage,flow\n" + "".join(rows))
+    with pytest.raises(InputError, match=r"line 202, .*: .* where a logger lost power; --on-bad"):
+        read(path)
+    assert len(read(path, on_bad="skip")[1]) == N - 1
+    path.write_bytes(path.read_bytes().replace(b"\0", b"").decode().encode("utf-16-le"))
+    with pytest.raises(InputError, match=r"line 1, .*try --encoding utf-16"):
+        read(path)
+
+
+@pytest.mark.parametrize("orient", ["columns", "index"])
+@pytest.mark.parametrize("times", [FRAME.index, FRAME.index.astype("int64") // 10**6, range(N)])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_frame_by_its_times_is_no_row(orient, times, indent, tmp_path):
+    path = tmp_path / "rows.json"
+    FRAME.set_axis(times).to_json(path, orient=orient, date_format="iso", indent=indent)
+    with pytest.raises(InputError, match="it is one object with all rows in it, such as"):
+        read(path)
+    path.write_text(json.dumps({"now": {"voltage": 1.5, "flow": 2.5, "x": 3}}) + "\n")
+    assert len(read(path)[1]) == 1
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_lists_within_the_object_of_an_answer_are_named(indent, tmp_path):
+    path = tmp_path / "rows.json"
+    series = {"metric": {"job": "a"}, "values": [[i, str(v)] for i, v in enumerate(VOLTAGE)]}
+    path.write_text(json.dumps({"data": {"result": [series]}}, indent=indent))
+    with pytest.raises(InputError, match=r"with lists in it, such as 'data.result'; .*=True\)$"):
+        read(path)
+    rows = [{"at": str(t), "v": v} for t, v in zip(TIMES, VOLTAGE, strict=True)]
+    path.write_text(json.dumps({"channel": {"tags": ["a", "b"]}, "feeds": rows}, indent=indent))
+    with pytest.raises(InputError, match=r"'feeds'; .*; jq -c '.feeds\[\]' writes them so"):
+        read(path)
+
+
+def test_objects_in_several_lines_are_no_lines_of_json(tmp_path):
+    path = tmp_path / "rows.json"
+    rows = [json.dumps({"v": v}, indent=1) for v in VOLTAGE]
+    path.write_text(rows[0])
+    with pytest.raises(InputError, match="it is one object in several lines; one object a line"):
+        read(path)
+    path.write_text("\n".join(rows))
+    with pytest.raises(InputError, match="no line is a JSON object; one object a line"):
+        read(path)
