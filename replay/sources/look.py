@@ -25,6 +25,8 @@ ENOUGH = 8
 """Rows from which on a column is said to be constant, or to count."""
 IN_2000 = 946_684_800.0
 """Seconds since 1970 before which a number is taken as a time only if nothing else is one."""
+MOSTLY = 0.9
+"""Share of the steps of a column called a time that go one way: of several series, some go back."""
 MANY = 50
 """Rows from which on a column whose numbers never fall is said to hold a running total."""
 MOST_SAID = 20
@@ -88,7 +90,8 @@ class Column:
         Whether the numbers never fall, rise in most rows, and are many: a meter, or a distance.
     time
         ``date`` if they are dates, ``clock`` if they are clocks without a date, ``number`` if they
-        are numbers that rise, or fall, and are times since 1970; empty if they are no times.
+        are numbers that rise, or mostly go one way in a column called a time, and are times since
+        1970; empty if they are no times.
     part
         Which part of a time in several columns they are, such as ``month``; empty if none.
     """
@@ -320,12 +323,13 @@ def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
     if column.is_whole and len(values) >= ENOUGH and len(steps) == 1 and steps != {0.0}:
         column.is_counter = True
     rises = all(step >= 0 for step in steps) and steps != {0.0}
-    falls = all(step <= 0 for step in steps) and steps != {0.0}
     column.is_total = rises and len(values) >= MANY and 2 * differences.count(0.0) < len(values)
     named = TIME_NAME.search(column.name) is not None
     since_1970 = any(EARLIEST <= values[0] * unit < LATEST for unit in UNITS.values())
     compact = column.is_whole and len(numbers[0]) in (8, 12, 14) and numbers[0][:2] in ("19", "20")
-    goes_on = rises or (falls and named)
+    n_one_way = max(sum(step >= 0 for step in differences), sum(step <= 0 for step in differences))
+    one_way = n_one_way >= MOSTLY * len(differences) and steps != {0.0}
+    goes_on = rises or (one_way and named)
     if (since_1970 or compact) and goes_on and (named or len(values) >= ENOUGH):
         column.time = "number"
 

@@ -295,7 +295,9 @@ def test_two_spaces_are_an_empty_cell_where_all_others_are_single(path):
 def test_one_object_with_all_rows_in_lists(found, tmp_path):
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(found))
-    with pytest.raises(InputError, match=r"it is one object with lists in it, .* one object a line"):
+    with pytest.raises(
+        InputError, match=r"it is one object with lists in it, .* one object a line"
+    ):
         read(path)
 
 

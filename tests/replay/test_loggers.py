@@ -119,6 +119,25 @@ def test_a_running_total_with_decimal_commas_is_left_out(tmp_path):
     assert values[:, 0].tolist() == FLOW
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_times_in_numbers_of_one_series_after_the_other_are_times(order, tmp_path):
+    path = tmp_path / "rows.csv"
+    series = [
+        (name, int(t.timestamp()), value)
+        for name, values in (("voltage", VOLTAGE), ("flow", FLOW))
+        for t, value in list(zip(TIMES, values, strict=True))[::order]
+    ]
+    path.write_text("name,time,value\n" + "".join(f"{n},{t},{v}\n" for n, t, v in series))
+    source, _ = read(path)
+    assert (source.values, source.time) == (("value",), "time")
+    assert any("come again for each 'name'" in line for line in source.said)
+    # what goes up and down by turns is no time, whatever it is called
+    path.write_text(
+        "time,value\n" + "".join(f"{10**9 + i * 7 % 11},{f}\n" for i, f in enumerate(FLOW))
+    )
+    assert read(path)[0].values == ("time", "value")
+
+
 # -- what is not read -----------------------------------------------------------------------------
 
 FRAME = pd.DataFrame(VALUES, pd.DatetimeIndex(TIMES), ["voltage", "flow"])
