@@ -15,7 +15,15 @@ from online_gmm.data.counted import counted
 from replay.engine.rows import InputError
 from replay.sources.csv_records import CsvRecords, squeezed
 from replay.sources.look import Column, chosen, columns_in
-from replay.sources.numbers import Cell, ContradictionError, Numbers, is_number, study
+from replay.sources.numbers import (
+    Cell,
+    ContradictionError,
+    Numbers,
+    is_number,
+    kind_of,
+    split_unit,
+    study,
+)
 from replay.sources.preamble import DELIMITERS, LINES, Head, find_head
 from replay.sources.read_options import LOOKED_AT, ReadOptions, unique_names
 from replay.sources.reading import Input
@@ -26,6 +34,7 @@ WITH_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 LINE_PROTOCOL = re.compile(r"[^\s,=]+(?:,[^\s,=]+=[^\s,=]+)* [^\s,=]+=[^\s]+(?: -?\d{10,19})?\s*$")
 """A line in which InfluxDB is given points."""
 SINGLE_QUOTED = re.compile("'[^']+'")
+DIGITS = re.compile(r"[+-]?\d+")
 COMMENTS = re.compile(
     r"(?:comment|note|remark|commentaire|remarque|comentario|opmerking)s?|commento|"
     r"kommentare?|(?:be|an)merkung(?:en)?",
@@ -116,7 +125,7 @@ class CsvFormat(CsvRecords):
         self.decimal = self.numbers.decimal
         self.said = [*self._head.said, *said, *more]
         self._hand_on(options)
-        self._check_header()
+        self._check_header(first)
         self._dated = self._find_dated(first)
         if self.time is not None:
             times = [self.columns.index(name) for name in options.parts or (self.time,)]
@@ -245,7 +254,7 @@ class CsvFormat(CsvRecords):
         if not self._header:
             return tuple(str(place) for place in range(len(cells)))
         names = tuple(cell.strip() for cell in cells)
-        if all(is_number(name) for name in names):
+        if all(map(is_number, self._fitted_names(cells))):
             raise self._bad(
                 1, names[0], "a header is expected here, and this is a number; "
                 "if the file has no header, say --no-header"
@@ -310,17 +319,30 @@ class CsvFormat(CsvRecords):
                 self._pass(len(self._fetched))
         return None
 
-    def _check_header(self) -> None:
-        """Refuse a row in place of the header, which has a time where rows have theirs."""
-        name = next(iter(self._options.parts or (self.time or "",)))
-        if self._names is None or sum(map(str.isdigit, name)) < 6:
+    def _check_header(self, first: Sequence[tuple[int, list[str]]]) -> None:
+        """Refuse a row in place of the header, and tell of one that may be a row.
+
+        A row has a time where rows have theirs, or numbers beside a text as all rows have it.
+        """
+        if self._names is None:
             return
+        name = next(iter(self._options.parts or (self.time or "",)))
+        numbers = [name for name in self.values if kind_of(split_unit(name)[0])]
+        cells = list(zip(*(row for _, row in first), strict=False))
         (column,) = columns_in((name,), [[name]])
-        if column.time:
-            raise self._bad_column(
-                name, "a header is expected here, and this is a time; if the file has no header, "
-                "say --no-header"
-            )  # fmt: skip
+        if column.time and sum(map(str.isdigit, name)) >= 6:
+            what = "a time"
+        elif numbers and any(map(_are_alike, self._names, cells)):
+            name, what = numbers[0], "a number, beside a text as all rows have it"
+        else:
+            if decimals := [name for name in numbers if kind_of(split_unit(name)[0]) != "whole"]:
+                note = f"a column is called {decimals[0]!r}: say --no-header if there is no header"
+                self.said = [*self.said, note]
+            return
+        raise self._bad_column(
+            name, f"a header is expected here, and this is {what}; if the file has no header, say "
+            "--no-header"
+        )  # fmt: skip
 
     def _is_spaced(self, first: Sequence[tuple[int, list[str]]]) -> bool:
         """Whether spaces may stand between columns, as nothing else does."""
@@ -394,6 +416,14 @@ def _are_aligned(lines: Sequence[str]) -> bool:
     n, count = words.most_common(1)[0]
     single = sum(text.count(" ") == n - 1 for text in texts)
     return count >= ALIKE * len(texts) > single
+
+
+def _are_alike(name: str, cells: Sequence[str]) -> bool:
+    """Whether a name is no number, and all cells below it are the same but for their digits."""
+    shape = DIGITS.sub("0", name.strip())
+    return not kind_of(split_unit(name)[0]) and all(
+        DIGITS.sub("0", c.strip()) == shape for c in cells
+    )
 
 
 def _held(columns: Sequence[Column]) -> str:

@@ -16,7 +16,7 @@ from replay.engine.rows import CutOffError, InputError
 from replay.sources.file_source import FileSource
 from replay.sources.not_read import why_nul
 from replay.sources.numbers import Numbers
-from replay.sources.preamble import Head
+from replay.sources.preamble import DELIMITERS, Head
 from replay.sources.reading import Input, digest
 from replay.sources.running_sums import RunningSums
 
@@ -52,6 +52,7 @@ class CsvRecords(FileSource):
     _header: bool
     _names: list[str] | None
     _dated: int | None
+    _full: int
 
     def __init__(self, source: Input) -> None:
         super().__init__(source)
@@ -242,6 +243,12 @@ class CsvRecords(FileSource):
                 self._line, None, 'a quote (") is opened in this row and not closed; close it, or '
                 "double it if it is meant as a character"
             )  # fmt: skip
+        others = [mark for mark in (*DELIMITERS, " ") if f'"{mark}"' in self._fetched[0]]
+        if "expected after" in error and others and others[0] != self.delimiter:
+            return self._bad(
+                self._line, None, f"{others[0]!r} stands between cells in quotes, and the "
+                f"delimiter is {self.delimiter!r}; say --delimiter {others[0]!r}"
+            )  # fmt: skip
         return self._bad(
             self._line, None, f"this row cannot be taken apart ({error}); a quoted cell must end "
             "at its quote, and a quote within it must be doubled"
@@ -260,12 +267,17 @@ class CsvRecords(FileSource):
                 f"{counted(n, 'cells')} of {width}; complete it, leaving cells empty where "
                 "values are missing"
             )  # fmt: skip
-        commas = " (if commas are decimal marks here, the cells need quotes)"
+        more = (
+            " (if commas are decimal marks here, they need quotes)" if self.delimiter == "," else ""
+        )
+        if n == self._full == width + 1:
+            more += (
+                "; if rows begin with their names, as R writes them, the header has to name those"
+            )
         return LONG, self._bad(
             self._line, self.columns[-1], "the row goes on after this column: it has "
             f"{counted(n, 'cells')} for {counted(width, 'columns')}; put cells that "
-            f"hold {self.delimiter!r} in quotes"
-            f"{commas if self.delimiter == ',' else ''}"
+            f"hold {self.delimiter!r} in quotes{more}"
         )  # fmt: skip
 
 

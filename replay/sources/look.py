@@ -29,6 +29,8 @@ MOSTLY = 0.9
 """Share of the steps of a column called a time that go one way: of several series, some go back."""
 MANY = 50
 """Rows from which on a column whose numbers never fall is said to hold a running total."""
+ANEW = 0.01
+"""Share of the rows in which a running total begins anew, at most."""
 MOST_SAID = 20
 """Columns that are left out of which it is said why."""
 TRIED = 20
@@ -87,7 +89,10 @@ class Column:
     is_counter
         Whether the cells are whole numbers with the same step from each to the next.
     is_total
-        Whether the numbers never fall, rise in most rows, and are many: a meter, or a distance.
+        Whether the numbers rise in most rows, and are many: a meter, or a distance. They may fall
+        in one row of a hundred, where it begins anew.
+    n_falls
+        Rows in which a number is less than the one before.
     time
         ``date`` if they are dates, ``clock`` if they are clocks without a date, ``number`` if they
         are numbers that rise, or mostly go one way in a column called a time, and are times since
@@ -104,6 +109,7 @@ class Column:
     is_counter: bool = False
     is_whole: bool = True
     is_total: bool = False
+    n_falls: int = 0
     time: str = ""
     part: str = ""
 
@@ -130,8 +136,8 @@ class Column:
 
     @property
     def is_constant(self) -> bool:
-        """Whether all cells with a value are alike, and there are enough to say so."""
-        return self.n_given >= ENOUGH and len(self.texts) == 1
+        """Whether all cells with a value are alike, and there are enough cells to say so."""
+        return self.n >= ENOUGH and len(self.texts) == 1
 
     @property
     def is_identifier(self) -> bool:
@@ -144,7 +150,9 @@ class Column:
         if self.part:
             return "is a part of the time, which is not put together"
         if self.is_constant:
-            return f"is {next(iter(self.texts))} in all of the first {counted(self.n, 'rows')}"
+            where = "wherever it is given in" if self.n_missing else "in all of"
+            rows = counted(self.n, "rows")
+            return f"is {next(iter(self.texts))} {where} the first {rows}"
         if self.is_mixed:
             share = 1 - self.n_numbers / self.n_given
             word = next(text for text in self.texts if not kind_of(in_digits(text)))
@@ -153,7 +161,11 @@ class Column:
             return "holds times"
         if self.is_identifier:
             return "counts rows" if self.is_counter else "holds identifiers"
-        return "never falls, as a running total" if self.is_total else ""
+        if not self.is_total:
+            return ""
+        if self.n_falls:
+            return f"rises but for {counted(self.n_falls, 'rows')}, as a total that begins anew"
+        return "never falls, as a running total"
 
     @property
     def holds(self) -> str:
@@ -169,7 +181,8 @@ class Column:
             return "nothing"
         if self.is_numeric:
             kind = f"{'whole ' * self.is_whole}numbers{' and texts' * self.is_mixed}"
-            more = ", constant" * self.is_constant + ", never falling" * self.is_total
+            rising = ", rising" if self.n_falls else ", never falling"
+            more = ", constant" * self.is_constant + rising * self.is_total
             return "a counter" if self.is_counter else kind + more
         if self.is_constant:
             return f"{next(iter(self.texts))!r}"
@@ -323,7 +336,12 @@ def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
     if column.is_whole and len(values) >= ENOUGH and len(steps) == 1 and steps != {0.0}:
         column.is_counter = True
     rises = all(step >= 0 for step in steps) and steps != {0.0}
-    column.is_total = rises and len(values) >= MANY and 2 * differences.count(0.0) < len(values)
+    column.n_falls = sum(step < 0 for step in differences)
+    column.is_total = (
+        len(values) >= MANY
+        and column.n_falls <= ANEW * len(values)
+        and 2 * differences.count(0.0) < len(values)
+    )
     named = TIME_NAME.search(column.name) is not None
     since_1970 = any(EARLIEST <= values[0] * unit < LATEST for unit in UNITS.values())
     compact = column.is_whole and len(numbers[0]) in (8, 12, 14) and numbers[0][:2] in ("19", "20")

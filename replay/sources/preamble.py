@@ -124,7 +124,10 @@ def find_head(
     head = Head(begin, delimiter, marks, names)
     if names is None and has_header:
         head = _structure(lines, begin, head, delimiter, tuple(wanted))
-    if n := head.above - skip_lines - len(said):
+        names = head.names
+    if names is not None and not head.comments:
+        said.append(f"columns are called by several lines, such as {names[-1]!r}")
+    elif n := head.above - skip_lines - len(said):
         said.append(_passed(n))
     if head.units:
         where = head.above + 2
@@ -159,7 +162,8 @@ def _in_comment(line: str, after: str, mark: str, delimiter: str | None) -> tupl
         cells = _split(after, choice)
         names = _split(line, choice)
         if len(cells) == len(names) and all(is_typed(cell) for cell in cells if cell.strip()):
-            if len(cells) == 1 and not names[0].removeprefix(mark).strip().isidentifier():
+            is_name = names[0].removeprefix(mark).strip().isidentifier()
+            if len(cells) == 1 and not (is_name and kind_of(in_digits(cells[0]))):
                 continue
             names[0] = names[0].removeprefix(mark).strip() or names[0]
             return tuple(name.strip() for name in names)
@@ -207,7 +211,30 @@ def _structure(
     above += _under_groups(records[above:])
     number = records[above][0] if above < len(records) else 0
     units = _units(records, number)
+    if not units and (found := _in_levels(records[above:])) is not None:
+        return Head(begin + found[0], choice_of or counted, head.comments, found[1])
     return Head(begin + number, choice_of, head.comments, None, units)
+
+
+def _in_levels(records: Sequence[tuple[int, list[str]]]) -> tuple[int, tuple[str, ...]] | None:
+    """The first row under a header of two or three lines, and what columns are called by them.
+
+    pandas writes such a header: names come again in a line, and each column has another pair. The
+    name of the index may stand alone in the last line.
+    """
+    typed = _typed_columns(records)
+    n = next((i for i, (_, cells) in enumerate(records[:4]) if _is_row(cells, typed)), 0)
+    rows = [[cell.strip() for cell in cells] for _, cells in records[:n]]
+    if n < 2 or len({len(cells) for _, cells in records[: n + 1]}) > 1:
+        return None
+    index = rows.pop()[0] if not any(rows[-1][1:]) else ""
+    columns = list(zip(*(cells[1:] for cells in rows), strict=True))
+    comes_again = any(len(set(cells[1:])) < len(cells[1:]) for cells in rows)
+    if len(rows) < 2 or not comes_again or len(set(columns)) < len(columns):
+        return None
+    if not all(map(all, columns)) or any(is_typed(cell) for cells in columns for cell in cells):
+        return None
+    return records[n][0], (index, *(" ".join(cells) for cells in columns))
 
 
 def _records(

@@ -396,7 +396,7 @@ def test_dates_and_clocks_in_bare_digits_are_not_learnt(path):
     source, _ = read(path)
     assert source.values == ("t",)
     # by the same names, numbers that are no times are
-    write(path, "DATE,TIME,t", lambda i: f"{i * 7 % 90},{1e5 + i * 37 % 7777},{TEMPERATURE[i]}")
+    write(path, "DATE,TIME,t", lambda i: f"{i * 7 % 90},{1e5 + i * 37 % 777},{TEMPERATURE[i]}")
     assert read(path)[0].values == ("DATE", "TIME", "t")
 
 

@@ -138,6 +138,99 @@ def test_times_in_numbers_of_one_series_after_the_other_are_times(order, tmp_pat
     assert read(path)[0].values == ("time", "value")
 
 
+# -- headers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", [None, "when"])
+def test_a_header_of_several_lines_as_pandas_writes_it(index, tmp_path):
+    path = tmp_path / "rows.csv"
+    for names in (
+        [("pump", "voltage"), ("pump", "flow")],
+        [("mean", "inlet"), ("max", "inlet")],
+        [("A", "pump", "voltage"), ("A", "pump", "flow")],
+    ):
+        columns = pd.MultiIndex.from_tuples(names)
+        FRAME.set_axis(columns, axis=1).rename_axis(index).to_csv(path)
+        if index is None or len(names[0]) < 3:
+            source, values = read(path)
+            assert source.values == tuple(map(" ".join, names))
+            assert source.time == (index or "column 1")
+            assert np.array_equal(values, VALUES)
+            assert any("columns are called by several lines" in line for line in source.said)
+
+
+def test_prices_below_a_header_of_several_lines(tmp_path):
+    path = tmp_path / "rows.csv"
+    head = "Price,Close,High\nTicker,AAPL,AAPL\nDate,,\n"
+    path.write_text(
+        head + "".join(f"{t},{v},{f}\n" for t, (v, f) in zip(TIMES, VALUES, strict=True))
+    )
+    source, values = read(path)
+    assert (source.values, source.time) == (("Close AAPL", "High AAPL"), "Date")
+    assert np.array_equal(values, VALUES)
+
+
+@pytest.mark.parametrize("before", ["$GPGGA,{t:%H%M%S}", "{t:%H:%M:%S}.123 -> {f}", "N"])
+def test_the_first_row_is_no_header(before, tmp_path):
+    path = tmp_path / "rows.csv"
+    rows = [
+        f"{before},{{v}}\n".format(t=t, f=f, v=v)
+        for t, f, v in zip(TIMES, FLOW, VOLTAGE, strict=True)
+    ]
+    path.write_text("".join(rows))
+    with pytest.raises(InputError, match=r"line 1, .*a header is expected here, .*say --no-header"):
+        read(path)
+    path.write_text(
+        "note,20.5\n" + "".join(f"{'abcd'[i % 4] * (i % 5)},{v}\n" for i, v in enumerate(VOLTAGE))
+    )
+    assert any("a column is called '20.5'" in line for line in read(path)[0].said)
+
+
+def test_a_row_that_ends_in_a_delimiter_is_no_header(tmp_path):
+    path = tmp_path / "rows.txt"
+    path.write_text(
+        "# {}\n# EndOfHeader\n" + "".join(f"{i % 16}\t1\t{v}\t\n" for i, v in enumerate(VOLTAGE))
+    )
+    with pytest.raises(InputError, match="a header is expected here, and this is a number"):
+        read(path)
+
+
+def test_rows_of_r_are_told_by_what_the_header_lacks(tmp_path):
+    path = tmp_path / "rows.csv"
+    rows = "".join(f'"{i}" {v} {f}\n' for i, (v, f) in enumerate(VALUES))
+    path.write_text('"voltage" "flow"\n' + rows)
+    with pytest.raises(InputError, match="say --delimiter ' '"):
+        read(path)
+    path.write_text(path.read_text().replace(" ", ","))
+    with pytest.raises(InputError, match="as R writes them, the header has to name those"):
+        read(path)
+
+
+# -- columns that are no measurements -------------------------------------------------------------
+
+
+def test_a_total_that_begins_anew_is_a_total(tmp_path):
+    path = tmp_path / "rows.csv"
+    start = 2**32 - 1000 * 99
+    rows = [f"{(start + 1000 * i + i % 3) % 2**32},{f}\n" for i, f in enumerate(FLOW)]
+    path.write_text("millis,flow\n" + "".join(rows))
+    source, _ = read(path)
+    assert source.values == ("flow",)
+    assert any("'millis' rises but for 1 row, as a total that begins" in s for s in source.said)
+    # one that falls in one row of 50 is none
+    path.write_text("level,flow\n" + "".join(f"{i % 50}.5,{f}\n" for i, f in enumerate(FLOW)))
+    assert read(path)[0].values == ("level", "flow")
+
+
+def test_a_field_that_is_given_once_is_constant(tmp_path):
+    path = tmp_path / "rows.ndjson"
+    rows = [{"v": v, **({"base": 3.5} if i == 0 else {})} for i, v in enumerate(VOLTAGE)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    source, _ = read(path)
+    assert source.values == ("v",)
+    assert any("'base' is 3.5 wherever it is given in the first 400 rows" in s for s in source.said)
+
+
 # -- what is not read -----------------------------------------------------------------------------
 
 FRAME = pd.DataFrame(VALUES, pd.DatetimeIndex(TIMES), ["voltage", "flow"])
