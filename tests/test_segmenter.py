@@ -1,5 +1,6 @@
 """Segmenter() without a model: its contract. How well it does is in test_machines."""
 
+import copy
 import datetime
 import math
 import types
@@ -529,6 +530,40 @@ def test_no_window_of_time_reaches_across_a_gap():
     assert seconds[399] in ends
     by_points = Segmenter(window=30, time="t", max_gap=3600.0)
     assert all_learnt(by_points, timed(X, seconds)) == told
+
+
+@pytest.mark.parametrize("max_gap", ["1h", datetime.timedelta(hours=1)])
+def test_a_gap_may_be_given_as_a_time(max_gap):
+    X = stream(4, seed=12)
+    seconds = 10.0 * np.arange(len(X))
+    seconds[400:] += 7200.0
+    segmenter, by_seconds = (Segmenter(time="t", max_gap=its) for its in (max_gap, 3600.0))
+    assert all_learnt(segmenter, timed(X, seconds)) == all_learnt(by_seconds, timed(X, seconds))
+    assert Segmenter.from_bytes(segmenter.to_bytes()).to_bytes() == segmenter.to_bytes()
+    assert segmenter.clone().max_gap == copy.deepcopy(segmenter).max_gap == max_gap
+    for wrong in ("60", "soon", "0s", 0.0, -1, [60.0]):
+        with pytest.raises(ValueError, match="max_gap is"):
+            Segmenter(max_gap=wrong)
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_an_index_of_pandas_holds_the_times_if_it_is_called_so(zone):
+    X = stream(4, seed=12)
+    times = pd.date_range("2026-01-01", periods=len(X), freq="10s", tz=zone)
+    frame = pd.DataFrame(X, columns=list(NAMES))
+    by_column, by_index = (Segmenter(time="when", window="300s", max_gap="1h") for _ in range(2))
+    expected = by_column.label_many(frame.assign(when=times))
+    labels = by_index.label_many(frame.set_axis(times).rename_axis("when"))
+    assert labels.tolist() == expected.tolist()
+    assert (labels.index == times).all()
+    assert by_index.segments_.equals(by_column.segments_)
+    assert by_index.to_bytes() == by_column.to_bytes()
+    unnamed = Segmenter(max_gap="1h")
+    with pytest.raises(ValueError, match=r"no times: give t=X.index, which holds times"):
+        unnamed.label_many(frame.set_axis(times))
+    assert unnamed.label_many(frame, t=times).tolist() == Segmenter().label_many(frame).tolist()
+    with pytest.raises(ValueError, match=r"no times: column 'at' is not among .*t=X.index"):
+        Segmenter(time="at").label_many(frame.set_axis(times))
 
 
 def test_a_window_of_time_needs_times_and_a_unit():

@@ -59,8 +59,8 @@ class Table:
     features
         The names of the columns of an array, by position; 0 .. D-1 by default.
     time
-        The name of the column that holds the time of each row, if any. It is not among the
-        features; the times are in ``times``, in seconds.
+        The name of the column that holds the time of each row, if any, or of the index of a frame
+        of pandas. It is not among the features; the times are in ``times``, in seconds.
 
     Raises
     ------
@@ -83,6 +83,8 @@ class Table:
         self.names: tuple[Hashable, ...] = ()
         self.values: Matrix
         self.times: Matrix | None = None
+        # whether an index of pandas is called by the time
+        self.is_timed_by_index = False
         if t is not None:
             self.times = seconds_of_column(unmasked(t).reshape(-1), "t")
         self._read(X, features, time)
@@ -109,6 +111,10 @@ class Table:
         elif "pandas" in sys.modules and isinstance(X, sys.modules["pandas"].DataFrame):
             self._pandas = X
             self.names = _names_of(X.columns)
+            if self.times is None and time is not None and time not in self.names:
+                self.is_timed_by_index = X.index.name == time
+                if self.is_timed_by_index:
+                    self.times = seconds_of_column(X.index.to_numpy(), time)
             if (time is None or time not in self.names) and self._take_whole(
                 X.to_numpy(), len(self.names)
             ):
@@ -119,12 +125,15 @@ class Table:
             from river.utils.dataframe import into_frame
 
             # other pandas-like frames allow column names of any kind, narwhals strings only
-            if not hasattr(X, "column_names"):
+            if not hasattr(X, "column_names") and not hasattr(X, "collect"):
                 self.names = _unique(tuple(getattr(X, "columns", ())))
             try:
                 self._frame = into_frame(X)
             except TypeError:
-                told = "; X.to_frame() makes one of it" if hasattr(X, "to_frame") else ""
+                told = ""
+                for makes in ("to_frame", "collect"):
+                    if hasattr(X, makes):
+                        told = f"; X.{makes}() makes one of it"
                 if isinstance(X, list | tuple | dict):
                     told = "; pandas.DataFrame(X) makes one of it"
                 raise TypeError(
@@ -153,6 +162,27 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def without_times(self, time: Hashable | None, why: str = "") -> ValueError:
+        """Return the error that says that rows lack times, and how to give them.
+
+        Parameters
+        ----------
+        time
+            The name that was looked for, if any.
+        why
+            What needs times, as the end of a sentence.
+        """
+        named = (
+            ""
+            if time is None
+            else f"column {time!r} is not among {', '.join(map(repr, self.names))}; "
+        )
+        index = self._pandas is not None and self._pandas.index.dtype.kind == "M"
+        how = "t=X.index, which holds times" if index else "t=..., a time for each row"
+        return ValueError(
+            f"these rows have no times: {named}give {how}, or name their column by time=...{why}"
+        )
 
     def select(self, features: tuple[Hashable, ...]) -> Matrix:
         """The columns of these features, shape (n, D); NaN where the table lacks one."""

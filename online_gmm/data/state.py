@@ -416,7 +416,7 @@ def _checked(kind: Any, params: Any) -> dict[str, Any]:
 def _types_of(kind: type[Writable]) -> Any:
     hints = get_type_hints(kind.__init__)
     # the constructor sees to what msgspec has no types for
-    own = ("features", "order_by", "time", "step_size", "window")
+    own = ("features", "order_by", "time", "step_size", "window", "max_gap")
     fields: list[Any] = [
         (name, Any if name in own else hints[name]) for name in kind._written_params()
     ]

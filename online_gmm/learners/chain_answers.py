@@ -250,10 +250,7 @@ class ChainAnswers(RefittedChain, abc.ABC):
         if not self._timed:
             return np.full(len(table), np.nan)
         if table.times is None:
-            raise ValueError(
-                f"these rows have no times: column {self.time!r} is not among "
-                f"{', '.join(map(repr, table.names))}"
-            )
+            raise table.without_times(self.time)
         return table.times
 
     def _posterior(

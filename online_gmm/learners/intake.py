@@ -259,10 +259,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         """Return which rows are not late, and count the others; None if all are to be learnt."""
         if table.times is None:
             if self._clocked:
-                raise ValueError(
-                    f"these rows have no times: column {self.time!r} is not among "
-                    f"{', '.join(map(repr, table.names))}{self._why_times}"
-                )
+                raise table.without_times(self.time, self._why_times)
             return None
         before = np.fmax.accumulate(np.concatenate([[self._last_time], table.times[:-1]]))
         late = table.times <= before

@@ -27,6 +27,7 @@ from online_gmm.segmentation.stamps import stamp_of, stamps_of
 from online_gmm.segmentation.window_of_time import (
     LEAST_WINDOW,
     points_of_window,
+    seconds_of_gap,
     seconds_of_window,
 )
 
@@ -88,7 +89,7 @@ class FoundRegimes(SegmentedRows):
         confirm: float = 1.0,
         features: Sequence[Hashable] | None = None,
         time: Hashable | None = None,
-        max_gap: float | None = None,
+        max_gap: float | str | datetime.timedelta | None = None,
         late: Late = "raise",
         lag: int = 0,
     ) -> None:
@@ -97,7 +98,7 @@ class FoundRegimes(SegmentedRows):
         self.confirm = confirm
         self.features = features
         self.time = time
-        self.max_gap = max_gap
+        self.max_gap = seconds_of_gap(max_gap)
         self.late = late
         self.lag = lag
         self.order_by = None
@@ -109,8 +110,6 @@ class FoundRegimes(SegmentedRows):
             raise ValueError(f"max_regimes is {max_regimes!r}; it must be from 1 to {MAX_REGIMES}")
         if not 0.0 < confirm < math.inf:
             raise ValueError(f"confirm is {confirm!r}; it must be a positive number")
-        if max_gap is not None and not 0.0 < max_gap < math.inf:
-            raise ValueError(f"max_gap is {max_gap!r}; it must be a positive number of seconds")
         if not (lag >= 0 and lag == int(lag)):
             raise ValueError(f"lag is {lag!r}; it must be a number of points, at least 0")
         self.new_events = []
@@ -276,7 +275,7 @@ class FoundRegimes(SegmentedRows):
         its_window = self._n_window
         if its_window is None and self._seconds_of_window is not None:
             if table.times is None:
-                raise ValueError(f"window is {self.window!r}, a time, and these rows have no times")
+                raise table.without_times(self.time, self._why_times)
             its_window = points_of_window(
                 self.window, self._seconds_of_window, table.times, FIRST, self.max_gap
             )

@@ -72,10 +72,11 @@ class Segmenter(SegmenterAnswers, Writable):
     time
         The key of a point that holds its time, in seconds or as a datetime. It is kept out of the
         statistics, and out of the model too unless the model's own ``time`` is the same. Outside of
-        pipelines, `learn_one` takes the time as an argument. Times are handed back as they came.
+        pipelines, `learn_one` takes the time as an argument. Of frames it is a column, or the name
+        of the index of pandas. Times are handed back as they came.
     max_gap
-        Without a model: seconds without a point after which the segment ends. The next one begins
-        with the next point. None for no limit.
+        Without a model: seconds without a point after which the segment ends, or a time as
+        ``window`` has it ("1h"). The next one begins with the next point. None for no limit.
     late
         Without a model: what to do with a point whose time is not after that of the last one:
         ``raise`` an error, ``skip`` and count it, or ``learn`` it.
@@ -169,7 +170,7 @@ class Segmenter(SegmenterAnswers, Writable):
         min_dwell: int = 1,
         features: Sequence[Hashable] | None = None,
         time: Hashable | None = None,
-        max_gap: float | None = None,
+        max_gap: float | str | datetime.timedelta | None = None,
         late: Late = "raise",
         lag: int = 0,
         smoothed: bool = False,

@@ -16,13 +16,15 @@ def stamp_of(value: Any) -> Any:
 
 
 def stamps_of(table: Table, X: Any, time: Hashable | None, t: Any) -> list[Any] | None:
-    """Return the times of the rows of X, from t or else its column ``time``; None without times.
+    """Return the times of the rows of X: t, its column ``time`` or its index; None without times.
 
     ``table`` is X as it was read.
     """
     if table.times is None:
         return None
-    column = np.asarray(X[time] if t is None else t).reshape(-1)
+    if t is None:
+        t = X.index if table.is_timed_by_index else X[time]
+    column = np.asarray(t).reshape(-1)
     if column.dtype.kind == "M":
         column = column.astype("datetime64[us]")
     return [stamp_of(value) for value in column.tolist()]

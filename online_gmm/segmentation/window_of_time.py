@@ -1,10 +1,11 @@
-"""A window that is given as a time: how many points it has."""
+"""Windows and gaps that are given as times: how many points or seconds they are."""
 
 from __future__ import annotations
 
 import datetime
+import math
 import warnings
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,18 @@ def seconds_of_window(window: Any) -> float | None:
             "time such as '30s' or a timedelta"
         )
     return None
+
+
+def seconds_of_gap(max_gap: Any) -> Any:
+    """Return the seconds of a gap that is a number of them or a time; None for None."""
+    if isinstance(max_gap, str | datetime.timedelta):
+        return clock.duration(max_gap, "max_gap")
+    if max_gap is None or (isinstance(max_gap, Real) and 0.0 < float(max_gap) < math.inf):
+        return max_gap
+    raise ValueError(
+        f"max_gap is {max_gap!r}; it must be a positive number of seconds, or a time such as '30s' "
+        "or a timedelta"
+    )
 
 
 def points_of_window(
