@@ -206,3 +206,24 @@ def test_of_very_many_channels_that_change_alike_one_is_named():
     assert (first.kind, rest.kind) == ("level", "other")
     assert first.channel in names
     assert first.share + rest.share == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("others", [1, 0])
+def test_a_channel_that_vanishes_is_the_reason(others):
+    rng = np.random.default_rng(3)
+    rows = rng.normal([40.0, 5.0], 1.0, size=(300, 2))
+    before, after = rows[:200], rows[200:].copy()
+    after[5:, others:] = np.nan
+    went, came = (
+        explain(*map(RowStatistics.of, both), ("flow", "press"), missing=True).reasons
+        for both in ((before, after), (after, before))
+    )
+    assert {str(reason) for reason in went if reason.share > 0.2} == {
+        f"{name} missing 0% -> 95%" for name in ("flow", "press")[others:]
+    }
+    assert str(came[0]).endswith(" missing 95% -> 0%")
+    assert sum(reason.share for reason in went) == pytest.approx(1.0, abs=1e-12)
+    # values that are missing now and then are no reason
+    after = np.where(rng.random((100, 2)) < 0.4, np.nan, rows[200:])
+    both = RowStatistics.of(before), RowStatistics.of(after)
+    assert explain(*both, ("flow", "press"), missing=True) == explain(*both, ("flow", "press"))

@@ -399,6 +399,19 @@ def test_a_sensor_that_starts_far_away_hides_no_change(seed):
     assert all(np.abs(true - place).min() <= 4 for place in places)
 
 
+@pytest.mark.parametrize("how", ["one by one", "whole"])
+def test_a_sensor_that_dies_is_named(how):
+    X = stream(2, seed=12)
+    X[600:, 1] = np.nan
+    segmenter = Segmenter()
+    if how == "whole":
+        segmenter.label_many(pd.DataFrame(X, columns=list(NAMES)))
+        why = segmenter.segments_["why"].iloc[-1]
+    else:
+        why = str(changes_of(learnt(X, segmenter)[1])[-1])
+    assert "vibration missing 0% -> " in str(why)
+
+
 # -- times ----------------------------------------------------------------------------------------
 
 

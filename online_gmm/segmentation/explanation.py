@@ -10,7 +10,7 @@ import numpy as np
 
 from online_gmm.segmentation.row_statistics import Matrix, RowStatistics
 
-Kind = Literal["level", "spread", "rhythm", "correlation", "other"]
+Kind = Literal["level", "spread", "rhythm", "correlation", "missing", "other"]
 
 MOST = 5
 """Reasons that are reported one by one."""
@@ -20,6 +20,8 @@ WIDE = 16
 """Channels beyond which correlations are left out: there are too many pairs."""
 FLOOR = 1e-6
 """Least variance within a segment, as a share of that of both segments together."""
+LOST = 0.5
+"""Difference in the share of missing values from which on it is a reason of its own."""
 TINY = 1e-290
 """Least variance of both segments together: with less, ratios of variances lose their digits."""
 
@@ -34,11 +36,11 @@ class Reason:
         The channel, or the two channels of a correlation as a tuple; None for all the rest.
     kind
         ``level`` (the mean), ``spread`` (the standard deviation), ``rhythm`` (the size of steps
-        between neighbouring rows beside the spread), ``correlation``, or ``other`` for the sum of
-        all smaller reasons.
+        between neighbouring rows beside the spread), ``correlation``, ``missing`` (a channel that
+        vanishes or comes back), or ``other`` for the sum of all smaller reasons.
     before, after
         The mean, standard deviation, roughness or correlation in both segments, in the units of the
-        channel. NaN for ``other``.
+        channel; the share of missing values. NaN for ``other``.
     share
         Its part of the log ratio of the change, from 0 to 1. The shares of all reasons sum to 1.
     """
@@ -54,6 +56,8 @@ class Reason:
             return f"{self.channel} {_short(self.before)} -> {_short(self.after)}"
         if self.kind == "other":
             return "other differences"
+        if self.kind == "missing":
+            return f"{self.channel} missing {self.before:.0%} -> {self.after:.0%}"
         if self.kind == "correlation":
             assert isinstance(self.channel, tuple)
             first, second = self.channel
@@ -94,7 +98,16 @@ def _excess(ratio: Matrix) -> Matrix:
     return 0.5 * (ratio - 1.0 - np.log(ratio))
 
 
-def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashable]) -> Explanation:
+def _lost(before: RowStatistics, after: RowStatistics) -> Matrix:
+    """Log ratio by which values are missing, of channels that are mostly so in one of two only."""
+    m0, m1 = (((its.n - its.counts) + 0.5) / (its.n + 1.0) for its in (before, after))
+    ratio = m1 * np.log(m1 / m0) + (1.0 - m1) * np.log((1.0 - m1) / (1.0 - m0))
+    return np.where(abs(after.shares_missing - before.shares_missing) > LOST, ratio, 0.0)
+
+
+def explain(
+    before: RowStatistics, after: RowStatistics, names: Sequence[Hashable], missing: bool = False
+) -> Explanation:
     """Compare two segments channel by channel.
 
     Parameters
@@ -103,6 +116,8 @@ def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashabl
         Statistics of the two segments.
     names
         The D names of the channels.
+    missing
+        Whether it is a reason that most values of a channel are missing in one of them.
 
     Returns
     -------
@@ -112,8 +127,8 @@ def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashabl
     -----
     The log ratio is that of a composite likelihood: each channel has a Gaussian level and spread,
     Gaussian steps beside its spread, and, with at most 16 channels, a Gaussian correlation with
-    each other one. Every part is a Kullback-Leibler divergence, so none is negative, and they add
-    up. O(D^2).
+    each other one. With ``missing``, its values are missing by chance. Every part is a
+    Kullback-Leibler divergence, so none is negative, and they add up. O(D^2).
 
     Examples
     --------
@@ -128,7 +143,8 @@ def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashabl
     flow 0.186 -> 40 1.0
     """
     known = (before.counts > 1) & (after.counts > 1)
-    if not known.any():
+    lost = _lost(before, after) if missing else np.zeros(len(names))
+    if not (known.any() or lost.any()):
         return NOTHING
     together = before.copy()
     together.add(after)
@@ -150,6 +166,7 @@ def explain(before: RowStatistics, after: RowStatistics, names: Sequence[Hashabl
         ("level", level, before.means, after.means),
         ("spread", spread, before.sds_of(own0), after.sds_of(own1)),
         ("rhythm", rhythm, q0, q1),
+        ("missing", lost, before.shares_missing, after.shares_missing),
     )
     columns = [
         (kind, values.tolist(), ones.tolist(), others.tolist())

@@ -133,7 +133,7 @@ class PlacedSegments:
         if at > self.rows.first:
             segment, statistics = self._end(at)
             new_events.append(segment)
-            why = explain(statistics, self.rows.total(), self.names)
+            why = explain(statistics, self.rows.total(), self.names, missing=True)
         new_events.append(
             RegimeChange(
                 time,

@@ -84,6 +84,11 @@ class RowStatistics:
         return self.values[: self.n_channels]
 
     @property
+    def shares_missing(self) -> Matrix:
+        """Share of missing values per channel, shape (D,)."""
+        return np.asarray(1.0 - self.counts / max(self.n, 1))
+
+    @property
     def means(self) -> Matrix:
         """Shape (D,), in the units of the channels; 0 where there is no value."""
         return self.values[self.n_channels : 2 * self.n_channels]

@@ -325,7 +325,7 @@ def _second_pass_of(
         segments.append(segment_of(time_of(begin), time_of(end - 1), label, its, sure, names))
         if k == 0 or begin in gaps:
             continue
-        why = explain(statistics[k - 1], its, names)
+        why = explain(statistics[k - 1], its, names, missing=True)
         changes.append(
             RegimeChange(
                 *(time_of(begin), time_of(n - 1), int(labels[begin - 1]), label),

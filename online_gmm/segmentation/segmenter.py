@@ -31,7 +31,9 @@ class Segmenter(SegmenterAnswers, Writable):
     them apart are found in the stream. Points are dicts of one to fifty numbers in any units. A
     change is reported some time after it took place, once, and with the row at which it began; it
     is never revised. Regimes are numbered from 0 as they are found. A number keeps its meaning: a
-    return to a known regime gets the number of that regime.
+    return to a known regime gets the number of that regime. Channels are scaled here: a scaler of
+    river in front, which learns as it goes, would move the levels and make regimes of that. A
+    channel of which the values stay away is another regime too, with that as the reason.
 
     With a ``model`` the regimes are the labels of that learner, each point by itself. A label is
     *confirmed* by ``confirm`` points in a row that bear it. A confirmed label that differs from the
