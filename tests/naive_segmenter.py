@@ -116,12 +116,11 @@ class Whitening:
         self.kept, self.usual = [], None
         self.n_sizes, self.quantile = 0, 0.0
 
-    def learn(self, F):
+    def learn(self, F, variance):
         """See whether the last look and the one a window before lie within a regime."""
         if len(F) <= self.length:
             return
         half = (F[-1] - F[-1 - self.length]) / math.sqrt(2.0)
-        variance = F.var(axis=0)
         moves = variance > 1e-18
         size = math.log((half[moves] ** 2 / variance[moves]).sum() + 1e-12)
         self.n_sizes += 1
@@ -129,7 +128,7 @@ class Whitening:
             self.quantile = size
         step = max(4.0 / self.n_sizes, 0.02)
         if self.clipped:
-            half = self.clip(half, F.std(axis=0), 1.0 + 0.5 * step)
+            half = self.clip(half, np.sqrt(variance), 1.0 + 0.5 * step)
         if size <= self.quantile or self.n_sizes <= self.length:
             self.kept.append(half)
         self.quantile += step * (metric.KEPT - (size <= self.quantile))
@@ -196,10 +195,11 @@ class Naive:
         self.run(np.column_stack([standard(cleaned(x)) for x in X.T]))
 
     def run(self, X):
-        F, rows, waiting = [], [], []
+        rows, waiting = [], []
         white = self.white = Whitening(self.length, self.window <= scale.SHORT)
         f = np.zeros(0)
-        for end in range(self.window, len(X) + 1, self.stride):
+        ends = range(self.window, len(X) + 1, self.stride)
+        for look, end in enumerate(ends, start=1):
             if not len(f):
                 d = X.shape[1]
                 pairs = d * (d - 1) // 2 if d <= blocks.MOST_PAIRED else 0
@@ -216,19 +216,21 @@ class Naive:
                 )
                 self.median, self.excess = np.full(p, metric.MEDIAN), np.ones(p)
                 self.whitened = []
+                looks = np.empty((len(ends), p))
             f = features(X[end - self.window : end], self.window, self.stride, f)
-            F.append(f)
-            self.F = np.array(F)
+            looks[look - 1] = f
+            self.F = looks[:look]
             rows.append(end - 1)
-            waiting.append(len(F) - 1)
-            white.learn(self.F)
+            waiting.append(look - 1)
+            variance = self.F.var(axis=0)
+            white.learn(self.F, variance)
             begun = hasattr(white, "matrix") and (
-                (np.diag(white.matrix) < metric.STILL) & (self.F.var(axis=0) > metric.MOVES)
+                (np.diag(white.matrix) < metric.STILL) & (variance > metric.MOVES)
             )
-            if len(F) >= refit or np.any(begun):
+            if look >= refit or np.any(begun):
                 old = getattr(white, "matrix", None)
                 white.fit(self.F)
-                refit = int(len(F) * scale.GROWTH) + 1
+                refit = int(look * scale.GROWTH) + 1
                 for c in self.candidates:
                     c.center = white.matrix @ np.linalg.solve(old, c.center)
                 if old is None:
