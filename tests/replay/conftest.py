@@ -23,6 +23,19 @@ def _no_file_is_small(monkeypatch):
     monkeypatch.setattr("replay.sources.csv_file.SMALL", 0)
 
 
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Files are cut in pieces of so many bytes: a short file is of several."""
+
+    def set_to(size, careful=None):
+        monkeypatch.setattr("replay.sources.pieces.PIECE", size)
+        if careful is not None:
+            monkeypatch.setattr("replay.sources.pieces.WITH_CARE", careful)
+            monkeypatch.setattr("replay.sources.pieces.MOST_CARE", 4 * careful)
+
+    return set_to
+
+
 def pytest_report_header():
     """Which broker the tests of MQTT are run with."""
     return f"broker: {name_of_broker()}"

@@ -93,16 +93,6 @@ def taken(source, at_most):
     return rows, positions, error
 
 
-@pytest.fixture
-def small_pieces(monkeypatch):
-    def set_to(size, careful):
-        monkeypatch.setattr(pieces, "PIECE", size)
-        monkeypatch.setattr(pieces, "WITH_CARE", careful)
-        monkeypatch.setattr(pieces, "MOST_CARE", 4 * careful)
-
-    return set_to
-
-
 @pytest.mark.parametrize("seed", range(36))
 def test_batches_hold_the_rows_that_come_one_by_one(seed, small_pieces, tmp_path):
     """With each way of bad rows, compressed or not, keyed or not: these seeds are all of them."""
