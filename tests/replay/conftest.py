@@ -24,6 +24,13 @@ def _no_file_is_small(monkeypatch):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures of comparisons take most of their time: for tests of what is said beside them."""
+    for name in ("draw_check", "draw_increments"):
+        monkeypatch.setattr(f"replay.views.plot.{name}", lambda *_: None)
+
+
+@pytest.fixture
 def small_pieces(monkeypatch):
     """Files are cut in pieces of so many bytes: a short file is of several."""
 

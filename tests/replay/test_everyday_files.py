@@ -697,7 +697,7 @@ def with_sums(path, n, sums, key=False):
     return path
 
 
-@pytest.mark.parametrize("n", [60, 3000])
+@pytest.mark.parametrize("n", [60, 5000])
 @pytest.mark.parametrize("more", [{}, {"timed": True}, {"values": ("load",)}, {"key": "pump"}])
 def test_rows_that_sum_up_others_are_left_out_and_counted(n, more, small_pieces, path):
     small_pieces(50_000)
@@ -740,7 +740,7 @@ def test_words_where_no_time_stands_sum_up_nothing(rows, path):
     assert len(values_of(path, values=("load",))[1]) == 60
 
 
-@pytest.mark.parametrize("n", [60, 3000])
+@pytest.mark.parametrize("n", [60, 5000])
 def test_rows_without_a_time_are_learnt_and_counted(n, small_pieces, path, cli):
     small_pieces(50_000)
     rows = [f"{(START + timedelta(minutes=i)).isoformat()},{10 + i % 7}.5" for i in range(n)]
@@ -752,6 +752,7 @@ def test_rows_without_a_time_are_learnt_and_counted(n, small_pieces, path, cli):
         assert reading.refusals.counts == {"rows without a time, learnt in their place": 2}
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("how", [[], ["--passes", 2], ["--exact"], ["--incremental"]])
 def test_check_says_what_is_left_out(how, path, cli, tmp_path):
     with_sums(path, 400, ["Summe", "Gesamt"])

@@ -318,7 +318,7 @@ def with_totals(path, n, total=lambda its: f"{sum(its):.2f}", marks=""):
     return path
 
 
-@pytest.mark.parametrize("n", [N, 3000])
+@pytest.mark.parametrize("n", [N, 5000])
 @pytest.mark.parametrize("at_most", [1, 7, 1000])
 def test_sums_in_a_row_without_a_time_are_totals(n, at_most, small_pieces, path):
     small_pieces(50_000)
@@ -332,10 +332,10 @@ def test_sums_in_a_row_without_a_time_are_totals(n, at_most, small_pieces, path)
 
 def test_totals_may_have_marks_between_thousands(small_pieces, path):
     small_pieces(50_000)
-    with_totals(path, 3000, lambda its: f"{sum(its):,.2f}", '"')
+    with_totals(path, 5000, lambda its: f"{sum(its):,.2f}", '"')
     refusals = Refusals()
     source = Files([str(path)], ReadOptions(refusals=refusals))
-    assert sum(map(len, batches_of(source, 1000))) == 3000
+    assert sum(map(len, batches_of(source, 1000))) == 5000
     assert refusals.counts == {"rows that sum up others": 1}
 
 
@@ -356,7 +356,7 @@ def test_the_one_event_of_a_series_is_no_total_of_it(path):
     assert len(read(path, values=("event",))[1]) == N + 1
 
 
-@pytest.mark.parametrize("n", [N, 3000])
+@pytest.mark.parametrize("n", [N, 5000])
 def test_totals_are_known_after_a_checkpoint(n, small_pieces, path):
     small_pieces(50_000)
     with_totals(path, n)

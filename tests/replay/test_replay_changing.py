@@ -131,6 +131,7 @@ def test_half_life_alone_follows(cli, tmp_path):
     assert right("--half-life", 100) > 0.99
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_nothing_happens_on_a_steady_series(two_levels, cli):
     options = ["--value", "level", "--value", "load", "--regimes", 2]
     for command in ("run", "check"):
@@ -140,6 +141,7 @@ def test_nothing_happens_on_a_steady_series(two_levels, cli):
         assert "step exponent 0.7, regimes recycled\n" in result.stdout
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_recycling_nothing_is_said_of_it(two_levels, cli):
     for command in ("run", "check"):
         result = cli(command, two_levels, "--value", "level", "--regimes", 2)

@@ -59,6 +59,7 @@ def lines(result):
     return [[float(cell.replace(",", "")) for cell in line.split("│")[1:6]] for line in table]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_comparison_is_what_online_gmm_computes(two_levels, cli):
     result = cli("check", two_levels, *OPTIONS)
     assert result.exit_code == 0, result.output
@@ -90,6 +91,7 @@ def test_comparison_is_what_online_gmm_computes(two_levels, cli):
     assert table[-1][3] < 0.2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_exact_lands_on_batch_em(two_levels, cli):
     result = cli("check", two_levels, *OPTIONS, "--exact")
     assert result.exit_code == 0, result.output
@@ -99,6 +101,7 @@ def test_exact_lands_on_batch_em(two_levels, cli):
     assert "PASS parameters" in result.stdout
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_exact_fails_after_too_few_passes(two_levels, cli):
     result = cli("check", two_levels, *OPTIONS, "--exact", "--passes", 1)
     assert result.exit_code == 1
@@ -106,6 +109,7 @@ def test_exact_fails_after_too_few_passes(two_levels, cli):
     assert len(lines(result)) == 1
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("option", "value", "verdict"),
     [("--max-gap", 1e-12, "FAIL likelihood"), ("--min-agreement", 1.01, "FAIL labels")],
@@ -117,6 +121,7 @@ def test_tight_tolerance_fails(option, value, verdict, two_levels, cli):
     assert result.stdout.count("FAIL") == 1
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_further_passes(two_levels, cli):
     result = cli("check", two_levels, *OPTIONS, "--passes", 3)
     assert result.exit_code == 0, result.output
@@ -126,6 +131,7 @@ def test_further_passes(two_levels, cli):
     assert table[-1][3] < table[-3][3]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_polish_adds_the_line_that_decides(cli, write_levels):
     path = write_levels(2000)
     arguments = ["check", path, *OPTIONS, "--passes", 2]

@@ -134,6 +134,7 @@ def test_covariance_types_are_the_librarys():
     assert set(get_args(declared)) == set(COVARIANCE_TYPES)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("covariance", COVARIANCE_TYPES)
 def test_every_covariance_type_runs(covariance, two_levels, cli):
     options = [

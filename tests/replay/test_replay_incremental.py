@@ -77,6 +77,7 @@ class Naive:
         return float(np.log(np.exp(self.joint(self.x)).sum(axis=1)).mean())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_gaps_are_those_of_the_definitions(series, cli):
     x = overlapping(300)
     # two regimes that 30 rows cannot tell: the check takes their number as given
@@ -103,6 +104,7 @@ def test_gaps_are_those_of_the_definitions(series, cli):
             assert 0.0 < gap < batch_gap
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
 def test_lands_on_batch_em_in_fewer_passes(covariance, cli, tmp_path):
     rng = np.random.default_rng(1)
@@ -128,6 +130,7 @@ def test_lands_on_batch_em_in_fewer_passes(covariance, cli, tmp_path):
     assert f"{covariance} covariance" in result.stdout
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_too_few_passes_fail_at_the_same_optimum(series, cli):
     result = cli("check", series, *ONE_COLUMN, "--incremental", "--passes", 2)
     assert result.exit_code == 1
