@@ -81,6 +81,7 @@ def test_agrees_with_scikit_learn_from_the_same_start(name, covariance_type, com
     assert mine.log_likelihood == pytest.approx(theirs.score(X), rel=1e-6)
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("strength", [0.0, 1e-3, 5.0])
 def test_penalised_likelihood_never_falls(covariance_type, strength, compiled):

@@ -465,6 +465,7 @@ def test_rows_without_values_let_the_belief_relax():
     assert np.isfinite(model.mixture.means).all()
 
 
+@on_one_kernel
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize(("scale", "shift"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 1e9)])
 def test_units_and_offset(covariance_type, scale, shift):

@@ -6,6 +6,7 @@ import pytest
 from scipy.integrate import quad
 
 from online_gmm import MixtureParameters
+from tests.conftest import on_one_kernel
 from tests.test_kernel import random_mixture
 
 
@@ -79,6 +80,7 @@ def test_matching_undoes_a_permutation_and_error_measures_what_is_left():
         mixture.matched_to(random_mixture(3, 2, seed=1))
 
 
+@on_one_kernel
 @pytest.mark.parametrize("d", [1, 3])
 def test_threads_change_nothing(d):
     mixture = random_mixture(3, d, seed=4)

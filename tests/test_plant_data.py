@@ -97,6 +97,7 @@ def test_regimes_of_rounded_readings(compiled):
     assert adjusted_rand_score(regimes[n // 2 :], labels[n // 2 :]) > 0.95
 
 
+@on_one_kernel
 def test_each_of_few_values_may_be_a_regime():
     values = np.repeat(np.random.default_rng(3).permuted(np.tile(np.arange(4), 8)), 25)
     model = OnlineGMM("auto", seed=1).fit_start(values[:, None].astype(float))

@@ -18,6 +18,7 @@ def kept(model, d):
     return np.frombuffer(model._stream.points_kept()).reshape(-1, d)
 
 
+@on_one_kernel
 @pytest.mark.parametrize("capacity", [2, 10, 64, 65, 1000])
 @pytest.mark.parametrize("warm_up", [1, 7, 100])
 def test_every_stride_th_point_is_kept(capacity, warm_up):

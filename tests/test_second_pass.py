@@ -201,6 +201,7 @@ def test_a_trend_does_not_go_back_and_forth_between_levels(seed):
     assert len(found.changes) <= 2 * len(found.regimes)
 
 
+@on_one_kernel
 def test_one_wild_reading_is_no_change():
     X = levels((0, 1500), seed=9)
     X[700] = 500.0

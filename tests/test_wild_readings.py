@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM, OnlineHMM
+from tests.conftest import on_one_kernel
 
 KINDS = {"mixture": OnlineGMM, "chain": OnlineHMM}
 WILD = {20: (6553.5, 0), 61: (-300.0, 1), 75: (6553.5, 1)}
@@ -29,6 +30,7 @@ def series(request):
     return X, states
 
 
+@on_one_kernel
 def test_they_are_counted_and_the_levels_are_found(make, series):
     X, states = series
     model = make()
@@ -77,6 +79,7 @@ def test_readings_that_come_again_are_a_regime_of_their_own(make):
     assert abs(born.after[0] - 60.0) < 1.0
 
 
+@on_one_kernel
 def test_as_bytes_and_row_by_row(make, series, compiled):
     X, _ = series
     one, many = make(features=[0, 1]), make(features=[0, 1])
