@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -131,11 +131,13 @@ def check(
     with explained():
         from replay.cli.bundled import Task, bundled_tasks, refuse_without_file
         from replay.cli.checking import compare, compare_increments
+        from replay.cli.outputs import check_outputs
         from replay.sinks.refusals import Refusals
         from replay.sources.opening import Files as Opened
 
         its = comparing
         _refuse(its, persist, learning.recycle, outputs.report)
+        check_outputs(replace(outputs, plot=plot))
         settings = learning.mixture()
         its_style, refusals = style.style(), Refusals()
         if not files:

@@ -15,7 +15,7 @@ from replay.engine.order import SeriesOptions
 from replay.engine.protocols import Sink, Source
 from replay.engine.rows import InputError
 from replay.engine.series import Series
-from replay.sinks.files import SHEETS, File
+from replay.sinks.files import FORMS, PARQUET, SHEETS, File
 from replay.sinks.labelled import Segments
 from replay.sinks.labels import labels_sink
 from replay.sources.read_options import columns_named
@@ -25,10 +25,26 @@ if TYPE_CHECKING:
     from replay.sources.mqtt_broker import Broker
 
 STDOUT = Path("-")
+WRITTEN = {
+    "labels": (".csv", *FORMS),
+    "segments": (".csv", *PARQUET),
+    "costs": (".csv", ".json"),
+    "plot": (".png",),
+    "report": (".html", ".htm"),
+}
+"""How the names of outputs may end. Other ends are taken too, unless they say another format."""
+SAID = frozenset(
+    {
+        *(end for ends in WRITTEN.values() for end in ends),
+        *(".tsv", ".feather", ".arrow", ".orc", ".xml", ".md", ".gz", ".bz2", ".xz"),
+        *(".zst", ".zip", ".pdf", ".svg", ".jpg", ".jpeg", ".gif", ".eps", ".npy", ".pkl"),
+    }
+)
+"""Ends of names that say a format."""
 
 
 def check_outputs(outputs: Outputs) -> None:
-    """Refuse two outputs of one name, spreadsheets, and folders that are not there."""
+    """Refuse two outputs of one name, formats that are not written, and folders not there."""
     seen: dict[Path, str] = {}
     for name, path in vars(outputs).items():
         if not isinstance(path, Path):
@@ -43,10 +59,22 @@ def check_outputs(outputs: Outputs) -> None:
                 f"--{name} {path}: spreadsheets are not written; choose a name that ends in "
                 ".csv, which they open, or in .parquet"
             )
+        if _says_another(name, path) and not (name == "labels" and outputs.labels_as):
+            raise InputError(
+                f"--{name} {path}: {path.suffix} is not written; choose a name that ends in "
+                f"{' or '.join(WRITTEN[name])}"
+            )
         if path.parent != OUT and not path.parent.is_dir():
             raise InputError(
                 f"--{name} {path}: there is no folder {path.parent}; make it, or choose another"
             )
+
+
+def _says_another(name: str, path: Path) -> bool:
+    """Whether the name of an output says a format that it does not have."""
+    ends = WRITTEN.get(name)
+    end = path.suffix.lower()
+    return ends is not None and end in SAID and end not in ends
 
 
 def check_picture(outputs: Outputs, source: Source, smooth: bool) -> None:

@@ -73,6 +73,8 @@ class Clock:
         self._unit = time_format if time_format in (*UNITS, EXCEL) else None
         self._is_compact = False
         self._order = time_format if time_format in ORDERS else None
+        # whether a time of ISO 8601 is read as such, in UTC if it names no zone
+        self._reads_iso = self._zone is datetime.UTC and time_format in (None, *ORDERS)
         self._found: dict[str, str] = {}
         self._skipped: tuple[int, str] = (0, "")
         self._around: dict[tuple[str, str], Around | None] = {}
@@ -174,7 +176,6 @@ class Clock:
         self._found.setdefault(line.split(" are ")[0], line)
 
     # -- reading --------------------------------------------------------------------------------
-
     def seconds(self, text: str, key: str = "") -> float:
         """A time in seconds, since 1970 if it is a date.
 
@@ -200,7 +201,7 @@ class Clock:
                 )
         elif self.time_format is None and (value := _number(text)) is not None:
             return self._of_digits(text.strip(), value, key)
-        elif self._zone is datetime.UTC and text[4:5] == "-" and text[10:11] in ("T", " "):
+        elif self._reads_iso and text[4:5] == "-" and text[10:11] in ("T", " "):
             try:
                 date = datetime.datetime.fromisoformat(text)
             except ValueError:

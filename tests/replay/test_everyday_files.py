@@ -642,6 +642,26 @@ def test_outputs_are_checked_before_the_run(path, cli, tmp_path):
     assert "spreadsheets are not written" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "ends"),
+    [
+        ("--report", "x.pdf", ".html or .htm"),
+        ("--plot", "x.svg", ".png"),
+        ("--segments", "x.json", ".csv or .parquet"),
+        ("--labels", "x.csv.gz", ".csv or .parquet"),
+        ("--costs", "x.parquet", ".csv or .json"),
+    ],
+)
+def test_an_output_is_not_called_by_another_format(option, name, ends, path, cli):
+    write(path, TABLE, (f"{t},{x}" for t, x in zip(minutes(), LEVELS, strict=True)))
+    out = path.parent / name
+    result = cli("run", path, option, out)
+    assert result.exit_code == 2
+    assert f"{option} {out}: {out.suffix} is not written; choose a name that" in result.stderr
+    assert f"ends in {ends}" in result.stderr
+    assert not out.exists()
+
+
 def test_many_regimes_are_shown_in_part(path, cli):
     levels = [40.0 * (i // 20) + 0.37 * (i * 7 % 11) for i in range(N)]
     write(path, TABLE, [f"{t},{x}" for t, x in zip(minutes(), levels, strict=True)])

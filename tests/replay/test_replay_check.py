@@ -194,6 +194,11 @@ def test_picture(two_levels, cli, tmp_path):
 
 
 def test_picture_that_cannot_be_written(two_levels, cli, tmp_path):
-    result = cli("check", two_levels, *OPTIONS, "--plot", tmp_path / "no" / "check.png")
-    assert result.exit_code == 2
-    assert "check.png cannot be written" in result.stderr
+    (tmp_path / "check.png").mkdir()
+    for name, problem in (
+        ("no/check.png", "there is no folder"),
+        ("check.png", "cannot be written"),
+    ):
+        result = cli("check", two_levels, *OPTIONS, "--plot", tmp_path / name)
+        assert result.exit_code == 2
+        assert problem in result.stderr

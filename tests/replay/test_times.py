@@ -258,3 +258,14 @@ def test_a_date_and_a_clock_in_two_columns(tmp_path):
     assert [row.time for row in rows] == ["16/12/2006 17:24:00", "16/12/2006 17:25:00"]
     assert [row.seconds for row in rows] == [1166289840.0, 1166289900.0]
     assert rows[1].values["power"] != rows[1].values["power"]
+
+
+def test_a_format_that_is_given_is_the_one_that_is_read():
+    """Also of times that look like those of ISO 8601."""
+    day, hour = 86400.0, 3600.0
+    april = Clock("%Y-%d-%m %H:%M").seconds("2024-03-04 10:00")
+    march = Clock("%Y-%m-%d %H:%M").seconds("2024-03-04 10:00")
+    assert april - march == 30 * day
+    assert march == Clock().seconds("2024-03-04 10:00") == 19786 * day + 10 * hour
+    with pytest.raises(ValueError, match="is no time as --time-format"):
+        Clock("%d.%m.%Y").seconds("2024-03-04 10:00")
