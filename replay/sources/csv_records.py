@@ -67,6 +67,8 @@ class CsvRecords(FileSource):
         self._sums = RunningSums()
         # whether several spaces between cells are as good as one
         self._squeezes = False
+        # cells of a row, without those that it may leave out
+        self._least = 0
         self._at_head = True
 
     # -- where it is ------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ class CsvRecords(FileSource):
         """Whether a line is a comment, or blank between comments and not a row of empty cells."""
         if line.startswith(self._head.comments):
             return True
-        is_row = len(self.columns) == 1 or self.delimiter in line
+        is_row = len(self.columns) == 1 or line.count(self.delimiter) >= max(self._least - 1, 1)
         return not line.strip("\r\n" if is_row else None)
 
     def _records(self, text: Iterable[str]) -> Generator[list[str], None, None]:

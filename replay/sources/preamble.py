@@ -20,11 +20,21 @@ BRACKETED = re.compile(r"[(\[{].{1,20}[)\]}]")
 COMPOUND = re.compile(r"[^\W\d][\w°²³%]{0,5}[/·*^.-][\w°²³%^-]{1,6}(?:[/*][\w²³]{1,4})?")
 LABVIEW, END_OF_HEADER = "LabVIEW Measurement", "***End_of_Header***"
 """The first line of a file of LabVIEW, and the last one of its header and of that of each block."""
-OF_BLOCK = (
-    *("Channels", "Samples", "Date", "Time", "Y_Unit_Label", "X_Dimension", "X0", "Delta_X"),
-    END_OF_HEADER,
+ABOVE_ROWS = (
+    *(LABVIEW, "Writer_Version", "Reader_Version", "Separator", "Decimal_Separator", "Description"),
+    *(
+        "Multi_Headings",
+        "X_Columns",
+        "Time_Pref",
+        "Operator",
+        "Channels",
+        "Samples",
+        "Date",
+        "Time",
+    ),
+    *("Y_Unit_Label", "X_Dimension", "X0", "Delta_X", END_OF_HEADER),
 )
-"""What the lines above a block of LabVIEW begin with; blocks may stand below each other."""
+"""What lines of LabVIEW above rows begin with; files and blocks may stand below each other."""
 LABVIEW_DELIMITERS = {"Tab": "\t", "Comma": ","}
 RULE = re.compile(r":?(?:-{3,}|={3,}):?")
 UNITS = frozenset(
@@ -147,7 +157,7 @@ def _of_labview(lines: Sequence[str], at: int, delimiter: str | None) -> Head:
     above = ends[-1] + 1 if ends else at
     pairs = dict(line.split()[:2] for line in lines[at:above] if len(line.split()) == 2)
     delimiter = delimiter or LABVIEW_DELIMITERS.get(pairs.get("Separator", ""))
-    return Head(above, delimiter, OF_BLOCK, said=(_passed(above - at),))
+    return Head(above, delimiter, ABOVE_ROWS, said=(_passed(above - at),))
 
 
 def _not_blank(lines: Sequence[str], at: int) -> int | None:

@@ -84,6 +84,12 @@ def test_a_long_file_of_labview_has_the_same_rows(end, tmp_path):
     assert np.array_equal(read(path, values=("Voltage, V", "Flow"))[1], expected)
 
 
+def test_files_of_labview_that_are_joined_to_one(tmp_path):
+    path = labview(tmp_path / "rows.lvm", 2)
+    path.write_text(path.read_text() * 2)
+    assert np.array_equal(read(path)[1], np.concatenate([VALUES, VALUES]))
+
+
 def test_decimal_commas_of_labview(tmp_path):
     source, values = read(labview(tmp_path / "rows.lvm", mark=","))
     assert source.values == ("Voltage, V", "Flow")
