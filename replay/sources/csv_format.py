@@ -236,7 +236,7 @@ class CsvFormat(CsvRecords):
             raise self._unreadable(first)
         if self._broken is not None:
             raise self._torn(self._broken)
-        if first.lstrip().lower().startswith(("<!doctype", "<html", "<?xml")):
+        if first.lstrip().lower().startswith(("<!doctype", "<html", "<table", "<?xml")):
             raise self._bad(
                 1, None, "this is HTML or XML, and no table; it may be the page of an error or of "
                 "a login: fetch the file again"
@@ -292,9 +292,10 @@ class CsvFormat(CsvRecords):
         if options.values:
             return options, ()
         if self._is_spaced(first):
+            no_header = " --no-header" * all(map(is_number, self.columns[0].split()))
             raise self._bad_column(
                 self.columns[0], "it is the only column, and its cells are no numbers; if ' ' "
-                "stands between columns, say --delimiter ' '"
+                f"stands between columns, say --delimiter ' '{no_header}"
             )  # fmt: skip
         taken = chosen(options, self.columns, (cells for _, cells in first))
         if taken is None and not first and next(self._all_rows(), None) is None:

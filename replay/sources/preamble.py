@@ -170,7 +170,8 @@ def _in_comment(line: str, after: str, mark: str, delimiter: str | None) -> tupl
     choices = (delimiter,) if delimiter else DELIMITERS
     for choice in choices:
         cells = _split(after, choice)
-        names = _split(line, choice)
+        # numpy puts a space behind the mark, which stands between no cells
+        names = _split(line.removeprefix(mark).strip() if choice == " " else line, choice)
         if len(cells) == len(names) and all(is_typed(cell) for cell in cells if cell.strip()):
             is_name = names[0].removeprefix(mark).strip().isidentifier()
             if len(cells) == 1 and not (is_name and kind_of(in_digits(cells[0]))):

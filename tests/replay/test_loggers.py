@@ -13,6 +13,7 @@ from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.csv_file import SMALL
+from replay.sources.csv_format import Style
 from replay.sources.opening import Files
 from replay.sources.read_options import ReadOptions
 
@@ -49,8 +50,8 @@ def labview(path, blocks=1, row="{x:.6f}\t{v}\t{f}", copies=1, mark="."):
     return path
 
 
-def read(path, **reading):
-    source = Files([str(path)], ReadOptions(refusals=Refusals(), **reading))
+def read(path, style=None, **reading):
+    source = Files([str(path)], ReadOptions(refusals=Refusals(), **reading), style)
     return source, np.concatenate([batch.values for batch in batches_of(source, 100)])
 
 
@@ -199,6 +200,28 @@ def test_a_row_that_ends_in_a_delimiter_is_no_header(tmp_path):
     )
     with pytest.raises(InputError, match="a header is expected here, and this is a number"):
         read(path)
+
+
+def test_what_numpy_writes_is_read(tmp_path):
+    path = tmp_path / "rows.txt"
+    np.savetxt(path, VALUES, header="voltage flow")
+    source, values = read(path, style=Style(delimiter=" "))
+    assert source.values == ("voltage", "flow")
+    assert np.array_equal(values, VALUES)
+    np.savetxt(path, VALUES)
+    with pytest.raises(InputError, match="say --delimiter ' ' --no-header"):
+        read(path)
+    values = read(path, style=Style(delimiter=" ", header=False))[1]
+    assert np.array_equal(values, VALUES)
+
+
+def test_a_table_of_html_is_no_table(tmp_path):
+    path = tmp_path / "rows.html"
+    FRAME.to_html(path)
+    with pytest.raises(InputError, match="line 1: this is HTML or XML"):
+        read(path)
+    path.write_text("<OPEN>,<CLOSE>\n" + "".join(f"{v},{f}\n" for v, f in VALUES))
+    assert np.array_equal(read(path)[1], VALUES)
 
 
 def test_rows_of_r_are_told_by_what_the_header_lacks(tmp_path):
