@@ -399,6 +399,23 @@ def test_a_sensor_that_starts_far_away_hides_no_change(seed):
     assert all(np.abs(true - place).min() <= 4 for place in places)
 
 
+@pytest.mark.parametrize("model", [3, "kmeans", OnlineHMM, object()])
+def test_what_is_no_learner_is_refused_at_once(model):
+    with pytest.raises(TypeError, match=r"model is .*a clusterer of river is expected"):
+        Segmenter(model)
+    with pytest.raises(TypeError, match=r"for 3 regimes, Segmenter\(OnlineHMM\(3\)\)"):
+        Segmenter(3)
+
+
+def test_it_is_said_what_becomes_of_rows_of_other_channels():
+    X = stream(1, seed=12)
+    segmenter = Segmenter()
+    segmenter.label_many(pd.DataFrame(X, columns=list(NAMES)))
+    with pytest.warns(UserWarning, match="'FLOW', .* become a regime of their own"):
+        labels = segmenter.label_many(pd.DataFrame(X, columns=[name.upper() for name in NAMES]))
+    assert labels.iloc[-1] not in (0, -1)
+
+
 @pytest.mark.parametrize("how", ["one by one", "whole"])
 def test_a_sensor_that_dies_is_named(how):
     X = stream(2, seed=12)

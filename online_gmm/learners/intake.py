@@ -129,11 +129,13 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         self._warn_unknown(table.names)
         return False
 
+    _made_of_unknown = "Nothing is learnt from such points, and their label is -1"
+    """What becomes of points of which no feature is known."""
+
     def _warn_unknown(self, names: Any) -> None:
         warnings.warn(
             f"the model knows none of the features {', '.join(map(repr, names))}; it knows "
-            f"{', '.join(map(repr, self._names))}. Nothing is learnt from such points, and their "
-            "label is -1",
+            f"{', '.join(map(repr, self._names))}. {self._made_of_unknown}",
             UserWarning,
             stacklevel=4,
         )

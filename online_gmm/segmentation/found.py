@@ -119,6 +119,10 @@ class FoundRegimes(SegmentedRows):
         self._placed = None
         self._densities = None
 
+    _made_of_unknown = (
+        "Such points have no value; those that are learnt become a regime of their own"
+    )
+
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
         yield {}

@@ -43,6 +43,12 @@ class ModelRegimes:
         self.model = model
         self.time = time
         self.smoothed = smoothed
+        if isinstance(model, type) or not hasattr(self.last_step, "predict_one"):
+            known = f"; for {model} regimes, Segmenter(OnlineHMM({model}))"
+            raise TypeError(
+                f"model is {model!r}; a learner of this package or a clusterer of river is expected"
+                f"{known if isinstance(model, int) else ''}"
+            )
         for name, value in {"min_dwell": min_dwell, "confirm": confirm}.items():
             if not (value >= 1 and value == int(value)):
                 raise ValueError(f"{name} is {value!r}; it must be a number of points, at least 1")
