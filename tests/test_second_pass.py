@@ -226,6 +226,19 @@ def test_what_came_of_the_stream_stays_if_nothing_else_explains_the_series():
     assert len(found.changes) >= 8
 
 
+def test_it_is_the_same_on_any_number_of_processors(monkeypatch):
+    X = levels((0.0, 300), (4.0, 200), (0.0, 250), (4.0, 150), sd=1.0)
+    found = []
+    for n_processors in (1, 2, 7):
+        monkeypatch.setattr("os.cpu_count", lambda n=n_processors: n)
+        found.append(second_pass(X, ("x",)))
+    for other in found[1:]:
+        assert np.array_equal(other.labels, found[0].labels)
+        assert np.array_equal(other.probabilities, found[0].probabilities)
+        assert other.changes == found[0].changes
+    assert len(found[0].changes) == 3
+
+
 def test_a_model_has_no_second_pass():
     with pytest.raises(ValueError, match="without a model has"):
         Segmenter(OnlineGMM(2)).second_pass(np.zeros((10, 1)))

@@ -11,6 +11,9 @@ cdef class Candidates(Memory):
     cdef Py_ssize_t least
     cdef Py_ssize_t room
     cdef Py_ssize_t most
+    cdef Py_ssize_t depth
+    cdef Py_ssize_t vector
+    cdef Py_ssize_t few
     cdef Py_ssize_t n
     cdef Py_ssize_t n_lanes
     cdef Py_ssize_t n_ripe
@@ -32,7 +35,7 @@ cdef class Candidates(Memory):
 
     cdef int open(
         self, Py_ssize_t look, Py_ssize_t row, double before, Py_ssize_t parent, double *sums
-    ) noexcept
+    ) noexcept nogil
     cdef Py_ssize_t learn(
         self,
         double *z,
@@ -42,14 +45,14 @@ cdef class Candidates(Memory):
         double drift,
         double cap,
         double dead_cost,
-    ) noexcept
+    ) noexcept nogil
     cdef Py_ssize_t cheapest(self, Py_ssize_t n, double penalty) noexcept
     cdef int prune(self, double most, Py_ssize_t t) noexcept
-    cdef int drop(self, Py_ssize_t worst) noexcept
-    cdef int drop_beyond(self, double most, Py_ssize_t room) noexcept
+    cdef int drop(self, Py_ssize_t worst) noexcept nogil
+    cdef int drop_beyond(self, double most, Py_ssize_t room) noexcept nogil
     cdef int follow(self, Py_ssize_t here, Py_ssize_t change) noexcept
-    cdef int gather(self) noexcept
-    cdef int move(self, Py_ssize_t lane, Py_ssize_t to) noexcept
+    cdef int gather(self) noexcept nogil
+    cdef int move(self, Py_ssize_t lane, Py_ssize_t to) noexcept nogil
     cdef int shift(self, double *f) noexcept
     cdef Py_ssize_t first_change(self, Py_ssize_t c) noexcept
     cdef int copy_center(self, Py_ssize_t c, double *z) noexcept

@@ -207,6 +207,9 @@ class Candidates(Memory):
     least: cython.Py_ssize_t  # looks of a segment
     room: cython.Py_ssize_t
     most: cython.Py_ssize_t
+    depth: cython.Py_ssize_t
+    vector: cython.Py_ssize_t
+    few: cython.Py_ssize_t
     n: cython.Py_ssize_t
     n_lanes: cython.Py_ssize_t  # from here on all lanes are free
     n_ripe: cython.Py_ssize_t  # candidates that may end the partition, at the last look
@@ -242,6 +245,9 @@ class Candidates(Memory):
         self.least = least
         self.room = lanes
         self.most = most
+        self.depth = DEPTH
+        self.vector = VECTOR
+        self.few = FEW_LANES
         self.n = 0
         self.n_lanes = 0
         self.n_ripe = 0
@@ -265,6 +271,7 @@ class Candidates(Memory):
             self.order[i] = i
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def open(
         self,
@@ -282,7 +289,7 @@ class Candidates(Memory):
         lane: cython.Py_ssize_t = self.order[self.n]
         i: cython.Py_ssize_t
         n: cython.Py_ssize_t = 0
-        depth: cython.Py_ssize_t = DEPTH
+        depth: cython.Py_ssize_t = self.depth
         room: cython.Py_ssize_t = self.room
         centers: cython.p_double = self.centers
         opened: cython.p_double = self.opened
@@ -313,6 +320,7 @@ class Candidates(Memory):
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def learn(
         self,
@@ -332,7 +340,7 @@ class Candidates(Memory):
         i: cython.Py_ssize_t
         c: cython.Py_ssize_t
         lane: cython.Py_ssize_t
-        vector: cython.Py_ssize_t = VECTOR
+        vector: cython.Py_ssize_t = self.vector
         n_lanes: cython.Py_ssize_t = (self.n_lanes + vector - 1) // vector * vector
         room: cython.Py_ssize_t = self.room
         dead: cython.Py_ssize_t = self.dead
@@ -454,6 +462,7 @@ class Candidates(Memory):
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def drop(self, worst: cython.Py_ssize_t) -> cython.int:
         """Let a candidate go."""
@@ -466,6 +475,7 @@ class Candidates(Memory):
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def drop_beyond(self, most: cython.double, room: cython.Py_ssize_t) -> cython.int:
         """Let candidates go whose partition costs more than this, and the worst of too many."""
@@ -498,7 +508,7 @@ class Candidates(Memory):
         c: cython.Py_ssize_t
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t = 1
-        depth: cython.Py_ssize_t = DEPTH
+        depth: cython.Py_ssize_t = self.depth
         lane: cython.Py_ssize_t = self.order[here]
         self.order[here] = self.order[0]
         self.order[0] = lane
@@ -517,14 +527,14 @@ class Candidates(Memory):
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def gather(self) -> cython.int:
         """Bring the candidates to the first lanes if too many others are among them."""
         c: cython.Py_ssize_t
         lane: cython.Py_ssize_t
-        few: cython.Py_ssize_t = FEW_LANES
         free: cython.Py_ssize_t = self.n  # place of a free lane
-        if self.n_lanes <= self.n + few:
+        if self.n_lanes <= self.n + self.few:
             return 0
         for c in range(self.n):
             lane = self.order[c]
@@ -538,12 +548,13 @@ class Candidates(Memory):
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def move(self, lane: cython.Py_ssize_t, to: cython.Py_ssize_t) -> cython.int:
         """Copy a candidate to another lane."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
-        depth: cython.Py_ssize_t = DEPTH
+        depth: cython.Py_ssize_t = self.depth
         self.start[to] = self.start[lane]
         self.start_row[to] = self.start_row[lane]
         self.n_path[to] = self.n_path[lane]
@@ -564,7 +575,7 @@ class Candidates(Memory):
     def first_change(self, c: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """The first change of the partition that ends with a candidate."""
         lane: cython.Py_ssize_t = self.order[c]
-        return self.path[lane * DEPTH] if self.n_path[lane] > 0 else self.start[lane]
+        return self.path[lane * self.depth] if self.n_path[lane] > 0 else self.start[lane]
 
     @cython.cfunc
     @cython.exceptval(check=False)
@@ -606,7 +617,7 @@ class Candidates(Memory):
         c: cython.Py_ssize_t
         i: cython.Py_ssize_t
         lane: cython.Py_ssize_t
-        depth: cython.Py_ssize_t = DEPTH
+        depth: cython.Py_ssize_t = self.depth
         lanes = [self.order[c] for c in range(self.n)]
         centers: cython.double[::1] = zeros(self.n * p)
         opened: cython.double[::1] = zeros(self.n * p)

@@ -38,6 +38,7 @@ NEVER = 1e300
 
 
 @cython.cfunc
+@cython.nogil
 @cython.exceptval(check=False)
 def capped(d: cython.double, cap: cython.double) -> cython.double:
     """A squared distance; what is far counts logarithmically."""
@@ -86,6 +87,8 @@ def best_partition(
     look: cython.double[::1] = zeros(p)
     ones: cython.double[::1] = array("d", [1.0] * p)
     its: Candidates = Candidates(p, length, dead, least, room + 2)
+    its_look: cython.p_double = first(look)
+    its_ones: cython.p_double = first(ones)
     t: cython.Py_ssize_t
     c: cython.Py_ssize_t
     i: cython.Py_ssize_t
@@ -93,26 +96,27 @@ def best_partition(
     n_ripe: cython.Py_ssize_t
     v: cython.double
     best[0] = -penalty
-    its.open(0, 0, best[0], -1, first(look))
-    for t in range(n):
-        best[t + 1] = never
-        before[t + 1] = 0
-        for i in range(p):
-            look[i] = z[t * p + i]
-        n_ripe = its.learn(first(look), first(ones), first(look), t, drift, cap, dead_cost)
-        while n_ripe > 0 and t + 1 - its.start[its.order[n_ripe - 1]] < least:
-            n_ripe -= 1
-        for c in range(its.n):
-            lane = its.order[c]
-            if c >= n_ripe and its.start[lane] > 0:
-                break
-            v = its.total[lane] + penalty
-            if v < best[t + 1]:
-                best[t + 1] = v
-                before[t + 1] = its.start[lane]
-        its.n_ripe = n_ripe
-        its.drop_beyond(best[t + 1] - penalty + slack, room)
-        its.open(t + 1, 0, best[t + 1], -1, first(look))
+    its.open(0, 0, best[0], -1, its_look)
+    with cython.nogil:
+        for t in range(n):
+            best[t + 1] = never
+            before[t + 1] = 0
+            for i in range(p):
+                look[i] = z[t * p + i]
+            n_ripe = its.learn(its_look, its_ones, its_look, t, drift, cap, dead_cost)
+            while n_ripe > 0 and t + 1 - its.start[its.order[n_ripe - 1]] < least:
+                n_ripe -= 1
+            for c in range(its.n):
+                lane = its.order[c]
+                if c >= n_ripe and its.start[lane] > 0:
+                    break
+                v = its.total[lane] + penalty
+                if v < best[t + 1]:
+                    best[t + 1] = v
+                    before[t + 1] = its.start[lane]
+            its.n_ripe = n_ripe
+            its.drop_beyond(best[t + 1] - penalty + slack, room)
+            its.open(t + 1, 0, best[t + 1], -1, its_look)
     result = []
     t = n
     while t > 0:
@@ -157,23 +161,24 @@ def best_states(
     d: cython.double
     v: cython.double
     change: cython.double = penalty + dead * DEAD_COST * freedom / length
-    for t in range(n):
-        s = t - dead
-        for k in range(n_states):
-            come[t * n_states + k] = -1
-            if s > 0 and best[s] + change < value[k]:
-                value[k] = best[s] + change
-                come[t * n_states + k] = leader[s]
-            d = 0.0
-            for i in range(p):
-                v = z[t * p + i] - means[k * p + i]
-                d += v * v
-            value[k] += capped(d, cap) / length
-        best[t + 1] = value[0]
-        for k in range(1, n_states):
-            if value[k] < best[t + 1]:
-                best[t + 1] = value[k]
-                leader[t + 1] = k
+    with cython.nogil:
+        for t in range(n):
+            s = t - dead
+            for k in range(n_states):
+                come[t * n_states + k] = -1
+                if s > 0 and best[s] + change < value[k]:
+                    value[k] = best[s] + change
+                    come[t * n_states + k] = leader[s]
+                d = 0.0
+                for i in range(p):
+                    v = z[t * p + i] - means[k * p + i]
+                    d += v * v
+                value[k] += capped(d, cap) / length
+            best[t + 1] = value[0]
+            for k in range(1, n_states):
+                if value[k] < best[t + 1]:
+                    best[t + 1] = value[k]
+                    leader[t + 1] = k
     if n == 0:
         return array("q")
     k = leader[n]

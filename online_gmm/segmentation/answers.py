@@ -168,7 +168,8 @@ class SegmenterAnswers(base.Clusterer, abc.ABC):
         The series is partitioned exactly at several windows and costs of a change (Killick et al.
         2012); the segmentation that explains the windows of all lengths best for its description is
         kept. O(n C p) for each window, C candidates that are not pruned, some tens, and p features,
-        at most 100. Memory is O(n p) for each window, about 1 KB a row for a channel.
+        at most 100. Windows are shared out among all processors. Memory is O(n p) for each
+        window, about 1 KB a row for a channel.
 
         Examples
         --------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +120,7 @@ def second_pass(
     Notes
     -----
     O(n C p) for each window and cost: C candidates that are not pruned, some ten; p features, up to
-    100. Memory: O(n p) for each window.
+    100. Windows are shared out among all processors. Memory: O(n p) for each window.
     """
     n = len(X)
     stretches = stretches or ((0, n),)
@@ -126,14 +128,14 @@ def second_pass(
     if n:
         scaled = in_usual_units(X)
         lengths = {window: False} if window is not None else windows_for(scaled, n)
-        views = [WholeView(scaled, stretches, *its) for its in lengths.items()]
-        views = [view for view in views if view.is_clear]
         betas = [beta * confirm for beta in BETAS]
+        looked = _look_through(scaled, stretches, lengths, betas)
+        views = [view for view, _ in looked]
         short: list[Labelling] = []
         usual: list[Labelling] = []
-        for view in views:
+        for view, labellings in looked:
             many = short if window is None and view.window < USUAL else usual
-            many += [its for its in view.labellings(betas) if its.labels.max() < max_regimes]
+            many += [its for its in labellings if its.labels.max() < max_regimes]
         if placed is not None and not np.ptp(placed.labels):
             placed = None
         if placed is not None:
@@ -157,6 +159,24 @@ def second_pass(
     labels = _numbered(labels, parts, statistics, regimes or {})
     window = 0 if found is None else found.window
     return _second_pass_of(labels, parts, certainties, statistics, names, stamps, window, stretches)
+
+
+def _look_through(
+    X: Matrix, stretches: Sequence[Stretch], lengths: Mapping[int, bool], betas: Sequence[float]
+) -> list[tuple[WholeView, list[Labelling]]]:
+    """What windows of each length see, and the segmentations through them, in threads.
+
+    Lengths are left out of which there are too few windows.
+    """
+
+    def look(its: tuple[int, bool]) -> tuple[WholeView, list[Labelling]]:
+        view = WholeView(X, stretches, *its)
+        return view, list(view.labellings(betas)) if view.is_clear else []
+
+    if not lengths:
+        return []
+    with ThreadPoolExecutor(min(len(lengths), os.cpu_count() or 1)) as threads:
+        return [its for its in threads.map(look, lengths.items()) if its[0].is_clear]
 
 
 def labels_of_events(new_events: Iterable[Any], n: int) -> Ints:
