@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from online_gmm.data.counted import counted
+from replay.sources.preamble import DELIMITERS
 from replay.sources.read_options import ReadOptions
 
 AFTER = 10
@@ -74,6 +75,8 @@ class Advice:
             lines.append(f"Their fields: {_listed(list(self._fields))}.")
         if self._plain:
             lines.append(f"No objects: {len(self._plain)}, such as {self._plain[0]!r}.")
+            if not self._fields and any(mark in self._plain[0] for mark in DELIMITERS):
+                lines.append("A message is one JSON object; lines of CSV are read by replay run -.")
         wanted = {
             **dict.fromkeys(options.values, "--value"),
             **dict.fromkeys(options.parts or _given(options.time), "--time"),

@@ -59,6 +59,17 @@ def test_plain_numbers_where_several_values_are_asked_for():
     assert "sensors/+/temp" in said
 
 
+def test_lines_of_csv_are_told_where_they_are_read():
+    reading, rows = ReadOptions(("flow",), on_bad="skip"), [b"time,flow"] + [b"2024-03-04,7.5"] * 20
+    reader = Messages(reading)
+    for i, row in enumerate(rows, 1):
+        reader.taken("here", i, row, None)
+    (said,) = reading.refusals.hints
+    assert "lines of CSV are read by replay run -" in said
+    (said,) = hints_of(ReadOptions(("a", "b"), on_bad="skip"), [23.4] * 10)
+    assert "CSV" not in said
+
+
 def test_an_array_tells_its_items():
     (said,) = hints_of(ReadOptions(("temp",), on_bad="skip"), [{"temps": [1, 2]}] * 10)
     assert "Their fields: temps.0, temps.1." in said
