@@ -63,6 +63,9 @@ def test_density_agrees_with_scipy(d):
         axis=0,
     )
     np.testing.assert_allclose(mixture.score_samples(X), expected, rtol=1e-12, atol=1e-12)
+    parameters = mixture.weights, mixture.means, mixture.covariances
+    references = [naive.e_step(x, *parameters)[1] for x in X]
+    np.testing.assert_allclose(references, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
