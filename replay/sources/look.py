@@ -325,10 +325,8 @@ def _describe(column: Column, cells: Sequence[str]) -> None:
 
 def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
     """Whether numbers count, never fall, or are times since 1970."""
-    comma = any(DECIDES.get(kind_of(text)) == "," for text in numbers)
-    reader = Numbers("," if comma else ".", is_sure=True)
     try:
-        values = [reader.read(text, column.name) for text in numbers]
+        values = _values(numbers)
     except ValueError:
         return
     differences = [after - before for before, after in pairwise(values)]
@@ -350,6 +348,16 @@ def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
     goes_on = rises or (one_way and named)
     if (since_1970 or compact) and goes_on and (named or len(values) >= ENOUGH):
         column.time = "number"
+
+
+def _values(numbers: Sequence[str]) -> list[float]:
+    """Numbers with whichever decimal mark they show; a ValueError if they contradict it."""
+    try:
+        return [float(text) for text in numbers]
+    except ValueError:
+        comma = any(DECIDES.get(kind_of(text)) == "," for text in numbers)
+        reader = Numbers("," if comma else ".", is_sure=True)
+        return [reader.read(text, "") for text in numbers]
 
 
 def _kind_of_time(given: Sequence[str]) -> str:
