@@ -1030,6 +1030,7 @@ def test_a_zip_archive_of_one_file_is_read(tmp_path):
         values_of(path)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_says_what_was_guessed_and_left_out(path, cli, tmp_path):
     with_sums(path, 400, ["Summe", "Total"])
     report = tmp_path / "report.html"
