@@ -33,7 +33,7 @@ CAP = 3.0
 LEAST = 0.35
 """Windows of a segment beyond the looks that straddle its beginning."""
 SLACK = 3.0
-ROOM = 256
+ROOM = 64
 NEVER = 1e300
 
 
@@ -70,7 +70,7 @@ def best_partition(
 
     Notes
     -----
-    O(n C p) for C candidates that are not pruned, at most 256 and two windows.
+    O(n C p) for C candidates that are not pruned, at most 64 and two windows.
     """
     n: cython.Py_ssize_t = len(z) // p
     room: cython.Py_ssize_t = ROOM + 2 * length

@@ -119,8 +119,9 @@ def second_pass(
 
     Notes
     -----
-    O(n C p) for each window and cost: C candidates that are not pruned, some ten; p features, up to
-    100. Windows are shared out among all processors. Memory: O(n p) for each window.
+    O(n C p) for each window and cost: C candidates that are not pruned, up to 64 and two windows
+    where changes cost little; p features, up to 100. Windows are shared out among all processors.
+    Memory: O(n p) for each window.
     """
     n = len(X)
     stretches = stretches or ((0, n),)
