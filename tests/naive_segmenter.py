@@ -10,21 +10,27 @@ import numpy as np
 from online_gmm._kernel import blocks, candidates, channels, metric, scale, states
 
 
-def cleaned(values):
-    """A channel whose single wild readings are replaced by the middle one of three."""
-    out, last, usual, n = np.array(values, dtype=float), [math.nan, math.nan], 0.0, 0
-    for i, v in enumerate(values):
-        if math.isnan(v):
-            continue
-        if n >= 2:
-            middle = sorted([*last, v])[1]
-            if n > 20 and usual > 0.0 and abs(v - middle) > channels.WILD * usual:
-                out[i] = middle
-            step = abs(v - last[1])
-            if n > 20:
-                step = min(step, 4.0 * usual)
-            usual += max(1.0 / (n - 1.0), 0.005) * (step - usual)
-        last, n = [last[1], v], n + 1
+def cleaned(X):
+    """Rows; where a reading of one is wild, all of it are the middle ones of the last three."""
+    out = np.array(X, dtype=float)
+    last = [[math.nan, math.nan] for _ in X.T]
+    usual, n = np.zeros((2, X.shape[1]))
+    for i, row in enumerate(X):
+        known = [j for j, v in enumerate(row) if not math.isnan(v)]
+        middles = {j: sorted([*last[j], row[j]])[1] if n[j] >= 2 else row[j] for j in known}
+        if any(
+            n[j] > 20 and usual[j] > 0.0 and abs(row[j] - middles[j]) > channels.WILD * usual[j]
+            for j in known
+        ):
+            for j, middle in middles.items():
+                out[i, j] = middle
+        for j in known:
+            if n[j] >= 2:
+                step = abs(row[j] - last[j][1])
+                if n[j] > 20:
+                    step = min(step, 4.0 * usual[j])
+                usual[j] += max(1.0 / (n[j] - 1.0), 0.005) * (step - usual[j])
+            last[j], n[j] = [last[j][1], row[j]], n[j] + 1
     return out
 
 
@@ -192,7 +198,7 @@ class Naive:
         self.look = self.base = self.last = self.streak = 0
         self.means, self.lasts, self.weight = {}, {}, {}
         self.now, self.fresh, self.waiting = -1, False, False
-        self.run(np.column_stack([standard(cleaned(x)) for x in X.T]))
+        self.run(np.column_stack([standard(x) for x in cleaned(X).T]))
 
     def run(self, X):
         rows, waiting = [], []

@@ -24,7 +24,7 @@ from online_gmm import (
 )
 from online_gmm.data.state import StateError
 from online_gmm.segmentation.row_statistics import RowStatistics
-from tests.conftest import KERNELS, use_kernel
+from tests.conftest import KERNELS, on_one_kernel, use_kernel
 
 NAMES = ("flow", "vibration")
 
@@ -971,3 +971,17 @@ def test_a_regime_that_was_one_that_is_known_is_merged(seed):
     many.learn_many(level[:, None])
     kinds = [(e.kind, e.label, e.at, e.into) for e in many.new_events if isinstance(e, RegimeEvent)]
     assert kinds == [(e.kind, e.label, e.at, e.into) for _, e in told if isinstance(e, RegimeEvent)]
+
+
+@on_one_kernel
+@pytest.mark.parametrize("sd", [0.1, 1.0, 3.0])
+def test_a_switch_beside_noisy_channels_that_change_with_it_makes_no_further_regime(kernel, sd):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        on = np.arange(900) // 300 % 2 == 0
+        flow = rng.normal(np.where(on, 40.0, 0.0), sd)
+        pressure = rng.normal(np.where(on, 6.0, 8.0), 0.1)
+        model = Segmenter()
+        model.label_many(pd.DataFrame({"flow": flow, "pressure": pressure, "on": on}))
+        assert model.segments_["start"].tolist() == [0, 300, 600]
+        assert model.segments_["label"].tolist() == [0, 1, 0]

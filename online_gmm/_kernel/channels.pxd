@@ -21,7 +21,9 @@ cdef class Channels:
     cdef int take(self, double *x, Py_ssize_t at) noexcept
     cdef int begin(self, Py_ssize_t now) noexcept
     cdef int gap(self) noexcept
-    cdef double cleaned(self, Py_ssize_t j, double v) noexcept
+    cdef double middle(self, Py_ssize_t j, double v) noexcept
+    cdef bint is_far(self, Py_ssize_t j, double v) noexcept
+    cdef int keep(self, Py_ssize_t j, double v) noexcept
     cdef double standard(self, Py_ssize_t j, double v) noexcept
     cdef int leave_out(self, Py_ssize_t j) noexcept
     cdef int settle(self) noexcept

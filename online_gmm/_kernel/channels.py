@@ -1,8 +1,10 @@
 """Rows of a stream, cleaned of single wild readings and in the usual units of their channels.
 
 The first rows give each channel its origin and its unit: mean and standard deviation, without the
-few readings of a sensor that starts far from what it measures. A reading that lies far from both
-before it counts as the middle one of the three. The first rows give the period of the stream too.
+few readings of a sensor that starts far from what it measures. Where a reading lies far from both
+before it, each reading of the row counts as the middle one of the last three of its channel: what
+changes in all channels at a row changes in all of them a row later, and a single wild row is gone.
+The first rows give the period of the stream too.
 """
 
 from __future__ import annotations
@@ -78,11 +80,18 @@ class Channels:
         now: cython.Py_ssize_t = RING
         buffer: cython.Py_ssize_t = BUFFER
         v: cython.double
+        far: cython.bint = False
         now = self.n % now
+        for j in range(d):
+            if self.is_far(j, x[at + j]):
+                far = True
+                break
         for j in range(d):
             v = x[at + j]
             if v == v:
-                v = self.cleaned(j, v)
+                # all channels of the row, so that they change together where they do
+                v = self.middle(j, v) if far else v
+                self.keep(j, x[at + j])
             if self.n < buffer:
                 self.buffer[self.n * d + j] = v
             else:
@@ -124,24 +133,41 @@ class Channels:
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def cleaned(self, j: cython.Py_ssize_t, v: cython.double) -> cython.double:
-        """A reading; if it lies far from both before it, the middle one of the three."""
+    def middle(self, j: cython.Py_ssize_t, v: cython.double) -> cython.double:
+        """The middle one of a reading and the two before it; the reading if there are no two."""
         a: cython.double = self.last[2 * j]
         b: cython.double = self.last[2 * j + 1]
-        middle: cython.double = v
+        if self.n_read[j] < 2.0 or a != a or b != b:
+            return v
+        if (a <= b and v > b) or (a > b and v < b):
+            return b
+        if (a <= b and v < a) or (a > b and v > a):
+            return a
+        return v
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def is_far(self, j: cython.Py_ssize_t, v: cython.double) -> cython.bint:
+        """Whether a reading lies far from both before it."""
+        usual: cython.double = self.step[j]
+        middle: cython.double
+        wild: cython.double = WILD
+        if self.n_read[j] <= 20.0 or usual == 0.0:
+            return False
+        middle = self.middle(j, v)
+        return (v - middle if v > middle else middle - v) > wild * usual
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def keep(self, j: cython.Py_ssize_t, v: cython.double) -> cython.int:
+        """Remember a reading, and how far it is from the one before."""
+        a: cython.double = self.last[2 * j]
+        b: cython.double = self.last[2 * j + 1]
         usual: cython.double = self.step[j]
         gap: cython.double
         gain: cython.double
         n: cython.double = self.n_read[j]
-        wild: cython.double = WILD
         if n >= 2.0 and a == a and b == b:
-            if (a <= b and v > b) or (a > b and v < b):
-                middle = b
-            elif (a <= b and v < a) or (a > b and v > a):
-                middle = a
-            gap = v - middle if v > middle else middle - v
-            if n <= 20.0 or usual == 0.0 or gap <= wild * usual:
-                middle = v
             gap = v - b if v > b else b - v
             if n > 20.0 and gap > 4.0 * usual:
                 gap = 4.0 * usual
@@ -152,7 +178,7 @@ class Channels:
         self.last[2 * j] = b
         self.last[2 * j + 1] = v
         self.n_read[j] = n + 1.0
-        return middle
+        return 0
 
     @cython.cfunc
     @cython.exceptval(check=False)
