@@ -13,6 +13,7 @@ from benchmarks.machines import (
     from_causal,
     judge,
 )
+from benchmarks.plants import PLANTS, plant
 from online_gmm import _kernel
 
 
@@ -129,3 +130,24 @@ def test_drawn_regimes_are_seeded_and_return(family):
     assert first.X.shape == (len(first.states), len(first.channels))
     assert np.isfinite(first.X).all()
     assert len(first.changes) >= first.n_regimes > 1
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_plants_are_seeded_and_return(name):
+    first, again, other = plant(name, 0), plant(name, 0), plant(name, 1)
+    assert np.array_equal(first.X, again.X)
+    assert not np.array_equal(first.X, other.X)
+    assert first.X.shape == (len(first.states), len(first.channels))
+    assert np.isfinite(first.X).all()
+    assert len(first.changes) >= first.n_regimes > 1
+
+
+@pytest.mark.skipif(not _kernel.COMPILED, reason="long streams take the compiled kernel")
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("modes", 0.98), ("switch and flow", 0.98), ("duty", 0.95), ("alarms", 0.95)],
+)
+def test_a_plant(name, least):
+    verdict = judge(its := plant(name, 0), LEARNERS["Segmenter()"](its))
+    assert verdict.ari >= least
+    assert verdict.found / verdict.true == pytest.approx(1.0, abs=0.15)

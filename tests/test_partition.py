@@ -315,7 +315,7 @@ def test_no_regime_is_seen_in_windows_that_straddle_the_next_change(kernel, seed
 @on_one_kernel
 def test_shorter_windows_answer_where_longer_ones_see_nothing(kernel):
     """Two oscillators with stays of about 200 rows: windows of 48 see one regime."""
-    early, n = 1800, 1900
+    early, n = 1700, 1750
     machine = drawn("oscillators", 34)
     changes = np.flatnonzero(np.diff(machine.states[:early])) + 1
     core = kernel.Partition(1)

@@ -985,3 +985,24 @@ def test_a_switch_beside_noisy_channels_that_change_with_it_makes_no_further_reg
         model.label_many(pd.DataFrame({"flow": flow, "pressure": pressure, "on": on}))
         assert model.segments_["start"].tolist() == [0, 300, 600]
         assert model.segments_["label"].tolist() == [0, 1, 0]
+
+
+@on_one_kernel
+@pytest.mark.parametrize("seed", range(4))
+def test_a_temperature_that_follows_slowly_is_not_cut_into_steps(kernel, seed):
+    """A flow that jumps, and what it heats: the shortest windows see steps all the way."""
+    rng = np.random.default_rng([5, seed])
+    stays = (600 * rng.uniform(0.6, 1.4, 12)).astype(int)
+    on = np.repeat(np.arange(len(stays)) % 2, stays)[:6000]
+    temperature = np.empty(len(on))
+    now = 20.0
+    for i, is_on in enumerate(on):
+        now += ((60.0 if is_on else 20.0) - now) / 60.0
+        temperature[i] = now
+    X = np.column_stack(
+        [rng.normal(temperature, 0.3), rng.normal(np.where(on == 1, 15.0, 0.0), 0.5)]
+    )
+    model = Segmenter(features=("temperature", "flow"))
+    model.label_then_learn_many(X)
+    found = [event for event in model.new_events if isinstance(event, RegimeChange)]
+    assert len(found) <= 5 * np.count_nonzero(np.diff(on))

@@ -15,8 +15,11 @@ cdef class Jumps(Memory):
     cdef double *step
     cdef double *white_step
     cdef double *white_jump
-    cdef readonly double along
-    cdef readonly double size
+    cdef double along
+    cdef double size
+    cdef double shares
+    cdef Py_ssize_t n
 
     cdef int take(self, double *f, Py_ssize_t look) noexcept
+    cdef bint make(self, double share) noexcept
     cdef int end(self, double *mean, Py_ssize_t change, Py_ssize_t now, Metric metric) noexcept

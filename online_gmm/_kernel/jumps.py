@@ -20,8 +20,10 @@ else:
     from online_gmm._kernel.metric import Metric
 from typing import Any
 
-from online_gmm._kernel.values import block, flag, real
+from online_gmm._kernel.values import block, flag, real, whole
 
+EACH = 1.2
+"""By so many times the mean share of the steps is to be more than that of their sum."""
 KEPT = 8
 """Windows that are kept: a change that is decided later is not compared."""
 
@@ -44,6 +46,8 @@ class Jumps(Memory):
     white_jump: cython.p_double
     along: cython.double  # products of jumps and of steps from mean to mean, summed
     size: cython.double  # squares of these steps, summed
+    shares: cython.double  # of each step that its jump makes, from 0 to 1, summed
+    n: cython.Py_ssize_t  # steps
 
     def __init__(self, n_features: int, length: int) -> None:
         p = n_features
@@ -60,6 +64,8 @@ class Jumps(Memory):
         self.known = False
         self.along = 0.0
         self.size = 0.0
+        self.shares = 0.0
+        self.n = 0
 
     @cython.cfunc
     @cython.exceptval(check=False)
@@ -82,6 +88,8 @@ class Jumps(Memory):
     ) -> cython.int:
         """A segment of this mean has ended: the next one begins with look ``change``."""
         i: cython.Py_ssize_t
+        along: cython.double
+        size: cython.double
         p: cython.Py_ssize_t = self.n_features
         before: cython.Py_ssize_t = change - 1
         after: cython.Py_ssize_t = before + self.length  # the first look that does not straddle
@@ -90,9 +98,17 @@ class Jumps(Memory):
                 self.step[i] = mean[i] - self.mean[i]
             metric.whiten(self.step, self.white_step)
             metric.whiten(self.jump, self.white_jump)
+            along = 0.0
+            size = 0.0
             for i in range(p):
-                self.along += self.white_jump[i] * self.white_step[i]
-                self.size += self.white_step[i] * self.white_step[i]
+                along += self.white_jump[i] * self.white_step[i]
+                size += self.white_step[i] * self.white_step[i]
+            self.along += along
+            self.size += size
+            if size > 0.0:
+                along /= size
+                self.shares += 1.0 if along > 1.0 else 0.0 if along < 0.0 else along
+                self.n += 1
         copy(mean, p, self.mean)
         self.known = after <= now < before + self.n_kept
         if self.known:
@@ -101,6 +117,16 @@ class Jumps(Memory):
             for i in range(p):
                 self.jump[i] = self.ring[after + i] - self.ring[before + i]
         return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def make(self, share: cython.double) -> cython.bint:
+        """Whether the jumps make this share of all steps, and more of the usual one.
+
+        Where a curve leads on from a large jump, that one makes up for many small steps.
+        """
+        each: cython.double = EACH
+        return self.along >= share * self.size and self.shares >= each * share * self.n
 
     def state(self) -> dict[str, Any]:
         p = self.n_features
@@ -111,6 +137,8 @@ class Jumps(Memory):
             "known": bool(self.known),
             "along": self.along,
             "size": self.size,
+            "shares": self.shares,
+            "n_steps": self.n,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -121,3 +149,5 @@ class Jumps(Memory):
         self.known = flag(state["known"], "known")
         self.along = real(state["along"], "along", -1e300)
         self.size = real(state["size"], "size", 0.0)
+        self.shares = real(state["shares"], "shares", 0.0)
+        self.n = whole(state["n_steps"], "n_steps")
