@@ -21,18 +21,25 @@ COMPOUND = re.compile(r"[^\W\d][\w°²³%]{0,5}[/·*^.-][\w°²³%^-]{1,6}(?:[/*
 LABVIEW, END_OF_HEADER = "LabVIEW Measurement", "***End_of_Header***"
 """The first line of a file of LabVIEW, and the last one of its header and of that of each block."""
 ABOVE_ROWS = (
-    *(LABVIEW, "Writer_Version", "Reader_Version", "Separator", "Decimal_Separator", "Description"),
-    *(
-        "Multi_Headings",
-        "X_Columns",
-        "Time_Pref",
-        "Operator",
-        "Channels",
-        "Samples",
-        "Date",
-        "Time",
-    ),
-    *("Y_Unit_Label", "X_Dimension", "X0", "Delta_X", END_OF_HEADER),
+    LABVIEW,
+    "Writer_Version",
+    "Reader_Version",
+    "Separator",
+    "Decimal_Separator",
+    "Description",
+    "Multi_Headings",
+    "X_Columns",
+    "Time_Pref",
+    "Operator",
+    "Channels",
+    "Samples",
+    "Date",
+    "Time",
+    "Y_Unit_Label",
+    "X_Dimension",
+    "X0",
+    "Delta_X",
+    END_OF_HEADER,
 )
 """What lines of LabVIEW above rows begin with; files and blocks may stand below each other."""
 LABVIEW_DELIMITERS = {"Tab": "\t", "Comma": ","}

@@ -176,6 +176,7 @@ class Clock:
         self._found.setdefault(line.split(" are ")[0], line)
 
     # -- reading --------------------------------------------------------------------------------
+
     def seconds(self, text: str, key: str = "") -> float:
         """A time in seconds, since 1970 if it is a date.
 
