@@ -12,14 +12,13 @@ and size; wanderers in the level to which they return, and how fast.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from benchmarks.machines import HEAD, LEARNERS, Machine, judge, numbered, row
+from benchmarks.machines import HEAD, LEARNERS, Machine, judge, parser_of, row
 
 Matrix = NDArray[np.float64]
 Regime = Callable[[int], Matrix]
@@ -86,20 +85,11 @@ def drawn(family: str, seed: int) -> Machine:
         parts.append(np.column_stack([values(n) for values in regimes[now]]))
         states.append(np.full(n, now))
         now = (now + int(rng.integers(1, n_regimes))) % n_regimes
-    names = tuple(f"channel {j}" for j in range(n_channels))
-    X, truth = np.concatenate(parts)[:ROWS], np.concatenate(states)[:ROWS]
-    return Machine(family, X, names, numbered(truth), 48)
+    return Machine.unnamed(family, np.concatenate(parts)[:ROWS], np.concatenate(states)[:ROWS])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument(
-        "--learners", nargs="+", choices=list(LEARNERS), default=["Segmenter()"], metavar="NAME"
-    )
-    options = parser.parse_args()
+    options = parser_of(__doc__, 40, ["Segmenter()"]).parse_args()
     print(HEAD)
     for learner in options.learners:
         answer = LEARNERS[learner]

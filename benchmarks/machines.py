@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -67,6 +67,12 @@ class Machine:
     states: Labels
     within: int
     times: Matrix | None = None
+
+    @classmethod
+    def unnamed(cls, name: str, X: Matrix, states: Labels) -> Machine:
+        """One whose channels have no names and whose regimes any numbers, placed within 48 rows."""
+        channels = tuple(f"channel {j}" for j in range(X.shape[1]))
+        return cls(name, X, channels, numbered(states), 48)
 
     @property
     def changes(self) -> Labels:
@@ -463,13 +469,21 @@ def reached(verdicts: list[Verdict]) -> bool:
     )
 
 
-def main() -> None:
+def parser_of(
+    description: str | None, seeds: int, learners: Sequence[str]
+) -> argparse.ArgumentParser:
+    """The options of every benchmark whose streams are seeded, and their defaults."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=learners)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    return parser
+
+
+def main() -> None:
+    parser = parser_of(__doc__, 8, list(LEARNERS))
     parser.add_argument("--only", nargs="+", choices=list(MACHINES), default=list(MACHINES))
-    parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=list(LEARNERS))
-    parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--out", type=Path, metavar="FILE.md")
     options = parser.parse_args()
     lines = [HEAD]

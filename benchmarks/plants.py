@@ -10,14 +10,13 @@ columns are those of ``benchmarks/machines.py``.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from benchmarks.machines import HEAD, LEARNERS, Machine, judge, numbered, row
+from benchmarks.machines import HEAD, LEARNERS, Machine, judge, parser_of, row
 
 Matrix = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -165,20 +164,11 @@ PLANTS: dict[str, Callable[[np.random.Generator], Stream]] = {
 
 def plant(name: str, seed: int) -> Machine:
     """A stream of one kind."""
-    X, states = PLANTS[name](np.random.default_rng([seed, *name.encode()]))
-    names = tuple(f"channel {j}" for j in range(X.shape[1]))
-    return Machine(name, X, names, numbered(states), 48)
+    return Machine.unnamed(name, *PLANTS[name](np.random.default_rng([seed, *name.encode()])))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument(
-        "--learners", nargs="+", choices=list(LEARNERS), default=["Segmenter()"], metavar="NAME"
-    )
-    options = parser.parse_args()
+    options = parser_of(__doc__, 4, ["Segmenter()"]).parse_args()
     print(HEAD)
     for learner in options.learners:
         answer = LEARNERS[learner]
