@@ -207,6 +207,7 @@ class Candidates(Memory):
     least: cython.Py_ssize_t  # looks of a segment
     room: cython.Py_ssize_t
     most: cython.Py_ssize_t
+    # constants of this module: code without the GIL cannot read those
     depth: cython.Py_ssize_t
     vector: cython.Py_ssize_t
     few: cython.Py_ssize_t

@@ -2,9 +2,9 @@
 
 The first rows give each channel its origin and its unit: mean and standard deviation, without the
 few readings of a sensor that starts far from what it measures. Where a reading lies far from both
-before it, each reading of the row counts as the middle one of the last three of its channel: what
-changes in all channels at a row changes in all of them a row later, and a single wild row is gone.
-The first rows give the period of the stream too.
+before it, each reading of its row counts as the middle one of the last three of its channel. So a
+single wild row does not count, and channels that change at one row still do so, a row later. The
+first rows give the period of the stream too.
 """
 
 from __future__ import annotations

@@ -21,5 +21,5 @@ cdef class Jumps(Memory):
     cdef Py_ssize_t n
 
     cdef int take(self, double *f, Py_ssize_t look) noexcept
-    cdef bint make(self, double share) noexcept
+    cdef bint make_up(self, double share) noexcept
     cdef int end(self, double *mean, Py_ssize_t change, Py_ssize_t now, Metric metric) noexcept

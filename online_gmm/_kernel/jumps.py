@@ -23,7 +23,7 @@ from typing import Any
 from online_gmm._kernel.values import block, flag, real, whole
 
 EACH = 1.2
-"""By so many times the mean share of the steps is to be more than that of their sum."""
+"""Of single steps the mean share must be so many times what is asked of all steps together."""
 KEPT = 8
 """Windows that are kept: a change that is decided later is not compared."""
 
@@ -120,10 +120,10 @@ class Jumps(Memory):
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def make(self, share: cython.double) -> cython.bint:
-        """Whether the jumps make this share of all steps, and more of the usual one.
+    def make_up(self, share: cython.double) -> cython.bint:
+        """Whether jumps make up this share of all steps together, and more of the mean step.
 
-        Where a curve leads on from a large jump, that one makes up for many small steps.
+        A large jump outweighs the many small steps of a curve that leads on from it.
         """
         each: cython.double = EACH
         return self.along >= share * self.size and self.shares >= each * share * self.n

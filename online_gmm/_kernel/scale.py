@@ -432,7 +432,7 @@ class Scale:
 
         So they do where nothing is known of that.
         """
-        return self.jumps is None or self.jumps.make(share)
+        return self.jumps is None or self.jumps.make_up(share)
 
     @cython.cfunc
     @cython.exceptval(check=False)

@@ -27,9 +27,11 @@ from typing import Any
 from online_gmm._kernel.values import first_of, first_places, longer, whole, zeros
 
 NEAR = 3.0
+"""Sampling makes a squared distance at most so many standard deviations larger than its mean."""
 NEAR_NOW = 1.0
-"""The same of a segment that has only begun."""
+"""The same for a segment that has only begun, if its state is to be taken as known."""
 LEAST_NEAR = 2.0
+"""A squared distance up to this is near, however long both have lasted."""
 MOST_STATES = 64
 FEW_STATES = 4
 """There is room for so many at first, and for twice as many whenever they are too many."""

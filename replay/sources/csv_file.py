@@ -22,6 +22,7 @@ from replay.sources.numbers import (
     ContradictionError,
     is_number,
     kind_of,
+    kind_of_bare,
     split_unit,
 )
 from replay.sources.preamble import DELIMITERS
@@ -122,7 +123,7 @@ class CsvFile(CsvFormat):
         if self._names is None:
             return False
         names = [self._names[self.columns.index(column)] for column in self.values]
-        return all(self.numbers.is_missing(n) or kind_of(split_unit(n)[0]) for n in names)
+        return all(self.numbers.is_missing(n) or kind_of_bare(n) for n in names)
 
     def _careful(self, rows: Iterator[Row], pieces: Pieces) -> Iterator[Row]:
         """Rows that are read one by one, until they can be cut."""

@@ -20,8 +20,7 @@ from replay.sources.numbers import (
     ContradictionError,
     Numbers,
     is_number,
-    kind_of,
-    split_unit,
+    kind_of_bare,
     study,
 )
 from replay.sources.preamble import DELIMITERS, LINES, Head, find_head
@@ -328,7 +327,7 @@ class CsvFormat(CsvRecords):
         if self._names is None:
             return
         name = next(iter(self._options.parts or (self.time or "",)))
-        numbers = [name for name in self.values if kind_of(split_unit(name)[0])]
+        numbers = [name for name in self.values if kind_of_bare(name)]
         cells = list(zip(*(row for _, row in first), strict=False))
         (column,) = columns_in((name,), [[name]])
         if column.time and sum(map(str.isdigit, name)) >= 6:
@@ -336,7 +335,7 @@ class CsvFormat(CsvRecords):
         elif numbers and any(map(_are_alike, self._names, cells)):
             name, what = numbers[0], "a number, beside a text as all rows have it"
         else:
-            if decimals := [name for name in numbers if kind_of(split_unit(name)[0]) != "whole"]:
+            if decimals := [name for name in numbers if kind_of_bare(name) != "whole"]:
                 note = f"a column is called {decimals[0]!r}: say --no-header if there is no header"
                 self.said = [*self.said, note]
             return
@@ -422,9 +421,7 @@ def _are_aligned(lines: Sequence[str]) -> bool:
 def _are_alike(name: str, cells: Sequence[str]) -> bool:
     """Whether a name is no number, and all cells below it are the same but for their digits."""
     shape = DIGITS.sub("0", name.strip())
-    return not kind_of(split_unit(name)[0]) and all(
-        DIGITS.sub("0", c.strip()) == shape for c in cells
-    )
+    return not kind_of_bare(name) and all(DIGITS.sub("0", c.strip()) == shape for c in cells)
 
 
 def _held(columns: Sequence[Column]) -> str:

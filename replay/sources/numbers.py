@@ -162,7 +162,7 @@ class Numbers:
         ContradictionError
             If it can be read in two ways, and so can those before.
         """
-        kind = kind_of(split_unit(cell.text)[0])
+        kind = kind_of_bare(cell.text)
         if DECIDES.get(kind) == self.decimal:
             self.is_sure = True
             return
@@ -335,6 +335,11 @@ def kind_of(text: str) -> str:
     """How a number is written, of KINDS; empty if it is none."""
     found = ANY_KIND.fullmatch(text)
     return "" if found is None else NAMES_OF_KINDS[(found.lastindex or 1) - 1]
+
+
+def kind_of_bare(text: str) -> str:
+    """How a number is written that may have a unit, of KINDS; empty if it is none."""
+    return kind_of(split_unit(text)[0])
 
 
 def in_digits(text: str) -> str:
