@@ -2,11 +2,13 @@
 
 import collections
 import copy
+import datetime
 import decimal
 import functools
 import math
 import pickle
 import types
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -138,7 +140,9 @@ def test_empty_points_are_counted_and_nothing_else(x, n):
     for point in dicts(blobs(n, 2, seed=1)):
         model.learn_one(point)
     before, mixture = learnt(model), model.is_started and model.mixture
-    model.learn_one(x)
+    is_told = "z" in x and not model.is_started
+    with pytest.warns(UserWarning, match="it knows 'a', 'b'") if is_told else nullcontext():
+        model.learn_one(x)
     assert model.n_empty == 1
     assert model.n_points == n
     if model.is_started:
@@ -177,6 +181,53 @@ def test_mappings_of_every_kind(mapping):
         one.learn_one(mapping(x))
         other.learn_one(x)
     assert learnt(one) == learnt(other)
+
+
+@pytest.mark.parametrize("kind", ["mixture", "chain", "segmenter", "segmenter of a model"])
+def test_rows_of_a_frame_are_points(kind):
+    """A series of pandas goes through its values, and not through its names."""
+    one, other = LEARNERS[kind](), LEARNERS[kind]()
+    frame = pd.DataFrame(blobs(150, 2, seed=1), columns=["a", "b"])
+    for _, row in frame.iterrows():
+        one.learn_one(row)
+        other.learn_one(dict(row))
+    assert one.is_started
+    assert one.to_bytes() == other.to_bytes()
+    assert one.assign_one(row) == other.assign_one(dict(row))
+
+
+def test_features_of_rows_of_a_frame():
+    frame = pd.DataFrame({"a": [1.0, 2.0, 4.0]})
+    one = RollingFeatures(3, ("mean",))
+    for _, row in frame.iterrows():
+        features = one.transform_one(row)
+        one.learn_one(row)
+    assert features == {"a_mean_3": pytest.approx(7 / 3)}
+
+
+@pytest.mark.parametrize("learner", [OnlineGMM, OnlineHMM, Segmenter, RollingFeatures])
+def test_a_name_is_no_list_of_features(learner):
+    with pytest.raises(ValueError, match=r"features are 'flow'; a list is expected, \['flow'\]"):
+        learner(features="flow")
+
+
+@pytest.mark.parametrize("learner", [OnlineGMM, OnlineHMM, Segmenter])
+def test_features_that_no_point_has_are_told_before_the_start(learner):
+    frame = pd.DataFrame({"flow": [1.0] * 20})
+    for learn in (lambda its: its.learn_one({"flow": 1.0}), lambda its: its.learn_many(frame)):
+        with pytest.warns(UserWarning, match="none of the features 'flow'; it knows 'Flow'"):
+            learn(learner(features=["Flow"]))
+
+
+@pytest.mark.parametrize(
+    "when", [datetime.datetime(2024, 1, 1), datetime.date(2024, 1, 1), pd.Timestamp(2024, 1, 1)]
+)
+def test_a_date_among_the_features_may_be_the_time(when):
+    with pytest.raises(TypeError, match="if it is the time, say time='when'"):
+        OnlineGMM(2).learn_one({"a": 1.0, "when": when})
+    frame = pd.DataFrame({"when": [when]}).astype(object)
+    with pytest.raises(TypeError, match="if it is the time, say time='when'"):
+        Segmenter().learn_many(frame)
 
 
 def test_defaultdict_gets_no_new_keys():

@@ -4,9 +4,12 @@ import copy
 import datetime
 import math
 import types
+import zoneinfo
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -454,6 +457,7 @@ def test_times_are_handed_back_and_gaps_end_segments(dated):
     assert many.to_bytes() == segmenter.to_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:max_gap is 10 s")
 def test_a_gap_is_longer_than_the_longest_allowed():
     """Points exactly ``max_gap`` apart follow each other; the next larger double is a gap."""
     X = stream(1, seed=12)[:40]
@@ -467,6 +471,76 @@ def test_a_gap_is_longer_than_the_longest_allowed():
         many.learn_many(frame)
         assert bool(told) == is_gap
         assert many.new_events == told
+
+
+def test_it_is_said_if_all_points_are_farther_apart_than_a_gap():
+    X = stream(1, seed=12)[:40]
+    with pytest.warns(UserWarning, match="max_gap is 1 s, and the first points come every 60 s"):
+        Segmenter(max_gap=1).learn_many(X, 60.0 * np.arange(len(X)))
+
+
+TIMES = {
+    "numpy": lambda i: np.datetime64("2024-01-01") + np.timedelta64(i, "m"),
+    "numpy, ns": lambda i: np.datetime64("2024-01-01", "ns") + np.timedelta64(i, "m"),
+    "pandas": lambda i: pd.Timestamp("2024-01-01") + pd.Timedelta(minutes=i),
+    "pandas, ns": lambda i: pd.Timestamp("2024-01-01") + pd.Timedelta(minutes=i, nanoseconds=1),
+}
+
+
+@pytest.mark.parametrize("model", [None, OnlineGMM(2, warm_up=20, seed=1)])
+@pytest.mark.parametrize("kind", TIMES)
+def test_times_of_numpy_and_pandas_are_handed_back_as_those_of_python_and_written(kind, model):
+    segmenter = Segmenter(model and model.clone(), time="t")
+    for i, x in enumerate(stream(1, seed=12)[:60]):
+        segmenter.learn_one({"x": x[0], "t": TIMES[kind](i)})
+    assert segmenter.current.end == datetime.datetime(2024, 1, 1, 0, 59)
+    assert type(segmenter.current.end) is datetime.datetime
+    assert Segmenter.from_bytes(segmenter.to_bytes()).current == segmenter.current
+
+
+@pytest.mark.parametrize("model", [None, OnlineGMM(2, warm_up=20, seed=1)])
+@pytest.mark.parametrize("make", [lambda x: x, pl.from_pandas, pa.Table.from_pandas])
+def test_times_of_frames_are_handed_back_with_their_zone(make, model):
+    zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    times = pd.date_range("2024-01-01", periods=60, freq="min", tz=zone)
+    frame = pd.DataFrame({"x": stream(1, seed=12)[:60, 0], "t": times})
+    segmenter = Segmenter(model and model.clone(), time="t")
+    segmenter.learn_many(make(frame))
+    assert segmenter.current.end == datetime.datetime(2024, 1, 1, 0, 59, tzinfo=zone)
+    assert segmenter.current.end.utcoffset() == datetime.timedelta(hours=1)
+    segmenter.label_many(make(frame.assign(t=times + pd.Timedelta(days=1))))
+    assert segmenter.segments_["end"].iloc[-1] == times[-1] + pd.Timedelta(days=1)
+
+
+def test_days_are_times():
+    segmenter = Segmenter()
+    for i, x in enumerate(stream(1, seed=12)[:60]):
+        segmenter.learn_one({"x": x[0]}, datetime.date(2024, 1, 1) + datetime.timedelta(days=i))
+    assert segmenter.current.start == datetime.date(2024, 1, 1)
+    assert (
+        segmenter.learner._last == datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC).timestamp()
+    )
+
+
+def test_a_late_point_is_told_by_times_as_they_were_given():
+    noon = datetime.datetime(2024, 1, 1, 12, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"))
+    segmenter = Segmenter()
+    segmenter.learn_one({"x": 1.0}, noon)
+    told = r"2024-01-01 11:59:00\+01:00 is not after the last point's, 2024-01-01 12:00:00\+01:00"
+    with pytest.raises(ValueError, match=told):
+        segmenter.learn_one({"x": 1.0}, noon - datetime.timedelta(minutes=1))
+    frame = pd.DataFrame({"x": [1.0, 2.0], "t": pd.to_datetime(["2024-01-02", "2024-01-01"])})
+    told = "row 1: time 2024-01-01 00:00:00 is not after the last point's, 2024-01-02 00:00:00"
+    with pytest.raises(ValueError, match=told):
+        Segmenter(time="t").learn_many(frame)
+
+
+def test_what_is_passed_over_is_counted():
+    segmenter = Segmenter(time="t", late="skip")
+    for i, x in enumerate(stream(1, seed=12)[:60]):
+        segmenter.learn_one({"x": x[0], "t": i, **({"later": 1.0} if i > 20 else {})})
+    segmenter.learn_one({"x": 1.0, "t": 3})
+    assert (segmenter.n_late, segmenter.n_unknown) == (1, 39)
 
 
 def test_late_points_are_refused_or_counted():
@@ -508,7 +582,15 @@ def all_learnt(segmenter, rows):
 
 
 @pytest.mark.parametrize(
-    "window", ["320s", "5min20s", datetime.timedelta(seconds=320), pd.Timedelta("320s")]
+    "window",
+    [
+        "320s",
+        "5min20s",
+        datetime.timedelta(seconds=320),
+        pd.Timedelta("320s"),
+        np.timedelta64(320, "s"),
+        np.timedelta64(320, "s").astype("timedelta64[ns]"),
+    ],
 )
 def test_a_window_of_time_is_as_many_points(window):
     X = stream(4, seed=12)
@@ -519,7 +601,7 @@ def test_a_window_of_time_is_as_many_points(window):
     assert by_time.window_ == by_points.window_ == 32
     assert len(told) > 4
     again = Segmenter.from_bytes(by_time.to_bytes())
-    assert again.window == window
+    assert pd.Timedelta(again.window) == pd.Timedelta(window)
     assert again.window_ == 32
     assert again.to_bytes() == by_time.to_bytes()
     frame = pd.DataFrame(timed(X, 10.0 * np.arange(len(X))))
@@ -883,6 +965,19 @@ def test_devices_of_other_channels_are_not_pooled():
         pool([one, other])
     with pytest.raises(ValueError, match="knows a regime"):
         pool([Segmenter()])
+    with pytest.raises(TypeError, match=r"'one' is none; of a dict give its values\(\)"):
+        pool({"one": one})
+
+
+def test_events_are_told_in_words():
+    assert str(RegimeEvent("born", 1, 643)) == "regime 1 born at 643"
+    assert str(RegimeEvent("merged", 3, 900, 1)) == "regime 3 merged into 1 at 900"
+
+
+def test_a_second_pass_looks_at_the_features_that_are_named():
+    frame = pd.DataFrame(stream(2, seed=19), columns=list(NAMES))
+    found = Segmenter(features=["flow"]).second_pass(frame)
+    assert [set(segment.mean) for segment in found.segments] == [{"flow"}] * 2
 
 
 def test_a_finished_segment_counts_once_in_the_mixture():

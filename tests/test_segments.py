@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import base, checks, cluster, datasets, evaluate, metrics, preprocessing
 
-from online_gmm import HalfLife, OnlineGMM
+from online_gmm import HalfLife, OnlineGMM, OnlineHMM
 from online_gmm.segmentation.segmenter import Segmenter
 from online_gmm.segmentation.segments import RegimeChange, Segment
 
@@ -411,6 +411,23 @@ def test_a_learner_that_needs_times_gets_them(way):
     np.testing.assert_array_equal(model.mixture.means, by_hand.mixture.means)
     assert (segmenter.current.start, segmenter.current.end) == (62.5, 74.75)
     assert set(segmenter.current.mean) == {"x"}
+
+
+def test_a_chain_in_continuous_time_is_asked_with_the_times():
+    rng = np.random.default_rng(1)
+    times = np.cumsum(rng.exponential(10.0, 600))
+    values = rng.normal(3.0 * (times // 1000 % 2))
+    options = {"warm_up": 200, "seed": 1}
+    by_argument = Segmenter(OnlineHMM(2, **options))
+    by_key = Segmenter(OnlineHMM(2, time="t", **options), time="t")
+    for t, value in zip(times.tolist(), values.tolist(), strict=True):
+        by_argument.learn_one({"x": value}, t)
+        by_key.learn_one({"x": value, "t": t})
+        assert by_argument.new_events == by_key.new_events
+    late = times[-1] + 1e5
+    x = {"x": 1.5}
+    for ask in ("predict_one", "predict_proba_one", "assign_one", "score_one"):
+        assert getattr(by_argument, ask)(x, late) == getattr(by_key, ask)({**x, "t": late})
 
 
 def test_labels_are_those_before_learning():

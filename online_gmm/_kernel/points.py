@@ -57,6 +57,8 @@ def number(name: Any, value: Any) -> cython.double:
         ) from None
     except (TypeError, ValueError):
         advice = "; for many rows learn_many" if getattr(value, "shape", ()) else ""
+        if type(value).__name__ in ("datetime", "Timestamp", "date", "datetime64"):
+            advice = f"; if it is the time, say time={name!r}"
         raise TypeError(
             f"feature {name!r} is {_shown(value)} of type {type(value).__name__}; a real number is "
             f"expected{advice}"

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 EPOCH = np.datetime64(0, "s")
+DURATION = str | datetime.timedelta | np.timedelta64
+"""What durations are given as, besides numbers of seconds."""
 LATEST = 1e150
 """Times are within this of 0, so that differences and their products are doubles."""
 
@@ -36,6 +38,8 @@ def seconds(value: Any, name: Hashable = "t") -> float:
         result = float((value.astype("datetime64[us]") - EPOCH) / np.timedelta64(1, "s"))
     elif isinstance(value, datetime.datetime):
         result = math.nan  # pandas.NaT
+    elif isinstance(value, datetime.date):
+        result = float((np.datetime64(value) - EPOCH) / np.timedelta64(1, "s"))
     elif value is None or isinstance(value, (str, bytes)):
         raise TypeError(
             f"time {name!r} is {value!r}; seconds as a number, or a datetime, are expected"
@@ -67,7 +71,19 @@ def seconds_of_column(column: NDArray[Any], name: Hashable) -> NDArray[np.float6
     return result
 
 
-def duration(value: str | datetime.timedelta, name: str) -> float:
+def shown(seconds: float, like: Any) -> str:
+    """Return a time in seconds as text: a date, with its zone, if that other time is one."""
+    if isinstance(like, datetime.date | np.datetime64):
+        zone = getattr(like, "tzinfo", None)
+        try:
+            at = datetime.datetime.fromtimestamp(seconds, zone or datetime.UTC)
+        except (OverflowError, ValueError):
+            return repr(seconds)
+        return str(at if zone is not None else at.replace(tzinfo=None))
+    return repr(seconds)
+
+
+def duration(value: str | datetime.timedelta | np.timedelta64, name: str) -> float:
     """Return a duration in seconds.
 
     Parameters
@@ -93,7 +109,10 @@ def duration(value: str | datetime.timedelta, name: str) -> float:
             value = pd.Timedelta(value)
         except ValueError as error:
             raise ValueError(f"{how} ({error})") from None
-    result = value.total_seconds()
+    if isinstance(value, np.timedelta64):
+        result = float(value / np.timedelta64(1, "s"))
+    else:
+        result = value.total_seconds()
     if not 0.0 < result < math.inf:
         raise ValueError(f"{how}, above 0")
     return result

@@ -83,10 +83,12 @@ class Table:
         self.names: tuple[Hashable, ...] = ()
         self.values: Matrix
         self.times: Matrix | None = None
+        # one of the times as it was given
+        self.a_time: Any = None
         # whether an index of pandas is called by the time
         self.is_timed_by_index = False
         if t is not None:
-            self.times = seconds_of_column(unmasked(t).reshape(-1), "t")
+            self._take_times(unmasked(t).reshape(-1), "t")
         self._read(X, features, time)
         if self.times is not None and len(self.times) != len(self.values):
             raise ValueError(f"there are {len(self.values)} rows and {len(self.times)} times")
@@ -114,7 +116,7 @@ class Table:
             if self.times is None and time is not None and time not in self.names:
                 self.is_timed_by_index = X.index.name == time
                 if self.is_timed_by_index:
-                    self.times = seconds_of_column(X.index.to_numpy(), time)
+                    self._take_times(X.index.to_numpy(), time)
             if (time is None or time not in self.names) and self._take_whole(
                 X.to_numpy(), len(self.names)
             ):
@@ -146,12 +148,16 @@ class Table:
         if time is not None and time in self.names:
             at = self.names.index(time)
             if self.times is None:
-                self.times = seconds_of_column(columns[at], time)
+                self._take_times(columns[at], time)
             columns = [*columns[:at], *columns[at + 1 :]]
             self.names = (*self.names[:at], *self.names[at + 1 :])
         self.values = np.empty((n_rows, len(self.names)))
         for j, (name, column) in enumerate(zip(self.names, columns, strict=True)):
             self.values[:, j] = _real(name, column)
+
+    def _take_times(self, column: NDArray[Any], name: Hashable) -> None:
+        self.times = seconds_of_column(column, name)
+        self.a_time = column[0] if len(column) else None
 
     def _take_whole(self, values: NDArray[Any], n_columns: int) -> bool:
         """Take all values at once, if nothing is to be said of any of them."""

@@ -331,6 +331,8 @@ def plain(value: Any, what: str) -> Any:
 
 def _as_python(value: Any) -> Any:
     """Numpy's scalars as Python's."""
+    if isinstance(value, np.timedelta64):
+        return value.astype("timedelta64[us]").item()
     scalar = isinstance(value, np.bool_ | np.integer | np.floating | np.str_ | np.bytes_)
     return value.item() if scalar else value
 

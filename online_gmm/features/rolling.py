@@ -195,6 +195,8 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
         if not 0.0 < floor < math.inf:
             raise ValueError(f"floor is {floor!r}; it must be above 0 and finite")
         features = self.features
+        if isinstance(features, str):
+            raise ValueError(f"features are {features!r}; a list is expected, [{features!r}]")
         if features is not None and len(set(features)) != len(features):
             raise ValueError(f"features are {list(features)!r}; each may be there once")
         self._statistics = tuple(statistics)
@@ -259,7 +261,7 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
             names the feature; the window is unchanged.
         """
         if not self._windows.learn_one(x):
-            windows = self._with(tuple(x))
+            windows = self._with(tuple(x.keys()))
             windows.learn_one(x)
             self._windows = windows
         self._batch = None
@@ -275,7 +277,7 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
         learnt = compose.Pipeline._LEARN_UNSUPERVISED_DURING_PREDICT
         result = self._windows.transform_one(x, learnt)
         if result is None:
-            result = self._with(tuple(x)).transform_one(x, False)
+            result = self._with(tuple(x.keys())).transform_one(x, False)
             assert result is not None
         return result
 

@@ -296,7 +296,7 @@ class Learner(Intake, abc.ABC):
         array([-1, -1, -1])
         """
         table = self._table(X, t)
-        known = self._stream is None or self._knows(table)
+        known = self._knows(table)
         keep = self._in_time(table)
         n, done = len(table), 0
         answers = Assignments.unknown(n)

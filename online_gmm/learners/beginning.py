@@ -104,13 +104,15 @@ class BeginningLearner(GrowingLearner, abc.ABC):
             self._go_on_to_start()
 
     def _add_to_kept(self, x: Mapping[Any, Any], seconds: float) -> None:
-        names = tuple(x) if self.features is None else tuple(self.features)
+        names = tuple(x.keys()) if self.features is None else tuple(self.features)
         if self.time in names:
             names = tuple(name for name in names if name != self.time)
         values = array("d", bytes(8 * len(names)))
         found = _kernel.fill(x, names, values) + (self.time in x)
         if all(map(math.isnan, values)):
             self._n_empty += 1
+            if not found and len(x):
+                self._warn_unknown(x.keys())
             return
         self.n_unknown += len(x) - found
         if seconds > self._last:

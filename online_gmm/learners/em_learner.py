@@ -268,13 +268,13 @@ class EMLearner(Learner, abc.ABC):
             _kernel.must_be_mapping(x)
             return False
         try:
-            if any(name in x for name in self._names) or all(name == self.time for name in x):
+            if any(name in x for name in self._names) or set(x.keys()) <= {self.time}:
                 return True
-        except TypeError:
+        except (AttributeError, TypeError):
             _kernel.must_be_mapping(x)
             raise
         _kernel.must_be_mapping(x)
-        self._warn_unknown(x)
+        self._warn_unknown(x.keys())
         return False
 
     def _label(self, x: Mapping[Any, Any], t: Time | None) -> int:

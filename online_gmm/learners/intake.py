@@ -81,6 +81,8 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         if self.late not in ("raise", "skip", "learn"):
             raise ValueError(f"late is {self.late!r}; it must be 'raise', 'skip' or 'learn'")
         features = self.features
+        if isinstance(features, str):
+            raise ValueError(f"features are {features!r}; a list is expected, [{features!r}]")
         if features is not None and len(set(features)) != len(features):
             raise ValueError(f"features are {list(features)!r}; each name may be there once")
         if features is not None and self.order_by is not None and self.order_by not in features:
@@ -123,19 +125,27 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         """Do the work that is due, when the kernel says so."""
 
     def _knows(self, table: Table) -> bool:
-        """Return whether any feature of the rows is known; warn if none is."""
-        if not table.names or not set(table.names).isdisjoint(self._names):
+        """Return whether any feature of the rows is known, or may become so; warn if none is."""
+        known = self._wanted
+        if not table.names or not known or not set(table.names).isdisjoint(known):
             return True
         self._warn_unknown(table.names)
         return False
 
-    _made_of_unknown = "Nothing is learnt from such points, and their label is -1"
-    """What becomes of points of which no feature is known."""
+    @property
+    def _wanted(self) -> tuple[Hashable, ...]:
+        """The features that are looked at; none as long as any will do."""
+        return self._names or tuple(self.features or ())
+
+    @property
+    def _made_of_unknown(self) -> str:
+        """What becomes of points of which no feature is known."""
+        return "Nothing is learnt from such points, and their label is -1"
 
     def _warn_unknown(self, names: Any) -> None:
         warnings.warn(
             f"the model knows none of the features {', '.join(map(repr, names))}; it knows "
-            f"{', '.join(map(repr, self._names))}. {self._made_of_unknown}",
+            f"{', '.join(map(repr, self._wanted))}. {self._made_of_unknown}",
             UserWarning,
             stacklevel=4,
         )
@@ -151,7 +161,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         seconds = NO_TIME
         if self._clocked or t is not None:
             seconds = self._seconds(x, t)
-            if seconds <= self._last_time and self._refuse(seconds):
+            if seconds <= self._last_time and self._refuse(seconds, x, t):
                 return
         stream = self._stream
         if stream is None:
@@ -178,11 +188,13 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             )
         return clock.seconds(x[self.time], self.time)
 
-    def _refuse(self, seconds: float) -> bool:
+    def _refuse(self, seconds: float, x: Mapping[Any, Any], t: Time | None) -> bool:
         """Return whether a late point is to be skipped; count it, or raise."""
         if self.late == "raise":
+            given = x[self.time] if t is None else t
             raise ValueError(
-                f"time {seconds!r} is not after the last point's, {self._last_time!r}; "
+                f"time {clock.shown(seconds, given)} is not after the last point's, "
+                f"{clock.shown(self._last_time, given)}; "
                 "late='skip' skips and counts such points, late='learn' learns them"
             )
         self.n_late += self.late == "skip"
@@ -218,8 +230,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             As in `learn_one`; the message names the row too. No row is learnt then.
         """
         table = self._table(X, t)
-        if self._stream is not None:
-            self._knows(table)
+        self._knows(table)
         keep = self._in_time(table)
         values = table.values if keep is None else table.values[keep]
         times = table.times if keep is None or table.times is None else table.times[keep]
@@ -270,7 +281,8 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         if self.late == "raise":
             i = int(late.argmax())
             raise ValueError(
-                f"row {i}: time {table.times[i]} is not after the last point's, {before[i]}; "
+                f"row {i}: time {clock.shown(float(table.times[i]), table.a_time)} is not after "
+                f"the last point's, {clock.shown(float(before[i]), table.a_time)}; "
                 "late='skip' skips and counts such points, late='learn' learns them"
             )
         self.n_late += int(late.sum())

@@ -309,6 +309,18 @@ class SegmenterAnswers(base.Clusterer, abc.ABC):
         return self._regimes.n_points
 
     @property
+    def n_late(self) -> int:
+        """Points that came too late and were skipped."""
+        count: int = self.learner.n_late
+        return count
+
+    @property
+    def n_unknown(self) -> int:
+        """Values of channels that are not looked at."""
+        count: int = self.learner.n_unknown
+        return count
+
+    @property
     def n_changes(self) -> int:
         """Changes of regime that were reported. Only without a model."""
         return self._finder.n_changes

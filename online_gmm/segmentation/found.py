@@ -6,7 +6,6 @@ import datetime
 import math
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -26,9 +25,11 @@ from online_gmm.segmentation.segments import Segment
 from online_gmm.segmentation.stamps import stamp_of, stamps_of
 from online_gmm.segmentation.window_of_time import (
     LEAST_WINDOW,
+    points_if_number,
     points_of_window,
     seconds_of_gap,
     seconds_of_window,
+    told_if_all_are_gaps,
 )
 
 FIRST = 16
@@ -104,7 +105,7 @@ class FoundRegimes(SegmentedRows):
         self.order_by = None
         self.warm_up = FIRST
         self._seconds_of_window = seconds_of_window(window)
-        self._n_window = int(window) if isinstance(window, Integral) else None
+        self._n_window = points_if_number(window)
         self._prepare(needs_time=max_gap is not None or self._seconds_of_window is not None)
         if not 1 <= max_regimes <= MAX_REGIMES:
             raise ValueError(f"max_regimes is {max_regimes!r}; it must be from 1 to {MAX_REGIMES}")
@@ -119,9 +120,11 @@ class FoundRegimes(SegmentedRows):
         self._placed = None
         self._densities = None
 
-    _made_of_unknown = (
-        "Such points have no value; those that are learnt become a regime of their own"
-    )
+    @property
+    def _made_of_unknown(self) -> str:
+        if self._stream is None:
+            return super()._made_of_unknown
+        return "Such points have no value; those that are learnt become a regime of their own"
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
@@ -147,7 +150,7 @@ class FoundRegimes(SegmentedRows):
             stamp = t if t is not None or self.time is None else x.get(self.time)
             stamp = None if stamp is None else stamp_of(stamp)
             seconds = self._seconds(x, t)
-            if seconds <= self._last_time and self._refuse(seconds):
+            if seconds <= self._last_time and self._refuse(seconds, x, t):
                 return
         if self._stream is not None:
             self._learn_row(self._stream, x, seconds, stamp)
@@ -161,6 +164,7 @@ class FoundRegimes(SegmentedRows):
 
     def learn_many(self, X: Any, t: Any = None) -> None:
         table = self._table(X, t)
+        self._knows(table)
         self._learn_table(table, stamps_of(table, X, self.time, t), None)
 
     def label_then_learn_many(
@@ -169,7 +173,7 @@ class FoundRegimes(SegmentedRows):
         table = self._table(X, t)
         answers = Assignments.unknown(len(table))
         stamps = stamps_of(table, X, self.time, t) if stamps is None else stamps
-        known = self._stream is None or self._knows(table)
+        known = self._knows(table)
         self._learn_table(table, stamps, answers)
         return answers if known else Assignments.unknown(len(table))
 
@@ -271,7 +275,8 @@ class FoundRegimes(SegmentedRows):
             with a learner of the same parameters.
         """
         table = self._table(X, t)
-        rows = table.select(self._names or table.names)
+        names = self._wanted or table.names
+        rows = table.select(names)
         if stamps is None:
             stamps = stamps_of(table, X, self.time, t)
         if stretches is None:
@@ -285,7 +290,6 @@ class FoundRegimes(SegmentedRows):
             )
         window = self._stream.answering_window if self._stream is not None else 0
         if placed is None:
-            names = self._names or table.names
             learner = self.clone(
                 {"features": names, "time": None, "max_gap": None, "window": its_window}
             )
@@ -295,7 +299,7 @@ class FoundRegimes(SegmentedRows):
             window = learner._stream.answering_window if learner._stream is not None else 0
         regimes = {label: its.statistics for label, its in self.all_regimes().items()}
         return second_pass(
-            *(rows, self._names or table.names, stamps, stretches),
+            *(rows, names, stamps, stretches),
             window=its_window,
             max_regimes=self.max_regimes,
             confirm=self.confirm,
@@ -318,10 +322,12 @@ class FoundRegimes(SegmentedRows):
 
     def _keep(self, x: Mapping[Any, Any], seconds: float) -> None:
         """Keep a point until the channels are known."""
-        names = tuple(x) if self.features is None else tuple(self.features)
+        names = tuple(x.keys()) if self.features is None else tuple(self.features)
         names = tuple(name for name in names if name != self.time)
         values = array("d", bytes(8 * len(names)))
         found = _kernel.fill(x, names, values) + (self.time in x)
+        if not found and len(x):
+            self._warn_unknown(x.keys())
         self.n_unknown += len(x) - found
         self._last = max(self._last, seconds) if seconds == seconds else self._last
         self._buffer.add(names, values)
@@ -383,6 +389,8 @@ class FoundRegimes(SegmentedRows):
                 self.window, self._seconds_of_window, times, FIRST, self.max_gap
             )
         self._clocked = self._clocked or clocked
+        if self.max_gap is not None and len(times) >= FIRST:
+            told_if_all_are_gaps(times, self.max_gap)
         self._stream = _kernel.Partition(len(names), self._n_window or 0, self.max_regimes)
         self._placed = PlacedSegments(names, timed)
         stamps = (

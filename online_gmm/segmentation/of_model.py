@@ -17,6 +17,7 @@ from online_gmm.learners.intake import Intake
 from online_gmm.segmentation.labelled import LabelledSegments, Point, numbers_in
 from online_gmm.segmentation.placed import Event
 from online_gmm.segmentation.segments import Segment, Segmentation
+from online_gmm.segmentation.stamps import stamp_of, stamps_of
 
 
 class ModelRegimes:
@@ -80,12 +81,9 @@ class ModelRegimes:
 
     def learn_one(self, x: Mapping[Any, Any], t: Any = None) -> None:
         segments, point = self.segments, self._point(x, t)
-        seen = self._seen(x)
-        label, probability = self._label(seen)
-        if t is not None and isinstance(self.model, Intake):
-            self.model.learn_one(seen, t)
-        else:
-            self.model.learn_one(seen)
+        seen, when = self._seen(x), self._when(t)
+        label, probability = self._label(seen, when)
+        self.model.learn_one(seen, *when)
         segments.begin(point.time)
         if self.smoothed:
             segments.awaiting.append(point)
@@ -161,13 +159,14 @@ class ModelRegimes:
     def _points(self, X: Any, t: Any) -> Iterator[tuple[dict[Hashable, Any], Any]]:
         """The rows of a table as points, and their times."""
         table = Table(X, getattr(self.last_step, "features", None), self.time, t)
+        stamps = stamps_of(table, X, self.time, t)
         for i, row in enumerate(table.values.tolist()):
             x: dict[Hashable, Any] = dict(zip(table.names, row, strict=True))
-            seconds = None if table.times is None else float(table.times[i])
-            if self.time is not None and seconds is not None and t is None:
-                x[self.time] = seconds
-                seconds = None
-            yield x, seconds
+            stamp = None if stamps is None else stamps[i]
+            if self.time is not None and t is None:
+                x[self.time] = stamp
+                stamp = None
+            yield x, stamp
 
     def _point(self, x: Mapping[Any, Any], t: Any) -> Point:
         number, values = self.segments.n_points, numbers_in(x, self.time)
@@ -178,13 +177,17 @@ class ModelRegimes:
                     f"{', '.join(map(repr, x))}"
                 )
             t = x[self.time]
-        return Point(number, number if t is None else t, values)
+        return Point(number, number if t is None else stamp_of(t), values)
 
     def _seen(self, x: Mapping[Any, Any]) -> Mapping[Any, Any]:
         """The point as the model is to see it."""
         if self.time is None or getattr(self.last_step, "time", None) == self.time:
             return x
         return {name: value for name, value in x.items() if name != self.time}
+
+    def _when(self, t: Any) -> tuple[Any, ...]:
+        """The time of a point as an argument, for a learner that takes one."""
+        return () if t is None or not isinstance(self.model, Intake) else (t,)
 
     def _asked(self, x: Mapping[Any, Any]) -> Mapping[Any, Any]:
         """The same of a point that is asked about: a model of others may not say what is wrong."""
@@ -196,34 +199,34 @@ class ModelRegimes:
     def predict_one(self, x: Mapping[Any, Any], t: Any = None) -> int:
         regime = self.segments.label
         if regime is None or not self.smoothed:
-            label: int = self.model.predict_one(self._asked(x))
+            label: int = self.model.predict_one(self._asked(x), *self._when(t))
             if regime is None or self.segments.would_change(label):
                 return label
         return regime
 
     def predict_proba_one(self, x: Mapping[Any, Any], t: Any = None) -> dict[int, float]:
-        answer: dict[int, float] = self.model.predict_proba_one(self._asked(x))
+        answer: dict[int, float] = self.model.predict_proba_one(self._asked(x), *self._when(t))
         return answer
 
     def assign_one(self, x: Mapping[Any, Any], t: Any = None) -> Assignment:
         seen = self._asked(x)
         if hasattr(self.model, "assign_one"):
-            answer: Assignment = self.model.assign_one(seen, *([] if t is None else [t]))
+            answer: Assignment = self.model.assign_one(seen, *self._when(t))
             return answer
-        label, probability = self._label(seen)
+        label, probability = self._label(seen, ())
         return Assignment(UNKNOWN if label is None else label, probability, math.nan, False)
 
     def score_one(self, x: Mapping[Any, Any], t: Any = None) -> float:
-        score: float = self.model.score_one(self._asked(x))
+        score: float = self.model.score_one(self._asked(x), *self._when(t))
         return score
 
-    def _label(self, x: Mapping[Any, Any]) -> tuple[int | None, float]:
+    def _label(self, x: Mapping[Any, Any], when: tuple[Any, ...]) -> tuple[int | None, float]:
         """The model's label of a point and its probability, as far as it has them."""
         learner = self.last_step
         if self.smoothed or not getattr(learner, "is_started", True):
             return None, math.nan
         try:
-            label = self.model.predict_one(x)
+            label = self.model.predict_one(x, *when)
         except (ValueError, LookupError):
             # some of river's clusterers cannot predict before they have learnt
             if self.segments.n_points:
@@ -231,7 +234,7 @@ class ModelRegimes:
             return None, math.nan
         if not hasattr(learner, "predict_proba_one"):
             return label, math.nan
-        return label, self.model.predict_proba_one(x).get(label, math.nan)
+        return label, self.model.predict_proba_one(x, *when).get(label, math.nan)
 
     # -- as bytes -------------------------------------------------------------------------------
 

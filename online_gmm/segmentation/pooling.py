@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from online_gmm.em.mixture import MixtureParameters
@@ -33,7 +33,7 @@ class Pool:
     mixture: MixtureParameters
 
 
-def pool(segmenters: Sequence[Segmenter], *, alike: float = ALIKE) -> Pool:
+def pool(segmenters: Iterable[Segmenter], *, alike: float = ALIKE) -> Pool:
     """Put the regimes of several segmenters together, so that statistics are shared.
 
     A regime of a segmenter is the nearest regime of the pool if they are alike, else a new one. Two
@@ -55,6 +55,8 @@ def pool(segmenters: Sequence[Segmenter], *, alike: float = ALIKE) -> Pool:
 
     Raises
     ------
+    TypeError
+        If one of them is no segmenter.
     ValueError
         If channels differ, or no regime is known.
 
@@ -84,6 +86,9 @@ def pool(segmenters: Sequence[Segmenter], *, alike: float = ALIKE) -> Pool:
     pooled: list[Regime] = []
     numbers: list[dict[int, int]] = []
     for segmenter in segmenters:
+        if not isinstance(segmenter, Segmenter):
+            advice = "; of a dict give its values()" if isinstance(segmenters, Mapping) else ""
+            raise TypeError(f"segmenters are pooled, and {segmenter!r} is none{advice}")
         found = segmenter._finder
         mine: dict[int, int] = {}
         numbers.append(mine)

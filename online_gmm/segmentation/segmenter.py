@@ -75,7 +75,8 @@ class Segmenter(SegmenterAnswers, Writable):
         The key of a point that holds its time, in seconds or as a datetime. It is kept out of the
         statistics, and out of the model too unless the model's own ``time`` is the same. Outside of
         pipelines, `learn_one` takes the time as an argument. Of frames it is a column, or the name
-        of the index of pandas. Times are handed back as they came.
+        of the index of pandas. Times are handed back as they came, dates of numpy and pandas as
+        those of Python.
     max_gap
         Without a model: seconds without a point after which the segment ends, or a time as
         ``window`` has it ("1h"). The next one begins with the next point. None for no limit.
@@ -125,6 +126,8 @@ class Segmenter(SegmenterAnswers, Writable):
     -----
     Points of which nothing is known yet are labelled -1. Without a model they belong to the first
     segment. With a model they belong to no segment, and every other point to exactly one.
+
+    One thread at a time may use a segmenter, also to read of it; there is no lock in it.
 
     Segments are handed on, not kept: memory is bounded, whatever the length of the stream. Cost per
     point with a model: that of the model to predict, to give probabilities and to learn, and

@@ -130,6 +130,10 @@ class RegimeEvent:
     at: Any
     into: int | None = None
 
+    def __str__(self) -> str:
+        into = "" if self.into is None else f" into {self.into}"
+        return f"regime {self.label} {self.kind}{into} at {self.at}"
+
 
 @dataclass(frozen=True)
 class Segmentation:

@@ -12,7 +12,9 @@ from online_gmm.data.frames import Table
 
 def stamp_of(value: Any) -> Any:
     """Return a time as Python has it."""
-    return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+    if isinstance(value, np.datetime64):
+        return value.astype("datetime64[us]").item()
+    return value.to_pydatetime(warn=False) if hasattr(value, "to_pydatetime") else value
 
 
 def stamps_of(table: Table, X: Any, time: Hashable | None, t: Any) -> list[Any] | None:
@@ -24,6 +26,11 @@ def stamps_of(table: Table, X: Any, time: Hashable | None, t: Any) -> list[Any] 
         return None
     if t is None:
         t = X.index if table.is_timed_by_index else X[time]
+    # numpy has no zones: columns of polars and pyarrow that have one are listed without it
+    if getattr(getattr(t, "dtype", None), "time_zone", None) is not None:
+        return list(t.to_list())
+    if getattr(getattr(t, "type", None), "tz", None) is not None:
+        return list(t.to_pylist())
     column = np.asarray(t).reshape(-1)
     if column.dtype.kind == "M":
         column = column.astype("datetime64[us]")

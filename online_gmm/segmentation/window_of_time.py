@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 import warnings
 from numbers import Integral, Real
@@ -21,7 +20,7 @@ MOST_WINDOW = 10_000_000
 
 def seconds_of_window(window: Any) -> float | None:
     """Return the seconds of a window that is a time; None if it is a number of points, or None."""
-    if isinstance(window, str | datetime.timedelta):
+    if isinstance(window, clock.DURATION):
         return clock.duration(window, "window")
     is_number = isinstance(window, Integral) and not isinstance(window, bool)
     if window is not None and not (is_number and window >= LEAST_WINDOW):
@@ -32,9 +31,14 @@ def seconds_of_window(window: Any) -> float | None:
     return None
 
 
+def points_if_number(window: Any) -> int | None:
+    """Return the points of a window that is a number of them; None if it is a time, or None."""
+    return None if window is None or isinstance(window, clock.DURATION) else int(window)
+
+
 def seconds_of_gap(max_gap: Any) -> Any:
     """Return the seconds of a gap that is a number of them or a time; None for None."""
-    if isinstance(max_gap, str | datetime.timedelta):
+    if isinstance(max_gap, clock.DURATION):
         return clock.duration(max_gap, "max_gap")
     if max_gap is None or (isinstance(max_gap, Real) and 0.0 < float(max_gap) < math.inf):
         return max_gap
@@ -88,3 +92,15 @@ def points_of_window(
             stacklevel=6,
         )
     return max(points, LEAST_WINDOW)
+
+
+def told_if_all_are_gaps(times: NDArray[np.float64], max_gap: float) -> None:
+    """Warn if no two of the points belong together."""
+    between = float(np.min(np.diff(times)))
+    if between > max_gap:
+        warnings.warn(
+            f"max_gap is {max_gap:.6g} s, and the first points come every {between:.6g} s: each is "
+            "a segment of its own, and no regime is found",
+            UserWarning,
+            stacklevel=6,
+        )
