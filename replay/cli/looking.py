@@ -12,6 +12,7 @@ from rich.table import Table
 
 from online_gmm.data.counted import counted
 from replay.cli.terminal import out
+from replay.engine.durations import duration
 from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
@@ -22,7 +23,6 @@ from replay.sources.oldest_first import MOST_VALUES
 from replay.sources.opening import Files
 from replay.sources.order_of_times import NEWEST_FIRST
 from replay.sources.read_options import NO_KEY, NO_TIME, ReadOptions
-from replay.views.tables import duration
 
 TWINS = 0.9999
 """Correlation from which on two columns are said to tell the same."""

@@ -65,9 +65,9 @@ def run(
     with those that have a value.
 
     The labels have the time, the key and the values as they were, the `label`, its `probability`,
-    `outlier` (1 for a row far from every regime) and `change` (1 where a change of regime is
-    reported, or after the second time where it began). With --checkpoint they also have the `name`
-    of the regime, which is empty until **replay name** gives one.
+    `outlier` (1 for a row that was far from every regime known when it came) and `change` (1 where
+    a change of regime is reported, or after the second time where it began). With --checkpoint they
+    also have the `name` of the regime, which is empty until **replay name** gives one.
 
     The format of the file is detected and printed: delimiter, decimal mark, lines above the header,
     format of times, and without --value the columns that are learnt. If a file can be read in two

@@ -36,7 +36,7 @@ from replay.engine.status import Status, told_on
 from replay.engine.summary import Summary
 from replay.engine.whole import labelled_as_a_whole
 from replay.sinks.refusals import Refusals
-from replay.views.cards import found_when
+from replay.views.cards import doubts, found_when
 from replay.views.costs import cost_tables
 from replay.views.tables import (
     changes,
@@ -211,6 +211,8 @@ def replay_source(
         if page is not None and outputs.report is not None and not broken_off:
             its_series = None if whole is None else {"": whole}
             notes = [*left_out(totals_of.left_out, refusals), *hindsight.said]
+            if settings.finds and source.key is None:
+                notes += doubts(totals_of.listed()[0][1])
             _write_report(outputs.report, source, page, fleet, its_series, notes=notes)
     if loop.stopped_by is not None and (not live or checkpoints.checkpoint is not None):
         _say_stopped(loop, checkpoints)
@@ -425,10 +427,12 @@ def _print(
             console.print(regimes_table(totals_of.of_all, only.model))
     else:
         n_segments = only.n_segments if settings.finds else None
-        console.print(totals(only.summary, n_segments))
+        in_hindsight = only.finished is not None
+        console.print(totals(only.summary, n_segments, in_hindsight=in_hindsight))
         console.print(changes(only), soft_wrap=True, markup=False)
         if settings.finds:
-            console.print(found_when(only), soft_wrap=True)
+            for line in (found_when(only), *doubts(only)):
+                console.print(line, soft_wrap=True)
         if settings.persist:
             console.print(labels_given(settings, smooth), soft_wrap=True)
         for table in regime_tables(only, source.time is not None):

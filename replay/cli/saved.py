@@ -74,7 +74,11 @@ def show_models(
             "the warm-up have come"
         )
         return
-    console.print(totals(series.summary))
+    n_segments = None
+    if series.model.finds_regimes:
+        # the one that is going on too
+        n_segments = series.n_segments + (series.segmenter.current is not None)
+    console.print(totals(series.summary, n_segments))
     for table in regime_tables(series, recorded["time"] is not None):
         console.print(table)
     for table in cost_tables(listed, None):

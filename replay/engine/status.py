@@ -12,6 +12,7 @@ from rich.progress import TextColumn
 
 from online_gmm.data.counted import counted
 from replay.engine.batch import Batch
+from replay.engine.durations import duration
 from replay.engine.fleet import Fleet
 from replay.engine.protocols import LiveSource, RefusalLog
 
@@ -99,7 +100,7 @@ class Status:
         if self._fleet is not None and len(self._fleet):
             parts += [self._keys(self._fleet), self._regimes(self._fleet)]
         if self.lag is not None:
-            parts.append(f"lag {self.lag:,.1f} s")
+            parts.append(f"lag {duration(self.lag)}")
         return ", ".join(part for part in parts if part)
 
     def _keys(self, fleet: Fleet) -> str:

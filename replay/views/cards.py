@@ -11,12 +11,17 @@ from rich.text import Text
 from online_gmm import RegimeCard, RegimeChange
 from online_gmm.data.counted import counted
 from online_gmm.segmentation.found import FoundRegimes
+from online_gmm.segmentation.window_of_time import LEAST_WINDOW
 from replay.engine.series import Series
 
 MOST_SHOWN = 12
 """Regimes that are shown, those with most rows."""
 MOST_CHANGES = 30
 """Changes that are listed, the last ones."""
+FEW, FEW_AS_THEY_COME = 130, 300
+"""In fewer rows a change is seldom found, with the whole series at hand and without it."""
+LEAST_ROWS = 5 * LEAST_WINDOW
+"""In fewer rows no change is found, whatever the window."""
 
 
 def cards_table(series: Series) -> Table:
@@ -105,3 +110,26 @@ def found_when(series: Series) -> str:
     window = series.finished.window
     width = f", through windows of {window:,} rows" if window else ""
     return f"labels, segments and changes were found with the whole series at hand{width}"
+
+
+def doubts(series: Series) -> list[str]:
+    """Say what may have kept changes from being found; a line each."""
+    lines = []
+    n, model = series.summary.n_rows, series.model
+    if series.options.on_gap == "reset" and 2 * series.order.n_gaps > n:
+        lines.append(
+            "most steps are longer than --max-gap: each of them ends a segment, so that no regime "
+            "can be told from another"
+        )
+    few = FEW_AS_THEY_COME if series.finished is None else FEW
+    if (
+        isinstance(model, FoundRegimes)
+        and not series.n_changes
+        and model.window is None
+        and n < few
+    ):
+        shorter = f"; --window {LEAST_WINDOW} looks for them in fewer" if n >= LEAST_ROWS else ""
+        lines.append(
+            f"{counted(n, 'rows')} are few: changes are found from some {few} rows on{shorter}"
+        )
+    return lines

@@ -14,6 +14,7 @@ from online_gmm import ComponentEvent
 from online_gmm.data.counted import counted
 from online_gmm.learners.base import UNKNOWN, Learner
 from replay.checks.check import Comparison, IncrementalComparison, marks
+from replay.engine.durations import duration
 from replay.engine.printable import printable
 from replay.engine.series import Series
 from replay.engine.settings import Settings
@@ -185,14 +186,17 @@ def by_points(events: Sequence[ComponentEvent]) -> list[Happening]:
     return [Happening(event.n_points, "", event) for event in events]
 
 
-def totals(summary: Summary, n_segments: int | None = None) -> str:
-    """Rows, segments, outliers and missing values; runs of a label are segments unless counted."""
+def totals(summary: Summary, n_segments: int | None = None, *, in_hindsight: bool = False) -> str:
+    """Rows, segments, outliers and missing values; runs of a label are segments unless counted.
+
+    Outliers are those as rows came, which is said if labels are those in hindsight.
+    """
     if n_segments is None:
         n_segments = summary.n_segments(*(its for its in summary.lengths if its != UNKNOWN))
     counts = {
         "rows": summary.n_rows,
         "segments": n_segments,
-        "outliers": summary.n_outliers,
+        f"outliers{' as they came' * in_hindsight}": summary.n_outliers,
         "missing values": summary.n_missing,
     }
     return ", ".join(counted(n, what) for what, n in counts.items())
@@ -278,14 +282,6 @@ def mean_and_sd(mean: float, sd: float) -> str:
     digits = max(1 - math.floor(math.log10(sd)), 0)
     rounded = round(float(mean), digits) + 0.0  # no minus before a zero
     return f"{rounded:,.{digits}f} ± {sd:,.{digits}f}"
-
-
-def duration(seconds: float) -> str:
-    """In the largest unit of which there are two."""
-    for unit, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2.0 * unit:
-            return f"{seconds / unit:,.1f} {name}"
-    return f"{seconds:,.3g} s"
 
 
 def _length(value: float) -> str:

@@ -280,6 +280,8 @@ def test_a_line_says_all_of_it():
     )
     clock.now = 11.0
     assert status.line().startswith("30 messages (0/s)")
+    status.lag = 1110.8 * 86400.0
+    assert status.line().endswith("lag 1,110.8 days")
 
 
 def test_a_line_comes_once_in_a_while_and_hints_at_once():

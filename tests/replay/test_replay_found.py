@@ -253,6 +253,57 @@ def test_a_file_that_is_too_short_for_a_regime(cli, pump, tmp_path):
         assert [(row["label"], row["n"]) for row in read(segments)] == [("-1", "9")]
 
 
+def first_rows(path, tmp_path, n):
+    """A file with the first rows of another one."""
+    short = tmp_path / "short.csv"
+    short.write_text("".join(path.read_text().splitlines(keepends=True)[: n + 1]))
+    return short
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "told"),
+    [
+        (3, (), "3 rows are few: changes are found from some 130 rows on\n"),
+        (100, (), "100 rows are few: .* 130 rows on; --window 4 looks for them in fewer\n"),
+        (150, ("--causal",), "150 rows are few: .* 300 rows on; --window 4"),
+        (150, (), None),
+        (100, ("--window", "4"), None),
+    ],
+)
+def test_it_is_said_that_few_rows_show_no_change(cli, pump, tmp_path, n, options, told):
+    """One row says nothing of regimes, and that there was no change is no finding."""
+    report = tmp_path / "report.html"
+    path = first_rows(pump(), tmp_path, n)
+    output = cli("run", path, "--value", "flow", *LATER, *options, "--report", report).stdout
+    assert "the regime did not change" in output
+    if told is None:
+        assert "are few" not in output
+    else:
+        assert re.search(told, output)
+        assert f"{n} rows are few" in report.read_text()
+
+
+def test_it_is_said_that_each_step_is_a_gap(cli, pump, tmp_path):
+    told = ("run", pump(), "--value", "flow", "--time", "when", *LATER)
+    assert "most steps are longer than --max-gap" in cli(*told, "--max-gap", "1").stdout
+    assert "most steps" not in cli(*told, "--max-gap", "60").stdout
+    assert "most steps" not in cli(*told, "--max-gap", "1", "--on-gap", "hold").stdout
+
+
+def test_a_checkpoint_counts_the_segment_that_is_going_on(cli, pump, tmp_path):
+    folder = tmp_path / "folder"
+    printed = cli("run", pump(), "--value", "flow", "--checkpoint", folder, *LATER).stdout
+    counts = re.search(r"1,600 rows, \d+ segments, \d+ outliers, ", printed)
+    assert counts[0] in cli("models", folder).stdout
+
+
+def test_outliers_are_said_to_be_those_as_rows_came(cli, pump, tmp_path):
+    """Rows between a change and its report are far from what was known, but not in hindsight."""
+    told = ("run", pump(), "--value", "flow", *LATER)
+    assert re.search(r"[1-9]\d* outliers as they came, ", cli(*told).stdout)
+    assert "as they came" not in cli(*told, "--causal").stdout
+
+
 def test_the_report_shows_regimes_that_were_found(cli, pump, tmp_path):
     report = tmp_path / "report.html"
     result = cli("run", pump(), "--value", "flow", "--report", report, *LEARNER)

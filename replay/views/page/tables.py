@@ -11,11 +11,12 @@ from online_gmm.data.html import COLOURS
 from online_gmm.segmentation.regimes import RegimeCard
 from online_gmm.segmentation.segments import Segment
 from replay.engine.costs import Cost
+from replay.engine.durations import duration
 from replay.engine.printable import printable
 from replay.views.costs import NOT_KNOWN, cells, heads
 from replay.views.log import Head
 from replay.views.parameters import Parameters
-from replay.views.tables import duration, mean_and_sd
+from replay.views.tables import mean_and_sd
 
 
 def html_of(text: str) -> str:
