@@ -5,7 +5,8 @@ Needs matplotlib: ``pip install 'online-gmm[plot]'``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def series(
     t
         Times of the rows, as they were given to the segmenter. By default their numbers from 0.
     time
-        The name of the column of X that holds the times, if any; it is not drawn.
+        The name of the column of X that holds the times, or of its index; it is not drawn.
     axes
         An array of D axes to draw in; a new figure by default.
 
@@ -57,6 +58,11 @@ def series(
     -------
     numpy.ndarray
         The D axes, one below the other.
+
+    Raises
+    ------
+    ValueError
+        If the segments do not lie among the rows: segments with times need rows with times.
 
     Examples
     --------
@@ -75,7 +81,10 @@ def series(
     if t is not None:
         at = np.asarray(t)
     elif time is not None:
-        at = np.asarray(X[time])
+        at = np.asarray(X.index if table.is_timed_by_index else X[time])
+    spans = _spans(segments)
+    if spans and len(at):
+        _must_lie_among(spans[0][0], at)
     if axes is None:
         rows = len(table.names)
         size = (9.0, 1.0 + 1.8 * rows)
@@ -88,7 +97,7 @@ def series(
             f"there are {len(panels)} axes for {counted(len(table.names), 'channels')}"
         )
     for panel, name, values in zip(panels, table.names, table.values.T, strict=True):
-        bands(panel, segments)
+        _draw_bands(panel, spans)
         panel.plot(at, values, color="0.2", linewidth=0.8)
         panel.set_ylabel(str(name))
         panel.margins(x=0)
@@ -108,9 +117,23 @@ def bands(axes: Axes, segments: Any) -> None:
     segments
         As in `series`.
     """
+    _draw_bands(axes, _spans(segments))
+
+
+def _must_lie_among(start: Any, at: NDArray[Any]) -> None:
+    """Refuse segments whose first start is no place among those of the rows."""
+    numbered = isinstance(start, Real)
+    if numbered != isinstance(at[0], Real) or (numbered and start > at[-1]):
+        raise ValueError(
+            f"the segments begin at {start}, and the rows go from {at[0]} to {at[-1]}; give the "
+            "rows the times that the segmenter got, by t=... or time=..., or none if it got none"
+        )
+
+
+def _draw_bands(axes: Axes, spans: Iterable[tuple[Any, Any, int]]) -> None:
     known: set[int] = set()
     before = None
-    for start, end, label in _spans(segments):
+    for start, end, label in spans:
         axes.axvspan(
             start,
             end,
@@ -233,6 +256,10 @@ def regimes(segmenter: Any, *, axes: Any = None) -> NDArray[Any]:
     ['share of rows', 'rpm']
     """
     found = getattr(segmenter, "regimes", None)
+    if found is None and not isinstance(segmenter, Iterable):
+        raise TypeError(
+            f"a Segmenter without a model, or cards of regimes, are expected; {segmenter} has none"
+        )
     cards = list(segmenter if found is None else found.values())
     names = getattr(segmenter, "names", {})
     if not cards:

@@ -240,6 +240,45 @@ def test_the_bands_of_a_stream_are_drawn_too(frame) -> None:
         plot.series(frame[["flow"]], told, axes=plt.subplots(2)[1])
 
 
+def test_a_stream_of_segments_is_drawn_in_each_panel(frame) -> None:
+    """It can be gone through once only."""
+    rows = frame[["flow", "p<2>"]]
+    panels = plot.series(rows, Segmenter().stream(rows.to_dict("records")))
+    assert len(panels[0].patches) == len(panels[1].patches) > 1
+
+
+def test_times_in_an_index_are_those_of_the_rows(frame) -> None:
+    by_index = frame.set_index("when")
+    segmenter = Segmenter(time="when")
+    segmenter.label_many(by_index)
+    panels = plot.series(by_index, segmenter.segments_, time="when")
+    drawn = np.asarray(panels[0].lines[-1].get_xdata())
+    np.testing.assert_array_equal(drawn, by_index.index.to_numpy())
+
+
+def test_segments_at_no_place_of_the_rows_are_refused(frame) -> None:
+    """Rows without times go from 0 on: bands at dates would be decades away from them."""
+    by_time, by_number, again = Segmenter(time="when"), Segmenter(), Segmenter()
+    rows = frame[["flow", "p<2>"]]
+    by_time.label_many(frame)
+    by_number.label_many(rows)
+    again.label_many(rows)
+    again.label_many(rows)
+    told = "the segments begin at .*, and the rows go from .*by t=... or time=..."
+    for X, segmenter, time in (
+        (rows, by_time, None),
+        (frame, by_number, "when"),
+        (rows, again, None),
+    ):
+        with pytest.raises(ValueError, match=told):
+            plot.series(X, segmenter.segments_, time=time)
+
+
+def test_what_has_no_cards_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"without a model, or cards .* OnlineGMM has none"):
+        plot.regimes(OnlineGMM(2))
+
+
 def test_densities_are_those_of_the_mixture(frame) -> None:
     model = OnlineGMM(2, seed=1, warm_up=400)
     with pytest.raises(ValueError, match="start"):
