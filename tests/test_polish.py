@@ -46,6 +46,24 @@ def test_statistics_that_no_data_can_have():
         assert m.load(bad) is None
 
 
+@pytest.mark.parametrize("d", [2, 3, 6])
+def test_scatters_near_a_singular_one_are_told_by_their_eigenvalues(d):
+    """However near: what is surely possible is told without them."""
+    rng = np.random.default_rng(d)
+    known = random_mixture(1, d, seed=1)
+    components = to_kernel(known, "full", 0.0, np.ones(d), points=10.0)
+    m = EMMap(components, np.zeros(d), 10)
+    told = []
+    for least in (-1.0, -1e-6, -1e-12, 1e-12, 1e-9, 1e-6, 1.0):
+        axes = np.linalg.qr(rng.normal(size=(d, d)))[0]
+        scatter = (axes * np.append(least, np.linspace(1.0, 2.0, d - 1))) @ axes.T
+        scatter = (scatter + scatter.T) / 2.0
+        s = np.concatenate([[1.0], np.zeros(d), scatter.ravel()])
+        told.append(m.load(s) is not None)
+        assert told[-1] == (np.linalg.eigvalsh(scatter)[0] >= 0.0)
+    assert told == [False] * 3 + [True] * 4
+
+
 def gaps(n, seeds, **settings):
     """Mean log-likelihood below batch EM's: as reported, polished, polished with all points."""
     result = []

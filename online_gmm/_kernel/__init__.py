@@ -16,6 +16,8 @@ vectors
     Exponential functions and logarithms of many numbers at once.
 chi_squared
     How unlikely a distance or a gain is.
+halves
+    Whether the rows of a component are alike in two halves.
 windows
     Statistics of trailing windows.
 partition
@@ -31,11 +33,14 @@ from online_gmm._kernel.gaussian.components import Components, components_from_s
 from online_gmm._kernel.gaussian.statistics import (
     DIAG,
     FULL,
+    IMPOSSIBLE,
     SPHERICAL,
     TIED,
+    UNSURE,
     Statistics,
     central_moments,
 )
+from online_gmm._kernel.halves import add_moments, moments_alike
 from online_gmm._kernel.hindsight import best_partition, best_states
 from online_gmm._kernel.k_means import draw_clusters, move_centers
 from online_gmm._kernel.partition import Partition
@@ -68,6 +73,7 @@ __all__ = [
     "CORRELATION",
     "DIAG",
     "FULL",
+    "IMPOSSIBLE",
     "LAGGED",
     "LARGEST",
     "LOG_DIFFERENCE",
@@ -78,6 +84,7 @@ __all__ = [
     "SKEWNESS",
     "SPHERICAL",
     "TIED",
+    "UNSURE",
     "Blocks",
     "Chain",
     "ChainStream",
@@ -88,6 +95,7 @@ __all__ = [
     "Statistics",
     "Stream",
     "Windows",
+    "add_moments",
     "best_partition",
     "best_states",
     "central_moments",
@@ -103,6 +111,7 @@ __all__ = [
     "join_all",
     "join_pairs",
     "mixture_stream_from_state",
+    "moments_alike",
     "move_centers",
     "must_be_mapping",
     "real",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm.data.frames import view
 from online_gmm.em.slices import ROWS, SLICE, Meter, Sliced
 
 BY_CHANCE = 0.05
@@ -42,46 +43,23 @@ def halves_alike(
         Counts the work, O(n K D^2).
     """
     (n, d), k = rows.shape, len(means)
-    farthest = _kernel.exceeded(BY_CHANCE / (k * (d * (d + 3) // 2)), 1)
+    n_pairs = (d + 1) * (d + 2) // 2
+    farthest = _kernel.exceeded(BY_CHANCE / (k * (n_pairs - 1)), 1)
     weight_before = responsibilities[: n // 2].sum(axis=0)
     its = responsibilities[n // 2 :].sum(axis=0) >= ENOUGH
     if (weight_before[its] < ENOUGH).any():
         return False
-    for j in np.flatnonzero(its).tolist():
-        found = []
-        for half in (slice(0, n // 2), slice(n // 2, n)):
-            pair = yield from _moments(rows[half], means[j], responsibilities[half, j], meter)
-            found.append(pair)
-        (before, its_variance), (after, variance) = found
-        with np.errstate(over="ignore", invalid="ignore"):
-            is_near = np.square(after - before) <= farthest * (its_variance + variance)
-        # nor is it where a value is missing
-        if not is_near.all():
-            return False
-    return True
-
-
-def _moments(
-    rows: Matrix, center: Matrix, share: Matrix, meter: Meter
-) -> Sliced[tuple[Matrix, Matrix]]:
-    """Weighted means of the products of features and 1, and the variances of these means."""
-    n, d = rows.shape
-    away = np.ones((n, d + 1))
-    np.subtract(rows, center, out=away[:, :d])
-    first, second, square = np.zeros((3, d + 1, d + 1))
+    given = view(rows), view(means), view(responsibilities), k
     cost = float((d + 1) * (d + 10))
     size = max(int(SLICE / cost), ROWS)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for at in range(0, n, size):
-            its, weight = away[at : at + size], share[at : at + size, None]
-            weighted = weight * its
-            first += its.T @ weighted
-            second += weighted.T @ weighted
-            weighted *= its
-            square += weighted.T @ weighted
-            if meter.is_full(cost * len(its)):
-                yield
-        total = first[d, d]
-        mean = first / total
-        variance = square - mean * (2.0 * second - mean * second[d, d])
-        return mean, np.maximum(variance, 0.0) / total**2
+    for j in np.flatnonzero(its).tolist():
+        before, after = np.zeros((2, 3 * n_pairs))
+        for sums, begin, end in ((before, 0, n // 2), (after, n // 2, n)):
+            for at in range(begin, end, size):
+                stop = min(at + size, end)
+                _kernel.add_moments(*given, j, at, stop, sums.data)
+                if meter.is_full(cost * (stop - at)):
+                    yield
+        if not _kernel.moments_alike(before.data, after.data, farthest):
+            return False
+    return True

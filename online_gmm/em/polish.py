@@ -63,21 +63,19 @@ class EMMap:
     def load(self, s: Vector) -> _kernel.Components | None:
         """Components with these statistics; None if no data can have them."""
         k, d = self._shape[:2]
-        weight = s[:k]
-        if not weight.min() > 0.0:
-            return None
         center = array("d", bytes(8 * k * d))
         scatter = array("d", bytes(8 * math.prod(self._shape)))
         dense = len(self._shape) == 3
         # moments of readings near the largest doubles may be beyond them
-        if not _kernel.central_moments(view(s), self._origin, k, dense, center, scatter):
+        told = _kernel.central_moments(view(s), self._origin, k, dense, center, scatter)
+        if told == _kernel.IMPOSSIBLE:
             return None
-        least = np.frombuffer(scatter).reshape(self._shape)
-        if dense and d > 1:
-            least = np.linalg.eigvalsh(least)
-        if not least.min() >= 0.0:
-            return None
-        self._components.load(flat(weight / weight.sum()), center, scatter, self._n)
+        if told == _kernel.UNSURE:
+            least = np.linalg.eigvalsh(np.frombuffer(scatter).reshape(self._shape))
+            if not least.min() >= 0.0:
+                return None
+        weight = s[:k]
+        self._components.load(flat(weight / np.add.reduce(weight)), center, scatter, self._n)
         return self._components
 
     def __call__(self, s: Vector, rows: NDArray[np.float64]) -> Vector | None:

@@ -18,7 +18,10 @@ from replay.engine.stopping import signals_noted
 MOST_ROWS = 16_384
 """Rows of a batch at most."""
 WORK = 2**18
-"""Rows of a batch, times the square of the number of their values."""
+"""Rows of a batch, times the square of the number of their values.
+
+Of many keys it is the number itself: most of what a row of few takes is not its values'.
+"""
 OF_EACH_KEY, MOST_KEYED = 500, 262_144
 """Rows of a batch for each key, and at most, where there are many keys."""
 LEAST_ROWS = 256
@@ -179,11 +182,11 @@ class Loop:
     def _at_most(self) -> int:
         """Rows of a batch: a signal to stop waits for its end, and so does a checkpoint."""
         # rows of many values take longer, and so do those of many keys
-        work = WORK // len(self.source.values) ** 2
-        at_most = max(min(MOST_ROWS, work), LEAST_ROWS)
+        n_values = len(self.source.values)
+        at_most = max(min(MOST_ROWS, WORK // n_values**2), LEAST_ROWS)
         if self.source.key is not None:
             # a series takes several rows in hardly more time than one
-            some_of_each = min(OF_EACH_KEY * len(self.fleet), MOST_KEYED, work)
+            some_of_each = min(OF_EACH_KEY * len(self.fleet), MOST_KEYED, WORK // n_values)
             at_most = max(min(at_most, MOST_ROWS // 2), some_of_each)
         if self.flushing:
             at_most = min(at_most, MOST_LIVE)

@@ -73,8 +73,8 @@ class Summary:
         lengths[0] += self._length
         if len(starts) < SORTED:
             ended = zip(labels[starts[:-1]].tolist(), lengths[:-1].tolist(), strict=True)
-            for label, length in ended:
-                self.lengths[label][length] += 1
+            for (label, length), count in Counter(ended).items():
+                self.lengths[label][length] += count
             self._label, self._length = int(labels[-1]), int(lengths[-1])
             return
         # label and length in one number: pairs of two sort slowly

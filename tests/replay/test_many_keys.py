@@ -69,7 +69,7 @@ def test_many_keys_come_in_larger_batches(tmp_path):
     sizes = [Loop(source, range(n), {})._at_most for n in (10, 5_000, 10**6)]
     assert sizes == [8_192, 262_144, 262_144]
     source.values = tuple(range(8))
-    assert Loop(source, range(10**6), {})._at_most == 4_096
+    assert Loop(source, range(10**6), {})._at_most == 32_768
     path = tmp_path / "keyed.csv"
     path.write_text("k,x\n" + "".join(f"device-{i % 5000},{i}.25\n" for i in range(120_000)))
     source = Files([str(path)], ReadOptions(("x",), key="k"))

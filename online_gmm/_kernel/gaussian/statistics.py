@@ -15,15 +15,30 @@ from array import array
 from typing import Any
 
 if cython.compiled:
-    from cython.cimports.online_gmm._kernel.memory import Memory, copy, packed, rearrange, unpack
+    from cython.cimports.libc.math import sqrt
+    from cython.cimports.online_gmm._kernel.memory import (
+        Memory,
+        copy,
+        first,
+        packed,
+        rearrange,
+        unpack,
+    )
 else:
-    from online_gmm._kernel.memory import Memory, copy, packed, rearrange, unpack
+    from math import sqrt
+
+    from online_gmm._kernel.memory import Memory, copy, first, packed, rearrange, unpack
 from online_gmm._kernel.values import block, real, whole
 
 FULL = 0
 TIED = 1
 DIAG = 2
 SPHERICAL = 3
+
+IMPOSSIBLE = 0
+UNSURE = 1
+SURE = 2
+"""Whether data can have some statistics."""
 
 
 @cython.no_gc
@@ -215,10 +230,11 @@ def central_moments(
     dense: cython.bint,
     center: cython.double[::1],
     scatter: cython.double[::1],
-) -> bool:
+) -> int:
     """Write means and scatters of n components, from what `Statistics.raw_moments` has written.
 
-    Their weights are above 0. Returns whether all scatters are finite.
+    Returns whether data can have them: IMPOSSIBLE where a weight is not above 0 or a scatter is not
+    finite, UNSURE where a matrix has an eigenvalue near or below 0, else SURE.
     """
     k: cython.Py_ssize_t
     i: cython.Py_ssize_t
@@ -226,7 +242,14 @@ def central_moments(
     d: cython.Py_ssize_t = len(origin)
     at: cython.Py_ssize_t = 0
     value: cython.double
-    is_finite: cython.bint = True
+    memory: Memory = Memory(d * d)
+    factor: cython.p_double = memory.piece(d * d)
+    source: cython.p_double = first(scatter)
+    is_matrix: cython.bint = dense and d > 1
+    result: cython.int = SURE
+    for k in range(n):
+        if not raw[k] > 0.0:
+            return IMPOSSIBLE
     for k in range(n):
         for i in range(k * d, k * d + d):
             center[i] = raw[n + i] / raw[k]
@@ -235,11 +258,49 @@ def central_moments(
                 value = raw[n + n * d + at] / raw[k] - center[i] * center[j]
                 scatter[at] = value
                 at += 1
-                if value - value != 0.0:
-                    is_finite = False
+                if value - value != 0.0 or (not is_matrix and value < 0.0):
+                    return IMPOSSIBLE
+        if is_matrix and not well_above_singular(source, k * d * d, d, factor):
+            result = UNSURE
         for i in range(d):
             center[k * d + i] += origin[i]
-    return is_finite
+    return result
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def well_above_singular(
+    matrix: cython.p_double, start: cython.Py_ssize_t, d: cython.Py_ssize_t, factor: cython.p_double
+) -> cython.bint:
+    """Whether a symmetric matrix (D, D) has no eigenvalue near or below 0.
+
+    No eigenvalue is below det ((D - 1) / trace)^(D - 1). Work space: ``factor``, (D, D).
+    """
+    i: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    m: cython.Py_ssize_t
+    value: cython.double
+    trace: cython.double = 0.0
+    least: cython.double = 1.0
+    for i in range(d):
+        trace += matrix[start + i * d + i]
+    if not trace > 0.0:
+        return False
+    for i in range(d):
+        for j in range(i + 1):
+            value = matrix[start + i * d + j]
+            for m in range(j):
+                value -= factor[i * d + m] * factor[j * d + m]
+            if j < i:
+                factor[i * d + j] = value / factor[j * d + j]
+        if not value > 0.0:
+            return False
+        factor[i * d + i] = sqrt(value)
+        least *= value / trace
+        if i > 0:
+            least *= d - 1
+    return least > 1e-11
 
 
 def shape_of(state: dict[str, Any]) -> tuple[int, int, int]:
