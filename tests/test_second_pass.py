@@ -10,6 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from benchmarks.machines import drifting
 from online_gmm import OnlineGMM, RegimeChange, Segmenter, _kernel
+from online_gmm.data.frames import view
 from online_gmm.segmentation.hindsight import WholeView
 from online_gmm.segmentation.second_pass import in_usual_units, second_pass
 from online_gmm.segmentation.worth import adjusted_rand
@@ -98,14 +99,36 @@ def test_the_looks_are_those_of_the_stream():
     rng = np.random.default_rng(4)
     X = rng.normal(size=(200, 3))
     X[rng.random(X.shape) < 0.05] = np.nan
-    view = WholeView(X, ((0, 120), (120, 200)), 16)
-    assert len(view.features) == (120 - 16) // 2 + 1 + (80 - 16) // 2 + 1
-    assert view.ends[0] == 15
-    assert view.ends[-1] == 199
+    seen = WholeView(X, ((0, 120), (120, 200)), 16)
+    assert len(seen.ends) == (120 - 16) // 2 + 1 + (80 - 16) // 2 + 1
+    assert seen.ends[0] == 15
+    assert seen.ends[-1] == 199
+    blocks = _kernel.Blocks(3, seen.stride, seen.length)
+    last = np.frombuffer(blocks.looks(view(X[120:])))[-blocks.n_features :]
     window = X[200 - 16 :]
-    assert view.features[-1, 0] == pytest.approx(np.nanmean(window[:, 0]))
-    spread = 0.5 * np.log(np.nanvar(window[:, 0], ddof=1) + 0.01)
-    assert view.features[-1, 3] == pytest.approx(spread)
+    assert last[0] == pytest.approx(np.nanmean(window[:, 0]))
+    assert last[3] == pytest.approx(0.5 * np.log(np.nanvar(window[:, 0], ddof=1) + 0.01))
+
+
+@on_one_kernel
+def test_what_varies_within_a_regime_is_whitened():
+    """Gaussian noise alone: features of windows are uncorrelated, whatever the units."""
+    X = np.random.default_rng(1).normal(size=(5_000, 2)) * [1.0, 1e3] + [0.0, 1e5]
+    scaled = (X - X.mean(axis=0)) / X.std(axis=0)
+    covariance = np.cov(WholeView(scaled, ((0, 2_000), (2_000, 5_000)), 24).whitened.T)
+    apart = covariance - np.diag(np.diagonal(covariance))
+    assert np.abs(apart).max() < 0.3
+    assert 0.5 < np.diagonal(covariance).min() <= np.diagonal(covariance).max() < 2.0
+
+
+@on_one_kernel
+def test_where_there_are_far_too_many_segments_changes_do_not_come_cheaper(monkeypatch):
+    tried = []
+    cuts = WholeView._cuts
+    monkeypatch.setattr(WholeView, "_cuts", lambda its, beta: tried.append(beta) or cuts(its, beta))
+    X = in_usual_units(levels(*((9.0 * (k % 2), 200) for k in range(600))))
+    assert not list(WholeView(X, ((0, len(X)),), 8).labellings((1.0, 2.0, 3.0)))
+    assert tried == [3.0]
 
 
 @on_one_kernel

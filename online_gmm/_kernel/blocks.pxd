@@ -22,7 +22,8 @@ cdef class Blocks(Memory):
     cdef Py_ssize_t newest
     cdef Py_ssize_t n_blocks
     cdef Py_ssize_t ring
+    cdef double soft
 
-    cdef bint add(self, double *rows, Py_ssize_t now, Py_ssize_t n_rows) noexcept
-    cdef int clear(self) noexcept
-    cdef int look(self) noexcept
+    cdef bint add(self, double *rows, Py_ssize_t now, Py_ssize_t n_rows) noexcept nogil
+    cdef int clear(self) noexcept nogil
+    cdef int look(self) noexcept nogil

@@ -105,6 +105,7 @@ class Blocks(Memory):
     newest: cython.Py_ssize_t
     ring: cython.Py_ssize_t
     n_blocks: cython.Py_ssize_t  # complete ones since the window was empty
+    soft: cython.double
 
     def __init__(self, n_channels: int, stride: int, length: int, periodic: bool = False) -> None:
         d = n_channels
@@ -145,8 +146,10 @@ class Blocks(Memory):
         self.newest = length - 1
         self.n_blocks = 0
         self.ring = RING
+        self.soft = SOFT
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def add(
         self,
@@ -231,6 +234,7 @@ class Blocks(Memory):
         return self.n_blocks >= self.length
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def clear(self) -> cython.int:
         """Forget the window, as after a gap: the next look comes when it is full again."""
@@ -242,6 +246,7 @@ class Blocks(Memory):
         return 0
 
     @cython.cfunc
+    @cython.nogil
     @cython.exceptval(check=False)
     def look(self) -> cython.int:
         """Write the statistics of the window to ``features``; what is not defined stays."""
@@ -274,7 +279,7 @@ class Blocks(Memory):
         merged: cython.p_double = self.merged
         full: cython.double
         least: cython.double = 0.5 * self.stride * self.length
-        soft: cython.double = SOFT
+        soft: cython.double = self.soft
         if oldest == end:
             oldest = 0
         if least < 2.0:
@@ -397,14 +402,16 @@ class Blocks(Memory):
         n_looks: cython.Py_ssize_t = n // self.stride - self.length + 1
         result = zeros((n_looks if n_looks > 0 else 0) * p)
         out: cython.double[::1] = result
+        values: cython.p_double = first(rows)
         self.clear()
         self.ring = n
-        for i in range(n):
-            if self.add(first(rows), i, i + 1):
-                self.look()
-                for j in range(p):
-                    out[k * p + j] = self.features[j]
-                k += 1
+        with cython.nogil:
+            for i in range(n):
+                if self.add(values, i, i + 1):
+                    self.look()
+                    for j in range(p):
+                        out[k * p + j] = self.features[j]
+                    k += 1
         return result
 
     def state(self) -> dict[str, Any]:

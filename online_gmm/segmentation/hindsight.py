@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +24,14 @@ KEPT = 0.8
 SHRINK, SHRINK_EARLY = 0.1, 0.3
 MEMORY = 4000.0
 """Points of a state that count when it is compared with others."""
+ROWS = 1024
+"""Rows of features that stay in the cache of a processor."""
 LEAST_WINDOWS = 4
 """With fewer windows in a series there is nothing to find."""
 MOST_SEGMENTS = 400
 """With more segments than that a window is too short for its series."""
+FAR_BEYOND = 500
+"""With so many at some cost of a change there are too many at lower ones."""
 JUMP = 0.1
 """Share of a squared jump within which two visits of a regime may differ."""
 CHANGE_COST = 1.5
@@ -57,6 +61,20 @@ def edges_of(labels: Ints) -> Ints:
     return np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
 
 
+def _variances(f: Matrix) -> Matrix:
+    """The variance of each column of rows, shape (m, p): that of `numpy.var`, without a copy."""
+    means = _sums(f, lambda rows: rows) / len(f)
+    return _sums(f, lambda rows: np.square(rows - means)) / len(f)
+
+
+def _sums(f: Matrix, of: Callable[[Matrix], Matrix]) -> Matrix:
+    """Sums over rows of what is made of them block by block, added one row after the other."""
+    total: Matrix = np.add.reduce(of(f[:ROWS]), axis=0)
+    for at in range(ROWS, len(f), ROWS):
+        total = np.add.reduce(np.vstack([total, of(f[at : at + ROWS])]), axis=0)
+    return total
+
+
 class WholeView:
     """What windows of one length see of a whole series.
 
@@ -73,12 +91,8 @@ class WholeView:
 
     Attributes
     ----------
-    features
-        Of all looks, shape (m, p).
     ends
         The last row of the window of each look, shape (m,).
-    within
-        Standard deviation of each feature within a regime, shape (p,).
     whitened
         Features in units of what varies within a regime, uncorrelated, shape (m, p).
     freedom
@@ -98,24 +112,25 @@ class WholeView:
         self.stretches = stretches
         blocks = _kernel.Blocks(X.shape[1], self.stride, self.length, periodic)
         p = blocks.n_features
-        looks, ends, counts = [], [], []
+        looks: list[Matrix] = []
+        ends, counts = [], []
         for begin, end in stretches:
             seen = np.frombuffer(blocks.looks(view(X[begin:end]))).reshape(-1, p)
             looks.append(seen)
             ends.append(begin + self.window - 1 + self.stride * np.arange(len(seen)))
             counts.append(len(seen))
-        self.features: Matrix = np.concatenate(looks)
         self.ends: Ints = np.concatenate(ends)
         self._counts = counts
+        self._n_features = p
         self.freedom = 0.0
         self.expected = 0.0
         if self.is_clear:
-            self._whiten()
+            self._whiten(looks[0] if len(looks) == 1 else np.concatenate(looks))
 
     @property
     def is_clear(self) -> bool:
         """Whether there are enough windows to say what varies within a regime."""
-        return len(self.features) >= LEAST_WINDOWS * self.length
+        return len(self.ends) >= LEAST_WINDOWS * self.length
 
     def _parts(self) -> Iterator[tuple[Stretch, slice]]:
         """Stretches, and the looks in each."""
@@ -124,25 +139,33 @@ class WholeView:
             yield stretch, slice(first, first + count)
             first += count
 
-    def _whiten(self) -> None:
-        """Whiten by the differences of windows that do not overlap, but for the largest fifth."""
-        f, length = self.features, self.length
-        p = f.shape[1]
-        variance = f.var(axis=0)
-        parts = [f[part] for _, part in self._parts()]
-        differences = np.concatenate([its[length:] - its[:-length] for its in parts])
-        differences = differences * math.sqrt(0.5)
+    def _whiten(self, f: Matrix) -> None:
+        """Whiten by the differences of windows that do not overlap, but for the largest fifth.
+
+        The features of all looks, shape (m, p), are used up.
+        """
+        p, length = self._n_features, self.length
+        variance = _variances(f)
         usual = np.where(variance > 1e-18, variance, np.inf)
-        size = (differences**2 / usual).sum(axis=1)
-        kept = differences[size <= np.quantile(size, KEPT)]
+        sizes = [
+            np.add.reduce(np.square(differences) / usual, axis=1)
+            for differences in self._differences(f)
+        ]
+        most = np.quantile(np.concatenate(sizes), KEPT)
+        kept = np.concatenate(
+            [
+                differences[size <= most]
+                for differences, size in zip(self._differences(f), sizes, strict=True)
+            ]
+        )
         n = len(kept)
         scatter = np.einsum("ni,nj->ij", kept, kept) / n
         # without noise nothing may vary within a regime
         least = LEAST_WITHIN**2 * variance
         np.fill_diagonal(scatter, np.maximum(np.diagonal(scatter), least))
-        self.within: Matrix = np.sqrt(np.diagonal(scatter))
+        within = np.sqrt(np.diagonal(scatter))
         # between what varies within regimes and what varies at all
-        scale = np.sqrt(self.within * np.sqrt(variance))
+        scale = np.sqrt(within * np.sqrt(variance))
         scale = np.where(scale > 1e-9, scale + 1e-6, 1e30)
         unit = scatter / np.outer(scale, scale)
         share = min(1.0, p * length / n)
@@ -151,13 +174,23 @@ class WholeView:
         self.freedom = max(0.5, p - shrink * float((whitening**2).sum()))
         unseen = 1.0 - self.freedom * length / (INDEPENDENT * n)
         self.expected = self.freedom / max(unseen, LEAST_RATIO)
-        self.whitened: Matrix = np.ascontiguousarray((f / scale) @ whitening.T)
+        f /= scale
+        self.whitened: Matrix = f @ whitening.T
+
+    def _differences(self, f: Matrix) -> Iterator[Matrix]:
+        """Features of windows less those of the windows that end where they begin, in blocks."""
+        for _, part in self._parts():
+            later, before = f[part][self.length :], f[part][: -self.length]
+            for at in range(0, len(later), ROWS):
+                yield (later[at : at + ROWS] - before[at : at + ROWS]) * math.sqrt(0.5)
 
     def labellings(self, betas: Sequence[float]) -> Iterator[Labelling]:
         """Yield segmentations of the series at some costs of a change, and smoothed ones."""
         seen = set()
         for beta in sorted(betas, reverse=True):
             cuts = self._cuts(beta)
+            if len(cuts) > FAR_BEYOND:
+                break
             key = cuts.tobytes()
             if key in seen or not 2 < len(cuts) <= MOST_SEGMENTS + 1:
                 continue
@@ -212,7 +245,7 @@ class WholeView:
     def _cuts(self, beta: float) -> Ints:
         """Looks at which segments begin, and their number; every stretch begins one."""
         cuts = []
-        p = self.features.shape[1]
+        p = self._n_features
         for _, part in self._parts():
             looks = self.whitened[part]
             if len(looks):
@@ -220,7 +253,7 @@ class WholeView:
                     view(looks), p, self.expected, self.length, self.window, beta
                 )
                 cuts.append(part.start + np.frombuffer(found, dtype=np.int64))
-        return np.append(np.concatenate(cuts), len(self.features))
+        return np.append(np.concatenate(cuts), len(self.ends))
 
     def _segments(self, cuts: Ints) -> tuple[Matrix, Matrix]:
         """Mean and length in windows of each segment, without looks that straddle a change."""
@@ -274,7 +307,7 @@ class WholeView:
 
     def _smoothed(self, centers: Matrix) -> Ints:
         """The states at which the whole series costs least."""
-        p = self.features.shape[1]
+        p = self._n_features
         parts = [
             _kernel.best_states(
                 view(self.whitened[part]),
