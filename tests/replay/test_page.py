@@ -17,6 +17,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from batches import batch_of, label
+from bokeh.models import Div
 from screenshots import CHROMIUM, DRIVER, Machines, browser, complaints, look, until
 
 from online_gmm import Assignment, OnlineGMM
@@ -57,6 +58,11 @@ def replayed(*keys, rows=900):
 
 
 # -- the file -----------------------------------------------------------------------------------
+
+
+def test_models_can_be_described_when_they_are_imported():
+    """Signatures are left out meanwhile."""
+    assert {"text", "margin"} <= {parameter.name for parameter, *_ in Div.parameters()}
 
 
 def test_a_report_loads_nothing(tmp_path):

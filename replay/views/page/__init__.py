@@ -6,3 +6,7 @@ from replay.engine.rows import InputError
 
 if find_spec("bokeh") is None:
     raise InputError("--report and --serve need Bokeh: pip install 'online-gmm[page]'")
+
+from replay.views.page.bokeh_models import import_models
+
+import_models()
