@@ -274,7 +274,8 @@ class TestContract:
         with pytest.warns(UserWarning, match="knows none of the features 'z'"):
             assert started.label_then_learn_many(frame).labels.tolist() == [-1]
         assert (started.n_unknown, started.n_empty) == (unknown + 1, empty + 1)
-        twin.learn_one(x)
+        with pytest.warns(UserWarning, match="passed over from now on: 'z'"):
+            twin.learn_one(x)
         assert twin.to_bytes() == started.to_bytes()
 
     def test_bytes_go_on_as_the_model_would(self, name, started):

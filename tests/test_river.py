@@ -39,6 +39,7 @@ def test_static_checks(model):
 
 
 @on_one_kernel
+@pytest.mark.filterwarnings("ignore:passed over from now on")
 @pytest.mark.parametrize("name", DATASET_CHECKS)
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_dataset_checks(model, name):

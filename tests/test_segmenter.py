@@ -334,8 +334,16 @@ def test_channels_are_those_of_the_first_points():
     for x in rows[:100]:
         segmenter.learn_one(x)
     assert list(segmenter.regimes[0].mean) == ["flow", "vibration"]
-    segmenter.learn_one({**rows[100], "later": 1.0})
+    told = "passed over from now on: 'later', which came after the first 16 points"
+    with pytest.warns(UserWarning, match=told):
+        segmenter.learn_one({**rows[100], "later": 1.0})
+    # once is enough
+    segmenter.learn_one({**rows[101], "later": 1.0})
     assert list(segmenter.regimes[0].mean) == ["flow", "vibration"]
+    by_frame = Segmenter()
+    by_frame.learn_many(pd.DataFrame(rows[:100]))
+    with pytest.warns(UserWarning, match=told):
+        by_frame.learn_many(pd.DataFrame(rows[100:110]).assign(later=1.0))
     only = learnt(X, Segmenter(features=["flow"]))[0]
     assert list(only.regimes[0].mean) == ["flow"]
 
@@ -536,7 +544,7 @@ def test_a_late_point_is_told_by_times_as_they_were_given():
 
 
 def test_what_is_passed_over_is_counted():
-    segmenter = Segmenter(time="t", late="skip")
+    segmenter = Segmenter(time="t", late="skip", features=["x"])
     for i, x in enumerate(stream(1, seed=12)[:60]):
         segmenter.learn_one({"x": x[0], "t": i, **({"later": 1.0} if i > 20 else {})})
     segmenter.learn_one({"x": 1.0, "t": 3})

@@ -311,7 +311,7 @@ class Learner(Intake, abc.ABC):
             return answers
         rows = table.select(self._names)
         learnt = n - done if keep is None else int(np.count_nonzero(keep[done:]))
-        self.n_unknown += learnt * len(set(table.names) - set(self._names))
+        self._pass_over_columns(table, learnt)
         late = [] if keep is None else (np.flatnonzero(~keep[done:]) + done).tolist()
         values, times = view(rows), None if table.times is None else view(table.times)
         for i in [*late, n]:

@@ -7,7 +7,7 @@ import datetime
 import math
 import warnings
 from array import array
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
@@ -150,6 +150,31 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             stacklevel=4,
         )
 
+    def _pass_over(self, n: int, names: Collection[Hashable]) -> None:
+        """Count n values of features that are not known, and warn of the first ones.
+
+        Whoever has named the features knows that others are passed over.
+        """
+        if n and not self.n_unknown and self.features is None:
+            known = {*self._names, self.time}
+            late = ", ".join(repr(name) for name in names if name not in known)
+            warnings.warn(
+                f"passed over from now on: {late}, which came after the first {self.warm_up} "
+                "points. These say which features there are, unless they are named when the "
+                "learner is made: features=[...]",
+                UserWarning,
+                stacklevel=4,
+            )
+        self.n_unknown += n
+
+    def _pass_over_columns(self, table: Table, n_rows: int) -> None:
+        unknown = set(table.names) - set(self._names)
+        if len(unknown) < len(table.names):
+            self._pass_over(n_rows * len(unknown), table.names)
+        else:
+            # what `_knows` has told
+            self.n_unknown += n_rows * len(unknown)
+
     @abc.abstractmethod
     def _streaming(self, its: dict[str, Any]) -> Any:
         """Return the kernel of this state, if it fits the parameters."""
@@ -173,7 +198,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
 
     def _notice(self, x: Mapping[Any, Any], unknown: int) -> None:
         """Count unknown features, and do the work that is due in the stream."""
-        self.n_unknown += unknown - (self.time in x)
+        self._pass_over(unknown - (self.time in x), x.keys())
         if self._stream.is_due:
             self._attend()
 
@@ -241,7 +266,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         if self._stream is not None and done < len(values):
             rows = table.select(self._names)
             rows = (rows if keep is None else rows[keep])[done:]
-            self.n_unknown += len(rows) * len(set(table.names) - set(self._names))
+            self._pass_over_columns(table, len(rows))
             at = None if times is None else view(times[done:])
             self._learn_rows(view(rows), len(rows), at)
 

@@ -196,7 +196,7 @@ class FoundRegimes(SegmentedRows):
         if not len(rows):
             return
         values = table.select(self._names)
-        self.n_unknown += len(rows) * len(set(table.names) - set(self._names))
+        self._pass_over_columns(table, len(rows))
         all_of_it = len(rows) == len(table)
         learnt = values if all_of_it else values[rows]
         times = np.full(len(rows), np.nan) if table.times is None else table.times[rows]

@@ -38,7 +38,7 @@ class SegmentedRows(FoundAnswers, abc.ABC):
             self._interrupt()
         unknown = core.learn_one(x, self._names)
         if unknown:
-            self.n_unknown += unknown - (self.time in x)
+            self._pass_over(unknown - (self.time in x), x.keys())
         n = placed.rows.append(core.row, stamp)
         told = core.events
         if told:
