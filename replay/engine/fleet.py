@@ -14,7 +14,7 @@ import numpy as np
 from online_gmm.learners.base import Assignments
 from replay.engine.batch import Batch, Ended, LabelledBatch, answers_at
 from replay.engine.keys import Keys
-from replay.engine.order import Refusal
+from replay.engine.order import Order, Refusal
 from replay.engine.rows import InputError, OutputError
 from replay.engine.series import Piece, Series
 from replay.engine.shared import Answered, SharedModel
@@ -52,6 +52,11 @@ class Fleet:
         Whether checkpoints are made, so that what changes must be noted.
     n_parked
         How often a series was parked.
+    n_dropped
+        Rows that came twice or late in this run.
+    stuck
+        Why all rows of a key are dropped, of the first key of which they are; empty if there is
+        none.
     """
 
     def __init__(
@@ -73,7 +78,8 @@ class Fleet:
         self._changed: OrderedDict[str, None] = OrderedDict()
         self._new: list[str] = []
         self._parked: sqlite3.Connection | None = None
-        self.n_parked = 0
+        self.n_parked = self.n_dropped = 0
+        self.stuck = ""
         if at_most is not None:
             if parking is not None:
                 parking.unlink(missing_ok=True)
@@ -122,7 +128,7 @@ class Fleet:
             yield from self._together(batch, self.shared)
             return
         if batch.keys is None:
-            pieces, refusal = self._of("").label(batch)
+            pieces, refusal = self._label("", batch)
             yield from (piece.labelled for piece in pieces)
         else:
             pieces, refusal = self._by_key(batch, batch.keys)
@@ -131,13 +137,25 @@ class Fleet:
         if refusal is not None:
             raise refusal.error
 
+    def _label(self, key: str, batch: Batch) -> tuple[list[Piece], Refusal | None]:
+        series = self._of(key)
+        before = series.order.n_dropped
+        found = series.label(batch)
+        self._note_dropped(key, series.order, before)
+        return found
+
+    def _note_dropped(self, key: str, order: Order, before: int) -> None:
+        self.n_dropped += order.n_dropped - before
+        if order.is_stuck and not self.stuck:
+            self.stuck = order.why_stuck(key)
+
     def _by_key(self, batch: Batch, keys: Keys) -> tuple[list[Piece], Refusal | None]:
         found: list[Piece] = []
         refusal: Refusal | None = None
         order, groups = keys.groups()
         by_key = batch.take(order)
         for key, first, end in groups:
-            pieces, refused = self._of(key).label(by_key.part(first, end))
+            pieces, refused = self._label(key, by_key.part(first, end))
             rows = order[first:end]
             found += [Piece(labelled, rows[at]) for labelled, at in pieces]
             if refused is not None and (refusal is None or rows[refused.row] < refusal.row):
@@ -157,7 +175,10 @@ class Fleet:
         in_groups, groups = _keys_of(batch).groups()
         for key, first, end in groups:
             places = in_groups[first:end]
-            rows, _, resets, refused = self._of(key).order.accept(batch.take(places))
+            order_of_key = self._of(key).order
+            before = order_of_key.n_dropped
+            rows, _, resets, refused = order_of_key.accept(batch.take(places))
+            self._note_dropped(key, order_of_key, before)
             accepted.append(places[rows])
             is_reset[places[rows[resets]]] = True
             if refused is not None and (refusal is None or places[refused.row] < refusal.row):

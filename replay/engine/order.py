@@ -18,6 +18,8 @@ HOUR = 3600.0
 """Seconds by which clocks are set back for winter."""
 COUNTS = ("n_duplicates", "n_late", "n_lost", "n_gaps", "n_steps_back")
 """What is counted."""
+STUCK = 100
+"""So many rows in a row that come late are no late rows: the last time was wrong."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,27 @@ class Order(OrderGuard):
         self._last: tuple[str, int] = ("", 0)
         self._step = math.nan
         self._cut = 0.0
+        self._n_late_in_a_row = 0
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows that came twice or late."""
+        return self.n_duplicates + self.n_late
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether all of the last rows came late, as they do after a clock that was wrong."""
+        return self._n_late_in_a_row >= STUCK
+
+    def why_stuck(self, key: str) -> str:
+        """Say why, and what to do, for the rows of this key."""
+        text, line = self._last
+        of = f" of {key!r}" if key else ""
+        return (
+            f"{STUCK} rows in a row{of} came late and were dropped: none is after {text!r} in line "
+            f"{line:,}. If the clock was wrong there, nothing is labelled until that time has "
+            "come: leave that row out, or start afresh with --late learn"
+        )
 
     def accept(self, batch: Batch) -> Accepted:
         """Return the rows that have not come before and are not late, and the gaps between them."""
@@ -127,6 +150,7 @@ class Order(OrderGuard):
                         break
                     if late == "skip":
                         self.drop(seconds)
+                        self._n_late_in_a_row += seconds < self.seconds
                         continue
                 elif self._is_reset(seconds, batch, i):
                     resets.append(len(rows))
@@ -151,6 +175,7 @@ class Order(OrderGuard):
     def _is_reset(self, seconds: float, batch: Batch, i: int) -> bool:
         """Go on to a later row; return whether everything begins anew there, after a gap."""
         last, self.seconds = self.seconds, seconds
+        self._n_late_in_a_row = 0
         self._last = (batch.texts.time_at(i), int(batch.lines[i]))
         self._step = seconds - last
         longest = self._options.max_gap

@@ -57,7 +57,7 @@ class Status:
         self._first = source.n_messages
         self._last = clock(), 0
         self._n_hints = 0
-        self._parking_is_told = False
+        self._parking_is_told = self._stuck_is_told = False
 
     @property
     def n_messages(self) -> int:
@@ -90,10 +90,13 @@ class Status:
         self._last = now, n
         rate = (n - before) / max(now - then, 1e-9)
         refused = self.refused()
+        dropped = 0 if self._fleet is None else self._fleet.n_dropped
         parts = [
             f"{counted(n, 'messages')} ({rate:,.0f}/s)",
-            f"{counted(self.n_used, 'rows')} used",
+            f"{counted(self.n_used - dropped, 'rows')} used",
         ]
+        if dropped:
+            parts.append(f"{dropped:,} dropped as they came late or twice")
         if refused:
             reasons = ", ".join(counted(count, reason) for reason, count in refused.items())
             parts.append(f"{sum(refused.values()):,} refused ({reasons})")
@@ -129,6 +132,9 @@ class Status:
                 "more keys have come than --max-keys: models that have not been used for longest "
                 "are kept on disk, which is slower"
             )
+        if self._fleet is not None and self._fleet.stuck and not self._stuck_is_told:
+            self._stuck_is_told = True
+            new.append(self._fleet.stuck)
         return new
 
 

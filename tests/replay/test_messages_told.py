@@ -10,12 +10,14 @@ from rich.console import Console
 from test_live import Replay
 from test_mqtt import publish, read, subscribe
 
+from online_gmm import OnlineGMM
 from replay.engine.batch import Batch
 from replay.engine.fleet import Fleet
 from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError, Row
 from replay.engine.series import Series
 from replay.engine.settings import Settings
+from replay.engine.shared import SharedModel
 from replay.engine.status import Status, passed
 from replay.sinks.refusals import Refusals
 from replay.sources.advice import closest
@@ -282,6 +284,38 @@ def test_a_line_says_all_of_it():
     assert status.line().startswith("30 messages (0/s)")
     status.lag = 1110.8 * 86400.0
     assert status.line().endswith("lag 1,110.8 days")
+
+
+@pytest.mark.parametrize(("key", "shared"), [("device", False), ("device", True), (None, False)])
+def test_a_clock_that_was_once_ahead_is_told_and_what_is_dropped_is_not_used(key, shared):
+    """All rows after it come late; a row that is in order again begins the count anew."""
+    clock, source, refusals = Clock(), Told(), Refusals()
+    source.key = key
+    options, common = SeriesOptions(late="skip"), OnlineGMM(2, features=["x"])
+    fleet = Fleet(
+        lambda: Series(OnlineGMM(2, features=["x"]), options, common if shared else None),
+        lambda _: None,
+        shared=SharedModel(common) if shared else None,
+    )
+    status = Status(source, refusals, fleet, clock, lambda: 1.8e9)
+    seconds = [1e9, *([9e8] * 99), 1.1e9, *([9e8 + i for i in range(99)])]
+    batch = Batch.of_rows(
+        [Row(i, f"{t:.0f}", ("1",), {"x": 1.0}, t, "a" * bool(key)) for i, t in enumerate(seconds)]
+    )
+    list(fleet.label(batch))
+    status.take(batch)
+    assert (fleet.n_dropped, status.hints()) == (198, [])
+    batch = Batch.of_rows([Row(200, "9", ("1",), {"x": 1.0}, 9e8, "a" * bool(key))])
+    list(fleet.label(batch))
+    status.take(batch)
+    of = " of 'a'" if key else ""
+    (hint,) = status.hints()
+    assert hint.startswith(
+        f"100 rows in a row{of} came late and were dropped: none is after '11000"
+    )
+    assert "in line 100." in hint
+    assert status.hints() == []
+    assert "2 rows used, 199 dropped as they came late or twice" in status.line()
 
 
 def test_a_line_comes_once_in_a_while_and_hints_at_once():

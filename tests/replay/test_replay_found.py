@@ -283,6 +283,17 @@ def test_it_is_said_that_few_rows_show_no_change(cli, pump, tmp_path, n, options
         assert f"{n} rows are few" in report.read_text()
 
 
+def test_it_is_said_that_all_rows_come_late(cli, pump, tmp_path):
+    path = pump()
+    lines = path.read_text().splitlines(keepends=True)
+    lines[500] = "4070908800" + lines[500][10:]
+    path.write_text("".join(lines))
+    told = ("run", path, "--value", "flow", "--time", "when", *LATER)
+    output = cli(*told, "--late", "skip").stdout
+    assert "100 rows in a row came late and were dropped: none is after '4070908800'" in output
+    assert "in a row" not in cli(*told, "--late", "learn").stdout
+
+
 def test_it_is_said_that_each_step_is_a_gap(cli, pump, tmp_path):
     told = ("run", pump(), "--value", "flow", "--time", "when", *LATER)
     assert "most steps are longer than --max-gap" in cli(*told, "--max-gap", "1").stdout
