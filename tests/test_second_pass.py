@@ -11,9 +11,10 @@ from sklearn.metrics import adjusted_rand_score
 from benchmarks.machines import drifting
 from online_gmm import OnlineGMM, RegimeChange, Segmenter, _kernel
 from online_gmm.data.frames import view
-from online_gmm.segmentation.hindsight import WholeView
+from online_gmm.segmentation.hindsight import Labelling, WholeView
+from online_gmm.segmentation.recognition import Recognition
 from online_gmm.segmentation.second_pass import in_usual_units, second_pass
-from online_gmm.segmentation.worth import adjusted_rand
+from online_gmm.segmentation.worth import adjusted_rand, most_worth
 from tests.conftest import on_one_kernel
 
 
@@ -129,6 +130,20 @@ def test_where_there_are_far_too_many_segments_changes_do_not_come_cheaper(monke
     X = in_usual_units(levels(*((9.0 * (k % 2), 200) for k in range(600))))
     assert not list(WholeView(X, ((0, len(X)),), 8).labellings((1.0, 2.0, 3.0)))
     assert tried == [3.0]
+
+
+@on_one_kernel
+def test_what_two_windows_find_alike_is_recognised_once(monkeypatch):
+    asked = []
+    of = Recognition.of
+    monkeypatch.setattr(Recognition, "of", lambda its, labels: asked.append(1) or of(its, labels))
+    X = np.random.default_rng(1).normal(size=(1_200, 1))
+    labels = np.repeat([0, 1, 0, 1], 300)
+    views = [WholeView(X, ((0, len(X)),), window) for window in (24, 48)]
+    found = [Labelling(labels.copy(), window, 2.0) for window in (24, 48)]
+    # nothing tells these regimes apart, so that all are asked about
+    assert most_worth(views, found, X, doubtful=True) is None
+    assert len(asked) == 1
 
 
 @on_one_kernel

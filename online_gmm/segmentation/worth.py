@@ -141,12 +141,14 @@ def most_worth(
             worth += REPORTED * adjusted_rand(labels, placed.labels[rows])
         worths.append(worth)
     recognition = Recognition(X, views[0].stretches, [view.window for view in views])
-    asked: dict[int, Recognised] = {}
+    asked: dict[bytes, Recognised] = {}
+    # windows of several lengths may find the same
+    keys = [_key(its.labels) for its in labellings]
 
     def recognised(place: int) -> Recognised:
-        if place not in asked:
-            asked[place] = recognition.of(labellings[place].labels)
-        return asked[place]
+        if keys[place] not in asked:
+            asked[keys[place]] = recognition.of(labellings[place].labels)
+        return asked[keys[place]]
 
     best, found = LEAST_WORTH, None
     order = np.argsort(worths)[::-1].tolist()
@@ -308,6 +310,12 @@ def _agreements(labellings: Sequence[Labelling], labels: Sequence[Ints]) -> list
         others = np.sort(its[windows != window])[::-1]
         result.append(float(others[: max(1, len(others) // 3)].mean()) if len(others) else 0.0)
     return result
+
+
+def _key(labels: Ints) -> bytes:
+    """What tells labels from others: where segments begin, and their regimes."""
+    begins = edges_of(labels)[:-1]
+    return begins.tobytes() + labels[begins].tobytes()
 
 
 def adjusted_rand(a: Ints, b: Ints) -> float:
