@@ -96,6 +96,43 @@ def test_the_states_are_the_best_of_all():
     assert len(set(best)) == 2
 
 
+def naive_join(means, weights, jumps, sampling, most, jump):
+    """Join the two nearest states again and again, each time looking at all pairs."""
+    groups = {i: i for i in range(len(means))}
+    means, weights, jumps = means.copy(), weights.copy(), jumps.copy()
+
+    def ratio(i, j):
+        allowed = sampling * sum(1.0 / min(weights[its], most) for its in (i, j))
+        return ((means[i] - means[j]) ** 2).sum() / max(allowed, jump * min(jumps[i], jumps[j]))
+
+    while len(left := sorted(set(groups.values()))) > 1:
+        least, i, j = min((ratio(i, j), i, j) for i, j in itertools.combinations(left, 2))
+        if least >= 1.0:
+            break
+        total = weights[i] + weights[j]
+        means[i] += weights[j] / total * (means[j] - means[i])
+        weights[i], jumps[i] = total, min(jumps[i], jumps[j])
+        groups = {its: i if group == j else group for its, group in groups.items()}
+    return list(groups.values())
+
+
+@pytest.mark.parametrize("p", [3, 8, 21])
+@pytest.mark.parametrize("rounded", [False, True])
+def test_states_are_joined_nearest_first(p, rounded):
+    rng = np.random.default_rng(p)
+    means = rng.normal(0.0, 1.5, size=(4, p))[rng.integers(4, size=25)]
+    means += rng.normal(0.0, 0.4, size=means.shape)
+    if rounded:
+        # so that some are equally near
+        means = means.round()
+    weights, jumps = rng.integers(1, 60, size=25) / 4.0, rng.uniform(0.1, 2.0 * p, size=25)
+    terms = 2.0 * p, 8.0, 0.1
+    expected = naive_join(means, weights, jumps, *terms)
+    found = _kernel.join_states(view(means), view(weights), view(jumps), *terms)
+    assert list(found) == expected
+    assert 1 < len(set(expected)) < 25
+
+
 def test_the_looks_are_those_of_the_stream():
     rng = np.random.default_rng(4)
     X = rng.normal(size=(200, 3))

@@ -41,7 +41,7 @@ from online_gmm._kernel.gaussian.statistics import (
     central_moments,
 )
 from online_gmm._kernel.halves import add_moments, moments_alike
-from online_gmm._kernel.hindsight import best_partition, best_states
+from online_gmm._kernel.hindsight import best_partition, best_states, join_states
 from online_gmm._kernel.k_means import draw_clusters, move_centers
 from online_gmm._kernel.partition import Partition
 from online_gmm._kernel.pieces import join, join_all, join_pairs
@@ -110,6 +110,7 @@ __all__ = [
     "join",
     "join_all",
     "join_pairs",
+    "join_states",
     "mixture_stream_from_state",
     "moments_alike",
     "move_centers",

@@ -272,37 +272,13 @@ class WholeView:
         They are if they are as near as sampling allows, or if the difference is small beside the
         jumps from them to their neighbours: a regime may have drifted between two visits.
         """
-        k = len(means)
-        means, weights, labels = means.copy(), weights.copy(), np.arange(k)
         steps = ((means[1:] - means[:-1]) ** 2).sum(axis=1)
         jumps = np.minimum(np.append(np.inf, steps), np.append(steps, np.inf))
-        alive = np.ones(k, dtype=bool)
-
-        def ratios(i: int) -> Matrix:
-            """How far each state is from state i; below 1 they are one."""
-            counted = np.minimum(weights, MEMORY / self.window)
-            sampling = beta * self.expected * (1.0 / counted + 1.0 / counted[i])
-            near = np.maximum(sampling, JUMP * np.minimum(jumps, jumps[i]))
-            result: Matrix = ((means - means[i]) ** 2).sum(axis=1) / near
-            result[~alive] = np.inf
-            result[i] = np.inf
-            return result
-
-        table = np.stack([ratios(i) for i in range(k)])
-        while alive.sum() > 1:
-            i, j = divmod(int(table.argmin()), k)
-            if table[i, j] >= 1.0:
-                break
-            kept, gone = min(i, j), max(i, j)
-            total = weights[kept] + weights[gone]
-            means[kept] += (weights[gone] / total) * (means[gone] - means[kept])
-            weights[kept] = total
-            jumps[kept] = min(jumps[kept], jumps[gone])
-            labels[labels == gone] = kept
-            alive[gone] = False
-            table[gone] = table[:, gone] = np.inf
-            table[kept] = table[:, kept] = ratios(kept)
-        result: Ints = np.unique(labels, return_inverse=True)[1]
+        joined = _kernel.join_states(
+            *(view(means.copy()), view(weights.copy()), view(jumps)),
+            *(beta * self.expected, MEMORY / self.window, JUMP),
+        )
+        result: Ints = np.unique(np.frombuffer(joined, dtype=np.int64), return_inverse=True)[1]
         return result
 
     def _smoothed(self, centers: Matrix) -> Ints:
@@ -329,8 +305,9 @@ class WholeView:
             if not len(its):
                 result[begin:end] = label
                 continue
-            result[begin:end] = its[0]
-            for look in (np.flatnonzero(np.diff(its)) + 1).tolist():
-                result[begin + (look - 1) * self.stride + self.window : end] = its[look]
+            looks = edges_of(its)[:-1]
+            starts = begin + (looks - 1) * self.stride + self.window
+            starts[0] = begin
+            result[begin:end] = np.repeat(its[looks], np.diff(starts, append=end))
             label = its[-1]
         return result
