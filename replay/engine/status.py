@@ -47,7 +47,7 @@ class Status:
         clock: Callable[[], float] = time.monotonic,
         calendar: Callable[[], float] = time.time,
     ) -> None:
-        self.n_used = 0
+        self._n_came = 0
         self.lag: float | None = None
         self._source = source
         self._refusals = refusals
@@ -73,13 +73,23 @@ class Status:
         """How often a model was parked on disk."""
         return 0 if self._fleet is None else self._fleet.n_parked
 
+    @property
+    def n_dropped(self) -> int:
+        """Rows that came late or twice."""
+        return 0 if self._fleet is None else self._fleet.n_dropped
+
+    @property
+    def n_used(self) -> int:
+        """Rows that have come, without those."""
+        return self._n_came - self.n_dropped
+
     def refused(self) -> dict[str, int]:
         """How many were refused, by reason."""
         return dict(self._refusals.counts)
 
     def take(self, batch: Batch) -> None:
         """Note the rows that have come."""
-        self.n_used += len(batch)
+        self._n_came += len(batch)
         if len(batch) and batch.seconds is not None and batch.seconds[-1] > EPOCH:
             self.lag = self._calendar() - float(batch.seconds[-1])
 
@@ -90,13 +100,12 @@ class Status:
         self._last = now, n
         rate = (n - before) / max(now - then, 1e-9)
         refused = self.refused()
-        dropped = 0 if self._fleet is None else self._fleet.n_dropped
         parts = [
             f"{counted(n, 'messages')} ({rate:,.0f}/s)",
-            f"{counted(self.n_used - dropped, 'rows')} used",
+            f"{counted(self.n_used, 'rows')} used",
         ]
-        if dropped:
-            parts.append(f"{dropped:,} dropped as they came late or twice")
+        if self.n_dropped:
+            parts.append(f"{self.n_dropped:,} dropped as they came late or twice")
         if refused:
             reasons = ", ".join(counted(count, reason) for reason, count in refused.items())
             parts.append(f"{sum(refused.values()):,} refused ({reasons})")

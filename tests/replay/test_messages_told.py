@@ -315,6 +315,8 @@ def test_a_clock_that_was_once_ahead_is_told_and_what_is_dropped_is_not_used(key
     )
     assert "in line 100." in hint
     assert status.hints() == []
+    # the metrics have it from there
+    assert status.n_used == 2
     assert "2 rows used, 199 dropped as they came late or twice" in status.line()
 
 
