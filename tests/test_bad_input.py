@@ -211,6 +211,36 @@ def test_a_name_is_no_list_of_features(learner):
         learner(features="flow")
 
 
+@pytest.mark.parametrize(
+    "features",
+    [pd.Index(["a", "b"]), np.array(["a", "b"]), {"a": 0, "b": 0}.keys(), ("a", "b")],
+    ids=lambda its: type(its).__name__,
+)
+@pytest.mark.parametrize("learner", [OnlineGMM, OnlineHMM, Segmenter, RollingFeatures])
+def test_names_in_any_collection_are_features_and_can_be_written(learner, features):
+    one, other = learner(features=features), learner(features=["a", "b"])
+    frame = pd.DataFrame(blobs(60, 2, seed=1), columns=["a", "b"]).assign(c=1.0)
+    for its in (one, other):
+        if learner is RollingFeatures:
+            its.learn_one({"a": 1.0, "b": 2.0})
+        else:
+            its.learn_many(frame)
+    again = learner.from_bytes(one.to_bytes())
+    assert list(again.features) == ["a", "b"]
+    if not isinstance(features, tuple):
+        assert one.to_bytes() == other.to_bytes()
+
+
+@pytest.mark.parametrize("learner", [OnlineGMM, OnlineHMM])
+def test_a_number_of_components_may_be_numpys(learner):
+    """Points enough for a fit of those that are kept."""
+    frame = pd.DataFrame(blobs(900, 2, seed=1), columns=["a", "b"])
+    one, other = (learner(k, warm_up=100, seed=1) for k in (np.int64(2), 2))
+    for its in (one, other):
+        its.learn_many(frame)
+    assert one.to_bytes() == other.to_bytes()
+
+
 @pytest.mark.parametrize("learner", [OnlineGMM, OnlineHMM, Segmenter])
 def test_features_that_no_point_has_are_told_before_the_start(learner):
     frame = pd.DataFrame({"flow": [1.0] * 20})

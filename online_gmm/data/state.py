@@ -13,7 +13,7 @@ import datetime
 import hashlib
 import inspect
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any, Self, TypeVar, get_type_hints
@@ -81,6 +81,8 @@ class Writable:
         """
         kind: Any = type(self)
         values = {name: _as_python(getattr(self, name)) for name in self._written_params()}
+        if "features" in values:
+            values["features"] = _listed(values["features"])
         params = {name: plain(value, name) for name, value in values.items()}
         try:
             msgspec.convert(values, _types_of(kind))
@@ -327,6 +329,13 @@ def plain(value: Any, what: str) -> Any:
         f"{what} is or holds {value!r} of type {kind.__name__}, which cannot be written; None, "
         "bool, int, float, str, bytes, date, datetime, timedelta, and tuples or lists of these can"
     )
+
+
+def _listed(value: Any) -> Any:
+    """Names in a set, an array or an index of pandas as a list."""
+    if isinstance(value, Set):
+        return list(value)
+    return value.tolist() if hasattr(value, "tolist") and hasattr(value, "shape") else value
 
 
 def _as_python(value: Any) -> Any:

@@ -137,7 +137,7 @@ class EMLearner(Learner, abc.ABC):
     @property
     def _most(self) -> int:
         """The most components there may be."""
-        return self.max_components if self.n_components == "auto" else self.n_components
+        return int(self.max_components if self.n_components == "auto" else self.n_components)
 
     def _value(self, criterion: Criterion) -> float:
         """What is compared when numbers of components are."""

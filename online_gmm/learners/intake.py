@@ -135,7 +135,7 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
     @property
     def _wanted(self) -> tuple[Hashable, ...]:
         """The features that are looked at; none as long as any will do."""
-        return self._names or tuple(self.features or ())
+        return self._names or (() if self.features is None else tuple(self.features))
 
     @property
     def _made_of_unknown(self) -> str:
