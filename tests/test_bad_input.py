@@ -205,6 +205,38 @@ def test_features_of_rows_of_a_frame():
     assert features == {"a_mean_3": pytest.approx(7 / 3)}
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: OnlineGMM(2, warm_up="5"),
+        lambda: OnlineGMM(2, warm_up=20.5),
+        lambda: OnlineGMM(2, capacity=None),
+        lambda: OnlineGMM(2, n_init="many"),
+        lambda: Segmenter(lag="5"),
+        lambda: Segmenter(lag=3.0),
+        lambda: Segmenter(max_regimes=None),
+        lambda: Segmenter(max_regimes=2.5),
+        lambda: RollingFeatures("10s"),
+    ],
+)
+def test_a_count_that_is_no_whole_number_is_named(make):
+    """And not only by `to_bytes`, when much has been learnt."""
+    with pytest.raises(ValueError, match=r"^\w+ is .*; it must be .* and whole$"):
+        make()
+
+
+@pytest.mark.parametrize("options", [{"confirm": "a"}, {"confirm": None}, {"min_dwell": "a"}])
+def test_a_number_that_is_none_is_named(options):
+    for model in (None, OnlineGMM(2)):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} is "):
+            Segmenter(model, **options)
+
+
+def test_a_statistic_is_no_list_of_them():
+    with pytest.raises(ValueError, match=r"statistics are 'mean'; a list is expected"):
+        RollingFeatures(10, "mean")
+
+
 @pytest.mark.parametrize("learner", [OnlineGMM, OnlineHMM, Segmenter, RollingFeatures])
 def test_a_name_is_no_list_of_features(learner):
     with pytest.raises(ValueError, match=r"features are 'flow'; a list is expected, \['flow'\]"):

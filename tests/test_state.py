@@ -301,8 +301,8 @@ def test_what_cannot_be_written_is_named():
         OnlineGMM(2, features=[frozenset()]).to_bytes()
     with pytest.raises(TypeError, match="seed"):
         OnlineGMM(2, seed=np.random.default_rng(1)).to_bytes()
-    with pytest.raises(TypeError, match="warm_up"):
-        OnlineGMM(2, warm_up=20.5).to_bytes()
+    with pytest.raises(TypeError, match="average"):
+        OnlineGMM(2, average="yes").to_bytes()
 
 
 # -- what is refused ----------------------------------------------------------------------------

@@ -1,8 +1,10 @@
-"""Counts in words: 1 row, 2 rows."""
+"""Counts in words: 1 row, 2 rows; and counts that somebody has given."""
 
 from __future__ import annotations
 
 import re
+from numbers import Integral
+from typing import Any
 
 _ONE = [
     # the first word that is a plural
@@ -37,3 +39,17 @@ def counted(n: int, what: str) -> str:
         for many, one in _ONE:
             what = many.sub(one, what, 1)
     return f"{n:,} {what}"
+
+
+def must_be_whole(name: str, value: Any, least: int, most: int | None = None) -> None:
+    """Refuse a count that is no whole number within these bounds.
+
+    Raises
+    ------
+    ValueError
+        If it is none; the message names it, and the bounds.
+    """
+    is_whole = isinstance(value, Integral)
+    if not is_whole or int(value) < least or (most is not None and int(value) > most):
+        bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} is {value!r}; it must be {bounds} and whole")

@@ -286,6 +286,12 @@ def columns_of(values: Matrix, names: tuple[Hashable, ...], wanted: tuple[Hashab
     return picked
 
 
+def refuse_one_name(what: str, names: Any) -> None:
+    """Refuse a text in place of a list of names: it would be one of its letters."""
+    if isinstance(names, str):
+        raise ValueError(f"{what} are {names!r}; a list is expected, [{names!r}]")
+
+
 def column_means(X: Matrix) -> Matrix:
     """The mean of what is observed in each column, shape (D,); 0 where nothing is."""
     if len(X):

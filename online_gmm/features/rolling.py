@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from river import base, compose
 
 from online_gmm import _kernel
-from online_gmm.data.frames import Table, flat, sorted_names
+from online_gmm.data.counted import must_be_whole
+from online_gmm.data.frames import Table, flat, refuse_one_name, sorted_names
 from online_gmm.data.state import Writable, names_of, plain, writable
 
 Statistic = Literal[
@@ -164,16 +165,14 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
     def _prepare(self) -> None:
         """Check the parameters, and begin with nothing."""
         statistics, lag, floor = self.statistics, self.lag, self.floor
+        refuse_one_name("statistics", statistics)
         unknown = [name for name in statistics if name not in STATISTICS]
         if unknown or not statistics or len(set(statistics)) != len(statistics):
             raise ValueError(
                 f"statistics are {list(statistics)!r}; each may be there once, of "
                 f"{', '.join(map(repr, STATISTICS))}"
             )
-        if not self.window <= MOST_WINDOW:
-            raise ValueError(f"window is {self.window!r}; it must be at most {MOST_WINDOW}")
-        if not self.window >= 2:
-            raise ValueError(f"window is {self.window!r}; it must have at least 2 points")
+        must_be_whole("window", self.window, 2, MOST_WINDOW)
         lags = tuple(lag) if isinstance(lag, Iterable) else (lag,)
         if not lags:
             raise ValueError(f"lag is {lag!r}; at least one is needed")
@@ -195,8 +194,7 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
         if not 0.0 < floor < math.inf:
             raise ValueError(f"floor is {floor!r}; it must be above 0 and finite")
         features = self.features
-        if isinstance(features, str):
-            raise ValueError(f"features are {features!r}; a list is expected, [{features!r}]")
+        refuse_one_name("features", features)
         if features is not None and len(set(features)) != len(features):
             raise ValueError(f"features are {list(features)!r}; each may be there once")
         self._statistics = tuple(statistics)

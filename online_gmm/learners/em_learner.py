@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data import html, state
-from online_gmm.data.counted import counted
+from online_gmm.data.counted import counted, must_be_whole
 from online_gmm.data.frames import Table, flat
 from online_gmm.em.how_many import Criterion
 from online_gmm.em.mixture import (
@@ -93,8 +93,7 @@ class EMLearner(Learner, abc.ABC):
             ("n_init", self.n_init, 1, MOST_POINTS),
             ("capacity", self.capacity, 0, MOST_POINTS),
         ):
-            if not least <= value <= most:
-                raise ValueError(f"{name} is {value!r}; it must be from {least} to {most}")
+            must_be_whole(name, value, least, most)
         if self.covariance_type not in COVARIANCE_TYPES:
             raise ValueError(
                 f"covariance_type is {self.covariance_type!r}; "

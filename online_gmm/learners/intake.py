@@ -17,8 +17,8 @@ from river import base
 
 from online_gmm import _kernel
 from online_gmm.data import clock, state
-from online_gmm.data.counted import counted
-from online_gmm.data.frames import Table, sorted_names, view
+from online_gmm.data.counted import counted, must_be_whole
+from online_gmm.data.frames import Table, refuse_one_name, sorted_names, view
 from online_gmm.learners.first_points import FirstPoints
 
 NO_TIME = math.nan
@@ -76,13 +76,11 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
 
     def _prepare(self, needs_time: bool = False) -> None:
         """Check the parameters above, and begin with nothing."""
-        if not self.warm_up >= 1:
-            raise ValueError(f"warm_up is {self.warm_up!r}; it must be at least 1")
+        must_be_whole("warm_up", self.warm_up, 1)
         if self.late not in ("raise", "skip", "learn"):
             raise ValueError(f"late is {self.late!r}; it must be 'raise', 'skip' or 'learn'")
         features = self.features
-        if isinstance(features, str):
-            raise ValueError(f"features are {features!r}; a list is expected, [{features!r}]")
+        refuse_one_name("features", features)
         if features is not None and len(set(features)) != len(features):
             raise ValueError(f"features are {list(features)!r}; each name may be there once")
         if features is not None and self.order_by is not None and self.order_by not in features:

@@ -6,12 +6,14 @@ import datetime
 import math
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm.data.counted import must_be_whole
 from online_gmm.data.frames import Table, view
 from online_gmm.data.state import instance, plain, writable
 from online_gmm.learners.base import Assignments
@@ -107,12 +109,10 @@ class FoundRegimes(SegmentedRows):
         self._seconds_of_window = seconds_of_window(window)
         self._n_window = points_if_number(window)
         self._prepare(needs_time=max_gap is not None or self._seconds_of_window is not None)
-        if not 1 <= max_regimes <= MAX_REGIMES:
-            raise ValueError(f"max_regimes is {max_regimes!r}; it must be from 1 to {MAX_REGIMES}")
-        if not 0.0 < confirm < math.inf:
+        must_be_whole("max_regimes", max_regimes, 1, MAX_REGIMES)
+        must_be_whole("lag", lag, 0)
+        if not (isinstance(confirm, Real) and 0.0 < float(confirm) < math.inf):
             raise ValueError(f"confirm is {confirm!r}; it must be a positive number")
-        if not (lag >= 0 and lag == int(lag)):
-            raise ValueError(f"lag is {lag!r}; it must be a number of points, at least 0")
         self.new_events = []
         self._lagged = Lagged(int(lag))
         self._n_dropped = 0

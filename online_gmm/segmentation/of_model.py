@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class ModelRegimes:
                 f"{known if isinstance(model, int) else ''}"
             )
         for name, value in {"min_dwell": min_dwell, "confirm": confirm}.items():
-            if not (value >= 1 and value == int(value)):
+            if not (isinstance(value, Real) and value >= 1 and value == int(value)):
                 raise ValueError(f"{name} is {value!r}; it must be a number of points, at least 1")
         if smoothed and not hasattr(self.last_step, "smoothed"):
             raise ValueError(
