@@ -173,10 +173,15 @@ class Candidate:
     def __init__(self, start, row, before, path, p):
         self.start, self.row, self.before, self.path = start, row, before, path
         self.count, self.cost, self.center = 0, 0.0, np.zeros(p)
+        self.straddling, self.usual = 0.0, 0.0
 
     @property
     def value(self):
-        return self.before + self.cost
+        """What the partition costs; beyond the usual, the segment counts logarithmically."""
+        own, steady = self.cost - self.straddling, candidates.STEADY * self.usual
+        if own > steady:
+            own = steady + self.usual * math.log(own / steady) if steady else 0.0
+        return self.before + self.straddling + own
 
 
 class Naive:
@@ -263,7 +268,7 @@ class Naive:
     def step(self, f, row):
         t, df = self.look, self.white.freedom
         penalty = scale.BETA * (df + math.log(max(t, 2)))
-        cap = scale.CAP * df
+        cap = candidates.CAP * df
         z = self.white.matrix @ f
         self.follow(z)
         if not self.candidates:
@@ -272,8 +277,9 @@ class Naive:
         for i, c in enumerate(self.candidates):
             age = t - c.start
             if age < self.dead and c.start > 0:
-                c.cost += scale.DEAD_COST * df / self.length
-                rest = scale.DEAD_COST * df * (self.dead - age - 1) / self.length
+                c.cost += candidates.DEAD_COST * df / self.length
+                c.straddling = c.cost
+                rest = candidates.DEAD_COST * df * (self.dead - age - 1) / self.length
                 soon = min(soon, c.value + rest)
                 continue
             gain = 1.0 if c.count == 0 else max(1.0 / (c.count + 1), 1 / self.most / self.length)
@@ -282,6 +288,7 @@ class Naive:
             c.center = c.center + gain / (math.sqrt(far) if c.count else 1.0) * (z - c.center)
             c.cost += min(d, cap * (1.0 + math.log(far))) * (1.0 - gain) / self.length
             c.count += 1
+            c.usual = df * c.count / self.length
             if i == 0 or age + 1 >= self.least:
                 if best is None or c.value < best.value:
                     best = c

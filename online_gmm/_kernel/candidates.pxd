@@ -11,6 +11,9 @@ cdef class Candidates(Memory):
     cdef Py_ssize_t least
     cdef Py_ssize_t room
     cdef Py_ssize_t most
+    cdef double cap
+    cdef double steady
+    cdef double dead_cost
     cdef Py_ssize_t depth
     cdef Py_ssize_t vector
     cdef Py_ssize_t few
@@ -43,9 +46,9 @@ cdef class Candidates(Memory):
         double *sums,
         Py_ssize_t t,
         double drift,
-        double cap,
-        double dead_cost,
+        double freedom,
     ) noexcept nogil
+    cdef int soften(self, double freedom) noexcept nogil
     cdef Py_ssize_t cheapest(self, Py_ssize_t n, double penalty) noexcept
     cdef int prune(self, double most, Py_ssize_t t) noexcept
     cdef int drop(self, Py_ssize_t worst) noexcept nogil

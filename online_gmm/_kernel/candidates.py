@@ -26,6 +26,13 @@ from typing import Any
 
 from online_gmm._kernel.values import MOST, first_of, first_places, whole, zeros
 
+CAP = 3.0
+"""A look adds at most logarithmically beyond so many times what is usual."""
+STEADY = 2.0
+"""A segment whose looks cost more than so many times what is usual, in the mean, may be one that
+varies by more than those before it; see `Candidates.soften`."""
+DEAD_COST = 1.3
+"""Times what is usual that windows which straddle the beginning of a segment cost."""
 MOST_CANDIDATES = 24
 """With so many candidates they are thinned out."""
 MOST_RIPE = 15
@@ -208,6 +215,9 @@ class Candidates(Memory):
     room: cython.Py_ssize_t
     most: cython.Py_ssize_t
     # constants of this module: code without the GIL cannot read those
+    cap: cython.double
+    steady: cython.double
+    dead_cost: cython.double
     depth: cython.Py_ssize_t
     vector: cython.Py_ssize_t
     few: cython.Py_ssize_t
@@ -246,6 +256,9 @@ class Candidates(Memory):
         self.least = least
         self.room = lanes
         self.most = most
+        self.cap = CAP
+        self.steady = STEADY
+        self.dead_cost = DEAD_COST
         self.depth = DEPTH
         self.vector = VECTOR
         self.few = FEW_LANES
@@ -330,12 +343,12 @@ class Candidates(Memory):
         sums: cython.p_double,
         t: cython.Py_ssize_t,
         drift: cython.double,
-        cap: cython.double,
-        dead_cost: cython.double,
+        freedom: cython.double,
     ) -> cython.Py_ssize_t:
         """Take in the whitened features of look t; ``sums`` are those of the looks before it.
 
-        Returns the number of candidates for which it counts.
+        ``freedom`` is the squared distance that is usual. Returns the number of candidates for
+        which the look counts.
         """
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
@@ -347,6 +360,8 @@ class Candidates(Memory):
         dead: cython.Py_ssize_t = self.dead
         n_all: cython.Py_ssize_t = self.n
         n: cython.Py_ssize_t = n_all  # candidates for which the look counts
+        cap: cython.double = self.cap * freedom
+        straddling: cython.double = self.dead_cost * freedom / self.length
         far: cython.double
         order: cython.p_Py_ssize_t = self.order
         start: cython.p_Py_ssize_t = self.start
@@ -387,14 +402,39 @@ class Candidates(Memory):
                         share[c] = gain[c] / sqrt(far)
                     squares[c] = cap * (1.0 + log(far))
         spend(squares, gain, n_lanes, self.length, self.inverse, cost, count, before, total)
-        dead_cost /= self.length
         for c in range(n, n_all):
             lane = order[c]
             count[lane] = 0.0
-            cost[lane] += dead_cost
+            cost[lane] += straddling
             total[lane] = before[lane] + cost[lane]
         approach(self.centers, room, n_lanes, z, p, share)
         return n
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def soften(self, freedom: cython.double) -> cython.int:
+        """Let what segments have cost beyond so many times what is usual count logarithmically.
+
+        The usual is not known for good while a stream goes on: a regime that varies by more than
+        those before it would be cut into pieces that each vary by less.
+        """
+        c: cython.Py_ssize_t
+        least: cython.double
+        v: cython.double
+        usual: cython.double = freedom / self.length  # of a look
+        steady: cython.double = self.steady * usual
+        straddling: cython.double = self.dead_cost * usual * self.dead
+        cost: cython.p_double = self.cost
+        count: cython.p_double = self.count
+        start: cython.p_Py_ssize_t = self.start
+        total: cython.p_double = self.total
+        for c in range(self.n_lanes):
+            least = steady * count[c]
+            v = cost[c] - straddling if start[c] > 0 else cost[c]
+            if v > least and least > 0.0:
+                total[c] += least + usual * count[c] * log(v / least) - v
+        return 0
 
     @cython.cfunc
     @cython.exceptval(check=False)

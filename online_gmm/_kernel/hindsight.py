@@ -23,13 +23,11 @@ else:
     from online_gmm._kernel.memory import Memory, first
 from array import array
 
+from online_gmm._kernel.candidates import CAP, DEAD_COST
 from online_gmm._kernel.values import zeros
 
-DEAD_COST = 1.3
 MEMORY = 4000.0
 """Points after which the mean of a segment has followed it."""
-CAP = 3.0
-"""A look adds at most logarithmically beyond so many times what is usual."""
 LEAST = 0.35
 """Windows of a segment beyond the looks that straddle its beginning."""
 SLACK = 3.0
@@ -77,8 +75,6 @@ def best_partition(
     dead: cython.Py_ssize_t = length - 1
     least: cython.Py_ssize_t = dead + max(1, int(LEAST * length))
     drift: cython.double = window / MEMORY / length
-    cap: cython.double = CAP * freedom
-    dead_cost: cython.double = DEAD_COST * freedom
     slack: cython.double = SLACK * freedom
     never: cython.double = NEVER
     penalty: cython.double = beta * (freedom + log(n if n > 2 else 2.0))
@@ -103,7 +99,7 @@ def best_partition(
             before[t + 1] = 0
             for i in range(p):
                 look[i] = z[t * p + i]
-            n_ripe = its.learn(its_look, its_ones, its_look, t, drift, cap, dead_cost)
+            n_ripe = its.learn(its_look, its_ones, its_look, t, drift, freedom)
             while n_ripe > 0 and t + 1 - its.start[its.order[n_ripe - 1]] < least:
                 n_ripe -= 1
             for c in range(its.n):

@@ -36,7 +36,7 @@ import math
 from array import array
 from typing import Any
 
-from online_gmm._kernel.candidates import MOST_READ
+from online_gmm._kernel.candidates import DEAD_COST, MOST_READ
 from online_gmm._kernel.values import (
     block,
     first_of,
@@ -50,11 +50,8 @@ from online_gmm._kernel.values import (
 
 BETA = 2.5
 """What a change costs, for each degree of freedom and the logarithm of the looks."""
-DEAD_COST = 1.3
 MEMORY = 2500.0
 """Points after which a regime's mean has followed it."""
-CAP = 3.0
-"""A look adds at most logarithmically beyond so many times what is usual."""
 GROWTH = 1.3
 WAIT = 1.0
 """Windows since a change after which it is reported, even if its state is not clear."""
@@ -267,10 +264,8 @@ class Scale:
         least: cython.Py_ssize_t = self.least
         df: cython.double = self.metric.freedom
         penalty: cython.double = BETA
-        cap: cython.double = CAP
         dead_cost: cython.double = DEAD_COST
         penalty *= df + log(t if t > 2 else 2.0)
-        cap *= df
         dead_cost *= df
         self.metric.whiten(f, z)
         self.metric.follow(z)
@@ -278,15 +273,8 @@ class Scale:
             self.jumps.take(f, t)
         if its.n == 0:
             its.open(t, row - self.window + 1, -penalty, -1, total)
-        n = its.learn(
-            z,
-            self.metric.excess,
-            total,
-            t,
-            self.drift / length,
-            cap,
-            dead_cost,
-        )
+        n = its.learn(z, self.metric.excess, total, t, self.drift / length, df)
+        its.soften(df)
         n_counting = n
         while n > 1 and t + 1 - start[order[n - 1]] < least:
             n -= 1
@@ -321,7 +309,7 @@ class Scale:
             hold = self.hold if value <= soon - penalty else self.longest_hold
             if self.streak >= hold and value <= soon:
                 lane = order[0]
-                self.ahead = its.before[lane] + its.cost[lane] + penalty - value
+                self.ahead = its.total[lane] + penalty - value
                 self.decide(best, row)
                 return 0
         its.open(t + 1, row + 1, value, best, total)
