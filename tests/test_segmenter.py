@@ -1016,6 +1016,35 @@ def test_what_varies_within_long_regimes_is_no_regime(seed):
     assert sum(at > half + 192 for at in changes) <= 4
 
 
+def then_noisy(seed):
+    """A quiet regime of 400 rows, and then one whose noise is 30 times that."""
+    rng = np.random.default_rng([9, seed])
+    is_noisy = np.arange(1000) >= 400
+    return (rng.normal(size=1000) * np.where(is_noisy, 30.0, 1.0) + 90.0 * is_noisy)[:, None]
+
+
+@pytest.mark.parametrize("window", [8, 16, 24])
+def test_a_regime_noisier_than_those_before_is_one(window):
+    found = []
+    for seed in range(6):
+        segmenter = Segmenter(window=window)
+        segmenter.learn_many(then_noisy(seed))
+        found += [its.at for its in segmenter.new_events if isinstance(its, RegimeChange)]
+    assert sum(abs(at - 400) <= window for at in found) == 6
+    assert len(found) <= 10
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4, 6, 9])
+def test_a_change_that_two_windows_see_is_told_once(seed):
+    """Short windows tell it, and longer ones answer before they see it."""
+    segmenter = Segmenter()
+    segmenter.learn_many(then_noisy(seed))
+    events = segmenter.new_events
+    [change] = [its for its in events if isinstance(its, RegimeChange)]
+    assert abs(change.at - 400) <= 1
+    assert [its.kind for its in events if isinstance(its, RegimeEvent)] == ["born", "born"]
+
+
 @pytest.mark.parametrize("jump", [3.0, 6.0, 12.0, 40.0])
 def test_a_level_that_changes_and_comes_back(jump):
     """A step up and a step back, in the first of two channels: two changes, and a return.

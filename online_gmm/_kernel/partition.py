@@ -49,6 +49,8 @@ FAINT = 0.3
 MOST_WINDOWS = 3.2
 """A window becomes whole periods if a period is no longer than so many windows."""
 HISTORY = 16
+SEEN = 4
+"""Windows after which a scale has seen a change, if it sees it at all."""
 
 
 @cython.final
@@ -318,6 +320,18 @@ class Partition:
         return self.number[at]
 
     @cython.cfunc
+    @cython.exceptval(-1)
+    def is_new(self, k: cython.Py_ssize_t, state: cython.Py_ssize_t) -> cython.bint:
+        """Whether the number born last is reported now and neither it nor this state has a pair."""
+        s: cython.Py_ssize_t
+        at: cython.Py_ssize_t = k * MOST_STATES
+        result: cython.bint = self.label == self.n_numbers - 1 and self.number[at + state] < 0
+        for s in range(MOST_STATES):
+            if self.number[at + s] == self.label:
+                result = False
+        return result
+
+    @cython.cfunc
     @cython.exceptval(-2)
     def new_number(self) -> cython.Py_ssize_t:
         """A number that was not reported yet; that it is born is told."""
@@ -334,7 +348,13 @@ class Partition:
         certainty: cython.double,
     ) -> Any:
         """Tell a change, if it is one."""
-        label: cython.Py_ssize_t = self.named(k, state)
+        label: cython.Py_ssize_t
+        scale: Scale = cython.cast(Scale, self.scales[k])
+        if place <= self.since + scale.window // 2 and self.is_new(k, state):
+            # another scale has told this change, and the regime that was born with it
+            self.number[k * MOST_STATES + state] = self.label
+            self.final = -1
+        label = self.named(k, state)
         if label == self.label:
             return
         before: cython.Py_ssize_t = self.final if self.final >= 0 else self.label
@@ -342,7 +362,6 @@ class Partition:
         if place <= self.since:
             place = self.since + 1
         self.events.append(("segment", self.since, place, before))
-        scale: Scale = cython.cast(Scale, self.scales[k])
         self.events.append(("change", place, self.now, before, label, certainty, scale.window))
         self.label = label
         self.since = place
@@ -379,7 +398,8 @@ class Partition:
         # both scales see the same segment going on: no change is reported
         newest: cython.Py_ssize_t = self.n_numbers - 1
         number = self.named(k, scale.now)
-        if self.label != newest or number >= newest:
+        seen = self.now - self.since >= SEEN * scale.window
+        if self.label != newest or number >= newest or not seen:
             # when it is over, it is told what this scale takes it for
             if number != self.label:
                 self.final = number

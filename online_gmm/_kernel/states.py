@@ -155,6 +155,9 @@ class States:
         had: cython.double
         near: cython.double = LEAST_NEAR
         self.second = 1e300
+        # a look is a whole window
+        if windows < 1.0:
+            windows = 1.0
         if windows > self.most:
             windows = self.most
         for s in range(self.n):
