@@ -386,7 +386,7 @@ class Naive:
                 continue
             d = min(self.distance(mean, self.means[k]), self.distance(mean, self.lasts[k]))
             had = min(self.weight[k], self.most)
-            sampling = 1.0 / min(max(windows, 1.0), self.most) + 1.0 / had
+            sampling = 1.0 / min(max(windows, states.FEWEST), self.most) + 1.0 / had
             found.append((d / max(spread * sampling, states.LEAST_NEAR), k))
         found.sort()
         first, second = ([far for far, _ in found] + [1e300, 1e300])[:2]

@@ -32,6 +32,8 @@ NEAR_NOW = 1.0
 """The same for a segment that has only begun, if its state is to be taken as known."""
 LEAST_NEAR = 2.0
 """A squared distance up to this is near, however long both have lasted."""
+FEWEST = 0.8
+"""Windows that a segment counts as at least: one look says nearly as much as a window."""
 MOST_STATES = 64
 FEW_STATES = 4
 """There is room for so many at first, and for twice as many whenever they are too many."""
@@ -154,10 +156,10 @@ class States:
         spread: cython.double = df * (1.0 + NEAR * sqrt(2.0 / df))
         had: cython.double
         near: cython.double = LEAST_NEAR
+        fewest: cython.double = FEWEST
         self.second = 1e300
-        # a look is a whole window
-        if windows < 1.0:
-            windows = 1.0
+        if windows < fewest:
+            windows = fewest
         if windows > self.most:
             windows = self.most
         for s in range(self.n):
