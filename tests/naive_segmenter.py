@@ -173,14 +173,19 @@ class Candidate:
     def __init__(self, start, row, before, path, p):
         self.start, self.row, self.before, self.path = start, row, before, path
         self.count, self.cost, self.center = 0, 0.0, np.zeros(p)
-        self.straddling, self.usual = 0.0, 0.0
+        self.straddling, self.usual, self.soft = 0.0, 0.0, False
+
+    @property
+    def is_costly(self):
+        return self.cost - self.straddling > candidates.STEADY * self.usual
 
     @property
     def value(self):
-        """What the partition costs; beyond the usual, the segment counts logarithmically."""
-        own, steady = self.cost - self.straddling, candidates.STEADY * self.usual
-        if own > steady:
-            own = steady + self.usual * math.log(own / steady) if steady else 0.0
+        """What the partition costs; beyond the usual, the segment may count logarithmically."""
+        if not (self.soft and self.usual and self.is_costly):
+            return self.before + self.cost
+        steady = candidates.STEADY * self.usual
+        own = steady + self.usual * math.log((self.cost - self.straddling) / steady)
         return self.before + self.straddling + own
 
 
@@ -273,8 +278,9 @@ class Naive:
         self.follow(z)
         if not self.candidates:
             self.candidates.append(Candidate(t, row - self.window + 1, -penalty, [], len(z)))
-        best, soon = None, math.inf
+        best, soon, soft = None, math.inf, False
         for i, c in enumerate(self.candidates):
+            c.soft = soft
             age = t - c.start
             if age < self.dead and c.start > 0:
                 c.cost += candidates.DEAD_COST * df / self.length
@@ -289,6 +295,8 @@ class Naive:
             c.cost += min(d, cap * (1.0 + math.log(far))) * (1.0 - gain) / self.length
             c.count += 1
             c.usual = df * c.count / self.length
+            if i == 0:
+                c.soft = soft = c.is_costly
             if i == 0 or age + 1 >= self.least:
                 if best is None or c.value < best.value:
                     best = c

@@ -417,9 +417,11 @@ class Candidates(Memory):
         """Let what segments have cost beyond so many times what is usual count logarithmically.
 
         The usual is not known for good while a stream goes on: a regime that varies by more than
-        those before it would be cut into pieces that each vary by less.
+        those before it would be cut into pieces that each vary by less. So nothing is done unless
+        the segment that is going on costs as much: what is far because it follows the next change
+        counts in full.
         """
-        c: cython.Py_ssize_t
+        c: cython.Py_ssize_t = self.order[0]
         least: cython.double
         v: cython.double
         usual: cython.double = freedom / self.length  # of a look
@@ -429,6 +431,9 @@ class Candidates(Memory):
         count: cython.p_double = self.count
         start: cython.p_Py_ssize_t = self.start
         total: cython.p_double = self.total
+        v = cost[c] - straddling if start[c] > 0 else cost[c]
+        if v <= steady * count[c]:
+            return 0
         for c in range(self.n_lanes):
             least = steady * count[c]
             v = cost[c] - straddling if start[c] > 0 else cost[c]
