@@ -4,7 +4,8 @@ Every row is cleaned and brought to the usual units of its channels (see `channe
 scales of different window lengths. Each of them finds its own change points and states (see
 `scale`). The scale of 48 points, or of a whole number of periods if there is a period, answers
 first; another one takes over when its regimes are clearer (see `choice`). Numbers that are reported
-keep their meaning when another scale takes over: its states get the numbers that they overlap with.
+keep their meaning when another scale takes over: its states get the numbers that they overlap with,
+and a change that it sees after the other one has told it is not told again.
 
 The first regime is 0, whatever it is: it is known with the units of the channels, after 48 rows.
 
