@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -161,11 +162,16 @@ def test_late_points(started):
     def learnt(model):
         return model._stream.state() if started else repr(model._buffer)
 
-    for t in (19, 5.0, datetime.datetime(1969, 1, 1)):
+    for t, shown, last in (
+        (19, "19.0", "19.0"),
+        (5.0, "5.0", "19.0"),
+        (datetime.datetime(1969, 1, 1), "1969-01-01 00:00:00", "1970-01-01 00:00:19"),
+    ):
+        told = re.escape(f"time {shown} is not after the last point's, {last}; late='skip'")
         model = fresh("raise")
-        with pytest.raises(ValueError, match=r"is not after the last point's, 19\.0; late='skip'"):
+        with pytest.raises(ValueError, match=f"^{told}"):
             model.learn_one({"x": 1.0}, t=t)
-        with pytest.raises(ValueError, match=r"row 0: time -?\d+\.0 is not after .*, 19\.0; late"):
+        with pytest.raises(ValueError, match=f"^row 0: {told}"):
             model.learn_many(pd.DataFrame({"x": [1.0]}), [t])
         assert learnt(model) == learnt(fresh("raise"))
         model = fresh("skip")
