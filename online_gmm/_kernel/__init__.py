@@ -24,6 +24,8 @@ partition
     Segments and regimes that are found as points come.
 hindsight
     The same of a whole series: the best partition, and the most probable states.
+joining
+    States of a whole series that are one.
 """
 
 from online_gmm._kernel.blocks import Blocks
@@ -41,7 +43,8 @@ from online_gmm._kernel.gaussian.statistics import (
     central_moments,
 )
 from online_gmm._kernel.halves import add_moments, moments_alike
-from online_gmm._kernel.hindsight import best_partition, best_states, join_states
+from online_gmm._kernel.hindsight import best_partition, best_states
+from online_gmm._kernel.joining import join_states
 from online_gmm._kernel.k_means import draw_clusters, move_centers
 from online_gmm._kernel.partition import Partition
 from online_gmm._kernel.pieces import join, join_all, join_pairs

@@ -35,7 +35,7 @@ cdef class Partition:
     cdef int hear(self, Py_ssize_t k) except? -2
     cdef object merge(self, Py_ssize_t k, Py_ssize_t gone, Py_ssize_t kept)
     cdef Py_ssize_t named(self, Py_ssize_t k, Py_ssize_t state) except? -2
-    cdef bint is_new(self, Py_ssize_t k, Py_ssize_t state) except? -1
+    cdef bint may_be_current(self, Py_ssize_t k, Py_ssize_t state) except? -1
     cdef Py_ssize_t new_number(self) except? -2
     cdef object report(self, Py_ssize_t k, Py_ssize_t place, Py_ssize_t state, double certainty)
     cdef object change_over(self, Py_ssize_t k)

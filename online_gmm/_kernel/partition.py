@@ -322,8 +322,12 @@ class Partition:
 
     @cython.cfunc
     @cython.exceptval(-1)
-    def is_new(self, k: cython.Py_ssize_t, state: cython.Py_ssize_t) -> cython.bint:
-        """Whether the number born last is reported now and neither it nor this state has a pair."""
+    def may_be_current(self, k: cython.Py_ssize_t, state: cython.Py_ssize_t) -> cython.bint:
+        """Whether a state of scale k may be the regime that is reported now.
+
+        It may if that regime was born last, no state of the scale has its number yet, and this one
+        has no number.
+        """
         s: cython.Py_ssize_t
         at: cython.Py_ssize_t = k * MOST_STATES
         result: cython.bint = self.label == self.n_numbers - 1 and self.number[at + state] < 0
@@ -351,7 +355,7 @@ class Partition:
         """Tell a change, if it is one."""
         label: cython.Py_ssize_t
         scale: Scale = cython.cast(Scale, self.scales[k])
-        if place <= self.since + scale.window // 2 and self.is_new(k, state):
+        if place <= self.since + scale.window // 2 and self.may_be_current(k, state):
             # another scale has told this change, and the regime that was born with it
             self.number[k * MOST_STATES + state] = self.label
             self.final = -1
