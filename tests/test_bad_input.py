@@ -7,6 +7,7 @@ import decimal
 import functools
 import math
 import pickle
+import re
 import types
 from contextlib import nullcontext
 
@@ -17,7 +18,7 @@ import pytest
 from river import cluster
 
 import online_gmm
-from online_gmm import OnlineGMM, OnlineHMM, Segmenter
+from online_gmm import Constant, HalfLife, OnlineGMM, OnlineHMM, PowerDecay, Segmenter, pool
 from online_gmm.em.mixture import from_kernel
 from online_gmm.features.rolling import RollingFeatures
 from online_gmm.learners.strangeness import StrangenessDetector
@@ -217,6 +218,9 @@ def test_features_of_rows_of_a_frame():
         lambda: Segmenter(max_regimes=None),
         lambda: Segmenter(max_regimes=2.5),
         lambda: RollingFeatures("10s"),
+        lambda: OnlineHMM(2, lag=2.0),
+        lambda: Segmenter(OnlineGMM(2), min_dwell=3.0),
+        lambda: Segmenter(OnlineGMM(2), confirm=1.5),
     ],
 )
 def test_a_count_that_is_no_whole_number_is_named(make):
@@ -225,11 +229,30 @@ def test_a_count_that_is_no_whole_number_is_named(make):
         make()
 
 
-@pytest.mark.parametrize("options", [{"confirm": "a"}, {"confirm": None}, {"min_dwell": "a"}])
-def test_a_number_that_is_none_is_named(options):
-    for model in (None, OnlineGMM(2)):
-        with pytest.raises(ValueError, match=f"{next(iter(options))} is "):
-            Segmenter(model, **options)
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (Segmenter, {"confirm": "a"}),
+        (Segmenter, {"min_dwell": "a"}),
+        (Segmenter, {"max_gap": [1]}),
+        (OnlineGMM, {"prior_strength": "a"}),
+        (OnlineGMM, {"gate": None}),
+        (OnlineHMM, {"stickiness": "a"}),
+        (OnlineHMM, {"tempering": [1.0]}),
+        (RollingFeatures, {"window": 5, "floor": "a"}),
+        (Constant, {"step": "x"}),
+        (PowerDecay, {"exponent": "x"}),
+        (PowerDecay, {"floor": None}),
+        (HalfLife, {"points": "x"}),
+        (HalfLife, {"seconds": "1h"}),
+        (pool, {"segmenters": [], "alike": "x"}),
+        (pool, {"segmenters": [], "alike": math.nan}),
+    ],
+)
+def test_a_number_that_is_none_is_named(make, options):
+    name, value = list(options.items())[-1]
+    with pytest.raises(ValueError, match=re.escape(f"{name} is {value!r}")):
+        make(**options)
 
 
 def test_a_statistic_is_no_list_of_them():

@@ -27,8 +27,8 @@ def test_exponents_that_do_not_converge(exponent):
         (lambda: Constant(1.0), "step is 1.0"),
         (lambda: HalfLife(), "points or seconds"),
         (lambda: HalfLife(points=1, seconds=1), "points or seconds"),
-        (lambda: HalfLife(points=0), "half-life of 0"),
-        (lambda: HalfLife(seconds=math.inf), "half-life of inf"),
+        (lambda: HalfLife(points=0), "a half-life in points is 0"),
+        (lambda: HalfLife(seconds=math.inf), "a half-life in seconds is inf"),
     ],
 )
 def test_settings_that_make_no_sense(make, message):

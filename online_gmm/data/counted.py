@@ -1,9 +1,10 @@
-"""Counts in words: 1 row, 2 rows; and counts that somebody has given."""
+"""Counts in words: 1 row, 2 rows; and counts and other numbers that somebody has given."""
 
 from __future__ import annotations
 
 import re
-from numbers import Integral
+from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 _ONE = [
@@ -53,3 +54,24 @@ def must_be_whole(name: str, value: Any, least: int, most: int | None = None) ->
     if not is_whole or int(value) < least or (most is not None and int(value) > most):
         bounds = f"at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name} is {value!r}; it must be {bounds} and whole")
+
+
+def must_be_real(name: str, value: Any, bounds: str, within: Callable[[Any], bool]) -> None:
+    """Refuse a parameter that is no real number, or not within its bounds.
+
+    Parameters
+    ----------
+    name, value
+        Of the parameter.
+    bounds
+        The bounds in words, such as ``a number above 0``.
+    within
+        Whether a number is within them.
+
+    Raises
+    ------
+    ValueError
+        If it is none; the message names it, and the bounds.
+    """
+    if not (isinstance(value, Real) and within(value)):
+        raise ValueError(f"{name} is {value!r}; it must be {bounds}")

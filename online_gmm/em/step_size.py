@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from online_gmm.data import state
+from online_gmm.data.counted import must_be_real
 
 
 @state.storable
@@ -43,13 +44,16 @@ class PowerDecay:
     floor: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.5 < self.exponent <= 1.0:
-            raise ValueError(
-                f"exponent is {self.exponent!r}; it must be above 0.5 (or steps do not converge) "
-                "and at most 1 (or they die out too soon)"
-            )
-        if not 0.0 <= self.floor < 1.0:
-            raise ValueError(f"floor is {self.floor!r}; it must be at least 0 and below 1")
+        must_be_real(
+            "exponent",
+            self.exponent,
+            "a number above 0.5 (or steps do not converge) and at most 1 (or they die out too "
+            "soon)",
+            lambda exponent: 0.5 < exponent <= 1.0,
+        )
+        must_be_real(
+            "floor", self.floor, "a number from 0 to below 1", lambda floor: 0.0 <= floor < 1.0
+        )
 
     @property
     def follows(self) -> bool:
@@ -88,8 +92,7 @@ class Constant:
     step: float
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.step < 1.0:
-            raise ValueError(f"step is {self.step!r}; it must lie between 0 and 1")
+        must_be_real("step", self.step, "a number between 0 and 1", lambda step: 0.0 < step < 1.0)
 
     @property
     def follows(self) -> bool:
@@ -134,11 +137,17 @@ class HalfLife:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.points, self.seconds) if value is not None]
+        given = {"points": self.points, "seconds": self.seconds}
+        given = {name: value for name, value in given.items() if value is not None}
         if len(given) != 1:
             raise ValueError("HalfLife takes points or seconds, one of the two")
-        if not 0.0 < given[0] < math.inf:
-            raise ValueError(f"a half-life of {given[0]!r} makes no sense; it must be above 0")
+        for name, value in given.items():
+            must_be_real(
+                f"a half-life in {name}",
+                value,
+                "a number above 0",
+                lambda its: 0.0 < its < math.inf,
+            )
 
     @property
     def follows(self) -> bool:

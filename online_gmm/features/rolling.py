@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from river import base, compose
 
 from online_gmm import _kernel
-from online_gmm.data.counted import must_be_whole
+from online_gmm.data.counted import must_be_real, must_be_whole
 from online_gmm.data.frames import Table, flat, refuse_one_name, sorted_names
 from online_gmm.data.state import Writable, names_of, plain, writable
 
@@ -191,8 +191,7 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
             )
         if "skewness" in statistics and self.window < 3:
             raise ValueError(f"window is {self.window!r}; a skewness needs at least 3 points")
-        if not 0.0 < floor < math.inf:
-            raise ValueError(f"floor is {floor!r}; it must be above 0 and finite")
+        must_be_real("floor", floor, "a finite number above 0", lambda its: 0.0 < its < math.inf)
         features = self.features
         refuse_one_name("features", features)
         if features is not None and len(set(features)) != len(features):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data import html, state
-from online_gmm.data.counted import counted, must_be_whole
+from online_gmm.data.counted import counted, must_be_real, must_be_whole
 from online_gmm.data.frames import Table, flat
 from online_gmm.em.how_many import Criterion
 from online_gmm.em.mixture import (
@@ -99,13 +99,13 @@ class EMLearner(Learner, abc.ABC):
                 f"covariance_type is {self.covariance_type!r}; "
                 f"it must be one of {', '.join(COVARIANCE_TYPES)}"
             )
-        if not 0.0 <= self.prior_strength <= STRONGEST:
-            raise ValueError(
-                f"prior_strength is {self.prior_strength!r}; "
-                f"it must be a number of pseudo-points from 0 to {STRONGEST:g}"
-            )
-        if not 0.0 <= self.gate < 1.0:
-            raise ValueError(f"gate is {self.gate!r}; it must be a probability below 1")
+        must_be_real(
+            "prior_strength",
+            self.prior_strength,
+            f"a number of pseudo-points from 0 to {STRONGEST:g}",
+            lambda strength: 0.0 <= strength <= STRONGEST,
+        )
+        must_be_real("gate", self.gate, "a probability below 1", lambda gate: 0.0 <= gate < 1.0)
         if not isinstance(self.step_size, StepSize | None):
             raise TypeError(
                 f"step_size is {self.step_size!r}; a PowerDecay, Constant or HalfLife is expected"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data import html
+from online_gmm.data.counted import must_be_real, must_be_whole
 from online_gmm.data.frames import flat
 from online_gmm.data.state import instance, writable
 from online_gmm.em import baum_welch
@@ -227,12 +227,16 @@ class OnlineHMM(ChainAnswers):
                 f"OnlineHMM takes at most {MOST}, because each of the transitions must "
                 "be seen to be learnt; OnlineGMM takes more"
             )
-        if not 0.0 <= stickiness < math.inf:
-            raise ValueError(f"stickiness is {stickiness!r}; it must be a number of points")
-        if not 0.0 < tempering <= 1.0:
-            raise ValueError(f"tempering is {tempering!r}; it must be above 0 and at most 1")
-        if not (isinstance(lag, Integral) and lag >= 0):
-            raise ValueError(f"lag is {lag!r}; it must be a number of points")
+        must_be_real(
+            "stickiness",
+            stickiness,
+            "a number of points, at least 0",
+            lambda points: 0.0 <= points < math.inf,
+        )
+        must_be_real(
+            "tempering", tempering, "a number above 0 and at most 1", lambda its: 0.0 < its <= 1.0
+        )
+        must_be_whole("lag", lag, 0)
         most = max_components if n_components == "auto" else n_components
         if (lag + 1) * most**2 > MOST_BACK:
             raise ValueError(

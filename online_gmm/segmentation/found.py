@@ -6,14 +6,13 @@ import datetime
 import math
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
-from online_gmm.data.counted import must_be_whole
+from online_gmm.data.counted import must_be_real, must_be_whole
 from online_gmm.data.frames import Table, view
 from online_gmm.data.state import instance, plain, writable
 from online_gmm.learners.base import Assignments
@@ -111,8 +110,7 @@ class FoundRegimes(SegmentedRows):
         self._prepare(needs_time=max_gap is not None or self._seconds_of_window is not None)
         must_be_whole("max_regimes", max_regimes, 1, MAX_REGIMES)
         must_be_whole("lag", lag, 0)
-        if not (isinstance(confirm, Real) and 0.0 < float(confirm) < math.inf):
-            raise ValueError(f"confirm is {confirm!r}; it must be a positive number")
+        must_be_real("confirm", confirm, "a positive number", lambda its: 0.0 < its < math.inf)
         self.new_events = []
         self._lagged = Lagged(int(lag))
         self._n_dropped = 0

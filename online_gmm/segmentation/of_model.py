@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm.data.counted import must_be_whole
 from online_gmm.data.frames import Table
 from online_gmm.data.state import KINDS
 from online_gmm.learners.base import UNKNOWN, Assignment, Assignments
@@ -51,9 +51,8 @@ class ModelRegimes:
                 f"model is {model!r}; a learner of this package or a clusterer of river is expected"
                 f"{known if isinstance(model, int) else ''}"
             )
-        for name, value in {"min_dwell": min_dwell, "confirm": confirm}.items():
-            if not (isinstance(value, Real) and value >= 1 and value == int(value)):
-                raise ValueError(f"{name} is {value!r}; it must be a number of points, at least 1")
+        must_be_whole("min_dwell", min_dwell, 1)
+        must_be_whole("confirm", confirm, 1)
         if smoothed and not hasattr(self.last_step, "smoothed"):
             raise ValueError(
                 f"{self.last_step} gives no smoothed labels; smoothed=True needs a learner with a "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from online_gmm.data.counted import must_be_real
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.segmentation.explanation import explain
 from online_gmm.segmentation.regimes import Regime, RegimeCard, as_mixture
@@ -58,7 +59,7 @@ def pool(segmenters: Iterable[Segmenter], *, alike: float = ALIKE) -> Pool:
     TypeError
         If one of them is no segmenter.
     ValueError
-        If channels differ, or no regime is known.
+        If channels differ, no regime is known, or ``alike`` is below 0.
 
     Notes
     -----
@@ -82,6 +83,7 @@ def pool(segmenters: Iterable[Segmenter], *, alike: float = ALIKE) -> Pool:
     >>> [(round(card.n, -1), round(card.mean["flow"])) for card in both.regimes.values()]
     [(600, 10), (600, 20)]
     """
+    must_be_real("alike", alike, "a number of nats, at least 0", lambda nats: nats >= 0.0)
     names: tuple[Hashable, ...] | None = None
     pooled: list[Regime] = []
     numbers: list[dict[int, int]] = []

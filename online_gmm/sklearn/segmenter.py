@@ -32,7 +32,7 @@ class StreamingSegmenter(MixtureAnswers):
     ----------
     window : int, default=None
         The number of rows that tells regimes apart, at least 4. None to find it from the data.
-    max_regimes : int, default=20
+    max_regimes : int, default=64
         How many regimes there are at most.
     confirm : float, default=1.0
         The evidence that a change needs, as a multiple of the usual.

@@ -15,6 +15,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from online_gmm.data.counted import must_be_real
 from online_gmm.learners.base import Learner
 from online_gmm.learners.gmm import OnlineGMM
 from online_gmm.learners.hmm import OnlineHMM
@@ -331,8 +332,9 @@ def _check_shared(model: Learner, hold: bool) -> None:
 
 def _milliseconds(timeout: float | datetime.timedelta) -> int:
     seconds = timeout.total_seconds() if isinstance(timeout, datetime.timedelta) else timeout
-    if not seconds > 0:
-        raise ValueError(f"timeout is {timeout!r}; it must be above 0 seconds")
+    must_be_real(
+        "timeout", seconds, "a number of seconds above 0, or a timedelta", lambda its: its > 0
+    )
     return max(1, round(1000 * seconds))
 
 

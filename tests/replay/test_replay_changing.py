@@ -171,9 +171,9 @@ def test_check_with_fewer_regimes_than_batch_em(cli, tmp_path):
     ("options", "said"),
     [
         (["--half-life", 10, "--exponent", 0.7], "--half-life and --exponent are two ways"),
-        (["--half-life", 0], "half-life of 0.0 makes no sense"),
-        (["--half-life", "nan"], "half-life of nan makes no sense"),
-        (["--half-life", -3], "half-life of -3.0 makes no sense"),
+        (["--half-life", 0], "half-life in points is 0.0; it must be a number above 0"),
+        (["--half-life", "nan"], "half-life in points is nan; it must be a number above 0"),
+        (["--half-life", -3], "half-life in points is -3.0; it must be a number above 0"),
     ],
 )
 def test_bad_half_life(options, said, two_levels, cli):

@@ -218,7 +218,10 @@ def test_the_bundled_series_persist(cli):
         (["--persist", "--recycle"], "--recycle and --persist do not go together"),
         (["--persist", "--regimes", 17], "--regimes is 17; with --persist there are at most 16"),
         (["--persist", "--regimes", "many"], "--regimes is 'many'; it must be a number from 1"),
-        (["--persist", "--stickiness", -1], "stickiness is -1.0; it must be a number of points"),
+        (
+            ["--persist", "--stickiness", -1],
+            "stickiness is -1.0; it must be a number of points",
+        ),
         (["--persist", "--lag", -1], "--lag"),
     ],
 )

@@ -338,7 +338,7 @@ GOOD = {"key": "device", "time": "t", "values": VALUES, "model": OnlineGMM(**GMM
         ({"late": "raise"}, ValueError, "late is 'raise'; it must be 'skip' or 'learn'"),
         ({"late": "learn"}, ValueError, "late='learn' needs sequence="),
         ({"buckets": 0}, ValueError, "buckets is 0; at least one is needed"),
-        ({"timeout": 0.0}, ValueError, "timeout is 0.0; it must be above 0 seconds"),
+        ({"timeout": 0.0}, ValueError, "timeout is 0.0; it must be a number of seconds above 0"),
         ({"model": "GMM"}, TypeError, "model is 'GMM'; a learner such as OnlineGMM"),
         ({"model": OnlineGMM(2)}, ValueError, "the model has no seed"),
         ({"model": OnlineHMM(2, seed=1, lag=5)}, ValueError, "lag is 5, and a table has no later"),
