@@ -1,9 +1,8 @@
 """``python -m replay``, and the console script ``replay``."""
 
+import signal
 import sys
-import traceback
-
-from replay.engine.printable import printable
+from types import FrameType
 
 EXTRA = {"dateutil", "matplotlib", "pyarrow", "rich", "typer"}
 """What the extra ``replay`` installs."""
@@ -11,6 +10,8 @@ EXTRA = {"dateutil", "matplotlib", "pyarrow", "rich", "typer"}
 
 def main() -> None:
     """Run the command line; ends the process with its exit status."""
+    # while rows are labelled, the loop heeds signals
+    signal.signal(signal.SIGINT, _stopped)
     try:
         from replay.cli.app import app
 
@@ -28,7 +29,17 @@ def main() -> None:
         _faulty()
 
 
+def _stopped(number: int, frame: FrameType | None) -> None:
+    sys.stderr.write("stopped by SIGINT before it was done\n")
+    sys.exit(128 + number)
+
+
 def _faulty() -> None:
+    # imported late: neither is needed if all is well
+    import traceback
+
+    from replay.engine.printable import printable
+
     # a fault of the program, but its message may quote the input
     sys.stderr.write(printable(traceback.format_exc(), keep="\n"))
     sys.exit(1)

@@ -255,6 +255,70 @@ def test_a_number_that_is_none_is_named(make, options):
         make(**options)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: OnlineGMM(2, seed="a"), "seed is 'a'; it must be at least 0 and whole"),
+        (lambda: OnlineHMM(2, seed=np.random.default_rng(1)), r"seed is Generator\(.*; it must be"),
+        (lambda: OnlineGMM(2, average="no"), "average is 'no'; it must be True, False or None"),
+        (lambda: OnlineGMM(2, features=[]), r"features are \[\]; at least one is needed"),
+        (lambda: Segmenter(features=3), r"features are 3; a list is expected, \[3\]"),
+        (lambda: RollingFeatures(5, features=[]), r"features are \[\]; at least one is needed"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_when_it_is_given(make, message):
+    """And not when the first fit is made, or never."""
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_one_segmenter_is_no_list_of_them():
+    with pytest.raises(TypeError, match="one segmenter is given; pool takes a list of them"):
+        pool(Segmenter())
+
+
+@pytest.mark.parametrize(
+    ("time", "told"),
+    [
+        (
+            1_709_251_200_000,
+            "such as 1709251200000, .* milliseconds since 1970, divide them by 1,0",
+        ),
+        (1_709_251_200_000_000_000, "nanoseconds since 1970, divide them by 1,000,000,000, or"),
+        (1_709_251_200.0, None),
+        (12.5, None),
+        (datetime.datetime(9999, 12, 31), None),
+    ],
+)
+@pytest.mark.parametrize("learner", [OnlineGMM(2, time="t"), Segmenter(time="t"), Segmenter()])
+def test_times_in_other_units_than_seconds_are_told_once(time, told, learner):
+    """Gaps, windows and half-lives of time would be of no use."""
+    frame, point = pd.DataFrame({"a": [1.0], "t": [time]}), {"a": 1.0, "t": time}
+    for many in (False, True):
+        its = learner.clone()
+        with pytest.warns(UserWarning, match=told) if told else nullcontext():
+            if its.time is None:
+                its.learn_one({"a": 1.0}, time)
+            elif many:
+                its.learn_many(frame)
+            else:
+                its.learn_one(point)
+        if told:
+            its.learn_one({"a": 2.0}, time + 1000)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_many_channels_are_told_unless_they_are_named(many):
+    X = np.random.default_rng(1).normal(size=(20, 51))
+    for learner, told in ((Segmenter(), True), (Segmenter(features=range(51)), False)):
+        with pytest.warns(UserWarning, match="51 channels are many") if told else nullcontext():
+            if many:
+                learner.learn_many(X)
+            else:
+                for row in X:
+                    learner.learn_one(dict(enumerate(row.tolist())))
+
+
 def test_a_statistic_is_no_list_of_them():
     with pytest.raises(ValueError, match=r"statistics are 'mean'; a list is expected"):
         RollingFeatures(10, "mean")

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 EPOCH = np.datetime64(0, "s")
 DURATION = str | datetime.timedelta | np.timedelta64
 """What durations are given as, besides numbers of seconds."""
+OTHER_UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+"""What numbers are often in that are no seconds, by how many go to a second."""
+FROM_1971, TO_2200 = 31_536_000.0, 7_258_118_400.0
+"""Seconds since 1970 between which numbers are dates of our days."""
 LATEST = 1e150
 """Times are within this of 0, so that differences and their products are doubles."""
 
@@ -58,6 +62,29 @@ def seconds(value: Any, name: Hashable = "t") -> float:
     if not abs(result) <= LATEST:
         raise ValueError(f"time {name!r} is {value!r}, beyond {LATEST:g} in magnitude; rescale it")
     return result
+
+
+def other_unit(seconds: float, given: Any) -> tuple[str, float] | None:
+    """Return the unit in which a time that is a number is a date of our days, if not in seconds.
+
+    Parameters
+    ----------
+    seconds
+        The number.
+    given
+        What it was given as; a date is in seconds in any case.
+
+    Returns
+    -------
+    tuple or None
+        The name of the unit, and how many go to a second; None if there is no doubt.
+    """
+    if isinstance(given, datetime.date | np.datetime64):
+        return None
+    for unit, parts in OTHER_UNITS.items():
+        if FROM_1971 * parts <= seconds < TO_2200 * parts:
+            return unit, parts
+    return None
 
 
 def seconds_of_column(column: NDArray[Any], name: Hashable) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -286,10 +286,18 @@ def columns_of(values: Matrix, names: tuple[Hashable, ...], wanted: tuple[Hashab
     return picked
 
 
-def refuse_one_name(what: str, names: Any) -> None:
-    """Refuse a text in place of a list of names: it would be one of its letters."""
-    if isinstance(names, str):
+def must_be_names(what: str, names: Any) -> None:
+    """Refuse what is no list of names, such as a text, which would be one of its letters.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or is empty.
+    """
+    if isinstance(names, str) or not isinstance(names, Collection):
         raise ValueError(f"{what} are {names!r}; a list is expected, [{names!r}]")
+    if not len(names):
+        raise ValueError(f"{what} are {names!r}; at least one is needed")
 
 
 def column_means(X: Matrix) -> Matrix:

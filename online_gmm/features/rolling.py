@@ -19,7 +19,7 @@ from river import base, compose
 
 from online_gmm import _kernel
 from online_gmm.data.counted import must_be_real, must_be_whole
-from online_gmm.data.frames import Table, flat, refuse_one_name, sorted_names
+from online_gmm.data.frames import Table, flat, must_be_names, sorted_names
 from online_gmm.data.state import Writable, names_of, plain, writable
 
 Statistic = Literal[
@@ -165,9 +165,9 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
     def _prepare(self) -> None:
         """Check the parameters, and begin with nothing."""
         statistics, lag, floor = self.statistics, self.lag, self.floor
-        refuse_one_name("statistics", statistics)
+        must_be_names("statistics", statistics)
         unknown = [name for name in statistics if name not in STATISTICS]
-        if unknown or not statistics or len(set(statistics)) != len(statistics):
+        if unknown or len(set(statistics)) != len(statistics):
             raise ValueError(
                 f"statistics are {list(statistics)!r}; each may be there once, of "
                 f"{', '.join(map(repr, STATISTICS))}"
@@ -193,9 +193,10 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
             raise ValueError(f"window is {self.window!r}; a skewness needs at least 3 points")
         must_be_real("floor", floor, "a finite number above 0", lambda its: 0.0 < its < math.inf)
         features = self.features
-        refuse_one_name("features", features)
-        if features is not None and len(set(features)) != len(features):
-            raise ValueError(f"features are {list(features)!r}; each may be there once")
+        if features is not None:
+            must_be_names("features", features)
+            if len(set(features)) != len(features):
+                raise ValueError(f"features are {list(features)!r}; each may be there once")
         self._statistics = tuple(statistics)
         self._lags = tuple(int(one) for one in lags)
         self._floor = float(floor)

@@ -106,6 +106,10 @@ class EMLearner(Learner, abc.ABC):
             lambda strength: 0.0 <= strength <= STRONGEST,
         )
         must_be_real("gate", self.gate, "a probability below 1", lambda gate: 0.0 <= gate < 1.0)
+        if self.seed is not None:
+            must_be_whole("seed", self.seed, 0)
+        if not isinstance(self.average, bool | np.bool_ | None):
+            raise ValueError(f"average is {self.average!r}; it must be True, False or None")
         if not isinstance(self.step_size, StepSize | None):
             raise TypeError(
                 f"step_size is {self.step_size!r}; a PowerDecay, Constant or HalfLife is expected"

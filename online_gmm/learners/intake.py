@@ -18,7 +18,7 @@ from river import base
 from online_gmm import _kernel
 from online_gmm.data import clock, state
 from online_gmm.data.counted import counted, must_be_whole
-from online_gmm.data.frames import Table, refuse_one_name, sorted_names, view
+from online_gmm.data.frames import Table, must_be_names, sorted_names, view
 from online_gmm.learners.first_points import FirstPoints
 
 NO_TIME = math.nan
@@ -80,9 +80,10 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
         if self.late not in ("raise", "skip", "learn"):
             raise ValueError(f"late is {self.late!r}; it must be 'raise', 'skip' or 'learn'")
         features = self.features
-        refuse_one_name("features", features)
-        if features is not None and len(set(features)) != len(features):
-            raise ValueError(f"features are {list(features)!r}; each name may be there once")
+        if features is not None:
+            must_be_names("features", features)
+            if len(set(features)) != len(features):
+                raise ValueError(f"features are {list(features)!r}; each name may be there once")
         if features is not None and self.order_by is not None and self.order_by not in features:
             raise ValueError(f"order_by is {self.order_by!r}, which is not among the features")
         self.n_unknown = 0
@@ -186,6 +187,8 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             seconds = self._seconds(x, t)
             if seconds <= self._last_time and self._refuse(seconds, x, t):
                 return
+            if self._last_time == -math.inf:
+                self._doubt_unit(seconds, x[self.time] if t is None else t)
         stream = self._stream
         if stream is None:
             self._keep(x, seconds)
@@ -222,6 +225,20 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             )
         self.n_late += self.late == "skip"
         return self.late == "skip"
+
+    @staticmethod
+    def _doubt_unit(seconds: float, given: Any) -> None:
+        """Warn of a first time that is a number and a date of our days in another unit."""
+        other = clock.other_unit(seconds, given)
+        if other is not None:
+            unit, parts = other
+            warnings.warn(
+                f"times are numbers such as {seconds:.0f}, and numbers are taken as seconds. If "
+                f"they are {unit} since 1970, divide them by {parts:,.0f}, or give datetimes: else "
+                "gaps, windows and half-lives of time are wrong",
+                UserWarning,
+                stacklevel=5,
+            )
 
     @property
     def _why_times(self) -> str:
@@ -297,6 +314,8 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             if self._clocked:
                 raise table.without_times(self.time, self._why_times)
             return None
+        if self._last_time == -math.inf and len(table):
+            self._doubt_unit(float(table.times[0]), table.a_time)
         before = np.fmax.accumulate(np.concatenate([[self._last_time], table.times[:-1]]))
         late = table.times <= before
         if self.late == "learn" or not late.any():

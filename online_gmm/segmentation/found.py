@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import warnings
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -35,6 +36,8 @@ from online_gmm.segmentation.window_of_time import (
 
 FIRST = 16
 """Points whose features make the channels, unless features are given."""
+MANY = 50
+"""Channels from which on it is said that there are many, if nobody has named them."""
 MAX_REGIMES = 64
 """Regimes at most, unless it is said otherwise."""
 
@@ -150,6 +153,8 @@ class FoundRegimes(SegmentedRows):
             seconds = self._seconds(x, t)
             if seconds <= self._last_time and self._refuse(seconds, x, t):
                 return
+            if self._last_time == -math.inf:
+                self._doubt_unit(seconds, x[self.time] if t is None else t)
         if self._stream is not None:
             self._learn_row(self._stream, x, seconds, stamp)
             if self._clocked:
@@ -382,6 +387,14 @@ class FoundRegimes(SegmentedRows):
         clocked = not bool(np.isnan(times).any())
         timed = clocked or all(stamp is not None for stamp in self._stamps)
         self._names = names
+        if self.features is None and len(names) > MANY:
+            warnings.warn(
+                f"{len(names)} channels are many: time and memory grow with more than their "
+                "square. Name those that tell regimes apart, features=[...], or all of them if "
+                "each is needed",
+                UserWarning,
+                stacklevel=5,
+            )
         if self._seconds_of_window is not None:
             self._n_window = points_of_window(
                 self.window, self._seconds_of_window, times, FIRST, self.max_gap

@@ -57,7 +57,7 @@ def pool(segmenters: Iterable[Segmenter], *, alike: float = ALIKE) -> Pool:
     Raises
     ------
     TypeError
-        If one of them is no segmenter.
+        If they are no list, or one of them is no segmenter.
     ValueError
         If channels differ, no regime is known, or ``alike`` is below 0.
 
@@ -84,6 +84,8 @@ def pool(segmenters: Iterable[Segmenter], *, alike: float = ALIKE) -> Pool:
     [(600, 10), (600, 20)]
     """
     must_be_real("alike", alike, "a number of nats, at least 0", lambda nats: nats >= 0.0)
+    if isinstance(segmenters, Segmenter):
+        raise TypeError("one segmenter is given; pool takes a list of them")
     names: tuple[Hashable, ...] | None = None
     pooled: list[Regime] = []
     numbers: list[dict[int, int]] = []

@@ -21,13 +21,16 @@ from replay.sources.csv_records import REPEATED, SUMS
 from replay.sources.look import quoted
 from replay.sources.oldest_first import MOST_VALUES
 from replay.sources.opening import Files
-from replay.sources.order_of_times import NEWEST_FIRST
+from replay.sources.order_of_times import NEWEST_FIRST, OF_WINTER
 from replay.sources.read_options import NO_KEY, NO_TIME, ReadOptions
+from replay.sources.times import HOUR
 
 TWINS = 0.9999
 """Correlation from which on two columns are said to tell the same."""
 SAMPLE = 5000
 """Rows of the sample that twins are looked for in."""
+MOST_NAMED = 20
+"""Columns that are named in the command line at the end; more are left to `replay run`."""
 GAP = 2.5
 """Usual steps after which a row is said to be missing."""
 NO_OBSTACLE = {REPEATED, SUMS, NO_TIME, NO_KEY}
@@ -46,11 +49,13 @@ class Seen:
     sample: list[list[float]] = field(default_factory=list)
     steps: Counter[float] = field(default_factory=Counter)
     n_backwards: int = 0
+    n_of_winter: int = 0
     first: tuple[str, float] | None = None
     last: tuple[str, float] | None = None
     last_of: dict[str, float] = field(default_factory=dict)
     n_backwards_by_key: int = 0
     _every: int = 1
+    _step: float = math.nan
 
     def add(self, values: Sequence[float], time: str, seconds: float | None, key: str) -> None:
         """Take in a row."""
@@ -71,6 +76,8 @@ class Seen:
         if self.last is not None:
             step = seconds - self.last[1]
             self.n_backwards += step <= 0
+            self.n_of_winter += step <= 0 and abs(self._step - HOUR - step) < 1e-3
+            self._step = step
             if step > 0 and (len(self.steps) < SAMPLE or step in self.steps):
                 self.steps[round(step, 6)] += 1
         self.last = (time, seconds)
@@ -172,6 +179,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
             sort = "; the newest comes first: replay run reads them from the last to the first"
             if seen.n * len(seen.names) > MOST_VALUES:
                 sort = "; sort them, as the newest comes first"
+        elif seen.n_of_winter == seen.n_backwards:
+            sort = f", by exactly an hour, {OF_WINTER}"
         lines.append(f"{counted(seen.n_backwards, 'rows are')} not later than the one before{sort}")
     lines += [f"{name!r} is {seen.least[name]:.6g} in all rows" for name in seen.constants()]
     lines += [f"{one!r} and {other!r} tell the same: one of them is enough"
@@ -187,7 +196,12 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
     words = ["replay", "run", *map(quoted, files), *given]
     twins = {other for _, other in seen.twins()}
     values = [name for name in source.values if name not in twins]
-    if "--value" not in given:
+    if "--value" not in given and len(values) > MOST_NAMED:
+        console.print(
+            f"the {len(source.values):,} columns of numbers are learnt if --value names none",
+            soft_wrap=True,
+        )
+    elif "--value" not in given:
         words += [word for name in values for word in ("--value", quoted(name))]
     if choice.time is not None and "--time" not in given:
         words += ["--time", quoted(",".join(choice.parts) or choice.time)]

@@ -104,6 +104,7 @@ class Order(OrderGuard):
         self._step = math.nan
         self._cut = 0.0
         self._n_late_in_a_row = 0
+        self._was_late = False
 
     @property
     def n_dropped(self) -> int:
@@ -122,7 +123,7 @@ class Order(OrderGuard):
         return (
             f"{STUCK} rows in a row{of} came late and were dropped: none is after {text!r} in line "
             f"{line:,}. If the clock was wrong there, nothing is labelled until that time has "
-            "come: leave that row out, or start afresh with --late learn"
+            "come, and --resume goes on so: start afresh without that row, or with --late learn"
         )
 
     def accept(self, batch: Batch) -> Accepted:
@@ -143,7 +144,9 @@ class Order(OrderGuard):
                 continue
             if seconds is not None:
                 if seconds <= self.seconds:
-                    is_step_back = abs(self.seconds + self._step - HOUR - seconds) < 1e-3
+                    is_hour = abs(self.seconds + self._step - HOUR - seconds) < 1e-3
+                    is_step_back = is_hour and not self._was_late
+                    self._was_late = True
                     self.n_steps_back += is_step_back
                     if late == "raise":
                         refusal = Refusal(i, self._late(batch.row(i), is_step_back))
@@ -176,6 +179,7 @@ class Order(OrderGuard):
         """Go on to a later row; return whether everything begins anew there, after a gap."""
         last, self.seconds = self.seconds, seconds
         self._n_late_in_a_row = 0
+        self._was_late = False
         self._last = (batch.texts.time_at(i), int(batch.lines[i]))
         self._step = seconds - last
         longest = self._options.max_gap

@@ -10,7 +10,7 @@ from itertools import pairwise
 from online_gmm.data.counted import counted
 from replay.engine.batch import Batch
 from replay.sources.dates import ORDERS
-from replay.sources.times import Clock
+from replay.sources.times import HOUR, Clock
 
 NEWEST_FIRST = 0.9
 """Share of steps that go back in time from which on the newest row is said to come first."""
@@ -22,6 +22,10 @@ OVERLAP = 0.01
 """Share of all time by which times may go back in a picture."""
 MOST_KEYS = 1000
 """Keys whose order is looked at."""
+OF_WINTER = (
+    "as clocks that are set back for winter do: name the zone, as in --time-zone Europe/Berlin"
+)
+"""What steps back by exactly an hour are, and what to do."""
 
 
 def is_newest_first(texts: Sequence[str], clock: Clock) -> bool:
@@ -42,8 +46,8 @@ def is_newest_first(texts: Sequence[str], clock: Clock) -> bool:
     return any(_goes_back(texts, read) for read in readers if read is not None)
 
 
-def _goes_back(texts: Sequence[str], read: Callable[[str], float | None]) -> bool:
-    known = [seconds for text in texts if (seconds := read(text)) is not None]
+def _goes_back(texts: Sequence[str], read: Callable[[str, str], float | None]) -> bool:
+    known = [seconds for text in texts if (seconds := read(text, "")) is not None]
     steps = [after - before for before, after in pairwise(known) if after != before]
     return len(steps) > 1 and sum(step < 0 for step in steps) > NEWEST_FIRST * len(steps)
 
@@ -59,10 +63,11 @@ class StepsBack:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = Clock(clock.time_format, clock.time_zone)
-        self._read: Callable[[str], float | None] | None = None
+        self._read: Callable[[str, str], float | None] | None = None
         self._is_first = True
-        self._n = self._n_back = 0
-        self._last: dict[str, tuple[float, str]] = {}
+        self._n = self._n_back = self._n_of_winter = 0
+        # of each key the last time, how it is written, and the step to it
+        self._last: dict[str, tuple[float, str, float]] = {}
         self._example = ""
         # the earliest and the latest time, and by how much one was before the one above
         self._from, self._to, self._most_back = math.inf, -math.inf, 0.0
@@ -79,21 +84,23 @@ class StepsBack:
         if self._read is None:
             return
         for row, text in zip(rows, texts, strict=True):
-            seconds = self._read(text)
+            key = batch.key_at(row)
+            seconds = self._read(text, key)
             if seconds is None:
                 continue
             self._n += 1
-            key = batch.key_at(row)
             before = self._last.get(key)
             self._from, self._to = min(self._from, seconds), max(self._to, seconds)
             if before is not None and seconds < before[0]:
                 self._n_back += 1
                 self._most_back = max(self._most_back, before[0] - seconds)
+                self._n_of_winter += abs(before[0] + before[2] - HOUR - seconds) < 1e-3
                 self._example = self._example or (
                     f"{name}, line {batch.lines[row]}: {text!r} after {before[1]!r}"
                 )
             if before is not None or len(self._last) < MOST_KEYS:
-                self._last[key] = seconds, text
+                step = math.nan if before is None else seconds - before[0]
+                self._last[key] = seconds, text, step
 
     @property
     def has_overlap(self) -> bool:
@@ -104,36 +111,45 @@ class StepsBack:
         """What was found, in a line; nothing if times only go on."""
         if not self._n_back:
             return []
-        several = "" if key is not None else ", or say --key if they are of several things"
+        advice = "sort them"
+        if key is None:
+            advice += ", or say --key if they are of several things"
+        if self._n_of_winter == self._n_back:
+            advice = f"it is by exactly an hour, {OF_WINTER}"
         return [
             f"times go back in {self._n_back:,} of {counted(self._n, 'rows')} looked at "
-            f"({self._example}); rows are taken in the order of the file: sort them{several}"
+            f"({self._example}); rows are taken in the order of the file: {advice}"
         ]
 
 
-def _of_iso(text: str) -> float:
+def _of_number(text: str, key: str) -> float:
+    return float(text)
+
+
+def _of_iso(text: str, key: str) -> float:
     """A time of ISO 8601 in seconds; one that names no zone is taken as UTC."""
     date = datetime.datetime.fromisoformat(text.strip())
     return (date if date.tzinfo else date.replace(tzinfo=datetime.UTC)).timestamp()
 
 
-def _reader(texts: Sequence[str], clock: Clock) -> Callable[[str], float | None] | None:
-    """What reads times like these; None if nobody can tell how."""
-    read: Callable[[str], float] = clock.seconds
-    if clock.time_format is None and all(text[4:5] == "-" for text in texts if text):
+def _reader(texts: Sequence[str], clock: Clock) -> Callable[[str, str], float | None] | None:
+    """What reads times like these, each of a key; None if nobody can tell how."""
+    read: Callable[[str, str], float] = clock.seconds
+    iso = clock.time_format is None and all(text[4:5] == "-" for text in texts if text)
+    if iso and clock.zone is datetime.UTC:
         read = _of_iso
     else:
         try:
             clock.look_at(texts)
         except ValueError:
             # numbers may count from anywhere
-            read = float
+            read = _of_number
 
-    def read_or_none(text: str) -> float | None:
+    def read_or_none(text: str, key: str) -> float | None:
         try:
-            return read(text)
+            return read(text, key)
         except ValueError:
             return None
 
-    can_read = any(read_or_none(text) is not None for text in texts)
+    can_read = any(read_or_none(text, "") is not None for text in texts)
     return read_or_none if can_read else None

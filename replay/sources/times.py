@@ -160,7 +160,7 @@ class Clock:
         unit = _unit_of(value)
         is_compact = all(map(_compact, written))
         seconds = value if unit == "s" else 0.0
-        if is_compact and (unit is None or len(written[0]) == 12 or seconds > 1.95e9):
+        if is_compact and (unit is None or _is_compact(written[0], seconds)):
             self._is_compact = True
             self._say(f"digits are read as dates: {written[0]!r} is {_compact(written[0])}")
         elif unit is not None:
@@ -416,6 +416,29 @@ class Clock:
     def go_to(self, state: dict[str, float]) -> None:
         """Go on from a state."""
         self._twice = dict(state)
+
+
+def with_date(text: str) -> str:
+    """Return a time as it is written, and the date behind it if it is a number since 1970.
+
+    Examples
+    --------
+    >>> with_date("1709251200000")
+    '1709251200000 (2024-03-01 00:00:00 UTC)'
+    >>> with_date("2024-03-01 00:00"), with_date("12.5"), with_date("20240301")
+    ('2024-03-01 00:00', '12.5', '20240301')
+    """
+    value = _number(text)
+    unit = None if value is None else _unit_of(value)
+    if value is None or unit is None or _is_compact(text, value if unit == "s" else 0.0):
+        return text
+    date = datetime.datetime.fromtimestamp(value * UNITS[unit], datetime.UTC)
+    return f"{text} ({date:%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def _is_compact(text: str, seconds: float) -> bool:
+    """Whether digits are a date, and rather that than a number since 1970."""
+    return _compact(text) is not None and (len(text) == 12 or seconds > 1.95e9)
 
 
 def _readings(text: str, zone: datetime.tzinfo) -> dict[str, datetime.datetime]:

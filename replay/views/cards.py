@@ -13,6 +13,7 @@ from online_gmm.data.counted import counted
 from online_gmm.segmentation.found import FoundRegimes
 from online_gmm.segmentation.window_of_time import LEAST_WINDOW
 from replay.engine.series import Series
+from replay.sources.times import with_date
 
 MOST_SHOWN = 12
 """Regimes that are shown, those with most rows."""
@@ -62,7 +63,16 @@ def _stay(card: RegimeCard) -> str:
 
 def _mean_and_sd(card: RegimeCard, channel: object) -> str:
     mean, sd = card.mean.get(channel, math.nan), card.sd.get(channel, math.nan)
-    return "-" if math.isnan(mean) else f"{mean:.4g} ± {sd:.2g}"
+    return "-" if math.isnan(mean) else mean_and_sd(mean, sd)
+
+
+def mean_and_sd(mean: float, sd: float) -> str:
+    """Both to the second significant digit of the standard deviation."""
+    if not 1e-6 <= sd < 1e6 or abs(mean) >= 1e9:
+        return f"{mean:.6g} ± {sd:.2g}"
+    digits = max(1 - math.floor(math.log10(sd)), 0)
+    rounded = round(float(mean), digits) + 0.0  # no minus before a zero
+    return f"{rounded:,.{digits}f} ± {sd:,.{digits}f}"
 
 
 def changes_table(series: Series, timed: bool) -> Table | str:
@@ -85,7 +95,7 @@ def changes_table(series: Series, timed: bool) -> Table | str:
     table.add_column("why")
     for change in changes:
         row, time = change.at
-        when = (Text(time),) if timed else ()
+        when = (Text(with_date(time)),) if timed else ()
         why = "; ".join(str(reason) for reason in change.why if reason.kind != "other")
         regimes = f"{in_line(change.before, names)} -> {in_line(change.after, names)}"
         known = (f"+{change.delay:,}",) if found is None else ()

@@ -20,7 +20,8 @@ from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.engine.summary import Happening, Summary
 from replay.sinks.refusals import Refusals
-from replay.views.cards import called, cards_table, changes_table, in_line
+from replay.sources.times import with_date
+from replay.views.cards import called, cards_table, changes_table, in_line, mean_and_sd
 from replay.views.roster import card
 
 MOST_GONE = 6
@@ -103,7 +104,7 @@ def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
     for name in ("event", "regime", "cause"):
         table.add_column(name, justify="right" if name == "regime" else "left")
     for row, time, event in happenings[-MOST_EVENTS:]:
-        when = (time,) if timed else ()
+        when = (with_date(time),) if timed else ()
         regime = str(event.number) if event.name is None else f"{event.number} {event.name}"
         table.add_row(f"{row:,}", *when, event.kind, Text(regime), event.cause)
     if len(happenings) > MOST_EVENTS:
@@ -225,7 +226,7 @@ def changes(series: Series) -> str:
 def moment(start: tuple[int, str]) -> str:
     """The row at which something began, and its time if it has one."""
     row, time = start
-    return f"row {row:,}" + (f", {time}" if time else "")
+    return f"row {row:,}" + (f", {with_date(time)}" if time else "")
 
 
 def comparison_table() -> Table:
@@ -273,15 +274,6 @@ def incremental_table(comparison: IncrementalComparison) -> Table:
             f"{comparison.batch_gap(done):.2e}",
         )
     return table
-
-
-def mean_and_sd(mean: float, sd: float) -> str:
-    """Both to the second significant digit of the standard deviation."""
-    if not 1e-6 <= sd < 1e6 or abs(mean) >= 1e9:
-        return f"{mean:.6g} ± {sd:.2g}"
-    digits = max(1 - math.floor(math.log10(sd)), 0)
-    rounded = round(float(mean), digits) + 0.0  # no minus before a zero
-    return f"{rounded:,.{digits}f} ± {sd:,.{digits}f}"
 
 
 def _length(value: float) -> str:

@@ -8,8 +8,9 @@ import lzma
 import math
 import re
 import zipfile
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -689,6 +690,63 @@ def test_a_step_back_of_an_hour_is_explained(path, cli):
     assert result.exit_code == 0, result.output
     assert "44 rows" in result.stdout
     assert "gap" not in result.stdout
+
+
+def winter(path, step):
+    """A table of 8 hours with the clocks of Berlin, which are set back in them."""
+    begin = datetime(2024, 10, 26, 22, tzinfo=UTC)
+    times = [begin + timedelta(minutes=m) for m in range(0, 480, step)]
+    clocks = [t.astimezone(ZoneInfo("Europe/Berlin")) for t in times]
+    write(path, TABLE, [f"{t:%Y-%m-%d %H:%M},{i % 7}.5" for i, t in enumerate(clocks)])
+
+
+@pytest.mark.parametrize("command", ["run", "look"])
+def test_clocks_that_are_set_back_are_no_rows_in_disorder(command, path, cli):
+    winter(path, 20)
+    said = (
+        "by exactly an hour, as clocks that are set back for winter do: name the zone, as in --ti"
+    )
+    assert said in cli(command, path).stdout
+    result = cli(command, path, "--time-zone", "Europe/Berlin")
+    assert "go back" not in result.stdout
+    assert "not later" not in result.stdout
+
+
+def test_other_steps_back_are_no_winter(path, cli):
+    winter(path, 20)
+    lines = path.read_text().splitlines()
+    write(path, TABLE, [*lines[1:], lines[1]])
+    assert "as clocks that are set back" not in cli("run", path).stdout
+    assert "as clocks that are set back" not in cli("look", path).stdout
+
+
+def test_times_in_numbers_are_shown_with_their_dates(path, cli, tmp_path):
+    begin = START.replace(tzinfo=UTC).timestamp()
+    levels = np.random.default_rng(1).normal(np.repeat([40.0, 2.0], 200), 1.0)
+    rows = [f"{1000 * (begin + 60 * i):.0f},{x:.2f}" for i, x in enumerate(levels)]
+    write(path, TABLE, rows)
+    result = cli("run", path, "--learner", "segmenter", "--report", tmp_path / "page.html")
+    assert re.search(r"│ +201 │ 1\d{12} \(2024-03-04 03:20:00 UTC\) │ 0 -> 1", result.stdout)
+    assert re.search(r"in regime 1 since row 201, 1\d{12} \(2024-03-04 03:20", result.stdout)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("(2024-03-04 03:20:00 UTC)") >= 2
+
+
+def test_large_numbers_are_written_out(path, cli):
+    """As they are where changes are told, and on the page."""
+    rows = [f"{t},{40_000 + 1000 * x:.0f}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    write(path, TABLE, rows)
+    result = cli("run", path, "--learner", "segmenter")
+    assert re.search(r"mean ± sd +│ +\d\d,\d+ ± [\d,]+ │", result.stdout), result.stdout
+    assert "e+" not in result.stdout
+
+
+def test_look_does_not_name_very_many_columns(path, cli):
+    rows = [f"{t},{','.join(str(i % (j + 2)) for j in range(40))}" for i, t in enumerate(minutes())]
+    write(path, "time," + ",".join(f"c{j}" for j in range(40)) + "\n", rows)
+    *_, said, command = cli("look", path).stdout.splitlines()
+    assert said == "the 40 columns of numbers are learnt if --value names none"
+    assert command == f"replay run {path} --time time"
 
 
 def test_all_messages_refused(monkeypatch, cli, tmp_path):

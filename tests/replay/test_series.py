@@ -240,6 +240,16 @@ def test_a_step_back_is_an_hour(earlier, steps):
     assert (series.order.n_steps_back, series.order.n_late) == (steps, 1)
 
 
+@pytest.mark.parametrize("late", ["skip", "learn"])
+def test_rows_that_all_come_again_are_no_step_back(late):
+    """Though one of them is an hour before the row that was due."""
+    row = next(rows_of(1))
+    seconds = [*range(0, 7200, 60)] * 2
+    series = series_of(late=late)
+    label(series, [row._replace(line=i, seconds=s, sequence=None) for i, s in enumerate(seconds)])
+    assert series.order.n_steps_back == 0
+
+
 @pytest.mark.parametrize("name", ["chain", "timed"])
 def test_after_a_gap_the_regime_is_not_known(name):
     series, held = series_of(name, max_gap=12.0), series_of(name, max_gap=12.0, on_gap="hold")

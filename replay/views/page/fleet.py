@@ -13,7 +13,7 @@ from bokeh.models.widgets import Button, Select, TextInput
 
 from online_gmm.data.counted import counted
 from replay.views.page.style import BUTTON, CHOICE, WRAP
-from replay.views.page.tables import chip, html_of, table_of
+from replay.views.page.tables import chip, html_of, table_of, time_of
 from replay.views.parameters import Parameters
 from replay.views.roster import ORDERS, Roster, Standing, card_of
 
@@ -123,7 +123,7 @@ class FleetTable:
     ) -> tuple[str, ...]:
         asked = {"key": its.key, "find": find, "order": order}
         link = urlencode({name: value for name, value in asked.items() if value})
-        since = html_of(its.since_time) or f"row {its.since:,}"
+        since = time_of(its.since_time) or f"row {its.since:,}"
         known = "" if parameters is None else card_of(parameters, self._columns, its.label)
         return (
             f'<a href="?{html_of(link)}">{html_of(its.key)}</a>',

@@ -13,15 +13,21 @@ from online_gmm.segmentation.segments import Segment
 from replay.engine.costs import Cost
 from replay.engine.durations import duration
 from replay.engine.printable import printable
+from replay.sources.times import with_date
+from replay.views.cards import mean_and_sd
 from replay.views.costs import NOT_KNOWN, cells, heads
 from replay.views.log import Head
 from replay.views.parameters import Parameters
-from replay.views.tables import mean_and_sd
 
 
 def html_of(text: str) -> str:
     """A text of the input as HTML."""
     return html.escape(printable(text))
+
+
+def time_of(text: str) -> str:
+    """A time of the input as HTML, with its date if it is a number."""
+    return html_of(with_date(text))
 
 
 def chip(label: int, names: Mapping[int, str]) -> str:
@@ -32,7 +38,7 @@ def chip(label: int, names: Mapping[int, str]) -> str:
 
 
 def head_of(head: Head, rows: int, called: Mapping[int, str], said: str = "") -> str:
-    since = html_of(head.since_time) or f"row {head.since:,}"
+    since = time_of(head.since_time) or f"row {head.since:,}"
     facts = {
         "regime": chip(head.label, called),
         f"since{f' (row {head.since:,})' if head.since_time else ''}": since,
@@ -60,7 +66,7 @@ def keys_table(heads: Sequence[Head], n_left_out: int = 0) -> str:
         (
             html_of(head.key),
             chip(head.label, head.names),
-            html_of(head.since_time) or f"row {head.since:,}",
+            time_of(head.since_time) or f"row {head.since:,}",
             _share(head.probability),
             f"{head.n:,}",
         )
@@ -155,7 +161,7 @@ def changes_table(parameters: Parameters | None, called: Mapping[int, str]) -> s
         return "<p>the regime did not change</p>"
     lines = (
         [
-            html_of(change.at[1]) or f"row {change.at[0]:,}",
+            time_of(change.at[1]) or f"row {change.at[0]:,}",
             f"{chip(change.before, called)} to {chip(change.after, called)}",
             html_of("; ".join(f"{its} ({its.share:.0%})" for its in change.why)),
         ]
@@ -174,7 +180,7 @@ def segments_table(
     lines = (
         [
             chip(segment.label, called),
-            *(html_of(time) or f"row {row:,}" for row, time in (segment.start, segment.end)),
+            *(time_of(time) or f"row {row:,}" for row, time in (segment.start, segment.end)),
             f"{segment.n:,}",
             _share(segment.probability),
             *(_mean_and_sd(segment.mean.get(column), segment.sd.get(column)) for column in columns),
