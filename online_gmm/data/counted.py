@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -40,6 +40,19 @@ def counted(n: int, what: str) -> str:
         for many, one in _ONE:
             what = many.sub(one, what, 1)
     return f"{n:,} {what}"
+
+
+def in_part(names: Sequence[str], most: int = 20) -> str:
+    """Names one after the other, or as many of them, and how many more there are.
+
+    Examples
+    --------
+    >>> in_part(["a", "b", "c"]), in_part(["a", "b", "c"], 2)
+    ('a, b, c', 'a, b and 1 more')
+    """
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most:,} more"
 
 
 def must_be_whole(name: str, value: Any, least: int, most: int | None = None) -> None:

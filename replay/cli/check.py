@@ -147,7 +147,7 @@ def check(
             tasks = bundled_tasks(settings)
         else:
             opened = Opened(files, reading_of(columns, cells, refusals=refusals), its_style)
-            name = Path(files[0]).name.split(".")[0] or "series"
+            name = "input" if files[0] == "-" else Path(files[0]).name.split(".")[0] or "series"
             tasks = iter([Task(name, opened, settings)])
         all_passed = True
         for name, source, chosen in tasks:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from online_gmm import OnlineGMM
 from online_gmm.data.counted import counted
+from online_gmm.segmentation.found import MANY
 from replay.cli.options.output import Checkpointing, Outputs, Segmenting
 from replay.cli.options.reading import Rows
 from replay.cli.outputs import STDOUT, check_picture, costs_sink, file_sinks, integrated
@@ -148,6 +149,12 @@ def replay_source(
     console = _console(outputs)
     first = settings.model(source)
     check_picture(outputs, source, smooth)
+    if settings.finds and len(source.values) > MANY:
+        err().print(
+            f"note: {len(source.values):,} columns are many: time and memory grow with more than "
+            "the square of their number; name those that tell regimes apart with --value",
+            soft_wrap=True,
+        )
     if (smooth or outputs.plot) and checkpoints.checkpoint is not None:
         raise InputError(
             f"{'--smooth' if smooth else '--plot'} needs the replay in one go; leave out "
@@ -419,7 +426,8 @@ def _print(
 ) -> None:
     listed = totals_of.listed()
     only = listed[0][1]
-    heading(console, source, settings, _n_regimes(only), because=because)
+    own = source.key is not None and not settings.shared_model
+    heading(console, source, settings, None if own else _n_regimes(only), because=because)
     if source.key is not None:
         console.print(f"{counted(loop.n_rows, 'rows')} of {counted(totals_of.n_series, 'keys')}")
         console.print(fleet_table(listed, totals_of.n_series, source.key))

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from online_gmm.data.counted import counted
+from online_gmm.data.counted import counted, in_part
 from replay.engine.printable import printable
 from replay.engine.rows import InputError, ReplayError
 from replay.engine.settings import EXPONENT
@@ -95,11 +95,14 @@ def heading(
     console: Console,
     source: Source,
     settings: Settings,
-    found: int,
+    found: int | None,
     streamed: bool = True,
     because: str = "",
 ) -> None:
-    """The options given, why it is this learner, and with --regimes auto how many were found."""
+    """The options given, why it is this learner, and how many regimes were found.
+
+    ``found``: None if each key has regimes of its own.
+    """
     console.print()
     console.print(source.name, style="bold", soft_wrap=True)
     if because:
@@ -109,9 +112,9 @@ def heading(
         if settings.window is not None:
             its = settings.window
             window = f" through windows of {counted(its, 'rows') if isinstance(its, int) else its}"
+        regimes = f"regimes of each {source.key}" if found is None else counted(found, "regimes")
         console.print(
-            f"columns {', '.join(source.values)}; the segmenter found "
-            f"{counted(found, 'regimes')}{window}",
+            f"columns {in_part(source.values)}; the segmenter found {regimes}{window}",
             soft_wrap=True,
         )
         for line in source.said:
@@ -126,9 +129,11 @@ def heading(
     if settings.persist:
         times = f", times of {source.time}" if settings.irregular and source.timed else ""
         persistence = f" that persist (stickiness {settings.stickiness:g} rows{times})"
-    regimes = f"{found} (auto)" if settings.regimes == "auto" else str(settings.regimes)
+    regimes = str(settings.regimes)
+    if found is not None and settings.regimes == "auto":
+        regimes = f"{found} (auto)"
     console.print(
-        f"columns {', '.join(source.values)}; {regimes} regimes{persistence}, "
+        f"columns {in_part(source.values)}; {regimes} regimes{persistence}, "
         f"{settings.covariance_type} covariance, warm-up of up to {settings.warm_up} rows, "
         f"seed {settings.seed}, prior {settings.prior_strength:g}{steps}"
         f"{', regimes recycled' if settings.recycle else ''}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
@@ -19,8 +18,8 @@ class JsonArray(Input):
 
     Parameters
     ----------
-    path
-        Its name.
+    source
+        The file, or standard input.
 
     Raises
     ------
@@ -30,9 +29,11 @@ class JsonArray(Input):
 
     said = ("the file is one JSON array: its items are read as lines",)
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        with super().open() as stream:
+    def __init__(self, source: Input) -> None:
+        super().__init__(source.path)
+        # in memory, it can be read again
+        self.piped = False
+        with source.open() as stream:
             data = stream.read()
         try:
             items = msgspec.json.decode(data, type=list[msgspec.Raw])

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from online_gmm.data.counted import counted
+from online_gmm.data.counted import counted, in_part
 from replay.sources.dates import readings
-from replay.sources.numbers import DECIDES, MISSING, Numbers, in_digits, kind_of
+from replay.sources.numbers import DECIDES, MISSING, SWITCHES, Numbers, in_digits, kind_of
 from replay.sources.order_of_times import is_newest_first
 from replay.sources.read_options import ReadOptions
 from replay.sources.times import EARLIEST, LATEST, UNITS, Clock
@@ -129,6 +129,11 @@ class Column:
         return self.n_numbers > 0 and 2 * self.n_numbers >= self.n_given
 
     @property
+    def is_switch(self) -> bool:
+        """Whether all cells with a value are `on` or `off`."""
+        return bool(self.texts) and all(text.lower() in SWITCHES for text in self.texts)
+
+    @property
     def is_mixed(self) -> bool:
         """Whether they are, enough to say so, and more than a fifth are something else."""
         n_others = self.n_given - self.n_numbers
@@ -147,6 +152,8 @@ class Column:
     @property
     def why_not(self) -> str:
         """Why its numbers are learnt only if it is named; empty if they are learnt anyway."""
+        if self.is_switch:
+            return "holds on and off, which are 1 and 0"
         if self.part:
             return "is a part of the time, which is not put together"
         if self.is_constant:
@@ -186,6 +193,8 @@ class Column:
             return "a counter" if self.is_counter else kind + more
         if self.is_constant:
             return f"{next(iter(self.texts))!r}"
+        if self.is_switch:
+            return "on and off"
         n = len(self.texts)
         return f"texts, {n} different" if n <= FEW else "texts"
 
@@ -194,6 +203,7 @@ class Column:
         """Whether there are a few texts that come again and again, in every row."""
         return (
             not self.time
+            and not self.is_switch
             and not self.is_constant
             and (not self.is_numeric or self.is_mixed or self.is_identifier)
             and not self.is_counter
@@ -394,6 +404,7 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
     said = []
     if not values:
         values = [column for column in numeric if not column.is_constant] or numeric
+        values = values or [its for its in free if its.is_switch and not its.is_constant]
         if not values and with_time:
             # times in numbers, if there is nothing else
             values = [column for column in free if column.is_numeric]
@@ -406,7 +417,7 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
     for column in free:
         if column in values:
             continue
-        if not column.is_numeric:
+        if not column.is_numeric and not column.is_switch:
             if column.name not in keys:
                 left_out.append(f"left out: {column.name!r} holds {column.holds}")
             continue
@@ -451,7 +462,7 @@ def chosen(
         return None
     said = []
     if len(free) > 1:
-        said.append(f"--value is not given: learnt is {', '.join(map(repr, choice.values))}")
+        said.append(f"--value is not given: learnt is {in_part(list(map(repr, choice.values)))}")
     if choice.time:
         *others, last = map(repr, choice.time)
         before = f"{', '.join(others)} and " if others else ""

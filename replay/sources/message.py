@@ -13,7 +13,7 @@ import msgspec
 from online_gmm.data.counted import counted
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.advice import TOPIC, Advice, Levels
-from replay.sources.numbers import Numbers
+from replay.sources.numbers import Numbers, kind_of, split_unit
 from replay.sources.read_options import (
     LONG_KEY,
     LONGEST_KEY,
@@ -29,6 +29,7 @@ LIMIT = 1 << 16
 """Bytes of the longest message that is read."""
 TOO_LONG = "messages that are too long"
 NO_JSON = "messages that are no JSON"
+WITH_UNIT = "numbers with a unit behind them, which --unit has to name"
 NO_OBJECT = "messages that are no JSON object"
 NO_VALUES = "messages without any of the values"
 
@@ -132,7 +133,14 @@ class Messages:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             message = self._bare(data)
             if message is None:
-                raise BadMessageError(NO_JSON, f"it is no JSON ({error})") from None
+                text = data.decode(errors="replace").strip()
+                if unit := _unit_of(text):
+                    raise BadMessageError(
+                        WITH_UNIT, f"it is {text!r}; say --unit {unit!r}"
+                    ) from None
+                raise BadMessageError(
+                    NO_JSON, f"it is no JSON ({error}){_one_a_line(data)}"
+                ) from None
         if len(options.values) == 1 and isinstance(message, bool | int | float | str):
             message = {options.values[0]: message}
         if not isinstance(message, dict) and not (self._is_array and isinstance(message, list)):
@@ -171,13 +179,14 @@ class Messages:
         return Row(number, time, tuple(texts), values, seconds, key, sequence)
 
     def _number(self, name: str, number: int, field: str, found: Any) -> float:
+        unit = ""
         if isinstance(found, bool):
             return float(found)
         if isinstance(found, str):
             try:
                 return self._numbers.read(found, field)
             except ValueError:
-                pass
+                unit = _unit_of(found)
         if isinstance(found, int | float):
             if -LARGEST <= found <= LARGEST:
                 return self._numbers.value(float(found))
@@ -187,6 +196,10 @@ class Messages:
         if self._options.on_bad == "missing":
             self._options.refusals.add(name, number, TAKEN_AS_MISSING, f"{field}: {_shown(found)}")
             return math.nan
+        if unit:
+            raise BadMessageError(
+                WITH_UNIT, f"field {field!r} is {_shown(found)}; say --unit {unit!r}"
+            )
         raise BadMessageError(NO_VALUE, f"field {field!r} {problem}")
 
     def _bare(self, data: bytes) -> str | None:
@@ -241,6 +254,19 @@ class Messages:
             NO_KEY, f"field {field!r} is {_shown(found)}, and every row needs a key: a text or a "
             "whole number"
         )  # fmt: skip
+
+
+def _one_a_line(data: bytes) -> str:
+    """What to do about a line in which an object only begins, or is not alone."""
+    if not data.lstrip().startswith(b"{"):
+        return ""
+    return "; if objects go over several lines, or several are in one, jq -c . writes one a line"
+
+
+def _unit_of(text: str) -> str:
+    """The unit behind a number; empty if it is none, or has none."""
+    bare, unit = split_unit(text)
+    return unit if kind_of(bare) else ""
 
 
 def too_long(key: str) -> BadMessageError:

@@ -24,6 +24,9 @@ MISSING = frozenset(
 """What stands for a missing value, in any case."""
 TRUTH = {"true": 1.0, "false": 0.0}
 """Words that are numbers, in any case."""
+SWITCHES = {"on": 1.0, "off": 0.0}
+"""Words that are numbers too, but may as well be texts where a column holds no numbers."""
+WORDS = TRUTH | SWITCHES
 SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'"})
 """Spaces and marks of print, and the same as they are typed."""
 GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ']\d{3})+(?![\d])")
@@ -136,8 +139,8 @@ class Numbers:
         """
         if self.is_missing(text):
             return math.nan
-        if (truth := TRUTH.get(text.strip().lower())) is not None:
-            return self.value(truth)
+        if (number := WORDS.get(text.strip().lower())) is not None:
+            return self.value(number)
         bare, unit = split_unit(text)
         if unit and unit != self.units.get(column) and unit not in self.unit:
             raise ValueError(text)
@@ -218,9 +221,10 @@ def study(
         word = cell.text.strip().lower()
         if word in known:
             continue
-        if word in TRUTH and cell.column not in truths:
+        if word in WORDS and cell.column not in truths:
             truths.add(cell.column)
-            said.append(f"true and false of {cell.column!r} are read as 1 and 0")
+            both = "true and false" if word in TRUTH else "on and off"
+            said.append(f"{both} of {cell.column!r} are read as 1 and 0")
         bare, its_unit = split_unit(cell.text)
         kind = kind_of(bare)
         if not kind:

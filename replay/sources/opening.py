@@ -180,7 +180,7 @@ class Files:
             from replay.sources.json_array import JsonArray
             from replay.sources.json_lines import JsonLines
 
-            array = JsonArray(source.path)
+            array = JsonArray(source)
             its = JsonLines(array, self._options)
             its.said = [*array.said, *its.said]
             return its
@@ -277,7 +277,7 @@ def _kind(source: Input) -> str:
             "and name its files"
         )
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if text.startswith(b"[") and not source.piped and text[1:].lstrip()[:1] in (b"{", b"]", b""):
+    if text.startswith(b"[") and text[1:].lstrip()[:1] in (b"{", b"]", b""):
         return "array"
     if last in LINES or text.startswith(b"{"):
         return "lines"

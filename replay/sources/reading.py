@@ -8,7 +8,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, ClassVar, cast
 
 from replay.engine.rows import InputError
 
@@ -44,7 +44,7 @@ class Input:
         self._pipe: _Pipe | None = None
         self.size: int | None = None
         if self.piped:
-            self._pipe = _Pipe(sys.stdin.buffer)
+            self._pipe = _Pipe.of(sys.stdin.buffer)
             return
         if not path.is_file():
             what = "is not a regular file" if path.exists() else "does not exist"
@@ -200,6 +200,15 @@ class _Unpacked(io.RawIOBase):
 
 class _Pipe:
     """A pipe of which the start can be read more than once."""
+
+    _last: ClassVar[_Pipe | None] = None
+
+    @classmethod
+    def of(cls, pipe: BinaryIO) -> _Pipe:
+        """The same for all who open this pipe: what one has read of the start, others read too."""
+        if cls._last is None or cls._last._pipe is not pipe:
+            cls._last = cls(pipe)
+        return cls._last
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe

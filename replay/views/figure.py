@@ -113,7 +113,9 @@ class Figures:
         grid = np.linspace(low, high, GRID)
         heights = np.empty((0, GRID))
         if parameters is not None:
-            mean, sd = parameters.means[:, j, None], parameters.sds[:, j, None]
+            # where all values are alike, the density is as narrow as can be drawn
+            mean, narrowest = parameters.means[:, j, None], (high - low) / GRID
+            sd = np.fmax(parameters.sds[:, j, None], narrowest)
             heights = parameters.weights[:, None] * np.exp(-0.5 * ((grid - mean) / sd) ** 2)
             heights /= sd * math.sqrt(2.0 * math.pi)
         its = parameters.labels if parameters is not None else ()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from online_gmm.learners.base import UNKNOWN, Assignment, Learner
+from online_gmm.learners.base import UNKNOWN, Assignment
 from replay.engine.rows import Row
 from replay.engine.series import Series
 from replay.views.log import Columns, Head
@@ -228,9 +228,14 @@ class Roster:
         return listed[first:], len(found)
 
 
-def card(model: Learner, label: int) -> str:
-    """The values that are typical of a regime, in a line; empty if they are not known."""
-    center = model.centers.get(label, {}) if model.labels else {}
+def card(series: Series, label: int) -> str:
+    """The values that are typical of a regime of a series, in a line; empty if not known."""
+    found, model = series.finished, series.model
+    center: Mapping[Hashable, float] = {}
+    if found is not None:
+        center = found.regimes[label].mean if label in found.regimes else {}
+    elif model.labels:
+        center = model.centers.get(label, {})
     return _in_line([str(name) for name in center], list(center.values()))
 
 

@@ -129,7 +129,7 @@ def fleet_table(listed: Sequence[tuple[str, Series]], n_series: int, key: str) -
         label = since = values = "-"
         if segment is not None:
             label = in_line(segment.label, series.model.names)
-            since, values = moment(segment.start), card(series.model, segment.label)
+            since, values = moment(segment.start), card(series, segment.label)
         table.add_row(
             name,
             f"{summary.n_rows:,}",

@@ -332,6 +332,32 @@ def test_true_and_false_are_1_and_0_in_every_format(tmp_path):
     assert "true and false of 'on' are read as 1 and 0" in Files([str(tmp_path / "a.csv")]).said
 
 
+def test_on_and_off_are_1_and_0_among_numbers(path, cli):
+    """As a history of Home Assistant has them, in the column of all states."""
+    rows = [f"sensor.load,{x:.2f},{t}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    rows += [f"switch.fan,{'on' if i % 20 < 10 else 'Off'},{t}" for i, t in enumerate(minutes())]
+    write(path, "entity_id,state,last_changed\n", sorted(rows, key=lambda row: row[-20:]))
+    result = cli("run", path, "--key", "entity_id")
+    assert result.exit_code == 0, result.output
+    assert "on and off of 'state' are read as 1 and 0" in result.stdout
+    _, values = values_of(path, key="entity_id")
+    assert {1.0, 0.0} < set(values)
+
+
+def test_a_column_of_on_and_off_is_learnt_if_it_is_named_or_alone(path, cli):
+    """It is no key; and a status may hold other words later."""
+    on = ["on" if x > 20.0 else "off" for x in LEVELS]
+    table = list(zip(minutes(), LEVELS, on, strict=True))
+    write(path, "time,load,fan\n", [f"{t},{x},{o}" for t, x, o in table])
+    source = Files([str(path)])
+    assert source.values == ("load",)
+    assert "left out: 'fan' holds on and off, which are 1 and 0; --value takes it in" in source.said
+    assert not [line for line in source.said if "--key" in line]
+    assert "│ fan    │ on and off │" in cli("look", path).stdout
+    write(path, "time,fan\n", [f"{t},{o}" for t, _, o in table])
+    assert Files([str(path)]).values == ("fan",)
+
+
 @pytest.mark.parametrize("yes", ["true", "TRUE", " True"])
 @pytest.mark.parametrize("at_most", [1, 1000])
 def test_true_may_stand_beside_numbers_and_alone(yes, at_most, path):
@@ -747,6 +773,18 @@ def test_look_does_not_name_very_many_columns(path, cli):
     *_, said, command = cli("look", path).stdout.splitlines()
     assert said == "the 40 columns of numbers are learnt if --value names none"
     assert command == f"replay run {path} --time time"
+
+
+def test_very_many_columns_are_told_and_named_in_part(path, cli):
+    rng = np.random.default_rng(1)
+    names = [f"c{j}" for j in range(51)]
+    write(
+        path, ",".join(names) + "\n", [",".join(map(str, row)) for row in rng.normal(size=(40, 51))]
+    )
+    result = cli("run", path, "--learner", "segmenter", "--causal")
+    assert "note: 51 columns are many" in result.stderr
+    assert f"columns {', '.join(names[:20])} and 31 more; the segmenter" in result.stdout
+    assert "'c19' and 31 more" in result.stdout
 
 
 def test_all_messages_refused(monkeypatch, cli, tmp_path):

@@ -66,7 +66,7 @@ BAD = {
     ),
     "text": ({**GOOD, "level": "high"}, "'level' is \"high\", and a number is needed"),
     "decimal comma": ({**GOOD, "level": "1,5"}, "'level' is \"1,5\", and a number is needed"),
-    "two units": ({**GOOD, "level": "5 kW"}, "'level' is \"5 kW\", and a number is needed"),
+    "two units": ({**GOOD, "level": "5 kW"}, "'level' is \"5 kW\"; say --unit"),
     "nested": ({**GOOD, "level": {"x": 1}}, "'level' is {\"x\":1}, and a number"),
     "a list": ({**GOOD, "motor": {"load": [1]}}, r"'motor.load' is \[1\], and a number"),
     "too large": ({**GOOD, "level": 1e151}, "beyond 1e\\+150"),
@@ -147,6 +147,27 @@ def test_a_message_may_be_a_number_alone(data, value):
 @pytest.mark.parametrize("data", [b"unavailable", b"NaN", b'"unknown"'])
 def test_a_message_may_say_that_its_value_is_missing(data):
     assert math.isnan(Messages(ReadOptions(("value",))).row("here", 1, data).values["value"])
+
+
+@pytest.mark.parametrize("data", [b'{"x": "21.5 C"}', b'"21.5 C"', b"21.5 C"])
+def test_a_unit_behind_a_number_is_told_with_the_option_that_names_it(data):
+    refusals = Refusals()
+    assert (
+        Messages(ReadOptions(values=("x",), on_bad="skip", refusals=refusals)).taken("in", 1, data)
+        is None
+    )
+    ((reason, n),) = refusals.counts.items()
+    assert (n, reason) == (1, "numbers with a unit behind them, which --unit has to name")
+    assert "say --unit 'C'" in str(refusals.first)
+    row = Messages(ReadOptions(values=("x",), unit=("C",))).row("in", 1, data)
+    assert row.values == {"x": 21.5}
+
+
+@pytest.mark.parametrize("data", [b'{"x": 1', b'{"x": 1}{"x": 2}'])
+def test_what_makes_one_object_a_line_is_told(data):
+    refusals = Refusals()
+    Messages(ReadOptions(values=("x",), on_bad="skip", refusals=refusals)).taken("in", 1, data)
+    assert "jq -c . writes one a line" in str(refusals.first)
 
 
 def test_a_time_in_two_fields():

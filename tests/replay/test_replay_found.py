@@ -437,6 +437,41 @@ def test_a_finished_file_is_labelled_as_a_whole(cli, pump, tmp_path, monkeypatch
     assert "causal_label" not in read(causal)[0]
 
 
+def test_typical_values_of_keys_are_those_of_regimes_in_hindsight(cli, tmp_path):
+    """And not those of a regime that had this number as rows came."""
+    rng = np.random.default_rng(4)
+    levels = np.repeat(
+        [9, 0, 9, 0, 20, 0, 9, 0, 20, 30], [30, 60, 30, 60, 60, 60, 80, 100, 100, 100]
+    )
+    path = tmp_path / "rows.csv"
+    rows = [f"{key},{rng.normal(level, 1.0):.2f}\n" for level in levels for key in "ab"]
+    path.write_text("key,level\n" + "".join(rows))
+    segments = tmp_path / "segments.csv"
+    result = cli("run", path, "--key", "key", "--segments", segments, *LATER)
+    assert "columns level; the segmenter found regimes of each key\n" in result.stdout
+    for key in "ab":
+        rows = [row for row in read(segments) if row["key"] == key]
+        last = rows[-1]["label"]
+        n, sums = np.transpose(
+            [
+                (float(r["n"]), float(r["n"]) * float(r["mean_level"]))
+                for r in rows
+                if r["label"] == last
+            ]
+        )
+        typical = f"level {sums.sum() / n.sum():.3g}"
+        assert re.search(rf"│ {key} +│ +680 │ +{last} │ {typical} +│", result.stdout), result.stdout
+
+
+def test_the_page_has_the_density_of_a_switch(cli, tmp_path):
+    """Its standard deviation within a regime is 0."""
+    path = tmp_path / "rows.csv"
+    path.write_text("on,level\n" + "".join(f"{i // 100 % 2},{i * 7 % 11}.5\n" for i in range(400)))
+    result = cli("run", path, "--report", tmp_path / "page.html", *LATER)
+    assert result.exit_code == 0, result.output
+    assert "on, mean ± sd" in result.stdout
+
+
 def test_numbers_rise_from_0_without_holes():
     labels, causal = np.array([3, 3, 1, 1, 3, 5]), np.array([-1, 4, 4, 3, 1, 0])
     numbers = _numbers(labels, causal)

@@ -16,6 +16,7 @@ from batches import one_by_one
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replay.cli.looking import look_at
 from replay.engine.protocols import batches_of
 from replay.engine.rows import CutOffError, InputError
 from replay.sinks.refusals import Refusals
@@ -359,6 +360,30 @@ def test_standard_input(packed, pipe):
 def test_lines_of_json_on_standard_input(pipe):
     pipe(b'{"level": 1, "t": "x"}\n{"level": 2}\n')
     assert [row.values["level"] for row in one_by_one(Files(["-"]))] == [1.0, 2.0]
+
+
+def test_an_array_of_json_on_standard_input(pipe):
+    """As a service answers."""
+    pipe(b'[{"level": 1, "t": "x"},\n {"level": 2}]')
+    source = Files(["-"])
+    assert [row.values["level"] for row in one_by_one(source)] == [1.0, 2.0]
+    assert "the file is one JSON array: its items are read as lines" in source.said
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_what_one_has_read_of_standard_input_another_reads_too(form, pipe, capsys):
+    """A look opens it several times: to see columns, times and keys."""
+    lines = [b"device,time,level"]
+    lines += [b"%s,2024-03-01T00:%02d:00,%d.5" % (k, i, i) for i in range(60) for k in (b"a", b"b")]
+    if form == "json":
+        rows = [line.decode().split(",") for line in lines]
+        items = [dict(zip(rows[0], [d, t, float(x)], strict=True)) for d, t, x in rows[1:]]
+        lines = [json.dumps(items).encode()]
+    pipe(b"\n".join(lines))
+    look_at(["-"], ReadOptions(), Style(), [])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].strip() == "120 rows"
+    assert lines[-1] == "replay run - --value level --time time --key device"
 
 
 # -- JSON -----------------------------------------------------------------------------------------
