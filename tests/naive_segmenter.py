@@ -207,7 +207,8 @@ class Naive:
         self.candidates, self.events = [], []
         self.look = self.base = self.last = self.streak = 0
         self.means, self.lasts, self.weight = {}, {}, {}
-        self.now, self.fresh, self.waiting = -1, False, False
+        self.now, self.fresh, self.previous = -1, False, -1
+        self.waiting, self.passing = False, False
         self.run(np.column_stack([standard(x) for x in cleaned(X).T]))
 
     def run(self, X):
@@ -361,8 +362,11 @@ class Naive:
         self.mean, windows = self.part(change)
         if self.waiting:
             self.tell(self.mean, windows, True)
+        if self.fresh and windows < scale.PASSAGE and self.is_between(change):
+            self.passing = True
+            return
         k = self.nearest(self.mean, windows, self.now if self.fresh else -1)[0]
-        if self.fresh and k >= 0:
+        if self.fresh and k >= 0 and (k != self.previous or windows >= scale.APART):
             self.events.append(("merged", self.row, self.now, k))
             del self.means[self.now]
             self.now = k
@@ -371,12 +375,22 @@ class Naive:
             self.weight[k] = 0.0
         elif k < 0 and len(self.means) < self.room:
             k = self.birth(self.mean)
-        self.events.append(("over", self.row, k if k >= 0 else self.now))
+        self.previous = k if k >= 0 else self.now
+        self.events.append(("over", self.row, self.previous))
         if k >= 0:
             share = windows / (min(self.weight[k], self.most) + windows)
             self.means[k] = self.means[k] + share * (self.mean - self.means[k])
             self.lasts[k] = self.mean
             self.weight[k] += windows
+
+    def is_between(self, change):
+        looks = self.F[change + self.dead : self.look]
+        if self.previous < 0 or len(looks) == 0:
+            return False
+        before, after = self.lasts[self.previous], looks.mean(axis=0)
+        apart = self.distance(before, after)
+        ways = self.distance(before, self.mean) + self.distance(self.mean, after)
+        return ways < apart and apart > scale.FAR * self.white.freedom
 
     def birth(self, mean):
         k = next(k for k in range(self.room + 1) if k not in self.means)
@@ -420,9 +434,18 @@ class Naive:
         before = self.now
         if k < 0 and len(self.means) >= self.room:
             k = before
+        self.waiting = False
+        if self.passing:
+            self.passing = False
+            if k in (-1, before):
+                self.means[before] = self.lasts[before] = mean
+            else:
+                self.events.append(("merged", self.row, before, k))
+                del self.means[before]
+                self.now, self.fresh = k, False
+            return
         self.fresh = k < 0
         self.now = self.birth(mean) if k < 0 else k
-        self.waiting = False
         self.events.append(("change", self.place, self.row, before, self.now))
 
     @property

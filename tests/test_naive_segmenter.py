@@ -52,12 +52,21 @@ def transient(rng, n):
     return X
 
 
+def followed(rng, n):
+    """A level that is reached in some rows."""
+    X = visits(rng, [[40.0], [60.0], [80.0]], [[0.0]] * 3, n, 150)
+    for i in range(1, n):
+        X[i] = X[i - 1] + (X[i] - X[i - 1]) / 5.0
+    return X + rng.normal(0.0, 0.5, X.shape)
+
+
 STREAMS = {
     "levels": levels,
     "channels": channels,
     "missing": missing,
     "rhythm": rhythm,
     "transient": transient,
+    "followed": followed,
 }
 
 

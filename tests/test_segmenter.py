@@ -1045,6 +1045,36 @@ def test_a_change_that_two_windows_see_is_told_once(seed):
     assert [its.kind for its in events if isinstance(its, RegimeEvent)] == ["born", "born"]
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_noisier_regime_is_not_merged_into_the_one_before(seed):
+    segmenter = Segmenter()
+    segmenter.learn_many(then_noisy(seed))
+    told = [its for its in segmenter.new_events if isinstance(its, RegimeEvent)]
+    assert all(its.into != 0 for its in told)
+
+
+@pytest.mark.parametrize(("slowness", "most"), [(3.0, 1.1), (6.0, 1.3)])
+@pytest.mark.parametrize("noise", [0.2, 1.0])
+def test_the_way_from_a_level_to_the_next_is_no_regime(slowness, most, noise):
+    """Beside a setpoint, a channel that approaches it by 1/slowness of the gap in each row."""
+    found, true = 0, 0
+    for seed in range(3):
+        rng = np.random.default_rng([3, seed])
+        level = np.repeat(rng.permuted(np.tile([40.0, 60.0, 80.0], 4)), 250)
+        reached = level.copy()
+        for i in range(1, len(level)):
+            reached[i] = reached[i - 1] + (level[i] - reached[i - 1]) / slowness
+        X = np.column_stack([level, reached + rng.normal(0.0, noise, len(level))])
+        segmenter = Segmenter()
+        segmenter.learn_many(X)
+        changes = [its.at for its in segmenter.new_events if isinstance(its, RegimeChange)]
+        true_changes = np.flatnonzero(np.diff(level)) + 1
+        assert all(min(abs(np.array(changes) - at)) <= 3 for at in true_changes[1:])
+        found += len(changes)
+        true += len(true_changes)
+    assert found <= most * true
+
+
 @pytest.mark.parametrize("jump", [3.0, 6.0, 12.0, 40.0])
 def test_a_level_that_changes_and_comes_back(jump):
     """A step up and a step back, in the first of two channels: two changes, and a return.

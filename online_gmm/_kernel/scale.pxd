@@ -36,6 +36,8 @@ cdef class Scale:
     cdef States states
     cdef readonly Py_ssize_t now
     cdef bint fresh
+    cdef bint passing
+    cdef Py_ssize_t previous
     cdef double[::1] segment_mean
     cdef double[::1] new_mean
     cdef double[::1] f
@@ -52,6 +54,8 @@ cdef class Scale:
     cdef int step(self, double *f, Py_ssize_t row) except? -2
     cdef int decide(self, Py_ssize_t best, Py_ssize_t row) except? -2
     cdef int finish(self, Py_ssize_t change, Py_ssize_t lane, Py_ssize_t row) except? -2
+    cdef bint is_between(self, Py_ssize_t lane) noexcept
+    cdef int merge(self, Py_ssize_t k, Py_ssize_t row) except? -2
     cdef int measure(self) noexcept
     cdef bint jumps_by(self, double share) noexcept
     cdef int begin(self, Py_ssize_t place) noexcept

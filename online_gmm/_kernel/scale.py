@@ -68,6 +68,12 @@ LONG = 32
 """From this length on windows that straddle the next beginning may look like a regime."""
 UNSETTLED = 0.5
 """Share of the shortest segment for which a change is held back then."""
+APART = 1.5
+"""Windows that a new regime must have lasted before it may be the one before it, after all."""
+PASSAGE = 2.5
+"""What leads from one regime to another takes less than so many windows."""
+FAR = 10.0
+"""Times what is usual that the squared distance of these two is more than."""
 
 
 @cython.final
@@ -107,6 +113,8 @@ class Scale:
     states: States
     now: cython.Py_ssize_t  # state of the segment that is going on, -1 if not known
     fresh: cython.bint  # whether it was born with this segment
+    passing: cython.bint  # whether it began as the way from the one before to what it is now
+    previous: cython.Py_ssize_t  # state of the segment before, -1 if there is none
     segment_mean: cython.double[::1]
     new_mean: cython.double[::1]
     f: cython.double[::1]
@@ -155,6 +163,8 @@ class Scale:
         self.states = States(p, 1.0 / self.drift)
         self.now = -1
         self.fresh = False
+        self.passing = False
+        self.previous = -1
         self.segment_mean = zeros(p)
         self.new_mean = zeros(p)
         self.f = zeros(p)
@@ -346,7 +356,8 @@ class Scale:
         self.base = change
         self.base_row = place
         self.streak = 0
-        self.n_changes += 1
+        if not self.passing:
+            self.n_changes += 1
         self.begin(place)
         self.settle(row)
         return 0
@@ -378,20 +389,58 @@ class Scale:
             self.report(mean, windows, row, True)
         if self.jumps is not None:
             self.jumps.end(mean, change, self.look - 1, self.metric)
+        if self.fresh and windows < PASSAGE and self.is_between(lane):
+            # the segment after it goes on with it, under the state that is told then
+            self.passing = True
+            return 0
         k = states.nearest(self.metric, mean, windows, self.now if self.fresh else -1)
         if self.fresh:
-            if k >= 0:
-                states.alive[self.now] = 0
-                self.events.append(("merged", row, self.now, k))
-                self.now = k
+            if k >= 0 and (k != self.previous or windows >= APART):
+                self.merge(k, row)
             else:
                 k = self.now
                 states.weight[k] = 0.0
         elif k < 0 and states.has_room():
             k = states.birth(mean)
-        self.events.append(("over", row, k if k >= 0 else self.now))
+        self.previous = k if k >= 0 else self.now
+        self.events.append(("over", row, self.previous))
         if k >= 0:
             states.learn(k, mean, windows)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def is_between(self, lane: cython.Py_ssize_t) -> cython.bint:
+        """Whether the segment that is over is between its neighbours, and these are far apart.
+
+        The one after it begins with the candidate of this lane.
+        """
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        whole: cython.double = float("inf")  # distances are measured to the end
+        apart: cython.double
+        v: cython.double
+        its: Candidates = self.candidates
+        before: cython.Py_ssize_t = self.previous * p
+        mean: cython.p_double = first(self.segment_mean)
+        after: cython.p_double = first(self.new_mean)
+        looks: cython.double = 1.0 * (self.look - its.start[lane] - self.dead)
+        if before < 0 or looks < 1.0:
+            return False
+        for i in range(p):
+            after[i] = (self.total[i] - its.sums[lane * p + i]) / looks
+        apart = self.metric.distance(after, first(self.states.lasts), before, whole)
+        v = self.metric.distance(mean, first(self.states.lasts), before, whole)
+        v += self.metric.distance(mean, after, 0, whole)
+        return v < apart and apart > FAR * self.metric.freedom
+
+    @cython.cfunc
+    @cython.exceptval(-2)
+    def merge(self, k: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.int:
+        """The segment is in state k, and the state that was born with it is gone."""
+        self.states.alive[self.now] = 0
+        self.events.append(("merged", row, self.now, k))
+        self.now = k
         return 0
 
     @cython.cfunc
@@ -480,11 +529,19 @@ class Scale:
             k = -1
         if k < 0 and not states.has_room():
             k = before
+        self.waiting = False
+        if self.passing:
+            self.passing = False
+            if k < 0 or k == before:
+                states.move(before, mean)
+            else:
+                self.merge(k, row)
+                self.fresh = False
+            return 0
         self.fresh = k < 0
         if k < 0:
             k = states.birth(mean)
         self.now = k
-        self.waiting = False
         self.events.append(
             ("change", self.place, row, before, k, 1.0 / (1.0 + exp(-0.5 * self.ahead)))
         )
@@ -520,6 +577,8 @@ class Scale:
             "n_changes": self.n_changes,
             "fitted": bool(self.fitted),
             "fresh": bool(self.fresh),
+            "passing": bool(self.passing),
+            "previous": self.previous,
             **self.states.state(),
             **self.candidates.state(),
         }
@@ -559,6 +618,8 @@ class Scale:
         self.n_changes = whole(state["n_changes"], "n_changes")
         self.fitted = flag(state["fitted"], "fitted")
         self.fresh = flag(state["fresh"], "fresh")
+        self.passing = flag(state["passing"], "passing")
+        self.previous = whole(state["previous"], "previous", -1, self.states.n - 1)
         if not self.fitted and (self.refit > most_pending or self.n_pending > self.metric.n_looks):
             raise ValueError("more looks are waiting than there is room for")
         if self.fitted and self.now < 0:

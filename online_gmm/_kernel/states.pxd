@@ -22,6 +22,7 @@ cdef class States:
     cdef double[::1] middle
 
     cdef Py_ssize_t birth(self, double *mean) except? -2
+    cdef int move(self, Py_ssize_t k, double *mean) noexcept
     cdef bint has_room(self) noexcept
     cdef int learn(self, Py_ssize_t k, double *mean, double windows) noexcept
     cdef Py_ssize_t nearest(self, Metric metric, double *mean, double windows, Py_ssize_t but) noexcept

@@ -89,22 +89,29 @@ class States:
     @cython.exceptval(-2)
     def birth(self, mean: cython.p_double) -> cython.Py_ssize_t:
         """A new state."""
-        p: cython.Py_ssize_t = self.n_features
         k: cython.Py_ssize_t = 0
-        i: cython.Py_ssize_t
         while k < self.n and self.alive[k] != 0:
             k += 1
         if k == len(self.alive):
             self.make_room(2 * k)
-        for i in range(p):
-            self.means[k * p + i] = mean[i]
-            self.lasts[k * p + i] = mean[i]
+        self.move(k, mean)
         self.alive[k] = 1
         self.visits[k] = 0
         self.weight[k] = 0.0
         if k == self.n:
             self.n += 1
         return k
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def move(self, k: cython.Py_ssize_t, mean: cython.p_double) -> cython.int:
+        """State k, which has learnt nothing yet, has this mean."""
+        p: cython.Py_ssize_t = self.n_features
+        i: cython.Py_ssize_t
+        for i in range(p):
+            self.means[k * p + i] = mean[i]
+            self.lasts[k * p + i] = mean[i]
+        return 0
 
     @cython.cfunc
     @cython.exceptval(check=False)
