@@ -16,33 +16,12 @@ import time
 from itertools import zip_longest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from imported import COMMAND
 
-# so that no fork has to
-import pandas  # noqa: F401
-import pyarrow
-import pyarrow.compute
-import pyarrow.parquet  # noqa: F401
-import pydantic  # noqa: F401
-import scipy.cluster.vq
-import scipy.optimize
-import scipy.special  # noqa: F401
-from typer.main import get_command
-
-import replay.cli.running
-import replay.sinks.costs
-import replay.sources.csv_file
-import replay.views.tables  # noqa: F401
-from replay.cli.app import app
 from replay.engine import checkpoint
 
 # logs that are soon too long, so that kills fall between a log and the next checkpoint too
 checkpoint.LEAST, checkpoint.LONGEST = 20_000, 0.0
-
-COMMAND = get_command(app)
-# options are read once, with all that this imports
-for name, *words in (["run", "-"], ["live", "-"], ["land", "-", "landed"]):
-    COMMAND.commands[name].make_context(name, [*words, "--value", "x"])
 
 OUTPUTS = ("labels.csv", "labels.parquet", "segments.csv", "refused.csv", "costs.csv")
 COSTS = ["--integrate", "level", "--time-zone", "Europe/Berlin"]

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
+from processes import Forked
 
 from replay.cli.landing import Lander
 from replay.engine.batch import Batch
@@ -485,12 +486,7 @@ class Process:
     """``replay land`` in a process of its own, to the folder ``landed``."""
 
     def __init__(self, address, *options):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "replay", "land", address, "landed", *map(str, options)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        self.process = Forked("land", address, "landed", *options)
 
     def tell(self, lines):
         self.process.stdin.write(b"".join(line + b"\n" for line in lines))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from processes import Forked
 
 from replay.cli.terminal import second_signal_said
 from replay.engine.stopping import signals_noted
@@ -32,13 +33,8 @@ def message(i):
 class Replay:
     """``replay`` in a process of its own, to be told lines, and to be stopped."""
 
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "replay", *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def __init__(self, *arguments, start=Forked):
+        self.process = start(*arguments)
 
     def tell(self, lines):
         self.process.stdin.write("".join(line + "\n" for line in lines).encode())
@@ -390,7 +386,7 @@ def crash(*arguments):
 
 def test_what_comes_out_is_the_same_after_any_kill():
     """Twenty at random moments, ten of them terminations; scripts/crash does more."""
-    assert " 0 with other output" in crash("--kills", 20, "--rows", 1500)
+    assert " 0 with other output" in crash("--kills", 20, "--rows", 900)
 
 
 def test_a_killed_consumer_loses_no_message(broker):

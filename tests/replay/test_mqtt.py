@@ -5,7 +5,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ import pytest
 from batches import Labelled, batch_of, one_by_one
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
+from processes import Forked, run
 
 from online_gmm import Assignment
 from replay.engine.rows import InputError, OutputError, Row
@@ -393,26 +393,16 @@ def test_live_from_a_broker_to_a_broker(broker, tmp_path):
     ]
     (tmp_path / "rows.ndjson").write_bytes(b"\n".join(lines))
     options = ["--value", "level", "--sequence", "n", "--regimes", "2", "--warm-up", "60"]
-    program = [sys.executable, "-m", "replay"]
     whole = tmp_path / "whole.csv"
-    subprocess.run(
-        [*program, "run", str(tmp_path / "rows.ndjson"), *options, "--labels", str(whole)],
-        check=True,
-        capture_output=True,
-    )
+    run("run", tmp_path / "rows.ndjson", *options, "--labels", whole).check_returncode()
     heard = MqttSource(Broker.of(broker.address("labels")), ReadOptions(("label",)))
     rows = one_by_one(heard)
     next(rows)
     publish(broker, lines)
     labels = tmp_path / "labels.csv"
-    live = subprocess.Popen(
-        [
-            *(*program, "live", broker.address("plant/#"), *options, "--client", "reader"),
-            *("--labels", str(labels), "--publish", broker.address("labels")),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    live = Forked(
+        *("live", broker.address("plant/#"), *options, "--client", "reader"),
+        *("--labels", labels, "--publish", broker.address("labels")),
     )
     watchdog = threading.Timer(60.0, live.kill)
     watchdog.start()
@@ -424,6 +414,6 @@ def test_live_from_a_broker_to_a_broker(broker, tmp_path):
         watchdog.cancel()
         heard.close()
     assert live.returncode == 0, err
-    assert "400 rows" in out
+    assert b"400 rows" in out
     assert labels.read_text() == whole.read_text()
     assert found == [int(line.split(",")[1]) for line in whole.read_text().splitlines()[1:]]

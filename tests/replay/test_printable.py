@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run
 
 from replay.engine.printable import JOINERS, printable
 
@@ -140,14 +141,7 @@ def test_errors(cli, rows, arguments):
 
 
 def fed(*arguments, lines=()):
-    return subprocess.run(
-        [sys.executable, "-m", "replay", *map(str, arguments)],
-        input="".join(f"{json.dumps(line)}\n" for line in lines),
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    return run(*arguments, lines="".join(f"{json.dumps(line)}\n" for line in lines).encode())
 
 
 def test_live_and_land():

@@ -27,6 +27,12 @@ def guarded(tmp_path):
     broker.stop()
 
 
+def python(*arguments):
+    """A process that was started with these words, and not forked."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-m", "replay", *map(str, arguments)], **pipes)
+
+
 def all_bytes(folder):
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
@@ -48,6 +54,7 @@ def test_a_stream(by, guarded, tmp_path, monkeypatch):
         *("live", guarded.address("plant/#"), *OPTIONS, *arguments, "--client", "reader"),
         *("--checkpoint", own / "state", "--every-rows", 1, "--labels", own / "labels.csv"),
         *("--report", own / "page.html", "--refused", own / "refused.csv"),
+        start=python,
     ) as live:
         sender = Client(CallbackAPIVersion.VERSION2)
         sender.username_pw_set("pump", SECRET)
