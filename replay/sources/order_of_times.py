@@ -75,8 +75,9 @@ class StepsBack:
     def add(self, name: str, batch: Batch) -> None:
         """Look at rows of a file of this name."""
         most = max(MOST_LOOKED_AT - self._n, FEW_LOOKED_AT)
-        last = len(batch) - 1
-        rows = sorted({last * i // max(most - 1, 1) for i in range(most)})
+        rows: Sequence[int] = range(len(batch))
+        if len(batch) > most:
+            rows = [(len(batch) - 1) * i // (most - 1) for i in range(most)]
         texts = [batch.texts.time_at(row) for row in rows]
         if self._is_first:
             self._is_first = False

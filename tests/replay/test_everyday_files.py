@@ -42,8 +42,7 @@ def write(path, head, rows, encoding="utf-8"):
 
 def values_of(path, style=None, **reading):
     source = Files([str(path)], ReadOptions(refusals=Refusals(), **reading), style)
-    rows = list(one_by_one(source))
-    return source, [next(iter(row.values.values())) for row in rows]
+    return source, [x for batch in batches_of(source, 100) for x in batch.values[:, 0].tolist()]
 
 
 def read_all(path, by_blocks):
