@@ -660,7 +660,7 @@ def test_a_broker_that_goes_away_amid_a_batch_is_waited_for(ends, broker):
 
 def test_a_killed_landing_loses_no_message(broker):
     """Twelve kills of it, two of its broker, while rows come; scripts/crash does more."""
-    command = [sys.executable, CRASH, "--landing", "--kills", "12", "--rows", "5000"]
+    command = [sys.executable, CRASH, "--landing", "--kills", "12", "--rows", "2500"]
     told = subprocess.run(command, capture_output=True, text=True, timeout=1500)
     assert told.returncode == 0, told.stdout + told.stderr
     assert "2 kills of the broker" in told.stdout

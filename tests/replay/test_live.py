@@ -391,4 +391,4 @@ def test_what_comes_out_is_the_same_after_any_kill():
 
 def test_a_killed_consumer_loses_no_message(broker):
     """Ten kills of it, and one of its broker."""
-    assert "labels as without" in crash("--mqtt", "--kills", 10, "--rows", 2_000)
+    assert "labels as without" in crash("--mqtt", "--kills", 10, "--rows", 1_200)

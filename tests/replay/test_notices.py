@@ -399,7 +399,7 @@ def test_what_cannot_be_told(cli, options, problem):
 
 def test_no_change_is_lost_over_kills():
     done = subprocess.run(
-        [sys.executable, HERE / "crash.py", "--notices", "--kills", "10", "--rows", "2000"],
+        [sys.executable, HERE / "crash.py", "--notices", "--kills", "10", "--rows", "1200"],
         capture_output=True,
         text=True,
         timeout=1500,

@@ -40,7 +40,7 @@ def judge(written: Written, path, by_default=False) -> None:
 def test_files_are_read_as_written(by_default, tmp_path_factory):
     path = tmp_path_factory.mktemp("written") / "rows.csv"
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
     @given(written_files())
     def read(written):
         judge(written, path, by_default)
