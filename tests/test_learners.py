@@ -21,7 +21,7 @@ METHODS = (
     *("learn_one", "learn_many", "label_then_learn_many", "fit_start", "reset_state"),
     *("to_bytes", "from_bytes", "events", "centers", "labels", "names", "rename", *ONE, *MANY),
 )
-GMM = {"n_components": 3, "warm_up": 80, "seed": 1}
+GMM = {"n_components": 3, "warm_up": 80, "n_init": 2, "seed": 1}
 HMM = {**GMM, "capacity": 160, "n_init": 2}
 LEARNERS = {
     **{f"GMM {kind}": (OnlineGMM, {**GMM, "covariance_type": kind}) for kind in TYPES},
