@@ -22,10 +22,10 @@ def rows(tmp_path):
     """Two pumps at irregular times over the end of winter time, with a gap and missing values."""
     rng = np.random.default_rng(4)
     lines, seconds = ["when,pump,power,flow"], 0.0
-    for i in range(4000):
-        seconds += rng.uniform(20.0, 80.0)
-        seconds += 7200.0 * (i == 2500)
-        level = (0.1, 1.5, 3.0)[i // 160 % 3]
+    for i in range(2000):
+        seconds += rng.uniform(40.0, 160.0)
+        seconds += 7200.0 * (i == 1250)
+        level = (0.1, 1.5, 3.0)[i // 80 % 3]
         power = "" if i % 211 == 7 else f"{level + 0.05 * rng.normal():.4f}"
         when = START + datetime.timedelta(seconds=seconds)
         lines.append(
@@ -149,7 +149,7 @@ def test_it_goes_on_from_a_checkpoint_byte_for_byte(more, cli, rows, tmp_path):
     # a checkpoint adds up in batches of 150 rows, and the whole in one go
     every = ("--every-rows", 150, "--time-zone", BERLIN, *more)
     replayed(cli, rows, tmp_path / "whole", "--checkpoint", tmp_path / "one", *more, *every[2:4])
-    for n in (700, 2600, len(text)):
+    for n in (350, 1300, len(text)):
         rows.write_text("".join(text[:n]))
         replayed(
             *(cli, rows, tmp_path / "parts", "--checkpoint", tmp_path / "two", "--resume"),

@@ -486,15 +486,21 @@ def requests(driver):
     ]
 
 
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A report of two machines, for all that look at it."""
+    machines = replayed("a", "b", rows=600)
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(path, HOSTILE, machines.history, machines.series)
+    return path
+
+
 @needs_browser
 @pytest.mark.parametrize("size", ["phone", "desktop"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_report_in_a_browser(driver, size, scheme, tmp_path):
-    machines = replayed("a", "b", rows=600)
-    path = tmp_path / "report.html"
-    write_report(path, HOSTILE, machines.history, machines.series)
+def test_a_report_in_a_browser(driver, size, scheme, report):
     requests(driver)
-    look(driver, path.as_uri(), size, scheme)
+    look(driver, report.as_uri(), size, scheme)
     until(lambda: sum(drawn(driver)) >= 5)
     assert fits(driver)
     assert complaints(driver) == []
