@@ -6,12 +6,9 @@ Python in documents is run as doctests.
 import doctest
 import importlib
 import inspect
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from river.datasets import WaterFlow
 
 import online_gmm
 from replay.cli.app import app as command_line
+from tests.replay.processes import run
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -40,22 +38,15 @@ def sessions():
 
 
 @pytest.mark.parametrize("session", list(sessions()))
-def test_commands_print_what_is_written(session, tmp_path):
+def test_commands_print_what_is_written(session, tmp_path, monkeypatch):
     """Of every `$ replay`; `...` is any text, and spaces are all alike."""
+    monkeypatch.chdir(tmp_path)
     shutil.copy(WaterFlow().path, tmp_path / "flow.csv")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for step in session.removeprefix("$ ").split("\n$ "):
         line, _, expected = step.partition("\n")
         program, *arguments = shlex.split(line)
         assert program == "replay"
-        said = subprocess.run(
-            [sys.executable, "-m", "replay", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=1500,
-        )
+        said = run(*arguments)
         assert said.returncode == 0, said.stderr
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
         assert doctest.OutputChecker().check_output(expected.strip(), said.stdout.strip(), flags), (

@@ -308,10 +308,10 @@ def test_beside_truth(with_truth, states):
             assert re.search(rf"^{row + 1} .* {late} late", text, re.MULTILINE)
 
 
-def test_beside_truth_with_times_and_states_that_are_one(with_truth):
+def test_beside_truth_with_times_and_states_that_are_one(with_truth, run_here):
     options = ["--state", "mode", "--value", "rpm", "--value", "amps", "--warm-up", "300"]
     options += ["--time", "when", "--same", "a,c", "--regimes", "3", "--plot", "beside.png"]
-    text = run("beside_truth.py", with_truth.name, *options, cwd=with_truth.parent)
+    text = run_here("beside_truth.py", with_truth.name, *options)
     assert " 2 states, " in text
     assert " 3 regimes" in text
     assert table_of(text, "at once").shape == (2, 3)

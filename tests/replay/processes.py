@@ -125,6 +125,8 @@ def _become(arguments, folder, environment, *ends):
     from imported import COMMAND
 
     from replay.__main__ import main
+    from replay.cli.app import app
 
-    typer.main.get_command = lambda app: COMMAND
+    build = typer.main.get_command
+    typer.main.get_command = lambda its: COMMAND if its is app else build(its)
     main()
