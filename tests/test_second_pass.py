@@ -301,6 +301,7 @@ def test_what_came_of_the_stream_stays_if_nothing_else_explains_the_series():
     assert len(found.changes) >= 8
 
 
+@on_one_kernel
 def test_it_is_the_same_on_any_number_of_processors(monkeypatch):
     X = levels((0.0, 300), (4.0, 200), (0.0, 250), (4.0, 150), sd=1.0)
     found = []

@@ -217,23 +217,23 @@ def both_ways(cli, monkeypatch, tmp_path):
         ["--labels", "OUT/labels.ndjson", "--plot", "OUT/series.png"],
         ["--labels", "OUT/labels.csv", "--regimes", "14", "--warm-up", "300"],
         ["--labels", "OUT/labels.csv", "--min-dwell", "5", "--confirm", "2", "--half-life", "300"],
-        ["--labels", "OUT/labels.csv", "--checkpoint", "OUT/state", "--every-rows", "700"],
+        ["--labels", "OUT/labels.csv", "--checkpoint", "OUT/state", "--every-rows", "350"],
         ["--labels", "-", "--on-bad", "missing"],
     ],
 )
 def test_replay_in_batches_writes_what_it_writes_row_by_row(
     more, both_ways, small_pieces, tmp_path
 ):
-    small_pieces(15_000, 20)
+    small_pieces(7_500, 20)
     path = tmp_path / "two.csv"
     rng = random.Random(2)
     lines = []
-    for i in range(3000):
-        level = 9.0 * (i % 900 < 300)
+    for i in range(1500):
+        level = 9.0 * (i % 450 < 150)
         cells = [f"t{i}", f"{rng.gauss(level, 2):.3f}", "x", repr(rng.gauss(-level, 2))]
         if i % 97 == 0:
             cells[1] = ""
-        if i % 1500 == 1234:
+        if i % 750 == 617:
             cells = [f"t{i}", "abc", '"two\nlines"', "5e5"]
         lines.append(",".join(cells))
     path.write_text("when,level,note,load\n" + "\n".join(lines))
@@ -250,20 +250,20 @@ def test_replay_in_batches_writes_what_it_writes_row_by_row(
     "more",
     [
         ["--labels", "OUT/labels.csv", "--segments", "OUT/segments.csv"],
-        ["--labels", "OUT/labels.parquet", "--checkpoint", "OUT/state", "--every-rows", "400"],
+        ["--labels", "OUT/labels.parquet", "--checkpoint", "OUT/state", "--every-rows", "200"],
         ["--labels", "OUT/labels.ndjson", "--min-dwell", "4"],
     ],
 )
 def test_keys_have_series_of_their_own(more, both_ways, small_pieces, tmp_path):
-    small_pieces(10_000, 20)
+    small_pieces(5_000, 20)
     path = tmp_path / "keyed.csv"
     rng = random.Random(4)
     lines = []
-    for i in range(4500):
+    for i in range(2250):
         # one comes late, one seldom, and one line lacks its key
-        key = rng.choice(["a", "b", "c c", '"d,"'] + ["e"] * (i > 3000))
-        key = "" if i == 2321 else "rare" if i in (1000, 1250) else key
-        level = 9.0 * ((i // 300 + len(key)) % 2)
+        key = rng.choice(["a", "b", "c c", '"d,"'] + ["e"] * (i > 1500))
+        key = "" if i == 1160 else "rare" if i in (500, 625) else key
+        level = 9.0 * ((i // 150 + len(key)) % 2)
         lines.append(f"{i},{rng.gauss(level, 1):.3f},{key},{rng.gauss(-level, 1):.3f}")
     path.write_text("when,level,device,load\n" + "\n".join(lines))
     batches, rows = both_ways(
