@@ -109,7 +109,7 @@ def use_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for part, module in PARTS[name].items():
         monkeypatch.setitem(sys.modules, part, module)
     for part, loaded in list(sys.modules.items()):
-        if part.split(".")[0] == "online_gmm" and hasattr(loaded, "_kernel"):
+        if part.startswith("online_gmm") and hasattr(loaded, "_kernel"):
             monkeypatch.setattr(loaded, "_kernel", KERNELS[name])
     return KERNELS[name]
 

@@ -1,5 +1,6 @@
 """The chain's kernel against naive references, hmmlearn, and itself interpreted."""
 
+import bisect
 from array import array
 from types import SimpleNamespace
 
@@ -38,13 +39,13 @@ def random_chain(k, seed, timed=False):
 def regimes(n, mixture, transition, seed, gaps=None, missing=0.0):
     """Points of a chain and where it was; with gaps in continuous time."""
     rng = np.random.default_rng(seed)
-    k = mixture.n_components
-    timed = gaps is not None
     z = np.zeros(n, dtype=int)
-    matrices = naive_hmm.steps(transition, gaps, True) if timed else [transition] * (n - 1)
-    for t in range(1, n):
-        p = matrices[t - 1][z[t - 1]].clip(0.0)
-        z[t] = rng.choice(k, p=p / p.sum())
+    steps = [transition] if gaps is None else naive_hmm.steps(transition, gaps, True)
+    p = np.array(steps).clip(0.0)
+    up_to = (p / p.sum(axis=2, keepdims=True)).cumsum(axis=2)
+    up_to = (up_to / up_to[:, :, -1:]).tolist()
+    for t, u in enumerate(rng.random(n - 1).tolist()):
+        z[t + 1] = bisect.bisect_right(up_to[t % len(up_to)][z[t]], u)
     factors = np.linalg.cholesky(mixture.covariances)
     noise = rng.normal(size=(n, mixture.n_features))
     X = mixture.means[z] + np.einsum("nij,nj->ni", factors[z], noise)

@@ -1,6 +1,7 @@
 """River's own checks, its pipelines and its metrics."""
 
 import csv
+import functools
 from collections import Counter
 
 import numpy as np
@@ -32,6 +33,16 @@ MODELS = [
 ]
 
 
+@functools.cache
+def _approval():
+    return list(datasets.TrumpApproval().take(400))
+
+
+def approval(n):
+    """The first rows, which a test may change."""
+    return [(dict(x), y) for x, y in _approval()[:n]]
+
+
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_static_checks(model):
     for check in checks.yield_checks(model):
@@ -46,7 +57,7 @@ def test_dataset_checks(model, name):
     check = getattr(checks.common, f"check_{name}")
     # after half of the rows all that a learner keeps must have its size
     n = 400 if name == "bounded_memory_growth" else 100
-    check(model.clone(), list(datasets.TrumpApproval().take(n)))
+    check(model.clone(), approval(n))
 
 
 def regimes(n, seed):
@@ -151,7 +162,7 @@ def test_river_accepts_the_detector(detector, anomalies, compiled):
     else:  # where all of them would take minutes
         for name in ("learn_one", "pickling", "clone_is_independent"):
             check = getattr(checks.common, f"check_{name}")
-            check(detector.clone(), list(datasets.TrumpApproval().take(60)))
+            check(detector.clone(), approval(60))
 
 
 def test_a_detector_scores_as_its_learner_does():
