@@ -272,6 +272,22 @@ def test_what_cannot_be_used_is_refused_when_it_is_given(make, message):
         make()
 
 
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("learner", [OnlineGMM, Segmenter])
+def test_a_feature_that_is_misnamed_is_told(learner, many):
+    """Beside one that is there; it would be missing for ever."""
+    frame = pd.DataFrame(blobs(60, 2, seed=1), columns=["a", "b"])
+    more = {"warm_up": 30, "seed": 1} if learner is OnlineGMM else {}
+    for features, told in ((["a", "B"], "no value of 'B' is in the first"), (["a"], None)):
+        its = learner(features=features, **more)
+        with pytest.warns(UserWarning, match=told) if told else nullcontext():
+            if many:
+                its.learn_many(frame)
+            else:
+                for x in frame.to_dict("records"):
+                    its.learn_one(x)
+
+
 def test_one_segmenter_is_no_list_of_them():
     with pytest.raises(TypeError, match="one segmenter is given; pool takes a list of them"):
         pool(Segmenter())

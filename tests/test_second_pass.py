@@ -368,3 +368,15 @@ def test_the_halves_of_a_daily_cycle_on_a_drift_are_no_levels():
     model = Segmenter(features=["x"])
     model.learn_many(values[:, None])
     assert len(model.second_pass(values[:, None]).changes) <= 5
+
+
+@pytest.mark.parametrize("late", ["raise", "skip"])
+def test_rows_that_go_back_in_time_are_refused(late):
+    """A segment would end before it began; each row has a label, so that none can be left out."""
+    X = np.random.default_rng(1).normal(size=(30, 1))
+    segmenter = Segmenter(late=late)
+    times = np.arange(30.0)
+    with pytest.raises(ValueError, match=r"row 1: time 28\.0 is before .* above, 29\.0; sort the"):
+        segmenter.second_pass(X, times[::-1])
+    assert len(segmenter.second_pass(X, times // 2).labels) == 30
+    assert len(Segmenter(late="learn").second_pass(X, times[::-1]).labels) == 30

@@ -366,7 +366,7 @@ class Learner(Intake, abc.ABC):
         """Give a label a name, such as "idle"; None takes the name away.
 
         The name stays with the label through refits, in the bytes of the model, and when models are
-        merged. It is in `names`, in `events` and in the segments of a `Segmenter`.
+        merged. It is in `names`, and in the events of components.
 
         Raises
         ------

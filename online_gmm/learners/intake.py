@@ -404,7 +404,24 @@ class Intake(_kernel.Entry, base.Clusterer, state.Writable, abc.ABC):
             rows = np.vstack([rows, table.select(tuple(names))])
             missing = np.full(len(table), np.nan)
             times = np.concatenate([times, missing if table.times is None else table.times])
+        self._tell_absent(rows, names)
         return rows, state.names_of(names), times
+
+    def _tell_absent(self, rows: NDArray[np.float64], names: Sequence[Hashable]) -> None:
+        """Warn of features that were named and never came, while others were passed over."""
+        if self.features is None or not self.n_unknown:
+            return
+        absent = [
+            repr(name) for name, its in zip(names, rows.T, strict=True) if np.isnan(its).all()
+        ]
+        if absent and len(absent) < len(names):
+            warnings.warn(
+                f"no value of {', '.join(absent)} is in the first {len(rows)} points, and values "
+                f"of other features are passed over, {self.n_unknown:,} so far; see whether "
+                "features=[...] names what the points have",
+                UserWarning,
+                stacklevel=6,
+            )
 
     def _release_points(self) -> None:
         """Let go of the points of the warm start; all models share the lists that stay empty."""

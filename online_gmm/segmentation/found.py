@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_gmm import _kernel
+from online_gmm.data import clock
 from online_gmm.data.counted import must_be_real, must_be_whole
 from online_gmm.data.frames import Table, view
 from online_gmm.data.state import instance, plain, writable
@@ -276,6 +277,11 @@ class FoundRegimes(SegmentedRows):
         placed
             The regime of each row as it was reported; None to find it by learning the rows anew,
             with a learner of the same parameters.
+
+        Raises
+        ------
+        ValueError
+            If a row is earlier than the one before it, unless ``late`` is ``learn``.
         """
         table = self._table(X, t)
         names = self._wanted or table.names
@@ -284,6 +290,8 @@ class FoundRegimes(SegmentedRows):
             stamps = stamps_of(table, X, self.time, t)
         if stretches is None:
             stretches = self._stretches(table)
+        if self.late != "learn":
+            self._refuse_disorder(table)
         its_window = self._n_window
         if its_window is None and self._seconds_of_window is not None:
             if table.times is None:
@@ -308,6 +316,18 @@ class FoundRegimes(SegmentedRows):
             confirm=self.confirm,
             placed=Labelling(placed, window) if window else None,
             regimes=regimes,
+        )
+
+    @staticmethod
+    def _refuse_disorder(table: Table) -> None:
+        """Refuse rows of which one is earlier than the row before: each is to have a label."""
+        if table.times is None or not (back := np.diff(table.times) < 0.0).any():
+            return
+        i = int(back.argmax()) + 1
+        before, its = (clock.shown(float(table.times[j]), table.a_time) for j in (i - 1, i))
+        raise ValueError(
+            f"row {i}: time {its} is before that of the row above, {before}; sort the rows, or "
+            "make the segmenter with late='learn', which takes them as they stand"
         )
 
     def decode_many(self, X: Any, t: Any = None) -> Any:

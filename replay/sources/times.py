@@ -357,7 +357,7 @@ class Clock:
             return next(iter(found.values()))
         if self._order is not None:
             raise ValueError(f"{text!r} is no time with {_worded(self._order)}")
-        meant = " or ".join(f"{date:%d %B %Y}" for date in found.values())
+        meant = " or ".join(dict.fromkeys(f"{date:%d %B %Y}" for date in found.values()))
         options = " or ".join(f"--time-format {order} ({_worded(order)})" for order in found)
         raise ValueError(f"{text!r} may be {meant}; say which with {options}")
 
@@ -433,7 +433,10 @@ def with_date(text: str) -> str:
     if value is None or unit is None or _is_compact(text, value if unit == "s" else 0.0):
         return text
     date = datetime.datetime.fromtimestamp(value * UNITS[unit], datetime.UTC)
-    return f"{text} ({date:%Y-%m-%d %H:%M:%S} UTC)"
+    shown = date.replace(tzinfo=None).isoformat(
+        " ", "milliseconds" if date.microsecond else "seconds"
+    )
+    return f"{text} ({shown} UTC)"
 
 
 def _is_compact(text: str, seconds: float) -> bool:

@@ -757,6 +757,18 @@ def test_times_in_numbers_are_shown_with_their_dates(path, cli, tmp_path):
     assert page.count("(2024-03-04 03:20:00 UTC)") >= 2
 
 
+def test_days_that_may_be_read_in_two_ways_are_shown_once_each(path, cli):
+    write(path, TABLE, [f"{t},{x}" for t, x in zip(minutes("%m/%d/%y %H:%M"), LEVELS, strict=True)])
+    result = cli("run", path, "--value", "pressure", "--time", "time", "--max-gap", "1h")
+    assert (
+        "'03/04/24 00:00' may be 03 April 2024 or 04 March 2024 or 24 April 2003;" in result.stderr
+    )
+    lines = [line.replace("03/04/24", "03/03/24") for line in path.read_text().splitlines()[1:]]
+    write(path, TABLE, lines)
+    result = cli("run", path, "--value", "pressure", "--time", "time", "--max-gap", "1h")
+    assert "'03/03/24 00:00' may be 03 March 2024 or 24 March 2003; say which" in result.stderr
+
+
 def test_large_numbers_are_written_out(path, cli):
     """As they are where changes are told, and on the page."""
     rows = [f"{t},{40_000 + 1000 * x:.0f}" for t, x in zip(minutes(), LEVELS, strict=True)]
