@@ -441,6 +441,7 @@ class Series:
         self.breaks.append(self._n_rows)
         if self.model.is_started:
             self._said = None
+            self.summary.close()
             # the next labelled row hands it on
             closed = self.segmenter.finish()
             self._closed += [] if closed is None else [closed]

@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import math
+import re
 import tracemalloc
 
 import numpy as np
@@ -230,3 +231,23 @@ def test_of_one_segment_there_is_no_change():
     assert bands.title == "0 changes of regime"
     bands.add(only)
     assert bands.title == "1 change of regime"
+
+
+@pytest.mark.parametrize("more", [(), ("--persist",), ("--min-dwell", 5)])
+def test_segments_that_gaps_end_are_counted_alike_everywhere(cli, tmp_path, more):
+    rng = np.random.default_rng(1)
+    path, segments = tmp_path / "rows.csv", tmp_path / "segments.csv"
+    rows = [
+        f"{60 * i + 7200 * (i // 150)},{rng.normal(30.0 * (i // 200 % 2), 1.0):.2f}\n"
+        for i in range(600)
+    ]
+    path.write_text("t,level\n" + "".join(rows))
+    result = cli(
+        *("run", path, "--value", "level", "--time", "t", "--time-format", "s"),
+        *("--max-gap", "1h", "--regimes", 2, "--segments", segments, *more),
+    )
+    assert result.exit_code == 0, result.output
+    n = len(segments.read_text().splitlines()) - 1
+    assert f"600 rows, {n} segments, " in result.stdout
+    in_table = re.search(r"│ segments +│ +(\d+) │ +(\d+) │", result.stdout)
+    assert int(in_table[1]) + int(in_table[2]) == n
