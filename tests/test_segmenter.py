@@ -27,6 +27,7 @@ from online_gmm import (
 )
 from online_gmm.data.state import StateError
 from online_gmm.segmentation.row_statistics import RowStatistics
+from online_gmm.segmentation.whole import regimes_of_rows
 from tests.conftest import KERNELS, on_one_kernel, use_kernel
 
 NAMES = ("flow", "vibration")
@@ -1168,3 +1169,40 @@ def test_a_temperature_that_follows_slowly_is_not_cut_into_steps(kernel, seed):
     model.label_then_learn_many(X)
     found = [event for event in model.new_events if isinstance(event, RegimeChange)]
     assert len(found) <= 5 * np.count_nonzero(np.diff(on))
+
+
+@pytest.mark.parametrize("how", ["one", "many", "parts", "bytes"])
+def test_points_before_all_values_count_in_the_numbers_of_points(how):
+    """So that changes are where they are in the series, and labels at their rows."""
+    X = np.random.default_rng(1).normal(np.repeat([40.0, 2.0, 40.0], 300), 1.0)[:, None]
+    X[:100] = np.nan
+    segmenter = Segmenter(features=[0])
+    if how == "one":
+        for (x,) in X.tolist():
+            segmenter.learn_one({0: x})
+    elif how == "many":
+        segmenter.learn_many(X)
+    else:
+        for part in np.split(X, 9):
+            segmenter.learn_many(part)
+            if how == "bytes":
+                segmenter = Segmenter.from_bytes(segmenter.to_bytes())
+    changes = [event for event in segmenter.events if isinstance(event, RegimeChange)]
+    assert [change.at for change in changes] == [300, 600]
+    assert [change.known_at - change.at for change in changes] == [its.delay for its in changes]
+    assert (segmenter.current.start, segmenter.current.end) == (600, 899)
+
+
+def test_rows_before_all_values_shift_no_label():
+    X = np.random.default_rng(1).normal(np.repeat([40.0, 2.0, 40.0], 300), 1.0)[:, None]
+    X[:100] = np.nan
+    segmenter = Segmenter()
+    labels = segmenter.label_many(X)
+    assert np.flatnonzero(np.diff(labels)).tolist() == [84, 299, 599]
+    assert segmenter.segments_[["start", "end", "label"]].to_numpy().tolist() == [
+        [85, 299, 0],
+        [300, 599, 1],
+        [600, 899, 0],
+    ]
+    assert labels[0] == -1
+    assert np.flatnonzero(np.diff(regimes_of_rows(Segmenter(), X))).tolist() == [299, 599]

@@ -423,7 +423,7 @@ class FoundRegimes(SegmentedRows):
         if self.max_gap is not None and len(times) >= FIRST:
             told_if_all_are_gaps(times, self.max_gap)
         self._stream = _kernel.Partition(len(names), self._n_window or 0, self.max_regimes)
-        self._placed = PlacedSegments(names, timed)
+        self._placed = PlacedSegments(names, timed, self._n_dropped)
         stamps = (
             [
                 seconds if stamp is None else stamp
@@ -472,7 +472,7 @@ class FoundRegimes(SegmentedRows):
         if (its["placed"] is None) != (self._stream is None):
             raise ValueError("there are segments without a kernel, or a kernel without segments")
         if its["placed"] is not None:
-            self._placed = PlacedSegments.from_state(its["placed"], self._names)
+            self._placed = PlacedSegments.from_state(its["placed"], self._names, self._n_dropped)
 
     def _streaming(self, its: dict[str, Any]) -> Any:
         return _kernel.Partition.from_state(its)

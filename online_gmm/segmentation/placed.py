@@ -43,6 +43,8 @@ class PlacedSegments:
         Of the D channels.
     timed
         Whether rows have times.
+    n_before
+        Rows before the first one, which count in the numbers that stand for times.
 
     Attributes
     ----------
@@ -58,8 +60,9 @@ class PlacedSegments:
         Rows that the segment going on has when `take_snapshot` is due.
     """
 
-    def __init__(self, names: tuple[Hashable, ...], timed: bool) -> None:
+    def __init__(self, names: tuple[Hashable, ...], timed: bool, n_before: int = 0) -> None:
         self.names = names
+        self._n_before = n_before
         self.rows = RecentRows(len(names), 0, timed)
         self.label = UNKNOWN
         self.probability = 1.0
@@ -129,7 +132,7 @@ class PlacedSegments:
         # the regime of the segment that is over is reported again with the change that ends it: by
         # then more is known of it than at its start
         self.label = before
-        time = self.rows.time_of(at)
+        time = self._time_at(at)
         if at > self.rows.first:
             segment, statistics = self._end(at)
             new_events.append(segment)
@@ -160,8 +163,8 @@ class PlacedSegments:
 
     def _end(self, at: int) -> tuple[Segment, RowStatistics]:
         """End the segment before this row."""
-        start = self.rows.time_of(self.rows.first)
-        end = self.rows.time_of(at - 1)
+        start = self._time_at(self.rows.first)
+        end = self._time_at(at - 1)
         statistics = self.rows.cut(at)
         if self.label != UNKNOWN:
             self.regimes.setdefault(self.label, Regime(len(self.names))).add(statistics)
@@ -172,15 +175,19 @@ class PlacedSegments:
         return segment_of(start, end, self.label, statistics, probability, self.names)
 
     def _time_of(self, row: int) -> Any:
-        return self.rows.time_of(min(max(row, self.rows.first), self.rows.end - 1))
+        return self._time_at(min(max(row, self.rows.first), self.rows.end - 1))
+
+    def _time_at(self, row: int) -> Any:
+        time = self.rows.time_of(row)
+        return time if self.rows.timed else time + self._n_before
 
     @property
     def current(self) -> Segment | None:
         """The segment going on; None before the first row. O(D^2)."""
         if not len(self.rows):
             return None
-        start = self.rows.time_of(self.rows.first)
-        return self._segment(start, self.rows.time_of(self.rows.end - 1), self.rows.total())
+        start = self._time_at(self.rows.first)
+        return self._segment(start, self._time_at(self.rows.end - 1), self.rows.total())
 
     def finish(self) -> Segment | None:
         """End the segment going on. What comes next begins a new one, whose regime is unknown."""
@@ -257,10 +264,12 @@ class PlacedSegments:
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], names: tuple[Hashable, ...]) -> PlacedSegments:
-        """Return what `state` was made of."""
+    def from_state(
+        cls, state: dict[str, Any], names: tuple[Hashable, ...], n_before: int
+    ) -> PlacedSegments:
+        """Return what `state` was made of, so many rows after the first one."""
         rows = RecentRows.from_state(state["rows"], len(names))
-        result = cls(names, rows.timed)
+        result = cls(names, rows.timed, n_before)
         result.rows = rows
         result.label = instance(state["label"], int, "label")
         result.probability = instance(state["probability"], float, "probability")

@@ -322,7 +322,8 @@ class Segmenter(SegmenterAnswers, Writable):
         -------
         series or numpy.ndarray
             Regimes, shape (n,), of the kind that goes with X. -1 for rows that belong to no
-            segment: with a model those before its start, and with ``smoothed`` the last ``lag``.
+            segment: those before all values, with a model those before its start, and with
+            ``smoothed`` the last ``lag``.
 
         Examples
         --------

@@ -37,15 +37,23 @@ def label_whole(segmenter: Segmenter, X: Any, t: Any) -> tuple[Any, pd.DataFrame
     labels = np.full(len(table), UNKNOWN, dtype=np.int64)
     rows = _rows_in_segments(segmenter, table, answers.labels)
     numbers = np.repeat([s.label for s in segments], [s.n for s in segments])
-    numbers = numbers[: len(rows)]
-    labels[rows[: len(numbers)]] = numbers
+    if segmenter.finds_regimes:
+        # the last row is in the last segment; the first may be before all values
+        numbers = numbers[max(len(numbers) - len(rows), 0) :]
+        rows = rows[len(rows) - len(numbers) :]
+    labels[rows[: len(numbers)]] = numbers[: len(rows)]
     return table.series(labels, "label"), frame_of(new_events)
 
 
 def regimes_of_rows(segmenter: Segmenter, rows: NDArray[np.float64]) -> NDArray[np.int64]:
     """Label a whole series in hindsight; one in which no change was found is one regime."""
     labels: NDArray[np.int64] = segmenter.label_many(rows)
-    return labels if segmenter.labels else np.zeros_like(labels)
+    if not segmenter.labels:
+        return np.zeros_like(labels)
+    known = labels != UNKNOWN
+    # rows before all values
+    labels[~known] = labels[known.argmax()]
+    return labels
 
 
 def _rows_in_segments(
