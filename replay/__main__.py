@@ -1,5 +1,6 @@
 """``python -m replay``, and the console script ``replay``."""
 
+import io
 import signal
 import sys
 from types import FrameType
@@ -12,6 +13,9 @@ def main() -> None:
     """Run the command line; ends the process with its exit status."""
     # while rows are labelled, the loop heeds signals
     signal.signal(signal.SIGINT, _stopped)
+    # what a terminal or a file cannot hold is escaped, as it is on standard error
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from replay.cli.app import app
 
