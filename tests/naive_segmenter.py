@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from online_gmm._kernel import blocks, candidates, channels, metric, scale, states
+from online_gmm._kernel import blocks, candidates, channels, jumps, metric, scale, states
 
 
 def cleaned(X):
@@ -362,7 +362,7 @@ class Naive:
         self.mean, windows = self.part(change)
         if self.waiting:
             self.tell(self.mean, windows, True)
-        if self.fresh and windows < scale.PASSAGE and self.is_between(change):
+        if self.fresh and self.is_passage(windows, change):
             self.passing = True
             return
         k = self.nearest(self.mean, windows, self.now if self.fresh else -1)[0]
@@ -383,14 +383,26 @@ class Naive:
             self.lasts[k] = self.mean
             self.weight[k] += windows
 
-    def is_between(self, change):
+    def is_passage(self, windows, change):
         looks = self.F[change + self.dead : self.look]
-        if self.previous < 0 or len(looks) == 0:
+        is_short = windows < scale.PASSAGE
+        may_curve = self.window <= scale.SHORT and windows * self.window < scale.CURVE_ROWS
+        if self.previous < 0 or len(looks) == 0 or not (is_short or may_curve):
             return False
         before, after = self.lasts[self.previous], looks.mean(axis=0)
         apart = self.distance(before, after)
         ways = self.distance(before, self.mean) + self.distance(self.mean, after)
-        return ways < apart and apart > scale.FAR * self.white.freedom
+        if ways >= apart or apart <= scale.FAR * self.white.freedom:
+            return False
+        return is_short or self.jump_share(change, after) < scale.CURVE
+
+    def jump_share(self, change, after):
+        """The share of the step to the next segment that the windows next to the change make."""
+        first = change - 1 + self.length
+        if not first < self.look <= change - 1 + jumps.KEPT * self.length:
+            return 1.0
+        step = self.white.matrix @ (after - self.mean)
+        return self.white.matrix @ (self.F[first] - self.F[change - 1]) @ step / (step @ step)
 
     def birth(self, mean):
         k = next(k for k in range(self.room + 1) if k not in self.means)

@@ -52,12 +52,17 @@ def transient(rng, n):
     return X
 
 
-def followed(rng, n):
+def followed(rng, n, slowness=5.0, noise=0.5):
     """A level that is reached in some rows."""
     X = visits(rng, [[40.0], [60.0], [80.0]], [[0.0]] * 3, n, 150)
     for i in range(1, n):
-        X[i] = X[i - 1] + (X[i] - X[i - 1]) / 5.0
-    return X + rng.normal(0.0, 0.5, X.shape)
+        X[i] = X[i - 1] + (X[i] - X[i - 1]) / slowness
+    return X + rng.normal(0.0, noise, X.shape)
+
+
+def curves(rng, n):
+    """A level that is reached in many rows: short windows see segments on the way."""
+    return followed(rng, n, 20.0, 1.0)
 
 
 STREAMS = {
@@ -67,6 +72,7 @@ STREAMS = {
     "rhythm": rhythm,
     "transient": transient,
     "followed": followed,
+    "curves": curves,
 }
 
 

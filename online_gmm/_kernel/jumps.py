@@ -44,6 +44,8 @@ class Jumps(Memory):
     step: cython.p_double
     white_step: cython.p_double
     white_jump: cython.p_double
+    product: cython.double  # of the jump and the step that was looked at last
+    square: cython.double  # of this step
     along: cython.double  # products of jumps and of steps from mean to mean, summed
     size: cython.double  # squares of these steps, summed
     shares: cython.double  # of each step that its jump makes, from 0 to 1, summed
@@ -62,6 +64,8 @@ class Jumps(Memory):
         self.white_step = self.piece(p)
         self.white_jump = self.piece(p)
         self.known = False
+        self.product = 0.0
+        self.square = 0.0
         self.along = 0.0
         self.size = 0.0
         self.shares = 0.0
@@ -89,24 +93,15 @@ class Jumps(Memory):
         """A segment of this mean has ended: the next one begins with look ``change``."""
         i: cython.Py_ssize_t
         along: cython.double
-        size: cython.double
         p: cython.Py_ssize_t = self.n_features
         before: cython.Py_ssize_t = change - 1
         after: cython.Py_ssize_t = before + self.length  # the first look that does not straddle
         if self.known:
-            for i in range(p):
-                self.step[i] = mean[i] - self.mean[i]
-            metric.whiten(self.step, self.white_step)
-            metric.whiten(self.jump, self.white_jump)
-            along = 0.0
-            size = 0.0
-            for i in range(p):
-                along += self.white_jump[i] * self.white_step[i]
-                size += self.white_step[i] * self.white_step[i]
-            self.along += along
-            self.size += size
-            if size > 0.0:
-                along /= size
+            self.look_at(mean, metric)
+            self.along += self.product
+            self.size += self.square
+            if self.square > 0.0:
+                along = self.product / self.square
                 self.shares += 1.0 if along > 1.0 else 0.0 if along < 0.0 else along
                 self.n += 1
         copy(mean, p, self.mean)
@@ -117,6 +112,31 @@ class Jumps(Memory):
             for i in range(p):
                 self.jump[i] = self.ring[after + i] - self.ring[before + i]
         return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def look_at(self, mean: cython.p_double, metric: Metric) -> cython.int:
+        """Compare the jump with the step from the last segment that is over to one of this mean."""
+        i: cython.Py_ssize_t
+        for i in range(self.n_features):
+            self.step[i] = mean[i] - self.mean[i]
+        metric.whiten(self.step, self.white_step)
+        metric.whiten(self.jump, self.white_jump)
+        self.product = 0.0
+        self.square = 0.0
+        for i in range(self.n_features):
+            self.product += self.white_jump[i] * self.white_step[i]
+            self.square += self.white_step[i] * self.white_step[i]
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def share(self, mean: cython.p_double, metric: Metric) -> cython.double:
+        """The share that the jump makes of the step to a segment of this mean; 1 if not known."""
+        if not self.known:
+            return 1.0
+        self.look_at(mean, metric)
+        return self.product / self.square if self.square > 0.0 else 1.0
 
     @cython.cfunc
     @cython.exceptval(check=False)

@@ -54,7 +54,7 @@ cdef class Scale:
     cdef int step(self, double *f, Py_ssize_t row) except? -2
     cdef int decide(self, Py_ssize_t best, Py_ssize_t row) except? -2
     cdef int finish(self, Py_ssize_t change, Py_ssize_t lane, Py_ssize_t row) except? -2
-    cdef bint is_between(self, Py_ssize_t lane) noexcept
+    cdef bint is_passage(self, double windows, Py_ssize_t lane) noexcept
     cdef int merge(self, Py_ssize_t k, Py_ssize_t row) except? -2
     cdef int measure(self) noexcept
     cdef bint jumps_by(self, double share) noexcept

@@ -72,6 +72,10 @@ APART = 1.5
 """Windows that a new regime must have lasted before it may be the one before it, after all."""
 PASSAGE = 2.5
 """What leads from one regime to another takes less than so many windows."""
+CURVE_ROWS = 48
+"""Or, where short windows see a curve, less than so many points."""
+CURVE = 0.7
+"""Share of the next step below which windows on either side of a change differ in a curve."""
 FAR = 10.0
 """Times what is usual that the squared distance of these two is more than."""
 
@@ -389,7 +393,7 @@ class Scale:
             self.report(mean, windows, row, True)
         if self.jumps is not None:
             self.jumps.end(mean, change, self.look - 1, self.metric)
-        if self.fresh and windows < PASSAGE and self.is_between(lane):
+        if self.fresh and self.is_passage(windows, lane):
             # the segment after it goes on with it, under the state that is told then
             self.passing = True
             return 0
@@ -410,10 +414,11 @@ class Scale:
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def is_between(self, lane: cython.Py_ssize_t) -> cython.bint:
-        """Whether the segment that is over is between its neighbours, and these are far apart.
+    def is_passage(self, windows: cython.double, lane: cython.Py_ssize_t) -> cython.bint:
+        """Whether the segment that is over only leads from the one before it to the one after.
 
-        The one after it begins with the candidate of this lane.
+        It is short, its mean is between theirs, and these are far apart. The one after it begins
+        with the candidate of this lane.
         """
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
@@ -427,12 +432,18 @@ class Scale:
         looks: cython.double = 1.0 * (self.look - its.start[lane] - self.dead)
         if before < 0 or looks < 1.0:
             return False
+        if windows >= PASSAGE and (self.jumps is None or windows * self.window >= CURVE_ROWS):
+            return False
         for i in range(p):
             after[i] = (self.total[i] - its.sums[lane * p + i]) / looks
         apart = self.metric.distance(after, first(self.states.lasts), before, whole)
         v = self.metric.distance(mean, first(self.states.lasts), before, whole)
         v += self.metric.distance(mean, after, 0, whole)
-        return v < apart and apart > FAR * self.metric.freedom
+        if v >= apart or apart <= FAR * self.metric.freedom:
+            return False
+        return (
+            windows < PASSAGE or self.jumps is None or self.jumps.share(after, self.metric) < CURVE
+        )
 
     @cython.cfunc
     @cython.exceptval(-2)
