@@ -490,6 +490,7 @@ def test_batches_are_not_pickled():
 # -- in river -------------------------------------------------------------------------------------
 
 
+@on_one_kernel
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_river_checks(model):
     for check in checks.yield_checks(model):
