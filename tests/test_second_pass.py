@@ -380,3 +380,22 @@ def test_rows_that_go_back_in_time_are_refused(late):
         segmenter.second_pass(X, times[::-1])
     assert len(segmenter.second_pass(X, times // 2).labels) == 30
     assert len(Segmenter(late="learn").second_pass(X, times[::-1]).labels) == 30
+
+
+@on_one_kernel
+@pytest.mark.parametrize(("slowness", "noise"), [(3.0, 0.2), (10.0, 1.0), (20.0, 1.0)])
+def test_the_way_from_a_level_to_the_next_is_no_segment(slowness, noise):
+    found, true = 0, 0
+    for seed in range(3):
+        rng = np.random.default_rng([3, seed])
+        level = np.repeat(rng.permuted(np.tile([40.0, 60.0, 80.0], 4)), 400)
+        reached = level.copy()
+        for i in range(1, len(level)):
+            reached[i] = reached[i - 1] + (level[i] - reached[i - 1]) / slowness
+        X = (reached + rng.normal(0.0, noise, len(level)))[:, None]
+        true_changes = np.flatnonzero(np.diff(level)) + 1
+        changes = np.array([change.at for change in second_pass(X, ("flow",)).changes])
+        assert all(np.abs(changes - at).min() <= 5 + 1.5 * slowness for at in true_changes)
+        found += len(changes)
+        true += len(true_changes)
+    assert found <= 1.1 * true, found / true

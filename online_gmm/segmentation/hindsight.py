@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm._kernel.blocks import blocks_of
 from online_gmm._kernel.metric import INDEPENDENT, LEAST_RATIO, LEAST_WITHIN
+from online_gmm._kernel.scale import CURVE, CURVE_ROWS, FAR, PASSAGE, SHORT
 from online_gmm.data.frames import view
 
 Matrix = NDArray[np.float64]
@@ -59,6 +60,16 @@ class Labelling(NamedTuple):
 def edges_of(labels: Ints) -> Ints:
     """The first rows of the segments, and the number of rows."""
     return np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
+
+
+def _led_to(states: Ints, cuts: Ints, stays: Ints) -> Ints:
+    """The labels of looks from the states of stays: the way to a stay belongs to it."""
+    begins = cuts[np.append(0, stays[:-1] + 1)]
+    return np.repeat(states, np.diff(begins, append=cuts[-1]))
+
+
+def _squared(v: Matrix) -> float:
+    return float(v @ v)
 
 
 def _variances(f: Matrix) -> Matrix:
@@ -196,18 +207,25 @@ class WholeView:
                 continue
             seen.add(key)
             means, weights = self._segments(cuts)
-            states = self._states(means, weights, beta)
+            stays = self._stays(cuts, means, weights)
+            states = self._states(means[stays], weights[stays], beta)
             if states.max() == 0:
                 continue
-            labels = np.repeat(states, np.diff(cuts))
-            yield Labelling(self._rows(labels), self.window, beta)
             centers = np.array(
                 [
-                    np.average(means[states == k], axis=0, weights=weights[states == k])
+                    np.average(
+                        means[stays][states == k], axis=0, weights=weights[stays][states == k]
+                    )
                     for k in range(states.max() + 1)
                 ]
             )
-            yield Labelling(self._rows(self._smoothed(centers)), self.window, beta)
+            labels = _led_to(states, cuts, stays)
+            yield Labelling(self._rows(labels), self.window, beta)
+            labels = self._smoothed(centers)
+            cuts = np.union1d(edges_of(labels), [part.start for _, part in self._parts()])
+            stays = self._stays(cuts, *self._segments(cuts))
+            labels = _led_to(labels[cuts[stays]], cuts, stays)
+            yield Labelling(self._rows(labels), self.window, beta)
 
     def certainties(self, labels: Ints, parts: Sequence[Stretch]) -> Matrix:
         """Return the probability of the regime of each segment against the others.
@@ -265,6 +283,31 @@ class WholeView:
             means.append(self.whitened[first:end].mean(axis=0))
             weights.append((end - first) / self.length)
         return np.array(means), np.array(weights)
+
+    def _stays(self, cuts: Ints, means: Matrix, weights: Matrix) -> Ints:
+        """The segments that do not merely lead from one to another one that is far from it."""
+        firsts = {part.start for _, part in self._parts()}
+        stays: list[int] = []
+        for i, windows in enumerate(weights.tolist()):
+            is_inner = cuts[i] not in firsts and cuts[i + 1] not in {*firsts, cuts[-1]}
+            is_short = windows < PASSAGE
+            may_curve = self.window <= SHORT and windows * self.window < CURVE_ROWS
+            if is_inner and (is_short or may_curve):
+                before, mean, after = means[stays[-1]], means[i], means[i + 1]
+                apart = _squared(after - before)
+                is_between = _squared(mean - before) + _squared(after - mean) < apart
+                if is_between and apart > FAR * self.expected:
+                    jump = self._jump(cuts[i + 1]) @ (after - mean)
+                    if is_short or jump < CURVE * _squared(after - mean):
+                        continue
+            stays.append(i)
+        return np.array(stays)
+
+    def _jump(self, look: int) -> Matrix:
+        """How the windows before and after the beginning of a segment differ."""
+        after = min(look + self.length, len(self.whitened)) - 1
+        result: Matrix = self.whitened[after] - self.whitened[look - 1]
+        return result
 
     def _states(self, means: Matrix, weights: Matrix, beta: float) -> Ints:
         """Join segments that are in one state, the nearest first (Ward 1963).
