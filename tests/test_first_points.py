@@ -26,6 +26,7 @@ def test_points_are_given_back():
     assert list(points) == given[1:-1]
 
 
+@pytest.mark.filterwarnings("ignore:no value of 'c'")
 @pytest.mark.parametrize("features", [None, ("b", "a"), ("a", "c")])
 def test_rows_are_kept_as_points_are(features):
     rng = np.random.default_rng(1)

@@ -5,7 +5,8 @@ have begun is a candidate with a running mean of whitened features and a cost. A
 looks adds a window's worth of evidence. Windows that straddle the beginning of a segment count as
 usual, whatever they show. A change is decided when the best partition has had the same last change
 for some looks; its first change is then reported, and what does not follow it is dropped.
-What state a segment is in is told once that is clear.
+What state a segment is in is told once that is clear. A short segment between two that are far
+apart is the way from one to the other, and belongs to the later one.
 """
 
 from __future__ import annotations

@@ -286,10 +286,10 @@ class WholeView:
 
     def _stays(self, cuts: Ints, means: Matrix, weights: Matrix) -> Ints:
         """The segments that do not merely lead from one to another one that is far from it."""
-        firsts = {part.start for _, part in self._parts()}
+        ends = {part.start for _, part in self._parts()} | {len(self.ends)}
         stays: list[int] = []
         for i, windows in enumerate(weights.tolist()):
-            is_inner = cuts[i] not in firsts and cuts[i + 1] not in {*firsts, cuts[-1]}
+            is_inner = ends.isdisjoint(cuts[i : i + 2].tolist())
             is_short = windows < PASSAGE
             may_curve = self.window <= SHORT and windows * self.window < CURVE_ROWS
             if is_inner and (is_short or may_curve):
