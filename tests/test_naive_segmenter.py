@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 
+from benchmarks.plants import following
 from tests.conftest import on_one_kernel
 from tests.naive_segmenter import Naive, features
 
@@ -54,9 +55,8 @@ def transient(rng, n):
 
 def followed(rng, n, slowness=5.0, noise=0.5):
     """A level that is reached in some rows."""
-    X = visits(rng, [[40.0], [60.0], [80.0]], [[0.0]] * 3, n, 150)
-    for i in range(1, n):
-        X[i] = X[i - 1] + (X[i] - X[i - 1]) / slowness
+    level = visits(rng, [[40.0], [60.0], [80.0]], [[0.0]] * 3, n, 150)
+    X = following(level[:, 0], slowness)[:, None]
     return X + rng.normal(0.0, noise, X.shape)
 
 

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from benchmarks.machines import drifting
+from benchmarks.plants import following
 from online_gmm import OnlineGMM, RegimeChange, Segmenter, _kernel
 from online_gmm.data.frames import view
 from online_gmm.segmentation.hindsight import Labelling, WholeView
@@ -389,9 +390,7 @@ def test_the_way_from_a_level_to_the_next_is_no_segment(slowness, noise):
     for seed in range(3):
         rng = np.random.default_rng([3, seed])
         level = np.repeat(rng.permuted(np.tile([40.0, 60.0, 80.0], 4)), 400)
-        reached = level.copy()
-        for i in range(1, len(level)):
-            reached[i] = reached[i - 1] + (level[i] - reached[i - 1]) / slowness
+        reached = following(level, slowness)
         X = (reached + rng.normal(0.0, noise, len(level)))[:, None]
         true_changes = np.flatnonzero(np.diff(level)) + 1
         changes = np.array([change.at for change in second_pass(X, ("flow",)).changes])

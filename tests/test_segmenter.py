@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import compose, preprocessing
 
+from benchmarks.plants import following
 from online_gmm import (
     OnlineGMM,
     OnlineHMM,
@@ -1062,9 +1063,7 @@ def test_the_way_from_a_level_to_the_next_is_no_regime(slowness, most, noise):
     for seed in range(3):
         rng = np.random.default_rng([3, seed])
         level = np.repeat(rng.permuted(np.tile([40.0, 60.0, 80.0], 4)), 250)
-        reached = level.copy()
-        for i in range(1, len(level)):
-            reached[i] = reached[i - 1] + (level[i] - reached[i - 1]) / slowness
+        reached = following(level, slowness)
         X = np.column_stack([level, reached + rng.normal(0.0, noise, len(level))])
         segmenter = Segmenter()
         segmenter.learn_many(X)

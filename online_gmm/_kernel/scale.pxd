@@ -59,5 +59,6 @@ cdef class Scale:
     cdef int measure(self) noexcept
     cdef bint jumps_by(self, double share) noexcept
     cdef int begin(self, Py_ssize_t place) noexcept
+    cdef double look_since(self, Py_ssize_t lane) noexcept
     cdef int settle(self, Py_ssize_t row) except? -2
     cdef int report(self, double *mean, double windows, Py_ssize_t row, bint at_once) except? -2

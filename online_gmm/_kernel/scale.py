@@ -421,22 +421,17 @@ class Scale:
         It is short, its mean is between theirs, and these are far apart. The one after it begins
         with the candidate of this lane.
         """
-        p: cython.Py_ssize_t = self.n_features
-        i: cython.Py_ssize_t
         whole: cython.double = float("inf")  # distances are measured to the end
         apart: cython.double
         v: cython.double
-        its: Candidates = self.candidates
-        before: cython.Py_ssize_t = self.previous * p
+        before: cython.Py_ssize_t = self.previous * self.n_features
         mean: cython.p_double = first(self.segment_mean)
         after: cython.p_double = first(self.new_mean)
-        looks: cython.double = 1.0 * (self.look - its.start[lane] - self.dead)
-        if before < 0 or looks < 1.0:
+        if before < 0:
             return False
         if windows >= PASSAGE and (self.jumps is None or windows * self.window >= CURVE_ROWS):
             return False
-        for i in range(p):
-            after[i] = (self.total[i] - its.sums[lane * p + i]) / looks
+        self.look_since(lane)
         apart = self.metric.distance(after, first(self.states.lasts), before, whole)
         v = self.metric.distance(mean, first(self.states.lasts), before, whole)
         v += self.metric.distance(mean, after, 0, whole)
@@ -505,17 +500,23 @@ class Scale:
     @cython.exceptval(-2)
     def settle(self, row: cython.Py_ssize_t) -> cython.int:
         """Tell the last change once the state it led to is clear, or after some windows."""
+        looks: cython.double = self.look_since(self.candidates.order[0])
+        self.report(first(self.new_mean), looks / self.length, row, looks >= self.patience)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def look_since(self, lane: cython.Py_ssize_t) -> cython.double:
+        """Write the mean of the looks since a candidate to ``new_mean``; return how many count."""
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
-        sums: cython.p_double = self.candidates.sums
-        lane: cython.Py_ssize_t = self.candidates.order[0]
-        looks: cython.double = 1.0 * (self.look - self.base - self.dead)
+        its: Candidates = self.candidates
+        looks: cython.double = 1.0 * (self.look - its.start[lane] - self.dead)
         if looks < 1.0:
             looks = 1.0
         for i in range(p):
-            self.new_mean[i] = (self.total[i] - sums[lane * p + i]) / looks
-        self.report(first(self.new_mean), looks / self.length, row, looks >= self.patience)
-        return 0
+            self.new_mean[i] = (self.total[i] - its.sums[lane * p + i]) / looks
+        return looks
 
     @cython.cfunc
     @cython.exceptval(-2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -150,6 +151,11 @@ class WholeView:
             yield stretch, slice(first, first + count)
             first += count
 
+    @cached_property
+    def _firsts(self) -> set[int]:
+        """The first look of each stretch."""
+        return {part.start for _, part in self._parts()}
+
     def _whiten(self, f: Matrix) -> None:
         """Whiten by the differences of windows that do not overlap, but for the largest fifth.
 
@@ -222,7 +228,7 @@ class WholeView:
             labels = _led_to(states, cuts, stays)
             yield Labelling(self._rows(labels), self.window, beta)
             labels = self._smoothed(centers)
-            cuts = np.union1d(edges_of(labels), [part.start for _, part in self._parts()])
+            cuts = np.union1d(edges_of(labels), list(self._firsts))
             stays = self._stays(cuts, *self._segments(cuts))
             labels = _led_to(labels[cuts[stays]], cuts, stays)
             yield Labelling(self._rows(labels), self.window, beta)
@@ -275,7 +281,7 @@ class WholeView:
 
     def _segments(self, cuts: Ints) -> tuple[Matrix, Matrix]:
         """Mean and length in windows of each segment, without looks that straddle a change."""
-        firsts = {part.start for _, part in self._parts()}
+        firsts = self._firsts
         means, weights = [], []
         for begin, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
             straddling = 0 if begin in firsts else self.length - 1
@@ -286,7 +292,7 @@ class WholeView:
 
     def _stays(self, cuts: Ints, means: Matrix, weights: Matrix) -> Ints:
         """The segments that do not merely lead from one to another one that is far from it."""
-        ends = {part.start for _, part in self._parts()} | {len(self.ends)}
+        ends = self._firsts | {len(self.ends)}
         stays: list[int] = []
         for i, windows in enumerate(weights.tolist()):
             is_inner = ends.isdisjoint(cuts[i : i + 2].tolist())
