@@ -1,10 +1,10 @@
-"""What to say when messages come and none can be used, or when they are told apart by nothing."""
+"""What to say of messages: none can be used, a value never comes, or nothing tells them apart."""
 
 from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -19,10 +19,16 @@ MOST_SHOWN = 20
 """Fields or topics that are listed."""
 MOST_ITEMS = 8
 """Items of an array that are listed as fields."""
+AFTER_ROWS = 50
+"""Rows after which it is said that a value has never come, and what tells series apart."""
+MOST_APART = 0.25
+"""Series that a field may tell apart, as a share of the rows."""
 AFTER_TOPICS = 20
 """Messages after which it is said that a level of the topic tells nothing apart."""
 MOST_TOPICS = 1000
 """Topics that are remembered."""
+MESSAGE_KEY = "message-key"
+"""The key of --key that is the one that a message of Kafka is sent with."""
 TOPIC = "topic"
 """The key of --key that is not a field; topic:N is its N-th level, from 1."""
 
@@ -80,12 +86,12 @@ class Advice:
         wanted = {
             **dict.fromkeys(options.values, "--value"),
             **dict.fromkeys(options.parts or _given(options.time), "--time"),
-            **{name: "--key" for name in _given(options.key) if not _is_topic(name)},
+            **{name: "--key" for name in _given(options.key) if not _is_no_field(name)},
             **dict.fromkeys(_given(options.sequence), "--sequence"),
         }
         for name, option in wanted.items():
             if self._fields and name not in self._fields:
-                lines.append(f"{option} asks for {name!r}{self._meant(name, option)}")
+                lines.append(f"{option} asks for {name!r}{meant(name, option, self._fields)}")
         if self._plain and len(options.values) > 1:
             lines.append(
                 "A message that is a number by itself is one value: say --value payload; or join "
@@ -95,10 +101,6 @@ class Advice:
             lines.append(f"The first one was refused for this: {options.refusals.first}")
         return " ".join(lines)
 
-    def _meant(self, name: str, option: str) -> str:
-        close = closest(name, list(self._fields))
-        return f"; did you mean {option} {close}?" if close else ", which none of them has."
-
     def no_topic(self, filters: Sequence[str]) -> None:
         """A message has a topic that no filter matches; its topic is among those refused."""
         if self._reasons.total() == AFTER and self._topics:
@@ -106,6 +108,84 @@ class Advice:
                 f"Their topics: {_listed(list(self._topics))}; --value asks for "
                 f"{_listed(list(filters))}."
             )
+
+
+class FirstRows:
+    """Looks at the first rows: which values never come, and what tells series apart without a key.
+
+    Parameters
+    ----------
+    options
+        Which fields are read, and how; hints go to its refusals.
+    """
+
+    def __init__(self, options: ReadOptions) -> None:
+        self._options = options
+        self._never = dict.fromkeys(options.values if len(options.values) > 1 else ())
+        self._fields: dict[str, None] = {}
+        self._times: list[str] = []
+        self._texts: list[dict[str, str]] = []
+        self._sent_with: list[str] = []
+        self._n = 0
+        self.is_done = not self._never and options.key is not None
+
+    def take(self, message: Any, came: Iterable[str], time: str, sent_with: str | None) -> None:
+        """Note a message that is a row.
+
+        Parameters
+        ----------
+        message
+            The object.
+        came
+            The values whose fields it has.
+        time
+            Its time, as it is written.
+        sent_with
+            The key that it was sent with, if any.
+        """
+        self._n += 1
+        found = dict(leaves_in(message))
+        self._fields.update(dict.fromkeys(found))
+        for name in came:
+            self._never.pop(name, None)
+        if self._options.key is None:
+            self._times.append(time)
+            self._texts.append({name: it for name, it in found.items() if isinstance(it, str)})
+            if sent_with is not None:
+                self._sent_with.append(sent_with)
+        if self._n < AFTER_ROWS:
+            return
+        self.is_done = True
+        for name in self._never:
+            self._options.refusals.hint(
+                never_came(name, f"the first {self._n} messages", self._fields)
+            )
+        if self._options.key is None and (hint := self._key_meant()):
+            self._options.refusals.hint(hint)
+
+    def _key_meant(self) -> str:
+        most = MOST_APART * self._n
+        sent_with = list(dict.fromkeys(self._sent_with))
+        if len(self._sent_with) == self._n and 1 < len(sent_with) <= most:
+            return (
+                f"the keys of the messages are not all the same ({_listed(sent_with, 4)}). Without "
+                f"--key all are one series; did you mean --key {MESSAGE_KEY}?"
+            )
+        if len(set(self._times)) == self._n or "" in self._times:
+            return ""
+        for name in self._texts[0]:
+            found = [texts.get(name) for texts in self._texts]
+            apart = list(dict.fromkeys(it for it in found if it is not None))
+            # of one series no time comes twice
+            if None not in found and len(apart) <= most and len(
+                set(zip(found, self._times, strict=True))
+            ) == self._n:  # fmt: skip
+                return (
+                    f"the same times come again for each {name!r} ({_listed(apart, 4)}). Without "
+                    "--key all are one series, in which a time that has been there is late; did "
+                    f"you mean --key {name}?"
+                )
+        return ""
 
 
 class Levels:
@@ -157,16 +237,38 @@ class Levels:
         return list(dict.fromkeys("".join(part) for part in levels))
 
 
-def fields_in(message: Any, before: str = "") -> Iterator[str]:
+def fields_in(message: Any) -> Iterator[str]:
     """The fields of a message by their paths, items of arrays by their numbers."""
+    return (path for path, _ in leaves_in(message))
+
+
+def leaves_in(message: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of a message by their paths, as `fields_in`, and what is in them."""
     if isinstance(message, dict):
         for field, found in message.items():
-            yield from fields_in(found, f"{before}{field}.")
+            yield from leaves_in(found, f"{before}{field}.")
     elif isinstance(message, list):
         for i, found in enumerate(message[:MOST_ITEMS]):
-            yield from fields_in(found, f"{before}{i}.")
+            yield from leaves_in(found, f"{before}{i}.")
     elif before:
-        yield before[:-1]
+        yield before[:-1], message
+
+
+def meant(name: str, option: str, fields: Iterable[str]) -> str:
+    """Which of the fields may have been meant, as the end of a sentence."""
+    close = closest(name, list(fields))
+    return f"; did you mean {option} {close}?" if close else ", which none of them has."
+
+
+def never_came(name: str, where: str, fields: Iterable[str]) -> str:
+    """What to say of a value that none of some rows has."""
+    named = list(fields)
+    close = closest(name, named)
+    did = f"did you mean --value {close}? " if close else ""
+    return (
+        f"--value asks for {name!r}, which none of {where} has; {did}Their fields: "
+        f"{_listed(named)}. It is taken as missing"
+    )
 
 
 def closest(name: str, names: Sequence[str]) -> str | None:
@@ -188,8 +290,8 @@ def _given(name: str | None) -> tuple[str, ...]:
     return () if name is None else (name,)
 
 
-def _is_topic(name: str) -> bool:
-    return name == TOPIC or name.startswith(TOPIC + ":")
+def _is_no_field(name: str) -> bool:
+    return name in (TOPIC, MESSAGE_KEY) or name.startswith(TOPIC + ":")
 
 
 def _listed(names: Sequence[str], most: int = MOST_SHOWN) -> str:

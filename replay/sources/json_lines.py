@@ -14,9 +14,10 @@ from typing import Any, BinaryIO
 
 from replay.engine.batch import Batch
 from replay.engine.rows import CutOffError, InputError, Row
+from replay.sources.advice import fields_in, never_came
 from replay.sources.file_source import BatchSource, FileSource
 from replay.sources.look import Column, chosen, columns_in, quoted
-from replay.sources.message import LIMIT, Messages, as_object, fields_of
+from replay.sources.message import LIMIT, Messages, as_object, fields_of, has_field
 from replay.sources.preamble import is_typed
 from replay.sources.read_options import LOOKED_AT, ReadOptions, split_names
 from replay.sources.reading import Input
@@ -101,6 +102,10 @@ class JsonLines(FileSource):
         return columns_in(*self._first_fields())
 
     def _first_fields(self) -> tuple[list[str], list[list[str]]]:
+        lines = self._first_lines()
+        return fields_of(message for line in lines if (message := as_object(line)) is not None)
+
+    def _first_lines(self) -> list[bytes]:
         lines: list[bytes] = []
         with self._input.open() as stream:
             try:
@@ -109,7 +114,7 @@ class JsonLines(FileSource):
             except (EOFError, zlib.error) as error:
                 if not lines:
                     raise self._cut_off(1, error) from None
-        return fields_of(message for line in lines if (message := as_object(line)) is not None)
+        return lines
 
     def _found(self, options: ReadOptions) -> ReadOptions:
         """Return the options with values chosen if none were given, and times that can be read."""
@@ -119,6 +124,7 @@ class JsonLines(FileSource):
         if options.values:
             values = [(name,) if name in names else split_names([name]) for name in options.values]
             options = replace(options, values=tuple(name for which in values for name in which))
+            self.said = self._never_there(options.values)
         elif (taken := chosen(options, names, rows)) is not None:
             options, self.said = taken
             self.said += [
@@ -140,6 +146,17 @@ class JsonLines(FileSource):
                     f"{self.name}, message 1, field {options.time!r}: {error}"
                 ) from None
         return options
+
+    def _never_there(self, values: Sequence[str]) -> list[str]:
+        """What to say of values that none of the first messages has; they may come later."""
+        messages = [it for line in self._first_lines() if (it := as_object(line)) is not None]
+        never = [name for name in values if not any(has_field(it, name) for it in messages)]
+        # if there is none, the first message is an error, which says more
+        if not messages or len(never) == len(values):
+            return []
+        fields = dict.fromkeys(field for message in messages for field in fields_in(message))
+        where = f"the first {len(messages):,} messages"
+        return [never_came(name, where, fields) for name in never]
 
     def _check_is_row(self, names: Sequence[str]) -> None:
         """Refuse what holds one object, if that is no row, and what holds none.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from confluent_kafka import (
 
 from replay.engine.batch import Batch
 from replay.engine.rows import InputError, Row
-from replay.sources.advice import TOPIC
 from replay.sources.file_source import BatchSource
 from replay.sources.kafka_cluster import PATIENCE, SILENT, Cluster
 from replay.sources.message import LIMIT, Messages
@@ -27,8 +25,6 @@ from replay.sources.times import state_of
 
 IDLE = 0.1
 """Seconds after which a cluster without news is said to be idle."""
-MESSAGE_KEY = "message-key"
-"""The key of --key that is that of the message."""
 PASSING = {
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TRANSPORT,
@@ -60,7 +56,7 @@ class KafkaSource(BatchSource):
     cluster
         Where, and the topic.
     options
-        Which fields to read, with values given, and how. Its key may be MESSAGE_KEY.
+        Which fields to read, with values given, and how. Its key may be `MESSAGE_KEY`.
 
     Raises
     ------
@@ -82,12 +78,7 @@ class KafkaSource(BatchSource):
         self.timed = options.is_timed
         self.done = self.n_messages = 0
         self._topic = cluster.topic
-        self._by_message_key = options.key == MESSAGE_KEY
-        # the key of a message takes the place of a topic
-        self._messages = Messages(
-            replace(options, key=TOPIC) if self._by_message_key else options,
-            hints=not self._by_message_key,
-        )
+        self._messages = Messages(options)
         self._offsets: dict[int, int] = {}
         self._is_stopping = False
         self._told: set[int] = set()
@@ -139,11 +130,10 @@ class KafkaSource(BatchSource):
             self._offsets[message.partition() or 0] = offset + 1
             self.n_messages += 1
             self.done += len(data)
-            topic: str | None = self._topic
-            if self._by_message_key:
-                key = message.key()
-                topic = None if not key else key.decode(errors="replace")
-            row = self._messages.taken(self.name, offset + 1, data[: LIMIT + 1], topic)
+            key = (message.key() or b"").decode(errors="replace")
+            row = self._messages.taken(
+                self.name, offset + 1, data[: LIMIT + 1], self._topic, key or None
+            )
             if row is not None:
                 yield row
 

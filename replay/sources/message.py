@@ -12,7 +12,7 @@ import msgspec
 
 from online_gmm.data.counted import counted
 from replay.engine.rows import LARGEST, InputError, Row
-from replay.sources.advice import TOPIC, Advice, Levels
+from replay.sources.advice import MESSAGE_KEY, TOPIC, Advice, FirstRows, Levels
 from replay.sources.numbers import Numbers, kind_of, split_unit
 from replay.sources.read_options import (
     LONG_KEY,
@@ -62,9 +62,10 @@ class Messages:
     ----------
     options
         The fields that are wanted. Of a message with a topic, the key may be this, or a level of
-        it.
+        it; of one that was sent with a key, this.
     hints
-        Whether hints are given when no message can be used, and about topics.
+        Whether hints are given: when no message can be used, about values that never come, and
+        about what tells series apart.
     """
 
     def __init__(self, options: ReadOptions, hints: bool = True) -> None:
@@ -83,13 +84,23 @@ class Messages:
         self._hints = hints
         self._advice = Advice(options)
         self._levels = Levels(options, self._level)
+        self._first_rows: FirstRows | None = FirstRows(options)
+        if self._first_rows.is_done or not hints:
+            self._first_rows = None
 
     @property
     def said(self) -> list[str]:
         """The notes on what was guessed, one line each."""
         return self._options.clock.said if self._options.is_timed else []
 
-    def taken(self, name: str, number: int, data: bytes, topic: str | None = None) -> Row | None:
+    def taken(
+        self,
+        name: str,
+        number: int,
+        data: bytes,
+        topic: str | None = None,
+        sent_with: str | None = None,
+    ) -> Row | None:
         """Return a message as a row; None if it is refused and refusals are not errors.
 
         Parameters
@@ -100,11 +111,13 @@ class Messages:
             All of it, or the start of one that is too long.
         topic
             What it is about, if it has been sent with one.
+        sent_with
+            The key that it has been sent with, if any.
         """
         if topic is not None and self._hints:
             self._levels.take(topic)
         try:
-            row = self.row(name, number, data, topic)
+            row = self.row(name, number, data, topic, sent_with)
             self._advice.used()
             return row
         except BadMessageError as bad:
@@ -115,7 +128,14 @@ class Messages:
                 self._advice.refused(bad.reason, data, topic)
             return None
 
-    def row(self, name: str, number: int, data: bytes, topic: str | None = None) -> Row:
+    def row(
+        self,
+        name: str,
+        number: int,
+        data: bytes,
+        topic: str | None = None,
+        sent_with: str | None = None,
+    ) -> Row:
         """A message as a row.
 
         Raises
@@ -158,10 +178,10 @@ class Messages:
                 value = self._number(name, number, field, found)
             values[field] = value
             texts.append("" if value != value else _as_text(found))
-        if is_empty and not any(_has(message, field) for field in options.values):
+        if is_empty and not any(has_field(message, field) for field in options.values):
             fields = ", ".join(map(repr, options.values))
             raise BadMessageError(NO_VALUES, f"it has none of the fields {fields}")
-        key = "" if options.key is None else self._key(options.key, message, topic)
+        key = "" if options.key is None else self._key(options.key, message, topic, sent_with)
         if len(key) > LONGEST_KEY:
             raise too_long(key)
         time, seconds = "", None
@@ -176,6 +196,11 @@ class Messages:
                     f"field {options.sequence!r} is {_shown(sequence)}, and --sequence needs a "
                     "whole number",
                 )
+        if self._first_rows is not None:
+            came = [field for field in options.values if has_field(message, field)]
+            self._first_rows.take(message, came, time, sent_with)
+            if self._first_rows.is_done:
+                self._first_rows = None
         return Row(number, time, tuple(texts), values, seconds, key, sequence)
 
     def _number(self, name: str, number: int, field: str, found: Any) -> float:
@@ -235,8 +260,14 @@ class Messages:
         except ValueError as error:
             raise BadMessageError(NO_TIME, f"field {field!r}: {error}") from None
 
-    def _key(self, field: str, message: Any, topic: str | None) -> str:
+    def _key(self, field: str, message: Any, topic: str | None, sent_with: str | None) -> str:
         found = _of(message, field)
+        if found is None and field == MESSAGE_KEY:
+            if sent_with is None:
+                raise BadMessageError(
+                    NO_KEY, f"it was sent without a key, and --key is {field}; name a field instead"
+                )
+            return sent_with
         if found is None and topic is not None:
             if field == TOPIC:
                 return topic
@@ -338,7 +369,7 @@ def _of(message: Any, field: str) -> Any:
     return None if found is _NOTHING else found
 
 
-def _has(message: Any, field: str) -> bool:
+def has_field(message: Any, field: str) -> bool:
     """Whether a field is there, be it null."""
     return _walked(message, field) is not _NOTHING
 

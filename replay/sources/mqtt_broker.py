@@ -99,6 +99,18 @@ class Broker:
         topic = parts.path.removeprefix("/") + (f"?{parts.query}" if parts.query else "")
         if not parts.hostname or not topic:
             raise InputError(f"{address!r} has no host or no topic; give mqtt://HOST/TOPIC")
+        levels = topic.split("/")
+        for i, level in enumerate(levels, 1):
+            if len(level) > 1 and ("+" in level or "#" in level):
+                raise InputError(
+                    f"{address!r}: {level!r} is no level of a topic; + and # take the place of "
+                    "whole levels, as in plant/+/state"
+                )
+            if level == "#" and i < len(levels):
+                raise InputError(
+                    f"{address!r}: # stands for all levels that follow, so it must be the last "
+                    "one; + stands for one level, as in plant/+/state"
+                )
         if ca is not None and parts.scheme != "mqtts":
             raise InputError(f"--ca is for mqtts://, and the address is {address!r}")
         return cls(

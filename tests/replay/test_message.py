@@ -47,6 +47,14 @@ def test_the_topic_as_key(key, whose):
     assert row_of(GOOD, reading, "plant/p7/state").key == whose
 
 
+def test_the_key_that_a_message_was_sent_with():
+    """A field that is called as the topic is not it."""
+    reader = Messages(ReadOptions(("x",), key="message-key", on_bad="skip"))
+    data = b'{"topic": "plant", "x": 1}'
+    assert reader.taken("here", 1, data, "pumps", "p7").key == "p7"
+    assert reader.taken("here", 2, data, "pumps") is None
+
+
 def test_a_number_as_key():
     assert row_of({**GOOD, "device": 12}).key == "12"
 

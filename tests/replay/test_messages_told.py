@@ -22,10 +22,12 @@ from replay.engine.status import Status, passed
 from replay.sinks.refusals import Refusals
 from replay.sources.advice import closest
 from replay.sources.joining import Joined, matched
+from replay.sources.json_lines import JsonLines
 from replay.sources.message import Messages
 from replay.sources.mqtt import MqttSource
 from replay.sources.mqtt_broker import Broker
 from replay.sources.read_options import ReadOptions
+from replay.sources.reading import Input
 
 
 def hints_of(reading, messages, topics=()):
@@ -127,6 +129,59 @@ def test_topics_without_a_key_are_pointed_out():
 def test_topics_that_are_told_apart_are_not(key):
     topics = [f"plant/{'ab'[i % 2]}/state" for i in range(40)]
     assert hints_of(ReadOptions(("x",), key=key), [{"x": 1}] * 40, topics) == []
+
+
+def test_a_value_that_never_comes_is_told():
+    reading = ReadOptions(("temperature", "ampz", "at[1]"), on_bad="skip")
+    message = {"temperature": 20.5, "amps": 7.0, "at": [1, 2]}
+    assert hints_of(reading, [message] * 49) == []
+    (said,) = hints_of(reading, [message] * 60)
+    assert said == (
+        "--value asks for 'ampz', which none of the first 50 messages has; did you mean --value "
+        "amps? Their fields: temperature, amps, at.0, at.1. It is taken as missing"
+    )
+    reading = ReadOptions(("temperature", "amps"), on_bad="skip")
+    # null is a value that is missing, not a field
+    assert hints_of(reading, [{"temperature": 20.5, "amps": None}] * 60) == []
+
+
+def times_of_three(**more):
+    return [
+        {"t": 1.7e9 + i // 3, "x": 1.0, "id": f"p{i % 3}", "state": "on", "n": str(i), **more}
+        for i in range(60)
+    ]
+
+
+def test_series_that_a_field_tells_apart_are_told():
+    (said,) = hints_of(ReadOptions(("x",), "t", on_bad="skip", timed=True), times_of_three())
+    assert said.startswith("the same times come again for each 'id' (p0, p1, p2). Without --key")
+    assert said.endswith("did you mean --key id?")
+    assert hints_of(ReadOptions(("x",), "t", "id", timed=True), times_of_three()) == []
+    one = [{**message, "t": 1.7e9 + i} for i, message in enumerate(times_of_three())]
+    assert hints_of(ReadOptions(("x",), "t", timed=True), one) == []
+    assert hints_of(ReadOptions(("x",)), times_of_three()) == []
+
+
+def test_keys_of_messages_that_tell_series_apart_are_told():
+    for n_keys, expected in ((3, 1), (1, 0), (60, 0)):
+        reading = ReadOptions(("x",))
+        reader = Messages(reading)
+        for i in range(60):
+            reader.taken("here", i, b'{"x": 1}', "pumps", f"p{i % n_keys}")
+        assert len(reading.refusals.hints) == expected
+        if expected:
+            (said,) = reading.refusals.hints
+            assert "(p0, p1, p2)" in said
+            assert said.endswith("did you mean --key message-key?")
+
+
+def test_a_value_that_never_comes_in_a_file_is_told(tmp_path):
+    file = tmp_path / "a.ndjson"
+    file.write_text('{"temperature": 20.5, "amps": 7.0}\n' * 100)
+    source = JsonLines(Input(file), ReadOptions(("temperature", "ampz")))
+    (said,) = source.said
+    assert "'ampz', which none of the first 100 messages has; did you mean --value amps?" in said
+    assert JsonLines(Input(file), ReadOptions(("temperature", "amps"))).said == []
 
 
 # -- topics that join --------------------------------------------------------------------------

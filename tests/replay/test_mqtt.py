@@ -300,6 +300,9 @@ def test_addresses(address, parts):
         ("mqtt:///x", "no host or no topic"),
         ("mqtt://h:port/x", "Port could not"),
         ("mqtt://h:99999/x", "Port out of range"),
+        ("mqtt://h/pumps/#/state", "# stands for all levels that follow, so it must be the last"),
+        ("mqtt://h/pumps/p+/state", "'p\\+' is no level of a topic"),
+        ("mqtt://h/pumps#", "'pumps#' is no level of a topic"),
         ("mqtt://me:secret@h/x", "do not belong into the address.*REPLAY_MQTT_USER"),
     ],
 )
