@@ -23,6 +23,7 @@ except ModuleNotFoundError as error:
 from online_gmm.data.counted import counted
 from online_gmm.data.frames import Table
 from online_gmm.data.html import colour_of
+from online_gmm.em.mixture import labels_of, rows_of
 
 CHANGE: Any = {"color": "0.3", "linestyle": "--", "linewidth": 0.7}
 """How a change of regime is drawn."""
@@ -200,9 +201,8 @@ def densities(
     means, sds = mixture.means[:, j], np.sqrt(mixture.covariances[:, j, j])
     values = grid = np.linspace((means - 4 * sds).min(), (means + 4 * sds).max(), 801)
     if X is not None:
-        rows = Table(X, None if hasattr(X, "columns") else mixture.features)
-        seen = rows.select(mixture.features)
-        owners = mixture.predict(seen)
+        seen = rows_of(mixture, X)
+        owners = labels_of(mixture, seen)
         values = seen[:, j][~np.isnan(seen[:, j])]
         low, high = values.min(), values.max()
         margin = 0.1 * (high - low) or 1.0

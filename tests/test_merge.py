@@ -4,9 +4,10 @@ import copy
 
 import numpy as np
 import pytest
+from river import cluster
 from scipy.integrate import quad
 
-from online_gmm import HalfLife, MixtureParameters, OnlineGMM
+from online_gmm import HalfLife, MixtureParameters, OnlineGMM, OnlineHMM
 from online_gmm.em.batch import fit
 from online_gmm.em.mixture import from_kernel
 from online_gmm.em.prior import Prior
@@ -153,6 +154,28 @@ def test_models_that_have_not_started(a, b):
 def test_models_that_differ(settings, message):
     with pytest.raises(ValueError, match=message):
         OnlineGMM(3).merge(OnlineGMM(**{"n_components": 3, **settings}))
+
+
+def test_a_model_is_not_merged_with_itself_nor_with_what_is_none():
+    model = OnlineGMM(2, seed=1).fit_start(blobs(50, 2, seed=1))
+    before = model.to_bytes()
+    with pytest.raises(ValueError, match="merged with itself: its points would count twice"):
+        model.merge(model)
+    for other in (cluster.KMeans(), OnlineHMM(2), None):
+        with pytest.raises(TypeError, match="OnlineGMM merges with its like, not with"):
+            model.merge(other)
+    assert model.to_bytes() == before
+
+
+def test_models_that_have_found_other_numbers_are_told_how_to_be_merged():
+    rng = np.random.default_rng(1)
+    X = rng.normal(np.repeat([0.0, 9.0, 30.0], 200), 1.0)
+    settings = {"n_components": 3, "seed": 1}
+    one, other = (OnlineGMM(**settings).fit_start(rows) for rows in (X[:400], X))
+    with pytest.raises(ValueError, match=r"found 2 and 3 .*, or make both with capacity"):
+        one.merge(other)
+    one, other = (OnlineGMM(**settings, capacity=0).fit_start(rows) for rows in (X[:400], X))
+    assert one.merge(other).n_points == 1000
 
 
 def test_models_of_different_features():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.integrate import quad
 
-from online_gmm import MixtureParameters
+from online_gmm import MixtureParameters, OnlineGMM
 from tests.conftest import on_one_kernel
 from tests.test_kernel import random_mixture
 
@@ -56,6 +56,24 @@ def test_frames_are_read_by_name():
     mixture = MixtureParameters([1.0], [[1.0, 2.0]], [np.eye(2)], ("a", "b"))
     frame = pd.DataFrame({"b": [2.0], "c": [9.0], "a": [1.0]})
     np.testing.assert_allclose(mixture.score_samples(frame), -np.log(2 * np.pi))
+
+
+def test_arrays_are_not_taken_for_features_with_names():
+    """Learners have features in alphabetical order, whatever that of the rows was."""
+    rng = np.random.default_rng(1)
+    X = np.column_stack([rng.normal([[20.0], [60.0]], 1.0, (2, 200)).ravel(), np.arange(400) % 7])
+    frame = pd.DataFrame(X, columns=["temp", "amps"])
+    mixture = OnlineGMM(2, seed=1).fit_start(frame).mixture
+    assert mixture.features == ("amps", "temp")
+    np.testing.assert_array_equal(mixture.predict(frame), np.arange(400) // 200)
+    for method in (mixture.predict, mixture.predict_proba, mixture.score_samples):
+        with pytest.raises(ValueError, match="knows its features by name: 'amps', 'temp'"):
+            method(X)
+        with pytest.raises(ValueError, match="these rows have none of the features 'amps', 'temp'"):
+            method(frame.set_axis(["a", "b"], axis=1))
+    # one feature has no order
+    alone = OnlineGMM(2, seed=1).fit_start(frame[["temp"]]).mixture
+    np.testing.assert_array_equal(alone.predict(X[:, :1]), alone.predict(frame))
 
 
 def test_bhattacharyya_against_its_integral():

@@ -288,7 +288,7 @@ def test_densities_are_those_of_the_mixture(frame) -> None:
     *_, total = (line for line in axes.lines if line.get_label() == "sum")
     grid, heights = total.get_xdata(), total.get_ydata()
     # the other channel is missing, so it is marginalised out
-    rows = np.column_stack([grid, np.full(len(grid), np.nan)])
+    rows = pd.DataFrame({"flow": grid})
     np.testing.assert_allclose(heights, np.exp(model.mixture.score_samples(rows)), atol=1e-12)
     rug = [line for line in axes.lines if line.get_marker() == "|"]
     assert [line.get_color() for line in rug] == [html.colour_of(0), html.colour_of(1)]

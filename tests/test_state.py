@@ -260,6 +260,21 @@ def test_longer_integers_come_back(value):
     )
 
 
+@pytest.mark.parametrize(
+    ("numpys", "pythons"),
+    [
+        (HalfLife(points=np.float32(500.0)), HalfLife(points=500.0)),
+        (HalfLife(seconds=np.int64(60)), HalfLife(seconds=60)),
+        (PowerDecay(np.float64(0.75), floor=np.float32(0.5)), PowerDecay(0.75, floor=0.5)),
+        (Constant(np.float16(0.25)), Constant(0.25)),
+    ],
+)
+def test_step_sizes_of_numpys_numbers_are_written_as_pythons(numpys, pythons):
+    one, other = (OnlineGMM(2, step_size=step) for step in (numpys, pythons))
+    assert one.to_bytes() == other.to_bytes()
+    assert OnlineGMM.from_bytes(one.to_bytes()).step_size == pythons
+
+
 def test_numpys_numbers_in_a_state_are_written_as_pythons():
     body = state._sealed([np.int64(3), np.bool_(True)])[HEADER:]
     assert msgspec.msgpack.decode(body) == [3, True]

@@ -321,7 +321,8 @@ def plain(value: Any, what: str) -> Any:
     if isinstance(value, datetime.timedelta):
         return _ext(DURATION, [value.days, value.seconds, value.microseconds])
     if VALUES.get(kind.__name__) is kind:
-        return _ext(VALUE, [kind.__name__, vars(value)])
+        fields = {name: plain(field, f"{what}, {name}") for name, field in vars(value).items()}
+        return _ext(VALUE, [kind.__name__, fields])
     python = _as_python(value)
     if python is not value:
         return plain(python, what)

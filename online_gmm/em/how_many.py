@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from online_gmm.data.frames import column_means
 from online_gmm.em.batch import BatchEM, rest_of_climb
 from online_gmm.em.merging import one_fewer
-from online_gmm.em.mixture import MixtureParameters, is_dense, n_parameters
+from online_gmm.em.mixture import MixtureParameters, is_dense, n_parameters, responsibilities_of
 from online_gmm.em.prior import LEAST, Prior, correlations
 from online_gmm.em.slices import ROWS, Meter, Sliced, aside_cost, finish, pass_cost
 from online_gmm.em.starts import PATIENT, ROUNDS, Started, affordable, best_start
@@ -445,7 +445,7 @@ def _whole(
     features: tuple[Hashable, ...],
 ) -> MixtureParameters:
     """A mixture of some features written out for all: moments of the rows by responsibility."""
-    shares = mixture.predict_proba(X[:, kept])
+    shares = responsibilities_of(mixture, X[:, kept])
     filled = np.where(np.isnan(X), column_means(X), X)
     # a component may have no row at all
     weights = np.maximum(shares.sum(axis=0), 1e-300)

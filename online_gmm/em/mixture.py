@@ -121,8 +121,10 @@ class MixtureParameters:
 
         Parameters
         ----------
-        X : array of shape (n, D), or a frame
-            Missing values (NaN) are marginalised out.
+        X : a frame, or an array of shape (n, D)
+            Missing values (NaN) are marginalised out. A frame has the features by their names. An
+            array has them in the order of ``features``, and is refused if these are several with
+            names: a model knows them in alphabetical order, not in that of the rows it has learnt.
         n_jobs : int, default 1
             How many threads share the rows; -1 is one for each processor. The answer is the same.
             It pays from some 10,000 rows on.
@@ -131,53 +133,27 @@ class MixtureParameters:
         -------
         array of shape (n,)
             In nats. O(K D^2) a row.
+
+        Raises
+        ------
+        ValueError
+            If X is an array and features have names, or a frame that has none of the features.
         """
-        rows = self._rows(X)
-        log_density = np.empty(len(rows))
-
-        def weigh(part: slice) -> None:
-            its = rows[part]
-            without_prior(self).log_densities(view(its), len(its), view(log_density[part]))
-
-        in_threads(weigh, len(rows), n_jobs)
-        return log_density
+        return densities_of(self, rows_of(self, X), n_jobs)
 
     def predict_proba(self, X: Any, n_jobs: int = 1) -> NDArray[np.float64]:
         """Return the responsibilities of the components for each row, shape (n, K).
 
         Parameters and cost as in `score_samples`.
         """
-        rows = self._rows(X)
-        responsibilities = np.empty((len(rows), self.n_components))
-
-        def weigh(part: slice) -> None:
-            components, aside = without_prior(self), np.empty((2, BLOCK))
-            # what is not asked for stays in the cache
-            for at in range(part.start, part.stop, BLOCK):
-                its = slice(at, min(at + BLOCK, part.stop))
-                shares = view(responsibilities[its])
-                components.posterior(view(rows[its]), its.stop - at, shares, *map(view, aside))
-
-        in_threads(weigh, len(rows), n_jobs)
-        return responsibilities
+        return responsibilities_of(self, rows_of(self, X), n_jobs)
 
     def predict(self, X: Any, n_jobs: int = 1) -> NDArray[np.int64]:
         """Return the component most responsible for each row, shape (n,).
 
         Parameters and cost as in `score_samples`.
         """
-        rows = self._rows(X)
-        labels = np.zeros(len(rows), dtype=np.int64)
-
-        def label(part: slice) -> None:
-            without_prior(self).predict(view(rows[part]), len(rows[part]), view(labels[part]))
-
-        in_threads(label, len(rows), n_jobs)
-        return labels
-
-    def _rows(self, X: Any) -> NDArray[np.float64]:
-        table = Table(np.asarray(X) if isinstance(X, (list, tuple)) else X, self.features)
-        return table.select(self.features)
+        return labels_of(self, rows_of(self, X), n_jobs)
 
     def sample(
         self, n: int, seed: int | np.random.Generator | None = None
@@ -254,6 +230,75 @@ class MixtureParameters:
                 ),
             )
         )
+
+
+def rows_of(mixture: MixtureParameters, X: Any) -> NDArray[np.float64]:
+    """The rows of a frame or an array with the features of a mixture in their order.
+
+    Raises
+    ------
+    ValueError
+        If X is an array and features have names, or a frame that has none of the features.
+    """
+    features = mixture.features
+    table = Table(np.asarray(X) if isinstance(X, (list, tuple)) else X, features)
+    if table.is_array and len(features) > 1 and features != tuple(range(len(features))):
+        raise ValueError(
+            "an array has no names of features, and this mixture knows its features by name: "
+            f"{', '.join(map(repr, features))}. Give a data frame, such as "
+            "pandas.DataFrame(X, columns=mixture.features) if that is the order of X"
+        )
+    if not set(features) & set(table.names):
+        raise ValueError(
+            f"these rows have none of the features {', '.join(map(repr, features))}; they have "
+            f"{', '.join(map(repr, table.names))}"
+        )
+    return table.select(features)
+
+
+def densities_of(
+    mixture: MixtureParameters, rows: NDArray[np.float64], n_jobs: int = 1
+) -> NDArray[np.float64]:
+    """As `MixtureParameters.score_samples`, of rows with the features in their order."""
+    log_density = np.empty(len(rows))
+
+    def weigh(part: slice) -> None:
+        its = rows[part]
+        without_prior(mixture).log_densities(view(its), len(its), view(log_density[part]))
+
+    in_threads(weigh, len(rows), n_jobs)
+    return log_density
+
+
+def responsibilities_of(
+    mixture: MixtureParameters, rows: NDArray[np.float64], n_jobs: int = 1
+) -> NDArray[np.float64]:
+    """As `MixtureParameters.predict_proba`, of rows with the features in their order."""
+    responsibilities = np.empty((len(rows), mixture.n_components))
+
+    def weigh(part: slice) -> None:
+        components, aside = without_prior(mixture), np.empty((2, BLOCK))
+        # what is not asked for stays in the cache
+        for at in range(part.start, part.stop, BLOCK):
+            its = slice(at, min(at + BLOCK, part.stop))
+            shares = view(responsibilities[its])
+            components.posterior(view(rows[its]), its.stop - at, shares, *map(view, aside))
+
+    in_threads(weigh, len(rows), n_jobs)
+    return responsibilities
+
+
+def labels_of(
+    mixture: MixtureParameters, rows: NDArray[np.float64], n_jobs: int = 1
+) -> NDArray[np.int64]:
+    """As `MixtureParameters.predict`, of rows with the features in their order."""
+    labels = np.zeros(len(rows), dtype=np.int64)
+
+    def label(part: slice) -> None:
+        without_prior(mixture).predict(view(rows[part]), len(rows[part]), view(labels[part]))
+
+    in_threads(label, len(rows), n_jobs)
+    return labels
 
 
 def squared_distances(

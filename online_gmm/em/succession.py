@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm.em.mixture import MixtureParameters, squared_distances
+from online_gmm.em.mixture import MixtureParameters, labels_of, squared_distances
 
 SAME = 1.0
 """Standard deviations, by feature, by which the centre of a component may move unsaid."""
@@ -21,7 +21,7 @@ def successors(
     A component continues another if most of its rows were the other's, and most of the other's rows
     are its own now. Of a component that was cut in two, the larger piece continues it.
     """
-    before, after = old.predict(X), new.predict(X)
+    before, after = labels_of(old, X), labels_of(new, X)
     counts = np.zeros((old.n_components, new.n_components), dtype=np.int64)
     np.add.at(counts, (before, after), 1)
     result: list[int | None] = []

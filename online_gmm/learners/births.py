@@ -13,7 +13,9 @@ from online_gmm.data.frames import flat
 from online_gmm.em.merging import merged
 from online_gmm.em.mixture import (
     MixtureParameters,
+    densities_of,
     from_kernel,
+    labels_of,
     n_parameters,
     posterior,
     squared_distances,
@@ -169,7 +171,7 @@ class GrowingLearner(EMLearner, abc.ABC):
             with np.errstate(divide="ignore", invalid="ignore"):
                 of_one = np.log(responsibilities).sum(axis=0) - n * np.log(before.weights)
             explained = log_density.sum() + max(0.0, np.nanmax(of_one))
-            gain = own.score_samples(known).sum() - explained
+            gain = densities_of(own, known).sum() - explained
             gain -= free / 2 * math.log(n)
             # what components of few points miss by their estimation error
             most = np.bincount(responsibilities.argmax(axis=1)).argmax()
@@ -189,8 +191,8 @@ class GrowingLearner(EMLearner, abc.ABC):
         before = self._before(self.start)
         rows = rows[~np.isnan(rows).any(axis=1)]
         iterate = from_kernel(self._stream.iterate_components, self._names)
-        taken = iterate.score_samples(rows).sum() - before.score_samples(rows).sum()
-        place = int(np.bincount(before.predict(rows)).argmax())
+        taken = densities_of(iterate, rows).sum() - densities_of(before, rows).sum()
+        place = int(np.bincount(labels_of(before, rows)).argmax())
         if taken > SURE and self.covariance_type != "tied":
             self._put(place, before.means[place], before.covariances[place])
 

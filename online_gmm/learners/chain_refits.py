@@ -18,6 +18,7 @@ from online_gmm.em.merging import one_fewer
 from online_gmm.em.mixture import (
     MixtureParameters,
     from_kernel,
+    labels_of,
     n_parameters,
     to_kernel,
 )
@@ -240,7 +241,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
             return
         found, known = from_kernel(chain.components, self._names), self.mixture
         rows = refit.rows[~np.isnan(refit.rows).any(axis=1)]
-        its, before = found.predict(rows), known.predict(rows)
+        its, before = labels_of(found, rows), labels_of(known, rows)
         for j in [j for j, i in enumerate(old) if i is None]:
             points = rows[its == j]
             if self._k >= self._most or len(points) < crowd(len(self._names)):

@@ -24,6 +24,7 @@ from online_gmm.em.mixture import (
     COVARIANCE_TYPES,
     CovarianceType,
     MixtureParameters,
+    labels_of,
     posterior,
     without_prior,
 )
@@ -251,7 +252,7 @@ class EMLearner(Learner, abc.ABC):
         """
         least, share = HANDFUL
         handful = max(least, len(rows) // (share * self._most))
-        sizes = np.bincount(mixture.predict(rows), minlength=mixture.n_components)
+        sizes = np.bincount(labels_of(mixture, rows), minlength=mixture.n_components)
         large = np.flatnonzero(sizes > handful)
         if not len(large):
             return np.zeros(len(rows), dtype=bool)

@@ -40,8 +40,10 @@ class MergedMixture(PolishedMixture, abc.ABC):
         Raises
         ------
         ValueError
-            If the models differ in parameters, features or their number of components, or if
-            components have been recycled.
+            If the models differ in parameters, features or their number of components, if
+            components have been recycled, or if the other model is this one.
+        TypeError
+            If the other is no such model.
 
         Examples
         --------
@@ -56,6 +58,13 @@ class MergedMixture(PolishedMixture, abc.ABC):
         >>> both.n_points, both.mixture.means.ravel().round(1)
         (4000, array([-0.,  9.]))
         """
+        if not isinstance(other, type(self)):
+            raise TypeError(f"{type(self).__name__} merges with its like, not with {other!r}")
+        if other is self:
+            raise ValueError(
+                "a model cannot be merged with itself: its points would count twice. Give one that "
+                "has learnt other points"
+            )
         its = other._get_params()
         for name, value in self._get_params().items():
             if name != "seed" and its[name] != value:
@@ -92,9 +101,14 @@ class MergedMixture(PolishedMixture, abc.ABC):
                     f"{', '.join(map(repr, other._names))}"
                 )
             if self._k != other._k:
+                way = (
+                    "set n_components"
+                    if self.n_components == "auto"
+                    else "make both with capacity=0, which begin with all of n_components"
+                )
                 raise ValueError(
                     f"models that have found {self._k} and {other._k} components cannot be merged; "
-                    "merge them when both have learnt points of all regimes, or set n_components"
+                    f"merge them when both have learnt points of all regimes, or {way}"
                 )
             start, its_start = self.start, other.start
             assert start is not None

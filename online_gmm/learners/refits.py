@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.em.how_many import WORTH, Selection
-from online_gmm.em.mixture import MixtureParameters, posterior, without_prior
+from online_gmm.em.mixture import MixtureParameters, labels_of, posterior, without_prior
 from online_gmm.em.other_regimes import SURE, Terms, other_regimes
 from online_gmm.em.persistence import time_constant
 from online_gmm.em.slices import ROWS, Meter, Sliced, pass_cost
@@ -204,7 +204,7 @@ class RefittedLearner(BeginningLearner, abc.ABC):
         in ``old`` that they continue.
         """
         stream, roster = self._stream, self._roster
-        after = fitted.predict(known.means)
+        after = labels_of(fitted, known.means)
         numbers = roster.numbers
         for i in sorted(set(range(known.n_components)) - set(old)):
             into = old[int(after[i])]

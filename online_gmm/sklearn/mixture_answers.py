@@ -10,7 +10,14 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from online_gmm.em.mixture import CovarianceType, MixtureParameters, n_parameters
+from online_gmm.em.mixture import (
+    CovarianceType,
+    MixtureParameters,
+    densities_of,
+    labels_of,
+    n_parameters,
+    responsibilities_of,
+)
 
 
 class MixtureAnswers(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -38,17 +45,17 @@ class MixtureAnswers(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Return the most probable component of each row by itself, shape (n,)."""
         mixture, rows = self._known(X)
-        return mixture.predict(rows)
+        return labels_of(mixture, rows)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the probability of each component for each row, shape (n, K)."""
         mixture, rows = self._known(X)
-        return mixture.predict_proba(rows)
+        return responsibilities_of(mixture, rows)
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the log density of each row in nats, shape (n,)."""
         mixture, rows = self._known(X)
-        return mixture.score_samples(rows)
+        return densities_of(mixture, rows)
 
     def score(self, X: ArrayLike, y: None = None) -> float:
         """Return the mean log density of the rows, in nats."""

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, functions
 from pyspark.sql.types import NumericType
 
 from online_gmm import _kernel
-from online_gmm.data.frames import Table, flat
+from online_gmm.data.frames import Table, flat, must_be_names
 from online_gmm.em.batch import BatchEM, BatchFit, come_to_rest
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.prior import Prior
@@ -195,6 +195,7 @@ def fit_mixture(
     --------
     See ``docs/fleet.md``.
     """
+    must_be_names("values", values)
     names = tuple(values)
     _check(df, names)
     if start is not None and start.features != names:
@@ -256,8 +257,6 @@ def fit_mixture(
 def _check(df: DataFrame, names: tuple[str, ...]) -> None:
     if df.isStreaming:
         raise ValueError("this is a stream, which has no end; fit_mixture takes tables")
-    if not names:
-        raise ValueError("values is empty; name at least one column")
     for name in names:
         if name not in df.columns:
             raise ValueError(f"there is no column {name!r}; there are {', '.join(df.columns)}")

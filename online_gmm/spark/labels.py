@@ -16,6 +16,7 @@ from pyspark.sql.types import (
 )
 
 from online_gmm.data.counted import must_be_real
+from online_gmm.data.frames import must_be_names
 from online_gmm.learners.base import Learner
 from online_gmm.learners.gmm import OnlineGMM
 from online_gmm.learners.hmm import OnlineHMM
@@ -118,7 +119,8 @@ def label_stream(
     Notes
     -----
     Rows without a time or sequence number, or with a value that is infinite or beyond 1e150 are
-    left out. How many were left out, of what key, and why, `read_states` tells.
+    left out. How many were left out, of what key, and why, `read_states` tells. Rows without a key
+    are left out too, and counted nowhere, as there is no state that they belong to.
 
     State a key: that of the learner, some kilobytes; the points kept (``capacity``) are most of it.
     The state of each bucket that has rows in a batch is read and written once.
@@ -129,6 +131,7 @@ def label_stream(
     """
     spark = df.sparkSession
     _require_rocksdb(spark)
+    must_be_names("values", values)
     model = _learner_of(model, values)
     options, stamp = _checked(df, key, time, values, model, sequence, late, hold, shared)
     if not (isinstance(buckets, int) and buckets >= 1):
@@ -224,8 +227,6 @@ def _checked(
     shared: bool,
 ) -> tuple[TrackOptions, str]:
     """How rows are to be taken, and the type of their times."""
-    if isinstance(values, str) or not values:
-        raise ValueError(f"values is {values!r}; a list of columns is expected")
     names = [key, time, *values, *([] if sequence is None else [sequence])]
     for name in names:
         if name not in df.columns:

@@ -16,6 +16,7 @@ from online_gmm.data.counted import counted
 from online_gmm.em import incremental
 from online_gmm.em.batch import BatchEM, BatchFit, fit
 from online_gmm.em.how_many import select
+from online_gmm.em.mixture import densities_of, labels_of
 from online_gmm.em.prior import Prior
 from online_gmm.em.warm_start import WarmStart, warm_start
 from replay.checks.agreement import adjusted_rand
@@ -146,13 +147,13 @@ def compare(
     if online.n_components == batch.mixture.n_components:
         online = online.matched_to(batch.mixture)
         error = online.error(batch.mixture)
-    gap = batch.mixture.score_samples(X).mean() - online.score_samples(X).mean()
+    gap = densities_of(batch.mixture, X).mean() - densities_of(online, X).mean()
     return Comparison(
         len(X) * max(passes, 1),
         passes,
         float(gap),
         error,
-        adjusted_rand(batch.mixture.predict(X), online.predict(X)),
+        adjusted_rand(labels_of(batch.mixture, X), labels_of(online, X)),
         batch,
         polished,
         events,

@@ -139,7 +139,7 @@ def check(
         _refuse(its, persist, learning.recycle, outputs.report)
         check_outputs(replace(outputs, plot=plot))
         settings = learning.mixture()
-        its_style, refusals = style.style(), Refusals()
+        its_style, refusals = style.style(cells.decimal), Refusals()
         if not files:
             refuse_without_file(
                 value=columns.value, time=columns.time, plot=plot, report=outputs.report

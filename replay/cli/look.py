@@ -33,4 +33,9 @@ def look(
     with explained():
         from replay.cli.looking import look_at
 
-        look_at(files, reading_of(columns, cells), style.style(), given_words(context, "files"))
+        look_at(
+            files,
+            reading_of(columns, cells),
+            style.style(cells.decimal),
+            given_words(context, "files"),
+        )

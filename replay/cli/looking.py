@@ -100,20 +100,20 @@ class Seen:
         """Columns of which all values are alike."""
         return [n for n in self.names if n in self.least and self.least[n] == self.greatest[n]]
 
-    def twins(self) -> list[tuple[str, str]]:
-        """Pairs of columns of which one tells the other."""
+    def twins(self) -> list[list[str]]:
+        """Groups of columns of which the first one tells the others."""
         sample = np.array(self.sample).reshape(len(self.sample), len(self.names))
         sample = sample[~np.isnan(sample).any(axis=1)]
         moving = [j for j in range(sample.shape[1]) if len(sample) > 2 and np.ptp(sample[:, j]) > 0]
         if len(moving) < 2:
             return []
         alike = np.abs(np.corrcoef(sample[:, moving].T)) >= TWINS
-        return [
-            (self.names[moving[i]], self.names[moving[j]])
-            for i in range(len(moving))
-            for j in range(i + 1, len(moving))
-            if alike[i, j]
-        ]
+        groups, left = [], list(range(len(moving)))
+        while left:
+            group = [j for j in left if j == left[0] or alike[left[0], j]]
+            left = [j for j in left if j not in group]
+            groups.append([self.names[moving[j]] for j in group])
+        return [group for group in groups if len(group) > 1]
 
 
 def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Sequence[str]) -> None:
@@ -183,8 +183,9 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
             sort = f", by exactly an hour, {OF_WINTER}"
         lines.append(f"{counted(seen.n_backwards, 'rows are')} not later than the one before{sort}")
     lines += [f"{name!r} is {seen.least[name]:.6g} in all rows" for name in seen.constants()]
-    lines += [f"{one!r} and {other!r} tell the same: one of them is enough"
-              for one, other in seen.twins()]  # fmt: skip
+    twins = seen.twins()
+    lines += [f"{', '.join(map(repr, group[:-1]))} and {group[-1]!r} tell the same: one of them is "
+              "enough" for group in twins]  # fmt: skip
     refused = source.options.refusals.counts
     lines += [counted(n, reason) for reason, n in refused.items()]
     if problem:
@@ -194,8 +195,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
     for line in lines:
         console.print(line, soft_wrap=True)
     words = ["replay", "run", *map(quoted, files), *given]
-    twins = {other for _, other in seen.twins()}
-    values = [name for name in source.values if name not in twins]
+    told = {name for group in twins for name in group[1:]}
+    values = [name for name in source.values if name not in told]
     if "--value" not in given and len(values) > MOST_NAMED:
         console.print(
             f"the {len(source.values):,} columns of numbers are learnt if --value names none",

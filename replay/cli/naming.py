@@ -12,6 +12,7 @@ from rich.text import Text
 from online_gmm.data.counted import counted
 from replay.cli.terminal import out
 from replay.engine.checkpoint import Checkpoints
+from replay.engine.fleet import of_checkpoint, of_key
 from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
 from replay.engine.series import Series
@@ -37,7 +38,8 @@ def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> 
         if header.shared is not None:
             if key is not None:
                 raise InputError("the regimes are those of all keys; leave out --key")
-            shared = SharedModel.from_bytes(header.shared)
+            with of_checkpoint(" of all keys"):
+                shared = SharedModel.from_bytes(header.shared)
             before = _renamed(shared.model, label, name)
             checkpoints.save(replace(header, shared=shared.to_bytes()), states)
             _say(label, name, None, before)
@@ -62,7 +64,8 @@ def name_regime(folder: Path, label: int, name: str | None, key: str | None) -> 
                 if its != key:
                     yield its, state
                     continue
-                series = Series.from_bytes(state, recorded["value"], SeriesOptions.of(recorded))
+                with of_checkpoint(of_key(its)):
+                    series = Series.from_bytes(state, recorded["value"], SeriesOptions.of(recorded))
                 before = _renamed(series.model, label, name)
                 yield its, series.to_bytes()
 

@@ -110,7 +110,7 @@ def run(
         from replay.sources.pace import Paced
 
         settings, because = learning.settings(context), learning.because(context)
-        its_style = style.style()
+        its_style = style.style(cells.decimal)
         pace = above_zero(speed, "--speed", "max")
         check_outputs(outputs)
         options = series_options(rows, segmenting)

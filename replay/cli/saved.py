@@ -9,6 +9,7 @@ from pathlib import Path
 from online_gmm.data.counted import counted
 from replay.cli.terminal import out
 from replay.engine.checkpoint import Checkpoints
+from replay.engine.fleet import of_checkpoint, of_key
 from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
 from replay.engine.series import Series
@@ -40,7 +41,10 @@ def show_models(
     header, states = Checkpoints(folder).load()
     recorded = header.options
     options = SeriesOptions.of(recorded)
-    shared = None if header.shared is None else SharedModel.from_bytes(header.shared).model
+    shared = None
+    if header.shared is not None:
+        with of_checkpoint(" of all keys"):
+            shared = SharedModel.from_bytes(header.shared).model
     console = out()
     n = 0
 
@@ -49,7 +53,9 @@ def show_models(
         for name, state in states:
             n += 1
             if name == key or (key is None and (find is None or find in name)):
-                yield name, Series.from_bytes(state, recorded["value"], options, shared)
+                with of_checkpoint(of_key(name)):
+                    series = Series.from_bytes(state, recorded["value"], options, shared)
+                yield name, series
 
     order = ORDERS[sort]
     listed = heapq.nlargest(MOST_LISTED, loaded(), key=lambda item: order.by(Standing.of(*item)))

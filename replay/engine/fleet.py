@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from replay.engine.shared import Answered, SharedModel
 
 MOST_OUT = 131_072
 """Labelled rows that are handed on together, where a warm-up lets many come out at once."""
+AFRESH = "; start afresh without --resume"
 UNREADABLE = (
     *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
     msgspec.MsgspecError,
@@ -282,7 +284,7 @@ class Fleet:
             self._load(state)
         except UNREADABLE as error:
             raise OutputError(
-                f"the model{_of_key(key)} cannot be saved, because its state could not be read "
+                f"the model{of_key(key)} cannot be saved, because its state could not be read "
                 f"back ({error}); the last checkpoint is kept"
             ) from error
         return state
@@ -316,22 +318,12 @@ class Fleet:
             If a state cannot be read.
         """
         if self.shared is not None and shared is not None:
-            try:
+            with of_checkpoint(" of all keys", AFRESH):
                 self.shared.be(SharedModel.from_bytes(shared))
-            except UNREADABLE as error:
-                raise InputError(
-                    f"the model of all keys in the checkpoint cannot be read: {error}; start "
-                    "afresh without --resume"
-                ) from error
         for key, state in states:
             self._keys[key] = None
-            try:
+            with of_checkpoint(of_key(key), AFRESH):
                 self._here[key] = self._load(state)
-            except UNREADABLE as error:
-                raise InputError(
-                    f"the model{_of_key(key)} in the checkpoint cannot be read: {error}; start "
-                    "afresh without --resume"
-                ) from error
             self._make_room()
 
     def close(self) -> None:
@@ -367,7 +359,32 @@ def _keys_of(batch: Batch) -> Keys:
     return Keys(np.zeros(len(batch), dtype=np.int32), [""]) if batch.keys is None else batch.keys
 
 
-def _of_key(key: str) -> str:
+@contextmanager
+def of_checkpoint(whose: str, way: str = "") -> Iterator[None]:
+    """Explain that a model in a checkpoint cannot be read.
+
+    Parameters
+    ----------
+    whose
+        Of which key, as it follows ``the model``.
+    way
+        What to do, as it follows a semicolon.
+
+    Raises
+    ------
+    InputError
+        If it cannot.
+    """
+    try:
+        yield
+    except UNREADABLE as error:
+        raise InputError(
+            f"the model{whose} in the checkpoint cannot be read: {error}; it is damaged, or of "
+            f"another version than this one{way}"
+        ) from error
+
+
+def of_key(key: str) -> str:
     return f" of {key!r}" if key else ""
 
 

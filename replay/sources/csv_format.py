@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from online_gmm.data.counted import counted
 from replay.engine.rows import InputError
@@ -44,6 +44,8 @@ MOST_LOOKED_AT = 1 << 18
 """Characters looked at to find out what no option says."""
 ALIKE = 0.9
 """Share of the first lines that have as many words if columns are aligned by spaces."""
+MINUTES = 60
+"""Numbers from which on two digits are no minutes, hours or months of a time."""
 MOST_SHOWN = 8
 """Columns that an error lists."""
 
@@ -56,9 +58,6 @@ class Style:
     ----------
     delimiter
         Between cells: one of DELIMITERS, by the first line.
-    decimal
-        The decimal mark, ``.`` or ``,``; by the first rows. A comma is only found where it does not
-        stand between cells too.
     encoding
         By which bytes become text: UTF-8, or UTF-16 where its mark is.
     header
@@ -70,7 +69,6 @@ class Style:
     """
 
     delimiter: str | None = None
-    decimal: str | None = None
     encoding: str | None = None
     header: bool = True
     skip_lines: int = 0
@@ -110,8 +108,8 @@ class CsvFormat(CsvRecords):
         self._names = None
         # cells of the header, those without a name at the end included
         self._width = 0
-        self.delimiter, self.decimal = self._head.delimiter or ",", style.decimal or "."
-        self.delimiter = self._head.delimiter or self._find_delimiter(style.decimal)
+        self.delimiter, self.decimal = self._head.delimiter or ",", options.decimal or "."
+        self.delimiter = self._head.delimiter or self._find_delimiter(options.decimal)
         self.columns = self._find_columns(given=style.delimiter is not None)
         # cells of a row: rows may end in delimiters, and before comments
         self._least = len(self.columns) - self._has_comments()
@@ -120,11 +118,13 @@ class CsvFormat(CsvRecords):
         self._least = min(self._full, len(self.columns))
         first = [(line, self._fitted(cells)) for line, cells in self._first_rows()]
         options, said = self._chosen(options.of(self.columns, self._bad_column), first)
-        self.numbers, more = self._find_numbers(first, options, style.decimal)
+        self.numbers, more = self._find_numbers(first, options)
         self.decimal = self.numbers.decimal
         self.said = [*self._head.said, *said, *more]
         self._hand_on(options)
         self._check_header(first)
+        if not style.header and style.delimiter is None and options.decimal is None:
+            self._check_not_cut(first)
         self._dated = self._find_dated(first)
         if self.time is not None:
             times = [self.columns.index(name) for name in options.parts or (self.time,)]
@@ -344,6 +344,30 @@ class CsvFormat(CsvRecords):
             "--no-header"
         )  # fmt: skip
 
+    def _check_not_cut(self, first: Sequence[tuple[int, list[str]]]) -> None:
+        """Refuse columns of whole numbers that may be those before and after decimal commas."""
+        if self.delimiter != ",":
+            return
+        columns = list(zip(*(row for _, row in first), strict=True))
+        if any("." in cell for column in columns for cell in column if is_number(cell)):
+            return
+        for place, (before, after) in enumerate(pairwise(columns), 1):
+            if all(map(DIGITS.fullmatch, before)) and all(map(str.isdecimal, after)):
+                # more than the months, minutes and seconds of a time
+                padded = [i for i, cell in enumerate(after) if cell[0] == "0" and len(cell) > 1]
+                if padded and max(map(int, after)) >= MINUTES:
+                    line, row = first[padded[0]]
+                    way = (
+                        "say --decimal , if it is"
+                        if len(columns) == 2
+                        else "put such numbers in quotes if it is"
+                    )
+                    raise self._bad(
+                        line, str(place), f"{row[place]!r} may be what stands behind a decimal "
+                        f"comma, as in {f'{row[place - 1]},{row[place]}'!r}; {way}, and "
+                        "--delimiter , if commas stand between columns"
+                    )  # fmt: skip
+
     def _is_spaced(self, first: Sequence[tuple[int, list[str]]]) -> bool:
         """Whether spaces may stand between columns, as nothing else does."""
         cells = [row[0].strip() for _, row in first if row[0].strip()]
@@ -366,13 +390,13 @@ class CsvFormat(CsvRecords):
         return place if column.time or column.is_counter else None
 
     def _find_numbers(
-        self, first: Sequence[tuple[int, list[str]]], options: ReadOptions, given: str | None
+        self, first: Sequence[tuple[int, list[str]]], options: ReadOptions
     ) -> tuple[Numbers, list[str]]:
         """How numbers are written in the columns of values."""
         places = [(name, self.columns.index(name)) for name in options.values]
         cells = (Cell(line, name, row[place]) for line, row in first for name, place in places)
         try:
-            return study(cells, given, self.delimiter, options.unit, options.missing)
+            return study(cells, options.decimal, self.delimiter, options.unit, options.missing)
         except ContradictionError as error:
             cell = error.cell
             raise self._bad(cell.line, cell.column, str(error)) from None

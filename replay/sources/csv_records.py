@@ -20,6 +20,8 @@ from replay.sources.preamble import DELIMITERS, Head
 from replay.sources.reading import Input, digest
 from replay.sources.running_sums import RunningSums
 
+MOST_BEFORE = 20
+"""Characters that are shown of what stands before bytes that are no text."""
 FIRST = 200
 """Lines by which a file is known again, with the last one that was read."""
 
@@ -230,13 +232,15 @@ class CsvRecords(FileSource):
         mark = "\0" if "\0" in content else "\ufffd"
         before = content[: content.index(mark)]
         place = max(len(next(csv.reader([before], delimiter=self.delimiter), ())) - 1, 0)
-        column = self.columns[place] if place < len(self.columns) else str(place)
+        column = self.columns[place] if place < len(self.columns) else None
         if mark == "\0":
             return self._bad(self._line, column, why_nul(content))
         encoding = self.encoding.removesuffix("-sig")
+        # of a header that cannot be read there are no names
+        after = f", after {before[-MOST_BEFORE:]!r}" if column is None and before else ""
         return self._bad(
-            self._line, column, f"there are bytes that are not {encoding}; say what the file is "
-            "written in, as in --encoding latin-1 or --encoding cp1252"
+            self._line, column, f"there are bytes that are not {encoding}{after}; say what the "
+            "file is written in, as in --encoding latin-1 or --encoding cp1252"
         )  # fmt: skip
 
     def _torn(self, error: str) -> InputError:
@@ -269,9 +273,10 @@ class CsvRecords(FileSource):
                 f"{counted(n, 'cells')} of {width}; complete it, leaving cells empty where "
                 "values are missing"
             )  # fmt: skip
-        more = (
-            " (if commas are decimal marks here, they need quotes)" if self.delimiter == "," else ""
-        )
+        more = ""
+        if self.delimiter == ",":
+            way = "say --decimal ," if width == 1 else "they need quotes"
+            more = f" (if commas are decimal marks here, {way})"
         if n == self._full == width + 1:
             more += (
                 "; if rows begin with their names, as R writes them, the header has to name those"

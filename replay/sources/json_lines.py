@@ -17,7 +17,8 @@ from replay.engine.rows import CutOffError, InputError, Row
 from replay.sources.advice import fields_in, never_came
 from replay.sources.file_source import BatchSource, FileSource
 from replay.sources.look import Column, chosen, columns_in, quoted
-from replay.sources.message import LIMIT, Messages, as_object, fields_of, has_field
+from replay.sources.message import LIMIT, Messages, as_object, fields_of, has_field, texts_of
+from replay.sources.numbers import Cell, ContradictionError, Numbers, study
 from replay.sources.preamble import is_typed
 from replay.sources.read_options import LOOKED_AT, ReadOptions, split_names
 from replay.sources.reading import Input
@@ -53,7 +54,7 @@ class JsonLines(FileSource):
     def __init__(self, source: Input, options: ReadOptions | None = None) -> None:
         super().__init__(source)
         options = self._found(options or ReadOptions())
-        self._messages = Messages(options)
+        self._messages = Messages(options, self._find_numbers(options))
         self._hand_on(options)
         self._line = self._place = 0
         self._start: dict[str, Any] | None = None
@@ -146,6 +147,23 @@ class JsonLines(FileSource):
                     f"{self.name}, message 1, field {options.time!r}: {error}"
                 ) from None
         return options
+
+    def _find_numbers(self, options: ReadOptions) -> Numbers:
+        """How numbers are written that are texts."""
+        cells = (
+            Cell(number, field, text)
+            for number, line in enumerate(self._first_lines(), 1)
+            for field, text in texts_of(as_object(line), options.values)
+        )
+        try:
+            numbers, said = study(cells, options.decimal, "", options.unit, options.missing)
+        except ContradictionError as error:
+            cell = error.cell
+            raise InputError(
+                f"{self.name}, message {cell.line:,}, field {cell.column!r}: {error}"
+            ) from None
+        self.said = [*self.said, *said]
+        return numbers
 
     def _never_there(self, values: Sequence[str]) -> list[str]:
         """What to say of values that none of the first messages has; they may come later."""

@@ -13,7 +13,7 @@ import msgspec
 from online_gmm.data.counted import counted
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.advice import MESSAGE_KEY, TOPIC, Advice, FirstRows, Levels
-from replay.sources.numbers import Numbers, kind_of, split_unit
+from replay.sources.numbers import DECIDES, Numbers, kind_of, split_unit
 from replay.sources.read_options import (
     LONG_KEY,
     LONGEST_KEY,
@@ -63,15 +63,24 @@ class Messages:
     options
         The fields that are wanted. Of a message with a topic, the key may be this, or a level of
         it; of one that was sent with a key, this.
+    numbers
+        How numbers in texts are written; as the options say by default.
     hints
         Whether hints are given: when no message can be used, about values that never come, and
         about what tells series apart.
     """
 
-    def __init__(self, options: ReadOptions, hints: bool = True) -> None:
+    def __init__(
+        self, options: ReadOptions, numbers: Numbers | None = None, hints: bool = True
+    ) -> None:
         self._options = options
         self.clock = options.clock
-        self._numbers = Numbers(unit=options.unit, missing=options.missing)
+        self._numbers = numbers or Numbers(
+            options.decimal or ".",
+            options.decimal is not None,
+            unit=options.unit,
+            missing=options.missing,
+        )
         self._parts = options.parts or (options.time or "").split(",")
         self._decode = msgspec.json.Decoder().decode
         self._level: int | None = None
@@ -218,6 +227,8 @@ class Messages:
             problem = f"is beyond {LARGEST:g}, the largest value that can be learnt"
         else:
             problem = f"is {_shown(found)}, and a number is needed; null if it is missing"
+            if isinstance(found, str) and DECIDES.get(kind_of(found)) == ",":
+                problem = f"is {_shown(found)}; say --decimal , if that is the decimal mark"
         if self._options.on_bad == "missing":
             self._options.refusals.add(name, number, TAKEN_AS_MISSING, f"{field}: {_shown(found)}")
             return math.nan
@@ -367,6 +378,13 @@ def _of(message: Any, field: str) -> Any:
     """A field; None if there is none."""
     found = _walked(message, field)
     return None if found is _NOTHING else found
+
+
+def texts_of(message: Any, fields: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The fields of these that hold a text, and the texts."""
+    for field in fields:
+        if isinstance(found := _of(message, field), str):
+            yield field, found
 
 
 def has_field(message: Any, field: str) -> bool:

@@ -259,7 +259,7 @@ class ParquetFile(FileSource):
             for name, text in zip(names, row, strict=True)
         )
         try:
-            numbers, said = study(cells, None, "", options.unit, options.missing)
+            numbers, said = study(cells, options.decimal, "", options.unit, options.missing)
         except ContradictionError as error:
             raise self._bad(error.cell.line, error.cell.column, str(error)) from None
         self.said = [*self.said, *said]

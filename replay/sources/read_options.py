@@ -51,6 +51,8 @@ class ReadOptions:
         What stands for a missing value, beside what always does.
     unit
         Units that may stand behind numbers.
+    decimal
+        The decimal mark, ``.`` or ``,``; None finds it out.
     parts
         The columns that the time is in, if there are several.
     as_they_stand
@@ -67,6 +69,7 @@ class ReadOptions:
     refusals: Refusals = field(default_factory=Refusals)
     missing: tuple[str, ...] = ()
     unit: tuple[str, ...] = ()
+    decimal: str | None = None
     parts: tuple[str, ...] = ()
     as_they_stand: bool = False
 

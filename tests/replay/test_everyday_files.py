@@ -13,6 +13,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from batches import one_by_one
@@ -493,7 +494,61 @@ def test_cells_that_contradict_are_a_question(name, late, path):
             read_all(path, by_blocks)
         assert "say --decimal" in str(caught.value)
     for decimal, expected in answers.items():
-        assert values_of(path, Style(decimal=decimal))[1][late:] == expected
+        assert values_of(path, decimal=decimal)[1][late:] == expected
+
+
+def test_decimal_commas_that_cut_a_column_in_two_are_a_question(path):
+    """Without a header nothing says how many columns there are."""
+    values = [20.0 + i % 7 + (i * 37 % 100) / 100 for i in range(300)]
+    lines = [f"{value:.2f}".replace(".", ",") for value in values]
+    write(path, "", lines)
+    header = Style(header=False)
+    with pytest.raises(InputError, match=r"column '1': '0\d' may be .* behind a decimal comma"):
+        values_of(path, header)
+    assert values_of(path, header, decimal=",")[1] == pytest.approx(values)
+    whole = values_of(path, Style(",", header=False), values=("0",))[1]
+    assert whole == [float(int(value)) for value in values]
+    write(path, "", [f"2026-03-01 {i:05d},{line}" for i, line in enumerate(lines)])
+    with pytest.raises(InputError, match="put such numbers in quotes if it is"):
+        values_of(path, header)
+    # a time, numbers with points, codes without zeros in front
+    for cells in ("2026,03,{0:02d},{1}", "{0},{0:02d},{1}.5", "{0},{1}"):
+        write(path, "", [cells.format(i % 28, 10 + i % 90) for i in range(300)])
+        assert len(values_of(path, header)[1]) == 300
+    write(path, "Wert\n", lines)
+    with pytest.raises(InputError, match="if commas are decimal marks here, say --decimal ,"):
+        values_of(path)
+    assert values_of(path, decimal=",")[1] == pytest.approx(values)
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "parquet", "xlsx"])
+def test_numbers_in_texts_are_read_alike_in_all_formats(kind, tmp_path, cli):
+    """Units and decimal commas are found, or named by an option; look and run agree."""
+    values = [20.0 + i % 7 + (i * 37 % 100) / 100 for i in range(300)]
+    texts = [f"{value:.2f} °C".replace(".", ",") for value in values]
+    path = tmp_path / f"a.{kind}"
+
+    def written(texts):
+        if kind == "ndjson":
+            path.write_text("".join(json.dumps({"level": text}) + "\n" for text in texts))
+        elif kind == "parquet":
+            parquet.write_table(pa.table({"level": texts}), path)
+        else:
+            pytest.importorskip("openpyxl")
+            pd.DataFrame({"level": texts}).to_excel(path, index=False)
+
+    written(texts)
+    source, read = values_of(path)
+    assert read == pytest.approx(values)
+    assert "numbers of 'level' are read without their unit, '°C'" in source.said
+    assert "decimal marks are commas, as in '20,00 °C'" in source.said
+    seen = cli("look", path).stdout
+    assert "│ level  │ numbers │    0.0% │" in seen
+    assert seen.splitlines()[-1] == f"replay run {path} --value level"
+    # a mark that could stand between thousands
+    written([f"1,{100 + i % 800}" for i in range(300)])
+    assert values_of(path, decimal=",")[1][:2] == [1.1, 1.101]
+    assert values_of(path, decimal=".")[1][:2] == [1100.0, 1101.0]
 
 
 def test_units_by_option(path):
@@ -578,6 +633,15 @@ def test_all_columns_that_vary_are_learnt_and_said(path, cli, tmp_path):
         assert "left out: 'setpoint' is 70 in all of the first 400 rows" in result.stdout
         assert "left out: 'id' counts rows" in result.stdout
         assert "'device' has 2 different texts; --key device" in result.stdout
+
+
+def test_columns_that_tell_the_same_are_told_once(path, cli):
+    """A price has four that do, which are six pairs."""
+    rows = [f"{i % 7},{i % 7 + 0.5},{2 * (i % 7)},{i * 37 % 11},{i % 7}" for i in range(200)]
+    shown = cli("look", write(path, "open,high,low,volume,close\n", rows)).stdout
+    assert shown.count("tell the same") == 1
+    assert "'open', 'high', 'low' and 'close' tell the same: one of them is enough" in shown
+    assert shown.splitlines()[-1].endswith("--value open --value volume")
 
 
 def test_look(path, cli):

@@ -73,7 +73,7 @@ BAD = {
         "none of the fields 'level', 'motor.load'",
     ),
     "text": ({**GOOD, "level": "high"}, "'level' is \"high\", and a number is needed"),
-    "decimal comma": ({**GOOD, "level": "1,5"}, "'level' is \"1,5\", and a number is needed"),
+    "decimal comma": ({**GOOD, "level": "1,5"}, "'level' is \"1,5\"; say --decimal , if that is"),
     "two units": ({**GOOD, "level": "5 kW"}, "'level' is \"5 kW\"; say --unit"),
     "nested": ({**GOOD, "level": {"x": 1}}, "'level' is {\"x\":1}, and a number"),
     "a list": ({**GOOD, "motor": {"load": [1]}}, r"'motor.load' is \[1\], and a number"),

@@ -67,6 +67,11 @@ def test_a_checkpoint_with_a_malformed_state_is_explained(cli, two_levels, break
     result = cli("run", two_levels, *OPTIONS, *saving, "--resume")
     assert result.exit_code == 2
     assert "the model in the checkpoint cannot be read" in result.stderr
+    for command in (("models", "state"), ("models", "state", ""), ("name", "state", 0, "idle")):
+        result = cli(*command)
+        assert result.exit_code == 2
+        assert "the model in the checkpoint cannot be read" in result.stderr
+        assert "it is damaged, or of another version than this one" in result.stderr
 
 
 def test_what_has_not_changed_is_read_back_once():

@@ -39,7 +39,11 @@ BAD = {
         ["--value", "level"],
         ["line 3", "'note'", "--encoding latin-1"],
     ),
-    "latin-1 header": (b"level,caf\xe9\n1,2\n", [], ["line 1", "'1'", "--encoding latin-1"]),
+    "latin-1 header": (
+        b"level,caf\xe9\n1,2\n",
+        [],
+        ["line 1", "after 'level,caf'", "--encoding latin-1"],
+    ),
     "utf-16 unmarked": (
         "level\n1\n2\n".encode("utf-16-le"),
         [],
@@ -146,12 +150,10 @@ GOOD = {
     "tabs": (b"t\tlevel\na\t1\n", Style(), ["t", "level"], [1.0]),
     "bars": (b"t|level\na|1\n", Style(), ["t", "level"], [1.0]),
     "spaces": (b"t level\na 1\n", Style(delimiter=" "), ["t", "level"], [1.0]),
-    "decimal comma": (b"t;level\na;1,5\nb;\n", Style(decimal=","), ["t", "level"], [1.5, None]),
     "decimal comma found": (b"t;level\na;1,5\nb;2\n", Style(), ["t", "level"], [1.5, 2.0]),
     "no header, comma": (b"1,5;x\n2,5;y\n", Style(header=False), ["0", "1"], [1.5, 2.5]),
     "decimal comma in quotes": (b't,level\na,"1,5"\n', Style(), ["t", "level"], [1.5]),
     "blank lines above": (b"\n\r\nlevel\n1\n", Style(), ["level"], [1.0]),
-    "decimal comma alone": (b"level\n1,5\n", Style(decimal=","), ["level"], [1.5]),
     "missing": (b"level\nNA\nnan\nnull\nNone\n\n1\n", Style(), ["level"], [None] * 5 + [1.0]),
     "no header": (b"1,x\n2,y\n", Style(header=False), ["0", "1"], [1.0, 2.0]),
     "quoted": (b'"a ""b"", c",t\n"1",x\n', Style(), ['a "b", c', "t"], [1.0]),
@@ -172,6 +174,17 @@ def test_good_file_is_read(name, tmp_path):
     for _ in range(2):
         read = [next(iter(row.values.values())) for row in one_by_one(source)]
         assert [None if value != value else value for value in read] == values
+
+
+@pytest.mark.parametrize(
+    ("content", "values"), [(b"t;level\na;1,5\nb;\n", [1.5, None]), (b"level\n1,5\n", [1.5])]
+)
+def test_a_decimal_mark_that_is_given(content, values, tmp_path):
+    path = tmp_path / "good.csv"
+    path.write_bytes(content)
+    source = CsvFile(Input(path), ReadOptions(("level",), decimal=","))
+    read = [row.values["level"] for row in one_by_one(source)]
+    assert [None if value != value else value for value in read] == values
 
 
 def test_rows_know_their_line(tmp_path):

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from batches import one_by_one
 from sklearn.metrics import adjusted_rand_score
@@ -157,7 +158,8 @@ def test_polish_adds_the_line_that_decides(cli, write_levels):
     model.learn_many(X)
     model.polish(X)
     batch = fit(X, model.start.mixture, model.start.prior).mixture
-    gap = np.mean(batch.score_samples(X) - model.mixture.score_samples(X))
+    frame = pd.DataFrame(X, columns=["level", "load"])
+    gap = np.mean(batch.score_samples(frame) - model.mixture.score_samples(frame))
     assert float(last[2]) == pytest.approx(gap, rel=0.01, abs=1e-12)
     assert float(last[3]) == pytest.approx(model.mixture.matched_to(batch).error(batch), rel=0.01)
 

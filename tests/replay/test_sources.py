@@ -502,5 +502,5 @@ def test_what_the_csv_module_writes_is_read(tmp_path_factory, rows, delimiter, e
 def test_what_is_told_is_not_found_out(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes("größe;x\n1,5;a\n2;b\n".encode("cp1252"))
-    source = Files([str(path)], reading(("größe",)), Style(";", ",", "cp1252"))
+    source = Files([str(path)], reading(("größe",), decimal=","), Style(";", "cp1252"))
     assert [row.values["größe"] for row in one_by_one(source)] == [1.5, 2.0]

@@ -325,8 +325,9 @@ GOOD = {"key": "device", "time": "t", "values": VALUES, "model": OnlineGMM(**GMM
     ("asked", "kind", "said"),
     [
         ({"key": "dev"}, ValueError, "no column 'dev'; there are device, t, n, level, load, label"),
-        ({"values": "level"}, ValueError, "values is 'level'; a list"),
-        ({"values": []}, ValueError, r"values is \[\]; a list"),
+        ({"values": "level"}, ValueError, r"values are 'level'; a list is expected, \['level'\]"),
+        ({"values": "level", "model": Segmenter()}, ValueError, "values are 'level'; a list"),
+        ({"values": []}, ValueError, r"values are \[\]; at least one is needed"),
         ({"values": ["level", "level"]}, ValueError, "'level' is asked for twice"),
         ({"key": "label"}, ValueError, "'label' has the name of one that is added; rename it"),
         ({"key": "t"}, ValueError, "'t' is asked for twice"),
@@ -479,8 +480,10 @@ def test_what_cannot_be_fitted_is_refused(spark, table):
     rows, _ = table
     with pytest.raises(ValueError, match=r"no column 'd'; there are a.b, c, constant, n"):
         fit_mixture(rows, values=["d"])
-    with pytest.raises(ValueError, match="values is empty"):
+    with pytest.raises(ValueError, match=r"values are \[\]; at least one is needed"):
         fit_mixture(rows, values=[])
+    with pytest.raises(ValueError, match=r"values are 'd'; a list is expected, \['d'\]"):
+        fit_mixture(rows, values="d")
     with pytest.raises(TypeError, match="'n' is of type string; cast it to double"):
         fit_mixture(rows.selectExpr("cast(n as string) n"), values=["n"])
     start = MixtureParameters([1.0], [[0.0]], [[[1.0]]], ("d",))

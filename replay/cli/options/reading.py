@@ -120,14 +120,6 @@ class CsvStyle(Group):
             "|, as in the first line]",
         ),
     ] = None
-    decimal: Annotated[
-        str | None,
-        typer.Option(
-            metavar=".|,",
-            help="Decimal mark. The other one of point and comma may then separate thousands. "
-            "[default: as in the first rows]",
-        ),
-    ] = None
     encoding: Annotated[
         str | None,
         typer.Option(
@@ -156,11 +148,17 @@ class CsvStyle(Group):
         ),
     ] = None
 
-    def style(self) -> Style:
-        """Check the options, and return them as the reader of CSV takes them."""
+    def style(self, decimal: str | None) -> Style:
+        """Check the options, and return them as the reader of CSV takes them.
+
+        Parameters
+        ----------
+        decimal
+            The decimal mark, if it is given.
+        """
         from replay.sources.csv_format import Style
 
-        delimiter, decimal = self.delimiter, self.decimal
+        delimiter = self.delimiter
         if delimiter in ("\\t", "tab"):
             delimiter = "\t"
         if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
@@ -168,14 +166,12 @@ class CsvStyle(Group):
                 f"--delimiter is {delimiter!r}; it must be one character and no quote, or the "
                 "word tab"
             )
-        if decimal not in (None, ".", ","):
-            raise InputError(f"--decimal is {decimal!r}; it must be . or ,")
         if delimiter is not None and delimiter == decimal:
             raise InputError(f"--delimiter and --decimal are both {delimiter!r}; they must differ")
         if self.comment == "":
             raise InputError("--comment is empty; it must be what comments begin with, such as #")
         header = not self.no_header
-        return Style(delimiter, decimal, self.encoding, header, self.skip_lines, self.comment)
+        return Style(delimiter, self.encoding, header, self.skip_lines, self.comment)
 
 
 @dataclass(frozen=True)
@@ -183,6 +179,15 @@ class Cells(Group):
     """How numbers and times are written in a cell or a field."""
 
     panel = INPUT
+    decimal: Annotated[
+        str | None,
+        typer.Option(
+            metavar=".|,",
+            help="Decimal mark of numbers, in JSON of those that are texts. The other one of point "
+            "and comma may then separate thousands. [default: in files as in the first rows; a "
+            "point when live]",
+        ),
+    ] = None
     missing: Annotated[
         list[str] | None,
         typer.Option(
@@ -366,6 +371,8 @@ def reading_of(
     from replay.sources.read_options import ReadOptions
     from replay.sources.times import Clock
 
+    if cells.decimal not in (None, ".", ","):
+        raise InputError(f"--decimal is {cells.decimal!r}; it must be . or ,")
     return ReadOptions(
         columns.values,
         columns.time,
@@ -377,4 +384,5 @@ def reading_of(
         refusals or Refusals(),
         tuple(cells.missing or ()),
         tuple(cells.unit or ()),
+        cells.decimal,
     )
