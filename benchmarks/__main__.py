@@ -1,10 +1,12 @@
 """All benchmarks of speed and memory, each in a process of its own, as one document with plots.
 
 ``python -m benchmarks``, or ``scripts/bench``: writes ``out/bench/bench.md`` and its pictures.
+``python -m benchmarks growth memory`` runs these two only.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -61,7 +63,25 @@ def summary(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def asked(arguments: list[str] | None = None) -> list[str]:
+    """The benchmarks to run, by the command line; all if it names none."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure speed and memory, and write a document with plots to "
+        f"{OUT / 'bench.md'}. All take some 8 minutes.",
+        epilog="Others, such as machines or peers, are modules of their own: python -m "
+        "benchmarks.machines --help.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}")
+    names = parser.parse_args(arguments).names or list(NAMES)
+    for name in names:
+        if name not in NAMES:
+            parser.error(f"there is no {name!r} among them; there are {', '.join(NAMES)}")
+    return list(names)
+
+
 def main() -> None:
+    names = asked()
     OUT.mkdir(parents=True, exist_ok=True)
     for old in OUT.glob("*.png"):
         old.unlink()
@@ -70,7 +90,7 @@ def main() -> None:
     rows: list[Row] = []
     parts, lasted = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for name in NAMES:
+        for name in names:
             print(f"{name} ...", end=" ", flush=True)
             before, worked = time.monotonic(), processor_seconds()
             section = measured(name, Path(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -72,10 +73,13 @@ def at_most(what: str, value: float, target: float, figure: str | None = None) -
 
 def tell(run: Callable[[], Section]) -> None:
     """Run a benchmark and print its section; with ``--json FILE`` keep it for the whole table."""
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the section there too")
+    given = parser.parse_args()
     section = run()
     print(section.markdown())
-    if sys.argv[1:2] == ["--json"]:
-        Path(sys.argv[2]).write_text(json.dumps(asdict(section)))
+    if given.json is not None:
+        given.json.write_text(json.dumps(asdict(section)))
 
 
 def section_from(text: str) -> Section:

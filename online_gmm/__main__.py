@@ -16,7 +16,7 @@ def main() -> None:
     print()
     print("replay look FILE     what a file holds")
     print("replay run FILE      label a file row by row: which regime, since when, and why")
-    print("replay live SOURCE   label what comes in now: standard input, MQTT")
+    print("replay live SOURCE   label what comes in now: standard input, MQTT, Kafka")
     print("replay check FILE    compare the stream with batch EM")
     print("replay --help        all commands and options")
     if find_spec("typer") is None:

@@ -9,6 +9,8 @@ import inspect
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ import typer
 from river.datasets import WaterFlow
 
 import online_gmm
+from benchmarks.__main__ import NAMES as BENCHMARKS
+from benchmarks.__main__ import asked
 from replay.cli.app import app as command_line
 from tests.replay.processes import run
 
@@ -138,6 +142,21 @@ def test_options_that_documents_name_are_there():
     for path in DOCUMENTS:
         if path.name != "CHANGELOG.md":
             assert set(OPTION.findall(path.read_text())) <= known, path
+
+
+@pytest.mark.parametrize("name", ["benchmarks", "benchmarks.growth"])
+def test_benchmarks_that_are_asked_for_help_measure_nothing(name):
+    command = [sys.executable, "-m", name, "--help"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("usage: ")
+
+
+def test_benchmarks_are_run_by_name():
+    assert asked(["growth", "start"]) == ["growth", "start"]
+    assert asked([]) == list(BENCHMARKS)
+    with pytest.raises(SystemExit):
+        asked(["growht"])
 
 
 def test_the_readme_is_short():

@@ -85,6 +85,19 @@ def _console(outputs: Outputs) -> Console:
     return err() if STDOUT in written else out()
 
 
+class Doubtful:
+    """Of how many series changes may not have been found, and why of the first of them."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.first = ""
+
+    def add(self, key: str, series: Series) -> None:
+        if why := doubts(series):
+            self.n += 1
+            self.first = self.first or f"of {key!r}: {why[0]}"
+
+
 class Totals:
     """What is to be said of the series when they have ended."""
 
@@ -93,11 +106,13 @@ class Totals:
         self.left_out: Counter[str] = Counter()
         self.largest: list[tuple[str, Series]] = []
         self.of_all = Summary()
+        self.doubtful = Doubtful()
 
     def add(self, key: str, series: Series) -> None:
         self.n_series += 1
         self.left_out.update({what: getattr(series.order, name) for name, what in LEFT_OUT.items()})
         self.of_all.include(series.summary)
+        self.doubtful.add(key, series)
         self.largest.append((key, series))
         if len(self.largest) > 2 * MOST_LISTED:
             self._sort()
@@ -433,6 +448,23 @@ def _print(
         console.print(fleet_table(listed, totals_of.n_series, source.key))
         if settings.shared_model and only.model.is_started:
             console.print(regimes_table(totals_of.of_all, only.model))
+        if settings.finds:
+            console.print(found_when(only, with_width=False), soft_wrap=True)
+        if settings.persist:
+            console.print(labels_given(settings, smooth), soft_wrap=True)
+        doubtful = totals_of.doubtful
+        if only.finished is not None:
+            # these were as rows came
+            doubtful = Doubtful()
+            for key, series in loop.fleet.items():
+                doubtful.add(key, series)
+        if doubtful.n:
+            console.print(
+                f"{doubtful.n:,} of {counted(totals_of.n_series, 'keys')} may lack changes; "
+                f"{doubtful.first}",
+                soft_wrap=True,
+                markup=False,
+            )
     else:
         n_segments = only.n_segments if settings.finds else None
         in_hindsight = only.finished is not None

@@ -105,11 +105,11 @@ def changes_table(series: Series, timed: bool) -> Table | str:
     return table
 
 
-def found_when(series: Series) -> str:
-    """Say what the labels, segments and changes are made from."""
+def found_when(series: Series, *, with_width: bool = True) -> str:
+    """Say what the labels, segments and changes are made from, and through windows of how many."""
     if series.finished is None:
         model = series.model
-        its = model.window_ if isinstance(model, FoundRegimes) else None
+        its = model.window_ if with_width and isinstance(model, FoundRegimes) else None
         width = f", through windows of {its:,} rows" if its else ""
         lag = model.lag
         when = f"when {counted(lag, 'more rows')} had come" if lag else "as rows came"
@@ -117,7 +117,7 @@ def found_when(series: Series) -> str:
             f"labels are those known {when}{width}; changes were reported some rows after they "
             "began"
         )
-    window = series.finished.window
+    window = series.finished.window if with_width else None
     width = f", through windows of {window:,} rows" if window else ""
     return f"labels, segments and changes were found with the whole series at hand{width}"
 

@@ -81,8 +81,9 @@ def test_comparison_is_what_online_gmm_computes(two_levels, cli):
         if i in (200, len(X)):
             batch = fit(X[:i], model.start.mixture, model.start.prior).mixture
             online = model.mixture.matched_to(batch)
-            gap = np.mean(batch.score_samples(X[:i]) - online.score_samples(X[:i]))
-            agreement = adjusted_rand_score(batch.predict(X[:i]), online.predict(X[:i]))
+            frame = pd.DataFrame(X[:i], columns=["level", "load"])
+            gap = np.mean(batch.score_samples(frame) - online.score_samples(frame))
+            agreement = adjusted_rand_score(batch.predict(frame), online.predict(frame))
             (row,) = [row for row in table if row[0] == i]
             assert row[2] == pytest.approx(gap, rel=0.01, abs=1e-8)
             assert row[3] == pytest.approx(online.error(batch), rel=0.01)

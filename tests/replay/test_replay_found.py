@@ -283,6 +283,18 @@ def test_it_is_said_that_few_rows_show_no_change(cli, pump, tmp_path, n, options
         assert f"{n} rows are few" in report.read_text()
 
 
+def test_it_is_said_of_how_many_keys_few_rows_show_no_change(cli, tmp_path):
+    path = tmp_path / "keys.csv"
+    levels = [f"{key},{20 + i % 7 + 30 * (i // 200 % 2)}" for i in range(400) for key in "ab"]
+    few = [f"{key},{i % 7}" for i in range(40) for key in "cd"]
+    path.write_text("\n".join(["device,flow", *levels, *few]))
+    output = cli("run", path, "--value", "flow", "--key", "device", *LATER).stdout
+    assert (
+        "2 of 4 keys may lack changes; of 'c': 40 rows are few: changes are found from some 130 "
+        "rows on; --window 4 looks for them in fewer\n"
+    ) in output
+
+
 def test_it_is_said_that_all_rows_come_late(cli, pump, tmp_path):
     path = pump()
     lines = path.read_text().splitlines(keepends=True)
@@ -418,11 +430,12 @@ def test_a_finished_file_is_labelled_as_a_whole(cli, pump, tmp_path, monkeypatch
     assert {head.n_changes for head in history.heads()} == {7}
     if len(keys) == 1:
         assert counted(result.output) == (8, 7, 7)
-        assert "with the whole series at hand" in result.output
+    assert "found with the whole series at hand" in result.output
     # the causal labels are those of a run that looks at nothing twice
     causal = tmp_path / "causal.csv"
     told = [its for its in told if its != "--plot" and its != tmp_path / "series.png"]
     result = cli("run", path, *told, "--labels", causal, *LEARNER)
+    assert "labels are those known as rows came" in result.output
     pairs = {
         (row.get("device"), row["label"], one["causal_label"])
         for row, one in zip(read(causal), rows, strict=True)
