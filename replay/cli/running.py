@@ -481,8 +481,8 @@ def _print(
             console.print(events_or_none(only.chronicle.happenings, source.time is not None))
     for line in left_out(totals_of.left_out, refusals):
         console.print(line, soft_wrap=True)
-    if loop.fleet.stuck:
-        console.print(loop.fleet.stuck, soft_wrap=True, markup=False)
+    for line in filter(None, (loop.fleet.was_ahead, loop.fleet.stuck)):
+        console.print(line, soft_wrap=True, markup=False)
     if loop.fleet.n_parked:
         console.print(
             f"{counted(loop.fleet.n_parked_now, 'models were')} on disk at the end, as --max-keys "

@@ -59,6 +59,8 @@ class Fleet:
     stuck
         Why all rows of a key are dropped, of the first key of which they are; empty if there is
         none.
+    was_ahead
+        Where a clock was ahead after which rows are taken again, of the first key of which it was.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Fleet:
         self._new: list[str] = []
         self._parked: sqlite3.Connection | None = None
         self.n_parked = self.n_dropped = 0
-        self.stuck = ""
+        self.stuck = self.was_ahead = ""
         if at_most is not None:
             if parking is not None:
                 parking.unlink(missing_ok=True)
@@ -150,6 +152,7 @@ class Fleet:
         self.n_dropped += order.n_dropped - before
         if order.is_stuck and not self.stuck:
             self.stuck = order.why_stuck(key)
+        self.was_ahead = self.was_ahead or order.was_ahead
 
     def _by_key(self, batch: Batch, keys: Keys) -> tuple[list[Piece], Refusal | None]:
         found: list[Piece] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ COUNTS = ("n_duplicates", "n_late", "n_lost", "n_gaps", "n_steps_back")
 """What is counted."""
 STUCK = 100
 """So many rows in a row that come late are no late rows: the last time was wrong."""
+DAY = 24 * HOUR
+"""A time that is farther than this from now on is wrong: no zone is so far away."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,9 @@ class Order(OrderGuard):
         Gaps in time.
     n_steps_back
         Places where the time steps back by exactly an hour from where the next row was due.
+    was_ahead
+        Where a clock was ahead after which rows are taken again, and where that is; empty if none
+        was.
     """
 
     def __init__(self, options: SeriesOptions) -> None:
@@ -103,8 +109,10 @@ class Order(OrderGuard):
         self._last: tuple[str, int] = ("", 0)
         self._step = math.nan
         self._cut = 0.0
-        self._n_late_in_a_row = 0
+        self._n_late_in_a_row = self._n_in_order = 0
+        self._late_at = -math.inf
         self._was_late = False
+        self.was_ahead = ""
 
     @property
     def n_dropped(self) -> int:
@@ -151,7 +159,7 @@ class Order(OrderGuard):
                     if late == "raise":
                         refusal = Refusal(i, self._late(batch.row(i), is_step_back))
                         break
-                    if late == "skip":
+                    if late == "skip" and not self._is_set_right(seconds, batch, i):
                         self.drop(seconds)
                         self._n_late_in_a_row += seconds < self.seconds
                         continue
@@ -161,6 +169,28 @@ class Order(OrderGuard):
             rows.append(i)
         of_model = np.array(times) if batch.seconds is not None else None
         return Accepted(np.array(rows, dtype=np.intp), of_model, resets, refusal)
+
+    def _is_set_right(self, seconds: float, batch: Batch, i: int) -> bool:
+        """Go on from a late row if the last time has not come yet, and late rows go on in order.
+
+        The model has its time as that of the row after the last one.
+        """
+        step = seconds - self._late_at
+        self._n_in_order = self._n_in_order + 1 if step > 0.0 else 1
+        self._late_at = seconds
+        latest = time.time() + DAY
+        if self._n_in_order < STUCK or not seconds <= latest < self.seconds:
+            return False
+        text, line = self._last
+        now, key = int(batch.lines[i]), batch.row(i).key
+        self.was_ahead = (
+            f"the clock{f' of {key!r}' if key else ''} was ahead in line {line:,}, where the time "
+            f"is {text!r}: the {STUCK - 1} rows after it are dropped as late, and from line "
+            f"{now:,} on rows are taken again"
+        )
+        self._cut += seconds - self.seconds - step
+        self._be_at(seconds, step, batch, i)
+        return True
 
     def _late(self, row: Row, is_step_back: bool) -> InputError:
         text, line = self._last
@@ -177,11 +207,8 @@ class Order(OrderGuard):
 
     def _is_reset(self, seconds: float, batch: Batch, i: int) -> bool:
         """Go on to a later row; return whether everything begins anew there, after a gap."""
-        last, self.seconds = self.seconds, seconds
-        self._n_late_in_a_row = 0
-        self._was_late = False
-        self._last = (batch.texts.time_at(i), int(batch.lines[i]))
-        self._step = seconds - last
+        last = self.seconds
+        self._be_at(seconds, seconds - last, batch, i)
         longest = self._options.max_gap
         if longest is None or seconds - last <= longest or last == -math.inf:
             return False
@@ -191,6 +218,13 @@ class Order(OrderGuard):
             return False
         return True
 
+    def _be_at(self, seconds: float, step: float, batch: Batch, i: int) -> None:
+        self.seconds, self._step = seconds, step
+        self._n_late_in_a_row = self._n_in_order = 0
+        self._late_at = -math.inf
+        self._was_late = False
+        self._last = (batch.texts.time_at(i), int(batch.lines[i]))
+
     def state(self) -> dict[str, Any]:
         """Return all that is needed to continue, as plain values, for `load`."""
         return {
@@ -199,6 +233,7 @@ class Order(OrderGuard):
             "last": (self.seconds, *self._last),
             "step": self._step,
             "cut": self._cut,
+            "late": (self._n_late_in_a_row, self._n_in_order, self._late_at),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -209,3 +244,4 @@ class Order(OrderGuard):
         self.seconds, text, line = state["last"]
         self._last = (text, line)
         self._step, self._cut = state["step"], state["cut"]
+        self._n_late_in_a_row, self._n_in_order, self._late_at = state["late"]

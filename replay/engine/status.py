@@ -58,6 +58,7 @@ class Status:
         self._last = clock(), 0
         self._n_hints = 0
         self._parking_is_told = self._stuck_is_told = False
+        self._ahead_is_told = False
 
     @property
     def n_messages(self) -> int:
@@ -144,6 +145,9 @@ class Status:
         if self._fleet is not None and self._fleet.stuck and not self._stuck_is_told:
             self._stuck_is_told = True
             new.append(self._fleet.stuck)
+        if self._fleet is not None and self._fleet.was_ahead and not self._ahead_is_told:
+            self._ahead_is_told = True
+            new.append(self._fleet.was_ahead)
         return new
 
 

@@ -10,10 +10,10 @@ from rich.console import Console
 from test_live import Replay
 from test_mqtt import publish, read, subscribe
 
-from online_gmm import OnlineGMM
+from online_gmm import HalfLife, OnlineGMM
 from replay.engine.batch import Batch
 from replay.engine.fleet import Fleet
-from replay.engine.order import SeriesOptions
+from replay.engine.order import Order, SeriesOptions
 from replay.engine.rows import InputError, Row
 from replay.engine.series import Series
 from replay.engine.settings import Settings
@@ -373,6 +373,57 @@ def test_a_clock_that_was_once_ahead_is_told_and_what_is_dropped_is_not_used(key
     # the metrics have it from there
     assert status.n_used == 2
     assert "2 rows used, 199 dropped as they came late or twice" in status.line()
+
+
+@pytest.mark.parametrize("cut", [150, None])
+@pytest.mark.parametrize("key", ["device", None])
+def test_after_a_clock_that_was_far_ahead_rows_are_taken_again(key, cut):
+    """Whether there is a stop between them; a learner with times goes on from where it was."""
+    clock, source, refusals = Clock(), Told(), Refusals()
+    source.key = key
+    options = SeriesOptions(late="skip")
+
+    def loaded(state):
+        return Series.from_bytes(state, ("x",), options)
+
+    def fleet_of():
+        model = OnlineGMM(2, features=["x"], step_size=HalfLife(seconds=600.0), time="t")
+        return Fleet(lambda: Series(model, options), loaded)
+
+    fleet = fleet_of()
+    status = Status(source, refusals, fleet, clock, lambda: 1.8e9)
+    seconds = [1e9 + 10.0 * i for i in range(100)]
+    seconds += [4e9, *(1e9 + 10.0 * i for i in range(100, 400))]
+    rows = [
+        Row(i, f"{t:.0f}", ("1",), {"x": i % 7.0}, t, "a" * bool(key))
+        for i, t in enumerate(seconds, 1)
+    ]
+    told = []
+    for part in (rows[:cut], rows[cut:]) if cut else (rows,):
+        list(fleet.label(Batch.of_rows(part)))
+        told += status.hints()
+        states = list(fleet.states())
+        fleet = fleet_of()
+        fleet.restore(states)
+        status = Status(source, refusals, fleet, clock, lambda: 1.8e9)
+    assert fleet["a" * bool(key)].order.n_late == 99
+    assert fleet["a" * bool(key)].summary.n_rows == 302
+    if cut is None:
+        of = " of 'a'" if key else ""
+        assert told == [
+            f"the clock{of} was ahead in line 101, where the time is '4000000000': the 99 rows "
+            "after it are dropped as late, and from line 201 on rows are taken again"
+        ]
+
+
+def test_late_rows_that_may_be_of_a_store_are_not_taken():
+    """Those after a time that has come: a device that sends what it kept is no wrong clock."""
+    order = Order(SeriesOptions(late="skip"))
+    seconds = [1.2e9, *(1e9 + i for i in range(500))]
+    rows = [Row(i, f"{t:.0f}", ("1",), {"x": 1.0}, t, "") for i, t in enumerate(seconds, 1)]
+    assert len(order.accept(Batch.of_rows(rows)).rows) == 1
+    assert order.is_stuck
+    assert order.was_ahead == ""
 
 
 def test_a_line_comes_once_in_a_while_and_hints_at_once():
