@@ -82,7 +82,7 @@ NO_POINTS = [
     ),
     (np.array([1.0, 2.0]), r"got array\(\[1., 2.\]\) of type ndarray; .* for many rows learn_many"),
     (None, "got None of type NoneType$"),
-    ("abc", "got 'abc' of type str$"),
+    ("abc", r"got 'abc' of type str; a frame gives its columns .*, and learn_many takes all of"),
     ({1.0}, r"got \{1.0\} of type set$"),
 ]
 LEARNERS = {

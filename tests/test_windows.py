@@ -321,6 +321,11 @@ def test_names_that_would_fall_together():
         (lambda: RollingFeatures(10, ["log_sd"], floor=math.nan), "floor is nan"),
         (lambda: RollingFeatures(10, ["mean", "median"]), "median"),
         (lambda: RollingFeatures(10, []), "statistics are"),
+        (
+            lambda: RollingFeatures(10, ["mean", "sd"]),
+            "there is no statistic 'sd'; there are 'mean'",
+        ),
+        (lambda: RollingFeatures(10, ["mean", "mean"]), "each may be there once"),
         (lambda: RollingFeatures(10, ["mean", "mean"]), "once"),
         (lambda: RollingFeatures(2, ["skewness"]), "a skewness needs at least 3 points"),
         (lambda: RollingFeatures(10, lag=(1, 9, 2)), "lag is 9"),

@@ -85,6 +85,8 @@ def must_be_mapping(x: Any) -> cython.void:
     advice = ""
     if getattr(x, "shape", ()) or isinstance(x, (list, tuple)):
         advice = "; for a row of values write dict(enumerate(x)), and for many rows learn_many"
+    elif isinstance(x, str):
+        advice = "; a frame gives its columns one by one, and learn_many takes all of its rows"
     elif hasattr(x, "__float__"):
         advice = f"; for one feature write {{'x': {shown}}}"
     raise TypeError(

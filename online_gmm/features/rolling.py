@@ -167,11 +167,13 @@ class RollingFeatures(base.MiniBatchTransformer, Writable):
         statistics, lag, floor = self.statistics, self.lag, self.floor
         must_be_names("statistics", statistics)
         unknown = [name for name in statistics if name not in STATISTICS]
-        if unknown or len(set(statistics)) != len(statistics):
+        if unknown:
             raise ValueError(
-                f"statistics are {list(statistics)!r}; each may be there once, of "
+                f"there is no statistic {unknown[0]!r}; there are "
                 f"{', '.join(map(repr, STATISTICS))}"
             )
+        if len(set(statistics)) != len(statistics):
+            raise ValueError(f"statistics are {list(statistics)!r}; each may be there once")
         must_be_whole("window", self.window, 2, MOST_WINDOW)
         lags = tuple(lag) if isinstance(lag, Iterable) else (lag,)
         if not lags:

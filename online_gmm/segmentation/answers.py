@@ -116,7 +116,11 @@ class SegmenterAnswers(base.Clusterer, abc.ABC):
         return self._finder.new_labels
 
     def predict_many(self, X: Any, t: Any = None) -> Any:
-        """Return the regime of rows, each as `predict_one`."""
+        """Return the regime of rows, each as `predict_one` of the row that comes next.
+
+        Without a model this is the regime that is going on, for all rows alike: `label_many` and
+        `decode_many` say which regime each row of a frame is in.
+        """
         return self._many("predict_many", X, t)
 
     def predict_proba_many(self, X: Any, t: Any = None) -> Any:
