@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from replay.sources.zones import split_zone
@@ -102,6 +102,23 @@ def readings(text: str, default: datetime.tzinfo) -> dict[str, datetime.datetime
     ValueError
         If it is no time, or some of it cannot be read, with what is left.
     """
+    found, refusal = _known(text, default)
+    if refusal is not None:
+        raise ValueError(refusal)
+    return dict(found)
+
+
+@lru_cache(1024)
+def _known(text: str, default: datetime.tzinfo) -> tuple[dict[str, datetime.datetime], str | None]:
+    """What `readings` gives, or why not: the first rows of a file are looked at several times."""
+    try:
+        return _read(text, default), None
+    except ValueError as error:
+        return {}, str(error)
+
+
+def _read(text: str, default: datetime.tzinfo) -> dict[str, datetime.datetime]:
+    """What a text may mean, read anew."""
     text = " ".join(text.split()).replace(".,", ",")
     if (spaced := SPACED.fullmatch(text)) is not None:
         month, day, *clock = spaced[2].split()

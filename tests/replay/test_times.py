@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.engine.rows import InputError
+from replay.sources import dates
 from replay.sources.dates import readings
 from replay.sources.opening import Files
 from replay.sources.read_options import ReadOptions
@@ -269,3 +270,16 @@ def test_a_format_that_is_given_is_the_one_that_is_read():
     assert march == Clock().seconds("2024-03-04 10:00") == 19786 * day + 10 * hour
     with pytest.raises(ValueError, match="is no time as --time-format"):
         Clock("%d.%m.%Y").seconds("2024-03-04 10:00")
+
+
+def test_a_date_of_the_first_rows_is_read_once(tmp_path, monkeypatch):
+    """However often the format, the order of the rows and the clock are found out from them."""
+    read = []
+    monkeypatch.setattr(
+        dates, "_read", lambda text, zone, its=dates._read: read.append(text) or its(text, zone)
+    )
+    path = tmp_path / "rows.csv"
+    path.write_text("time;level\n" + "".join(f"11.03.2031 00:{i:02};{i}\n" for i in range(60)))
+    batch = Files([str(path)], ReadOptions(("level",), "time", timed=True)).next_batch(100)
+    assert len(batch) == 60
+    assert len(read) == len(set(read)) > 10
