@@ -10,6 +10,11 @@ import numpy as np
 from online_gmm._kernel import blocks, candidates, channels, jumps, metric, scale, states
 
 
+def mean_of(x):
+    """As `x.mean()`, which takes several times as long for a few numbers."""
+    return x.sum() / len(x)
+
+
 def cleaned(X):
     """Rows; where a reading of one is wild, all of it are the middle ones of the last three."""
     out = np.array(X, dtype=float)
@@ -83,14 +88,14 @@ def features(X, window, stride, before, past=None):
     for j in range(d):
         x = X[~np.isnan(X[:, j]), j]
         if len(x):
-            squares[j] = ((x - x.mean()) ** 2).sum()
+            squares[j] = ((x - mean_of(x)) ** 2).sum()
         if len(x) < least:
             continue
         enough[j] = True
-        f[j] = x.mean()
+        f[j] = mean_of(x)
         f[d + j] = 0.5 * math.log(squares[j] / (len(x) - 1) + soft**2)
         sd = max(math.sqrt(squares[j] / len(x)), soft)
-        skewness = ((x - x.mean()) ** 3).mean() / sd**3
+        skewness = mean_of((x - mean_of(x)) ** 3) / sd**3
         f[2 * d + j] = math.copysign(math.log1p(abs(skewness)), skewness)
     at = 3 * d
     for lag in blocks.lags_of(d, window):
@@ -99,8 +104,8 @@ def features(X, window, stride, before, past=None):
             gaps = joined[first:, j] - joined[first - lag : len(joined) - lag, j]
             gaps = gaps[~np.isnan(gaps)]
             if len(gaps) and enough[j]:
-                f[at + j] = 0.5 * math.log(np.abs(gaps).mean() ** 2 + soft**2) - f[d + j]
-                f[at + d + j] = ((gaps > 0) + 0.5 * (gaps == 0)).mean()
+                f[at + j] = 0.5 * math.log(mean_of(np.abs(gaps)) ** 2 + soft**2) - f[d + j]
+                f[at + d + j] = mean_of((gaps > 0) + 0.5 * (gaps == 0))
         at += 2 * d
     for j in range(d if d <= blocks.MOST_PAIRED else 0):
         for k in range(j + 1, d):
@@ -108,7 +113,7 @@ def features(X, window, stride, before, past=None):
             if both.sum() >= least:
                 x, y = X[both, j], X[both, k]
                 size = math.sqrt(squares[j] * squares[k])
-                shared = ((x - x.mean()) * (y - y.mean())).sum()
+                shared = ((x - mean_of(x)) * (y - mean_of(y))).sum()
                 f[at] = np.clip(shared / size, -1, 1) if size > 1e-6 * both.sum() else 0.0
             at += 1
     return f

@@ -79,15 +79,14 @@ def test_what_follows_tracks_drift():
 
 def test_a_third_of_the_values_missing():
     problem = PROBLEMS["C"]
-    online, best = [], []
-    for seed in range(3):
-        X, _ = problem.draw(10_000, seed)
+    online = best = 0.0
+    for seed in range(2):
+        X, _ = problem.draw(4_000, seed)
         holes = np.random.default_rng(seed).random(X.shape) < 0.3
         X = np.where(holes, np.nan, X)
-        online.append(problem.divergence(learnt(problem, X, seed).mixture))
-        best.append(problem.divergence(batch_fit(X, problem.truth, tol=1e-4)))
-    # a start may end with one component too few: of seed 0 one of five is missing
-    assert np.median(online) < 1.4 * np.median(best)
+        online += problem.divergence(learnt(problem, X, seed).mixture)
+        best += problem.divergence(batch_fit(X, problem.truth, tol=1e-4))
+    assert online < 1.4 * best
 
 
 @pytest.mark.parametrize("name", ["A", "B"])

@@ -1,6 +1,7 @@
 """The segments that a replay writes, sums up and draws, against its labels."""
 
 import csv
+import gc
 import io
 import itertools
 import math
@@ -17,6 +18,7 @@ from replay.cli.app import app
 from replay.engine.fleet import Fleet
 from replay.engine.loop import Loop
 from replay.engine.order import SeriesOptions
+from replay.engine.protocols import MemorySink
 from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.sinks.files import File
@@ -168,31 +170,39 @@ def test_failed_run_leaves_the_old_segments(modes, cli, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["modes.csv", "segments.csv"]
 
 
+class Kept(MemorySink):
+    """Notes how much memory is kept after so many rows, and how many segments there are by then."""
+
+    def __init__(self, series, *rows):
+        self.series, self.rows, self.found = series, rows, []
+
+    def write(self, labelled):
+        if self.series.summary.n_rows >= self.rows[len(self.found)]:
+            gc.collect()
+            self.found.append((tracemalloc.get_traced_memory()[0], self.series.n_segments))
+
+
 def test_memory_does_not_grow_with_the_segments(tmp_path, write_levels, monkeypatch):
     # of a file as long as several batches
     monkeypatch.setattr(Loop, "_at_most", 256)
     monkeypatch.setattr("replay.sources.pieces.PIECE", 1 << 14)
-
-    def peak(n):
-        source = Files([str(write_levels(n))], ReadOptions(("level", "load")))
-        file = File(tmp_path / "segments.csv", "--segments", (), lasting=False)
-        series = Series(Settings(regimes=2, warm_up=100).learner(source.values))
-        tracemalloc.start()
-        fleet = Fleet(lambda: series, Series.from_bytes)
-        loop = Loop(source, fleet, {"segments": Segments(file, source), "plot": plot.Picture()})
-        loop.begin()
-        loop.run()
-        file.close()
-        result = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert series.n_segments == len(read(tmp_path / "segments.csv")) > n / 10
-        return result
-
-    peak(1_000)  # what is imported and cached at first use
-    few, many = peak(6_000), peak(24_000)
-    # some two thousand segments more, of more than a hundred bytes each, and 288 kB of numbers; the
-    # picture is of as many rows, and what is not collected yet varies by 100 kB
-    assert many < few + 240_000
+    # of both numbers of rows as many are in a picture
+    source = Files([str(write_levels(13_000))], ReadOptions(("level", "load")))
+    file = File(tmp_path / "segments.csv", "--segments", (), lasting=False)
+    series = Series(Settings(regimes=2, warm_up=100).learner(source.values))
+    kept = Kept(series, 6_000, 12_000, math.inf)
+    sinks = {"segments": Segments(file, source), "plot": plot.Picture(), "kept": kept}
+    loop = Loop(source, Fleet(lambda: series, Series.from_bytes), sinks)
+    loop.begin()
+    tracemalloc.start()
+    loop.run()
+    tracemalloc.stop()
+    file.close()
+    assert series.n_segments == len(read(tmp_path / "segments.csv"))
+    (few, n_few), (many, n_many) = kept.found
+    # as many segments more, of more than a hundred bytes each, and 96 kB of numbers
+    assert n_many - n_few > 2_000
+    assert many < few + 64_000
 
 
 def test_picture_has_a_line_for_each_change(modes, cli, tmp_path, monkeypatch):
