@@ -48,7 +48,12 @@ class Group(TyperGroup):
         super().__init__(**settings | {"commands": Commands()})
 
 
-app = typer.Typer(cls=Group, rich_markup_mode="markdown", no_args_is_help=False)
+app = typer.Typer(
+    cls=Group,
+    rich_markup_mode="markdown",
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def _say_version(wanted: bool) -> None:

@@ -242,6 +242,10 @@ class Files:
 
 
 def _matching(name: str) -> list[Path]:
+    if "://" in name:
+        raise InputError(
+            f"{name} is an address; fetch the file, or its rows: curl ... | replay run -"
+        )
     if name == "-" or not glob.has_magic(name) or Path(name).exists():
         return [Path(name)]
     paths = sorted(glob.glob(name, recursive=True), key=_in_order)

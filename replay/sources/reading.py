@@ -46,6 +46,8 @@ class Input:
         if self.piped:
             self._pipe = _Pipe.of(sys.stdin.buffer)
             return
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; name its files, as in '{path / '*.csv'}'")
         if not path.is_file():
             what = "is not a regular file" if path.exists() else "does not exist"
             raise InputError(f"{path} {what}; give the path of a file")

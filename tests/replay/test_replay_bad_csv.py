@@ -140,7 +140,10 @@ def test_missing_file_and_folder(command, cli, tmp_path):
     assert "none.csv does not exist" in result.stderr
     result = cli(command, tmp_path)
     assert result.exit_code == 2
-    assert "is not a regular file" in result.stderr
+    assert f"{tmp_path} is a folder; name its files, as in '{tmp_path}/*.csv'\n" in result.stderr
+    result = cli(command, "https://plant.example/a.csv")
+    assert result.exit_code == 2
+    assert "https://plant.example/a.csv is an address; fetch the file" in result.stderr
 
 
 GOOD = {

@@ -123,6 +123,7 @@ def test_help_is_quick_and_has_an_example(command):
 )
 def test_options_have_an_example(command, examples, cli):
     text = cli(command, "--help").stdout
+    assert cli(command, "-h").stdout == text
     before_options = " ".join(text[: text.index("Arguments")].split())
     for option in examples:
         assert re.search(rf"Example[^:]*: replay {command} pump\.csv [^:]*{option}", before_options)

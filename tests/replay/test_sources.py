@@ -273,7 +273,7 @@ def test_all_files_have_the_columns_of_the_first(tmp_path):
 def test_no_such_files(tmp_path):
     with pytest.raises(InputError, match=r"\*\.csv does not exist: no file is named like that"):
         Files([str(tmp_path / "*.csv")])
-    with pytest.raises(InputError, match="is not a regular file"):
+    with pytest.raises(InputError, match="is a folder; name its files"):
         Files([str(tmp_path)])
 
 
