@@ -138,7 +138,7 @@ def test_options_that_documents_name_are_there():
     scripts = [*(ROOT / "scripts").iterdir(), *(ROOT / "benchmarks").glob("*.py")]
     for path in [*scripts, *(ROOT / "tests").rglob("crash.py")]:
         known |= set(OPTION.findall(path.read_text()))
-    known |= {"--editable", "--help", "--version"}
+    known |= {"--editable", "--help", "--unbuffered", "--version"}
     for path in DOCUMENTS:
         if path.name != "CHANGELOG.md":
             assert set(OPTION.findall(path.read_text())) <= known, path

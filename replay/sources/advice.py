@@ -33,6 +33,10 @@ TOPIC = "topic"
 """The key of --key that is not a field; topic:N is its N-th level, from 1."""
 
 
+BY_JQ = """jq -Rc --unbuffered 'split(",") | {t: .[0], x: (.[1] | tonumber?)}'"""
+"""What makes objects of lines of CSV with a time and a number; a header makes none."""
+
+
 class Advice:
     """Looks at the first messages, and gives a hint when none of them can be used.
 
@@ -82,7 +86,10 @@ class Advice:
         if self._plain:
             lines.append(f"No objects: {len(self._plain)}, such as {self._plain[0]!r}.")
             if not self._fields and any(mark in self._plain[0] for mark in DELIMITERS):
-                lines.append("A message is one JSON object; lines of CSV are read by replay run -.")
+                lines.append(
+                    "A message is one JSON object; lines of CSV are read by replay run - when they "
+                    f"have ended. As they come, jq makes objects of them: {BY_JQ}."
+                )
         wanted = {
             **dict.fromkeys(options.values, "--value"),
             **dict.fromkeys(options.parts or _given(options.time), "--time"),

@@ -3,6 +3,9 @@
 import io
 import json
 import math
+import shlex
+import shutil
+import subprocess
 
 import pytest
 from batches import one_by_one
@@ -20,7 +23,7 @@ from replay.engine.settings import Settings
 from replay.engine.shared import SharedModel
 from replay.engine.status import Status, passed
 from replay.sinks.refusals import Refusals
-from replay.sources.advice import closest
+from replay.sources.advice import BY_JQ, closest
 from replay.sources.joining import Joined, matched
 from replay.sources.json_lines import JsonLines
 from replay.sources.message import Messages
@@ -69,9 +72,20 @@ def test_lines_of_csv_are_told_where_they_are_read():
     for i, row in enumerate(rows, 1):
         reader.taken("here", i, row, None)
     (said,) = reading.refusals.hints
-    assert "lines of CSV are read by replay run -" in said
+    assert "lines of CSV are read by replay run - when they have ended" in said
+    assert f"jq makes objects of them: {BY_JQ}." in said
     (said,) = hints_of(ReadOptions(("a", "b"), on_bad="skip"), [23.4] * 10)
     assert "CSV" not in said
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_lines_of_csv_become_messages_by_what_is_told():
+    lines = "time,flow\r\n2024-03-04,7.5\r\n2024-03-05,8.5\r\n"
+    made = subprocess.run(shlex.split(BY_JQ), input=lines, capture_output=True, text=True)
+    reader = Messages(ReadOptions(("x",), "t"))
+    rows = [reader.taken("here", i, line.encode()) for i, line in enumerate(made.stdout.split())]
+    found = [(row.time, row.values["x"]) for row in rows]
+    assert found == [("2024-03-04", 7.5), ("2024-03-05", 8.5)]
 
 
 def test_an_array_tells_its_items():

@@ -76,6 +76,22 @@ def test_every_message_is_a_row(broker):
     assert source.position == {"messages": 300}
 
 
+def test_messages_that_wait_come_in_batches(broker):
+    """Each by itself takes several times as long to be labelled."""
+    subscribe(broker)
+    publish(broker, told(range(400)))
+    source = source_of(broker)
+    sizes = []
+    until = time.monotonic() + 120.0
+    while sum(sizes) < 400 and time.monotonic() < until:
+        sizes.append(len(source.next_batch(1000)))
+        if source.wants_acknowledgement:
+            source.acknowledge()
+    source.close()
+    assert sum(sizes) == 400
+    assert max(sizes) > 10
+
+
 def test_rows_as_they_come(any_broker):
     source = source_of(any_broker)
     rows = one_by_one(source)
