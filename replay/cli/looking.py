@@ -18,7 +18,7 @@ from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.csv_format import Style
 from replay.sources.csv_records import REPEATED, SUMS
-from replay.sources.look import quoted
+from replay.sources.look import quoted, told_apart_by
 from replay.sources.oldest_first import MOST_VALUES
 from replay.sources.opening import Files
 from replay.sources.order_of_times import NEWEST_FIRST, OF_WINTER
@@ -192,6 +192,10 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
         lines.append(f"times cannot be read: {problem}")
     if by_key:
         lines.append(f"times go forward in each {key!r} only: it is the key")
+    elif key is not None and choice.key is None:
+        n_texts = len(next(column for column in columns if column.name == key).texts)
+        told_apart = told_apart_by(key, n_texts)
+        lines += [told_apart] if told_apart not in lines else []
     for line in lines:
         console.print(line, soft_wrap=True)
     words = ["replay", "run", *map(quoted, files), *given]

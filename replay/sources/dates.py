@@ -210,7 +210,8 @@ def _unaccounted(text: str, first: datetime.datetime, second: datetime.datetime)
     for number in re.findall(r"\d+", text):
         value = int(number)
         near = [value, 2000 + value, 1900 + value] if len(number) <= 2 else [value]
-        near += [value + 12, value - 12] if MERIDIEM.search(text) else []
+        # 12 AM is 0, and may stand beside the minute 24
+        near += [value - 12, value + 12] if MERIDIEM.search(text) else []
         found = next((which for which in near if which in pool), None)
         if found is None:
             left.append(number)

@@ -385,6 +385,13 @@ def _kind_of_time(given: Sequence[str]) -> str:
     return "date" if 10 * good >= 9 * len(tried) else ""
 
 
+def told_apart_by(key: str, n: int) -> str:
+    """What to say of a column of few texts."""
+    return (
+        f"{key!r} has {n} different texts; --key {quoted(key)} would give each a model of its own"
+    )
+
+
 def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> Choice:
     """Which columns to learn, which tells the time, and what may be a key.
 
@@ -439,10 +446,7 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
         )
     for key in keys:
         n = len(next(column for column in free if column.name == key).texts)
-        said.append(
-            f"{key!r} has {n} different texts; --key {quoted(key)} would give each a model of "
-            "its own"
-        )
+        said.append(told_apart_by(key, n))
     return Choice(tuple(column.name for column in values), time, keys, tuple(said))
 
 

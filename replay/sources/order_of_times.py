@@ -6,6 +6,9 @@ import datetime
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
+
+import numpy as np
 
 from online_gmm.data.counted import counted
 from replay.engine.batch import Batch
@@ -18,6 +21,8 @@ FIRST = 200
 """Rows by which it is told whether the newest one comes first."""
 MOST_LOOKED_AT, FEW_LOOKED_AT = 1000, 16
 """First rows, of which all are looked at, and rows of each batch after these."""
+TWICE = 0.1
+"""Share of rows that are as the row before from which on it is said."""
 OVERLAP = 0.01
 """Share of all time by which times may go back in a picture."""
 MOST_KEYS = 1000
@@ -53,7 +58,7 @@ def _goes_back(texts: Sequence[str], read: Callable[[str, str], float | None]) -
 
 
 class StepsBack:
-    """Looks for rows that are earlier than the row before.
+    """Looks for rows that are earlier than the row before, and for those that came twice.
 
     Parameters
     ----------
@@ -71,6 +76,9 @@ class StepsBack:
         self._example = ""
         # the earliest and the latest time, and by how much one was before the one above
         self._from, self._to, self._most_back = math.inf, -math.inf, 0.0
+        # of the first rows: those that have the time of the row before, and those that are it
+        self._n_first = self._n_same_time = self._n_twice = 0
+        self._before: tuple[tuple[str, str], Any] = (("", ""), None)
 
     def add(self, name: str, batch: Batch) -> None:
         """Look at rows of a file of this name."""
@@ -82,6 +90,8 @@ class StepsBack:
         if self._is_first:
             self._is_first = False
             self._read = _reader(texts, self._clock)
+        if self._n_first < MOST_LOOKED_AT:
+            self._look_for_twins(batch)
         if self._read is None:
             return
         for row, text in zip(rows, texts, strict=True):
@@ -103,23 +113,42 @@ class StepsBack:
                 step = math.nan if before is None else seconds - before[0]
                 self._last[key] = seconds, text, step
 
+    def _look_for_twins(self, batch: Batch) -> None:
+        for row in range(min(len(batch), MOST_LOOKED_AT - self._n_first)):
+            its = batch.key_at(row), batch.texts.time_at(row)
+            values = batch.values[row].copy()
+            if its[1] and its == self._before[0]:
+                self._n_same_time += 1
+                self._n_twice += np.array_equal(values, self._before[1], equal_nan=True)
+            self._before = its, values
+            self._n_first += 1
+
     @property
     def has_overlap(self) -> bool:
         """Whether times go back so far that rows would lie upon each other in a picture."""
         return self._most_back > OVERLAP * max(self._to - self._from, 0.0)
 
     def said(self, key: str | None) -> list[str]:
-        """What was found, in a line; nothing if times only go on."""
+        """What was found, a line each; nothing if times only go on."""
+        twice = []
+        # with times of coarse steps, rows of one time have other values
+        if self._n_twice == self._n_same_time and self._n_twice > TWICE * self._n_first:
+            twice = [
+                f"{self._n_twice:,} of the first {counted(self._n_first, 'rows')} have the time "
+                "and the values of the row before, and all are learnt; if they are there twice, "
+                "--late skip leaves them out"
+            ]
         if not self._n_back:
-            return []
+            return twice
         advice = "sort them"
         if key is None:
             advice += ", or say --key if they are of several things"
         if self._n_of_winter == self._n_back:
             advice = f"it is by exactly an hour, {OF_WINTER}"
         return [
+            *twice,
             f"times go back in {self._n_back:,} of {counted(self._n, 'rows')} looked at "
-            f"({self._example}); rows are taken in the order of the file: {advice}"
+            f"({self._example}); rows are taken in the order of the file: {advice}",
         ]
 
 

@@ -635,6 +635,31 @@ def test_all_columns_that_vary_are_learnt_and_said(path, cli, tmp_path):
         assert "'device' has 2 different texts; --key device" in result.stdout
 
 
+def test_rows_that_are_there_twice_are_told(path, cli):
+    """But not those of a clock of coarse steps, nor of several devices at one time."""
+    said = "200 of the first 400 rows have the time and the values of the row before, and all are"
+    rows = [f"{t},{x}" for t, x in zip(minutes()[:200], LEVELS, strict=False) for _ in range(2)]
+    write(path, TABLE, rows)
+    assert said in cli("run", path).stdout
+    shown = cli("run", path, "--late", "skip").stdout
+    assert said not in shown
+    assert "200 rows that came twice, dropped" in shown
+    coarse = [f"{t},{x}" for t, x in zip(sorted(minutes()[:200] * 2), LEVELS, strict=True)]
+    assert "of the row before" not in cli("run", write(path, TABLE, coarse)).stdout
+    once = [f"{t},{x}" for t, x in zip(minutes(), LEVELS, strict=True)]
+    assert "of the row before" not in cli("run", write(path, TABLE, once)).stdout
+
+
+def test_look_offers_a_key_where_times_go_on(path, cli):
+    rows = [
+        f"{t},{'abc'[i % 3]},{x}" for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))
+    ]
+    write(path, "when,device,level\n", rows)
+    said = "'device' has 3 different texts; --key device would give each a model of its own\n"
+    assert cli("look", path).stdout.count(said) == 1
+    assert said in cli("run", path).stdout
+
+
 def test_columns_that_tell_the_same_are_told_once(path, cli):
     """A price has four that do, which are six pairs."""
     rows = [f"{i % 7},{i % 7 + 0.5},{2 * (i % 7)},{i * 37 % 11},{i % 7}" for i in range(200)]

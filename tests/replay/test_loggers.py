@@ -300,7 +300,7 @@ def test_characters_lost_with_power_are_no_utf_16(tmp_path):
         read(path)
     assert len(read(path, on_bad="skip")[1]) == N - 1
     path.write_bytes(path.read_bytes().replace(b"\0", b"").decode().encode("utf-16-le"))
-    with pytest.raises(InputError, match=r"line 1, .*try --encoding utf-16"):
+    with pytest.raises(InputError, match=r"line 1: .*try --encoding utf-16"):
         read(path)
 
 
