@@ -1,6 +1,7 @@
 """``python -m replay``, and the console script ``replay``."""
 
 import io
+import os
 import signal
 import sys
 from types import FrameType
@@ -34,6 +35,8 @@ def main() -> None:
 
 
 def _stopped(number: int, frame: FrameType | None) -> None:
+    # threads of a second look end what they have begun; a second signal does not wait for that
+    signal.signal(number, lambda *_: os._exit(128 + number))
     sys.stderr.write("stopped by SIGINT before it was done\n")
     sys.exit(128 + number)
 

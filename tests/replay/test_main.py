@@ -2,6 +2,7 @@
 
 import io
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -25,6 +26,21 @@ def test_an_interrupt_while_no_row_is_labelled_is_said(monkeypatch, capsys):
         main()
     assert ended.value.code == 128 + signal.SIGINT
     assert capsys.readouterr().err == "stopped by SIGINT before it was done\n"
+
+
+def test_a_second_interrupt_waits_for_no_thread():
+    """A window that a thread has begun to look through takes seconds."""
+    code = (
+        "import signal, threading\n"
+        "from replay.__main__ import _stopped\n"
+        "for_ever = threading.Event()\n"
+        "threading.Thread(target=for_ever.wait).start()\n"
+        "try: _stopped(signal.SIGINT, None)\n"
+        "finally: signal.raise_signal(signal.SIGINT)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 128 + signal.SIGINT
+    assert ended.stderr == "stopped by SIGINT before it was done\n"
 
 
 @pytest.mark.usefixtures("handler_put_back")
