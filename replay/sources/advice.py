@@ -85,7 +85,9 @@ class Advice:
             lines.append(f"Their fields: {_listed(list(self._fields))}.")
         if self._plain:
             lines.append(f"No objects: {len(self._plain)}, such as {self._plain[0]!r}.")
-            if not self._fields and any(mark in self._plain[0] for mark in DELIMITERS):
+            if self._plain[0].startswith("{'"):
+                lines.append("These are dicts of Python; json.dumps writes them as JSON.")
+            elif not self._fields and any(mark in self._plain[0] for mark in DELIMITERS):
                 lines.append(
                     "A message is one JSON object; lines of CSV are read by replay run - when they "
                     f"have ended. As they come, jq makes objects of them: {BY_JQ}."

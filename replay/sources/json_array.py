@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import BinaryIO
 
 import msgspec
 
 from replay.engine.rows import InputError
+from replay.sources.message import NOT_OF_JSON, decoded
 from replay.sources.reading import Input
 
 
@@ -36,14 +38,24 @@ class JsonArray(Input):
         with source.open() as stream:
             data = stream.read()
         try:
-            items = msgspec.json.decode(data, type=list[msgspec.Raw])
+            items = _items(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InputError(
                 f"{self.name} begins as a JSON array and is none ({error}); fetch it again, or "
                 "write one JSON object a line"
             ) from None
         # between the tokens of JSON, the end of a line means as much as a space
-        self._data = b"".join(bytes(item).replace(b"\n", b" ") + b"\n" for item in items)
+        self._data = b"".join(item.replace(b"\n", b" ") + b"\n" for item in items)
 
     def open(self) -> BinaryIO:
         return io.BytesIO(self._data)
+
+
+def _items(data: bytes) -> list[bytes]:
+    """What is in an array, each as it is written; with NaN and Infinity, as Python writes it."""
+    try:
+        return [bytes(item) for item in msgspec.json.decode(data, type=list[msgspec.Raw])]
+    except msgspec.DecodeError:
+        if not NOT_OF_JSON.search(data):
+            raise
+        return [json.dumps(item).encode() for item in decoded(data)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Hashable, Iterable, Iterator
@@ -32,6 +33,10 @@ NO_JSON = "messages that are no JSON"
 WITH_UNIT = "numbers with a unit behind them, which --unit has to name"
 NO_OBJECT = "messages that are no JSON object"
 NO_VALUES = "messages without any of the values"
+
+
+NOT_OF_JSON = re.compile(rb"NaN|Infinity")
+"""What Python writes for numbers that JSON does not have."""
 
 
 class BadMessageError(Exception):
@@ -82,7 +87,6 @@ class Messages:
             missing=options.missing,
         )
         self._parts = options.parts or (options.time or "").split(",")
-        self._decode = msgspec.json.Decoder().decode
         self._level: int | None = None
         if options.key is not None and options.key.startswith(TOPIC + ":"):
             level = options.key.removeprefix(TOPIC + ":")
@@ -158,7 +162,7 @@ class Messages:
                 TOO_LONG, f"it has more than {LIMIT:,} bytes, the most that are read"
             )
         try:
-            message = self._decode(data)
+            message = decoded(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             message = self._bare(data)
             if message is None:
@@ -222,6 +226,8 @@ class Messages:
             except ValueError:
                 unit = _unit_of(found)
         if isinstance(found, int | float):
+            if found != found:
+                return math.nan
             if -LARGEST <= found <= LARGEST:
                 return self._numbers.value(float(found))
             problem = f"is beyond {LARGEST:g}, the largest value that can be learnt"
@@ -319,10 +325,33 @@ def too_long(key: str) -> BadMessageError:
     )
 
 
+_decode = msgspec.json.Decoder().decode
+
+
+def decoded(data: bytes) -> Any:
+    """What is in JSON, also if there are NaN and Infinity in it, as Python writes them.
+
+    Raises
+    ------
+    msgspec.DecodeError, UnicodeDecodeError, RecursionError
+        If it is none.
+    """
+    try:
+        return _decode(data)
+    except msgspec.DecodeError:
+        if not NOT_OF_JSON.search(data):
+            raise
+        try:
+            return json.loads(data)
+        except ValueError:
+            pass
+        raise
+
+
 def as_object(line: bytes) -> dict[str, Any] | None:
     """A message as a JSON object; None if it is none."""
     try:
-        message = msgspec.json.decode(line)
+        message = decoded(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return message if isinstance(message, dict) else None
@@ -395,5 +424,7 @@ def has_field(message: Any, field: str) -> bool:
 def _shown(found: Any) -> str:
     if found is None:
         return "missing"
+    if isinstance(found, float) and not math.isfinite(found):
+        return str(found)
     text = msgspec.json.encode(found).decode()
     return text if len(text) <= 40 else text[:40] + "..."

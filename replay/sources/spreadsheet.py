@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from replay.engine.rows import InputError
 from replay.sources.reading import Input
 
+A_TABLE = 10
+"""Rows with numbers from which on a sheet is a table; a page before it may have some."""
+
 
 class Spreadsheet(Input):
-    """The first sheet of a spreadsheet that holds something, as CSV.
+    """The first sheet of a spreadsheet that holds a table of numbers, as CSV.
 
+    If there is none, it is the one with most rows of numbers, or the first that holds something.
     All of it is held in memory. Dates are written as ISO 8601.
 
     Parameters
@@ -48,7 +52,7 @@ class Spreadsheet(Input):
             book = load_workbook(str(path))
             names = list(book.sheet_names)
             sheets = ((name, book.get_sheet_by_name(name).to_python()) for name in names)
-            name, rows = next(((name, rows) for name, rows in sheets if rows), ("", []))
+            name, rows = _chosen(sheets)
         except (CalamineError, OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read as a spreadsheet: {error}") from None
         if len(names) > 1:
@@ -57,6 +61,19 @@ class Spreadsheet(Input):
 
     def open(self) -> BinaryIO:
         return io.BytesIO(self._data)
+
+
+def _chosen(sheets: Iterable[tuple[str, list[list[Any]]]]) -> tuple[str, list[list[Any]]]:
+    """The name and the rows of the sheet to read; looks at no more of them than it must."""
+    best: tuple[str, list[list[Any]]] = "", []
+    most = -1
+    for name, rows in sheets:
+        n = sum(any(type(cell) in (int, float) for cell in row) for row in rows)
+        if n >= A_TABLE:
+            return name, rows
+        if rows and n > most:
+            best, most = (name, rows), n
+    return best
 
 
 def _as_csv(rows: Sequence[Sequence[Any]]) -> bytes:

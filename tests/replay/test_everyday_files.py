@@ -551,6 +551,16 @@ def test_numbers_in_texts_are_read_alike_in_all_formats(kind, tmp_path, cli):
     assert values_of(path, decimal=".")[1][:2] == [1100.0, 1101.0]
 
 
+@pytest.mark.parametrize("form", ["lines", "array"])
+def test_json_as_python_writes_it(form, tmp_path):
+    rows = [{"level": math.nan if i % 10 == 3 else 1.5 + i} for i in range(200)]
+    path = tmp_path / "a.json"
+    lines = [json.dumps(row) for row in rows]
+    path.write_text("\n".join(lines) if form == "lines" else f"[{','.join(lines)}]")
+    read = values_of(path)[1]
+    np.testing.assert_array_equal(read, [row["level"] for row in rows])
+
+
 def test_units_by_option(path):
     write(path, "when;level\n", ["a;5 kW", "b;6", "c;900 W"])
     with pytest.raises(InputError, match="line 2, column 'level': '5 kW' has a unit that not all"):
@@ -691,6 +701,27 @@ def test_look(path, cli):
 
 
 # -- other files ----------------------------------------------------------------------------------
+
+
+def test_a_page_before_the_table_of_a_spreadsheet_is_not_it(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.title = "Cover"
+    for row in (["Report"], ["Year", 2026], ["Devices", 3]):
+        book.active.append(row)
+    for name, n in (("Few", 4), ("Data", 30), ("Later", 30)):
+        sheet = book.create_sheet(name)
+        sheet.append(["level", "note"])
+        for i in range(n):
+            sheet.append([10.5 + i, "x"])
+    book.save(tmp_path / "book.xlsx")
+    source, read = values_of(tmp_path / "book.xlsx")
+    assert read == [10.5 + i for i in range(30)]
+    assert "sheet 'Data' is read, of 'Cover', 'Few', 'Data', 'Later'" in source.said
+    for name in ("Data", "Later"):
+        del book[name]
+    book.save(tmp_path / "book.xlsx")
+    assert values_of(tmp_path / "book.xlsx")[1] == [10.5, 11.5, 12.5, 13.5]
 
 
 def test_a_spreadsheet(tmp_path, cli):

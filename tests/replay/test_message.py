@@ -63,7 +63,6 @@ BAD = {
     "no UTF-8": (b'{"level": "\xff"}', "no JSON"),
     "no JSON": (b"level=1", "no JSON"),
     "cut off": (b'{"level": 1', "no JSON"),
-    "not a number": (b'{"level": NaN}', "no JSON"),
     "beyond floats": (b'{"level": 1e999}', "no JSON"),
     "too deep": (b"[" * 50_000, "no JSON"),
     "too long": (b'{"level": 1, "x": "' + b"x" * LIMIT + b'"}', "more than 65,536 bytes"),
@@ -155,6 +154,19 @@ def test_a_message_may_be_a_number_alone(data, value):
 @pytest.mark.parametrize("data", [b"unavailable", b"NaN", b'"unknown"'])
 def test_a_message_may_say_that_its_value_is_missing(data):
     assert math.isnan(Messages(ReadOptions(("value",))).row("here", 1, data).values["value"])
+
+
+def test_numbers_that_python_writes_and_json_has_not():
+    """json.dumps writes NaN for a value that is missing."""
+    reader = Messages(ReadOptions(("a", "b"), on_bad="skip", refusals=Refusals()))
+    row = reader.taken("here", 1, b'{"a": NaN, "b": 1.5}')
+    assert math.isnan(row.values["a"])
+    assert row.values["b"] == 1.5
+    assert row.texts == ("", "1.5")
+    with pytest.raises(BadMessageError, match="'a' is beyond 1e"):
+        reader.row("here", 2, b'{"a": -Infinity, "b": 1.5}')
+    with pytest.raises(BadMessageError, match="it is no JSON"):
+        reader.row("here", 3, b'{"a": NaN, "b": }')
 
 
 @pytest.mark.parametrize("data", [b'{"x": "21.5 C"}', b'"21.5 C"', b"21.5 C"])

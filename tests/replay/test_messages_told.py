@@ -78,6 +78,16 @@ def test_lines_of_csv_are_told_where_they_are_read():
     assert "CSV" not in said
 
 
+def test_dicts_of_python_are_told():
+    reading = ReadOptions(("flow",), on_bad="skip")
+    reader = Messages(reading)
+    for i in range(20):
+        reader.taken("here", i, b"{'t': 1, 'flow': 2.5}", None)
+    (said,) = reading.refusals.hints
+    assert "These are dicts of Python; json.dumps writes them as JSON." in said
+    assert "CSV" not in said
+
+
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_lines_of_csv_become_messages_by_what_is_told():
     lines = "time,flow\r\n2024-03-04,7.5\r\n2024-03-05,8.5\r\n"
