@@ -288,9 +288,10 @@ class Loop:
         for name, value in self.saving.options.items():
             # one that the checkpoint does not know was not given
             if (then := header.options.get(name)) != value and (then is not None or value):
+                now, before = ("not given" if its is None else repr(its) for its in (value, then))
                 raise InputError(
-                    f"--{name.replace('_', '-')} is {value!r} and was {then!r} when the checkpoint "
-                    "was made; say the same, or start afresh without --resume"
+                    f"--{name.replace('_', '-')} is {now} and was {before} when the checkpoint was "
+                    "made; say the same, or start afresh without --resume"
                 )
         self.fleet.restore(series, header.shared)
         self.n_rows = header.rows

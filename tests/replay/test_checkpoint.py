@@ -333,6 +333,8 @@ def test_other_options_are_refused_by_name(cli, levels, tmp_path):
             "afresh without --resume"
         ) in " ".join(result.output.split())
         assert (tmp_path / "labels.csv").read_bytes() == before
+    result = run("--resume", "--min-dwell", 3, "--segments", "segments.csv")
+    assert "--segments is 'segments.csv' and was not given when the checkpoint" in result.stderr
     assert run("--resume", "--min-dwell", 3).exit_code == 0
 
 
