@@ -3,14 +3,18 @@
 import re
 
 import pytest
+from typer.testing import CliRunner
+
+from replay.cli.app import app
+
+OPTIONS = ("--value", "level", "--key", "device", "--regimes", "2", "--warm-up", "60")
 
 
-@pytest.fixture
-def fleet(cli, tmp_path):
-    """130 keys: one changes often, one has outliers, one is in a regime it is rarely in."""
+def write_rows(path, pumps):
+    """120 rows of each: one changes often, one has outliers, one is in a regime it is rarely in."""
     lines = ["device,level"]
     for i in range(120):
-        for j in range(130):
+        for j in pumps:
             level = j % 3 + i % 5 * 0.1 + 20 * (i // 60)
             if j == 7:
                 level = i % 5 * 0.1 + 20 * (i // 10 % 2)
@@ -21,14 +25,19 @@ def fleet(cli, tmp_path):
             lines.append(f"pump-{j:03},{level}")
         if i < 30:
             lines.append(f"new,{i % 5}")
-    path = tmp_path / "rows.csv"
     path.write_text("\n".join(lines) + "\n")
-    done = cli(
-        *("run", path, "--value", "level", "--key", "device", "--regimes", "2", "--warm-up", "60"),
-        *("--checkpoint", tmp_path / "state", "--labels", tmp_path / "labels.csv"),
-    )
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    """The checkpoint of 131 keys, for all that look at it."""
+    folder = tmp_path_factory.mktemp("fleet")
+    write_rows(folder / "rows.csv", range(130))
+    words = ("run", folder / "rows.csv", *OPTIONS, "--learner", "mixture")
+    written = ("--checkpoint", folder / "state", "--labels", folder / "labels.csv")
+    done = CliRunner().invoke(app, [str(word) for word in (*words, *written)])
     assert done.exit_code == 0, done.output
-    return tmp_path / "state"
+    return folder / "state"
 
 
 def keys_of(found):
@@ -36,12 +45,12 @@ def keys_of(found):
     return re.findall(r"│ (pump-\d+|new) ", found.output)
 
 
-def test_one_key_of_many_is_drawn(cli, fleet, tmp_path, monkeypatch):
+def test_one_key_of_many_is_drawn(cli, tmp_path, monkeypatch):
     drawn = []
+    write_rows(tmp_path / "rows.csv", (7, 50, 99))
     monkeypatch.setattr("replay.views.plot.draw_series", lambda *its: drawn.append(its))
-    options = ("--value", "level", "--key", "device", "--regimes", "2", "--warm-up", "60")
     picture = ("--plot", tmp_path / "one.png")
-    done = cli("run", tmp_path / "rows.csv", *options, *picture, "--plot-key", "pump-050")
+    done = cli("run", tmp_path / "rows.csv", *OPTIONS, *picture, "--plot-key", "pump-050")
     assert done.exit_code == 0, done.output
     ((its, _, parameters, title, _),) = drawn
     lines = [line.split(",") for line in (tmp_path / "rows.csv").read_text().splitlines()[1:]]
@@ -52,9 +61,9 @@ def test_one_key_of_many_is_drawn(cli, fleet, tmp_path, monkeypatch):
     assert title == "rows.csv, pump-050"
     assert parameters.labels == (0, 1)
     for words, problem in [
-        ((*options, *picture), "say with --plot-key of which key"),
-        ((*options, *picture, "--plot-key", "x"), "no row has the key 'x'"),
-        ((*options, "--plot-key", "x"), "add --plot"),
+        ((*OPTIONS, *picture), "say with --plot-key of which key"),
+        ((*OPTIONS, *picture, "--plot-key", "x"), "no row has the key 'x'"),
+        ((*OPTIONS, "--plot-key", "x"), "add --plot"),
         (("--value", "level", *picture, "--plot-key", "x"), "add --key"),
     ]:
         found = cli("run", tmp_path / "rows.csv", *words)
