@@ -197,6 +197,7 @@ def test_marks_end_with_the_last_pass():
     assert [*marks(60)] == [1, 2, 5, 10, 20, 50, 60]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("row", ["NaN,1", "1,", ","])
 def test_missing_value_is_refused_with_its_place(row, cli, tmp_path):
     path = tmp_path / "gaps.csv"
