@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import Constant, OnlineGMM, OnlineHMM
+from online_gmm import Constant, OnlineGMM, OnlineHMM, _kernel
 from online_gmm.em import slices
 from online_gmm.em.batch import fit
 from tests.conftest import bytes_of_kernels, on_one_kernel
@@ -21,16 +21,47 @@ def kept(model, d):
 @on_one_kernel
 @pytest.mark.parametrize("capacity", [2, 10, 64, 65, 1000])
 @pytest.mark.parametrize("warm_up", [1, 7, 100])
-def test_every_stride_th_point_is_kept(capacity, warm_up):
+def test_one_point_of_every_stride_is_kept(capacity, warm_up):
     X = np.arange(1.0, 701.0)[:, None] + np.random.default_rng(1).normal(0, 0.01, (700, 1))
     model = OnlineGMM(2, warm_up=warm_up, capacity=capacity, n_init=2, seed=1)
     for n, row in enumerate(X, start=1):
         model.learn_one({0: row[0]})
         if model.is_started:
             stride = model._stream.stride_kept
-            np.testing.assert_array_equal(kept(model, 1), X[:n][stride - 1 :: stride])
+            places = [
+                stride * block + _kernel.place_in_block(block, stride)
+                for block in range(n // stride + 1)
+            ]
+            expected = X[[place - 1 for place in places if place <= n]]
+            np.testing.assert_array_equal(kept(model, 1), expected)
             assert len(kept(model, 1)) <= capacity
             assert stride == 1 or len(kept(model, 1)) >= capacity // 2 - 1
+
+
+def test_points_of_larger_blocks_are_among_those_of_smaller_ones(kernel):
+    """And which one of a block it is, is nothing that comes again and again."""
+    n = 1 << 16
+    before = set(range(1, n + 1))
+    for size in (2, 4, 8, 64):
+        places = [kernel.place_in_block(block, size) for block in range(n // size)]
+        assert set(places) == set(range(1, size + 1))
+        now = {size * block + place for block, place in enumerate(places)}
+        assert now <= before
+        before = now
+        assert max(places.count(place) for place in set(places)) < 3 * len(places) / size
+
+
+@on_one_kernel
+@pytest.mark.parametrize("turns", [2, 4, 8])
+def test_regimes_that_take_turns_are_all_kept(turns):
+    """As devices do that are asked one after the other: every stride-th point is of one of them."""
+    level = 9.0 * (np.arange(9600) % turns)
+    X = (level + np.random.default_rng(1).normal(0.0, 1.0, 9600))[:, None]
+    model = OnlineGMM(turns, seed=1)
+    model.learn_many(X)
+    assert model._stream.stride_kept >= 4
+    np.testing.assert_allclose(model.mixture.weights, 1 / turns, atol=0.01)
+    np.testing.assert_allclose(model.mixture.means.ravel(), 9.0 * np.arange(turns), atol=0.2)
 
 
 def test_nothing_is_kept_where_it_would_not_be_used():

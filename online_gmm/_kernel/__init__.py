@@ -52,6 +52,7 @@ from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, mu
 from online_gmm._kernel.runs import sum_up
 from online_gmm._kernel.streams.chain import Chain, chain_from_state
 from online_gmm._kernel.streams.hmm import ChainStream, chain_stream_from_state
+from online_gmm._kernel.streams.kept import place_in_block
 from online_gmm._kernel.streams.mixture import MixtureStream, mixture_stream_from_state
 from online_gmm._kernel.streams.stream import Stream
 from online_gmm._kernel.values import real, whole
@@ -118,6 +119,7 @@ __all__ = [
     "moments_alike",
     "move_centers",
     "must_be_mapping",
+    "place_in_block",
     "real",
     "strangeness",
     "sum_up",

@@ -8,6 +8,7 @@ import math
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.learners.intake import NO_TIME, unchanged_if_refused
@@ -143,15 +144,19 @@ class MergedMixture(PolishedMixture, abc.ABC):
         stride = max(stream.stride_kept for stream in streams)
         rows = np.vstack(
             [
-                self._points_of(stream)[
-                    stride // stream.stride_kept - 1 :: stride // stream.stride_kept
-                ]
+                _one_of_each(self._points_of(stream), stride // stream.stride_kept)
                 for stream in streams
             ]
         )
         while len(rows) > self._stream.capacity and self._keeps_points:
-            rows, stride = rows[1::2], 2 * stride
+            rows, stride = _one_of_each(rows, 2), 2 * stride
         return rows.tobytes(), stride
+
+
+def _one_of_each(rows: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """One of every so many rows, which changes from block to block as in the kernel."""
+    blocks = range(len(rows) // size)
+    return rows[[size * block + _kernel.place_in_block(block, size) - 1 for block in blocks]]
 
 
 def _known(seconds: float) -> float:

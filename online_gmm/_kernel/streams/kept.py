@@ -14,14 +14,49 @@ else:
 from online_gmm._kernel.values import doubles
 
 
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def second(block: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Whether the point of a block of this size is in its second half: 0 or 1, as if at random."""
+    # no product is beyond 63 bits, so that both kernels have the same one
+    mixed: cython.Py_ssize_t = (block & 16777215) * 1640531527 + (size & 16777215) * 1274126177
+    mixed ^= mixed >> 15
+    mixed = (mixed & 134217727) * 739982445
+    mixed ^= mixed >> 12
+    mixed = (mixed & 134217727) * 695872825
+    return (mixed >> 27) & 1
+
+
+@cython.ccall
+@cython.nogil
+@cython.exceptval(check=False)
+def place_in_block(block: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Which point of a block is kept, from 1, of blocks of ``size`` points that count from 0.
+
+    It is the one of the half that `second` chooses, and so on, so that the points of larger blocks
+    are among those of smaller ones.
+    """
+    place: cython.Py_ssize_t = 1
+    which: cython.Py_ssize_t
+    while size > 1:
+        which = second(block, size)
+        size //= 2
+        place += which * size
+        block = 2 * block + which
+    return place
+
+
 @cython.final
 @cython.no_gc
 @cython.cclass
 class KeptPoints:
     """At most ``capacity`` points of a stream.
 
-    With ``thinned`` every ``stride``-th point is kept. When there are more than fit, every second
-    one is dropped and the stride doubles. Otherwise the first points are kept, with their times.
+    With ``thinned`` one of every ``stride`` points is kept. When there are more than fit, one of
+    every two is dropped and the stride doubles. Which one it is changes from block to block, as if
+    at random: always the same one would be of one and the same device where several take turns.
+    Otherwise the first points are kept, with their times.
     """
 
     n_features: cython.Py_ssize_t
@@ -87,20 +122,23 @@ class KeptPoints:
         """
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
+        from_: cython.Py_ssize_t
         d: cython.Py_ssize_t = self.n_features
-        j = n % self.stride
-        self.due = n + self.stride - j
-        if j != 0:
+        if not self.is_due(n):
             return 0
         if self.count == self.capacity:
             if not self.thinned:
                 return 0
             self.stride *= 2
+            # the last block may have begun only: its point is kept if it is in the first half
             self.count = self.capacity // 2
+            if self.capacity % 2 == 1 and second(self.count, self.stride) == 0:
+                self.count += 1
             for i in range(self.count):
+                from_ = 2 * i + second(i, self.stride)
                 for j in range(d):
-                    self.points[i * d + j] = self.points[(2 * i + 1) * d + j]
-            if n % self.stride != 0 or self.capacity == 0:
+                    self.points[i * d + j] = self.points[from_ * d + j]
+            if self.capacity == 0 or not self.is_due(n):
                 return 0
         for j in range(d):
             self.points[self.count * d + j] = point[j]
@@ -108,6 +146,19 @@ class KeptPoints:
             self.times[self.count] = time
         self.count += 1
         return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def is_due(self, n: cython.Py_ssize_t) -> cython.bint:
+        """Whether the n-th point is to be kept; note which one is the next."""
+        block: cython.Py_ssize_t = (n - 1) // self.stride
+        mine: cython.Py_ssize_t = block * self.stride + place_in_block(block, self.stride)
+        if n < mine:
+            self.due = mine
+            return False
+        self.due = (block + 1) * self.stride + place_in_block(block + 1, self.stride)
+        return n == mine
 
     def as_bytes(self) -> bytes:
         """Return the points as doubles, row by row."""
@@ -118,7 +169,7 @@ class KeptPoints:
         return packed(self.times, self.count)
 
     def replace(self, points: bytes, times: bytes, stride: int) -> None:
-        """Keep these points instead, every stride-th of all."""
+        """Keep these points instead, one of every ``stride`` of all."""
         count: cython.Py_ssize_t = len(points) // (8 * self.n_features)
         self.count = 0
         self.make_room(count)

@@ -355,7 +355,7 @@ class MixtureStream(Stream):
             self.kept.keep(self.point, self.n - n + i + 1, 0.0)
 
     def keep_instead(self, points: bytes, stride: int) -> None:
-        """Keep these points, every stride-th of all, in place of those kept."""
+        """Keep these points, one of every ``stride`` of all, in place of those kept."""
         self.kept.replace(points, NO_TIMES, stride)
 
     def reorder(self, order: list[int]) -> None:
