@@ -294,8 +294,11 @@ class Naive:
                 rest = candidates.DEAD_COST * df * (self.dead - age - 1) / self.length
                 soon = min(soon, c.value + rest)
                 continue
-            gain = 1.0 if c.count == 0 else max(1.0 / (c.count + 1), 1 / self.most / self.length)
             d = ((z - c.center) ** 2 / self.excess).sum()
+            if self.stride > 1 and c.start > 0 and c.count == 1 and d > candidates.SPLIT * df:
+                c.count = 0
+                c.cost += candidates.DEAD_COST * df / self.length
+            gain = 1.0 if c.count == 0 else max(1.0 / (c.count + 1), 1 / self.most / self.length)
             far = max(d / cap, 1.0)
             c.center = c.center + gain / (math.sqrt(far) if c.count else 1.0) * (z - c.center)
             c.cost += min(d, cap * (1.0 + math.log(far))) * (1.0 - gain) / self.length
@@ -346,7 +349,7 @@ class Naive:
         change = best.path[0] if best.path else best.start
         here = next((c for c in self.candidates[1:] if c.start == change and not c.path), best)
         change = here.start
-        self.finish(change)
+        self.finish(here)
         at = self.candidates.index(here)
         later = [c for c in self.candidates[at + 1 :] if c.path and c.path[0] == change]
         for c in later:
@@ -359,15 +362,15 @@ class Naive:
 
     def part(self, end):
         """Mean and windows of the segment going on up to a look, without windows that straddle."""
-        begin = self.base + (self.dead if self.base else 0)
-        looks = max(1, end - begin)
-        return self.F[begin:end].sum(axis=0) / looks, looks / self.length
+        looks = max(1, self.candidates[0].count - (self.look - end))
+        return self.F[end - looks : end].mean(axis=0), looks / self.length
 
-    def finish(self, change):
+    def finish(self, here):
+        change = here.start
         self.mean, windows = self.part(change)
         if self.waiting:
             self.tell(self.mean, windows, True)
-        if self.fresh and self.is_passage(windows, change):
+        if self.fresh and self.is_on_the_way(windows, here):
             self.passing = True
             return
         k = self.nearest(self.mean, windows, self.now if self.fresh else -1)[0]
@@ -388,23 +391,27 @@ class Naive:
             self.lasts[k] = self.mean
             self.weight[k] += windows
 
-    def is_passage(self, windows, change):
-        looks = self.F[change + self.dead : self.look]
+    def is_on_the_way(self, windows, here):
+        """Whether the segment only leads from the one before it to the one that begins here."""
+        if self.previous < 0:
+            return False
+        before = self.lasts[self.previous]
+        after = self.F[self.look - max(1, here.count) : self.look].mean(axis=0)
+        apart, usual = self.distance(before, after), self.white.freedom
         is_short = windows < scale.PASSAGE
-        may_curve = self.window <= scale.SHORT and windows * self.window < scale.CURVE_ROWS
-        if self.previous < 0 or len(looks) == 0 or not (is_short or may_curve):
-            return False
-        before, after = self.lasts[self.previous], looks.mean(axis=0)
-        apart = self.distance(before, after)
         ways = self.distance(before, self.mean) + self.distance(self.mean, after)
-        if ways >= apart or apart <= scale.FAR * self.white.freedom:
-            return False
-        return is_short or self.jump_share(change, after) < scale.CURVE
+        if is_short and ways < apart and apart > scale.FAR * usual:
+            return True
+        may_curve = is_short or windows * self.window < scale.CURVE_ROWS
+        may_curve = may_curve and apart > scale.CURVE_FAR * usual
+        return may_curve and self.jump_share(here.start, after) < scale.CURVE
 
     def jump_share(self, change, after):
         """The share of the step to the next segment that the windows next to the change make."""
         first = change - 1 + self.length
-        if not first < self.look <= change - 1 + jumps.KEPT * self.length:
+        if self.look > change - 1 + jumps.LATE * self.length:
+            return 0.0
+        if first >= self.look:
             return 1.0
         step = self.white.matrix @ (after - self.mean)
         return self.white.matrix @ (self.F[first] - self.F[change - 1]) @ step / (step @ step)

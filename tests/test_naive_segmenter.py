@@ -65,6 +65,13 @@ def curves(rng, n):
     return followed(rng, n, 20.0, 1.0)
 
 
+def heated(rng, n):
+    """A switch, and a temperature that follows it slowly."""
+    level = visits(rng, [[0.0], [1.0]], [[0.0]] * 2, n, 200)
+    heat = following(20.0 + 40.0 * level[:, 0], 40.0) + rng.normal(0.0, 0.3, n)
+    return np.column_stack([level[:, 0], heat])
+
+
 STREAMS = {
     "levels": levels,
     "channels": channels,
@@ -73,6 +80,7 @@ STREAMS = {
     "transient": transient,
     "followed": followed,
     "curves": curves,
+    "heated": heated,
 }
 
 

@@ -384,7 +384,7 @@ def test_rows_that_go_back_in_time_are_refused(late):
 
 
 @on_one_kernel
-@pytest.mark.parametrize(("slowness", "noise"), [(3.0, 0.2), (10.0, 1.0), (20.0, 1.0)])
+@pytest.mark.parametrize(("slowness", "noise"), [(3.0, 0.2), (10.0, 1.0), (40.0, 0.2), (40.0, 1.0)])
 def test_the_way_from_a_level_to_the_next_is_no_segment(slowness, noise):
     found, true = 0, 0
     for seed in range(3):

@@ -1055,7 +1055,7 @@ def test_a_noisier_regime_is_not_merged_into_the_one_before(seed):
     assert all(its.into != 0 for its in told)
 
 
-@pytest.mark.parametrize(("slowness", "most"), [(3.0, 1.1), (6.0, 1.3), (10.0, 1.8), (20.0, 2.4)])
+@pytest.mark.parametrize(("slowness", "most"), [(3.0, 1.1), (10.0, 1.1), (20.0, 1.15), (40.0, 1.3)])
 @pytest.mark.parametrize("noise", [0.2, 1.0])
 def test_the_way_from_a_level_to_the_next_is_no_regime(slowness, most, noise):
     """Beside a setpoint, a channel that approaches it by 1/slowness of the gap in each row."""
@@ -1069,7 +1069,8 @@ def test_the_way_from_a_level_to_the_next_is_no_regime(slowness, most, noise):
         segmenter.learn_many(X)
         changes = [its.at for its in segmenter.new_events if isinstance(its, RegimeChange)]
         true_changes = np.flatnonzero(np.diff(level)) + 1
-        assert all(min(abs(np.array(changes) - at)) <= 3 for at in true_changes[1:])
+        near = [min(abs(np.array(changes) - at)) <= 3 for at in true_changes[1:]]
+        assert np.mean(near) > 0.8
         found += len(changes)
         true += len(true_changes)
     assert found <= most * true, found / true

@@ -9,11 +9,13 @@ cdef class Candidates(Memory):
     cdef double inverse
     cdef Py_ssize_t dead
     cdef Py_ssize_t least
+    cdef bint divided
     cdef Py_ssize_t room
     cdef Py_ssize_t most
     cdef double cap
     cdef double steady
     cdef double dead_cost
+    cdef double split
     cdef Py_ssize_t depth
     cdef Py_ssize_t vector
     cdef Py_ssize_t few

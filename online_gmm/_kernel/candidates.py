@@ -33,6 +33,8 @@ STEADY = 2.0
 varies by more than those before it; see `Candidates.soften`."""
 DEAD_COST = 1.3
 """Times what is usual that windows which straddle the beginning of a segment cost."""
+SPLIT = 3000.0
+"""Times what is usual that a second look is away from the first one if that straddles too."""
 MOST_CANDIDATES = 24
 """With so many candidates they are thinned out."""
 MOST_RIPE = 15
@@ -212,12 +214,14 @@ class Candidates(Memory):
     inverse: cython.double  # of the length, 0 if that is not exact
     dead: cython.Py_ssize_t  # looks that straddle a beginning
     least: cython.Py_ssize_t  # looks of a segment
+    divided: cython.bint  # whether a segment may begin within a block
     room: cython.Py_ssize_t
     most: cython.Py_ssize_t
     # constants of this module: code without the GIL cannot read those
     cap: cython.double
     steady: cython.double
     dead_cost: cython.double
+    split: cython.double
     depth: cython.Py_ssize_t
     vector: cython.Py_ssize_t
     few: cython.Py_ssize_t
@@ -242,7 +246,13 @@ class Candidates(Memory):
     share: cython.p_double
 
     def __init__(
-        self, n_features: int, length: int, dead: int, least: int, n_first: int = 0
+        self,
+        n_features: int,
+        length: int,
+        dead: int,
+        least: int,
+        divided: bool = False,
+        n_first: int = 0,
     ) -> None:
         p: cython.Py_ssize_t = n_features
         i: cython.Py_ssize_t
@@ -254,11 +264,13 @@ class Candidates(Memory):
         self.inverse = 0.0 if length & (length - 1) else 1.0 / length
         self.dead = dead
         self.least = least
+        self.divided = divided
         self.room = lanes
         self.most = most
         self.cap = CAP
         self.steady = STEADY
         self.dead_cost = DEAD_COST
+        self.split = SPLIT
         self.depth = DEPTH
         self.vector = VECTOR
         self.few = FEW_LANES
@@ -361,6 +373,7 @@ class Candidates(Memory):
         n_all: cython.Py_ssize_t = self.n
         n: cython.Py_ssize_t = n_all  # candidates for which the look counts
         cap: cython.double = self.cap * freedom
+        split: cython.double = self.split * freedom
         straddling: cython.double = self.dead_cost * freedom / self.length
         far: cython.double
         order: cython.p_Py_ssize_t = self.order
@@ -391,6 +404,19 @@ class Candidates(Memory):
             squares[lane] = 0.0
             for i in range(p):
                 first_sums[lane * p + i] = sums[i]
+        if self.divided:
+            for c in range(n - 1, -1, -1):
+                lane = order[c]
+                if count[lane] > 1.0:
+                    break
+                if count[lane] == 1.0 and start[lane] > 0 and squares[lane] > split:
+                    # it begins within a block: the look before straddled its beginning
+                    count[lane] = 0.0
+                    gain[lane] = 1.0
+                    squares[lane] = 0.0
+                    cost[lane] += straddling
+                    for i in range(p):
+                        first_sums[lane * p + i] = sums[i]
         if n_beyond(squares, n_lanes, cap) == 0:
             share = gain
         else:

@@ -12,6 +12,7 @@ cdef class Jumps(Memory):
     cdef double *mean
     cdef double *jump
     cdef bint known
+    cdef bint late
     cdef double *step
     cdef double *white_step
     cdef double *white_jump

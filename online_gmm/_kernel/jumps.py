@@ -1,8 +1,8 @@
 """Whether a stream jumps from one segment to the next, or a curve leads there.
 
 A change makes two differences: between the windows just before and just after it, and between the
-means of its segments. Where regimes switch, the one is as large as the other. Short windows see
-segments in a curve too, but there the windows next to a change are hardly different.
+means of its segments. Where regimes switch, the one is as large as the other. There are segments
+in a curve too, but there the windows next to a change are hardly different.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from online_gmm._kernel.values import block, flag, real, whole
 
 EACH = 1.2
 """Of single steps the mean share must be so many times what is asked of all steps together."""
-KEPT = 8
-"""Windows that are kept: a change that is decided later is not compared."""
+LATE = 3
+"""A change that is clear only after so many windows is no jump."""
+KEPT = 5
+"""Windows that are kept: a change that is clear after more is left out of sums."""
 
 
 @cython.final
@@ -41,6 +43,7 @@ class Jumps(Memory):
     mean: cython.p_double  # of the last segment that is over
     jump: cython.p_double  # at the beginning of the segment that is going on
     known: cython.bint  # whether that is
+    late: cython.bint  # whether the change there was clear too late for a jump
     step: cython.p_double
     white_step: cython.p_double
     white_jump: cython.p_double
@@ -64,6 +67,7 @@ class Jumps(Memory):
         self.white_step = self.piece(p)
         self.white_jump = self.piece(p)
         self.known = False
+        self.late = False
         self.product = 0.0
         self.square = 0.0
         self.along = 0.0
@@ -105,6 +109,7 @@ class Jumps(Memory):
                 self.shares += 1.0 if along > 1.0 else 0.0 if along < 0.0 else along
                 self.n += 1
         copy(mean, p, self.mean)
+        self.late = now >= before + LATE * self.length
         self.known = after <= now < before + self.n_kept
         if self.known:
             after = after % self.n_kept * p
@@ -133,6 +138,8 @@ class Jumps(Memory):
     @cython.exceptval(check=False)
     def share(self, mean: cython.p_double, metric: Metric) -> cython.double:
         """The share that the jump makes of the step to a segment of this mean; 1 if not known."""
+        if self.late:
+            return 0.0
         if not self.known:
             return 1.0
         self.look_at(mean, metric)
@@ -155,6 +162,7 @@ class Jumps(Memory):
             "mean": packed(self.mean, p),
             "jump": packed(self.jump, p),
             "known": bool(self.known),
+            "late": bool(self.late),
             "along": self.along,
             "size": self.size,
             "shares": self.shares,
@@ -167,6 +175,7 @@ class Jumps(Memory):
         unpack(block(state, "mean", p), self.mean, p)
         unpack(block(state, "jump", p), self.jump, p)
         self.known = flag(state["known"], "known")
+        self.late = flag(state["late"], "late")
         self.along = real(state["along"], "along", -1e300)
         self.size = real(state["size"], "size", 0.0)
         self.shares = real(state["shares"], "shares", 0.0)

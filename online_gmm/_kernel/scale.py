@@ -6,7 +6,8 @@ looks adds a window's worth of evidence. Windows that straddle the beginning of 
 usual, whatever they show. A change is decided when the best partition has had the same last change
 for some looks; its first change is then reported, and what does not follow it is dropped.
 What state a segment is in is told once that is clear. A short segment between two that are far
-apart is the way from one to the other, and belongs to the later one.
+apart is the way from one to the other, and belongs to the later one. So does one that a curve leads
+on from.
 """
 
 from __future__ import annotations
@@ -73,12 +74,14 @@ APART = 1.5
 """Windows that a new regime must have lasted before it may be the one before it, after all."""
 PASSAGE = 2.5
 """What leads from one regime to another takes less than so many windows."""
-CURVE_ROWS = 48
-"""Or, where short windows see a curve, less than so many points."""
-CURVE = 0.7
-"""Share of the next step below which windows on either side of a change differ in a curve."""
 FAR = 10.0
 """Times what is usual that the squared distance of these two is more than."""
+CURVE_ROWS = 160
+"""Or, in a curve, less than so many points."""
+CURVE_FAR = 4.0
+"""Times what is usual that their squared distance is more than then."""
+CURVE = 0.7
+"""Share of the next step below which windows on either side of a change differ in a curve."""
 
 
 @cython.final
@@ -91,7 +94,8 @@ class Scale:
 
     blocks: Blocks
     metric: Metric
-    jumps: Jumps | None  # of short windows
+    jumps: Jumps
+    is_short: cython.bint
     window: cython.Py_ssize_t
     n_features: cython.Py_ssize_t
     length: cython.Py_ssize_t
@@ -138,9 +142,9 @@ class Scale:
         self.window = stride * length
         # whole periods, but for up to half a point
         steady = 0.5 / self.window if periodic else 0.0
-        is_short = self.window <= SHORT
-        self.metric = Metric(p, length, is_short, steady)
-        self.jumps = Jumps(p, length) if is_short else None
+        self.is_short = self.window <= SHORT
+        self.metric = Metric(p, length, self.is_short, steady)
+        self.jumps = Jumps(p, length)
         self.n_features = p
         self.length = length
         self.dead = length - 1
@@ -162,7 +166,7 @@ class Scale:
         self.base_row = 0
         self.total = zeros(p)
         self.z = zeros(p)
-        self.candidates = Candidates(p, length, self.dead, self.least)
+        self.candidates = Candidates(p, length, self.dead, self.least, stride > 1)
         self.last_change = 0
         self.streak = 0
         self.states = States(p, 1.0 / self.drift)
@@ -284,8 +288,7 @@ class Scale:
         dead_cost *= df
         self.metric.whiten(f, z)
         self.metric.follow(z)
-        if self.jumps is not None:
-            self.jumps.take(f, t)
+        self.jumps.take(f, t)
         if its.n == 0:
             its.open(t, row - self.window + 1, -penalty, -1, total)
         n = its.learn(z, self.metric.excess, total, t, self.drift / length, df)
@@ -361,8 +364,6 @@ class Scale:
         self.base = change
         self.base_row = place
         self.streak = 0
-        if not self.passing:
-            self.n_changes += 1
         self.begin(place)
         self.settle(row)
         return 0
@@ -382,9 +383,7 @@ class Scale:
         opened: cython.p_double = self.candidates.opened
         sums: cython.p_double = self.candidates.sums
         first_lane: cython.Py_ssize_t = self.candidates.order[0]
-        looks: cython.double = 1.0 * (change - self.base)
-        if self.base > 0:
-            looks -= self.dead
+        looks: cython.double = self.candidates.count[first_lane] - (self.look - change)
         if looks < 1.0:
             looks = 1.0
         windows = looks / self.length
@@ -392,10 +391,14 @@ class Scale:
             mean[i] = (opened[lane * p + i] - sums[first_lane * p + i]) / looks
         if self.waiting:
             self.report(mean, windows, row, True)
-        if self.jumps is not None:
-            self.jumps.end(mean, change, self.look - 1, self.metric)
+        self.jumps.end(mean, change, self.look - 1, self.metric)
         if self.fresh and self.is_passage(windows, lane):
             # the segment after it goes on with it, under the state that is told then
+            self.passing = True
+            return 0
+        # that this scale cuts a curve into pieces counts against it
+        self.n_changes += 1
+        if self.fresh and self.is_in_curve(windows, lane):
             self.passing = True
             return 0
         k = states.nearest(self.metric, mean, windows, self.now if self.fresh else -1)
@@ -422,24 +425,45 @@ class Scale:
         with the candidate of this lane.
         """
         whole: cython.double = float("inf")  # distances are measured to the end
-        apart: cython.double
-        v: cython.double
+        ways: cython.double
         before: cython.Py_ssize_t = self.previous * self.n_features
         mean: cython.p_double = first(self.segment_mean)
         after: cython.p_double = first(self.new_mean)
+        apart: cython.double = self.apart(lane)
+        if windows >= PASSAGE or apart <= FAR * self.metric.freedom:
+            return False
+        ways = self.metric.distance(mean, first(self.states.lasts), before, whole)
+        ways += self.metric.distance(mean, after, 0, whole)
+        return ways < apart
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def is_in_curve(self, windows: cython.double, lane: cython.Py_ssize_t) -> cython.bint:
+        """Whether a curve leads on from the segment that is over.
+
+        It does not take long, the one after it is far from the one before it, and nothing jumps in
+        between. The one after it begins with the candidate of this lane.
+        """
+        if windows >= PASSAGE and windows * self.window >= CURVE_ROWS:
+            return False
+        if self.apart(lane) <= CURVE_FAR * self.metric.freedom:
+            return False
+        return self.jumps.share(first(self.new_mean), self.metric) < CURVE
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def apart(self, lane: cython.Py_ssize_t) -> cython.double:
+        """The squared distance of the segment before the one that is over and the one after it.
+
+        The one after it begins with the candidate of this lane; its mean is ``new_mean`` then. 0 if
+        there is no segment before.
+        """
+        whole: cython.double = float("inf")  # distances are measured to the end
+        before: cython.Py_ssize_t = self.previous * self.n_features
         if before < 0:
-            return False
-        if windows >= PASSAGE and (self.jumps is None or windows * self.window >= CURVE_ROWS):
-            return False
+            return 0.0
         self.look_since(lane)
-        apart = self.metric.distance(after, first(self.states.lasts), before, whole)
-        v = self.metric.distance(mean, first(self.states.lasts), before, whole)
-        v += self.metric.distance(mean, after, 0, whole)
-        if v >= apart or apart <= FAR * self.metric.freedom:
-            return False
-        return (
-            windows < PASSAGE or self.jumps is None or self.jumps.share(after, self.metric) < CURVE
-        )
+        return self.metric.distance(first(self.new_mean), first(self.states.lasts), before, whole)
 
     @cython.cfunc
     @cython.exceptval(-2)
@@ -474,9 +498,9 @@ class Scale:
     def jumps_by(self, share: cython.double) -> cython.bint:
         """Whether windows next to changes differ by this share of the segments' difference.
 
-        So they do where nothing is known of that.
+        Of longer windows that is not asked.
         """
-        return self.jumps is None or self.jumps.make_up(share)
+        return not self.is_short or self.jumps.make_up(share)
 
     @cython.cfunc
     @cython.exceptval(check=False)
@@ -511,7 +535,7 @@ class Scale:
         p: cython.Py_ssize_t = self.n_features
         i: cython.Py_ssize_t
         its: Candidates = self.candidates
-        looks: cython.double = 1.0 * (self.look - its.start[lane] - self.dead)
+        looks: cython.double = its.count[lane]
         if looks < 1.0:
             looks = 1.0
         for i in range(p):
@@ -569,7 +593,7 @@ class Scale:
         return {
             "blocks": self.blocks.state(),
             "metric": self.metric.state(),
-            "jumps": None if self.jumps is None else self.jumps.state(),
+            "jumps": self.jumps.state(),
             "pending": bytes(self.pending[: self.n_pending * p]),
             "total": bytes(self.total),
             "segment_mean": bytes(self.segment_mean),
@@ -601,8 +625,7 @@ class Scale:
         most_pending = self.refit  # before the first fit
         self.blocks.load(state["blocks"])
         self.metric.load(state["metric"])
-        if self.jumps is not None:
-            self.jumps.load(state["jumps"])
+        self.jumps.load(state["jumps"])
         self.total = block(state, "total", p)
         self.segment_mean = block(state, "segment_mean", p)
         self.new_mean = block(state, "new_mean", p)
@@ -618,7 +641,8 @@ class Scale:
             first_places(state, "pending_rows", self.n_pending), self.n_pending + 1
         )
         n_candidates = whole(state["n_candidates"], "n_candidates", 0, MOST_READ)
-        self.candidates = Candidates(p, self.length, self.dead, self.least, n_candidates)
+        divided = self.blocks.stride > 1
+        self.candidates = Candidates(p, self.length, self.dead, self.least, divided, n_candidates)
         self.candidates.load(state)
         self.states.load(state)
         self.refit = whole(state["refit"], "refit")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm._kernel.blocks import blocks_of
 from online_gmm._kernel.metric import INDEPENDENT, LEAST_RATIO, LEAST_WITHIN
-from online_gmm._kernel.scale import CURVE, CURVE_ROWS, FAR, PASSAGE, SHORT
+from online_gmm._kernel.scale import CURVE, CURVE_ROWS, FAR, PASSAGE
 from online_gmm.data.frames import view
 
 Matrix = NDArray[np.float64]
@@ -291,20 +291,23 @@ class WholeView:
         return np.array(means), np.array(weights)
 
     def _stays(self, cuts: Ints, means: Matrix, weights: Matrix) -> Ints:
-        """The segments that do not merely lead from one to another one that is far from it."""
+        """The segments that do not merely lead from one to another one that is far from it.
+
+        They do if they are short and in between, or if nothing jumps from them to the next.
+        """
         ends = self._firsts | {len(self.ends)}
         stays: list[int] = []
         for i, windows in enumerate(weights.tolist()):
             is_inner = ends.isdisjoint(cuts[i : i + 2].tolist())
             is_short = windows < PASSAGE
-            may_curve = self.window <= SHORT and windows * self.window < CURVE_ROWS
-            if is_inner and (is_short or may_curve):
+            if is_inner and (is_short or windows * self.window < CURVE_ROWS):
                 before, mean, after = means[stays[-1]], means[i], means[i + 1]
                 apart = _squared(after - before)
-                is_between = _squared(mean - before) + _squared(after - mean) < apart
-                if is_between and apart > FAR * self.expected:
+                if apart > FAR * self.expected:
+                    if is_short and _squared(mean - before) + _squared(after - mean) < apart:
+                        continue
                     jump = self._jump(cuts[i + 1]) @ (after - mean)
-                    if is_short or jump < CURVE * _squared(after - mean):
+                    if jump < CURVE * _squared(after - mean):
                         continue
             stays.append(i)
         return np.array(stays)
