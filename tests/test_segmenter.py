@@ -939,7 +939,7 @@ def test_the_mixture_is_that_of_the_rows(length):
         expected = RowStatistics.of(rows)
         np.testing.assert_allclose(mean, expected.means, atol=0.5)
         np.testing.assert_allclose(np.diagonal(covariance), expected.variances, rtol=0.3)
-    assert (mixture.predict(X[:100]) == 0).mean() > 0.95
+    assert (mixture.predict(pd.DataFrame(X[:100], columns=NAMES)) == 0).mean() > 0.95
 
 
 # -- two devices ----------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.values import MOST, first_of, first_places, whole, zeros
+from online_gmm._kernel.values import MOST, block, places, whole, zeros
 
 CAP = 3.0
 """A look adds at most logarithmically beyond so many times what is usual."""
@@ -39,8 +39,6 @@ MOST_CANDIDATES = 24
 """With so many candidates they are thinned out."""
 MOST_RIPE = 15
 """But not with fewer than so many that are old enough to end a partition."""
-MOST_READ = 64
-"""States of before have as many."""
 DEPTH = 4
 """Changes that a candidate remembers of the partition before it."""
 FEW_LANES = 4
@@ -252,13 +250,13 @@ class Candidates(Memory):
         dead: int,
         least: int,
         divided: bool = False,
-        n_first: int = 0,
+        at_least: int = 0,
     ) -> None:
         p: cython.Py_ssize_t = n_features
         i: cython.Py_ssize_t
         most = max(MOST_CANDIDATES, least + MOST_RIPE)
         # one is opened before another one is dropped
-        lanes: cython.Py_ssize_t = -(-(max(most, n_first) + 2) // VECTOR) * VECTOR
+        lanes: cython.Py_ssize_t = -(-(max(most, at_least) + 2) // VECTOR) * VECTOR
         self.n_features = p
         self.length = length
         self.inverse = 0.0 if length & (length - 1) else 1.0 / length
@@ -727,15 +725,15 @@ class Candidates(Memory):
         self.n = n
         self.n_lanes = n
         self.n_ripe = 0
-        count, cost = first_of(state, "count", n), first_of(state, "cost", n)
-        before = first_of(state, "before", n)
-        centers: cython.double[::1] = first_of(state, "center", n * p)
-        opened: cython.double[::1] = first_of(state, "opened", n * p)
-        sums: cython.double[::1] = first_of(state, "sums", n * p)
-        start = first_places(state, "start", n)
-        start_row = first_places(state, "start_row", n, -MOST)
-        path = first_places(state, "path", n * DEPTH)
-        n_path = first_places(state, "n_path", n, 0, DEPTH)
+        count, cost = block(state, "count", n), block(state, "cost", n)
+        before = block(state, "before", n)
+        centers: cython.double[::1] = block(state, "center", n * p)
+        opened: cython.double[::1] = block(state, "opened", n * p)
+        sums: cython.double[::1] = block(state, "sums", n * p)
+        start = places(state, "start", n)
+        start_row = places(state, "start_row", n, -MOST)
+        path = places(state, "path", n * DEPTH)
+        n_path = places(state, "n_path", n, 0, DEPTH)
         for c in range(self.room):
             self.order[c] = c
         for c in range(n):

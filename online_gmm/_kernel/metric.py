@@ -31,7 +31,6 @@ else:
     from math import fabs, log, sqrt
 
     from online_gmm._kernel.memory import Memory, copy, packed, unpack
-from array import array
 from typing import Any
 
 from online_gmm._kernel.values import block, real, whole
@@ -620,9 +619,9 @@ class Metric(Memory):
         unpack(block(state, "white_ring", p * self.length), self.white_ring, p * self.length)
         unpack(block(state, "mean", p), self.mean, p)
         unpack(block(state, "variance", p), self.variance, p)
-        unpack(triangle(state, "scatter", p), self.scatter, p * (p + 1) // 2)
+        unpack(block(state, "scatter", p * (p + 1) // 2), self.scatter, p * (p + 1) // 2)
         unpack(block(state, "usual", p), self.usual, p)
-        unpack(triangle(state, "factor", p, by_column=True), self.factor, p * (p + 1) // 2)
+        unpack(block(state, "factor", p * (p + 1) // 2), self.factor, p * (p + 1) // 2)
         unpack(block(state, "median", p), self.median, p)
         unpack(block(state, "excess", p), self.excess, p)
         self.n_looks = whole(state["n_looks"], "n_looks")
@@ -632,16 +631,3 @@ class Metric(Memory):
         self.n_sizes = whole(state["n_sizes"], "n_sizes")
         self.freedom = real(state["freedom"], "freedom")
         self.count_still()
-
-
-def triangle(state: dict[str, Any], name: str, p: int, by_column: bool = False) -> array[float]:
-    """A lower triangle of a state, its rows or columns one after another.
-
-    States of before have the square, row by row.
-    """
-    if len(state[name]) != 8 * p * p:
-        return block(state, name, p * (p + 1) // 2)
-    square = block(state, name, p * p)
-    if by_column:
-        return array("d", [square[i * p + j] for j in range(p) for i in range(j, p)])
-    return array("d", [square[i * p + j] for i in range(p) for j in range(i + 1)])

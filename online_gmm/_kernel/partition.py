@@ -470,10 +470,6 @@ class Partition:
         self.final = whole(state["final"], "final", -1)
         self.gap_row = whole(state["gap_row"], "gap_row")
         self.certainty = real(state["certainty"], "certainty", 0.0, 1.0)
-        if self.label < 0 and self.channels.n >= FIRST_ROWS:
-            # a state of before the first regime was numbered here: 0 was told all the same
-            self.begin()
-            self.events.clear()
 
     def __reduce__(self) -> Any:
         return partition_from_state, (self.state(),)

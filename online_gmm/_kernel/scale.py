@@ -38,13 +38,12 @@ import math
 from array import array
 from typing import Any
 
-from online_gmm._kernel.candidates import DEAD_COST, MOST_READ
+from online_gmm._kernel.candidates import DEAD_COST
 from online_gmm._kernel.values import (
     block,
-    first_of,
-    first_places,
     flag,
     longer,
+    places,
     real,
     whole,
     zeros,
@@ -634,15 +633,10 @@ class Scale:
         self.ahead = real(state["ahead"], "ahead", -1e300)
         self.spent = real(state["spent"], "spent", -1e300)
         self.n_pending = whole(state["n_pending"], "n_pending", 0, most_pending)
-        self.pending = longer(
-            first_of(state, "pending", self.n_pending * p), (self.n_pending + 1) * p
-        )
+        self.pending = longer(block(state, "pending", self.n_pending * p), (self.n_pending + 1) * p)
         self.pending_rows = longer(
-            first_places(state, "pending_rows", self.n_pending), self.n_pending + 1
+            places(state, "pending_rows", self.n_pending), self.n_pending + 1
         )
-        n_candidates = whole(state["n_candidates"], "n_candidates", 0, MOST_READ)
-        divided = self.blocks.stride > 1
-        self.candidates = Candidates(p, self.length, self.dead, self.least, divided, n_candidates)
         self.candidates.load(state)
         self.states.load(state)
         self.refit = whole(state["refit"], "refit")

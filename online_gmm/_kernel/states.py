@@ -24,7 +24,7 @@ else:
 from array import array
 from typing import Any
 
-from online_gmm._kernel.values import first_of, first_places, longer, whole, zeros
+from online_gmm._kernel.values import block, longer, places, whole, zeros
 
 NEAR = 3.0
 """Sampling makes a squared distance at most so many standard deviations larger than its mean."""
@@ -271,9 +271,9 @@ class States:
         p = self.n_features
         n = whole(state["n_states"], "n_states", 0, MOST_STATES)
         self.n = n
-        self.alive = first_places(state, "alive", n, 0, 1)
-        self.visits = first_places(state, "visits", n)
-        self.weight = first_of(state, "weight", n)
-        self.means = first_of(state, "means", n * p)
-        self.lasts = first_of(state, "lasts", n * p)
+        self.alive = places(state, "alive", n, 0, 1)
+        self.visits = places(state, "visits", n)
+        self.weight = block(state, "weight", n)
+        self.means = block(state, "means", n * p)
+        self.lasts = block(state, "lasts", n * p)
         self.make_room(max(n, FEW_STATES))

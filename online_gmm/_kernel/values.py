@@ -49,23 +49,6 @@ def block(state: dict[str, Any], name: str, size: int, finite: bool = True) -> a
     return values
 
 
-def first_of(state: dict[str, Any], name: str, size: int) -> array[float]:
-    """The first doubles that a state holds under this name; states of before have more."""
-    return block(first_alone(state, name, size), name, size)
-
-
-def first_places(
-    state: dict[str, Any], name: str, size: int, least: int = 0, most: int = MOST
-) -> array[int]:
-    """The same of indices within these bounds."""
-    return places(first_alone(state, name, size), name, size, least, most)
-
-
-def first_alone(state: dict[str, Any], name: str, size: int) -> dict[str, Any]:
-    data = state[name]
-    return {name: data[: 8 * size] if type(data) is bytes and len(data) % 8 == 0 else data}
-
-
 def places(
     state: dict[str, Any], name: str, size: int, least: int = 0, most: int = MOST
 ) -> array[int]:
