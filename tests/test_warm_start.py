@@ -1,6 +1,7 @@
 """The first fit."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
@@ -28,7 +29,8 @@ def test_start_can_be_inspected():
     assert start.method == best.method
     assert start.n_points == 200
     assert start.mixture.features == ("a", "b")
-    assert start.log_likelihood == pytest.approx(start.mixture.score_samples(X).mean(), abs=1e-9)
+    scores = start.mixture.score_samples(pd.DataFrame(X, columns=["a", "b"]))
+    assert start.log_likelihood == pytest.approx(scores.mean(), abs=1e-9)
 
 
 def test_seed_decides():

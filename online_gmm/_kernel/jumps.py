@@ -27,14 +27,17 @@ EACH = 1.2
 LATE = 3
 """A change that is clear only after so many windows is no jump."""
 KEPT = 5
-"""Windows that are kept: a change that is clear after more is left out of sums."""
+"""Windows that are kept where steps are summed up: a change that is clear later is left out."""
 
 
 @cython.final
 @cython.no_gc
 @cython.cclass
 class Jumps(Memory):
-    """The jumps of p features that are looked at ``length`` times a window."""
+    """The jumps of p features that are looked at ``length`` times a window.
+
+    With ``summed``, steps are summed up too, also those of changes that are clear a little later.
+    """
 
     n_features: cython.Py_ssize_t
     length: cython.Py_ssize_t
@@ -54,11 +57,11 @@ class Jumps(Memory):
     shares: cython.double  # of each step that its jump makes, from 0 to 1, summed
     n: cython.Py_ssize_t  # steps
 
-    def __init__(self, n_features: int, length: int) -> None:
+    def __init__(self, n_features: int, length: int, summed: bool) -> None:
         p = n_features
         self.n_features = p
         self.length = length
-        self.n_kept = KEPT * length
+        self.n_kept = (KEPT if summed else LATE) * length
         Memory.__init__(self, p * (self.n_kept + 5))
         self.ring = self.piece(p * self.n_kept)
         self.mean = self.piece(p)

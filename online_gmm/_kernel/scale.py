@@ -143,7 +143,7 @@ class Scale:
         steady = 0.5 / self.window if periodic else 0.0
         self.is_short = self.window <= SHORT
         self.metric = Metric(p, length, self.is_short, steady)
-        self.jumps = Jumps(p, length)
+        self.jumps = Jumps(p, length, self.is_short)
         self.n_features = p
         self.length = length
         self.dead = length - 1
