@@ -396,25 +396,19 @@ class Candidates(Memory):
             squares[lane] = 0.0
         for c in range(n - 1, -1, -1):
             lane = order[c]
-            if count[lane] > 0.0:
+            if count[lane] > 1.0:
                 break
+            if count[lane] > 0.0:
+                if not self.divided or start[lane] <= 0 or squares[lane] <= split:
+                    continue
+                # it begins within a block: the look before straddled its beginning
+                count[lane] = 0.0
+                gain[lane] = 1.0
+                cost[lane] += straddling
             # its first look is its mean, and costs nothing however far it is
             squares[lane] = 0.0
             for i in range(p):
                 first_sums[lane * p + i] = sums[i]
-        if self.divided:
-            for c in range(n - 1, -1, -1):
-                lane = order[c]
-                if count[lane] > 1.0:
-                    break
-                if count[lane] == 1.0 and start[lane] > 0 and squares[lane] > split:
-                    # it begins within a block: the look before straddled its beginning
-                    count[lane] = 0.0
-                    gain[lane] = 1.0
-                    squares[lane] = 0.0
-                    cost[lane] += straddling
-                    for i in range(p):
-                        first_sums[lane * p + i] = sums[i]
         if n_beyond(squares, n_lanes, cap) == 0:
             share = gain
         else:

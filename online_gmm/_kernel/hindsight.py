@@ -82,7 +82,7 @@ def best_partition(
     before: cython.Py_ssize_t[::1] = array("q", bytes(8 * (n + 1)))
     look: cython.double[::1] = zeros(p)
     ones: cython.double[::1] = array("d", [1.0] * p)
-    its: Candidates = Candidates(p, length, dead, least, False, room + 2)
+    its: Candidates = Candidates(p, length, dead, least, at_least=room + 2)
     its_look: cython.p_double = first(look)
     its_ones: cython.p_double = first(ones)
     t: cython.Py_ssize_t

@@ -140,7 +140,10 @@ class Jumps(Memory):
     @cython.cfunc
     @cython.exceptval(check=False)
     def share(self, mean: cython.p_double, metric: Metric) -> cython.double:
-        """The share that the jump makes of the step to a segment of this mean; 1 if not known."""
+        """The share that the jump makes of the step to a segment of this mean.
+
+        0 if the change was clear too late for a jump, 1 if the jump is not known.
+        """
         if self.late:
             return 0.0
         if not self.known:

@@ -11,7 +11,6 @@ cdef class Scale:
     cdef Blocks blocks
     cdef Metric metric
     cdef Jumps jumps
-    cdef bint is_short
     cdef readonly Py_ssize_t window
     cdef readonly Py_ssize_t n_features
     cdef Py_ssize_t length
@@ -55,8 +54,8 @@ cdef class Scale:
     cdef int step(self, double *f, Py_ssize_t row) except? -2
     cdef int decide(self, Py_ssize_t best, Py_ssize_t row) except? -2
     cdef int finish(self, Py_ssize_t change, Py_ssize_t lane, Py_ssize_t row) except? -2
-    cdef bint is_passage(self, double windows, Py_ssize_t lane) noexcept
-    cdef bint is_in_curve(self, double windows, Py_ssize_t lane) noexcept
+    cdef bint is_passage(self, double windows, double apart) noexcept
+    cdef bint is_in_curve(self, double windows, double apart) noexcept
     cdef double apart(self, Py_ssize_t lane) noexcept
     cdef int merge(self, Py_ssize_t k, Py_ssize_t row) except? -2
     cdef int measure(self) noexcept

@@ -94,7 +94,6 @@ class Scale:
     blocks: Blocks
     metric: Metric
     jumps: Jumps
-    is_short: cython.bint
     window: cython.Py_ssize_t
     n_features: cython.Py_ssize_t
     length: cython.Py_ssize_t
@@ -141,9 +140,9 @@ class Scale:
         self.window = stride * length
         # whole periods, but for up to half a point
         steady = 0.5 / self.window if periodic else 0.0
-        self.is_short = self.window <= SHORT
-        self.metric = Metric(p, length, self.is_short, steady)
-        self.jumps = Jumps(p, length, self.is_short)
+        is_short = self.window <= SHORT
+        self.metric = Metric(p, length, is_short, steady)
+        self.jumps = Jumps(p, length, is_short)
         self.n_features = p
         self.length = length
         self.dead = length - 1
@@ -379,6 +378,7 @@ class Scale:
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
         windows: cython.double
+        apart: cython.double
         opened: cython.p_double = self.candidates.opened
         sums: cython.p_double = self.candidates.sums
         first_lane: cython.Py_ssize_t = self.candidates.order[0]
@@ -391,13 +391,14 @@ class Scale:
         if self.waiting:
             self.report(mean, windows, row, True)
         self.jumps.end(mean, change, self.look - 1, self.metric)
-        if self.fresh and self.is_passage(windows, lane):
+        apart = self.apart(lane) if self.fresh else 0.0
+        if self.is_passage(windows, apart):
             # the segment after it goes on with it, under the state that is told then
             self.passing = True
             return 0
         # that this scale cuts a curve into pieces counts against it
         self.n_changes += 1
-        if self.fresh and self.is_in_curve(windows, lane):
+        if self.is_in_curve(windows, apart):
             self.passing = True
             return 0
         k = states.nearest(self.metric, mean, windows, self.now if self.fresh else -1)
@@ -417,18 +418,16 @@ class Scale:
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def is_passage(self, windows: cython.double, lane: cython.Py_ssize_t) -> cython.bint:
+    def is_passage(self, windows: cython.double, apart: cython.double) -> cython.bint:
         """Whether the segment that is over only leads from the one before it to the one after.
 
-        It is short, its mean is between theirs, and these are far apart. The one after it begins
-        with the candidate of this lane.
+        It is short, its mean is between theirs, and these are far `apart`.
         """
         whole: cython.double = float("inf")  # distances are measured to the end
         ways: cython.double
         before: cython.Py_ssize_t = self.previous * self.n_features
         mean: cython.p_double = first(self.segment_mean)
         after: cython.p_double = first(self.new_mean)
-        apart: cython.double = self.apart(lane)
         if windows >= PASSAGE or apart <= FAR * self.metric.freedom:
             return False
         ways = self.metric.distance(mean, first(self.states.lasts), before, whole)
@@ -437,15 +436,15 @@ class Scale:
 
     @cython.cfunc
     @cython.exceptval(check=False)
-    def is_in_curve(self, windows: cython.double, lane: cython.Py_ssize_t) -> cython.bint:
+    def is_in_curve(self, windows: cython.double, apart: cython.double) -> cython.bint:
         """Whether a curve leads on from the segment that is over.
 
-        It does not take long, the one after it is far from the one before it, and nothing jumps in
-        between. The one after it begins with the candidate of this lane.
+        It does not take long, nothing jumps from it to the one after it, and this is far `apart`
+        from the one before it.
         """
         if windows >= PASSAGE and windows * self.window >= CURVE_ROWS:
             return False
-        if self.apart(lane) <= CURVE_FAR * self.metric.freedom:
+        if apart <= CURVE_FAR * self.metric.freedom:
             return False
         return self.jumps.share(first(self.new_mean), self.metric) < CURVE
 
@@ -499,7 +498,7 @@ class Scale:
 
         Of longer windows that is not asked.
         """
-        return not self.is_short or self.jumps.make_up(share)
+        return self.window > SHORT or self.jumps.make_up(share)
 
     @cython.cfunc
     @cython.exceptval(check=False)

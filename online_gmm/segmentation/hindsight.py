@@ -291,26 +291,33 @@ class WholeView:
         return np.array(means), np.array(weights)
 
     def _stays(self, cuts: Ints, means: Matrix, weights: Matrix) -> Ints:
-        """The segments that do not merely lead from one to another one that is far from it.
-
-        They do if they are short and in between, or if nothing jumps from them to the next.
-        """
+        """The segments that do not merely lead from one to another one that is far from it."""
         ends = self._firsts | {len(self.ends)}
         stays: list[int] = []
         for i, windows in enumerate(weights.tolist()):
             is_inner = ends.isdisjoint(cuts[i : i + 2].tolist())
-            is_short = windows < PASSAGE
-            if is_inner and (is_short or windows * self.window < CURVE_ROWS):
-                before, mean, after = means[stays[-1]], means[i], means[i + 1]
-                apart = _squared(after - before)
-                if apart > FAR * self.expected:
-                    if is_short and _squared(mean - before) + _squared(after - mean) < apart:
-                        continue
-                    jump = self._jump(cuts[i + 1]) @ (after - mean)
-                    if jump < CURVE * _squared(after - mean):
-                        continue
-            stays.append(i)
+            if not is_inner or not self._leads_on(
+                windows, means[stays[-1]], means[i], means[i + 1], cuts[i + 1]
+            ):
+                stays.append(i)
         return np.array(stays)
+
+    def _leads_on(
+        self, windows: float, before: Matrix, mean: Matrix, after: Matrix, end: int
+    ) -> bool:
+        """Whether a segment leads from the one before it to the one after, which are far apart.
+
+        It is short and in between, or nothing jumps from it to the next at the look where it ends.
+        """
+        is_short = windows < PASSAGE
+        if not is_short and windows * self.window >= CURVE_ROWS:
+            return False
+        apart, step = _squared(after - before), _squared(after - mean)
+        if apart <= FAR * self.expected:
+            return False
+        if is_short and _squared(mean - before) + step < apart:
+            return True
+        return bool(self._jump(end) @ (after - mean) < CURVE * step)
 
     def _jump(self, look: int) -> Matrix:
         """How the windows before and after the beginning of a segment differ."""

@@ -57,8 +57,8 @@ class Status:
         self._first = source.n_messages
         self._last = clock(), 0
         self._n_hints = 0
-        self._parking_is_told = self._stuck_is_told = False
-        self._ahead_is_told = False
+        self._parking_is_told = False
+        self._told: set[str] = set()
 
     @property
     def n_messages(self) -> int:
@@ -142,12 +142,10 @@ class Status:
                 "more keys have come than --max-keys: models that have not been used for longest "
                 "are kept on disk, which is slower"
             )
-        if self._fleet is not None and self._fleet.stuck and not self._stuck_is_told:
-            self._stuck_is_told = True
-            new.append(self._fleet.stuck)
-        if self._fleet is not None and self._fleet.was_ahead and not self._ahead_is_told:
-            self._ahead_is_told = True
-            new.append(self._fleet.was_ahead)
+        if self._fleet is not None:
+            of_times = (self._fleet.stuck, self._fleet.was_ahead)
+            new += [line for line in of_times if line and line not in self._told]
+            self._told.update(of_times)
         return new
 
 

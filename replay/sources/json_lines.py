@@ -53,8 +53,9 @@ class JsonLines(FileSource):
 
     def __init__(self, source: Input, options: ReadOptions | None = None) -> None:
         super().__init__(source)
-        options = self._found(options or ReadOptions())
-        self._messages = Messages(options, self._find_numbers(options))
+        first = self._first_messages()
+        options = self._found(options or ReadOptions(), first)
+        self._messages = Messages(options, self._find_numbers(options, first))
         self._hand_on(options)
         self._line = self._place = 0
         self._start: dict[str, Any] | None = None
@@ -100,13 +101,10 @@ class JsonLines(FileSource):
 
     def first_columns(self) -> list[Column]:
         """What the first texts of each field are."""
-        return columns_in(*self._first_fields())
+        return columns_in(*fields_of(it for it in self._first_messages() if it is not None))
 
-    def _first_fields(self) -> tuple[list[str], list[list[str]]]:
-        lines = self._first_lines()
-        return fields_of(message for line in lines if (message := as_object(line)) is not None)
-
-    def _first_lines(self) -> list[bytes]:
+    def _first_messages(self) -> list[dict[str, Any] | None]:
+        """The objects in the first lines, None for a line that is none."""
         lines: list[bytes] = []
         with self._input.open() as stream:
             try:
@@ -115,17 +113,18 @@ class JsonLines(FileSource):
             except (EOFError, zlib.error) as error:
                 if not lines:
                     raise self._cut_off(1, error) from None
-        return lines
+        return [as_object(line) for line in lines]
 
-    def _found(self, options: ReadOptions) -> ReadOptions:
+    def _found(self, options: ReadOptions, first: Sequence[dict[str, Any] | None]) -> ReadOptions:
         """Return the options with values chosen if none were given, and times that can be read."""
-        names, rows = self._first_fields()
+        messages = [message for message in first if message is not None]
+        names, rows = fields_of(messages)
         if len(rows) == 1 or not (rows or options.values):
             self._check_is_row(names)
         if options.values:
             values = [(name,) if name in names else split_names([name]) for name in options.values]
             options = replace(options, values=tuple(name for which in values for name in which))
-            self.said = self._never_there(options.values)
+            self.said = self._never_there(options.values, messages)
         elif (taken := chosen(options, names, rows)) is not None:
             options, self.said = taken
             self.said += [
@@ -148,12 +147,14 @@ class JsonLines(FileSource):
                 ) from None
         return options
 
-    def _find_numbers(self, options: ReadOptions) -> Numbers:
+    def _find_numbers(
+        self, options: ReadOptions, first: Sequence[dict[str, Any] | None]
+    ) -> Numbers:
         """How numbers are written that are texts."""
         cells = (
             Cell(number, field, text)
-            for number, line in enumerate(self._first_lines(), 1)
-            for field, text in texts_of(as_object(line), options.values)
+            for number, message in enumerate(first, 1)
+            for field, text in texts_of(message, options.values)
         )
         try:
             numbers, said = study(cells, options.decimal, "", options.unit, options.missing)
@@ -165,9 +166,8 @@ class JsonLines(FileSource):
         self.said = [*self.said, *said]
         return numbers
 
-    def _never_there(self, values: Sequence[str]) -> list[str]:
+    def _never_there(self, values: Sequence[str], messages: Sequence[dict[str, Any]]) -> list[str]:
         """What to say of values that none of the first messages has; they may come later."""
-        messages = [it for line in self._first_lines() if (it := as_object(line)) is not None]
         never = [name for name in values if not any(has_field(it, name) for it in messages)]
         # if there is none, the first message is an error, which says more
         if not messages or len(never) == len(values):
