@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from online_gmm.data.counted import counted
 from replay.cli.terminal import out
+from replay.engine.batch import Batch
 from replay.engine.durations import duration
+from replay.engine.keys import Keys
 from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
@@ -31,8 +34,11 @@ SAMPLE = 5000
 """Rows of the sample that twins are looked for in."""
 MOST_NAMED = 20
 """Columns that are named in the command line at the end; more are left to `replay run`."""
+AT_A_TIME = 16_384
+"""Rows read at a time."""
 GAP = 2.5
 """Usual steps after which a row is said to be missing."""
+Floats = NDArray[np.float64]
 NO_OBSTACLE = {REPEATED, SUMS, NO_TIME, NO_KEY}
 """What `replay run` passes over as long as neither times nor keys are asked for."""
 
@@ -57,33 +63,59 @@ class Seen:
     _every: int = 1
     _step: float = math.nan
 
-    def add(self, values: Sequence[float], time: str, seconds: float | None, key: str) -> None:
-        """Take in a row."""
-        for name, value in zip(self.names, values, strict=True):
-            if value == value:
-                self.n_given[name] += 1
-                self.least[name] = min(value, self.least.get(name, math.inf))
-                self.greatest[name] = max(value, self.greatest.get(name, -math.inf))
-        if self.n % self._every == 0:
-            self.sample.append(list(values))
+    def add(self, batch: Batch) -> None:
+        """Take in rows."""
+        if not len(batch):
+            return
+        values = np.ascontiguousarray(batch.values.T)
+        given = (~np.isnan(values)).sum(axis=1).tolist()
+        ends = np.fmin.reduce(values, axis=1).tolist(), np.fmax.reduce(values, axis=1).tolist()
+        for name, n_given, least, greatest in zip(self.names, given, *ends, strict=True):
+            if n_given:
+                self.n_given[name] += n_given
+                self.least[name] = min(least, self.least.get(name, math.inf))
+                self.greatest[name] = max(greatest, self.greatest.get(name, -math.inf))
+        self._add_to_sample(batch.values)
+        self.n += len(batch)
+        if batch.seconds is not None:
+            self._add_times(batch, batch.seconds)
+
+    def _add_to_sample(self, values: Floats) -> None:
+        """Keep each of so many rows, and of these each second one when they have become many."""
+        row = -self.n % self._every
+        while row < len(values):
+            wanted = SAMPLE + 1 - len(self.sample)
+            taken = values[row :: self._every][:wanted]
+            self.sample += taken.tolist()
+            row += len(taken) * self._every
             if len(self.sample) > SAMPLE:
                 self.sample = self.sample[::2]
                 self._every *= 2
-        self.n += 1
-        if seconds is None:
-            return
-        self.first = self.first or (time, seconds)
-        if self.last is not None:
-            step = seconds - self.last[1]
-            self.n_backwards += step <= 0
-            self.n_of_winter += step <= 0 and abs(self._step - HOUR - step) < 1e-3
-            self._step = step
-            if step > 0 and (len(self.steps) < SAMPLE or step in self.steps):
-                self.steps[round(step, 6)] += 1
-        self.last = (time, seconds)
-        before = self.last_of.get(key)
-        self.n_backwards_by_key += before is not None and seconds <= before
-        self.last_of[key] = seconds
+                row += -(self.n + row) % self._every
+
+    def _add_times(self, batch: Batch, seconds: Floats) -> None:
+        if self.first is None or self.last is None:
+            self.first = batch.texts.time_at(0), float(seconds[0])
+            steps = np.diff(seconds)
+        else:
+            steps = np.diff(seconds, prepend=self.last[1])
+        self.last = batch.texts.time_at(len(batch) - 1), float(seconds[-1])
+        back = steps <= 0
+        before = np.concatenate(([self._step], steps))
+        self._step = float(before[-1])
+        self.n_backwards += int(back.sum())
+        self.n_of_winter += int((back & (np.abs(before[:-1] - HOUR - steps) < 1e-3)).sum())
+        different, at, counts = np.unique(steps[~back], return_index=True, return_counts=True)
+        for i in np.argsort(at).tolist():
+            step = round(float(different[i]), 6)
+            if len(self.steps) < SAMPLE or step in self.steps:
+                self.steps[step] += int(counts[i])
+        order, groups = (batch.keys or Keys.of([""] * len(batch))).groups()
+        for key, first, end in groups:
+            its = seconds[order[first:end]]
+            its_last = self.last_of.get(key, -math.inf)
+            self.n_backwards_by_key += int((np.diff(its, prepend=its_last) <= 0).sum())
+            self.last_of[key] = float(its[-1])
 
     @property
     def step(self) -> float | None:
@@ -149,9 +181,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
         with_key = replace(source.options, key=key, refusals=Refusals())
         source = Files(files, with_key, style)
     seen = Seen(source.values)
-    for batch in batches_of(source, 4096):
-        for row in batch.rows():
-            seen.add(list(row.values.values()), row.time, row.seconds, row.key)
+    for batch in batches_of(source, AT_A_TIME):
+        seen.add(batch)
     console.print(source.name, style="bold", soft_wrap=True)
     table = Table(title=counted(seen.n, "rows"), title_justify="left")
     for head in ("column", "holds", "missing", "least", "greatest"):

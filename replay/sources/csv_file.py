@@ -11,8 +11,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from replay.engine.batch import Batch, CutTexts, Places
+from replay.engine.batch import Batch, CutTexts, Places, Texts
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.csv_format import CsvFormat
 from replay.sources.csv_records import BLANK, REPEATED, SUMS, UNREADABLE
@@ -78,9 +79,9 @@ class CsvFile(CsvFormat):
     def _batches(self) -> Generator[Batch, None, None]:
         """Lines that are plain are cut by pyarrow, the others are read one by one.
 
-        All are read one by one in small files, for encodings other than UTF-8, if times or row
-        numbers are read, if rows end before the last column, and if a header that comes again could
-        be taken for values.
+        All are read one by one in small files, for encodings other than UTF-8, if times of several
+        columns or row numbers are read, if rows end before the last column, and if a header that
+        comes again could be taken for values.
         """
         options = self._options
         if (
@@ -88,7 +89,6 @@ class CsvFile(CsvFormat):
             or self.encoding != "utf-8-sig"
             or self.delimiter not in PLAIN_DELIMITERS
             or self.delimiter == self.decimal
-            or self.timed
             or self._squeezes
             or self._least < len(self.columns)
             or options.parts
@@ -172,7 +172,8 @@ class CsvFile(CsvFormat):
             batch = Batch(self.values, cut.values, texts, lines, keys)
             done = 0
             without_time = self._without_time(len(cut))
-            for part in self._in_parts(batch):
+            parts = self._in_parts(batch)
+            for part in self._with_seconds(parts) if self.timed else parts:
                 while without_time and without_time[0] < done + len(part):
                     row = without_time.popleft()
                     line, text = self._line + row - done, cut.line(row).rstrip("\r\n")
@@ -184,12 +185,20 @@ class CsvFile(CsvFormat):
                     self._sums.add(part.values)
                 self._is_empty = False
                 yield part
+            if done < len(cut):
+                cut.shorten(done)
+                all_read = False
             if self.key is not None and len(cut):
                 # as many rows as are asked for
                 line = (cut.end - int(cut.bounds[0])) // len(cut)
                 pieces.size = min(max(PIECE, self._at_most * line), MOST_AT_A_TIME)
             if not all_read:
                 pieces.go_back(cut)
+
+    def _plain_seconds(self, texts: Texts) -> NDArray[np.float64] | None:
+        if not isinstance(texts, CutTexts) or texts.places.time is None:
+            return None
+        return self._options.clock.seconds_of(*texts.cells_of(texts.places.time))
 
     def _cut(self, pieces: Pieces) -> Cut | None:
         try:
@@ -251,7 +260,7 @@ class CsvFile(CsvFormat):
 
     def _without_time(self, n: int) -> deque[int]:
         """Those of the first n rows that have no time, of a file whose times are copied."""
-        told = self._odd if self._is_told else ()
+        told = self._odd if self._is_told and not self.timed else ()
         return deque(row for row, text in told if row < n and _is_no_time(text))
 
     def _comments_in(self, cut: Cut) -> Iterator[int]:

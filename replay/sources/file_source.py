@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from replay.engine.batch import Batch
+import numpy as np
+from numpy.typing import NDArray
+
+from replay.engine.batch import Batch, Texts
 from replay.engine.rows import InputError, Row
 from replay.sources.look import Column
 from replay.sources.read_options import ReadOptions
@@ -119,6 +123,37 @@ class FileSource(BatchSource):
             If that is a question.
         """
         clock.look_at(self.first_times)
+
+    def _with_seconds(self, parts: Iterator[Batch]) -> Iterator[Batch]:
+        """Rows with their times in seconds, up to one whose time cannot be read."""
+        for part in parts:
+            seconds = self._seconds_of(part)
+            n = len(seconds)
+            if n:
+                yield replace(part.part(0, n), seconds=seconds)
+            if n < len(part):
+                return
+
+    def _seconds_of(self, part: Batch) -> NDArray[np.float64]:
+        """Times in seconds, of all rows up to one whose time cannot be read."""
+        plain = self._plain_seconds(part.texts)
+        if plain is not None:
+            return plain
+        seconds: list[float] = []
+        for row, text in enumerate(part.texts.times()):
+            try:
+                seconds.append(self._options.clock.seconds(self._time_text(text), part.key_at(row)))
+            except ValueError:
+                break
+        return np.array(seconds)
+
+    def _plain_seconds(self, texts: Texts) -> NDArray[np.float64] | None:
+        """Times in seconds, if they can be read all at once; None if not."""
+        return None
+
+    def _time_text(self, text: str) -> str:
+        """A time as the clock reads it."""
+        return text
 
     @property
     @abc.abstractmethod

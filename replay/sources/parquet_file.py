@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -13,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replay.engine.batch import Batch, ListTexts, Rows
+from replay.engine.batch import Batch, ListTexts, Rows, Texts
+from replay.engine.keys import Keys
 from replay.engine.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.file_source import FileSource
 from replay.sources.look import Column, chosen, columns_in
@@ -81,26 +83,54 @@ class ParquetFile(FileSource):
         self._row = self._start = 0
 
     def _batches(self) -> Generator[Batch, None, None]:
-        """Row by row where a row may be refused, else by columns."""
-        by_row = bool(
-            self.timed
-            or self.key is not None
-            or self._texts
-            or self._options.parts
-            or self._options.sequence is not None
-        )
+        """By columns, and row by row where a row may be refused."""
+        by_row = bool(self._texts or self._options.parts or self._options.sequence is not None)
         for record in self._records():
-            if not by_row:
-                values = np.column_stack([_numbers(record.column(name)) for name in self.values])
-                self.numbers.blanked(values)
-            if by_row or (np.abs(values) > LARGEST).any():
+            batch = None if by_row else self._by_columns(record)
+            if batch is None:
                 yield from self._collected(self._rows(record))
                 continue
-            lines = np.arange(self._row + 1, self._row + 1 + len(record))
-            texts = _BatchTexts(record, self.time, self.values)
-            for part in self._in_parts(Batch(self.values, values, texts, lines)):
+            first = self._row
+            parts = self._in_parts(batch)
+            for part in self._with_seconds(parts) if self.timed else parts:
                 self._row += len(part)
                 yield part
+            if (done := self._row - first) < len(batch):
+                yield from self._collected(self._rows(record[done:]))
+
+    def _by_columns(self, record: Any) -> Batch | None:
+        """Rows of which none can be refused but for its time; None if one may be."""
+        values = np.column_stack([_numbers(record.column(name)) for name in self.values])
+        self.numbers.blanked(values)
+        if (np.abs(values) > LARGEST).any():
+            return None
+        keys = None
+        if self.key is not None:
+            cells = _plain(record.column(self.key))
+            if None in cells or "" in cells:
+                return None
+            keys = Keys.of(map(_text, cells))
+        lines = np.arange(self._row + 1, self._row + 1 + len(record))
+        return Batch(self.values, values, _BatchTexts(record, self.time, self.values), lines, keys)
+
+    def _plain_seconds(self, texts: Texts) -> NDArray[np.float64] | None:
+        clock = self._options.clock
+        times = texts.typed_times if isinstance(texts, _BatchTexts) else None
+        if times is None or times.null_count:
+            return None
+        if pa.types.is_timestamp(times.type):
+            is_local = times.type.tz is None and clock.zone is not datetime.UTC
+            if clock.time_format is not None or is_local:
+                return None
+            micros = times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64())
+            seconds: NDArray[np.float64] = micros.to_numpy() / 1e6
+            return seconds
+        if not pa.types.is_integer(times.type) and not pa.types.is_string(times.type):
+            return None
+        written = times.cast(pa.string())
+        _, offsets, cells = written.buffers()
+        places = np.frombuffer(offsets, np.int32)[written.offset : written.offset + len(times) + 1]
+        return clock.seconds_of(cells, places)
 
     def _records(self) -> Iterator[Any]:
         """Yield record batches of the columns to read, from the position to read from."""
@@ -296,6 +326,11 @@ class _BatchTexts:
 
     def copy(self) -> ListTexts:
         return ListTexts(self.times(), self.values())
+
+    @property
+    def typed_times(self) -> Any:
+        """The times as they are stored; None if there are none."""
+        return None if self._time is None else self._batch.column(self._time)
 
     def times(self) -> list[str]:
         if self._time is None:

@@ -1,10 +1,13 @@
 """Rows in batches are those that come one by one: whatever is in the file, wherever it is cut."""
 
+import contextlib
+import datetime
 import gzip
 import itertools
 import random
 import re
 import tracemalloc
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -14,8 +17,10 @@ from batches import batch_of, rows_in
 from pyarrow import parquet
 
 from online_gmm import OnlineGMM
+from replay.cli.looking import Seen
 from replay.engine.batch import Batch, CutTexts, ListTexts, Places
 from replay.engine.fleet import Fleet
+from replay.engine.keys import Keys
 from replay.engine.loop import Loop
 from replay.engine.protocols import batches_of
 from replay.engine.rows import CutOffError, InputError
@@ -160,6 +165,118 @@ def test_other_styles_come_in_batches_too(content, style, tmp_path):
     items = list(batches_of(source, 10_000))
     assert [len(item) for item in items if isinstance(item.texts, CutTexts)] == [49]
     assert [row for item in items for row in item.rows()] == taken(source, 1)[0]
+
+
+WRITTEN = {
+    "iso": lambda moment: moment.isoformat(" "),
+    "named zone": lambda moment: moment.isoformat() + "+02:00",
+    "with day first": lambda moment: f"{moment:%d.%m.%Y %H:%M:%S}",
+    "milliseconds": lambda moment: str(int(moment.timestamp() * 1000)),
+    "hours that come twice": lambda moment: moment.isoformat(" "),
+}
+
+
+def file_with_times(path, rng, written, n=400):
+    """Rows of two devices around the end of summer; some have no time, or one that is none."""
+    start = datetime.datetime(2023, 10, 28, 22)
+    lines = ["when,level,note,load"]
+    for i in range(n):
+        moment = start + datetime.timedelta(minutes=3 * i, milliseconds=rng.choice([0, 250]))
+        if written == "hours that come twice" and moment.hour >= 3 and moment.day == 29:
+            moment -= datetime.timedelta(hours=1)
+        text = WRITTEN[written](moment)
+        if rng.random() < 0.02:
+            text = rng.choice(["", "soon", "Total", "2023-13-45 10:00", "1e300", "-"])
+        lines.append(f"{text},{rng.choice(PLAIN)},{'pq'[i % 2]},{i}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("on_bad", ["skip", "raise"])
+@pytest.mark.parametrize("written", WRITTEN)
+def test_times_are_those_that_are_read_row_by_row(
+    written, on_bad, seed, small_pieces, monkeypatch, tmp_path
+):
+    """In seconds, up to a row that is refused for its time, from any place on."""
+    path, rng = tmp_path / "timed.csv", random.Random(seed)
+    file_with_times(path, rng, written)
+    small_pieces(rng.choice([100, 1000, 1 << 20]), rng.choice([1, 3]))
+    zone = "Europe/Berlin" if written == "hours that come twice" else None
+
+    def source():
+        its, told = source_of(path, on_bad, key="note", timed=True, clock=Clock(None, zone))
+        return its, told, its.options.clock
+
+    monkeypatch.setattr(csv_file, "SMALL", 1 << 30)
+    careful, refused, clock = source()
+    rows, _, error = taken(careful, 50)
+    monkeypatch.setattr(csv_file, "SMALL", 0)
+    quick, refused_again, clock_again = source()
+    found, positions = [], {}
+    with contextlib.suppress(InputError):
+        for batch in batches_of(quick, 50):
+            found += batch.rows()
+            positions[len(found)] = quick.position, clock_again.state
+    assert repr(found) == repr(rows)
+    assert taken(source()[0], 50)[2] == error
+    assert refused_again == refused
+    assert clock_again.said == clock.said
+    assert len(rows) > 10
+    n = rng.choice(list(positions))
+    third, _, clock_of_third = source()
+    third.go_to(positions[n][0])
+    clock_of_third.go_to(positions[n][1])
+    assert repr(taken(third, 50)[0]) == repr(rows[n:])
+
+
+def test_most_rows_with_times_come_in_batches(tmp_path):
+    path = tmp_path / "timed.csv"
+    lines = [
+        f"2024-01-01 {i // 3600:02}:{i // 60 % 60:02}:{i % 60:02},{i},x,0" for i in range(8000)
+    ]
+    lines[5000] = "soon,1,x,0"
+    path.write_text("when,level,note,load\n" + "\n".join(lines) + "\n")
+    source, refused = source_of(path, "skip", timed=True)
+    items = list(batches_of(source, 4096))
+    assert len(refused) == 1
+    assert sum(map(len, items)) == 7999
+    with_care = sum(len(item) for item in items if isinstance(item.texts, ListTexts))
+    assert 0 < with_care <= 3 * pieces.WITH_CARE
+
+
+TIME_COLUMNS = {
+    "no zone": (pa.array(np.arange(300) * 1_000_500, pa.timestamp("us")), None),
+    "local": (pa.array(np.arange(300) * 60_000, pa.timestamp("ms")), "Europe/Berlin"),
+    "zoned": (pa.array(np.arange(300) * 7_000_000_123, pa.timestamp("ns", "Asia/Tokyo")), None),
+    "milliseconds": (pa.array(1_700_000_000_000 + np.arange(300) * 250), None),
+    "texts": (pa.array([f"2024-01-01T00:{i // 60:02}:{i % 60:02}Z" for i in range(300)]), None),
+    "days": (pa.array([f"{i % 28 + 1}.12.{2000 + i // 28}" for i in range(300)]), None),
+}
+
+
+@pytest.mark.parametrize("has_gaps", [False, True])
+@pytest.mark.parametrize("name", TIME_COLUMNS)
+def test_times_of_columns_are_those_that_are_read_row_by_row(name, has_gaps, monkeypatch, tmp_path):
+    monkeypatch.setattr("replay.sources.parquet_file.BATCH", 128)
+    when, zone = TIME_COLUMNS[name]
+    if has_gaps:
+        when = pa.array([None if i in (3, 140) else its for i, its in enumerate(when)], when.type)
+    columns = {"when": when, "level": np.arange(300.0), "device": ["p", "q"] * 150}
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table(columns), path, row_group_size=100)
+
+    def all_of():
+        reading = ReadOptions(
+            ("level",), "when", "device", timed=True, clock=Clock(None, zone), refusals=Refusals()
+        )
+        return taken(Files([str(path)], replace(reading, on_bad="skip")), 50), reading.refusals
+
+    (rows, _, _), refused = all_of()
+    monkeypatch.setattr("replay.sources.parquet_file.ParquetFile._by_columns", lambda *_: None)
+    (careful, _, _), refused_then = all_of()
+    assert rows == careful
+    assert len(rows) == 300 - 2 * has_gaps
+    assert refused.counts == refused_then.counts
 
 
 def test_a_line_longer_than_a_cell_may_be_is_refused(tmp_path):
@@ -411,6 +528,38 @@ def test_memory_does_not_grow_with_the_file(small_pieces, tmp_path):
     assert many < few + 1e6
 
 
+def test_what_look_sees_of_many_rows_is_what_it_sees_one_by_one():
+    """Also where times go back, steps are many, and of the sample each second row is let go."""
+    rng = np.random.default_rng(1)
+    n = 12_000
+    values = rng.normal(size=(n, 2))
+    values[rng.random((n, 2)) < 0.3] = np.nan
+    seconds = np.cumsum(rng.choice([1.0, 1.0, 60.0, 0.0, -3599.0, rng.random()], n))
+    seconds[4000:11_000] += 1e-3 * rng.random(7000)
+    batch = Batch(
+        ("level", "load"),
+        values,
+        ListTexts([f"t{i}" for i in range(n)], [("", "")] * n),
+        np.arange(n),
+        Keys.of(rng.choice(["p", "q", "r"], n)),
+        seconds,
+    )
+    one_by_one, in_batches = Seen(batch.names), Seen(batch.names)
+    for i in range(n):
+        one_by_one.add(batch.part(i, i + 1))
+    ends = [0, 1, 700, 5000, 5001, n]
+    for first, end in itertools.pairwise(ends):
+        in_batches.add(batch.part(first, end))
+    assert repr(vars(in_batches)) == repr(vars(one_by_one))
+    assert in_batches.least["load"] == np.nanmin(values[:, 1])
+    assert in_batches.n_given["level"] == np.isfinite(values[:, 0]).sum()
+    assert in_batches.sample[1] != in_batches.sample[0]
+    assert repr(in_batches.sample) == repr(values[::4].tolist())
+    assert in_batches.n_backwards == (np.diff(seconds) <= 0).sum()
+    assert in_batches.n_of_winter > 100
+    assert in_batches.steps.most_common(1)[0][0] == 1.0
+
+
 def test_rows_of_small_files_are_read_one_by_one(monkeypatch, tmp_path):
     path = tmp_path / "any.csv"
     path.write_text("when,level,load\n1,2,3\n2,2,3\n")
@@ -430,10 +579,9 @@ def test_other_encodings_and_what_rows_are_asked_for_are_read_one_by_one(tmp_pat
     (batch,) = batches_of(source, 10)
     assert isinstance(batch.texts, ListTexts)
     path.write_text("when,level,load\n1,2,3\n2,2,3\n")
-    for more in ({"timed": True, "clock": Clock("s")}, {"sequence": "load"}):
-        source = CsvFile(Input(path), ReadOptions(("level",), "when", **more))
-        (batch,) = batches_of(source, 10)
-        assert list(batch.rows()) == taken(source, 1)[0]
+    source = CsvFile(Input(path), ReadOptions(("level",), "when", sequence="load"))
+    (batch,) = batches_of(source, 10)
+    assert list(batch.rows()) == taken(source, 1)[0]
 
 
 @pytest.mark.parametrize("timed", [False, True])

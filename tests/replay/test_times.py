@@ -8,6 +8,7 @@ from batches import one_by_one
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sources import dates
 from replay.sources.dates import readings
@@ -282,6 +283,6 @@ def test_a_date_of_the_first_rows_is_read_once(tmp_path, monkeypatch):
     )
     path = tmp_path / "rows.csv"
     path.write_text("time;level\n" + "".join(f"11.03.2031 00:{i:02};{i}\n" for i in range(60)))
-    batch = Files([str(path)], ReadOptions(("level",), "time", timed=True)).next_batch(100)
-    assert len(batch) == 60
+    source = Files([str(path)], ReadOptions(("level",), "time", timed=True))
+    assert sum(map(len, batches_of(source, 100))) == 60
     assert len(read) == len(set(read)) > 10
