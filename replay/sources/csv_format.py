@@ -52,7 +52,7 @@ MOST_SHOWN = 8
 
 @dataclass(frozen=True)
 class Style:
-    """How a file is written; None finds it out.
+    """How a file of text or a spreadsheet is written; None finds it out.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ class Style:
         Lines above the header to leave out.
     comment
         What lines begin with that are passed over; ``#`` if the first line begins with it.
+    sheet
+        Which sheet of a spreadsheet is read, by its name or number.
     """
 
     delimiter: str | None = None
@@ -73,6 +75,7 @@ class Style:
     header: bool = True
     skip_lines: int = 0
     comment: str | None = None
+    sheet: str | None = None
 
 
 class CsvFormat(CsvRecords):

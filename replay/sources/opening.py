@@ -168,6 +168,11 @@ class Files:
         kind = _kind(source)
         if kind == "spreadsheet":
             return self._sheet(source)
+        if self._style.sheet is not None:
+            raise InputError(
+                f"--sheet is {self._style.sheet!r}, but {source.name} is no spreadsheet; leave "
+                "the option out"
+            )
         if kind == "parquet":
             from replay.sources.parquet_file import ParquetFile
 
@@ -189,7 +194,7 @@ class Files:
     def _sheet(self, source: Input) -> CsvFile:
         from replay.sources.spreadsheet import Spreadsheet
 
-        sheet = Spreadsheet(source.path)
+        sheet = Spreadsheet(source.path, self._style.sheet)
         style = Style(header=self._style.header, skip_lines=self._style.skip_lines)
         file = CsvFile(sheet, self._options, replace(style, delimiter=",", encoding="utf-8"))
         file.said = [*sheet.said, *file.said]

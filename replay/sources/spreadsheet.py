@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from online_gmm.data.counted import counted
 from replay.engine.rows import InputError
 from replay.sources.reading import Input
 
@@ -17,15 +18,18 @@ A_TABLE = 10
 
 
 class Spreadsheet(Input):
-    """The first sheet of a spreadsheet that holds a table of numbers, as CSV.
+    """A sheet of a spreadsheet as CSV.
 
-    If there is none, it is the one with most rows of numbers, or the first that holds something.
     All of it is held in memory. Dates are written as ISO 8601.
 
     Parameters
     ----------
     path
         Its name.
+    sheet
+        Which sheet to read, by its name or else by its number, from 1. None takes the first that
+        holds a table of numbers. If there is none, it is the one with most rows of numbers, or the
+        first that holds something.
 
     Attributes
     ----------
@@ -35,10 +39,10 @@ class Spreadsheet(Input):
     Raises
     ------
     InputError
-        If nothing is there to read it with, or it cannot be read.
+        If nothing is there to read it with, it cannot be read, or has no such sheet.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sheet: str | None = None) -> None:
         super().__init__(path)
         try:
             from python_calamine import CalamineError, load_workbook
@@ -51,16 +55,37 @@ class Spreadsheet(Input):
         try:
             book = load_workbook(str(path))
             names = list(book.sheet_names)
-            sheets = ((name, book.get_sheet_by_name(name).to_python()) for name in names)
+            wanted = names if sheet is None else [_named(sheet, names, path)]
+            sheets = ((name, book.get_sheet_by_name(name).to_python()) for name in wanted)
             name, rows = _chosen(sheets)
         except (CalamineError, OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read as a spreadsheet: {error}") from None
+        if not rows:
+            which = "it" if sheet is None else f"sheet {wanted[0]!r}"
+            raise InputError(f"{path}: {which} holds no cells; {_advice(names)}")
         if len(names) > 1:
-            self.said.append(f"sheet {name!r} is read, of {', '.join(map(repr, names))}")
+            self.name = f"{path}, sheet {name!r}"
+            if sheet is None:
+                others = ", ".join(repr(other) for other in names if other != name)
+                self.said.append(f"sheet {name!r} is read; --sheet reads another: {others}")
         self._data = _as_csv(rows)
 
     def open(self) -> BinaryIO:
         return io.BytesIO(self._data)
+
+
+def _named(sheet: str, names: Sequence[str], path: Path) -> str:
+    """The sheet of this name, or else of this number."""
+    if sheet in names:
+        return sheet
+    if sheet.isdecimal() and 1 <= int(sheet) <= len(names):
+        return names[int(sheet) - 1]
+    raise InputError(f"{path} has no sheet {sheet!r}, by name or number; {_advice(names)}")
+
+
+def _advice(names: Sequence[str]) -> str:
+    numbered = ", ".join(f"{i} {name!r}" for i, name in enumerate(names, 1))
+    return f"it has {counted(len(names), 'sheets')}: {numbered}"
 
 
 def _chosen(sheets: Iterable[tuple[str, list[list[Any]]]]) -> tuple[str, list[list[Any]]]:

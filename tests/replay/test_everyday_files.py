@@ -717,11 +717,46 @@ def test_a_page_before_the_table_of_a_spreadsheet_is_not_it(tmp_path):
     book.save(tmp_path / "book.xlsx")
     source, read = values_of(tmp_path / "book.xlsx")
     assert read == [10.5 + i for i in range(30)]
-    assert "sheet 'Data' is read, of 'Cover', 'Few', 'Data', 'Later'" in source.said
+    assert "sheet 'Data' is read; --sheet reads another: 'Cover', 'Few', 'Later'" in source.said
     for name in ("Data", "Later"):
         del book[name]
     book.save(tmp_path / "book.xlsx")
     assert values_of(tmp_path / "book.xlsx")[1] == [10.5, 11.5, 12.5, 13.5]
+
+
+def test_a_sheet_is_read_by_its_name_or_number(tmp_path, cli):
+    """A name that is a number goes before the number."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.title = "1"
+    for name, first in (("1", 100.5), ("Data", 200.5), ("4", 300.5), ("Last", 400.5)):
+        sheet = book[name] if name in book.sheetnames else book.create_sheet(name)
+        sheet.append(["level"])
+        for i in range(30):
+            sheet.append([first + 7 * i % 5])
+    book.create_sheet("empty")
+    path = tmp_path / "book.xlsx"
+    book.save(path)
+    for sheet, first in (("1", 100.5), ("Data", 200.5), ("2", 200.5), ("4", 300.5)):
+        source = Files([str(path)], style=Style(sheet=sheet))
+        assert next(one_by_one(source)).values["level"] == first
+        assert not any("--sheet" in line for line in source.said)
+    looked = cli("look", path, "--sheet", "Last")
+    assert f"{path}, sheet 'Last'" in looked.stdout
+    assert looked.stdout.splitlines()[-1].endswith("--sheet Last --value level")
+    all_sheets = "it has 5 sheets: 1 '1', 2 'Data', 3 '4', 4 'Last', 5 'empty'"
+    for sheet, problem in (
+        ("0", " has no sheet '0', by name or number"),
+        ("data", " has no sheet 'data', by name or number"),
+        ("5", ": sheet 'empty' holds no cells"),
+    ):
+        with pytest.raises(InputError, match=re.escape(f"{path}{problem}; {all_sheets}")):
+            Files([str(path)], style=Style(sheet=sheet))
+    (tmp_path / "rows.csv").write_text("level\n1\n2\n")
+    result = cli("run", tmp_path / "rows.csv", "--sheet", "Data")
+    assert result.exit_code == 2
+    assert "--sheet is 'Data', but" in result.stderr
+    assert "is no spreadsheet" in result.stderr
 
 
 def test_a_spreadsheet(tmp_path, cli):
@@ -739,7 +774,7 @@ def test_a_spreadsheet(tmp_path, cli):
     assert (source.values, len(values)) == (("level",), N)
     assert math.isnan(values[7])
     assert [*values[:7], *values[8:]] == pytest.approx([*LEVELS[:7], *LEVELS[8:]], rel=1e-14)
-    assert "sheet 'Sheet' is read, of 'Sheet', 'notes'" in source.said
+    assert "sheet 'Sheet' is read; --sheet reads another: 'notes'" in source.said
     seconds = [row.seconds for row in one_by_one(source)]
     assert {after - before for before, after in pairwise(seconds)} == {60.0}
 

@@ -109,7 +109,7 @@ class Columns(Group):
 
 @dataclass(frozen=True)
 class CsvStyle(Group):
-    """How a CSV file is written."""
+    """How a CSV file or a spreadsheet is written."""
 
     panel = INPUT
     delimiter: Annotated[
@@ -147,6 +147,14 @@ class CsvStyle(Group):
             "begins with it]",
         ),
     ] = None
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|NUMBER",
+            help="Sheet of a spreadsheet to read, by its name, or by its number from 1. [default: "
+            "the first with ten rows of numbers, or else the one with most of them]",
+        ),
+    ] = None
 
     def style(self, decimal: str | None) -> Style:
         """Check the options, and return them as the reader of CSV takes them.
@@ -171,7 +179,7 @@ class CsvStyle(Group):
         if self.comment == "":
             raise InputError("--comment is empty; it must be what comments begin with, such as #")
         header = not self.no_header
-        return Style(delimiter, self.encoding, header, self.skip_lines, self.comment)
+        return Style(delimiter, self.encoding, header, self.skip_lines, self.comment, self.sheet)
 
 
 @dataclass(frozen=True)
