@@ -22,8 +22,9 @@ import msgspec
 import numpy as np
 
 MAGIC = b"OGMM"
-VERSION = 3
-"""Of the format that is written. Version 3 has other names of parameters and classes than 2."""
+VERSION = 4
+"""Of the format that is written. Version 3 has other names of parameters and classes than 2, and 4
+another kernel of a segmenter without a model."""
 DIGEST = 16
 HEADER = len(MAGIC) + 2 + DIGEST
 
@@ -104,8 +105,8 @@ class Writable:
         Raises
         ------
         StateError
-            If the bytes are damaged, cut off, not a state, of another class, or of a later version
-            of the format.
+            If the bytes are damaged, cut off, not a state, of another class, or of a version of the
+            format that is not read here.
 
         Examples
         --------
@@ -130,6 +131,10 @@ class Writable:
     def _restore(self, state: dict[str, Any]) -> None:
         """Set what has been learnt. The values may be anything and are to be checked."""
         raise NotImplementedError
+
+    @classmethod
+    def _must_be_read(cls, version: int) -> None:
+        """Raise a `StateError` if states of this version of the format are not read any more."""
 
     @classmethod
     def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:
@@ -190,12 +195,13 @@ def load(data: bytes) -> Any:
 
 def _read(data: bytes, expected: type[Written]) -> Written:
     try:
-        name, params, state = _opened(data)
+        version, (name, params, state) = _opened(data)
         kind = _registered(name, KINDS) or expected
         if kind.__name__ != name:
             raise StateError(f"this is the state of {_a(name)}, which is not known here")
         if not issubclass(kind, expected):
             raise StateError(f"this is the state of {_a(name)}; {name}.from_bytes reads it")
+        kind._must_be_read(version)
         result: Written = kind._revived(_checked(kind, params), state)
         return result
     except StateError:
@@ -223,7 +229,8 @@ def _sealed(values: Any) -> bytes:
     return b"".join([MAGIC, head, _digest(head, body), body])
 
 
-def _opened(data: bytes) -> Any:
+def _opened(data: bytes) -> tuple[int, Any]:
+    """The version of the format, and what has been written."""
     _require_little_endian()
     if not isinstance(data, bytes | bytearray | memoryview):
         raise StateError(f"a state is bytes, and this is of type {type(data).__name__}")
@@ -246,7 +253,7 @@ def _opened(data: bytes) -> Any:
     if _digest(head, body) != digest:
         raise StateError("this state is damaged or cut off: its checksum is not that of its bytes")
     tree = msgspec.msgpack.decode(body, ext_hook=_from_ext)
-    return _renamed(*tree) if version < 3 else tree
+    return version, _renamed(*tree) if version < 3 else tree
 
 
 def _digest(head: bytes, body: bytes) -> bytes:

@@ -16,7 +16,7 @@ from online_gmm import _kernel
 from online_gmm.data import clock
 from online_gmm.data.counted import must_be_real, must_be_whole
 from online_gmm.data.frames import Table, view
-from online_gmm.data.state import instance, plain, writable
+from online_gmm.data.state import StateError, instance, plain, writable
 from online_gmm.learners.base import Assignments
 from online_gmm.learners.intake import NO_TIME, Late, Time
 from online_gmm.segmentation.hindsight import Labelling
@@ -39,6 +39,8 @@ FIRST = 16
 """Points whose features make the channels, unless features are given."""
 MANY = 50
 """Channels from which on it is said that there are many, if nobody has named them."""
+FIRST_VERSION = 4
+"""Of the format of states, from which on those without a model are read."""
 MAX_REGIMES = 64
 """Regimes at most, unless it is said otherwise."""
 
@@ -460,6 +462,16 @@ class FoundRegimes(SegmentedRows):
             "lagged": [self._n_dropped, *self._lagged.state()],
             "placed": None if self._placed is None else self._placed.state(),
         }
+
+    @classmethod
+    def _must_be_read(cls, version: int) -> None:
+        if version < FIRST_VERSION:
+            raise StateError(
+                f"this state of a segmenter without a model is of version {version} of the format, "
+                "which versions of online_gmm before 0.2.0 was released wrote, and it is read from "
+                f"version {FIRST_VERSION} on; go on with the version that wrote it, or let a new "
+                "segmenter learn the series from its start"
+            )
 
     def _restore(self, its: dict[str, Any]) -> None:
         super()._restore(its)

@@ -32,6 +32,7 @@ def learners():
         RollingFeatures(20, ("mean", "log_sd", "correlation", "rises"), lag=(1, 3)),
     )
     yield "Segmenter", Segmenter(OnlineGMM(3, warm_up=100, seed=1), min_dwell=5, confirm=2)
+    yield "Segmenter-found", Segmenter()
 
 
 def answers(model, x):
