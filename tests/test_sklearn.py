@@ -8,7 +8,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
@@ -43,6 +47,44 @@ def kernel() -> None:
 )
 def test_scikit_learn_accepts_the_estimator(estimator, check) -> None:
     check(estimator)
+
+
+WHEN = pd.date_range("2024-01-01", periods=30, freq="h")
+TIMES = "column {} holds times .* leave it out, or use .* which take it as time={}"
+TEXTS = "column {} holds '.*' in row 20, and numbers are expected; leave the column out, or make"
+
+
+@pytest.mark.parametrize("model", [StreamingGaussianMixture(), StreamingSegmenter()])
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (WHEN, TIMES),
+        (WHEN.tz_localize("Asia/Tokyo"), TIMES),
+        (WHEN - WHEN[0], TIMES),
+        ([when.date() for when in WHEN], TIMES),
+        (["1.5"] * 20 + ["on"] + ["2"] * 9, TEXTS),
+        (pd.Categorical(["1"] * 20 + ["off"] * 10), TEXTS),
+    ],
+)
+def test_a_column_without_numbers_is_named(model, column, said) -> None:
+    frame = pd.DataFrame({"x": np.arange(30.0), "this": column})
+    with pytest.raises((TypeError, ValueError), match=said.format("'this'", "'this'")):
+        clone(model).fit(frame)
+    for X in (frame.to_numpy(), frame.to_numpy().tolist()):
+        with pytest.raises((TypeError, ValueError), match=said.format("1", "1")):
+            clone(model).fit(X)
+
+
+@pytest.mark.parametrize("make", [pl.DataFrame, pa.table])
+def test_times_of_other_frames_are_not_learnt_as_numbers(make) -> None:
+    """Nor are arrays that hold nothing else."""
+    model = StreamingSegmenter().fit(np.random.default_rng(1).normal(size=(60, 1)))
+    with pytest.raises(TypeError, match=TIMES.format("'when'", "'when'")):
+        model.predict(make({"when": WHEN.to_numpy()}))
+    with pytest.raises(TypeError, match=TIMES.format("0", "0")):
+        model.partial_fit(WHEN.to_numpy()[:, None])
+    with pytest.raises(TypeError, match=r"a list of dicts.*pandas.DataFrame\(X\) makes one"):
+        model.predict([{"x": 1.0}])
 
 
 WITH_ARRAY_API = """

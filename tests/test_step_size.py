@@ -29,11 +29,23 @@ def test_exponents_that_do_not_converge(exponent):
         (lambda: HalfLife(points=1, seconds=1), "points or seconds"),
         (lambda: HalfLife(points=0), "a half-life in points is 0"),
         (lambda: HalfLife(seconds=math.inf), "a half-life in seconds is inf"),
+        (lambda: HalfLife(seconds="90"), "a half-life is '90'; .* and this has no unit"),
+        (lambda: HalfLife(seconds="0s"), "a half-life is '0s'; .*, above 0"),
+        (lambda: HalfLife("1h"), "a half-life in points is '1h'; give a time as seconds='1h'"),
     ],
 )
 def test_settings_that_make_no_sense(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "hour", [datetime.timedelta(hours=1), "1h", "60min", np.timedelta64(1, "h"), pd.Timedelta("1h")]
+)
+def test_a_half_life_is_a_time_too(hour):
+    model = OnlineGMM(1, time="t", step_size=HalfLife(seconds=hour))
+    assert model.step_size == HalfLife(seconds=3600.0)
+    assert OnlineGMM.from_bytes(model.to_bytes()).step_size == HalfLife(seconds=3600.0)
 
 
 def test_a_step_size_of_another_kind():

@@ -6,10 +6,11 @@ stops learning and follows a stream that changes; it then reports its last itera
 
 from __future__ import annotations
 
+import datetime
 import math
 from dataclasses import dataclass
 
-from online_gmm.data import state
+from online_gmm.data import clock, state
 from online_gmm.data.counted import must_be_real
 
 
@@ -110,7 +111,7 @@ class Constant:
 
 
 @state.storable
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class HalfLife:
     """Halve the weight of old points after so many points, or seconds.
 
@@ -123,21 +124,34 @@ class HalfLife:
     points : float, optional
         Half-life in points. The step tends to 1 - 2^(-1 / points). Choose several times the dwell
         of a regime.
-    seconds : float, optional
-        Half-life in seconds; every point then needs a time. Give one of the two.
+    seconds : float, str or timedelta, optional
+        Half-life as a number of seconds or a time ("30s", "1h", a timedelta); every point then
+        needs a time. Give one of the two.
 
     Examples
     --------
     >>> from online_gmm import HalfLife
     >>> round(HalfLife(points=1000)(100_000, 200), 6)
     0.000693
+    >>> HalfLife(seconds="1h30min")
+    HalfLife(points=None, seconds=5400.0)
     """
 
-    points: float | None = None
-    seconds: float | None = None
+    points: float | None
+    seconds: float | None
 
-    def __post_init__(self) -> None:
-        given = {"points": self.points, "seconds": self.seconds}
+    def __init__(
+        self,
+        points: float | None = None,
+        seconds: float | str | datetime.timedelta | None = None,
+    ) -> None:
+        if isinstance(points, clock.DURATION):
+            raise ValueError(
+                f"a half-life in points is {points!r}; give a time as seconds={points!r}"
+            )
+        if isinstance(seconds, clock.DURATION):
+            seconds = clock.duration(seconds, "a half-life")
+        given = {"points": points, "seconds": seconds}
         given = {name: value for name, value in given.items() if value is not None}
         if len(given) != 1:
             raise ValueError("HalfLife takes points or seconds, one of the two")
@@ -148,6 +162,8 @@ class HalfLife:
                 "a number above 0",
                 lambda its: 0.0 < its < math.inf,
             )
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "seconds", seconds)
 
     @property
     def follows(self) -> bool:

@@ -18,6 +18,7 @@ from online_gmm.em.mixture import (
     n_parameters,
     responsibilities_of,
 )
+from online_gmm.sklearn.columns import not_a_number, refuse_times
 
 
 class MixtureAnswers(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -33,9 +34,15 @@ class MixtureAnswers(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _rows(self, X: ArrayLike, reset: bool) -> NDArray[np.float64]:
-        rows: NDArray[np.float64] = validate_data(
-            self, X, reset=reset, dtype=np.float64, order="C", ensure_all_finite="allow-nan"
-        )
+        refuse_times(X)
+        try:
+            rows: NDArray[np.float64] = validate_data(
+                self, X, reset=reset, dtype=np.float64, order="C", ensure_all_finite="allow-nan"
+            )
+        except (TypeError, ValueError) as error:
+            if problem := not_a_number(X):
+                raise type(error)(f"{problem} ({error})") from None
+            raise
         return rows
 
     def _known(self, X: ArrayLike) -> tuple[MixtureParameters, NDArray[np.float64]]:
