@@ -9,7 +9,7 @@ from typing import Any
 
 _ONE = [
     # the first word that is a plural
-    (re.compile(r"^((?:\w+ )*?\w*?)(?:(?<=ss)es|s)\b"), r"\1"),
+    (re.compile(r"^(?!series\b)((?:\w+ )*?\w*?)(?:(?<=ss)es|s)\b"), r"\1"),
     (re.compile(r"^(\w+(?: that)?) are\b"), r"\1 is"),
     (re.compile(r"^(\w+(?: that)?) were\b"), r"\1 was"),
     (re.compile(r"^(\w+(?: that)?) have\b"), r"\1 has"),
@@ -35,6 +35,8 @@ def counted(n: int, what: str) -> str:
     '1,268 rows'
     >>> counted(1, "rows that repeat the header")
     '1 row that repeats the header'
+    >>> counted(1, "series")
+    '1 series'
     """
     if n == 1:
         for many, one in _ONE:

@@ -47,6 +47,8 @@ def label_whole(segmenter: Segmenter, X: Any, t: Any) -> tuple[Any, pd.DataFrame
 
 def regimes_of_rows(segmenter: Segmenter, rows: NDArray[np.float64]) -> NDArray[np.int64]:
     """Label a whole series in hindsight; one in which no change was found is one regime."""
+    if not len(rows):
+        raise ValueError("the series has no points; at least one is needed")
     labels: NDArray[np.int64] = segmenter.label_many(rows)
     if not segmenter.labels:
         return np.zeros_like(labels)

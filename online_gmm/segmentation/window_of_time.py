@@ -31,6 +31,15 @@ def seconds_of_window(window: Any) -> float | None:
     return None
 
 
+def must_be_points(window: Any) -> None:
+    """Refuse a window that is neither None nor a number of points: there are no times."""
+    if isinstance(window, clock.DURATION):
+        raise ValueError(
+            f"window is {window!r}; here it must be a number of points, at least {LEAST_WINDOW}, "
+            "or None: times are not read (online_gmm.Segmenter reads them)"
+        )
+
+
 def points_if_number(window: Any) -> int | None:
     """Return the points of a window that is a number of them; None if it is a time, or None."""
     return None if window is None or isinstance(window, clock.DURATION) else int(window)

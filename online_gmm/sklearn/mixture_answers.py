@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from online_gmm.data.columns import not_a_number, refuse_times
 from online_gmm.em.mixture import (
     CovarianceType,
     MixtureParameters,
@@ -18,7 +19,6 @@ from online_gmm.em.mixture import (
     n_parameters,
     responsibilities_of,
 )
-from online_gmm.sklearn.columns import not_a_number, refuse_times
 
 
 class MixtureAnswers(DensityMixin, BaseEstimator):  # type: ignore[misc]

@@ -28,3 +28,15 @@ def test_labels_are_those_of_the_segmenter(channels):
 def test_a_series_without_a_change_is_one_regime():
     X = np.random.default_rng(2).normal(size=100)
     assert RegimeSegmenter().fit_predict(X).tolist() == [0] * 100
+
+
+def test_rows_that_are_taken_for_channels_are_told():
+    X = np.random.default_rng(2).normal(size=(100, 2))
+    with pytest.warns(UserWarning, match="taken as 100 channels of 2 points each; .* say axis=0"):
+        RegimeSegmenter().fit_predict(X)
+    assert len(RegimeSegmenter().fit_predict(X, axis=0)) == 100
+
+
+def test_a_window_of_time_is_refused():
+    with pytest.raises(ValueError, match="window is '1h'; here it must be a number of points"):
+        RegimeSegmenter(window="1h").fit_predict(np.zeros(100))

@@ -1,4 +1,4 @@
-"""What of the X of an estimator is no number, by its column."""
+"""What of the X of an estimator of another library is no number, by its column."""
 
 from __future__ import annotations
 
