@@ -108,6 +108,40 @@ class Buckets(NamedTuple):
             np.stack((np.where(known, scores, 0.0), known), axis=1),
         )
 
+    @classmethod
+    def of_groups(cls, x: Floats, y: Floats, labels: Ints, scores: Floats, size: int) -> Buckets:
+        """Return buckets of ``size`` rows each, of a multiple of as many rows. O(n D)."""
+        if size == 1:
+            return cls.of_rows(x, y, labels, scores)
+        n = len(x) // size
+        columns = np.ascontiguousarray(y.T).reshape(-1, n, size)
+        missing = np.isnan(columns)
+        # those that are missing are out of the question
+        low, high = (np.where(missing, infinite, columns) for infinite in (np.inf, -np.inf))
+        both = np.stack((low.argmin(axis=2), high.argmax(axis=2)))
+        ends = [
+            np.take_along_axis(its, at[..., None], axis=2)[..., 0]
+            for its, at in zip((low, high), both, strict=True)
+        ]
+        rows = (both + size * np.arange(n)).swapaxes(1, 2)
+        codes = labels - labels.min()
+        n_kinds = int(codes.max()) + 1
+        cells = np.repeat(np.arange(n) * n_kinds, size) + codes
+        counts = np.bincount(cells, minlength=n * n_kinds).reshape(n, n_kinds)
+        known = np.isfinite(scores)
+        return cls(
+            np.full(n, size),
+            x[::size],
+            np.stack(ends).swapaxes(1, 2),
+            x[rows],
+            labels[rows],
+            np.stack((counts.argmax(axis=1) + labels.min(), counts.max(axis=1)), axis=1),
+            np.stack(
+                [its.reshape(n, size).sum(axis=1) for its in (np.where(known, scores, 0.0), known)],
+                axis=1,
+            ),
+        )
+
     def coarser(self, size: int) -> Buckets:
         """Return buckets of ``size`` rows, not fewer than now; the last may have fewer. O(n D)."""
         if size == 1 or not len(self.sizes):
@@ -142,6 +176,13 @@ AXES = (0, 0, 1, 1, 1, 0, 0)
 
 def joined(tables: Sequence[Buckets]) -> Buckets:
     return Buckets(*map(np.concatenate, zip(*tables, strict=True), AXES))
+
+
+def counts_of(labels: Ints) -> dict[int, int]:
+    """Return how often each label comes, the least first."""
+    least = int(labels.min())
+    counts = np.bincount(labels - least)
+    return {int(kind) + least: int(counts[kind]) for kind in np.flatnonzero(counts)}
 
 
 def size_of_buckets(n: int, most: int) -> int:

@@ -21,6 +21,7 @@ from replay.views.decimation import (
     Ints,
     Scores,
     Trace,
+    counts_of,
     joined,
     runs_of,
     scores_of,
@@ -31,6 +32,8 @@ MOST_RUNS = 2000
 """Runs of a label that are kept as they are; with more, the majority of each bucket is."""
 MOST_STRETCHES = 256
 """Stretches of rows, each with its mean log-density."""
+MOST_WAITING = 1024
+"""Rows that are kept until there are enough for a bucket; larger buckets are made of parts."""
 MOST_SAMPLED = 1000
 """Rows of a key in the sample of its values."""
 
@@ -145,7 +148,11 @@ ARRAYS = ("recent_x", "recent_y", "recent_labels", "rug", "rug_labels")
 
 
 class Log:
-    """The rows of one key: one in each bucket at first, and more when the table is full."""
+    """The rows of one key: one in each bucket at first, and twice as many when there are too many.
+
+    A bucket is made when its last row has come, so that what it has does not depend on which rows
+    were added together.
+    """
 
     def __init__(self, n_columns: int, buckets: int, recent: int) -> None:
         self.buckets = buckets
@@ -162,10 +169,10 @@ class Log:
         self.names: dict[int, str] = {}
         # label and place of the first row of each; None when they have become too many
         self.runs: list[tuple[int, float]] | None = []
-        # buckets that are full, and those behind them, of which most are single rows
-        self._full = self._open = Buckets.of_rows(
-            np.empty(0), np.empty((0, n_columns)), np.empty(0, np.int64), np.empty(0)
-        )
+        # rows that wait for those that will be with them: their x, values, labels and scores
+        self._waiting = np.empty(0), np.empty((0, n_columns)), np.empty(0, np.int64), np.empty(0)
+        # all of them of as many rows, and the parts of the next one
+        self._full = self._parts = Buckets.of_rows(*self._waiting)
         self.recent_x: Floats = np.empty(0)
         self.recent_y: Floats = np.empty((0, n_columns))
         self.recent_labels: Ints = np.empty(0, dtype=np.int64)
@@ -185,15 +192,8 @@ class Log:
         self._count(rows, x)
         self.n_missing += int(np.isnan(y).sum())
         self._sample(y, labels)
-        done = 0
-        while done < n:
-            room = slice(done, done + 2 * self.buckets - self._n_buckets)
-            added = Buckets.of_rows(x[room], y[room], labels[room], scores[room])
-            self._open = joined([self._open, added])
-            self.n += len(added.sizes)
-            done += len(added.sizes)
-            if self._n_buckets == 2 * self.buckets:
-                self._fill(size_of_buckets(self.n, self.buckets))
+        self.n += n
+        self._put(x, y, labels, scores)
         self.recent_x = np.concatenate((self.recent_x, x))[-self.recent :]
         self.recent_y = np.concatenate((self.recent_y, y))[-self.recent :]
         self.recent_labels = np.concatenate((self.recent_labels, labels))[-self.recent :]
@@ -201,34 +201,52 @@ class Log:
         self.last_x = float(x[-1])
 
     @property
-    def _n_buckets(self) -> int:
-        return len(self._full.sizes) + len(self._open.sizes)
+    def _size(self) -> int:
+        """Rows of each bucket."""
+        return int(self._full.sizes[0]) if len(self._full.sizes) else 1
 
     @property
     def table(self) -> Buckets:
-        """All buckets."""
-        return joined([self._full, self._open])
+        """All buckets, and the rows that are in none."""
+        return joined([self._full, self._parts, Buckets.of_rows(*self._waiting)])
 
-    def _fill(self, size: int) -> None:
-        """Put rows together in buckets of this size. Those that are full already stay."""
-        if len(self._full.sizes) and self._full.sizes[0] == size:
-            self._be(joined([self._full, self._open.coarser(size)]))
-        else:
-            self._be(self.table.coarser(size))
+    def _put(self, *rows: NDArray[Any]) -> None:
+        """Make buckets of rows and those that wait. Others wait that are too few for one."""
+        x, y, labels, scores = map(np.concatenate, zip(self._waiting, rows, strict=True))
+        done, n = 0, len(x)
+        while n - done >= (part := min(self._size, MOST_WAITING)):
+            of_bucket = self._size // part
+            room = of_bucket * (2 * self.buckets - len(self._full.sizes)) - len(self._parts.sizes)
+            its = slice(done, done + part * min((n - done) // part, room))
+            added = Buckets.of_groups(x[its], y[its], labels[its], scores[its], part)
+            parts = joined([self._parts, added])
+            whole, self._parts = parts.split(len(parts.sizes) // of_bucket * of_bucket)
+            self._full = joined([self._full, whole.coarser(self._size)])
+            if len(self._full.sizes) == 2 * self.buckets:
+                self._full = self._full.coarser(2 * self._size)
+            done = its.stop
+        self._waiting = x[done:].copy(), y[done:].copy(), labels[done:].copy(), scores[done:].copy()
 
     def _be(self, table: Buckets) -> None:
-        """Take over these buckets, of which the first ones are full, and no later one is."""
-        n_full = int(np.count_nonzero(table.sizes == table.sizes[0])) if len(table.sizes) else 0
-        self._full, self._open = table.split(n_full)
+        """Take over what `table` was."""
+        size = int(table.sizes[0]) if len(table.sizes) else 1
+        self._full, rest = table.split(int(np.count_nonzero(table.sizes == size)))
+        self._parts, rows = rest.split(int(np.count_nonzero(rest.sizes > 1)))
+        y, known = rows.extremes[0], rows.scores[:, 1] > 0
+        self._waiting = (
+            rows.firsts,
+            np.where(np.isfinite(y), y, np.nan),
+            rows.majority[:, 0].copy(),
+            np.where(known, rows.scores[:, 0], np.nan),
+        )
 
     def _count(self, rows: Columns, x: Floats) -> None:
         """Update the counts and the runs of labels."""
         labels = rows.answers.labels
         self.n_outliers += int(rows.answers.outliers.sum())
         self.n_changes += int(rows.changes.sum())
-        kinds, counts = (its.tolist() for its in np.unique(labels, return_counts=True))
-        for label, count in zip(kinds, counts, strict=True):
-            self.counts[label] += count
+        counts = counts_of(labels)
+        self.counts.update(counts)
         if not self.n:
             self.first_time = rows.time_at(0)
         before = labels[0] - 1 if not self.n else self.label
@@ -240,7 +258,7 @@ class Log:
             self.runs += [(int(labels[i]), float(x[i])) for i in begins[: MOST_RUNS + 1]]
             if len(self.runs) > MOST_RUNS:
                 self.runs = None
-        its_names = dict.fromkeys(kinds, "")
+        its_names = dict.fromkeys(counts, "")
         if rows.names is not None:
             its_names = dict(zip(labels.tolist(), rows.names, strict=True))
         for label, name in its_names.items():

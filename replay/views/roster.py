@@ -13,6 +13,7 @@ import numpy as np
 from online_gmm.learners.base import UNKNOWN, Assignment
 from replay.engine.rows import Row
 from replay.engine.series import Series
+from replay.views.decimation import counts_of
 from replay.views.log import Columns, Head
 from replay.views.parameters import Parameters
 
@@ -198,8 +199,8 @@ class Roster:
             its.label, its.changed = int(labels[newest]), before + newest + 1
             its.since, its.since_time = its.n + newest + 1, rows.time_at(newest)
         its.n += n
-        for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
-            its.counts[int(label)] = its.counts.get(int(label), 0) + int(count)
+        for label, count in counts_of(labels).items():
+            its.counts[label] = its.counts.get(label, 0) + count
         its.n_outliers += int(rows.answers.outliers.sum())
         its.n_changes += int(rows.changes.sum())
         its.name = "" if rows.names is None else rows.names[-1]

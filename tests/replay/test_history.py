@@ -56,6 +56,13 @@ def plain(value):
     return value is None or type(value) in (bool, int, float, str, bytes)
 
 
+@pytest.fixture(params=[4, log.MOST_WAITING])
+def most_waiting(request, monkeypatch):
+    """Rows of the largest buckets that are not made of parts."""
+    monkeypatch.setattr(log, "MOST_WAITING", request.param)
+
+
+@pytest.mark.usefixtures("most_waiting")
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 63, 1000, 1025])
 def test_buckets_hold_the_least_and_the_greatest(n, monkeypatch):
     monkeypatch.setattr(histories, "MOST_PENDING", 37)
@@ -139,6 +146,7 @@ def test_the_last_rows_and_a_sample():
     assert np.array_equal(snapshot.sample_labels, labels[::8])
 
 
+@pytest.mark.usefixtures("most_waiting")
 @pytest.mark.parametrize("most_runs", [20, 2000])
 @pytest.mark.parametrize("cut", [1, 37, 500, 1999])
 def test_going_on_from_a_state_is_as_if_never_interrupted(cut, most_runs, monkeypatch):
@@ -183,6 +191,7 @@ def test_keys_make_room_when_they_have_been_idle(monkeypatch):
         history.snapshot("old")
 
 
+@pytest.mark.usefixtures("most_waiting")
 @pytest.mark.parametrize("timed", [False, True])
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("sizes", [[5000], [300] * 16 + [200], [1, 255, 256, 3, 700, 3785]])
