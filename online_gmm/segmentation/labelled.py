@@ -133,9 +133,10 @@ class LabelledSegments:
         carried = bool(labels[done] == run.label)
         changes[done] = not carried
         np.not_equal(labels[done + 1 :], labels[done:-1], out=changes[done + 1 :])
-        first_of: list[int] = (changes[done:].nonzero()[0] + done).tolist()
-        if carried:
-            first_of.insert(0, done)
+        begins = changes[done:].copy()
+        begins[0] = True
+        starts = begins.nonzero()[0]
+        first_of: list[int] = (starts + done).tolist()
         width = len(names) + 1
         count = array("q", bytes(8 * width * len(first_of)))
         mean, deviations = (array("d", [math.nan]) * len(count) for _ in range(2))
@@ -144,9 +145,8 @@ class LabelledSegments:
             for j, moments in enumerate(known):
                 if moments is not None:
                     count[j], mean[j], deviations[j] = moments.n, moments.mean, moments.deviations
-        starts = array("q", [first - done for first in first_of])
         values, shares = view(X[done:]), view(probabilities[done:])
-        _kernel.sum_up(values, shares, starts, count, mean, deviations)
+        _kernel.sum_up(values, shares, view(starts), count, mean, deviations)
 
         def time_of(point: int) -> Any:
             return point + offset if times is None else times[point]

@@ -143,7 +143,8 @@ class Summary:
         return (_ranked(lengths, (n - 1) // 2) + _ranked(lengths, n // 2)) / 2
 
     def _lengths(self, labels: tuple[int, ...]) -> Counter[int]:
-        return sum((self.lengths[n] for n in labels if n in self.lengths), Counter[int]())
+        found = [self.lengths[n] for n in labels if n in self.lengths]
+        return found[0] if len(found) == 1 else sum(found, Counter[int]())
 
 
 def _ranked(lengths: Counter[int], rank: int) -> int:

@@ -218,17 +218,25 @@ def study(
     grouped = apostrophe = None
     said = []
     for cell in cells:
-        word = cell.text.strip().lower()
+        text = cell.text.strip()
+        word = text.lower()
         if word in known:
             continue
         if word in WORDS and cell.column not in truths:
             truths.add(cell.column)
             both = "true and false" if word in TRUTH else "on and off"
             said.append(f"{both} of {cell.column!r} are read as 1 and 0")
-        bare, its_unit = split_unit(cell.text)
-        kind = kind_of(bare)
+        bare, its_unit = text, ""
+        kind = kind_of(text)
         if not kind:
-            continue
+            bare, its_unit = split_unit(text)
+            kind = kind_of(bare)
+            if not kind:
+                continue
+            if GROUPED.match(text.translate(SPACES)):
+                grouped = grouped or cell
+            if text.startswith(("'", "\u2019")):
+                apostrophe = apostrophe or cell
         if kind == "power":
             kind = "whole"
         units.setdefault(cell.column, {}).setdefault(its_unit, cell)
@@ -237,10 +245,6 @@ def study(
             seen[cell.column].setdefault("not 0", cell)
         if kind in DECIDES:
             evidence.setdefault(DECIDES[kind], cell)
-        if GROUPED.match(cell.text.strip().translate(SPACES)):
-            grouped = grouped or cell
-        if cell.text.strip().startswith(("'", "\u2019")):
-            apostrophe = apostrophe or cell
     sure = decimal is not None
     if decimal is None:
         if len(evidence) > 1:
