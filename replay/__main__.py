@@ -30,15 +30,26 @@ def main() -> None:
             "needs: pip install 'online-gmm[replay]'\n"
         )
         sys.exit(2)
+    except _StoppedError as stopped:
+        # outputs are tidied up by now; threads of a second look would end what they have begun
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(stopped.status)
     except Exception:
         _faulty()
 
 
+class _StoppedError(BaseException):
+    """A signal has come while nobody heeded it."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
 def _stopped(number: int, frame: FrameType | None) -> None:
-    # threads of a second look end what they have begun; a second signal does not wait for that
     signal.signal(number, lambda *_: os._exit(128 + number))
     sys.stderr.write("stopped by SIGINT before it was done\n")
-    sys.exit(128 + number)
+    raise _StoppedError(128 + number)
 
 
 def _faulty() -> None:

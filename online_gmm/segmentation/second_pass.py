@@ -176,8 +176,12 @@ def _look_through(
 
     if not lengths:
         return []
-    with ThreadPoolExecutor(min(len(lengths), os.cpu_count() or 1)) as threads:
+    threads = ThreadPoolExecutor(min(len(lengths), os.cpu_count() or 1))
+    try:
         return [its for its in threads.map(look, lengths.items()) if its[0].is_clear]
+    finally:
+        # whoever interrupts it does not wait for what nobody wants any more
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def labels_of_events(new_events: Iterable[Any], n: int) -> Ints:

@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-import replay.cli.app
 from replay.__main__ import main
 
 
@@ -18,29 +17,39 @@ def handler_put_back():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("handler_put_back")
-def test_an_interrupt_while_no_row_is_labelled_is_said(monkeypatch, capsys):
+def test_an_interrupt_while_no_row_is_labelled_is_said():
     """And no traceback is shown, whatever is being imported or read."""
-    monkeypatch.setattr(replay.cli.app, "app", lambda **_: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 128 + signal.SIGINT
-    assert capsys.readouterr().err == "stopped by SIGINT before it was done\n"
-
-
-def test_a_second_interrupt_waits_for_no_thread():
-    """A window that a thread has begun to look through takes seconds."""
     code = (
-        "import signal, threading\n"
-        "from replay.__main__ import _stopped\n"
-        "for_ever = threading.Event()\n"
-        "threading.Thread(target=for_ever.wait).start()\n"
-        "try: _stopped(signal.SIGINT, None)\n"
-        "finally: signal.raise_signal(signal.SIGINT)\n"
+        "import signal, replay.cli.app\n"
+        "from replay.__main__ import main\n"
+        "replay.cli.app.app = lambda **_: signal.raise_signal(signal.SIGINT)\n"
+        "main()\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 128 + signal.SIGINT
     assert ended.stderr == "stopped by SIGINT before it was done\n"
+
+
+def test_an_interrupt_of_a_second_look_waits_for_no_thread(tmp_path):
+    """A window that a thread has begun to look through takes seconds; outputs are tidied up."""
+    path = tmp_path / "rows.csv"
+    path.write_text("level\n" + "".join(f"{i % 7}.5\n" for i in range(400)))
+    code = (
+        "import signal, sys, threading\n"
+        "from online_gmm.segmentation import second_pass\n"
+        "from replay.__main__ import main\n"
+        "class Endless:\n"
+        "    def __init__(self, *its):\n"
+        "        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)\n"
+        "        threading.Event().wait()\n"
+        "second_pass.WholeView = Endless\n"
+        f"sys.argv = ['replay', 'run', {str(path)!r}, '--labels', {str(tmp_path / 'out.csv')!r}]\n"
+        "main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 128 + signal.SIGINT
+    assert ended.stderr.endswith("stopped by SIGINT before it was done\n")
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.usefixtures("handler_put_back")
