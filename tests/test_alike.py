@@ -39,7 +39,7 @@ def test_a_merger_keeps_moments_and_what_comes_next_is_as_probable(covariance_ty
     known = from_kernel(model._stream.components)
     state = chain_merged(model._stream.state(), kept, gone, prior)
     model._stream = _kernel.chain_stream_from_state(state)
-    del model._roster.numbers[gone]
+    model._roster.drop(gone)
     expected = merged(known, kept, gone)
     np.testing.assert_allclose(model.mixture.means, expected.means, rtol=1e-3, atol=1e-3)
     of = slice(None) if covariance_type == "full" else np.eye(d, dtype=bool)

@@ -177,7 +177,7 @@ def roster_state(**changed):
 
 def test_numbers_and_events_outlive_bytes():
     roster = roster_from_state(roster_state(), 3)
-    assert roster.numbers == [0, 4, 2]
+    assert roster.numbers == (0, 4, 2)
     retired, born = roster.events
     assert (retired.kind, retired.number, retired.n_points) == ("retired", 1, 700)
     assert (retired.time, retired.cause) == (None, "no support")
@@ -187,7 +187,7 @@ def test_numbers_and_events_outlive_bytes():
     assert again.state() == roster.state()
     # the next components get the next numbers, one after the other
     assert [roster.add(), roster.add()] == [5, 6]
-    assert roster.numbers == [0, 4, 2, 5, 6]
+    assert roster.numbers == (0, 4, 2, 5, 6)
 
 
 def test_events_of_older_releases_have_no_centres():

@@ -93,7 +93,7 @@ class RefittedChain(RefittedLearner, abc.ABC):
             cause = f"became one with component {roster.numbers[kept]}"
             centers = known.means[gone], self.mixture.means[kept]
             roster.note("merged", roster.numbers[gone], stream, cause, *centers)
-            del roster.numbers[gone]
+            roster.drop(gone)
             self._watch()
 
     def _begin_refit(self) -> None:

@@ -377,7 +377,7 @@ class EMLearner(Learner, abc.ABC):
     def labels(self) -> tuple[int, ...]:
         if self._stream is None:
             return ()
-        return tuple(self._roster.numbers)
+        return self._roster.numbers
 
     @property
     def events(self) -> tuple[ComponentEvent, ...]:

@@ -398,7 +398,7 @@ class OnlineGMM(MergedMixture):
                 lambda parts: parts.without(gone) if into is None else parts.merged(into, gone),
             )
         )
-        del self._roster.numbers[gone]
+        self._roster.drop(gone)
         self._refit = None
         self._watch()
 

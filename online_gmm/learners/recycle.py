@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -69,6 +70,12 @@ class ComponentEvent:
     name: str | None = None
 
 
+@lru_cache(64)
+def first_numbers(n: int) -> tuple[int, ...]:
+    """The numbers of so many components that were there at first; many models share them."""
+    return tuple(range(n))
+
+
 class Roster:
     """The number of each component in the kernel, and what has happened to components so far.
 
@@ -81,14 +88,14 @@ class Roster:
     __slots__ = ("events", "next", "numbers")
 
     def __init__(self, n_components: int) -> None:
-        self.numbers: list[int] = list(range(n_components))
+        self.numbers = first_numbers(n_components)
         self.next = n_components
         self.events: tuple[ComponentEvent, ...] = ()
 
     @property
     def is_plain(self) -> bool:
         """Whether the number of a component is its place in the kernel."""
-        return self.numbers == list(range(len(self.numbers)))
+        return self.numbers == first_numbers(len(self.numbers))
 
     def note(
         self,
@@ -114,9 +121,13 @@ class Roster:
 
     def add(self) -> int:
         """Give a number to a component that comes last in the kernel."""
-        self.numbers.append(self.next)
+        self.numbers = (*self.numbers, self.next)
         self.next += 1
         return self.numbers[-1]
+
+    def drop(self, place: int) -> None:
+        """Forget the number of a component that is gone from the kernel."""
+        self.numbers = (*self.numbers[:place], *self.numbers[place + 1 :])
 
     def state(self) -> dict[str, Any]:
         return {
@@ -156,7 +167,9 @@ def roster_from_state(state: dict[str, Any], n_components: int) -> Roster:
         raise ValueError(f"numbers are not those of {n_components} components")
     result = Roster(n_components)
     result.next = whole(state["next"], "next")
-    result.numbers = [whole(number, "number", 0, result.next - 1) for number in numbers]
+    known = tuple(whole(number, "number", 0, result.next - 1) for number in numbers)
+    first = first_numbers(n_components)
+    result.numbers = first if known == first else known
     if not numbers or len(set(numbers)) != len(numbers):
         raise ValueError(f"numbers are not those of {n_components} components")
     events: list[ComponentEvent] = []

@@ -218,7 +218,7 @@ class RefittedLearner(BeginningLearner, abc.ABC):
         for j, continued in enumerate(old):
             if continued is not None:
                 self._note_move(known, continued, fitted, j)
-        roster.numbers = [numbers[i] for i in old if i is not None]
+        roster.numbers = tuple(numbers[i] for i in old if i is not None)
         for j, continued in enumerate(old):
             if continued is None:
                 cause = FOUND_BY_FIT

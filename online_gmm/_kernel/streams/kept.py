@@ -13,6 +13,9 @@ else:
     from online_gmm._kernel.memory import Memory, copy, packed, unpack
 from online_gmm._kernel.values import doubles
 
+NOTHING = Memory(0)
+"""Where no point is kept."""
+
 
 @cython.cfunc
 @cython.nogil
@@ -78,7 +81,7 @@ class KeptPoints:
         self.due = 0
         self.count = 0
         self.room = 0
-        self.memory = Memory(0)
+        self.memory = NOTHING
         self.points = self.memory.piece(0)
         self.times = self.memory.piece(0)
 
