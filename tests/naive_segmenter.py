@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from online_gmm._kernel import blocks, candidates, channels, jumps, metric, scale, states
+from online_gmm._kernel import blocks, candidates, channels, jumps, metric, presence, scale, states
 
 
 def mean_of(x):
@@ -74,7 +74,44 @@ def standard(values):
     return np.clip(away / unit, -1e30, 1e30)
 
 
-def features(X, window, stride, before, past=None):
+class Usual:
+    """How many readings of each channel a window usually has, followed in steps of two."""
+
+    def __init__(self, shares, window, stride):
+        self.window, self.stride, self.length = window, stride, window // stride
+        self.readings = [share * window for share in shares]
+        self.mean = list(self.readings)
+        self.looks = [(presence.EXPECTED + self.length) * (share > 0.0) for share in shares]
+        self.silent = [0 for _ in shares]
+
+    def take(self, counts):
+        """What a window with so many readings sees: "it", "silence" or nothing, per channel."""
+        return [self.of(j, n) for j, n in enumerate(counts)]
+
+    def of(self, j, n):
+        if n == 0:
+            self.silent[j] = self.silent[j] + self.stride if self.silent[j] else self.window
+            many = self.readings[j] >= min(presence.PRESENT, presence.OFTEN * self.window)
+            return "silence" if many and self.silent[j] >= presence.SILENCE else ""
+        self.silent[j] = 0
+        self.looks[j] += 1
+        if self.looks[j] < self.length:
+            return ""
+        gain = max(1.0 / (self.looks[j] - self.length + 1), 1.0 / presence.FOLLOW)
+        self.mean[j] += gain * (n - self.mean[j])
+        if not 0.5 <= (self.mean[j] / self.readings[j] if self.readings[j] else math.inf) <= 2.0:
+            self.readings[j] = self.mean[j]
+        plenty = self.readings[j] >= min(presence.PLENTY, 0.75 * self.window)
+        enough = n >= min(presence.FEWEST, 0.5 * self.window) and 2 * n >= self.readings[j]
+        return "it" if plenty and enough else ""
+
+    def is_enough(self, n, j, k, most):
+        """Whether n pairs of two channels are enough, of at most so many."""
+        usual = self.readings[j] * self.readings[k] / self.window**2 * most
+        return usual >= min(presence.PLENTY, 0.75 * self.window, 0.75 * most) and 2 * n >= usual
+
+
+def features(X, stride, before, usual, past=None):
     """The statistics of the rows of one window; what is not defined is as before.
 
     Differences reach back into the rows of the past, if any are given.
@@ -82,35 +119,41 @@ def features(X, window, stride, before, past=None):
     n, d = X.shape
     joined = X if past is None else np.concatenate([past, X])
     begin = len(joined) - n
-    f, least, soft = before.copy(), max(2.0, 0.5 * n), blocks.SOFT
-    enough = np.zeros(d, dtype=bool)
+    f, soft = before.copy(), blocks.SOFT
+    seen = usual.take((~np.isnan(X)).sum(axis=0))
     squares = np.zeros(d)
     for j in range(d):
         x = X[~np.isnan(X[:, j]), j]
         if len(x):
             squares[j] = ((x - mean_of(x)) ** 2).sum()
-        if len(x) < least:
+        if seen[j] == "silence":
+            f[[j, d + j, 2 * d + j]] = 0.0, 2.0 * math.log(soft), 0.0
+        if seen[j] != "it":
             continue
-        enough[j] = True
         f[j] = mean_of(x)
         f[d + j] = 0.5 * math.log(squares[j] / (len(x) - 1) + soft**2)
         sd = max(math.sqrt(squares[j] / len(x)), soft)
         skewness = mean_of((x - mean_of(x)) ** 3) / sd**3
         f[2 * d + j] = math.copysign(math.log1p(abs(skewness)), skewness)
     at = 3 * d
-    for lag in blocks.lags_of(d, window):
+    for lag in blocks.lags_of(d, n):
+        most = n if past is not None else n - -(-lag // stride) * stride
         first = -(-lag // stride) * stride if past is None else max(begin, lag)
         for j in range(d):
             gaps = joined[first:, j] - joined[first - lag : len(joined) - lag, j]
             gaps = gaps[~np.isnan(gaps)]
-            if len(gaps) and enough[j]:
+            if seen[j] == "silence":
+                f[[at + j, at + d + j]] = 0.0, 0.5
+            elif seen[j] == "it" and usual.is_enough(len(gaps), j, j, most):
                 f[at + j] = 0.5 * math.log(mean_of(np.abs(gaps)) ** 2 + soft**2) - f[d + j]
                 f[at + d + j] = mean_of((gaps > 0) + 0.5 * (gaps == 0))
         at += 2 * d
     for j in range(d if d <= blocks.MOST_PAIRED else 0):
         for k in range(j + 1, d):
             both = ~np.isnan(X[:, j]) & ~np.isnan(X[:, k])
-            if both.sum() >= least:
+            if "silence" in (seen[j], seen[k]):
+                f[at] = 0.0
+            elif usual.is_enough(both.sum(), j, k, n):
                 x, y = X[both, j], X[both, k]
                 size = math.sqrt(squares[j] * squares[k])
                 shared = ((x - mean_of(x)) * (y - mean_of(y))).sum()
@@ -226,6 +269,8 @@ class Naive:
                 d = X.shape[1]
                 pairs = d * (d - 1) // 2 if d <= blocks.MOST_PAIRED else 0
                 f = np.zeros(3 * d + 2 * d * len(blocks.lags_of(d, self.window)) + pairs)
+                shares = 1.0 - np.isnan(X[: channels.FIRST_ROWS]).mean(axis=0)
+                usual = Usual(shares, self.window, self.stride)
                 p = len(f)
                 refit = max(
                     scale.FIRST_WINDOWS * self.length,
@@ -239,7 +284,7 @@ class Naive:
                 self.median, self.excess = np.full(p, metric.MEDIAN), np.ones(p)
                 self.whitened = []
                 looks = np.empty((len(ends), p))
-            f = features(X[end - self.window : end], self.window, self.stride, f)
+            f = features(X[end - self.window : end], self.stride, f, usual)
             looks[look - 1] = f
             self.F = looks[:look]
             rows.append(end - 1)

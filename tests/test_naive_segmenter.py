@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.plants import following
 from tests.conftest import on_one_kernel
-from tests.naive_segmenter import Naive, features
+from tests.naive_segmenter import Naive, Usual, features
 
 
 def visits(rng, means, sds, n, stay):
@@ -35,6 +35,17 @@ def missing(rng, n):
     X = visits(rng, [[0.0, 5.0], [4.0, 5.0], [0.0, 9.0]], [[1.0, 0.5]] * 3, n, 150)
     X[rng.random(X.shape) < 0.05] = np.nan
     X[300:330, 0] = np.nan
+    return X
+
+
+def silent(rng, n):
+    """Devices that take turns, and one of them silent now and then."""
+    X = visits(rng, [[0.0, 5.0], [4.0, 5.0], [0.0, 9.0]], [[1.0, 0.5]] * 3, n, 150)
+    turn = rng.integers(0, 2, n)
+    X[turn == 0, 0] = np.nan
+    X[(turn == 1) & (np.arange(n) > n // 3), 1] = np.nan
+    X[300:380] = np.nan
+    X[600:660, 0] = X[640:700, 1] = np.nan
     return X
 
 
@@ -76,6 +87,7 @@ STREAMS = {
     "levels": levels,
     "channels": channels,
     "missing": missing,
+    "silent": silent,
     "rhythm": rhythm,
     "transient": transient,
     "followed": followed,
@@ -109,15 +121,20 @@ def test_changes_are_those_of_the_reference(kernel, name, window):
 
 @pytest.mark.parametrize(("stride", "length"), [(3, 8), (6, 8), (10, 10)])
 def test_windows_of_whole_periods_are_those_of_the_reference(kernel, stride, length):
-    X = channels(np.random.default_rng(7), 400)
+    rng = np.random.default_rng(7)
+    X = channels(rng, 400)
     X[50:60, 0] = np.nan
-    window = stride * length
-    seen = kernel.Blocks(3, stride, length, True).looks(memoryview(X.reshape(-1)))
+    X[200:320, 1] = np.nan
+    X[rng.random(400) < 0.5, 2] = np.nan
+    window, shares = stride * length, np.array([1.0, 0.9, 0.5])
+    core = kernel.Blocks(3, stride, length, True)
+    core.presence.expect(memoryview(shares))
+    seen = core.looks(memoryview(X.reshape(-1)))
     seen = np.frombuffer(seen).reshape(len(X) // stride - length + 1, -1)
-    before = np.zeros(seen.shape[1])
+    before, usual = np.zeros(seen.shape[1]), Usual(shares, window, stride)
     for look, its in enumerate(seen):
         end = window + look * stride
-        before = features(X[end - window : end], window, stride, before, X[: end - window])
+        before = features(X[end - window : end], stride, before, usual, X[: end - window])
         np.testing.assert_allclose(its, before, rtol=1e-9, atol=1e-9)
 
 

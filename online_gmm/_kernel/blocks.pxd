@@ -1,5 +1,6 @@
 cimport cython
 from online_gmm._kernel.memory cimport Memory
+from online_gmm._kernel.presence cimport Presence
 
 
 @cython.final
@@ -23,7 +24,9 @@ cdef class Blocks(Memory):
     cdef Py_ssize_t n_blocks
     cdef Py_ssize_t ring
     cdef double soft
+    cdef readonly Presence presence
 
     cdef bint add(self, double *rows, Py_ssize_t now, Py_ssize_t n_rows) noexcept nogil
     cdef int clear(self) noexcept nogil
     cdef int look(self) noexcept nogil
+    cdef int hush(self, Py_ssize_t j) noexcept nogil

@@ -17,10 +17,12 @@ except ModuleNotFoundError:
 if cython.compiled:
     from cython.cimports.libc.math import fabs, log, log1p, sqrt
     from cython.cimports.online_gmm._kernel.memory import Memory, first, move, packed, unpack
+    from cython.cimports.online_gmm._kernel.presence import Presence
 else:
     from math import fabs, log, log1p, sqrt
 
     from online_gmm._kernel.memory import Memory, first, move, packed, unpack
+    from online_gmm._kernel.presence import Presence
 from array import array
 from typing import Any
 
@@ -106,6 +108,7 @@ class Blocks(Memory):
     ring: cython.Py_ssize_t
     n_blocks: cython.Py_ssize_t  # complete ones since the window was empty
     soft: cython.double
+    presence: Presence
 
     def __init__(self, n_channels: int, stride: int, length: int, periodic: bool = False) -> None:
         d = n_channels
@@ -147,6 +150,7 @@ class Blocks(Memory):
         self.n_blocks = 0
         self.ring = RING
         self.soft = SOFT
+        self.presence = Presence(d, stride, length)
 
     @cython.cfunc
     @cython.nogil
@@ -249,7 +253,10 @@ class Blocks(Memory):
     @cython.nogil
     @cython.exceptval(check=False)
     def look(self) -> cython.int:
-        """Write the statistics of the window to ``features``; what is not defined stays."""
+        """Write the statistics of the window to ``features``; what is not defined stays.
+
+        A channel that is silent has statistics of its own, so that silence is a regime.
+        """
         d: cython.Py_ssize_t = self.n_channels
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
@@ -274,16 +281,15 @@ class Blocks(Memory):
         stride: cython.double = self.stride
         end: cython.Py_ssize_t = length * size
         oldest: cython.Py_ssize_t = (self.newest + 1) * size
+        presence: cython.p_double = self.presence.seen
         n_lags: cython.Py_ssize_t = self.n_lags
         lags: cython.p_Py_ssize_t = self.lags
         merged: cython.p_double = self.merged
         full: cython.double
-        least: cython.double = 0.5 * self.stride * self.length
+        complete: cython.double  # pairs with a lag if no reading is missing
         soft: cython.double = self.soft
         if oldest == end:
             oldest = 0
-        if least < 2.0:
-            least = 2.0
         for j in range(d):
             n = 0.0
             mean = 0.0
@@ -316,7 +322,10 @@ class Blocks(Memory):
             merged[4 * j] = n
             merged[4 * j + 1] = mean
             merged[4 * j + 2] = second
-            if n < least:
+            self.presence.count(j, n)
+            if presence[j] < 0.0:
+                self.hush(j)
+            if presence[j] <= 0.0:
                 continue
             features[j] = mean
             r = second / (n - 1.0)
@@ -341,10 +350,12 @@ class Blocks(Memory):
                 at -= end
         out = 3 * d
         for i in range(n_lags):
+            b = 0 if self.periodic else (lags[i] + self.stride - 1) // self.stride
+            complete = stride * (length - b)
             for j in range(d):
                 at = 3 * (i * d + j)
                 n = added[at]
-                if n > 0.0 and merged[4 * j] >= least:
+                if presence[j] > 0.0 and self.presence.is_enough(n, j, j, complete):
                     mean = added[at + 1] / n
                     r = 0.5 * log(mean * mean + soft * soft)
                     features[out + j] = r - features[d + j]
@@ -380,13 +391,32 @@ class Blocks(Memory):
                         if at >= end:
                             at -= end
                     r = merged[4 * j + 2] * merged[4 * k + 2]
-                    if n >= least and r >= 0.0:
+                    if presence[j] < 0.0 or presence[k] < 0.0:
+                        features[out] = 0.0
+                    elif r >= 0.0 and self.presence.is_enough(n, j, k, stride * length):
                         r = sqrt(r)
                         # of channels that hardly move nothing is said
                         r = second / r if r > 1e-6 * n else 0.0
                         features[out] = -1.0 if r < -1.0 else 1.0 if r > 1.0 else r
                     out += 1
                     i += 4
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def hush(self, j: cython.Py_ssize_t) -> cython.int:
+        """Write what there is to see of a silent channel: no reading varies so little."""
+        d: cython.Py_ssize_t = self.n_channels
+        at: cython.Py_ssize_t = 3 * d + j
+        end: cython.Py_ssize_t = at + 2 * d * self.n_lags
+        self.features[j] = 0.0
+        self.features[d + j] = 2.0 * log(self.soft)
+        self.features[2 * d + j] = 0.0
+        while at < end:
+            self.features[at] = 0.0
+            self.features[at + d] = 0.5
+            at += 2 * d
         return 0
 
     def looks(self, rows: cython.double[::1]) -> array[float]:
@@ -418,6 +448,7 @@ class Blocks(Memory):
         return {
             "sums": packed(self.sums, (self.length + 1) * self.size),
             "features": packed(self.features, self.n_features),
+            "presence": self.presence.state(),
             "filled": self.filled,
             "newest": self.newest,
             "n_blocks": self.n_blocks,
@@ -427,6 +458,7 @@ class Blocks(Memory):
         size = (self.length + 1) * self.size
         unpack(block(state, "sums", size), self.sums, size)
         unpack(block(state, "features", self.n_features), self.features, self.n_features)
+        self.presence.load(state["presence"])
         self.filled = whole(state["filled"], "filled", 0, self.stride - 1)
         self.newest = whole(state["newest"], "newest", 0, self.length - 1)
         self.n_blocks = whole(state["n_blocks"], "n_blocks")

@@ -18,6 +18,7 @@ if cython.compiled:
     from cython.cimports.online_gmm._kernel.memory import first
 else:
     from online_gmm._kernel.memory import first
+from array import array
 from typing import Any
 
 from online_gmm._kernel.blocks import RING
@@ -197,6 +198,23 @@ class Channels:
             self.unit[j] = v if v > 0.0 else -v
         v /= self.unit[j]
         return 1e30 if v > 1e30 else -1e30 if v < -1e30 else v
+
+    def shares(self) -> array[float]:
+        """In what share of the first rows each channel has a reading."""
+        d: cython.Py_ssize_t = self.n_channels
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        v: cython.double
+        result = zeros(d)
+        shares: cython.double[::1] = result
+        for i in range(self.n_buffered):
+            for j in range(d):
+                v = self.buffer[i * d + j]
+                if v == v:
+                    shares[j] += 1.0
+        for j in range(d):
+            shares[j] /= max(1, self.n_buffered)
+        return result
 
     @cython.cfunc
     @cython.exceptval(check=False)

@@ -228,6 +228,7 @@ class Partition:
     def add_blocks(self, stride: int, length: int, periodic: bool) -> None:
         scale = Scale(self.n_channels, stride, length, periodic)
         scale.states.room = self.max_regimes
+        scale.blocks.presence.expect(self.channels.shares())
         self.scales.append(scale)
         self.history.append([])
 

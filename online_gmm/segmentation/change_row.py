@@ -1,7 +1,8 @@
 """At which row a change took place: the one before which rows are like the segment before it.
 
 Windows tell that there was a change, and where to within about their own length. Single rows tell
-its row where their level or spread differs, whichever window has seen the change.
+its row where their level or spread differs, or which readings are missing, whichever window has
+seen the change.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ LEAST_VARIANCE = 1e-12
 """Of a channel whose readings reach from 0 to 1."""
 MOST_TELLING = 5.0
 """Nats that a single reading may say at most."""
+LEAST_SHARE = 0.05
+"""Share of readings that are taken to be missing, and not to be, at least."""
 WILD = 8.0
 """Times the usual step by which a single reading must stand out to be taken for wild."""
 
@@ -38,9 +41,9 @@ def likeliest_row(rows: Matrix, at: int, window: float) -> int:
     """Return the row near ``at`` at which the change is most likely to have taken place.
 
     Rows before the change and rows from it on have Gaussian levels and spreads in every channel,
-    which are those of the rows before and from ``at``. Rows of a smooth channel tell little that
-    their neighbours do not: their evidence counts by the share of its variance that is new from one
-    row to the next (von Neumann 1941).
+    and shares of missing readings, which are those of the rows before and from ``at``. Rows of a
+    smooth channel tell little that their neighbours do not: their evidence counts by the share of
+    its variance that is new from one row to the next (von Neumann 1941).
 
     Parameters
     ----------
@@ -137,4 +140,18 @@ def _more_likely_before(rows: Matrix, at: int, begin: int, end: int) -> Matrix:
     new = np.minimum(1.0, (before.steps + after.steps) / variance)
     told = np.minimum(before.counts, after.counts) >= LEAST_ROWS
     total: Matrix = (nats * np.where(told, new, 0.0)).sum(axis=1)
+    missing = np.isnan(rows)
+    if missing.any():
+        total += _missing_before(missing, at)[begin:end]
+    return total
+
+
+def _missing_before(missing: NDArray[np.bool_], at: int) -> Matrix:
+    """The same, of which readings are missing."""
+    before, after = (
+        np.clip(rows.mean(axis=0), LEAST_SHARE, 1.0 - LEAST_SHARE)
+        for rows in (missing[:at], missing[at:])
+    )
+    nats = np.where(missing, np.log(before / after), np.log((1.0 - before) / (1.0 - after)))
+    total: Matrix = nats.sum(axis=1)
     return total

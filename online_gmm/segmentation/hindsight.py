@@ -26,6 +26,8 @@ KEPT = 0.8
 SHRINK, SHRINK_EARLY = 0.1, 0.3
 MEMORY = 4000.0
 """Points of a state that count when it is compared with others."""
+SILENT_ROWS = 96
+"""A channel without a reading in so many rows is silent."""
 ROWS = 1024
 """Rows of features that stay in the cache of a processor."""
 LEAST_WINDOWS = 4
@@ -67,6 +69,16 @@ def _led_to(states: Ints, cuts: Ints, stays: Ints) -> Ints:
     """The labels of looks from the states of stays: the way to a stay belongs to it."""
     begins = cuts[np.append(0, stays[:-1] + 1)]
     return np.repeat(states, np.diff(begins, append=cuts[-1]))
+
+
+def _shares(X: Matrix) -> Matrix:
+    """In what share of the rows each channel has a reading, where it is not silent."""
+    known = ~np.isnan(X)
+    shares = np.ones(X.shape[1])
+    for j in np.flatnonzero(~known.all(axis=0)).tolist():
+        its = np.add.reduceat(known[:, j], np.arange(0, len(X), SILENT_ROWS), dtype=np.int64)
+        shares[j] = np.median(its[its > 0]) / SILENT_ROWS if its.any() else 0.0
+    return shares
 
 
 def _squared(v: Matrix) -> float:
@@ -123,6 +135,7 @@ class WholeView:
         self.n_rows = len(X)
         self.stretches = stretches
         blocks = _kernel.Blocks(X.shape[1], self.stride, self.length, periodic)
+        blocks.presence.expect(view(_shares(X)))
         p = blocks.n_features
         looks: list[Matrix] = []
         ends, counts = [], []

@@ -220,7 +220,8 @@ def row_gain(X: Matrix, labels: Ints) -> float:
             continue
         # where a wander crosses from one level to another, these differ less than the levels do
         jumps = np.diff(_means(column, edges[:-1], edges[1:]))
-        if not len(jumps) or not np.nanmedian(np.abs(jumps)) >= APART * math.sqrt(variance):
+        known = np.abs(jumps[~np.isnan(jumps)])
+        if not len(known) or not np.median(known) >= APART * math.sqrt(variance):
             continue
         if not _is_steep(column, edges, jumps, NEXT):
             continue
