@@ -470,6 +470,8 @@ class LabelledBatch:
         The name of each row's regime, empty where it has none; None if no regime has a name.
     causal
         The label that was known when each row came, shape (n,), if answers came later.
+    n_ended
+        How many segments have ended; None where they must be made to tell.
     """
 
     batch: Batch
@@ -478,6 +480,7 @@ class LabelledBatch:
     ended: Callable[[], list[Ended]] = none_ended
     names: list[str] | None = None
     causal: NDArray[np.int64] | None = None
+    n_ended: int | None = None
 
     def __len__(self) -> int:
         return len(self.batch)

@@ -269,7 +269,8 @@ class Series:
         pending, self._closed = self._closed, []
         self.n_changes += n_changes
         self.n_change_rows += n_changes
-        self.n_segments += n_changes + len(pending)
+        n_ended = n_changes + len(pending)
+        self.n_segments += n_ended
 
         def ended() -> list[Ended]:
             found = [self._ended(0, batch, segment) for segment in pending]
@@ -280,7 +281,7 @@ class Series:
 
         names = self._names_of(answers.labels)
         changes = segmentation.changes.astype(np.int64)
-        return LabelledBatch(batch, answers, changes, ended, names)
+        return LabelledBatch(batch, answers, changes, ended, names, n_ended=n_ended)
 
     def _ended(self, row: int, batch: Batch, segment: Segment) -> Ended:
         name = self.model.names.get(segment.label, "")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from online_gmm.learners.base import Assignment
 from online_gmm.segmentation.segments import Segment
-from replay.engine.batch import LabelledBatch
+from replay.engine.batch import Ended, LabelledBatch
 from replay.engine.costs import is_date
 from replay.engine.rows import Row
 from replay.views.decimation import Floats, Ints, Scores, Trace
@@ -22,8 +22,10 @@ MOST_PENDING = 8192
 """Rows that are added to the logs together: one by one they would cost ten times as much."""
 MANY = 256
 """Rows of a batch that need not wait for others to be added together."""
-MOST_SEGMENTS = 10_000
+MOST_SEGMENTS = 2000
 """Segments of a key that are kept, the last ones."""
+MOST_UNMADE = 8
+"""Batches whose segments are not made yet: where there are many, only the last of them ever are."""
 MOST_GUESTS = 16
 """Keys that are kept because somebody looks at them, the last ones."""
 PATIENCE = 100_000
@@ -105,6 +107,8 @@ class History:
         self._logs: dict[str, Log] = {}
         self._segments: dict[str, deque[Segment]] = {}
         self._n_segments: Counter[str] = Counter()
+        # of rows without a key: how many segments have ended in a batch, and what makes them
+        self._unmade: deque[tuple[int, Callable[[], list[Ended]]]] = deque()
         self._n = 0
         self._timed: bool | None = None
         self._dates = False
@@ -153,9 +157,34 @@ class History:
         for its, name in zip(its_rows, labelled.name_of_each(), strict=True):
             self.add(*its, name)
 
+    def add_ended(self, labelled: LabelledBatch) -> None:
+        """Add the segments that have ended among labelled rows."""
+        n = labelled.n_ended
+        if n is None or labelled.batch.keys is not None:
+            for ended in labelled.ended():
+                self.add_segment(ended.key, ended.segment)
+            return
+        if not n:
+            return
+        with self._lock:
+            self._n_segments[""] += n
+            self._unmade.append((n, labelled.ended))
+            left = sum(its for its, _ in self._unmade)
+            while left - self._unmade[0][0] >= MOST_SEGMENTS:
+                left -= self._unmade.popleft()[0]
+            self._make_segments(MOST_UNMADE)
+
+    def _make_segments(self, but: int = 0) -> None:
+        """Make the segments of all batches but the last so many."""
+        while len(self._unmade) > but:
+            _, ended = self._unmade.popleft()
+            kept = self._segments.setdefault("", deque(maxlen=MOST_SEGMENTS))
+            kept.extend(its.segment for its in ended())
+
     def add_segment(self, key: str, segment: Segment) -> None:
         """Add a segment that has ended; it is dropped if there is no room for its key."""
         with self._lock:
+            self._make_segments()
             if key not in self._logs:
                 self._add_pending()
                 if key not in self._logs and key not in self._guests:
@@ -222,12 +251,14 @@ class History:
     def segments(self, key: str) -> tuple[list[Segment], int]:
         """Return the last segments of a key that have ended, and how many there were."""
         with self._lock:
+            self._make_segments()
             return list(self._segments.get(key, ())), self._n_segments[key]
 
     def state(self) -> dict[str, Any]:
         """Return the whole history as plain values."""
         with self._lock:
             self._add_pending()
+            self._make_segments()
             return {
                 "values": list(self.values),
                 "limits": list(self._limits),
@@ -262,6 +293,7 @@ class History:
                 log.load(state["logs"][key])
                 self.roster.put(Standing.of_head(log.head(key)))
             self._full_until = 0
+            self._unmade.clear()
             self._segments.clear()
             self._n_segments.clear()
             for key, (n, segments) in state["segments"].items():

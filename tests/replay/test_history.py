@@ -4,13 +4,14 @@ import math
 import pickle
 import time
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
 
 from online_gmm import Assignment, Assignments
 from online_gmm.segmentation.segments import Segment
-from replay.engine.batch import Batch, LabelledBatch
+from replay.engine.batch import Batch, Ended, LabelledBatch
 from replay.engine.rows import Row
 from replay.views import history as histories
 from replay.views import log
@@ -245,3 +246,55 @@ def test_adding_a_row_is_cheap():
         history.add(*taken)
     # some 2 us; a slow machine may be slower
     assert (time.thread_time() - began) / len(rows) < 20e-6
+
+
+def ending_batches(n_batches, made):
+    """Batches of rows of no key, in each of which segments end; notes of which they were made."""
+
+    def ended(i, n):
+        made.append(i)
+        mean = {"c0": float(i)}
+        segments = [Segment((i, ""), (j, ""), j, 1, 0.5, mean, {"c0": 0.0}) for j in range(n)]
+        return [Ended(0, "", segment) for segment in segments]
+
+    for i in range(n_batches):
+        (row, known, _), *_ = rows_of(np.zeros((1, 1)), [0])
+        answers = Assignments(*(np.array([value]) for value in known))
+        batch, n = Batch.of_rows([row]), i % 4
+        changes = np.array([n], dtype=np.int64)
+        yield LabelledBatch(batch, answers, changes, partial(ended, i, n), n_ended=n)
+
+
+@pytest.mark.parametrize("most", [1, 5, 1000])
+@pytest.mark.parametrize("n_batches", [3, 50])
+def test_segments_are_those_that_ended_last(n_batches, most, monkeypatch):
+    monkeypatch.setattr(histories, "MOST_SEGMENTS", most)
+    made: list[int] = []
+    once, often = (History(["c0"]) for _ in range(2))
+    expected = []
+    for labelled in ending_batches(n_batches, made):
+        expected += [its.segment for its in labelled.ended()]
+        for history in (once, often):
+            history.add_batch(labelled)
+            history.add_ended(labelled)
+        often.segments("")
+    last = Segment((99, ""), (99, ""), 0, 1, 0.5, {"c0": 1.0}, {"c0": 0.0})
+    for history in (once, often):
+        assert history.segments("") == (expected[-most:], len(expected))
+        history.add_segment("", last)
+        assert history.segments("") == ([*expected, last][-most:], len(expected) + 1)
+    again = History(["c0"])
+    again.load(once.state())
+    assert again.segments("") == once.segments("")
+
+
+def test_segments_that_nobody_will_see_are_not_made(monkeypatch):
+    monkeypatch.setattr(histories, "MOST_SEGMENTS", 3)
+    made: list[int] = []
+    history = History(["c0"])
+    for labelled in ending_batches(100, made):
+        history.add_batch(labelled)
+        history.add_ended(labelled)
+    assert not made
+    history.segments("")
+    assert made == [99]

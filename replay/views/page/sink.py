@@ -54,8 +54,7 @@ class Watcher(MemorySink):
         if self.times is not None:
             labelled = self.times.shown(labelled)
         self.history.add_batch(labelled)
-        for ended in labelled.ended():
-            self.history.add_segment(ended.key, ended.segment)
+        self.history.add_ended(labelled)
 
     @property
     def said(self) -> list[str]:
