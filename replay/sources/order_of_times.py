@@ -33,6 +33,14 @@ OF_WINTER = (
 """What steps back by exactly an hour are, and what to do."""
 
 
+def not_of(zone: str) -> str:
+    """What steps back by exactly an hour are where the zone has been named."""
+    return (
+        f": these may be no times of {zone}, as named; if the device does not change its clock, "
+        "name its offset, as in --time-zone +01:00"
+    )
+
+
 def is_newest_first(texts: Sequence[str], clock: Clock) -> bool:
     """Whether times go back from row to row, but for a few.
 
@@ -144,7 +152,10 @@ class StepsBack:
         if key is None:
             advice += ", or say --key if they are of several things"
         if self._n_of_winter == self._n_back:
+            zone = self._clock.time_zone
             advice = f"it is by exactly an hour, {OF_WINTER}"
+            if zone is not None:
+                advice = f"it is by exactly an hour{not_of(zone)}"
         return [
             *twice,
             f"times go back in {self._n_back:,} of {counted(self._n, 'rows')} looked at "

@@ -25,6 +25,8 @@ GRID = 161
 """Points of a density curve."""
 WIDE = 0.04
 """Share of the width from which on a band has room for its label."""
+NEAR = 0.03, 0.14
+"""Shares of width and height within which two names of peaks would lie upon each other."""
 GAP = 10.0
 """Times the usual distance of two points beyond which no line joins them."""
 SHADE = 0.16
@@ -135,11 +137,12 @@ class Figures:
                 "label": list(its),
             },
             f"mixture {j}": {"x": grid, "y": total} if len(heights) else {"x": [], "y": []},
-            f"peaks {j}": {
-                "x": grid[peaks],
-                "y": heights[np.arange(len(heights)), peaks],
-                "text": [printable(called.get(label, str(label))) for label in its],
-            },
+            f"peaks {j}": _apart(
+                (grid[peaks] - low) / (high - low),
+                heights[np.arange(len(heights)), peaks] / (highest or 1.0),
+                [printable(called.get(label, str(label))) for label in its],
+                (grid[peaks], heights[np.arange(len(heights)), peaks]),
+            ),
             f"rug {j}": {
                 "x": values,
                 "y0": np.full(len(values), -0.09 * highest, dtype=np.float32),
@@ -147,6 +150,47 @@ class Figures:
                 "color": colours(labels),
             },
         }
+
+
+def _apart(x: Floats, y: Floats, texts: list[str], at: tuple[Floats, Floats]) -> Data:
+    """The names of peaks where they are; those that would lie upon each other are one text.
+
+    ``x`` and ``y`` are shares of the width and of the height.
+    """
+    groups: list[list[int]] = []
+    for i in np.argsort(-y, kind="stable").tolist():
+        for group in groups:
+            if abs(x[i] - x[group[0]]) < NEAR[0] and abs(y[i] - y[group[0]]) < NEAR[1]:
+                group.append(i)
+                break
+        else:
+            groups.append([i])
+    firsts = [group[0] for group in groups]
+    return {
+        "x": at[0][firsts],
+        "y": at[1][firsts],
+        "text": [", ".join(texts[i] for i in sorted(group)) for group in groups],
+    }
+
+
+def some_drawn(n_columns: int) -> list[str]:
+    """Say that not all columns are drawn, in a line; nothing if all are."""
+    if n_columns <= MOST_COLUMNS:
+        return []
+    return [f"the first {MOST_COLUMNS} of {n_columns:,} columns are drawn, in the order of --value"]
+
+
+def shortened(name: str, most: int) -> str:
+    """Return a name with its middle left out if it has more characters than there is room for.
+
+    Examples
+    --------
+    >>> shortened("plant 3, line 7, pump 12, temperature", 20)
+    'plant 3,...mperature'
+    """
+    if len(name) <= most:
+        return name
+    return f"{name[: (most - 3) // 2]}...{name[len(name) - (most - 2) // 2 :]}"
 
 
 _NUMBERS = np.array([int(colour[1:] + "ff", 16) for colour in COLOURS], dtype=np.uint32)

@@ -40,7 +40,7 @@ from replay.engine.rows import InputError
 from replay.sources.times_shown import TimesShown
 from replay.views.decimation import Bands as Stretches
 from replay.views.decimation import Trace
-from replay.views.figure import GAP, MOST_COLUMNS, SHADE, Data, Figures
+from replay.views.figure import GAP, MOST_COLUMNS, SHADE, Data, Figures, some_drawn
 from replay.views.parameters import Parameters
 
 STYLE: Any = {
@@ -203,13 +203,16 @@ class Picture(MemorySink):
         self.bands = Bands()
         self._key = key
         self._times = times
+        self._n_columns = 0
 
     @property
     def said(self) -> list[str]:
-        """How times are shown, a line each; nothing where that goes without saying."""
-        return [] if self._times is None else self._times.said
+        """How times are shown, and what is not drawn, a line each."""
+        times = [] if self._times is None else self._times.said
+        return [*times, *some_drawn(self._n_columns)]
 
     def write(self, labelled: LabelledBatch) -> None:
+        self._n_columns = len(labelled.batch.names)
         if self._times is not None:
             labelled = self._times.shown(labelled)
         keys = labelled.batch.keys

@@ -1309,3 +1309,14 @@ def test_a_file_is_no_address(path, cli):
     result = cli("live", path)
     assert result.exit_code == 2
     assert f"for the file, say replay run {path}" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "look"])
+def test_a_zone_that_is_named_is_not_advised(command, path, cli):
+    """A device that keeps winter time has times in the hour that summer skips."""
+    clocks = (datetime(2024, 3, 31) + timedelta(minutes=10 * i) for i in range(60))
+    write(path, TABLE, [f"{t:%Y-%m-%d %H:%M},{i % 7}.5" for i, t in enumerate(clocks)])
+    result = cli(command, path, "--time-zone", "Europe/Berlin")
+    assert "exactly an hour: these may be no times of Europe/Berlin, as named" in result.stdout
+    assert "name the zone" not in result.stdout
+    assert "name its offset, as in --time-zone +01:00" in result.stdout

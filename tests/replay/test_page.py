@@ -25,9 +25,11 @@ from online_gmm.em.batch import BatchFit
 from replay.checks.check import Comparison
 from replay.engine.rows import InputError, OutputError, Row
 from replay.engine.series import Series
+from replay.views.figure import Figures
 from replay.views.history import History
 from replay.views.page.access import Access, parse_address
 from replay.views.page.content import content_of
+from replay.views.page.figures import Page
 from replay.views.page.report import report_html, write_report
 from replay.views.page.server import PageServer
 from replay.views.page.sink import Watcher
@@ -133,6 +135,45 @@ def test_the_gap_to_batch_em_is_drawn_if_it_is_known():
     html = report_html("Pump", machines.history, machines.series, comparisons)
     assert "gap to batch EM" in html
     assert "gap to batch EM" not in report_html("Pump", machines.history, machines.series)
+
+
+def test_columns_that_are_not_drawn_are_told():
+    drawn = "The first 6 of 50 columns are drawn, in the order of --value."
+    page = report_html("many", History([f"c{i}" for i in range(50)]), {})
+    assert page.count(drawn) == 2
+    assert "columns are drawn" not in report_html("few", History([*"abcdef"]), {})
+
+
+def test_a_long_name_has_its_ends_beside_its_axis():
+    """All of it is in the tables; axes would be drawn over each other."""
+    name = "plant 3 line 7 " + "x" * 100 + " temperature of the oil"
+    page = Page([name, "level"], False)
+    labels = {plot.name: plot for plot in page.figures}
+    high = labels["whole 0"].yaxis[0].axis_label.text
+    wide = labels["density 0"].xaxis[0].axis_label.text
+    for text, most in ((high, 27), (wide, 44)):
+        before, after = text.split("...")
+        assert len(text) == most
+        assert name.startswith(before)
+        assert name.endswith(after)
+    assert labels["whole 1"].yaxis[0].axis_label.text == "level"
+
+
+def test_names_of_peaks_do_not_lie_upon_each_other():
+    """Those of one place are one text; otherwise 1 and 2 would read as 12."""
+    model = OnlineGMM(3, features=["level"], warm_up=90, seed=1)
+    levels = np.repeat([0.0, 0.0, 9.0], 30) + np.tile(np.linspace(-1.0, 1.0, 30), 3)
+    model.fit_start(levels[:, None])
+    parameters = Parameters.of(model)._replace(
+        labels=(0, 1, 2),
+        means=np.array([[0.0], [9.0], [0.05]]),
+        sds=np.ones((3, 1)),
+        weights=np.full(3, 1 / 3),
+    )
+    figures = Figures()
+    figures.add_density(0, levels, np.zeros(90, dtype=np.int64), parameters, 90)
+    assert sorted(figures.data["peaks 0"]["text"]) == ["0, 2", "1"]
+    assert len(figures.data["peaks 0"]["x"]) == len(figures.data["peaks 0"]["y"]) == 2
 
 
 def test_densities_are_those_of_the_model():

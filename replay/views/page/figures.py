@@ -30,7 +30,7 @@ from jinja2 import Environment
 from online_gmm.data.html import COLOURS
 from replay.checks.check import Comparison
 from replay.engine.printable import printable
-from replay.views.figure import MOST_COLUMNS, SHADE
+from replay.views.figure import MOST_COLUMNS, SHADE, shortened, some_drawn
 from replay.views.page.content import Content
 from replay.views.page.style import CHOICE, PAGE, PAINT, SWITCH, TABLES
 
@@ -38,6 +38,8 @@ HOVER = [("x", "@x1{0,0.[000]}"), ("value", "@y1"), ("regime", "@label")]
 LEAST_GAP = 1e-9
 """No gap to batch EM is drawn as less: a log scale has no 0."""
 
+WIDE_LABEL, HIGH_LABEL = 44, 27
+"""Characters for which an axis has room, on a phone."""
 LISTED = ("parameters", "changes", "segments")
 """Tables of the key that is shown."""
 COSTLY = ("costs",)
@@ -102,14 +104,15 @@ class Page:
         curves = [self._scores()]
         if convergence:
             curves.append(self._gap(convergence))
-        last = [("The last rows", "", self._series("recent", drawn))] if recent else []
+        some = "".join(f"{line[:1].upper()}{line[1:]}." for line in some_drawn(len(columns)))
+        last = [("The last rows", some, self._series("recent", drawn))] if recent else []
         # heading, note and the names of the roots below
         self.sections: list[tuple[str, str, list[str]]] = [
             *self._first_sections(recent),
             *last,
-            ("All rows", "", self._series("whole", drawn)),
+            ("All rows", some, self._series("whole", drawn)),
             *([("What regimes cost", COSTS, ["costs"])] if with_costs else []),
-            ("Densities", DENSITIES, densities),
+            ("Densities", f"{DENSITIES} {some}".rstrip(), densities),
             ("Convergence", CONVERGENCE, curves),
             ("Parameters", "", ["parameters"]),
             ("Changes", "", ["changes"]),
@@ -236,8 +239,8 @@ class Page:
         )
         plot.toolbar.logo = None
         # plain: what looks like a formula would be set by a library from the network
-        plot.xaxis.axis_label = PlainText(text=x)
-        plot.yaxis.axis_label = PlainText(text=printable(y))
+        plot.xaxis.axis_label = PlainText(text=shortened(printable(x), WIDE_LABEL))
+        plot.yaxis.axis_label = PlainText(text=shortened(printable(y), HIGH_LABEL))
         plot.axis.axis_label_text_font_style = "normal"
         plot.axis.minor_tick_line_color = None
         plot.xgrid.visible = False
