@@ -48,6 +48,10 @@ class StateError(ValueError):
     """The bytes are not a state that can be loaded; the message says why."""
 
 
+class OldStateError(StateError):
+    """The bytes are of a version of the format that is not read any more; says what to do."""
+
+
 class Writable:
     """An object that can be written as bytes and read again."""
 
@@ -134,7 +138,7 @@ class Writable:
 
     @classmethod
     def _must_be_read(cls, version: int) -> None:
-        """Raise a `StateError` if states of this version of the format are not read any more."""
+        """Raise an `OldStateError` if states of this version of the format are not read now."""
 
     @classmethod
     def _revived(cls, params: dict[str, Any], state: dict[str, Any]) -> Self:

@@ -16,7 +16,7 @@ from online_gmm import _kernel
 from online_gmm.data import clock
 from online_gmm.data.counted import must_be_real, must_be_whole
 from online_gmm.data.frames import Table, view
-from online_gmm.data.state import StateError, instance, plain, writable
+from online_gmm.data.state import OldStateError, instance, plain, writable
 from online_gmm.learners.base import Assignments
 from online_gmm.learners.intake import NO_TIME, Late, Time
 from online_gmm.segmentation.hindsight import Labelling
@@ -466,7 +466,7 @@ class FoundRegimes(SegmentedRows):
     @classmethod
     def _must_be_read(cls, version: int) -> None:
         if version < FIRST_VERSION:
-            raise StateError(
+            raise OldStateError(
                 f"this state of a segmenter without a model is of version {version} of the format, "
                 "which versions of online_gmm before 0.2.0 was released wrote, and it is read from "
                 f"version {FIRST_VERSION} on; go on with the version that wrote it, or let a new "

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from online_gmm.data.state import OldStateError
 from online_gmm.learners.base import Assignments
 from replay.engine.batch import Batch, Ended, LabelledBatch, answers_at
 from replay.engine.keys import Keys
@@ -380,6 +381,8 @@ def of_checkpoint(whose: str, way: str = "") -> Iterator[None]:
     """
     try:
         yield
+    except OldStateError as error:
+        raise InputError(f"the model{whose} in the checkpoint cannot be read: {error}") from error
     except UNREADABLE as error:
         raise InputError(
             f"the model{whose} in the checkpoint cannot be read: {error}; it is damaged, or of "

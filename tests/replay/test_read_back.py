@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from online_gmm.data import state
+from online_gmm.segmentation import found
 from replay.engine.batch import Batch
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.fleet import Fleet
@@ -72,6 +74,21 @@ def test_a_checkpoint_with_a_malformed_state_is_explained(cli, two_levels, break
         assert result.exit_code == 2
         assert "the model in the checkpoint cannot be read" in result.stderr
         assert "it is damaged, or of another version than this one" in result.stderr
+
+
+def test_a_checkpoint_of_before_the_release_says_which_version_wrote_it(cli, two_levels, faults):
+    """It is not called damaged."""
+    saving = ("--learner", "segmenter", "--checkpoint", "state", "--labels", "labels.csv")
+    faults.setattr(state, "VERSION", 3)
+    faults.setattr(found, "FIRST_VERSION", 3)
+    assert cli("run", two_levels, *saving).exit_code == 0
+    faults.undo()
+    for command in (("run", two_levels, *saving, "--resume"), ("models", "state")):
+        result = cli(*command)
+        assert result.exit_code == 2
+        assert "is of version 3 of the format" in result.stderr
+        assert "go on with the version that wrote it" in result.stderr
+        assert "damaged" not in result.stderr
 
 
 def test_what_has_not_changed_is_read_back_once():
