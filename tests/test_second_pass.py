@@ -165,7 +165,7 @@ def test_where_there_are_far_too_many_segments_changes_do_not_come_cheaper(monke
     tried = []
     cuts = WholeView._cuts
     monkeypatch.setattr(WholeView, "_cuts", lambda its, beta: tried.append(beta) or cuts(its, beta))
-    X = in_usual_units(levels(*((9.0 * (k % 2), 200) for k in range(600))))
+    X = in_usual_units(levels(*((9.0 * (k % 2), 200) for k in range(700))))
     assert not list(WholeView(X, ((0, len(X)),), 8).labellings((1.0, 2.0, 3.0)))
     assert tried == [3.0]
 
@@ -201,6 +201,15 @@ def test_levels_are_found_to_the_row():
     assert found.regimes[0].mean["flow"] == pytest.approx(40, abs=0.2)
     assert np.all(found.probabilities > 0.99)
     np.testing.assert_array_equal(np.unique(found.labels[:700]), [0])
+
+
+@on_one_kernel
+def test_a_long_series_may_have_many_changes():
+    states = np.repeat(np.arange(500) % 2, 300)
+    X = np.random.default_rng(41).normal(6.0 * states)[:, None]
+    found = second_pass(X, ("x",), window=24)
+    assert len(found.changes) == 499
+    assert adjusted_rand_score(states, found.labels) > 0.999
 
 
 @on_one_kernel

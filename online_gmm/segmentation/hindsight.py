@@ -33,9 +33,13 @@ ROWS = 1024
 LEAST_WINDOWS = 4
 """With fewer windows in a series there is nothing to find."""
 MOST_SEGMENTS = 400
-"""With more segments than that a window is too short for its series."""
-FAR_BEYOND = 500
-"""With so many at some cost of a change there are too many at lower ones."""
+"""With more segments than that a window is too short for its series,"""
+ROWS_A_SEGMENT = 250
+"""or with more than one for so many rows of a long series;"""
+MOST_JOINED = 2000
+"""the states of so many can be joined."""
+FAR_BEYOND = 1.25
+"""With so many times more at some cost of a change there are too many at lower ones."""
 JUMP = 0.1
 """Share of a squared jump within which two visits of a regime may differ."""
 CHANGE_COST = 1.5
@@ -217,12 +221,13 @@ class WholeView:
     def labellings(self, betas: Sequence[float]) -> Iterator[Labelling]:
         """Yield segmentations of the series at some costs of a change, and smoothed ones."""
         seen = set()
+        most = min(max(MOST_SEGMENTS, self.n_rows // ROWS_A_SEGMENT), MOST_JOINED)
         for beta in sorted(betas, reverse=True):
             cuts = self._cuts(beta)
-            if len(cuts) > FAR_BEYOND:
+            if len(cuts) > FAR_BEYOND * most:
                 break
             key = cuts.tobytes()
-            if key in seen or not 2 < len(cuts) <= MOST_SEGMENTS + 1:
+            if key in seen or not 2 < len(cuts) <= most + 1:
                 continue
             seen.add(key)
             means, weights = self._segments(cuts)
