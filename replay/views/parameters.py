@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from online_gmm.learners.base import Learner
 from online_gmm.segmentation.found import FoundRegimes
+from online_gmm.segmentation.placed import Event
 from online_gmm.segmentation.regimes import RegimeCard
-from online_gmm.segmentation.segments import RegimeChange
+from online_gmm.segmentation.segments import RegimeChange, RegimeEvent
 from replay.engine.costs import Cost, Costs
 from replay.engine.series import Series
 from replay.views.costs import remarks
 from replay.views.decimation import Floats
+from replay.views.log import Head
 
 
 class Spent(NamedTuple):
@@ -62,6 +67,8 @@ class Parameters(NamedTuple):
         Of regimes that were found, and from one to another.
     costs
         What regimes have cost, if that is kept account of.
+    merged
+        Regimes that turned out to be another one, and which.
     """
 
     n_points: int
@@ -75,6 +82,7 @@ class Parameters(NamedTuple):
     cards: tuple[RegimeCard, ...] = ()
     changes: tuple[RegimeChange, ...] = ()
     costs: Spent | None = None
+    merged: Mapping[int, int] = MappingProxyType({})
 
     @classmethod
     def of_series(cls, series: Series) -> Parameters | None:
@@ -118,4 +126,27 @@ class Parameters(NamedTuple):
             model.names,
             tuple(cards.values()),
             tuple(event for event in events if isinstance(event, RegimeChange)),
+            merged=merged_into(events),
         )
+
+    def placed(self, head: Head) -> Head:
+        """The head of the key, in its regime since the change took place rather than was known."""
+        last = self.changes[-1] if self.changes else None
+        if last is None or last.at[0] >= head.since:
+            return head
+        if self.merged.get(last.after, last.after) != head.label:
+            return head
+        row, time = last.at
+        return replace(head, since=row, since_time=time, stay=head.n - row + 1)
+
+
+def merged_into(events: Iterable[Event]) -> dict[int, int]:
+    """Which regimes turned out to be another one, and which that is now."""
+    merged: dict[int, int] = {}
+    for event in events:
+        if isinstance(event, RegimeEvent) and event.into is not None:
+            merged = {
+                gone: event.into if into == event.label else into for gone, into in merged.items()
+            }
+            merged[event.label] = event.into
+    return merged

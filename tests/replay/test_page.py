@@ -12,29 +12,32 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from batches import batch_of, label
 from bokeh.models import Div
-from screenshots import CHROMIUM, DRIVER, Machines, browser, complaints, look, until
+from screenshots import CHROMIUM, COLUMNS, DRIVER, Machines, browser, complaints, look, until
 
 from online_gmm import Assignment, OnlineGMM
 from online_gmm.em.batch import BatchFit
+from online_gmm.segmentation.found import FoundRegimes
+from online_gmm.segmentation.segments import RegimeEvent
 from replay.checks.check import Comparison
 from replay.engine.rows import InputError, OutputError, Row
 from replay.engine.series import Series
 from replay.views.figure import Figures
 from replay.views.history import History
 from replay.views.page.access import Access, parse_address
-from replay.views.page.content import content_of
+from replay.views.page.content import content_of, texts_of
 from replay.views.page.figures import Page
 from replay.views.page.report import report_html, write_report
 from replay.views.page.server import PageServer
 from replay.views.page.sink import Watcher
-from replay.views.page.tables import keys_table
-from replay.views.parameters import Parameters
+from replay.views.page.tables import changes_table, keys_table
+from replay.views.parameters import Parameters, merged_into
 
 HOSTILE = "</script><b>bold</b>&\"' $$x^2$$"
 
@@ -233,6 +236,40 @@ def test_parameters_are_looked_up_by_the_thread_that_learns():
     before = watcher.parameters("a")
     machines.run(100)
     assert not np.array_equal(watcher.parameters("a").means, before.means)
+
+
+def test_a_regime_is_told_since_it_began_rather_than_since_it_was_known():
+    machines = Machines("a", model=FoundRegimes(features=COLUMNS))
+    machines.run(1000)
+    parameters = Parameters.of_series(machines.series["a"])
+    (head,) = machines.history.heads()
+    placed = parameters.placed(head)
+    assert placed.since < head.since
+    assert (placed.since, placed.since_time) == parameters.changes[-1].at
+    assert placed.since == machines.series["a"].segmenter.current.start[0]
+    assert placed.stay == head.n - placed.since + 1
+    texts = texts_of(head, COLUMNS, *machines.history.segments("a"), parameters)
+    assert f"since (row {placed.since:,})" in texts["head"]
+    # of another regime than that of the last row nothing is said
+    other = replace(head, label=head.label + 1)
+    assert parameters.placed(other) == other
+
+
+def test_a_regime_that_is_another_one_by_now_says_which():
+    events = [
+        RegimeEvent("born", 6, 40),
+        RegimeEvent("merged", 6, 60, 4),
+        RegimeEvent("merged", 4, 90, 1),
+        RegimeEvent("merged", 7, 95, 2),
+    ]
+    assert merged_into(events) == {6: 1, 4: 1, 7: 2}
+    machines = Machines("a", model=FoundRegimes(features=COLUMNS))
+    machines.run(1000)
+    parameters = Parameters.of_series(machines.series["a"])
+    before = parameters.changes[-1].before
+    table = changes_table(parameters._replace(merged={before: 1}), {})
+    assert "(now 1)" in table
+    assert "(now" not in changes_table(parameters._replace(merged={}), {})
 
 
 def test_without_bokeh_it_says_what_to_install(monkeypatch):

@@ -95,7 +95,7 @@ def texts_of(
     """
     names = head.names if parameters is None else head.names | parameters.names
     return {
-        "head": head_of(head, rows, names, note),
+        "head": head_of(head if parameters is None else parameters.placed(head), rows, names, note),
         "parameters": parameters_table(head, columns, parameters, names),
         "costs": costs_table(parameters, names),
         "changes": changes_table(parameters, names),

@@ -89,19 +89,21 @@ def report_html(
     heads = history.heads()
     share = max(len(heads), 1)
     buckets = max(MOST_BUCKETS // (share * max(len(history.values), 1)), 100)
-    contents = {}
+    contents, placed = {}, []
     for head in heads:
         its = series.get(head.key)
+        parameters = None if its is None else Parameters.of_series(its)
+        placed.append(head if parameters is None else parameters.placed(head))
         segments, n_segments = history.segments(head.key)
         contents[head.key] = content_of(
             history.snapshot(head.key, buckets),
             segments[-max(MOST_SEGMENTS // share, 20) :],
             n_segments,
-            None if its is None else Parameters.of_series(its),
+            parameters,
             most_sampled=max(MOST_RUG // share, 100),
         )
     page = Page(history.values, False, convergence or (), with_costs)
-    page.write({"keys": keys_table(heads, history.n_left_out)})
+    page.write({"keys": keys_table(placed, history.n_left_out)})
     if heads:
         page.show(contents[heads[0].key])
     if len(heads) > 1:

@@ -162,7 +162,11 @@ def changes_table(parameters: Parameters | None, called: Mapping[int, str]) -> s
     lines = (
         [
             time_of(change.at[1]) or f"row {change.at[0]:,}",
-            f"{chip(change.before, called)} to {chip(change.after, called)}",
+            " to ".join(
+                chip(label, called)
+                + (f" (now {parameters.merged[label]})" if label in parameters.merged else "")
+                for label in (change.before, change.after)
+            ),
             html_of("; ".join(f"{its} ({its.share:.0%})" for its in change.why)),
         ]
         for change in reversed(parameters.changes)
