@@ -244,7 +244,7 @@ def test_a_count_that_is_no_whole_number_is_named(make):
         (PowerDecay, {"exponent": "x"}),
         (PowerDecay, {"floor": None}),
         (HalfLife, {"points": "x"}),
-        (HalfLife, {"seconds": "1h"}),
+        (HalfLife, {"seconds": [1.0]}),
         (pool, {"segmenters": [], "alike": "x"}),
         (pool, {"segmenters": [], "alike": math.nan}),
     ],
