@@ -24,7 +24,7 @@ from replay.sources.csv_records import REPEATED, SUMS
 from replay.sources.look import quoted, told_apart_by
 from replay.sources.oldest_first import MOST_VALUES
 from replay.sources.opening import Files
-from replay.sources.order_of_times import NEWEST_FIRST, OF_WINTER, not_of
+from replay.sources.order_of_times import NEWEST_FIRST, by_an_hour
 from replay.sources.read_options import NO_KEY, NO_TIME, ReadOptions
 from replay.sources.times import HOUR
 
@@ -211,10 +211,7 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
             if seen.n * len(seen.names) > MOST_VALUES:
                 sort = "; sort them, as the newest comes first"
         elif seen.n_of_winter == seen.n_backwards:
-            zone = reading.clock.time_zone
-            sort = f", by exactly an hour, {OF_WINTER}"
-            if zone is not None:
-                sort = f", by exactly an hour{not_of(zone)}"
+            sort = f", {by_an_hour(reading.clock.time_zone)}"
         lines.append(f"{counted(seen.n_backwards, 'rows are')} not later than the one before{sort}")
     lines += [f"{name!r} is {seen.least[name]:.6g} in all rows" for name in seen.constants()]
     twins = seen.twins()

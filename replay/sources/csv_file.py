@@ -172,8 +172,7 @@ class CsvFile(CsvFormat):
             batch = Batch(self.values, cut.values, texts, lines, keys)
             done = 0
             without_time = self._without_time(len(cut))
-            parts = self._in_parts(batch)
-            for part in self._with_seconds(parts) if self.timed else parts:
+            for part in self._with_seconds(self._in_parts(batch)):
                 while without_time and without_time[0] < done + len(part):
                     row = without_time.popleft()
                     line, text = self._line + row - done, cut.line(row).rstrip("\r\n")

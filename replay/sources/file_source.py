@@ -125,7 +125,10 @@ class FileSource(BatchSource):
         clock.look_at(self.first_times)
 
     def _with_seconds(self, parts: Iterator[Batch]) -> Iterator[Batch]:
-        """Rows with their times in seconds, up to one whose time cannot be read."""
+        """Rows, with their times in seconds if these are read, up to one whose time cannot be."""
+        if not self.timed:
+            yield from parts
+            return
         for part in parts:
             seconds = self._seconds_of(part)
             n = len(seconds)

@@ -27,17 +27,18 @@ OVERLAP = 0.01
 """Share of all time by which times may go back in a picture."""
 MOST_KEYS = 1000
 """Keys whose order is looked at."""
-OF_WINTER = (
-    "as clocks that are set back for winter do: name the zone, as in --time-zone Europe/Berlin"
-)
-"""What steps back by exactly an hour are, and what to do."""
 
 
-def not_of(zone: str) -> str:
-    """What steps back by exactly an hour are where the zone has been named."""
+def by_an_hour(zone: str | None) -> str:
+    """What steps back by exactly an hour are, and what to do, where a zone is named or none is."""
+    if zone is None:
+        return (
+            "by exactly an hour, as clocks that are set back for winter do: name the zone, as in "
+            "--time-zone Europe/Berlin"
+        )
     return (
-        f": these may be no times of {zone}, as named; if the device does not change its clock, "
-        "name its offset, as in --time-zone +01:00"
+        f"by exactly an hour: these may be no times of {zone}, as named; if the device does not "
+        "change its clock, name its offset, as in --time-zone +01:00"
     )
 
 
@@ -152,10 +153,7 @@ class StepsBack:
         if key is None:
             advice += ", or say --key if they are of several things"
         if self._n_of_winter == self._n_back:
-            zone = self._clock.time_zone
-            advice = f"it is by exactly an hour, {OF_WINTER}"
-            if zone is not None:
-                advice = f"it is by exactly an hour{not_of(zone)}"
+            advice = f"it is {by_an_hour(self._clock.time_zone)}"
         return [
             *twice,
             f"times go back in {self._n_back:,} of {counted(self._n, 'rows')} looked at "

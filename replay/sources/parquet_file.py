@@ -91,8 +91,7 @@ class ParquetFile(FileSource):
                 yield from self._collected(self._rows(record))
                 continue
             first = self._row
-            parts = self._in_parts(batch)
-            for part in self._with_seconds(parts) if self.timed else parts:
+            for part in self._with_seconds(self._in_parts(batch)):
                 self._row += len(part)
                 yield part
             if (done := self._row - first) < len(batch):
