@@ -83,16 +83,25 @@ class Usual:
         self.mean = list(self.readings)
         self.looks = [(presence.EXPECTED + self.length) * (share > 0.0) for share in shares]
         self.silent = [0 for _ in shares]
+        self.unsure = 0
 
     def take(self, counts):
-        """What a window with so many readings sees: "it", "silence" or nothing, per channel."""
-        return [self.of(j, n) for j, n in enumerate(counts)]
+        """What a window with so many readings sees: "it", "silence", "?" or "", per channel."""
+        seen = [self.of(j, n) for j, n in enumerate(counts)]
+        self.unsure = self.unsure + self.stride if "?" in seen else 0
+        return seen
+
+    @property
+    def says_nothing(self):
+        """Whether a channel may be about to be silent, and has not been so for long."""
+        return 0 < self.unsure <= presence.SILENCE + 0.5 * self.window
 
     def of(self, j, n):
         if n == 0:
             self.silent[j] = self.silent[j] + self.stride if self.silent[j] else self.window
-            many = self.readings[j] >= min(presence.PRESENT, presence.OFTEN * self.window)
-            return "silence" if many and self.silent[j] >= presence.SILENCE else ""
+            if not self.is_frequent(j):
+                return ""
+            return "silence" if self.silent[j] >= presence.SILENCE else "?"
         self.silent[j] = 0
         self.looks[j] += 1
         if self.looks[j] < self.length:
@@ -103,7 +112,13 @@ class Usual:
             self.readings[j] = self.mean[j]
         plenty = self.readings[j] >= min(presence.PLENTY, 0.75 * self.window)
         enough = n >= min(presence.FEWEST, 0.5 * self.window) and 2 * n >= self.readings[j]
-        return "it" if plenty and enough else ""
+        if plenty and enough:
+            return "it"
+        return "?" if self.is_frequent(j) else ""
+
+    def is_frequent(self, j):
+        """Whether a channel usually has a reading in nearly each row, or many in a window."""
+        return self.readings[j] >= min(presence.PRESENT, presence.OFTEN * self.window)
 
     def is_enough(self, n, j, k, most):
         """Whether n pairs of two channels are enough, of at most so many."""
@@ -264,7 +279,8 @@ class Naive:
         white = self.white = Whitening(self.length, self.window <= scale.SHORT)
         f = np.zeros(0)
         ends = range(self.window, len(X) + 1, self.stride)
-        for look, end in enumerate(ends, start=1):
+        look = 0
+        for end in ends:
             if not len(f):
                 d = X.shape[1]
                 pairs = d * (d - 1) // 2 if d <= blocks.MOST_PAIRED else 0
@@ -285,6 +301,9 @@ class Naive:
                 self.whitened = []
                 looks = np.empty((len(ends), p))
             f = features(X[end - self.window : end], self.stride, f, usual)
+            if usual.says_nothing:
+                continue
+            look += 1
             looks[look - 1] = f
             self.F = looks[:look]
             rows.append(end - 1)

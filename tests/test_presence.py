@@ -124,3 +124,40 @@ def test_a_state_goes_on_with_what_is_usual(kernel):
     usual = np.frombuffer(presence["usual"])
     assert usual[[0, 2]] == pytest.approx(48.0)
     assert 16.0 < usual[1] < 36.0
+
+
+@on_one_kernel
+def test_short_gaps_of_a_sensor_are_no_regime():
+    n_changes, n_later = [], []
+    for seed in range(6):
+        X, rng = noise(seed), np.random.default_rng([28, seed])
+        for begin in range(300, 5900, 350):
+            X[begin : begin + rng.integers(3, 24), rng.integers(3)] = np.nan
+        segmenter, changes = learnt(X)
+        n_changes.append(len(changes))
+        n_later.append(np.count_nonzero(np.diff(segmenter.second_pass(X).labels)))
+    # 20 in the mean where silence was told from eight rows on
+    assert np.mean(n_changes) <= 0.5
+    assert np.mean(n_later) <= 0.5
+
+
+@on_one_kernel
+def test_a_change_within_a_short_gap_is_told():
+    X = noise(1, 4000)
+    X[2000:, 1] += 4.0
+    X[1990:2010, 0] = np.nan
+    _, changes = learnt(X)
+    assert [its.at for its in changes] == [pytest.approx(2000, abs=12)]
+
+
+def test_a_state_within_a_gap_goes_on(kernel):
+    X = noise(1, 600)
+    X[400:440, 1] = np.nan
+    rows = memoryview(np.ascontiguousarray(X).reshape(-1))
+    whole, first = kernel.Partition(3), kernel.Partition(3)
+    whole.learn(rows, 600)
+    first.learn(rows[: 3 * 410], 410)
+    assert first.state()["scales"][0]["blocks"]["presence"]["unsure"] > 0.0
+    rest = kernel.Partition.from_state(first.state())
+    rest.learn(rows[3 * 410 :], 190)
+    assert rest.state() == whole.state()

@@ -28,5 +28,5 @@ cdef class Blocks(Memory):
 
     cdef bint add(self, double *rows, Py_ssize_t now, Py_ssize_t n_rows) noexcept nogil
     cdef int clear(self) noexcept nogil
-    cdef int look(self) noexcept nogil
+    cdef bint look(self) noexcept nogil
     cdef int hush(self, Py_ssize_t j) noexcept nogil

@@ -252,10 +252,11 @@ class Blocks(Memory):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def look(self) -> cython.int:
+    def look(self) -> cython.bint:
         """Write the statistics of the window to ``features``; what is not defined stays.
 
-        A channel that is silent has statistics of its own, so that silence is a regime.
+        A channel that is silent has statistics of its own, so that silence is a regime. While it is
+        not known yet whether a channel is, the look says nothing; whether it does is returned.
         """
         d: cython.Py_ssize_t = self.n_channels
         i: cython.Py_ssize_t
@@ -400,7 +401,7 @@ class Blocks(Memory):
                         features[out] = -1.0 if r < -1.0 else 1.0 if r > 1.0 else r
                     out += 1
                     i += 4
-        return 0
+        return not self.presence.is_unsure()
 
     @cython.cfunc
     @cython.nogil

@@ -19,6 +19,10 @@ cdef class Presence(Memory):
     cdef double silence
     cdef double follow
     cdef double changed
+    cdef Py_ssize_t n_doubtful
+    cdef double unsure
+    cdef double patience
 
     cdef int count(self, Py_ssize_t j, double n) noexcept nogil
     cdef bint is_enough(self, double n, Py_ssize_t j, Py_ssize_t k, double most) noexcept nogil
+    cdef bint is_unsure(self) noexcept nogil

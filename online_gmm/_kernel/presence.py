@@ -1,7 +1,8 @@
 """Which channels a window sees: how many readings it has of each, and how many it usually has.
 
 A channel that usually has hardly a reading in a window is not seen by it, nor is one that has far
-fewer readings than usual at the moment. A channel that usually has many and has none is silent.
+fewer readings than usual at the moment. A channel that usually has many and has none is silent;
+until that is known, windows say nothing, so that a short gap is no regime.
 
 What is usual is the mean over the last looks, but it is only followed in steps of a factor of two:
 a channel at the limit would be seen at some looks and not at others.
@@ -20,7 +21,7 @@ else:
     from online_gmm._kernel.memory import Memory, packed, unpack
 from typing import Any
 
-from online_gmm._kernel.values import block
+from online_gmm._kernel.values import block, real
 
 FEWEST = 4
 """Readings from which a window says something of a channel, or half of a shorter window."""
@@ -30,8 +31,9 @@ PRESENT = 7
 """A channel that usually has so many readings in a window and has none is silent,"""
 OFTEN = 0.95
 """or one that usually has a reading in this share of the rows of a shorter window,"""
-SILENCE = 8
-"""once so many rows have none."""
+SILENCE = 24
+"""once so many rows have none. Until then, but not for half a window longer, the window says
+nothing: it may be a short gap."""
 FOLLOW = 256
 """Looks over which the usual number of readings is averaged,"""
 EXPECTED = 32
@@ -69,6 +71,9 @@ class Presence(Memory):
     silence: cython.double
     follow: cython.double
     changed: cython.double
+    n_doubtful: cython.Py_ssize_t  # channels that may be about to be silent, at this look
+    unsure: cython.double  # rows for which there have been some
+    patience: cython.double
 
     def __init__(self, n_channels: int, stride: int, length: int) -> None:
         d = n_channels
@@ -89,6 +94,9 @@ class Presence(Memory):
         self.silence = SILENCE
         self.follow = 1.0 / FOLLOW
         self.changed = CHANGED
+        self.n_doubtful = 0
+        self.unsure = 0.0
+        self.patience = SILENCE + 0.5 * window
 
     def expect(self, shares: cython.double[::1]) -> None:
         """Say in what share of the rows each channel has a reading; 0 where that is not known."""
@@ -111,6 +119,8 @@ class Presence(Memory):
             self.n_silent[j] += self.stride if self.n_silent[j] > 0.0 else self.window
             if usual >= self.present and self.n_silent[j] >= self.silence:
                 self.seen[j] = -1.0
+            elif usual >= self.present:
+                self.n_doubtful += 1
             return 0
         self.n_silent[j] = 0.0
         self.n_looks[j] += 1.0
@@ -124,7 +134,21 @@ class Presence(Memory):
             self.usual[j] = usual
         if usual >= self.plenty and n >= self.fewest and 2.0 * n >= usual:
             self.seen[j] = 1.0
+        elif usual >= self.present:
+            self.n_doubtful += 1
         return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def is_unsure(self) -> cython.bint:
+        """Whether it is not known yet if a channel is silent; but not for long."""
+        if self.n_doubtful == 0:
+            self.unsure = 0.0
+            return False
+        self.n_doubtful = 0
+        self.unsure += self.stride
+        return self.unsure <= self.patience
 
     @cython.cfunc
     @cython.nogil
@@ -149,6 +173,7 @@ class Presence(Memory):
             "mean": packed(self.mean, d),
             "n_looks": packed(self.n_looks, d),
             "n_silent": packed(self.n_silent, d),
+            "unsure": self.unsure,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -157,3 +182,4 @@ class Presence(Memory):
         unpack(block(state, "mean", d), self.mean, d)
         unpack(block(state, "n_looks", d), self.n_looks, d)
         unpack(block(state, "n_silent", d), self.n_silent, d)
+        self.unsure = real(state["unsure"], "unsure", 0.0)

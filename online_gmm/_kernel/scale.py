@@ -201,7 +201,8 @@ class Scale:
         features: cython.p_double = blocks.features
         if not blocks.add(rows, now, n_rows):
             return 0
-        blocks.look()
+        if not blocks.look():
+            return 0
         self.metric.learn(features)
         at: cython.Py_ssize_t = self.n_pending
         pending: cython.p_double
