@@ -51,9 +51,8 @@ class Head:
         changes of regime reported.
     label, probability
         Of the last row.
-    since, since_time, stay
-        The row (from 1) from which on all rows have had this label, its time as written, and how
-        many these rows are.
+    since, since_time
+        The row (from 1) from which on all rows have had this label, and its time as written.
     first_time, last_time
         Times of the first and last row, as written.
     counts
@@ -71,7 +70,6 @@ class Head:
     probability: float
     since: int
     since_time: str
-    stay: int
     first_time: str
     last_time: str
     counts: dict[int, int]
@@ -297,7 +295,6 @@ class Log:
             self.probability,
             self.since,
             self.since_time,
-            self.n - self.since + 1,
             self.first_time,
             self.last_time,
             dict(self.counts),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -18,7 +17,6 @@ from replay.engine.costs import Cost, Costs
 from replay.engine.series import Series
 from replay.views.costs import remarks
 from replay.views.decimation import Floats
-from replay.views.log import Head
 
 
 class Spent(NamedTuple):
@@ -69,6 +67,8 @@ class Parameters(NamedTuple):
         What regimes have cost, if that is kept account of.
     merged
         Regimes that turned out to be another one, and which.
+    in_hindsight
+        Whether a second pass has found the changes, which knew all of them at the last row.
     """
 
     n_points: int
@@ -83,6 +83,7 @@ class Parameters(NamedTuple):
     changes: tuple[RegimeChange, ...] = ()
     costs: Spent | None = None
     merged: Mapping[int, int] = MappingProxyType({})
+    in_hindsight: bool = False
 
     @classmethod
     def of_series(cls, series: Series) -> Parameters | None:
@@ -105,6 +106,7 @@ class Parameters(NamedTuple):
             tuple(cards),
             found.changes,
             costs,
+            in_hindsight=True,
         )
 
     @classmethod
@@ -128,16 +130,6 @@ class Parameters(NamedTuple):
             tuple(event for event in events if isinstance(event, RegimeChange)),
             merged=merged_into(events),
         )
-
-    def placed(self, head: Head) -> Head:
-        """The head of the key, in its regime since the change took place rather than was known."""
-        last = self.changes[-1] if self.changes else None
-        if last is None or last.at[0] >= head.since:
-            return head
-        if self.merged.get(last.after, last.after) != head.label:
-            return head
-        row, time = last.at
-        return replace(head, since=row, since_time=time, stay=head.n - row + 1)
 
 
 def merged_into(events: Iterable[Event]) -> dict[int, int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -98,7 +98,7 @@ class Standing:
         """The same as views show a key; when it came first and what was missing is not known."""
         return Head(
             *(self.key, self.n, self.n_outliers, None, self.n_changes, self.label),
-            *(self.probability, self.since, self.since_time, self.n - self.since + 1, "", ""),
+            *(self.probability, self.since, self.since_time, "", ""),
             dict(self.counts),
             {self.label: self.name} if self.name else {},
         )
@@ -112,6 +112,24 @@ class Standing:
             self.n_outliers / n,
             -self.counts.get(self.label, 0) / n,
         )
+
+
+Stands = TypeVar("Stands", Head, Standing)
+
+
+def placed(its: Stands, parameters: Parameters | None) -> Stands:
+    """How a key stands, in its regime since the change took place rather than was known."""
+    if parameters is None:
+        return its
+    changes = reversed(parameters.changes)
+    if not parameters.in_hindsight:
+        # what became known later is in none of these labels
+        changes = (change for change in changes if change.known_at[0] < its.since)
+    last = next(changes, None)
+    if last is None or parameters.merged.get(last.after, last.after) != its.label:
+        return its
+    row, time = last.at
+    return its if row >= its.since else replace(its, since=row, since_time=time)
 
 
 class Order(NamedTuple):

@@ -11,12 +11,14 @@ from batches import batch_of, label
 from screenshots import CHROMIUM, COLUMNS, DRIVER, Machines, browser, look, until
 
 from online_gmm import Assignment, OnlineGMM
+from online_gmm.segmentation.found import FoundRegimes
 from replay.engine.rows import Row
 from replay.engine.series import Series
 from replay.views.history import History
 from replay.views.page.fleet import ON_PAGE, FleetTable
 from replay.views.page.server import PageServer
 from replay.views.page.sink import Watcher
+from replay.views.parameters import Parameters
 from replay.views.roster import ORDERS, Roster, Standing
 
 
@@ -119,6 +121,28 @@ def test_a_visitor_turns_pages_searches_and_sorts():
     # what a page sends may be anything
     table._find.value = "x" * 10_000_000
     assert "no key of 130" in table.update(roster, lambda key: None)
+
+
+def test_keys_are_listed_since_their_regime_began_rather_than_was_known():
+    class Found(Machines):
+        @staticmethod
+        def _model():
+            return FoundRegimes(features=COLUMNS)
+
+    machines = Found("a", "b")
+    machines.run(2000)
+    parameters = Parameters.of_series(machines.series["a"])
+    standing = machines.history.roster.get("a")
+    *_, last, newest = parameters.changes
+    row, when = last.at
+    assert row < standing.since
+    # one that is known since the last row is in no label yet
+    assert newest.known_at[0] == standing.n
+    assert newest.after != last.after == standing.label
+    table = FleetTable(COLUMNS)
+    known = {"a": parameters}
+    assert when in table.update(machines.history.roster, known.get)
+    assert standing.since_time in table.update(machines.history.roster, lambda key: None)
 
 
 def test_keys_are_links_and_text():

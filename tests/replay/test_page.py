@@ -38,6 +38,7 @@ from replay.views.page.server import PageServer
 from replay.views.page.sink import Watcher
 from replay.views.page.tables import changes_table, keys_table
 from replay.views.parameters import Parameters, merged_into
+from replay.views.roster import placed
 
 HOSTILE = "</script><b>bold</b>&\"' $$x^2$$"
 
@@ -243,16 +244,16 @@ def test_a_regime_is_told_since_it_began_rather_than_since_it_was_known():
     machines.run(1000)
     parameters = Parameters.of_series(machines.series["a"])
     (head,) = machines.history.heads()
-    placed = parameters.placed(head)
-    assert placed.since < head.since
-    assert (placed.since, placed.since_time) == parameters.changes[-1].at
-    assert placed.since == machines.series["a"].segmenter.current.start[0]
-    assert placed.stay == head.n - placed.since + 1
+    began = placed(head, parameters)
+    assert began.since < head.since
+    assert (began.since, began.since_time) == parameters.changes[-1].at
+    assert began.since == machines.series["a"].segmenter.current.start[0]
     texts = texts_of(head, COLUMNS, *machines.history.segments("a"), parameters)
-    assert f"since (row {placed.since:,})" in texts["head"]
+    assert f"since (row {began.since:,})" in texts["head"]
     # of another regime than that of the last row nothing is said
     other = replace(head, label=head.label + 1)
-    assert parameters.placed(other) == other
+    assert placed(other, parameters) == other
+    assert placed(head, None) == head
 
 
 def test_a_regime_that_is_another_one_by_now_says_which():

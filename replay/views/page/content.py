@@ -20,6 +20,7 @@ from replay.views.page.tables import (
     segments_table,
 )
 from replay.views.parameters import Parameters
+from replay.views.roster import placed
 
 
 @dataclass
@@ -95,7 +96,7 @@ def texts_of(
     """
     names = head.names if parameters is None else head.names | parameters.names
     return {
-        "head": head_of(head if parameters is None else parameters.placed(head), rows, names, note),
+        "head": head_of(placed(head, parameters), rows, names, note),
         "parameters": parameters_table(head, columns, parameters, names),
         "costs": costs_table(parameters, names),
         "changes": changes_table(parameters, names),

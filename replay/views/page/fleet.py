@@ -15,7 +15,7 @@ from online_gmm.data.counted import counted
 from replay.views.page.style import BUTTON, CHOICE, WRAP
 from replay.views.page.tables import chip, html_of, table_of, time_of
 from replay.views.parameters import Parameters
-from replay.views.roster import ORDERS, Roster, Standing, card_of
+from replay.views.roster import ORDERS, Roster, Standing, card_of, placed
 
 ON_PAGE = 50
 """Keys that are listed at once."""
@@ -123,6 +123,7 @@ class FleetTable:
     ) -> tuple[str, ...]:
         asked = {"key": its.key, "find": find, "order": order}
         link = urlencode({name: value for name, value in asked.items() if value})
+        its = placed(its, parameters)
         since = time_of(its.since_time) or f"row {its.since:,}"
         known = "" if parameters is None else card_of(parameters, self._columns, its.label)
         return (

@@ -21,6 +21,7 @@ from replay.views.page.content import content_of
 from replay.views.page.figures import Page
 from replay.views.page.tables import keys_table
 from replay.views.parameters import Parameters
+from replay.views.roster import placed
 
 MOST_BUCKETS = 12_000
 """Buckets drawn, of all keys and columns together."""
@@ -89,11 +90,11 @@ def report_html(
     heads = history.heads()
     share = max(len(heads), 1)
     buckets = max(MOST_BUCKETS // (share * max(len(history.values), 1)), 100)
-    contents, placed = {}, []
+    contents, listed = {}, []
     for head in heads:
         its = series.get(head.key)
         parameters = None if its is None else Parameters.of_series(its)
-        placed.append(head if parameters is None else parameters.placed(head))
+        listed.append(placed(head, parameters))
         segments, n_segments = history.segments(head.key)
         contents[head.key] = content_of(
             history.snapshot(head.key, buckets),
@@ -103,7 +104,7 @@ def report_html(
             most_sampled=max(MOST_RUG // share, 100),
         )
     page = Page(history.values, False, convergence or (), with_costs)
-    page.write({"keys": keys_table(placed, history.n_left_out)})
+    page.write({"keys": keys_table(listed, history.n_left_out)})
     if heads:
         page.show(contents[heads[0].key])
     if len(heads) > 1:
