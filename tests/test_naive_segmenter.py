@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.plants import following
-from tests.conftest import on_one_kernel
+from tests.conftest import KERNELS, on_one_kernel
 from tests.naive_segmenter import Naive, Usual, features
 
 
@@ -106,7 +106,11 @@ def reference(name, window):
     return X, Naive(X, window).told
 
 
-@pytest.mark.parametrize("window", [4, 8, 16, 24])
+# that the other kernel has the same bits at all scales is shown by `test_partition`
+ONES = [*((min(KERNELS), window) for window in (4, 8, 16, 24)), ("interpreted", 8)]
+
+
+@pytest.mark.parametrize(("kernel", "window"), dict.fromkeys(ONES), indirect=["kernel"])
 @pytest.mark.parametrize("name", STREAMS)
 def test_changes_are_those_of_the_reference(kernel, name, window):
     X, expected = reference(name, window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,6 +58,8 @@ DECIDES = {
     "points between thousands": ",",
 }
 """The decimal mark that some of these are evidence for."""
+LOOKED_AT = 4096
+"""Cells of which it is remembered what they are: the first ones are looked at again and again."""
 
 
 class Cell(NamedTuple):
@@ -339,6 +342,7 @@ def contradiction(first: Cell, second: Cell) -> ContradictionError:
     )
 
 
+@functools.lru_cache(LOOKED_AT)
 def kind_of(text: str) -> str:
     """How a number is written, of KINDS; empty if it is none."""
     found = ANY_KIND.fullmatch(text)
@@ -356,6 +360,7 @@ def in_digits(text: str) -> str:
     return split_unit(text)[0] if truth is None else f"{truth:.0f}"
 
 
+@functools.lru_cache(LOOKED_AT)
 def split_unit(text: str) -> tuple[str, str]:
     """A number as it is typed, without spaces and apostrophes, and what stands behind it."""
     text = text.strip().translate(SPACES)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from online_gmm.data.counted import counted
-from replay.sources.numbers import MISSING, in_digits, kind_of
+from replay.sources.numbers import LOOKED_AT, MISSING, in_digits, kind_of
 
 DELIMITERS = (",", ";", "\t", "|")
 LINES = 200
@@ -389,6 +390,7 @@ def _is_rule(cells: Sequence[str]) -> bool:
     return all(RULE.fullmatch(cell.strip()) for cell in cells if cell.strip())
 
 
+@functools.lru_cache(LOOKED_AT)
 def is_typed(text: str) -> bool:
     """Whether a cell looks like a number or a time."""
     text = text.strip()
