@@ -129,7 +129,7 @@ def test_how_a_key_stands():
     labels[1000:] = 7
     history = filled(y, labels)
     (head,) = history.heads()
-    assert (head.n, head.label, head.since, head.stay) == (1010, 7, 1001, 10)
+    assert (head.n, head.label, head.since) == (1010, 7, 1001)
     assert (head.since_time, head.first_time, head.last_time) == ("t1000", "t0", "t1009")
     assert (head.n_outliers, head.n_changes) == (101, 10)
     assert head.n_missing == np.isnan(y).sum()
