@@ -7,7 +7,17 @@ import math
 
 import numpy as np
 
-from online_gmm._kernel import blocks, candidates, channels, jumps, metric, presence, scale, states
+from online_gmm._kernel import (
+    blocks,
+    bursts,
+    candidates,
+    channels,
+    jumps,
+    metric,
+    presence,
+    scale,
+    states,
+)
 
 
 def mean_of(x):
@@ -34,7 +44,10 @@ def cleaned(X):
                 step = abs(row[j] - last[j][1])
                 if n[j] > 20:
                     step = min(step, 4.0 * usual[j])
-                usual[j] += max(1.0 / (n[j] - 1.0), 0.005) * (step - usual[j])
+                if usual[j] == 0.0:
+                    usual[j] = step
+                elif step > 0.0:
+                    usual[j] += max(1.0 / (n[j] - 1.0), 0.005) * (step - usual[j])
             last[j], n[j] = [last[j][1], row[j]], n[j] + 1
     return out
 
@@ -126,16 +139,76 @@ class Usual:
         return usual >= min(presence.PLENTY, 0.75 * self.window, 0.75 * most) and 2 * n >= usual
 
 
-def features(X, stride, before, usual, past=None):
+class Readings:
+    """The readings of a channel so far, and the bursts in which it has moved."""
+
+    def __init__(self, window):
+        self.window, self.values, self.moves = window, [], []
+        self.burst, self.n_events, self.n_others = None, 0, 0
+
+    def take(self, x):
+        if np.isnan(x):
+            return
+        last, still = (self.values[-1] if self.values else 0.0), self.still
+        self.values.append(x)
+        if x != last:
+            if self.burst is None and 2 * still >= self.window:
+                self.burst = len(self.values), last
+            self.moves.append(len(self.values))
+        elif self.burst is not None and 2 * self.still >= self.window:
+            if x == self.burst[1] and self.lasted < self.window:
+                self.n_events += 1
+            else:
+                self.n_others += 1
+            if self.n_events + self.n_others >= bursts.REMEMBERED:
+                self.n_events, self.n_others = self.n_events / 2, self.n_others / 2
+            self.burst = None
+
+    @property
+    def still(self):
+        return len(self.values) - (self.moves[-1] if self.moves else 0)
+
+    @property
+    def lasted(self):
+        return self.moves[-1] - self.burst[0]
+
+    @property
+    def are_events(self):
+        enough = self.n_events >= bursts.FEWEST
+        return enough and self.n_events >= bursts.MOSTLY * self.n_others
+
+    @property
+    def goes_on(self):
+        """Whether there is a burst that is no chance run of events."""
+        if self.burst is None:
+            return False
+        dense = 2 * sum(move >= self.burst[0] for move in self.moves) >= self.lasted
+        return self.lasted >= (bursts.DENSE if dense else bursts.RUN) * self.window
+
+    @staticmethod
+    def hidden(channels):
+        """Of which channels a window that ends here says nothing."""
+        moving = [c for c in channels if c.are_events or c.still + 1 < len(c.values)]
+        if all(c.are_events for c in moving):
+            return [False] * len(channels)
+        return [c.are_events and c.still + 1 < c.window and not c.goes_on for c in channels]
+
+
+def features(X, stride, before, usual, past=None, hidden=None):
     """The statistics of the rows of one window; what is not defined is as before.
 
-    Differences reach back into the rows of the past, if any are given.
+    Differences reach back into the rows of the past, if any are given. Nothing is seen of channels
+    that are hidden.
     """
     n, d = X.shape
     joined = X if past is None else np.concatenate([past, X])
     begin = len(joined) - n
     f, soft = before.copy(), blocks.SOFT
     seen = usual.take((~np.isnan(X)).sum(axis=0))
+    hidden = [
+        its and one != "silence" for its, one in zip(hidden or [False] * d, seen, strict=True)
+    ]
+    seen = ["" if its else one for its, one in zip(hidden, seen, strict=True)]
     squares = np.zeros(d)
     for j in range(d):
         x = X[~np.isnan(X[:, j]), j]
@@ -168,7 +241,7 @@ def features(X, stride, before, usual, past=None):
             both = ~np.isnan(X[:, j]) & ~np.isnan(X[:, k])
             if "silence" in (seen[j], seen[k]):
                 f[at] = 0.0
-            elif usual.is_enough(both.sum(), j, k, n):
+            elif not hidden[j] and not hidden[k] and usual.is_enough(both.sum(), j, k, n):
                 x, y = X[both, j], X[both, k]
                 size = math.sqrt(squares[j] * squares[k])
                 shared = ((x - mean_of(x)) * (y - mean_of(y))).sum()
@@ -279,7 +352,8 @@ class Naive:
         white = self.white = Whitening(self.length, self.window <= scale.SHORT)
         f = np.zeros(0)
         ends = range(self.window, len(X) + 1, self.stride)
-        look = 0
+        look = n_read = 0
+        readings = [Readings(self.window) for _ in X.T]
         for end in ends:
             if not len(f):
                 d = X.shape[1]
@@ -300,7 +374,11 @@ class Naive:
                 self.median, self.excess = np.full(p, metric.MEDIAN), np.ones(p)
                 self.whitened = []
                 looks = np.empty((len(ends), p))
-            f = features(X[end - self.window : end], self.stride, f, usual)
+            for row in X[n_read:end]:
+                for channel, x in zip(readings, row, strict=True):
+                    channel.take(x)
+            n_read, hidden = end, Readings.hidden(readings)
+            f = features(X[end - self.window : end], self.stride, f, usual, hidden=hidden)
             if usual.says_nothing:
                 continue
             look += 1

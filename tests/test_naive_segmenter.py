@@ -83,7 +83,21 @@ def heated(rng, n):
     return np.column_stack([level[:, 0], heat])
 
 
+def alarms(rng, n):
+    """Levels, a counter of rare events that are many for a while, and another one."""
+    X = visits(rng, [[0.0], [5.0]], [[1.0]] * 2, n, 150)
+    rate = np.where(np.arange(n) // 300 % 3 == 2, 1.5, 0.06)
+    return np.column_stack([X, rng.poisson(rate), rng.poisson(0.04, n)])
+
+
+def counter(rng, n):
+    """Nothing but a counter of rare events, of which there are many for a while."""
+    return rng.poisson(np.where(np.arange(n) // 300 % 3 == 2, 1.5, 0.06))[:, None].astype(float)
+
+
 STREAMS = {
+    "alarms": alarms,
+    "counter": counter,
     "levels": levels,
     "channels": channels,
     "missing": missing,

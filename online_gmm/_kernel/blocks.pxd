@@ -1,4 +1,5 @@
 cimport cython
+from online_gmm._kernel.bursts cimport Bursts
 from online_gmm._kernel.memory cimport Memory
 from online_gmm._kernel.presence cimport Presence
 
@@ -25,6 +26,7 @@ cdef class Blocks(Memory):
     cdef Py_ssize_t ring
     cdef double soft
     cdef readonly Presence presence
+    cdef Bursts bursts
 
     cdef bint add(self, double *rows, Py_ssize_t now, Py_ssize_t n_rows) noexcept nogil
     cdef int clear(self) noexcept nogil

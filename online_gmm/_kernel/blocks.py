@@ -16,11 +16,13 @@ except ModuleNotFoundError:
 
 if cython.compiled:
     from cython.cimports.libc.math import fabs, log, log1p, sqrt
+    from cython.cimports.online_gmm._kernel.bursts import Bursts
     from cython.cimports.online_gmm._kernel.memory import Memory, first, move, packed, unpack
     from cython.cimports.online_gmm._kernel.presence import Presence
 else:
     from math import fabs, log, log1p, sqrt
 
+    from online_gmm._kernel.bursts import Bursts
     from online_gmm._kernel.memory import Memory, first, move, packed, unpack
     from online_gmm._kernel.presence import Presence
 from array import array
@@ -109,6 +111,7 @@ class Blocks(Memory):
     n_blocks: cython.Py_ssize_t  # complete ones since the window was empty
     soft: cython.double
     presence: Presence
+    bursts: Bursts
 
     def __init__(self, n_channels: int, stride: int, length: int, periodic: bool = False) -> None:
         d = n_channels
@@ -151,6 +154,7 @@ class Blocks(Memory):
         self.ring = RING
         self.soft = SOFT
         self.presence = Presence(d, stride, length)
+        self.bursts = Bursts(d, stride * length)
 
     @cython.cfunc
     @cython.nogil
@@ -184,6 +188,7 @@ class Blocks(Memory):
             at += 4
             x = rows[row + j]
             if x == x:
+                self.bursts.take(j, x)
                 n = s[at] + 1.0
                 if n == 1.0:
                     s[at] = n
@@ -323,9 +328,13 @@ class Blocks(Memory):
             merged[4 * j] = n
             merged[4 * j + 1] = mean
             merged[4 * j + 2] = second
+            merged[4 * j + 3] = 0.0  # whether it is hidden
             self.presence.count(j, n)
             if presence[j] < 0.0:
                 self.hush(j)
+            elif self.bursts.hide(j):
+                presence[j] = 0.0
+                merged[4 * j + 3] = 1.0
             if presence[j] <= 0.0:
                 continue
             features[j] = mean
@@ -394,7 +403,11 @@ class Blocks(Memory):
                     r = merged[4 * j + 2] * merged[4 * k + 2]
                     if presence[j] < 0.0 or presence[k] < 0.0:
                         features[out] = 0.0
-                    elif r >= 0.0 and self.presence.is_enough(n, j, k, stride * length):
+                    elif (
+                        r >= 0.0
+                        and merged[4 * j + 3] + merged[4 * k + 3] == 0.0
+                        and self.presence.is_enough(n, j, k, stride * length)
+                    ):
                         r = sqrt(r)
                         # of channels that hardly move nothing is said
                         r = second / r if r > 1e-6 * n else 0.0
@@ -450,6 +463,7 @@ class Blocks(Memory):
             "sums": packed(self.sums, (self.length + 1) * self.size),
             "features": packed(self.features, self.n_features),
             "presence": self.presence.state(),
+            "bursts": self.bursts.state(),
             "filled": self.filled,
             "newest": self.newest,
             "n_blocks": self.n_blocks,
@@ -460,6 +474,7 @@ class Blocks(Memory):
         unpack(block(state, "sums", size), self.sums, size)
         unpack(block(state, "features", self.n_features), self.features, self.n_features)
         self.presence.load(state["presence"])
+        self.bursts.load(state["bursts"])
         self.filled = whole(state["filled"], "filled", 0, self.stride - 1)
         self.newest = whole(state["newest"], "newest", 0, self.length - 1)
         self.n_blocks = whole(state["n_blocks"], "n_blocks")

@@ -27,4 +27,5 @@ cdef class Channels:
     cdef double standard(self, Py_ssize_t j, double v) noexcept
     cdef int leave_out(self, Py_ssize_t j) noexcept
     cdef int settle(self) noexcept
+    cdef bint has_events(self, Py_ssize_t j, Py_ssize_t n) except? -1
     cdef int find_period(self) noexcept

@@ -15,8 +15,10 @@ except ModuleNotFoundError:
     from online_gmm import _shim as cython
 
 if cython.compiled:
+    from cython.cimports.online_gmm._kernel.bursts import Bursts
     from cython.cimports.online_gmm._kernel.memory import first
 else:
+    from online_gmm._kernel.bursts import Bursts
     from online_gmm._kernel.memory import first
 from array import array
 from typing import Any
@@ -31,6 +33,8 @@ PERIOD_ROWS = 300
 BUFFER = 768
 LONGEST_PERIOD = 150
 WILD = 8.0
+EVENTFUL = 4
+"""Rows of the windows for which a channel has rare events, if it has any."""
 HANDFUL = 3
 """Readings among the first FIRST_ROWS that may be no part of what the channel does."""
 
@@ -51,7 +55,7 @@ class Channels:
     unit: cython.double[::1]
     last: cython.double[::1]  # the last two readings of each channel
     n_read: cython.double[::1]
-    step: cython.double[::1]  # usual difference of two readings
+    step: cython.double[::1]  # usual difference of two readings that differ
     period: cython.Py_ssize_t
     rhythm: cython.double  # autocorrelation at the period
 
@@ -175,7 +179,11 @@ class Channels:
             gain = 1.0 / (n - 1.0)
             if gain < 0.005:
                 gain = 0.005
-            self.step[j] += gain * (gap - usual)
+            # while nothing moves, that says nothing of how far the next event is
+            if usual == 0.0:
+                self.step[j] = gap
+            elif gap > 0.0:
+                self.step[j] += gain * (gap - usual)
         self.last[2 * j] = b
         self.last[2 * j + 1] = v
         self.n_read[j] = n + 1.0
@@ -298,6 +306,19 @@ class Channels:
         return 0
 
     @cython.cfunc
+    @cython.exceptval(-1)
+    def has_events(self, j: cython.Py_ssize_t, n: cython.Py_ssize_t) -> cython.bint:
+        """Whether rare events are what a channel does in the first n rows."""
+        i: cython.Py_ssize_t
+        v: cython.double
+        bursts: Bursts = Bursts(1, EVENTFUL)
+        for i in range(n):
+            v = self.buffer[i * self.n_channels + j]
+            if v == v:
+                bursts.take(0, v)
+        return bursts.are_events(0)
+
+    @cython.cfunc
     @cython.exceptval(check=False)
     def find_period(self) -> cython.int:
         """The first high peak of the mean autocorrelation of the channels in the first rows.
@@ -324,6 +345,9 @@ class Channels:
         self.period = 4
         self.rhythm = -1.0
         for j in range(d if d < 8 else 8):
+            if self.has_events(j, n):
+                # a few come in a rhythm by chance
+                continue
             mean = 0.0
             m = 0.0
             for i in range(n):

@@ -51,7 +51,7 @@ FAR_NOISE = 1.25
 FAR_STAY = 5.0
 FAR_VISITS = 4.0
 VISIT = 3.0
-"""Of the shortest, that a visit to a regime lasts in the mean: spikes and rare events are shorter."""
+"""Of the shortest, that a visit to each lasts in the mean: a spike or a rare event is shorter."""
 STEEP = 0.55
 """Windows next to a change differ by this share of what its segments differ by, at least."""
 SURE_CHANGES = 12.0
@@ -259,16 +259,17 @@ class Choice:
     def weigh(self, k: cython.Py_ssize_t) -> cython.int:
         """See whether the regimes of a scale with short windows are clear.
 
-        They are if they return, last for several windows, are far apart beside what a window
-        varies by within a segment, and if that is not much more than from one window to the next:
-        short windows of a curve or a rhythm follow its parts, which are no regimes. Where windows
-        vary no more within a segment than from one to the next, the first change is enough; more
-        than two regimes must then be seen by a scale with longer windows too. Of the shortest
-        windows no regime is clear that is visited for hardly longer than a window, as a spike or a
-        rare event is. A few levels that are far apart are clear whatever their rhythm: the parts of
-        a curve are many. Levels that are as far apart are clear however many they are, if there is no
+        They are if they return, last for several windows, are far apart beside what a window varies
+        by within a segment, and if that is not much more than from one window to the next: short
+        windows of a curve or a rhythm follow its parts, which are no regimes. Where windows vary no
+        more within a segment than from one to the next, the first change is enough; more than two
+        regimes must then be seen by a scale with longer windows too. Of the shortest windows no
+        regime is clear that is visited for hardly longer than a window, as a spike or a rare event
+        is. A few levels that are far apart are clear whatever their rhythm: the parts of a curve
+        are many. Levels that are as far apart are clear however many they are, if there is no
         rhythm, nothing but noise is left within them and a scale with longer windows sees them too.
         Regimes of the shortest windows are never clear where a curve leads from one to the next.
+        Nor are those of windows to which all that moves are rare events.
         """
         scale: Scale = cython.cast(Scale, self.scales[k])
         states: States = scale.states
@@ -280,7 +281,7 @@ class Choice:
         apart: cython.double
         noise: cython.double
         self.clear[k] = 0.0
-        if changes < 1.0 or not scale.jumps_by(STEEP / ease):
+        if changes < 1.0 or not scale.jumps_by(STEEP / ease) or scale.blocks.bursts.are_all():
             return 0
         scale.measure()
         if states.windows <= 0.0 or scale.within + states.between <= 0.0:
@@ -391,6 +392,7 @@ class Choice:
                 j != k
                 and self.is_long(j)
                 and (j >= IMMEDIATE or scale.jumps_by(STEEP))
+                and (j >= USUAL or not scale.blocks.bursts.are_all())
                 and SUPPORTED_STAY * scale.window * (scale.n_changes + 1.0) <= self.channels.n
             ):
                 index = likeness[j]

@@ -1,0 +1,96 @@
+"""Counters of rare events: a window shows one or none, and nothing of how many there are."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from online_gmm import RegimeChange, Segmenter
+from tests.conftest import on_one_kernel
+
+
+def counts(seed, rate, n=4000):
+    return np.random.default_rng([31, seed]).poisson(rate, n)[:, None].astype(float)
+
+
+def beside_levels(seed, rate, stay, n=5000):
+    """Two levels in turns, noise, and a counter of rare events; and the levels."""
+    rng = np.random.default_rng([32, seed])
+    lengths = rng.integers(stay // 2, stay * 3 // 2, n // (stay // 2) + 1)
+    states = np.repeat(np.arange(len(lengths)) % 2, lengths)[:n]
+    return np.column_stack(
+        [rng.normal(4.0 * states), rng.normal(size=n), rng.poisson(rate, n)]
+    ), states
+
+
+def changes_of(X):
+    segmenter = Segmenter(features=[f"s{j}" for j in range(X.shape[1])])
+    segmenter.learn_many(X)
+    return [event for event in segmenter.new_events if isinstance(event, RegimeChange)]
+
+
+def placed(changes, n):
+    labels = np.zeros(n, dtype=int)
+    for change in changes:
+        labels[change.at :] = change.after
+    return labels
+
+
+@on_one_kernel
+@pytest.mark.parametrize("rate", [0.05, 0.1])
+def test_rare_events_that_go_on_as_before_are_no_changes(rate):
+    n_changes = [len(changes_of(counts(seed, rate))) for seed in range(6)]
+    # 12 and 16 in the mean where the shortest windows took an event for a regime
+    assert np.mean(n_changes) <= 2.5
+
+
+@on_one_kernel
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.1])
+def test_levels_are_seen_beside_a_counter(rate):
+    scores, n_found, n_true = [], 0, 0
+    for seed in range(4):
+        X, states = beside_levels(seed, rate, 300)
+        changes = changes_of(X)
+        scores.append(adjusted_rand_score(states, placed(changes, len(X))))
+        n_found += len(changes)
+        n_true += np.count_nonzero(np.diff(states))
+    # up to seven times as many were found where each event was a change
+    assert 0.75 * n_true <= n_found <= 1.4 * n_true
+    assert np.median(scores) > 0.9
+
+
+@on_one_kernel
+def test_events_that_become_many_are_a_regime():
+    scores = []
+    for seed in range(4):
+        states = np.arange(4000) // 400 % 2
+        X = np.random.default_rng([33, seed]).poisson(np.where(states, 1.5, 0.05))[:, None]
+        scores.append(adjusted_rand_score(states, placed(changes_of(X.astype(float)), len(X))))
+    assert np.median(scores) > 0.9
+
+
+@on_one_kernel
+def test_a_switch_and_a_machine_that_runs_at_times_are_no_events():
+    """What stays elsewhere, or moves for long, is shown at once: the delay is some rows."""
+    rng = np.random.default_rng(34)
+    is_on = np.arange(4000) // 200 % 2
+    switch, runs = is_on.astype(float), is_on * rng.normal(5.0, 1.0, 4000)
+    for column in (switch, runs):
+        changes = changes_of(np.column_stack([column, rng.normal(size=4000)]))
+        assert 19 <= len(changes) <= 27
+        assert np.median([change.delay for change in changes]) <= 12
+
+
+def test_a_state_within_a_burst_goes_on(kernel):
+    X, _ = beside_levels(3, 0.1, 100, 900)
+    rows = memoryview(np.ascontiguousarray(X).reshape(-1))
+    moved = np.flatnonzero(X[:, 2])
+    cut = int(moved[moved > 700][0]) + 1
+    whole, first = kernel.Partition(3), kernel.Partition(3)
+    whole.learn(rows, 900)
+    first.learn(rows[: 3 * cut], cut)
+    bursts = first.state()["scales"][1]["blocks"]["bursts"]
+    assert np.frombuffer(bursts["begin"])[2] > 0.0
+    assert np.frombuffer(bursts["n_events"])[2] >= 3.0
+    rest = kernel.Partition.from_state(first.state())
+    rest.learn(rows[3 * cut :], 900 - cut)
+    assert rest.state() == whole.state()
