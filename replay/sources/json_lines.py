@@ -32,6 +32,8 @@ ALL = 2**62
 """More bytes than there can be."""
 CHUNK = 1 << 16
 """Bytes read of a pipe at a time."""
+AT_ONCE = 1 << 23
+"""Bytes of a file whose lines are read together."""
 
 
 class JsonLines(FileSource):
@@ -61,29 +63,57 @@ class JsonLines(FileSource):
         self._start: dict[str, Any] | None = None
 
     def _batches(self) -> Generator[Batch, None, None]:
-        yield from self._collected(self._rows())
-
-    def _rows(self) -> Iterator[Row]:
         start, self._start = self._start, None
         self._line = self._place = 0
-        try:
-            with self._input.open() as stream:
+        for lines, sizes in self._pieces(start):
+            batch = self._messages.batch(self._line + 1, lines)
+            if batch is None:
+                yield from self._collected(self._rows(lines, sizes))
+                continue
+            self._line += len(lines)
+            self._place += sum(sizes)
+            yield batch
+
+    def _pieces(self, start: dict[str, Any] | None) -> Iterator[tuple[list[bytes], list[int]]]:
+        """Lines, and how many bytes each of them has; of one that is too long the first part."""
+        with self._input.open() as stream:
+            try:
                 if start is not None:
                     self._skip(stream, start)
-                while line := stream.readline(LIMIT + 1):
-                    n = len(line)
-                    while not line.endswith(b"\n") and (rest := stream.readline(LIMIT)):
-                        # too long: the reader of messages says so, and needs only the first part
-                        n += len(rest)
-                        if rest.endswith(b"\n"):
-                            break
-                    row = self._messages.taken(self.name, self._line + 1, line)
-                    self._line += 1
-                    self._place += n
-                    if row is not None:
-                        yield row
-        except (EOFError, zlib.error) as error:
-            raise self._cut_off(self._line + 1, error) from None
+                problem = None
+                while problem is None:
+                    lines: list[bytes] = []
+                    sizes: list[int] = []
+                    left = AT_ONCE
+                    try:
+                        while left > 0 and len(lines) < self._at_most:
+                            line = stream.readline(LIMIT + 1)
+                            if not line:
+                                break
+                            n = len(line)
+                            if not line.endswith(b"\n"):
+                                n += _length_of_rest(stream)
+                            lines.append(line)
+                            sizes.append(n)
+                            left -= n
+                    except (EOFError, zlib.error) as error:
+                        problem = error
+                    if not lines:
+                        break
+                    yield lines, sizes
+                if problem is not None:
+                    raise problem
+            except (EOFError, zlib.error) as error:
+                raise self._cut_off(self._line + 1, error) from None
+
+    def _rows(self, lines: Sequence[bytes], sizes: Sequence[int]) -> Iterator[Row]:
+        """Lines as rows, one by one."""
+        for line, n in zip(lines, sizes, strict=True):
+            row = self._messages.taken(self.name, self._line + 1, line)
+            self._line += 1
+            self._place += n
+            if row is not None:
+                yield row
 
     def _cut_off(self, line: int, error: Exception) -> CutOffError:
         return CutOffError(
@@ -338,6 +368,19 @@ class LiveLines(BatchSource):
 
     def acknowledge(self) -> None:
         """Nothing: nobody keeps the lines."""
+
+
+def _length_of_rest(stream: BinaryIO) -> int:
+    """Read a line that has begun to its end, and return how many bytes were left of it.
+
+    It is too long: the reader of messages says so, and needs only the first part.
+    """
+    n = 0
+    while rest := stream.readline(LIMIT):
+        n += len(rest)
+        if rest.endswith(b"\n"):
+            break
+    return n
 
 
 def _frame_in(message: dict[str, Any]) -> str:

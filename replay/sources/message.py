@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from online_gmm.data.counted import counted
+from replay.engine.batch import Batch, ListTexts
+from replay.engine.keys import Keys
 from replay.engine.rows import LARGEST, InputError, Row
 from replay.sources.advice import MESSAGE_KEY, TOPIC, Advice, FirstRows, Levels
 from replay.sources.numbers import DECIDES, Numbers, kind_of, split_unit
@@ -216,6 +220,91 @@ class Messages:
                 self._first_rows = None
         return Row(number, time, tuple(texts), values, seconds, key, sequence)
 
+    def batch(self, first: int, lines: Sequence[bytes]) -> Batch | None:
+        """Messages as rows, many at once: the same as `taken` makes of each.
+
+        Parameters
+        ----------
+        first
+            The number of the first one.
+        lines
+            All of them, or the start of one that is too long.
+
+        Returns
+        -------
+        Batch or None
+            None if one of them has to be looked at by itself, and nothing is noted of any.
+        """
+        options = self._options
+        # what the first rows have is looked at one by one
+        if self._first_rows is not None or max(map(len, lines)) > LIMIT:
+            return None
+        try:
+            messages = list(map(decoded, lines))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if set(map(type, messages)) != {dict}:
+            return None
+        values = np.empty((len(messages), len(options.values)))
+        texts = []
+        for j, field in enumerate(options.values):
+            its = _column(messages, field, _NUMBERS)
+            if its is None or not self._read_plain(its, values[:, j]):
+                return None
+            texts.append(_texts_beside(its, values[:, j]))
+        for i in np.flatnonzero(np.isnan(values).all(axis=1)).tolist():
+            if not any(has_field(messages[i], field) for field in options.values):
+                return None
+        keys = sequence = seconds = None
+        if options.key is not None:
+            its = _column(messages, options.key, _KEYS)
+            if its is None or not all(key or key == 0 for key in its):
+                return None
+            named = list(map(str, its))
+            if max(map(len, named)) > LONGEST_KEY:
+                return None
+            keys = Keys.of(named)
+        times = [""] * len(messages)
+        if options.time is not None:
+            its = _column(messages, options.time, _TIMES)
+            if its is None:
+                return None
+            times = list(map(str, its))
+            if options.is_timed and (seconds := self._plain_seconds(times)) is None:
+                return None
+        if options.sequence is not None:
+            sequence = _column(messages, options.sequence, _WHOLE)
+            if sequence is None or not 0 <= min(sequence) <= max(sequence) < 1 << 63:
+                return None
+        self._advice.used()
+        return Batch(
+            options.values,
+            values,
+            ListTexts(times, list(zip(*texts, strict=True))),
+            np.arange(first, first + len(messages)),
+            keys,
+            seconds,
+            sequence,
+        )
+
+    def _read_plain(self, cells: Sequence[float | None], values: NDArray[np.float64]) -> bool:
+        """Put numbers into a column of values; False if one of them is too large."""
+        try:
+            values[:] = cells
+        except OverflowError:
+            return False
+        if (np.abs(values) > LARGEST).any():
+            return False
+        self._numbers.blanked(values)
+        return True
+
+    def _plain_seconds(self, times: Sequence[str]) -> NDArray[np.float64] | None:
+        """Times in seconds, if they can be read all at once; None if not."""
+        cells = [time.encode() for time in times]
+        offsets = np.zeros(len(cells) + 1, dtype=np.int32)
+        np.cumsum(list(map(len, cells)), out=offsets[1:])
+        return self._options.clock.seconds_of(b"".join(cells), offsets)
+
     def _number(self, name: str, number: int, field: str, found: Any) -> float:
         unit = ""
         if isinstance(found, bool):
@@ -392,6 +481,27 @@ def _step(holder: Any, step: str) -> Any:
 
 
 _NOTHING = object()
+_NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
+_KEYS: frozenset[type] = frozenset({int, str})
+_TIMES: frozenset[type] = frozenset({int, float, str})
+_WHOLE: frozenset[type] = frozenset({int})
+
+
+def _column(messages: Sequence[dict[str, Any]], field: str, kinds: Set[type]) -> list[Any] | None:
+    """What is in a field of objects, None where there is none; None if something else is there."""
+    if _path(field) == (field,):
+        cells = [message.get(field) for message in messages]
+    else:
+        cells = [_of(message, field) for message in messages]
+    return cells if set(map(type, cells)) <= kinds else None
+
+
+def _texts_beside(cells: Sequence[Any], values: NDArray[np.float64]) -> list[str]:
+    """Numbers as they are written; empty where the value is missing."""
+    if not np.isnan(values).any():
+        return list(map(str, cells))
+    missing = np.isnan(values).tolist()
+    return ["" if is_not else str(its) for its, is_not in zip(cells, missing, strict=True)]
 
 
 def _walked(message: Any, field: str) -> Any:

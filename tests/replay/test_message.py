@@ -1,7 +1,9 @@
 """JSON objects as rows, and every way in which they are not."""
 
+import gzip
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
+from replay.sources.json_lines import JsonLines
 from replay.sources.message import LIMIT, BadMessageError, Messages, as_object, fields_of
 from replay.sources.read_options import ReadOptions
+from replay.sources.reading import Input
 
 READING = ReadOptions(("level", "motor.load"), "t", "device", "n", timed=True)
 GOOD = {"level": 1.5, "motor": {"load": 2}, "t": "2022-03-20T11:00:00Z", "device": "p7", "n": 3}
@@ -53,6 +57,69 @@ def test_the_key_that_a_message_was_sent_with():
     data = b'{"topic": "plant", "x": 1}'
     assert reader.taken("here", 1, data, "pumps", "p7").key == "p7"
     assert reader.taken("here", 2, data, "pumps") is None
+
+
+PLAIN = [
+    GOOD,
+    {**GOOD, "level": None},
+    {**GOOD, "level": math.nan, "motor": {}},
+    {**GOOD, "level": 10**25, "motor": {"load": -0.0}},
+    {**GOOD, "level": 3, "motor.load": 1e-9, "device": 0},
+    {**GOOD, "level": -99, "n": 2**63 - 1},
+    {name: value for name, value in GOOD.items() if name != "motor"},
+]
+ODD = [
+    {**GOOD, "level": True},
+    {**GOOD, "level": "3.5"},
+    {**GOOD, "level": [1]},
+    {**GOOD, "level": 1e300},
+    {**GOOD, "level": 10**400},
+    {**GOOD, "level": math.inf},
+    {"t": GOOD["t"], "device": "p7", "n": 1},
+    {**GOOD, "device": ""},
+    {**GOOD, "device": True},
+    {**GOOD, "device": "p" * 300},
+    {**GOOD, "n": -1},
+    {**GOOD, "n": 2**63},
+    {**GOOD, "n": 1.0},
+    {**GOOD, "t": None},
+    {**GOOD, "t": "2022-03-20 12:00 +01:00"},
+    {**GOOD, "t": "no time"},
+    {**GOOD, "note": "x" * LIMIT},
+    [GOOD],
+    7,
+    b"",
+    b"{'level': 1}",
+    b'{"level": "\xff"}',
+]
+
+
+def rows_of_many(reader, lines):
+    rows = [reader.taken("here", i, line) for i, line in enumerate(lines, 4)]
+    return repr([row for row in rows if row is not None])
+
+
+@pytest.mark.parametrize("odd", [None, *ODD], ids=lambda odd: repr(odd)[:60])
+@pytest.mark.parametrize(
+    "changed", [{}, {"timed": False}, {"key": None, "sequence": None}, {"missing": ("-99",)}]
+)
+def test_many_are_as_one_by_one(odd, changed):
+    """What cannot be read with others is left to be read by itself, and nothing is noted."""
+    messages = [message for message in PLAIN * 4 + [odd] + PLAIN if message is not None]
+    lines = [its if isinstance(its, bytes) else json.dumps(its).encode() for its in messages]
+    reading = replace(READING, on_bad="skip", **changed)
+    one, many = (replace(reading, refusals=Refusals()) for _ in range(2))
+    expected = rows_of_many(Messages(one, hints=False), lines)
+    reader = Messages(many, hints=False)
+    batch = reader.batch(4, lines)
+    if odd is None:
+        assert batch is not None
+    if batch is None:
+        assert not many.refusals.counts
+        assert rows_of_many(reader, lines) == expected
+    else:
+        assert not one.refusals.counts
+        assert repr([batch.row(i) for i in range(len(batch))]) == expected
 
 
 def test_a_number_as_key():
@@ -222,3 +289,37 @@ def test_anything_is_a_row_or_refused(data):
     if row is not None:
         assert not math.isinf(row.values["level"])
         assert math.isfinite(row.seconds)
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("at_once", [300, 1 << 23])
+def test_lines_of_a_file_in_pieces_are_as_one_by_one(at_once, ending, tmp_path, monkeypatch):
+    monkeypatch.setattr("replay.sources.json_lines.AT_ONCE", at_once)
+    lines = [json.dumps({"level": i / 4, "load": -i, "t": f"t{i}"}) for i in range(600)]
+    lines[70] = lines[400] = "no JSON"
+    lines[300] = json.dumps({"level": 1, "load": 2, "t": "x" * 3 * LIMIT})
+    lines[500] = json.dumps({"level": "7", "load": 2, "t": "y"})
+    path = tmp_path / f"rows.ndjson{ending}"
+    data = ("\n".join(lines) + "\n").encode()
+    path.write_bytes(gzip.compress(data) if ending else data)
+
+    def read(at_most, position=None):
+        refusals = Refusals()
+        reading = ReadOptions(("level", "load"), "t", on_bad="skip", refusals=refusals)
+        source = JsonLines(Input(path), reading)
+        if position is not None:
+            source.go_to(position)
+        rows, positions = [], []
+        while (batch := source.next_batch(at_most)) is not None:
+            rows += [batch.row(i) for i in range(len(batch))]
+            positions.append((len(rows), source.position))
+        return rows, positions, dict(refusals.counts)
+
+    expected, _, refused = read(1)
+    assert sum(refused.values()) == 3
+    for at_most in (64, 8192):
+        found, positions, counts = read(at_most)
+        assert (repr(found), counts) == (repr(expected), refused)
+        done, middle = positions[len(positions) // 2]
+        rest, _, _ = read(at_most, middle)
+        assert repr(rest) == repr(expected[done:])
