@@ -87,7 +87,7 @@ def test_counts_are_not_a_component_each(compiled):
 
 @on_one_kernel
 def test_regimes_of_rounded_readings(compiled):
-    rng = np.random.default_rng(2)
+    rng = np.random.default_rng(4)
     n = 6000 if compiled else 1500
     regimes = np.repeat(rng.permuted(np.tile([0, 1, 2], 10)), n // 30)
     x = np.round(np.array([0.0, 2.0, 5.0])[regimes] + 0.4 * rng.normal(size=n))

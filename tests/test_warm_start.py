@@ -1,11 +1,15 @@
 """The first fit."""
 
+from array import array
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from online_gmm import OnlineGMM
+from online_gmm.data.frames import view
+from online_gmm.em.mixture import from_kernel, to_kernel
 from online_gmm.em.prior import Prior
 from online_gmm.em.warm_start import warm_start
 from tests.conftest import on_one_kernel
@@ -107,3 +111,37 @@ def test_missing_values_in_the_warm_start(compiled):
     some = warm_start(np.where(holes, np.nan, X), 3, (0, 1, 2), seed=1).mixture
     assert some.matched_to(full).error(full) < 1.0
     assert adjusted_rand_score(full.predict(X), some.predict(X)) > 0.95
+
+
+def test_a_climb_in_slices_is_the_same_climb(kernel, compiled):
+    """However small the slices are; climbs that are left go on where they were."""
+    X = blobs(150 if compiled else 40, 2, seed=4, missing=0.1)
+    start = warm_start(X, 3, (0, 1), n_init=2, seed=1)
+    ends = []
+    for size, room in ((10**6, 1e300), (512, 1e300), (7, 1.0), (40, 90.0)):
+        components = [
+            to_kernel(mixture, "full", 0.5, start.prior.covariance, 0.0)
+            for mixture in (start.mixture, start.mixture.reordered([2, 0, 1]))
+        ]
+        climbs = [kernel.Climb(its) for its in components]
+        for climb in climbs:
+            climb.plan(4, 0.0)
+        ended, n_slices, work = False, 0, 0.0
+        while not ended:
+            done, ended = kernel.go_on(climbs, view(X), len(X), size, 1.0, room)
+            n_slices, work = n_slices + 1, work + done
+        # a pass before the first step
+        assert work == 2 * 5 * len(X)
+        assert (n_slices > 1) == (room < 1e300)
+        assert climbs[0].penalised < climbs[0].mean_log_likelihood
+        ends.append([climb.log_likelihood for climb in climbs])
+        ends[-1] += [from_kernel(its).means.tobytes() for its in components]
+    assert ends[0] == ends[1]
+    np.testing.assert_allclose(ends[2][:2], ends[0][:2], rtol=1e-12)
+    np.testing.assert_allclose(ends[3][:2], ends[0][:2], rtol=1e-12)
+
+
+def test_clusters_are_numbered_in_the_order_of_their_first_rows(kernel):
+    clusters = array("q", [3, 1, 3, 0, 1])
+    assert kernel.number_in_order(clusters, 5) == 3
+    assert clusters.tolist() == [0, 1, 0, 2, 1]

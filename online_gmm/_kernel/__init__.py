@@ -12,6 +12,12 @@ streams
     One learning loop, and the models that it drives: a mixture and a hidden Markov model.
 k_means
     The starts of a fit.
+scales
+    The scales of features, which a fit begins with.
+pairs
+    How far apart components are, and what two become that are one.
+persistence
+    How long regimes last.
 vectors
     Exponential functions and logarithms of many numbers at once.
 chi_squared
@@ -31,6 +37,7 @@ joining
 from online_gmm._kernel.blocks import Blocks
 from online_gmm._kernel.chi_squared import exceeded, strangeness, tail
 from online_gmm._kernel.entry import Entry
+from online_gmm._kernel.gaussian.climb import Climb, go_on
 from online_gmm._kernel.gaussian.components import Components, components_from_state
 from online_gmm._kernel.gaussian.statistics import (
     DIAG,
@@ -45,11 +52,14 @@ from online_gmm._kernel.gaussian.statistics import (
 from online_gmm._kernel.halves import add_moments, moments_alike
 from online_gmm._kernel.hindsight import best_partition, best_states
 from online_gmm._kernel.joining import join_states
-from online_gmm._kernel.k_means import draw_clusters, move_centers
+from online_gmm._kernel.k_means import draw_clusters, move_centers, number_in_order
+from online_gmm._kernel.pairs import bhattacharyya, cheapest_pair, merged, squared_length
 from online_gmm._kernel.partition import Partition
+from online_gmm._kernel.persistence import time_constant
 from online_gmm._kernel.pieces import join, join_all, join_pairs
 from online_gmm._kernel.points import COMPILED, LARGEST, fill, first_refused, must_be_mapping
 from online_gmm._kernel.runs import sum_up
+from online_gmm._kernel.scales import distinct_values, least_steps, spread_equal, spreads
 from online_gmm._kernel.streams.chain import Chain, chain_from_state
 from online_gmm._kernel.streams.hmm import ChainStream, chain_stream_from_state
 from online_gmm._kernel.streams.kept import place_in_block
@@ -92,6 +102,7 @@ __all__ = [
     "Blocks",
     "Chain",
     "ChainStream",
+    "Climb",
     "Components",
     "Entry",
     "MixtureStream",
@@ -102,28 +113,39 @@ __all__ = [
     "add_moments",
     "best_partition",
     "best_states",
+    "bhattacharyya",
     "central_moments",
     "chain_from_state",
     "chain_stream_from_state",
+    "cheapest_pair",
     "columns_of",
     "components_from_state",
+    "distinct_values",
     "draw_clusters",
     "exceeded",
     "fill",
     "first_refused",
+    "go_on",
     "join",
     "join_all",
     "join_pairs",
     "join_states",
+    "least_steps",
+    "merged",
     "mixture_stream_from_state",
     "moments_alike",
     "move_centers",
     "must_be_mapping",
+    "number_in_order",
     "place_in_block",
     "real",
+    "spread_equal",
+    "spreads",
+    "squared_length",
     "strangeness",
     "sum_up",
     "tail",
+    "time_constant",
     "whole",
     "windows_from_state",
 ]

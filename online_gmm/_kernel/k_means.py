@@ -148,3 +148,17 @@ def move_centers(
             if changed == 0:
                 break
     return int(changed)
+
+
+def number_in_order(labels: cython.Py_ssize_t[::1], k: cython.Py_ssize_t) -> int:
+    """Number clusters in the order in which they first come; return how many there are."""
+    i: cython.Py_ssize_t
+    found: cython.Py_ssize_t = 0
+    memory: Memory = Memory(k)
+    numbers: cython.p_Py_ssize_t = memory.places(k)
+    for i in range(len(labels)):
+        if numbers[labels[i]] == 0:
+            found += 1
+            numbers[labels[i]] = found
+        labels[i] = numbers[labels[i]] - 1
+    return found

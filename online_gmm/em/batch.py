@@ -14,7 +14,7 @@ from online_gmm import _kernel
 from online_gmm.data.frames import view
 from online_gmm.em.mixture import MixtureParameters, from_kernel, is_dense, posterior, to_kernel
 from online_gmm.em.prior import Prior
-from online_gmm.em.slices import ROWS, SLICE, Meter, Sliced, finish, pass_cost
+from online_gmm.em.slices import ROWS, SLICE, Meter, Sliced, finish, going_on, pass_cost
 
 
 class BatchEM:
@@ -175,31 +175,12 @@ class BatchEM:
         begun: bool = False,
     ) -> Sliced[None]:
         """Do the same in slices; ``begun`` says that the rows are accumulated already."""
-        rows, n = view(X), len(X)
         k, d, _ = self._components.shape
-        cost = pass_cost(n, k, d, is_dense(self.covariance_type))
-        if not begun:
-            self._clear()
-        if cost <= SLICE:
-            left, total = max_iter, self._log_likelihood if begun else math.nan
-            while True:
-                most = min(left, max(int((SLICE - meter.done) // cost) - 1, 1))
-                total, made = self._components.climb(rows, n, most, min_gain * n, total)
-                left -= made
-                if meter.is_full((made + 1) * cost):
-                    yield
-                if made < most or not left:
-                    break
-            self._log_likelihood = total
-        else:
-            if not begun:
-                yield from self.accumulating(X, meter)
-            for _ in range(max_iter):
-                before = self._log_likelihood
-                self.maximise()
-                yield from self.accumulating(X, meter)
-                if abs(self._log_likelihood - before) < min_gain * n:
-                    break
+        climb = _kernel.Climb(self._components, begun, self._log_likelihood)
+        climb.plan(max_iter, min_gain * len(X))
+        dense = is_dense(self.covariance_type)
+        yield from going_on([climb], view(X), len(X), k, d, dense, meter)
+        self._log_likelihood = climb.log_likelihood
         self._mixture = None
 
     def accumulating(self, X: NDArray[np.float64], meter: Meter) -> Sliced[None]:

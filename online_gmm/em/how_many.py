@@ -10,12 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm.data.frames import column_means
-from online_gmm.em.batch import BatchEM, rest_of_climb
+from online_gmm import _kernel
+from online_gmm.data.frames import column_means, view
+from online_gmm.em.batch import rest_of_climb
 from online_gmm.em.merging import one_fewer
-from online_gmm.em.mixture import MixtureParameters, is_dense, n_parameters, responsibilities_of
+from online_gmm.em.mixture import (
+    MixtureParameters,
+    from_kernel,
+    is_dense,
+    n_parameters,
+    posterior,
+    responsibilities_of,
+    to_kernel,
+)
 from online_gmm.em.prior import LEAST, Prior, correlations
-from online_gmm.em.slices import ROWS, Meter, Sliced, aside_cost, finish, pass_cost
+from online_gmm.em.slices import ROWS, Meter, Sliced, aside_cost, finish, going_on, pass_cost
 from online_gmm.em.starts import PATIENT, ROUNDS, Started, affordable, best_start
 
 FIRM = 0.1
@@ -206,6 +215,7 @@ class Selection:
         prior_strength: float,
         rng: np.random.Generator,
         icl: bool = True,
+        prior: Prior | None = None,
     ) -> Sliced[Selection]:
         """Prepare rows.
 
@@ -221,13 +231,18 @@ class Selection:
             Spreads rounded values, and makes starts.
         icl
             Whether criteria have the integrated completed likelihood, which takes another pass.
+        prior
+            That of X for ``max_components``, if it is known.
         """
         kept = informative(X)
         if X.size > LARGE:
             yield
-        rows = X[:, kept]
+        rows, strength = X[:, kept], max(FIRM, prior_strength)
         rows = rows[~np.isnan(rows).all(axis=1)]
-        firm = yield from Prior.scaling(rows, max_components, max(FIRM, prior_strength))
+        if prior is not None and rows.shape == X.shape:
+            firm = prior.with_strength(strength)
+        else:
+            firm = yield from Prior.scaling(rows, max_components, strength)
         most = min(max_components, n_distinct(rows, max_components))
         if X.size > LARGE:
             yield
@@ -299,24 +314,33 @@ class Selection:
         The climb ends early if the log-likelihood will not come to what is ``needed``; see
         `rest_of_climb`.
         """
-        em = BatchEM(mixture, self._firm, self._covariance_type)
+        prior, rows, k = self._firm, self._rows, mixture.n_components
+        (n, d), dense = rows.shape, is_dense(self._covariance_type)
+        components = to_kernel(
+            mixture, self._covariance_type, prior.strength, prior.covariance, 0.0, prior.floors
+        )
+        climb = _kernel.Climb(components)
         most, least = COMPARED
-        rows, n = self._rows, max(len(self._rows), 1)
-        most = affordable(rows, mixture.n_components, self._covariance_type, most)
-        yield from em.climbing(rows, 0, 0.0, meter)
-        done, before, gain = 0, em.log_likelihood, math.nan
+        most = affordable(rows, k, self._covariance_type, most)
+        yield from going_on([climb], view(rows), n, k, d, dense, meter)
+        done, before, gain = 0, climb.log_likelihood, math.nan
         while done < most:
             steps = min(PROBE, most - done)
-            yield from em.climbing(rows, steps, least / n, meter, begun=True)
+            climb.plan(steps, least)
+            yield from going_on([climb], view(rows), n, k, d, dense, meter)
             done += steps
-            last, gain = gain, em.log_likelihood - before
-            before = em.log_likelihood
+            last, gain = gain, climb.log_likelihood - before
+            before = climb.log_likelihood
             # slow directions show only when fast ones are at rest
             rest = rest_of_climb(last if done >= SETTLED else math.nan, gain, (most - done) / PROBE)
-            if gain < least / n or before + rest < needed / n:
+            if gain < least or before + rest < needed:
                 break
-        criterion = yield from _criterion(em, rows, self._covariance_type, self._icl, meter)
-        return em.mixture, criterion
+        found = from_kernel(components, self._some)
+        bic = before - self.penalty(k)
+        if not self._icl:
+            return found, Criterion(k, before, bic, math.nan)
+        entropy = yield from _entropy(components, rows, pass_cost(1, k, d, dense), meter)
+        return found, Criterion(k, before, bic, bic - entropy)
 
     def whole(self, mixture: MixtureParameters) -> MixtureParameters:
         """A mixture of the features that count, of all features."""
@@ -340,8 +364,9 @@ def select(
     one of them in pieces. A component must raise the Bayesian information criterion. Here that is
     preferred to ICL: who gives a number expects as many regimes, and these may overlap.
     """
+    prior = Prior.of(X, n_components, prior_strength)
     mixture, criteria, _ = finish(
-        selecting(X, n_components, features, covariance_type, prior_strength, n_init, seed, Meter())
+        selecting(X, n_components, features, covariance_type, prior, n_init, seed, Meter())
     )
     return mixture, criteria
 
@@ -351,15 +376,18 @@ def selecting(
     n_components: int,
     features: tuple[Hashable, ...],
     covariance_type: str,
-    prior_strength: float,
+    prior: Prior,
     n_init: int,
     seed: int | None,
     meter: Meter,
 ) -> Sliced[tuple[MixtureParameters, tuple[Criterion, ...], Started]]:
-    """Do the same in slices, and return what became of the starts too."""
+    """Do the same in slices, and return what became of the starts too.
+
+    ``prior`` is that of X for ``n_components``.
+    """
     rng = np.random.default_rng(seed)
     selection = yield from Selection.of(
-        X, n_components, features, covariance_type, prior_strength, rng, icl=False
+        X, n_components, features, covariance_type, prior.strength, rng, icl=False, prior=prior
     )
     if meter.is_full(aside_cost(len(X))):
         yield
@@ -459,22 +487,18 @@ def _whole(
     return MixtureParameters(weights / weights.sum(), means, covariances, features)
 
 
-def _criterion(
-    em: BatchEM, rows: NDArray[np.float64], covariance_type: str, icl: bool, meter: Meter
-) -> Sliced[Criterion]:
-    k, d = em.mixture.n_components, rows.shape[1]
-    log_likelihood = em.log_likelihood * len(rows)
-    bic = log_likelihood - n_parameters(k, d, covariance_type) / 2 * math.log(max(len(rows), 1))
-    if not icl:
-        return Criterion(k, log_likelihood, bic, math.nan)
+def _entropy(
+    components: _kernel.Components, rows: NDArray[np.float64], cost: float, meter: Meter
+) -> Sliced[float]:
+    """The entropy of the responsibilities for rows, each of which costs so much."""
     entropy = 0.0
     for at in range(0, len(rows), ROWS):
         part = rows[at : at + ROWS]
-        shares = em.responsibilities(part)
+        shares = posterior(components, part)[0]
         entropy -= float((shares * np.log(np.maximum(shares, 1e-300))).sum())
-        if meter.is_full(pass_cost(len(part), k, d, is_dense(covariance_type))):
+        if meter.is_full(len(part) * cost):
             yield
-    return Criterion(k, log_likelihood, bic, bic - entropy)
+    return entropy
 
 
 def chosen(criteria: Sequence[Criterion]) -> int:
@@ -509,25 +533,14 @@ def _apart(
     values: NDArray[np.float64], levels: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """The same of one feature; so many different values are levels, or fewer."""
-    order = np.argsort(values)
-    ordered = values[order]
-    begins = np.flatnonzero(np.append(True, ordered[1:] > ordered[:-1]))
-    if len(begins) == len(values) or len(begins) <= levels:
+    order, n = np.argsort(values), len(values)
+    groups, gaps = np.empty(n, dtype=np.int64), np.empty(n)
+    n_distinct = _kernel.distinct_values(view(values), view(order), view(groups), view(gaps))
+    if n_distinct == n or n_distinct <= levels:
         return values
-    distinct, counts = ordered[begins], np.diff(begins, append=len(values))
-    gap = np.diff(distinct)
-    chance = rng.random(len(values))
-    # only those that come more than once move
-    several = np.flatnonzero(counts > 1)
-    count = counts[several]
-    before = np.cumsum(count) - count
-    n = int(count.sum())
-    rows = order[np.repeat(begins[several] - before, count) + np.arange(n)]
-    rows = rows[np.lexsort((rows, chance[rows], np.repeat(several, count)))]
-    rank = np.arange(n) - np.repeat(before, count)
-    edged = np.concatenate(([np.inf], gap, [np.inf]))
-    room = np.minimum(np.minimum(edged[several], edged[several + 1]), _median(gap))
-    values[rows] += ((rank + 0.5) / np.repeat(count, count) - 0.5) * np.repeat(room, count)
+    usual = _median(gaps[: n_distinct - 1])
+    by_chance = np.argsort(rng.random(n), kind="stable")
+    _kernel.spread_equal(view(values), view(groups), view(gaps), n_distinct, usual, view(by_chance))
     return values
 
 

@@ -95,6 +95,23 @@ class MixtureParameters:
         object.__setattr__(self, "covariances", c)
         object.__setattr__(self, "features", names)
 
+    @classmethod
+    def of(
+        cls,
+        weights: NDArray[np.float64],
+        means: NDArray[np.float64],
+        covariances: NDArray[np.float64],
+        features: tuple[Hashable, ...],
+    ) -> MixtureParameters:
+        """The same of arrays that nobody else writes to, which are neither copied nor checked."""
+        for values in (weights, means, covariances):
+            values.setflags(write=False)
+        result = cls.__new__(cls)
+        result.__dict__.update(
+            weights=weights, means=means, covariances=covariances, features=features
+        )
+        return result
+
     @property
     def n_components(self) -> int:
         return len(self.weights)
@@ -168,7 +185,7 @@ class MixtureParameters:
     def reordered(self, order: ArrayLike) -> MixtureParameters:
         """The same mixture with its components in this order."""
         chosen = np.asarray(order)
-        return MixtureParameters(
+        return MixtureParameters.of(
             self.weights[chosen], self.means[chosen], self.covariances[chosen], self.features
         )
 
@@ -177,19 +194,11 @@ class MixtureParameters:
 
         At most `FARTHEST`, which also stands for those that are beyond what doubles can hold.
         """
-        gaps = self.means[:, None] - other.means
-        between = (self.covariances[:, None] + other.covariances) / 2
-        try:
-            squares = squared_lengths(gaps, between)
-        except np.linalg.LinAlgError:
-            pairs = zip(gaps, between, strict=True)
-            squares = np.array([squared_distances(*of_one) for of_one in pairs])
-        mine, theirs = (np.linalg.slogdet(m.covariances)[1] for m in (self, other))
-        # determinants of what doubles cannot hold
-        with np.errstate(over="ignore", invalid="ignore"):
-            log_det = np.linalg.slogdet(between)[1]
-            result = squares / 8 + (log_det - (mine[:, None] + theirs) / 2) / 2
-        return np.where(result < FARTHEST, result, FARTHEST)
+        result = np.empty((self.n_components, other.n_components))
+        its = flat(self.means), flat(self.covariances)
+        others = flat(other.means), flat(other.covariances)
+        _kernel.bhattacharyya(*its, *others, self.n_features, FARTHEST, view(result))
+        return result
 
     def order_like(self, other: MixtureParameters) -> NDArray[np.intp]:
         """For each of the other's components, the one of these that goes with it.
@@ -309,26 +318,11 @@ def squared_distances(
     Infinite where doubles cannot hold them, and all of them if a matrix is singular.
     """
     try:
-        return squared_lengths(gaps, covariances)
+        with np.errstate(over="ignore", invalid="ignore"):
+            inward = np.linalg.solve(covariances, gaps[..., None])[..., 0]
+            squares = (gaps * inward).sum(axis=-1)
     except np.linalg.LinAlgError:
         return np.full(len(gaps), np.inf)
-
-
-def squared_lengths(
-    gaps: NDArray[np.float64], covariances: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Squared Mahalanobis lengths of gaps (..., d), each by its covariance matrix (..., d, d).
-
-    Infinite where doubles cannot hold them.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If a matrix is singular.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        inward = np.linalg.solve(covariances, gaps[..., None])[..., 0]
-        squares = (gaps * inward).sum(axis=-1)
     return np.where(np.isnan(squares), np.inf, squares)
 
 
@@ -345,11 +339,11 @@ def in_threads(work: Callable[[slice], None], n_rows: int, n_jobs: int) -> None:
     if n_jobs != -1 and n_jobs < 1:
         raise ValueError(f"n_jobs is {n_jobs!r}; it must be at least 1, or -1 for all processors")
     n_threads = min(n_jobs if n_jobs > 0 else os.cpu_count() or 1, max(n_rows // FEWEST, 1))
+    if n_threads == 1:
+        work(slice(0, n_rows))
+        return
     bounds = [n_rows * i // n_threads for i in range(n_threads + 1)]
     first, *others = [slice(*pair) for pair in itertools.pairwise(bounds)]
-    if not others:
-        work(first)
-        return
     with ThreadPoolExecutor(len(others)) as threads:
         working = threads.map(work, others)
         work(first)
@@ -358,7 +352,8 @@ def in_threads(work: Callable[[slice], None], n_rows: int, n_jobs: int) -> None:
 
 def without_prior(mixture: MixtureParameters) -> _kernel.Components:
     """The components as they are, with covariances in full."""
-    scale = np.diagonal(mixture.covariances, axis1=1, axis2=2).min(axis=0)
+    k, d = mixture.means.shape
+    scale = np.minimum.reduce(mixture.covariances.reshape(k, d * d)[:, :: d + 1])
     return to_kernel(mixture, "full", 0.0, scale, points=0.0)
 
 
@@ -403,16 +398,10 @@ def from_kernel(
     components: _kernel.Components, features: tuple[Hashable, ...] | None = None
 ) -> MixtureParameters:
     """The parameters as they are read out now."""
-    k, d, kind = components.shape
-    log_coef, log_norm, means, factor = map(np.frombuffer, components.read_out())
-    weights = np.exp(log_coef - log_norm)
-    if kind in (_kernel.FULL, _kernel.TIED):
-        lower = factor.reshape(k, d, d)
-        covariances = lower @ lower.transpose(0, 2, 1)
-    else:
-        covariances = np.zeros((k, d, d))
-        covariances.reshape(k, d * d)[:, :: d + 1] = factor.reshape(k, d) ** -2.0
-    return MixtureParameters(weights / weights.sum(), means.reshape(k, d), covariances, features)
+    k, d, _ = components.shape
+    weights, means, covariances = map(np.frombuffer, components.read_out())
+    names = tuple(range(d)) if features is None else features
+    return MixtureParameters.of(weights, means.reshape(k, d), covariances.reshape(k, d, d), names)
 
 
 def n_parameters(n_components: int, n_features: int, covariance_type: str) -> int:

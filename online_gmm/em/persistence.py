@@ -11,6 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from online_gmm import _kernel
+from online_gmm.data.frames import view
+
 LASTING = 0.2
 """Autocorrelation of successive responsibilities below which regimes are not seen to last."""
 LEAST = 1e-3
@@ -50,22 +53,7 @@ def time_constant(responsibilities: NDArray[np.float64]) -> float:
     >>> time_constant(np.eye(3)[rng.permutation(stays)])
     0.0
     """
-    n = len(responsibilities)
+    n, k = responsibilities.shape
     if n < 4:
         return 0.0
-    centred = responsibilities - responsibilities.mean(axis=0)
-
-    def covariance(lag: int) -> float:
-        return float((centred[lag:] * centred[: n - lag]).sum()) / (n - lag)
-
-    lag, near = 1, covariance(1)
-    if not near > LASTING * covariance(0):
-        return 0.0
-    while True:
-        far = covariance(2 * lag)
-        if far < near / np.e**0.5 or 8 * lag > n:
-            break
-        lag, near = 2 * lag, far
-    if far >= near:
-        return float(n)
-    return min(lag / float(np.log(near / max(far, near * LEAST))), float(n))
+    return float(_kernel.time_constant(view(responsibilities), k, LASTING, LEAST))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from online_gmm import _kernel
+from online_gmm.data.frames import view
 from online_gmm.em.mixture import MixtureParameters
 from online_gmm.em.slices import SLICE, Sliced, finish
 
@@ -96,7 +98,7 @@ class Prior:
             part = slice(at, at + size)
             its = columns[part]
             steps[part] = least_sds(its[:, ::every])
-            variances[part], values[part] = _spreads(its)
+            _kernel.spreads(view(its), n, len(its), view(variances[part]), view(values[part]))
             if len(its) == size:
                 yield
         correlation = correlations(X[::every])
@@ -145,6 +147,11 @@ class Prior:
         covariance = sd[:, None] * _flattened(correlation) * sd
         return cls(strength, covariance, floors, scale_known)
 
+    def for_more(self, times: float, strength: float) -> Prior:
+        """The prior of the same data for so many times as many components."""
+        covariance = self.covariance * times ** (-2.0 / len(self.floors))
+        return Prior(strength, covariance, self.floors, self.scale_known)
+
     def with_strength(self, strength: float) -> Prior:
         return Prior(strength, self.covariance, self.floors, self.scale_known)
 
@@ -160,36 +167,15 @@ class Prior:
         return float(-self.strength / 2 * (log_det + np.square(whitened).sum()))
 
 
-def _spreads(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The variances of columns, shape (D, n), and the first value of each; 0 without any value."""
-    if not columns.size or np.isnan(columns).any():
-        variances, values = np.zeros((2, len(columns)))
-        for j, column in enumerate(columns):
-            observed = column[~np.isnan(column)]
-            if observed.size:
-                values[j] = observed[0]
-                variances[j] = np.var(observed - observed[0])
-        return variances, values
-    # against the first value a constant column has variance 0 exactly
-    away = columns - columns[:, :1]
-    n = columns.shape[1]
-    away -= (np.add.reduce(away, axis=1) / n)[:, None]
-    away *= away
-    return np.add.reduce(away, axis=1) / n, columns[:, 0]
-
-
 def least_sds(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Standard deviations that the smallest step between two values asks for, of each column.
 
     ``columns`` have the shape (D, n). 0 if there is one value only.
     """
     ordered = np.sort(columns, axis=1)
-    steps = ordered[:, 1:] - ordered[:, :-1]
-    is_step = steps > 0.0
-    least = np.minimum.reduce(np.where(is_step, steps, np.inf), axis=1, initial=np.inf)
-    n_steps = np.count_nonzero(is_step, axis=1)
-    sds = least / np.where(n_steps < FEW_VALUES, LEVEL, ROUNDED)
-    return np.where(n_steps > 0, sds, 0.0)
+    least, n_steps = np.empty((2, len(columns)))
+    _kernel.least_steps(view(ordered), columns.shape[1], len(columns), view(least), view(n_steps))
+    return least / np.where(n_steps < FEW_VALUES, LEVEL, ROUNDED)
 
 
 def correlations(X: NDArray[np.float64]) -> NDArray[np.float64]:

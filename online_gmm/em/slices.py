@@ -7,7 +7,9 @@ may do, and returns its result.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from online_gmm import _kernel
 
 Result = TypeVar("Result")
 Sliced = Generator[None, None, Result]
@@ -24,6 +26,11 @@ class Meter:
 
     def __init__(self) -> None:
         self.done = 0.0
+
+    @property
+    def room(self) -> float:
+        """The work that is left of the slice."""
+        return SLICE - self.done
 
     def is_full(self, work: float) -> bool:
         """Add work done; return whether the slice is over. The next one then begins."""
@@ -52,3 +59,16 @@ def finish(work: Sliced[Result]) -> Result:
 def pass_cost(n: int, k: int, d: int, dense: bool) -> float:
     """The work of an EM step on n complete rows."""
     return float(n * k) * (12 + (d * d / 4 if dense else 2 * d))
+
+
+def going_on(
+    climbs: list[_kernel.Climb], rows: Any, n: int, k: int, d: int, dense: bool, meter: Meter
+) -> Sliced[None]:
+    """Let EM make the steps that are planned for some climbs on the same n rows, in slices."""
+    cost = pass_cost(1, k, d, dense)
+    size = max(int(SLICE // cost), ROWS)
+    ended = False
+    while not ended:
+        work, ended = _kernel.go_on(climbs, rows, n, size, cost, meter.room)
+        if meter.is_full(work):
+            yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,10 +13,15 @@ from numpy.typing import NDArray
 
 from online_gmm import _kernel
 from online_gmm.data.frames import column_means, flat, view
-from online_gmm.em.batch import BatchEM
-from online_gmm.em.mixture import COVARIANCE_TYPES, MixtureParameters, is_dense
+from online_gmm.em.mixture import (
+    COVARIANCE_TYPES,
+    MixtureParameters,
+    from_kernel,
+    is_dense,
+    to_kernel,
+)
 from online_gmm.em.prior import LEAST_VARIANCE, Prior
-from online_gmm.em.slices import SLICE, Meter, Sliced, pass_cost
+from online_gmm.em.slices import SLICE, Meter, Sliced, going_on, pass_cost
 
 ROUNDS = (3, 5, 12)
 """EM steps of each start, of those left after the first round, and of those left after the second.
@@ -110,44 +116,44 @@ def best_start(
     would have to rise as fast as in the last steps to come to what is ``needed``, in nats a row.
     """
     dense = is_dense(covariance_type)
-    cost = pass_cost(len(X), k, X.shape[1], dense)
+    n, d = X.shape
+    cost = pass_cost(n, k, d, dense)
     steps = sum(rounds)
     most = affordable(X, k, covariance_type, steps * max(n_init, 1))
     n_init = min(n_init, max(most // min(steps, most), 1))
-    runs: list[tuple[str, BatchEM]] = []
+    starts = _Starts(X, k, firm, covariance_type)
+    runs: list[tuple[str, _kernel.Components]] = []
     if current is not None:
-        runs.append((CURRENT, BatchEM(current, firm, covariance_type)))
-    filled = X if not np.isnan(X).any() else np.where(np.isnan(X), column_means(X), X)
-    scaled = _scaled(filled) if n_init > 0 else filled
-    starts = _Starts(filled, k, firm, covariance_type)
+        runs.append((CURRENT, starts.of_mixture(current)))
     for i in range(n_init):
-        method = (K_MEANS, RANDOM)[i % 2]
-        shares = None
+        method, components = (K_MEANS, RANDOM)[i % 2], None
         if method == K_MEANS:
             # starts from the best of several rows find more of many clusters, but are much alike
             trials = 2 + int(math.log(k)) if k > FEW and i % 4 == 0 else 1
-            shares = yield from _clustered(scaled, k, trials, rng, meter)
-        components = starts.of_rows(rng) if shares is None else starts.of_clusters(shares)
-        runs.append((method, BatchEM.of(components, firm, covariance_type, features)))
+            components = yield from starts.clustered(trials, rng, meter)
+        runs.append((method, components or starts.of_rows(rng)))
         if meter.is_full(3.0 * cost):
             yield
     reached = [-math.inf] * len(runs)
-    left = list(range(len(runs)))
+    # starts that are the same climb together
+    own = {id(components): _kernel.Climb(components) for _, components in runs}
+    climbs = [own[id(components)] for _, components in runs]
+    left, rows = list(range(len(runs))), view(X)
     for at, more in enumerate(rounds):
-        hopeless = set()
+        before = [climbs[i].mean_log_likelihood if at > 0 else -math.inf for i in left]
         for i in left:
-            em, before = runs[i][1], runs[i][1].log_likelihood if at > 0 else -math.inf
-            yield from em.climbing(X, min(more, most), LEAST_GAIN, meter, begun=at > 0)
-            reached[i] = em.penalised
-            rest = sum(rounds[at + 1 :]) * (em.log_likelihood - before) / more
-            if em.log_likelihood + rest < needed:
-                hopeless.add(i)
-        left = [i for i in left if i not in hopeless]
-        left.sort(key=lambda i: -reached[i])
+            climbs[i].plan(min(more, most), LEAST_GAIN * n)
+        yield from going_on([climbs[i] for i in left], rows, n, k, d, dense, meter)
+        hopeful = []
+        for i, last in zip(left, before, strict=True):
+            reached[i], now = climbs[i].penalised, climbs[i].mean_log_likelihood
+            if now + sum(rounds[at + 1 :]) * (now - last) / more >= needed:
+                hopeful.append(i)
+        hopeful.sort(key=lambda i: -reached[i])
         left = [
             i
             for method in (CURRENT, K_MEANS, RANDOM)
-            for i in _better_half([i for i in left if runs[i][0] == method])
+            for i in _better_half([i for i in hopeful if runs[i][0] == method])
         ]
         if at == len(rounds) - 1 or len(left) == 1:
             break
@@ -155,44 +161,12 @@ def best_start(
     candidates = tuple(
         Candidate(method, value) for (method, _), value in zip(runs, reached, strict=True)
     )
-    return Started(candidates, runs[best][1].mixture, runs[best][0])
+    method, components = runs[best]
+    return Started(candidates, from_kernel(components, features), method)
 
 
 def _better_half(ranked: list[int]) -> list[int]:
     return ranked[: (len(ranked) + 1) // 2]
-
-
-def _clustered(
-    scaled: NDArray[np.float64],
-    k: int,
-    trials: int,
-    rng: np.random.Generator,
-    meter: Meter,
-) -> Sliced[NDArray[np.float64] | None]:
-    """Cluster rows by k-means; return their responsibilities, or None if a cluster has no row.
-
-    There may be fewer clusters than k where there are fewer distinct rows.
-    """
-    (n, d), rows = scaled.shape, view(scaled)
-    labels = np.zeros(n, dtype=np.int64)
-    clusters = view(labels)
-    going = _kernel.draw_clusters(rows, n, d, k, view(rng.random(k * trials)), clusters)
-    if meter.is_full(trials * float(n * k * d)):
-        yield
-    left = LLOYD if going else 0
-    while left > 0:
-        steps = min(left, max(int(SLICE / (n * k * d)), 1))
-        changed = _kernel.move_centers(rows, n, d, k, steps, clusters)
-        if changed < 0:
-            return None
-        left = left - steps if changed else 0
-        if meter.is_full(steps * float(n * k * d)):
-            yield
-    shares = np.eye(k)[labels]
-    for j, count in enumerate(np.bincount(labels, minlength=k).tolist()):
-        if not count:
-            shares[rng.integers(n), j] = 0.5
-    return shares
 
 
 class _Starts:
@@ -200,8 +174,8 @@ class _Starts:
 
     Parameters
     ----------
-    filled : array of shape (n, D)
-        Rows without missing values.
+    X : array of shape (n, D)
+        Rows, NaN for missing values.
     k : int
         The number of components.
     prior : Prior
@@ -210,30 +184,65 @@ class _Starts:
         The shape of covariances.
     """
 
-    def __init__(
-        self, filled: NDArray[np.float64], k: int, prior: Prior, covariance_type: str
-    ) -> None:
+    def __init__(self, X: NDArray[np.float64], k: int, prior: Prior, covariance_type: str) -> None:
+        filled = X if not np.isnan(X).any() else np.where(np.isnan(X), column_means(X), X)
         covariance = prior.covariance if is_dense(covariance_type) else prior.variances
-        self._filled, self._k = filled, k
-        self._shape = k, filled.shape[1], COVARIANCE_TYPES[covariance_type]
-        self._strength, self._floors = prior.strength, flat(prior.floors)
-        self._covariance, self._weights = flat(covariance), flat(np.full(k, 1.0 / k))
+        self._rows, self._scaled = view(filled), view(_scaled(filled))
+        self._n, self._d, self._k = len(X), X.shape[1], k
+        self._prior, self._covariance_type = prior, covariance_type
+        self._shape = k, self._d, COVARIANCE_TYPES[covariance_type]
+        self._floors, self._covariance = flat(prior.floors), flat(covariance)
+        self._clusters = array("q", bytes(8 * self._n))
+        self._made: dict[bytes, _kernel.Components] = {}
 
-    def of_clusters(self, shares: NDArray[np.float64]) -> _kernel.Components:
-        """Components of rows by their responsibilities, shape (n, K)."""
-        components = self._empty()
-        components.collect(view(self._filled), len(self._filled), view(shares))
-        return components
+    def clustered(
+        self, trials: int, rng: np.random.Generator, meter: Meter
+    ) -> Sliced[_kernel.Components | None]:
+        """Components of the clusters of k-means, or None if one of these came to have no row.
+
+        Where there are fewer distinct rows there are fewer than k clusters from the start; a
+        component without any gets half of a random row. Of the same clusters they are the same.
+        """
+        n, d, k, scaled, clusters = self._n, self._d, self._k, self._scaled, self._clusters
+        draws = rng.random(k * trials).data
+        going = _kernel.draw_clusters(scaled, n, d, k, draws, clusters)
+        if meter.is_full(trials * float(n * k * d)):
+            yield
+        left = LLOYD if going else 0
+        while left > 0:
+            steps = min(left, max(int(SLICE / (n * k * d)), 1))
+            changed = _kernel.move_centers(scaled, n, d, k, steps, clusters)
+            if changed < 0:
+                return None
+            left = left - steps if changed else 0
+            if meter.is_full(steps * float(n * k * d)):
+                yield
+        found = _kernel.number_in_order(clusters, k)
+        lent = array("q", [-1] * k)
+        for j in range(found, k):
+            lent[j] = int(rng.integers(n))
+        key = clusters.tobytes() + lent.tobytes()
+        if key not in self._made:
+            self._made[key] = self._empty()
+            self._made[key].collect_clusters(self._rows, n, clusters, lent)
+        return self._made[key]
 
     def of_rows(self, rng: np.random.Generator) -> _kernel.Components:
-        """Components with random rows as means."""
-        components, k, n = self._empty(), self._k, len(self._filled)
-        means = self._filled[rng.choice(n, size=k, replace=n < k)]
-        components.load(self._weights, flat(means), self._covariance * k, 0.0)
+        """Components with random rows as means, as wide as the data."""
+        components = self._empty()
+        places = rng.choice(self._n, size=self._k, replace=self._n < self._k)
+        components.stand_on(self._rows, places.data)
         return components
 
+    def of_mixture(self, mixture: MixtureParameters) -> _kernel.Components:
+        """The components of a mixture."""
+        prior = self._prior
+        return to_kernel(
+            mixture, self._covariance_type, prior.strength, prior.covariance, 0.0, prior.floors
+        )
+
     def _empty(self) -> _kernel.Components:
-        components = _kernel.Components(*self._shape, self._strength, self._covariance)
+        components = _kernel.Components(*self._shape, self._prior.strength, self._covariance)
         components.hold_above(self._floors)
         return components
 

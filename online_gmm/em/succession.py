@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from online_gmm.em.mixture import MixtureParameters, labels_of, squared_distances
+from online_gmm import _kernel
+from online_gmm.data.frames import flat
+from online_gmm.em.mixture import MixtureParameters, labels_of
 
 SAME = 1.0
 """Standard deviations, by feature, by which the centre of a component may move unsaid."""
@@ -43,7 +45,7 @@ def has_moved(
     with np.errstate(over="ignore", invalid="ignore"):
         gap = new.means[j] - old.means[i]
         most = len(gap) * allowed**2
-        if squared_distances(gap[None], old.covariances[i][None])[0] <= most:
+        if _kernel.squared_length(flat(gap), flat(old.covariances[i])) <= most:
             return False
         # a covariance that is all but singular says nothing of some directions
         distance = float(gap @ np.linalg.lstsq(old.covariances[i], gap, rcond=None)[0])

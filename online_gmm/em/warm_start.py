@@ -216,17 +216,18 @@ def warm_starting(
             X, max_components, features, covariance_type, prior_strength, n_init, seed, meter
         )
         n_components = chosen(criteria)
-    started = None
-    if at_most and n_components != 1 and not criteria:
-        some, _, started = yield from selecting(
-            X, n_components, features, covariance_type, prior_strength, n_init, seed, meter
-        )
-        n_components, started = some.n_components, started._replace(mixture=some)
-        if meter.is_full(aside_cost(len(X))):
-            yield
     prior = yield from Prior.scaling(X, n_components, prior_strength)
     if X.size > LARGE:
         yield
+    started = None
+    if at_most and n_components != 1 and not criteria:
+        some, _, started = yield from selecting(
+            X, n_components, features, covariance_type, prior, n_init, seed, meter
+        )
+        prior = prior.for_more(some.n_components / n_components, prior_strength)
+        n_components, started = some.n_components, started._replace(mixture=some)
+        if meter.is_full(aside_cost(len(X))):
+            yield
     if started is None and current is not None and n_init == 0:
         started = Started((), current, CURRENT)
     if started is None:

@@ -256,7 +256,8 @@ class EMLearner(Learner, abc.ABC):
         large = np.flatnonzero(sizes > handful)
         if not len(large):
             return np.zeros(len(rows), dtype=bool)
-        components = without_prior(mixture.reordered(large))
+        known = mixture if len(large) == len(sizes) else mixture.reordered(large)
+        components = without_prior(known)
         isolated = self._outlying(posterior(components, rows)[2], rows)
         return isolated if isolated.mean() < FEW else np.zeros(len(rows), dtype=bool)
 

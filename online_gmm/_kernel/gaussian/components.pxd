@@ -10,6 +10,6 @@ cdef class Components(Densities):
     cdef int update_one(self, Py_ssize_t k, double rho) noexcept nogil
     cdef int learn_rows(self, Rows rows, Py_ssize_t n) noexcept nogil
     cdef double e_step_rows(
-        self, double *x, Py_ssize_t n, Rows rows, bint learning, int answers,
+        self, double *x, Py_ssize_t begin, Py_ssize_t end, Rows rows, bint learning, int answers,
         double *log_density, double *responsibilities, double *distance
     ) noexcept nogil

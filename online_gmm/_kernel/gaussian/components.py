@@ -173,7 +173,8 @@ class Components(Densities):
     def e_step_rows(
         self,
         x: cython.p_double,
-        n: cython.Py_ssize_t,
+        begin: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
         rows: Rows,
         learning: cython.bint,
         answers: cython.int,
@@ -181,7 +182,7 @@ class Components(Densities):
         responsibilities: cython.p_double,
         distance: cython.p_double,
     ) -> cython.double:
-        """Do the E-step of n points under frozen parameters, sixteen rows at a time.
+        """Do the E-step of points from ``begin`` to ``end``, sixteen at a time; parameters stay.
 
         With ``learning`` their statistics are added. Of the ``answers`` none (0), the log density
         (1) or all three (2) are written. Returns the sum of the log densities.
@@ -193,8 +194,8 @@ class Components(Densities):
         value: cython.double
         total: cython.double = 0.0
         d: cython.Py_ssize_t = self.n_features
-        for at in range(0, n, 16):
-            many = n - at if n - at < 16 else 16
+        for at in range(begin, end, 16):
+            many = end - at if end - at < 16 else 16
             self.e_step_many(rows, x, at, many)
             if rows.weighed and learning and (d <= 3 or not self.dense):
                 total += rows.log_likelihood(many)
@@ -281,41 +282,8 @@ class Components(Densities):
         values: cython.p_double = first(x)
         rows: Rows = Rows(self.n_components, self.n_features)
         with cython.nogil:
-            total = self.e_step_rows(values, n, rows, True, 0, values, values, values)
+            total = self.e_step_rows(values, 0, n, rows, True, 0, values, values, values)
         return total
-
-    def climb(
-        self,
-        x: cython.double[::1],
-        n: cython.Py_ssize_t,
-        most: int,
-        least: cython.double,
-        total: cython.double,
-    ) -> tuple[float, int]:
-        """EM steps on n points until one gains less than ``least`` nats, at most ``most``.
-
-        ``total`` is the sum of the log densities under the present parameters if the points have
-        been accumulated, else NaN. They are left accumulated under the last parameters. Returns
-        the sum under these, in nats, and the number of steps made.
-        """
-        before: cython.double
-        steps: cython.Py_ssize_t = 0
-        bound: cython.Py_ssize_t = most
-        values: cython.p_double = first(x)
-        rows: Rows = Rows(self.n_components, self.n_features)
-        with cython.nogil:
-            if total != total:
-                self.empty()
-                total = self.e_step_rows(values, n, rows, True, 0, values, values, values)
-            while steps < bound and self.points > 0.0:
-                before = total
-                self.m_step()
-                self.empty()
-                total = self.e_step_rows(values, n, rows, True, 0, values, values, values)
-                steps += 1
-                if -least < total - before < least:
-                    break
-        return total, steps
 
     def posterior(
         self,
@@ -332,7 +300,7 @@ class Components(Densities):
         squares: cython.p_double = first(distance)
         rows: Rows = Rows(self.n_components, self.n_features)
         with cython.nogil:
-            self.e_step_rows(values, n, rows, False, 2, densities, resp, squares)
+            self.e_step_rows(values, 0, n, rows, False, 2, densities, resp, squares)
 
     def log_densities(
         self, x: cython.double[::1], n: cython.Py_ssize_t, log_density: cython.double[::1]
@@ -342,7 +310,7 @@ class Components(Densities):
         densities: cython.p_double = first(log_density)
         rows: Rows = Rows(self.n_components, self.n_features)
         with cython.nogil:
-            self.e_step_rows(values, n, rows, False, 1, densities, values, values)
+            self.e_step_rows(values, 0, n, rows, False, 1, densities, values, values)
 
     def predict(
         self, x: cython.double[::1], n: cython.Py_ssize_t, labels: cython.Py_ssize_t[::1]
@@ -379,6 +347,45 @@ class Components(Densities):
             for k in range(self.n_components):
                 self.resp[k] = responsibilities[i * self.n_components + k]
             self.update_statistics(1.0 / (self.points + 1.0))
+        self.m_step()
+
+    def collect_clusters(
+        self,
+        x: cython.double[::1],
+        n: cython.Py_ssize_t,
+        clusters: cython.Py_ssize_t[::1],
+        lent: cython.Py_ssize_t[::1],
+    ) -> None:
+        """Do the same of points that are in one of K clusters each.
+
+        ``lent`` has for each component a point that half belongs to it too, or -1.
+        """
+        i: cython.Py_ssize_t
+        rows: cython.p_double = first(x)
+        k: cython.Py_ssize_t
+        with cython.nogil:
+            self.empty()
+            self.observed = self.n_features
+            for i in range(n):
+                self.set_point(rows, i * self.n_features)
+                for k in range(self.n_components):
+                    self.resp[k] = 0.5 if lent[k] == i else 0.0
+                self.resp[clusters[i]] = 1.0
+                self.update_statistics(1.0 / (self.points + 1.0))
+            self.m_step()
+
+    def stand_on(self, x: cython.double[::1], places: cython.Py_ssize_t[::1]) -> None:
+        """Let components of equal weights and the covariance C stand on K of the points."""
+        k: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        d: cython.Py_ssize_t = self.n_features
+        self.empty()
+        for k in range(self.n_components):
+            self.weight[k] = 1.0 / self.n_components
+            for j in range(d):
+                self.center[k * d + j] = x[places[k] * d + j]
+            for j in range(self.size):
+                self.scatter[k * self.size + j] = self.prior[j]
         self.m_step()
 
     def revisit(

@@ -20,11 +20,11 @@ from array import array
 from typing import Any
 
 if cython.compiled:
-    from cython.cimports.libc.math import log, sqrt
+    from cython.cimports.libc.math import exp, log, sqrt
     from cython.cimports.online_gmm._kernel.gaussian.statistics import Statistics
     from cython.cimports.online_gmm._kernel.memory import Memory, packed, rearrange, unpack
 else:
-    from math import log, sqrt
+    from math import exp, log, sqrt
 
     from online_gmm._kernel.gaussian.statistics import Statistics
     from online_gmm._kernel.memory import Memory, packed, rearrange, unpack
@@ -426,26 +426,38 @@ class Parameters(Statistics):
                     new[(k * d + i) * d + j] = old[(k * d + j) * d + i]
         return result
 
-    def read_out(self) -> tuple[bytes, bytes, bytes, bytes]:
-        """Return log coefficients, log norms, means and factors as doubles.
-
-        Factors of matrices are lower, row by row.
-        """
+    def read_out(self) -> tuple[bytes, bytes, bytes]:
+        """Return weights that sum to 1, means and covariance matrices, as doubles."""
         k: cython.Py_ssize_t
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
+        m: cython.Py_ssize_t
+        at: cython.Py_ssize_t
         n: cython.Py_ssize_t = self.n_components
         d: cython.Py_ssize_t = self.n_features
-        factors = packed(self.factor, n * self.size)
-        if self.dense and d > 1:
-            result = doubles(bytes(8 * n * d * d))
-            lower: cython.double[::1] = result
-            for k in range(n):
-                for i in range(d):
-                    for j in range(i + 1):
-                        lower[(k * d + i) * d + j] = self.factor[(k * d + j) * d + i]
-            factors = bytes(result)
-        return packed(self.log_coef, n), packed(self.log_norm, n), packed(self.mean, n * d), factors
+        value: cython.double
+        total: cython.double = 0.0
+        memory: Memory = Memory(n + n * d * d)
+        weights: cython.p_double = memory.piece(n)
+        covariances: cython.p_double = memory.piece(n * d * d)
+        for k in range(n):
+            weights[k] = exp(self.log_coef[k] - self.log_norm[k])
+            total += weights[k]
+            for i in range(d):
+                at = (k * d + i) * d
+                if not self.dense:
+                    value = 1.0 / self.factor[k * d + i]
+                    covariances[at + i] = value * value
+                    continue
+                for j in range(i + 1):
+                    value = 0.0
+                    for m in range(j + 1):
+                        value += self.factor[(k * d + m) * d + i] * self.factor[(k * d + m) * d + j]
+                    covariances[at + j] = value
+                    covariances[(k * d + j) * d + i] = value
+        for k in range(n):
+            weights[k] /= total
+        return packed(weights, n), packed(self.mean, n * d), packed(covariances, n * d * d)
 
     def state(self) -> dict[str, Any]:
         """Return statistics and parameters as plain values."""
