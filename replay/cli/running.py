@@ -155,7 +155,7 @@ def replay_source(
     live
         Whether what is written must not be held back, and a signal is the normal end.
     zone
-        The time zone of the days of --costs.
+        The time zone of the days of --costs, and of what is drawn.
     because
         Why it is this learner, in a line; empty if that goes without saying.
     """
@@ -191,10 +191,10 @@ def replay_source(
         if outputs.plot is not None:
             from replay.views.plot import Picture
 
-            picture = Picture(outputs.plot_key, _times(source, "the picture"))
+            picture = Picture(outputs.plot_key, _times(source, "the picture"), zone)
             sinks["plot"] = picture
         if outputs.report is not None or outputs.serve is not None:
-            page = sinks["page"] = _page(source, fleet, "costs" in sinks)
+            page = sinks["page"] = _page(source, fleet, "costs" in sinks, zone)
         notices = None
         if notify is not None:
             notices = sinks["notices"] = notify(source, fleet)
@@ -286,12 +286,18 @@ def _times(source: Source, drawn: str) -> TimesShown | None:
     return None
 
 
-def _page(source: Source, fleet: Fleet, with_costs: bool = False) -> Watcher:
+def _page(
+    source: Source,
+    fleet: Fleet,
+    with_costs: bool = False,
+    zone: datetime.tzinfo = datetime.UTC,
+) -> Watcher:
     from replay.views.history import History
     from replay.views.page.sink import Watcher
 
     times = _times(source, "the page")
-    return Watcher(History(source.values), fleet.__getitem__, with_costs, fleet.items, times)
+    history = History(source.values, zone=zone)
+    return Watcher(history, fleet.__getitem__, with_costs, fleet.items, times)
 
 
 def _serve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import threading
 from collections import Counter, OrderedDict, deque
@@ -82,6 +83,8 @@ class History:
         PATIENCE rows of others have come since; else its rows are only counted.
     recent
         Rows of each key that are kept as they are, the last ones.
+    zone
+        Whose time is drawn; it is not in `state`.
 
     Attributes
     ----------
@@ -96,9 +99,15 @@ class History:
     """
 
     def __init__(
-        self, values: Sequence[str], buckets: int = 2000, keys: int = 50, recent: int = 400
+        self,
+        values: Sequence[str],
+        buckets: int = 2000,
+        keys: int = 50,
+        recent: int = 400,
+        zone: datetime.tzinfo = datetime.UTC,
     ) -> None:
         self.values = tuple(values)
+        self.zone = zone
         self.n_left_out = 0
         self.roster = Roster()
         self._limits = buckets, keys, recent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ from replay.sources.times_shown import TimesShown
 from replay.views.decimation import Bands as Stretches
 from replay.views.decimation import Trace
 from replay.views.figure import GAP, MOST_COLUMNS, SHADE, Data, Figures, some_drawn
+from replay.views.local_time import offsets_in
 from replay.views.parameters import Parameters
 
 STYLE: Any = {
@@ -196,9 +198,17 @@ class Picture(MemorySink):
         Whose series; None if rows have no key.
     times
         Reads the times of rows that have none in seconds; None if nobody does.
+    zone
+        Whose time the axis shows, if times are dates.
     """
 
-    def __init__(self, key: str | None = None, times: TimesShown | None = None) -> None:
+    def __init__(
+        self,
+        key: str | None = None,
+        times: TimesShown | None = None,
+        zone: datetime.tzinfo = datetime.UTC,
+    ) -> None:
+        self.zone = zone
         self.sample = Sample()
         self.bands = Bands()
         self._key = key
@@ -284,7 +294,7 @@ def draw_series(
             series.set_ylabel(_text(str(column)))
             if j < len(columns) - 1:
                 series.tick_params(labelbottom=False)
-        _label_x(axes[-1, 0], picture.sample)
+        _label_x(axes[-1, 0], picture.sample, picture.zone)
         axes[-1, 1].set_xlabel("density")
         figure.suptitle(f"{_text(title)}: {picture.bands.title}")
         handles, names = _legend(picture, parameters)
@@ -292,13 +302,16 @@ def draw_series(
         _save(figure, path)
 
 
-def _label_x(axes: Axes, sample: Sample) -> None:
+def _label_x(axes: Axes, sample: Sample, zone: datetime.tzinfo) -> None:
     """Dates, times or numbers of rows."""
     if sample.is_dated:
-        axes.set_xlabel("time, UTC")
-        axes.xaxis_date()
+        offsets = offsets_in(zone, sample.seconds[0], sample.seconds[-1])
+        # where hours come twice or not at all
+        steps = f" ({', then '.join(offsets)})" if len(offsets) > 1 else ""
+        axes.set_xlabel(f"time, {zone}{steps}")
+        axes.xaxis_date(zone)
         concise: Any = dates.ConciseDateFormatter
-        axes.xaxis.set_major_formatter(concise(axes.xaxis.get_major_locator()))
+        axes.xaxis.set_major_formatter(concise(axes.xaxis.get_major_locator(), tz=zone))
         return
     first, last = map(_text, sample.times)
     row = f"row (time: {first} to {last})" if first else "row"

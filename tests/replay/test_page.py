@@ -12,7 +12,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zoneinfo
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 
 import numpy as np
@@ -30,12 +32,14 @@ from replay.engine.rows import InputError, OutputError, Row
 from replay.engine.series import Series
 from replay.views.figure import Figures
 from replay.views.history import History
+from replay.views.local_time import offsets_in, shifts_of
 from replay.views.page.access import Access, parse_address
 from replay.views.page.content import content_of, texts_of
 from replay.views.page.figures import Page
 from replay.views.page.report import report_html, write_report
 from replay.views.page.server import PageServer
 from replay.views.page.sink import Watcher
+from replay.views.page.style import AHEAD, LOCAL_LABEL, LOCAL_TICKS
 from replay.views.page.tables import changes_table, keys_table
 from replay.views.parameters import Parameters, merged_into
 from replay.views.roster import placed
@@ -271,6 +275,82 @@ def test_a_regime_that_is_another_one_by_now_says_which():
     table = changes_table(parameters._replace(merged={before: 1}), {})
     assert "(now 1)" in table
     assert "(now" not in changes_table(parameters._replace(merged={}), {})
+
+
+def test_axes_show_the_time_of_the_zone_that_is_said():
+    machines = Machines("a")
+    machines.run(600)
+    assert '"time, UTC"' in report_html("Pump", machines.history, machines.series)
+    machines.history.zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    html = report_html("Pump", machines.history, machines.series)
+    assert '"time, Europe/Berlin"' in html
+    assert '"time, UTC"' not in html
+
+
+def test_a_zone_is_ahead_of_utc_from_the_second_on_when_it_steps():
+    step = datetime(2024, 10, 27, 1, tzinfo=UTC).timestamp()
+    berlin = zoneinfo.ZoneInfo("Europe/Berlin")
+    assert (1e3 * step, 3600e3) in shifts_of(berlin)
+    assert offsets_in(berlin, step - 9e4, step - 1) == ["+02:00"]
+    assert offsets_in(berlin, step - 9e4, step) == ["+02:00", "+01:00"]
+    assert offsets_in(berlin, step, step + 9e4) == ["+01:00"]
+    fixed = timezone(timedelta(hours=-3, minutes=-30))
+    assert shifts_of(fixed) == ((0.0, -3.5 * 3600e3),)
+    assert offsets_in(fixed, -1e9, step) == ["-03:30"]
+
+
+AXES = [
+    # an hour that comes twice
+    (
+        *("Europe/Berlin", "2024-10-26 21:00", "2024-10-27 07:00"),
+        [
+            *("00:00 +02:00", "02:00 +02:00", "02:00 +01:00", "04:00 +01:00", "06:00 +01:00"),
+            "08:00 +01:00",
+        ],
+    ),
+    # within it
+    (
+        *("Europe/Berlin", "2024-10-27 00:20", "2024-10-27 01:40"),
+        ["02:30 +02:00", "02:00 +01:00", "02:30 +01:00"],
+    ),
+    # one that is skipped
+    (
+        *("Europe/Berlin", "2024-03-30 22:00", "2024-03-31 07:00"),
+        ["00:00 +01:00", "04:00 +02:00", "06:00 +02:00", "08:00 +02:00"],
+    ),
+    (
+        *("Asia/Kolkata", "2024-01-01 01:00", "2024-01-01 11:00"),
+        ["08:00", "10:00", "12:00", "14:00", "16:00"],
+    ),
+    # midnight there
+    (
+        *("America/New_York", "2024-03-08 00:00", "2024-03-13 00:00"),
+        ["2024-03-08", "2024-03-09", "2024-03-10", "2024-03-11", "2024-03-12"],
+    ),
+    (
+        *("America/New_York", "2023-11-10 00:00", "2024-05-20 00:00"),
+        ["2024-01", "2024-03", "2024-05"],
+    ),
+]
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="there is no Chromium with its driver")
+@pytest.mark.parametrize(("zone", "first", "last", "labels"), AXES)
+def test_ticks_stand_at_round_local_times_and_say_where_hours_come_twice(
+    driver, zone, first, last, labels
+):
+    script = """
+    const [shifts, start, end, ticks_code, label_code] = arguments
+    const ticks = new Function("cb_data", "shifts", ticks_code)({start, end}, shifts)
+    const label = new Function("tick", "index", "ticks", "shifts", label_code)
+    return ticks.map((tick, i) => label(tick, i, ticks, shifts).split("\\n")[0])
+    """
+    ends = [1e3 * datetime.fromisoformat(f"{end}+00:00").timestamp() for end in (first, last)]
+    found = driver.execute_script(
+        script,
+        *(shifts_of(zoneinfo.ZoneInfo(zone)), *ends, AHEAD + LOCAL_TICKS, AHEAD + LOCAL_LABEL),
+    )
+    assert found == labels
 
 
 def test_without_bokeh_it_says_what_to_install(monkeypatch):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from replay.views import plot
 from replay.views.plot import DAY
 
 START = datetime(2024, 3, 4, tzinfo=UTC)
@@ -87,3 +88,34 @@ def test_what_is_said_of_times_is_said_once(drawn, tmp_path):
     times = [t.isoformat() for t in moments(1200, 600)]
     _, _, said = drawn(times, "--report", tmp_path / "page.html")
     assert said.count("times are read as they are") == 1
+
+
+def test_axes_show_the_time_of_the_zone(cli, tmp_path, monkeypatch):
+    labels = []
+    told = plot._label_x
+
+    def told_too(axes, *rest):
+        told(axes, *rest)
+        labels.append(axes.get_xlabel())
+
+    monkeypatch.setattr(plot, "_label_x", told_too)
+    path = tmp_path / "night.csv"
+    first = datetime(2024, 10, 26, 20, tzinfo=UTC)
+    times = [first + timedelta(minutes=5 * i) for i in range(120)]
+    path.write_text(
+        "time,level\n"
+        + "".join(
+            f"{time:%Y-%m-%d %H:%M}Z,{i // 40 % 2 * 9 + i % 7}\n" for i, time in enumerate(times)
+        )
+    )
+    out = ("--report", tmp_path / "page.html", "--plot", tmp_path / "series.png")
+    result = cli("run", path, "--time", "time", "--regimes", 2, "--warm-up", 20, *out)
+    assert result.exit_code == 0, result.output
+    assert '"time, UTC"' in (tmp_path / "page.html").read_text()
+    zoned = cli(
+        *("run", path, "--time", "time", "--regimes", 2, "--warm-up", 20, *out),
+        *("--time-zone", "Europe/Berlin"),
+    )
+    assert zoned.exit_code == 0, zoned.output
+    assert '"time, Europe/Berlin"' in (tmp_path / "page.html").read_text()
+    assert labels == ["time, UTC", "time, Europe/Berlin (+02:00, then +01:00)"]

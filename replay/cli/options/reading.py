@@ -227,7 +227,8 @@ class Cells(Group):
         typer.Option(
             metavar="ZONE",
             help="Zone of times that name none, such as Europe/Berlin or +01:00. In an hour that "
-            "occurs twice, the order of the rows decides. [default: UTC]",
+            "occurs twice, the order of the rows decides. Pages and pictures show its time. "
+            "[default: UTC]",
         ),
     ] = None
 

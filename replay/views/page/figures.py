@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from bokeh.models import (
     BasicTicker,
     ColumnDataSource,
     CustomJS,
+    CustomJSHover,
+    CustomJSTicker,
+    CustomJSTickFormatter,
     DataRange1d,
     DatetimeTicker,
     DatetimeTickFormatter,
@@ -31,8 +35,19 @@ from online_gmm.data.html import COLOURS
 from replay.checks.check import Comparison
 from replay.engine.printable import printable
 from replay.views.figure import MOST_COLUMNS, SHADE, shortened, some_drawn
+from replay.views.local_time import shifts_of
 from replay.views.page.content import Content
-from replay.views.page.style import CHOICE, PAGE, PAINT, SWITCH, TABLES
+from replay.views.page.style import (
+    AHEAD,
+    CHOICE,
+    LOCAL_LABEL,
+    LOCAL_TICKS,
+    LOCAL_TIME,
+    PAGE,
+    PAINT,
+    SWITCH,
+    TABLES,
+)
 
 HOVER = [("x", "@x1{0,0.[000]}"), ("value", "@y1"), ("regime", "@label")]
 LEAST_GAP = 1e-9
@@ -66,6 +81,8 @@ class Page:
         How far the learner was from batch EM; drawn if there is any.
     with_costs
         Whether it shows what regimes cost.
+    zone
+        Whose time the axes show, if times are dates.
     """
 
     def __init__(
@@ -74,7 +91,9 @@ class Page:
         recent: bool,
         convergence: Sequence[Comparison] = (),
         with_costs: bool = False,
+        zone: datetime.tzinfo = datetime.UTC,
     ) -> None:
+        self._zone = zone
         self.sources: dict[str, ColumnDataSource] = {}
         self.ranges: dict[str, Range1d] = {}
         self.figures: list[figure] = []
@@ -161,7 +180,10 @@ class Page:
         if content.dates is not None and content.dates != self._dates:
             self._dates = content.dates
             for plot in self._timed:
-                _label_times(plot, content.dates)
+                if content.dates and self._zone is not datetime.UTC:
+                    _label_local_times(plot, self._zone)
+                else:
+                    _label_times(plot, content.dates)
 
     def write(self, texts: Mapping[str, str]) -> None:
         """Set tables that the page has, where they have changed."""
@@ -391,6 +413,18 @@ class Page:
         plot.add_tools(HoverTool(visible=False, renderers=[points], tooltips=hover))
         plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
         return "gap"
+
+
+def _label_local_times(plot: figure, zone: datetime.tzinfo) -> None:
+    """Show the time of a zone, whose hours may come twice: x is that of UTC."""
+    args: Any = {"shifts": shifts_of(zone)}
+    plot.xaxis.axis_label = PlainText(text=f"time, {zone}")
+    plot.xaxis.ticker = CustomJSTicker(args=args, major_code=AHEAD + LOCAL_TICKS)
+    plot.xaxis.formatter = CustomJSTickFormatter(args=args, code=AHEAD + LOCAL_LABEL)
+    for tool in plot.tools:
+        if isinstance(tool, HoverTool):
+            tool.tooltips = [("time", "@x1{custom}"), *HOVER[1:]]
+            tool.formatters = {"@x1": CustomJSHover(args=args, code=AHEAD + LOCAL_TIME)}
 
 
 def _label_times(plot: figure, dates: bool) -> None:

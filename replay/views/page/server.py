@@ -251,7 +251,7 @@ class _View:
 
     def __init__(self, server: PageServer, asked: Mapping[str, str]) -> None:
         values = server.history.values
-        self.page = Page(values, True, with_costs=server.with_costs)
+        self.page = Page(values, True, with_costs=server.with_costs, zone=server.history.zone)
         self.fleet = FleetTable(values, asked.get("find", ""), asked.get("order", "strange"))
         self._server = server
         self._looks = 0

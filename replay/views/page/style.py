@@ -113,6 +113,74 @@ scheme.addEventListener("change", paint)
 paint()
 """
 
+AHEAD = """\
+const ahead = (t) => {
+  let its = shifts[0][1]
+  for (const [since, by] of shifts) {
+    if (since > t) { break }
+    its = by
+  }
+  return its
+}
+const written = (by) => {
+  const minutes = Math.abs(Math.round(by / 60e3))
+  const two = (n) => String(n).padStart(2, "0")
+  return `${by < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`
+}
+"""
+
+LOCAL_TICKS = """\
+const {start, end} = cb_data
+const DAY = 864e5, HOUR = 36e5
+const found = new Set()
+// an hour that comes twice has two ticks, and one that is skipped has none
+const put = (wall) => {
+  const near = [start, end].map((t) => ahead(wall - ahead(t)))
+  for (const by of [...near, ahead(start), ahead(end)]) {
+    const t = wall - by
+    if (ahead(t) == by && start <= t && t <= end) { found.add(t) }
+  }
+}
+const least = (end - start) / 5
+const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5,
+  6e5, 9e5, 18e5, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 4 * DAY, 7 * DAY,
+  14 * DAY]
+const step = steps.find((each) => each >= least)
+if (!(end > start)) {
+  return []
+} else if (step !== undefined) {
+  // a day more on both sides: the offset may change on the way
+  const last = end + ahead(end) + DAY
+  const least_wall = Math.floor((start + ahead(start) - (step < DAY ? 3 * HOUR : DAY)) / step)
+  for (let n = least_wall; n * step <= last && found.size < 50; n++) { put(n * step) }
+} else {
+  const months = [1, 2, 3, 6, 12, 24, 60, 120, 240].find((each) => 30 * DAY * each >= least) ?? 600
+  let n = Math.floor(new Date(start).getUTCFullYear() * 12 / months) * months
+  for (; Date.UTC(Math.floor(n / 12), n % 12) <= end + DAY; n += months) {
+    put(Date.UTC(Math.floor(n / 12), n % 12))
+  }
+}
+return [...found].sort((a, b) => a - b)
+"""
+
+LOCAL_LABEL = """\
+const local = (t) => new Date(t + ahead(t)).toISOString()
+const step = ticks.length > 1 ? Math.min(...ticks.slice(1).map((t, i) => t - ticks[i])) : 0
+const day = local(tick).slice(0, 10), clock = local(tick).slice(11)
+if (step > 20 * 864e5) { return day.slice(0, 7) }
+if (step > 20 * 36e5) { return clock.startsWith("00:00") ? day : `${day} ${clock.slice(0, 5)}` }
+const text = clock.slice(0, step >= 6e4 ? 5 : step >= 1e3 ? 8 : 12)
+const steps = ticks.some((t) => ahead(t) != ahead(ticks[0])) ? ` ${written(ahead(tick))}` : ""
+const place = ticks.indexOf(tick)
+const is_first = place < 1 || local(ticks[place - 1]).slice(0, 10) != day
+return text + steps + (is_first ? `\\n${day}` : "")
+"""
+
+LOCAL_TIME = """\
+const by = ahead(value)
+return `${new Date(value + by).toISOString().slice(0, 19).replace("T", " ")} ${written(by)}`
+"""
+
 SWITCH = """\
 const key = cb_obj.value
 for (const [name, source] of Object.entries(stored[key])) { shown[name].data = source.data }
