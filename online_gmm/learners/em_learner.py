@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from online_gmm import _kernel
 from online_gmm.data import html, state
 from online_gmm.data.counted import counted, must_be_real, must_be_whole
-from online_gmm.data.frames import Table, flat
+from online_gmm.data.frames import Table, flat, view
 from online_gmm.em.how_many import Criterion
 from online_gmm.em.mixture import (
     COVARIANCE_TYPES,
     CovarianceType,
     MixtureParameters,
-    labels_of,
     posterior,
     without_prior,
 )
@@ -252,14 +251,17 @@ class EMLearner(Learner, abc.ABC):
         """
         least, share = HANDFUL
         handful = max(least, len(rows) // (share * self._most))
-        sizes = np.bincount(labels_of(mixture, rows), minlength=mixture.n_components)
+        none, labels = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=np.int64)
+        components = without_prior(mixture)
+        components.predict(view(rows), len(rows), view(labels))
+        sizes = np.bincount(labels, minlength=mixture.n_components)
         large = np.flatnonzero(sizes > handful)
         if not len(large):
-            return np.zeros(len(rows), dtype=bool)
-        known = mixture if len(large) == len(sizes) else mixture.reordered(large)
-        components = without_prior(known)
+            return none
+        if len(large) < len(sizes):
+            components = without_prior(mixture.reordered(large))
         isolated = self._outlying(posterior(components, rows)[2], rows)
-        return isolated if isolated.mean() < FEW else np.zeros(len(rows), dtype=bool)
+        return isolated if isolated.mean() < FEW else none
 
     # -- answers about one point ----------------------------------------------------------------
 

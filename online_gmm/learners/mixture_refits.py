@@ -225,14 +225,16 @@ class RefittedMixture(RefittedLearner, abc.ABC):
 
         ``old`` are the components that those of the fit continue, if it shows other regimes.
         """
-        stream, start, known = self._stream, self.start, self.mixture
-        assert start is not None
+        stream, known = self._stream, self.mixture
         if old is None:
             for i in range(self._k):
                 self._note_move(known, i, fitted.mixture, i)
         else:
             self._succeed(known, fitted.mixture, old)
-        self._started_by(dataclasses.replace(fitted, criteria=start.criteria))
+        if not self._k_is_told:
+            assert self.start is not None
+            fitted = dataclasses.replace(fitted, criteria=self.start.criteria)
+        self._started_by(fitted)
         held = refit.rows[:0]
         if stream.stride_kept == 1:
             # the points that have come since it began
