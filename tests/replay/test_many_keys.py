@@ -18,7 +18,7 @@ from replay.sources.opening import Files
 from replay.sources.read_options import LONGEST_KEY, ReadOptions
 
 HERE = Path(__file__).parents[2]
-MANY = int(os.environ.get("TEST_KEYS", "5500"))
+MANY = int(os.environ.get("TEST_KEYS", "4000"))
 """Keys of the largest stream here; 200,000 take minutes."""
 
 

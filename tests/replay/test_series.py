@@ -316,8 +316,7 @@ def test_parked_series_come_back_exact(parking, tmp_path):
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"min_dwell": 3, "confirm": 2}, {"max_gap": 3.0}, {"max_gap": 3.0, "late": "skip"}],
+    "options", [{}, {"min_dwell": 3, "confirm": 2}, {"max_gap": 3.0, "late": "skip"}]
 )
 def test_a_batch_is_taken_as_its_rows_are(name, options):
     rows = list(rows_of(650))
