@@ -36,6 +36,8 @@ MOST_NAMED = 20
 """Columns that are named in the command line at the end; more are left to `replay run`."""
 AT_A_TIME = 16_384
 """Rows read at a time."""
+EXACT = 2.0**53
+"""From which on a double does not tell a whole number from the next."""
 GAP = 2.5
 """Usual steps after which a row is said to be missing."""
 Floats = NDArray[np.float64]
@@ -213,7 +215,12 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
         elif seen.n_of_winter == seen.n_backwards:
             sort = f", {by_an_hour(reading.clock.time_zone)}"
         lines.append(f"{counted(seen.n_backwards, 'rows are')} not later than the one before{sort}")
-    lines += [f"{name!r} is {seen.least[name]:.6g} in all rows" for name in seen.constants()]
+    for name in seen.constants():
+        value = seen.least[name]
+        line = f"{name!r} is {value:.6g} in all rows"
+        if abs(value) >= EXACT:
+            line += ", as far as its first 16 digits tell: further ones are not kept"
+        lines.append(line)
     twins = seen.twins()
     lines += [f"{', '.join(map(repr, group[:-1]))} and {group[-1]!r} tell the same: one of them is "
               "enough" for group in twins]  # fmt: skip

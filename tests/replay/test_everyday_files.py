@@ -1320,3 +1320,11 @@ def test_a_zone_that_is_named_is_not_advised(command, path, cli):
     assert "exactly an hour: these may be no times of Europe/Berlin, as named" in result.stdout
     assert "name the zone" not in result.stdout
     assert "name its offset, as in --time-zone +01:00" in result.stdout
+
+
+def test_whole_numbers_that_doubles_do_not_tell_apart_are_not_called_the_same(cli, tmp_path):
+    rows = [f"{i % 7}.5,{2**63 + i},5" for i in range(100)]
+    path = write(tmp_path / "rows.csv", "level,number,rate\n", rows)
+    said = " ".join(cli("look", path).stdout.split())
+    assert "'number' is 9.22337e+18 in all rows, as far as its first 16 digits tell" in said
+    assert said.count("as far as") == 1
