@@ -29,7 +29,6 @@ MOSTLY = 2.0
 """if there are so many for each other burst."""
 REMEMBERED = 64.0
 """With so many bursts all earlier ones count half."""
-
 DENSE = 2.0
 """Windows that a burst goes on for which is no chance run of events, if half the readings move,"""
 RUN = 8.0
