@@ -28,6 +28,8 @@ cdef class Choice:
     cdef bint is_long(self, Py_ssize_t k) except? -1
     cdef int weigh(self, Py_ssize_t k) except? -2
     cdef Py_ssize_t best(self) except? -2
+    cdef Py_ssize_t usual(self) except? -2
+    cdef bint sees_events(self, Py_ssize_t k) except? -1
     cdef Py_ssize_t most_agreed(self) except? -2
     cdef Py_ssize_t most_supported(self, Py_ssize_t k) except? -2
     cdef double[::1] likeness(self, Py_ssize_t least)

@@ -61,7 +61,8 @@ LENIENT = 1.5
 """Regimes that were clear remain so with less."""
 FIRST_CHOICE = 64
 USUAL = 4
-"""The scale that answers when no shorter one is clear and no other agrees with one more."""
+"""The scale that answers when no shorter one is clear and no other agrees with one more; a longer
+one where rare events are all that it sees."""
 COMPARED = 3
 """From this scale on, it counts whether another sees the same regimes."""
 COMPARED_WINDOWS = 6
@@ -281,7 +282,7 @@ class Choice:
         apart: cython.double
         noise: cython.double
         self.clear[k] = 0.0
-        if changes < 1.0 or not scale.jumps_by(STEEP / ease) or scale.blocks.bursts.are_all():
+        if changes < 1.0 or not scale.jumps_by(STEEP / ease) or self.sees_events(k):
             return 0
         scale.measure()
         if states.windows <= 0.0 or scale.within + states.between <= 0.0:
@@ -345,17 +346,35 @@ class Choice:
 
     @cython.cfunc
     @cython.exceptval(-2)
+    def usual(self) -> cython.Py_ssize_t:
+        """The scale that answers if no other one is better: one that sees more than rare events."""
+        k: cython.Py_ssize_t
+        for k in range(USUAL, len(self.scales)):
+            if self.is_comparable(k) and not self.sees_events(k):
+                return k
+        return USUAL
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def sees_events(self, k: cython.Py_ssize_t) -> cython.bint:
+        """Whether all that moves are rare events to the windows of a scale."""
+        scale: Scale = cython.cast(Scale, self.scales[k])
+        return scale.blocks.bursts.are_all()
+
+    @cython.cfunc
+    @cython.exceptval(-2)
     def most_agreed(self) -> cython.Py_ssize_t:
         """The scale whose regimes another scale sees most alike."""
         k: cython.Py_ssize_t
-        best: cython.Py_ssize_t = USUAL
+        usual: cython.Py_ssize_t = self.usual()
+        best: cython.Py_ssize_t = usual
         most: cython.double = -1.0
         index: cython.double
         likeness: cython.double[::1] = self.likeness(COMPARED)
         for k in range(COMPARED, len(self.scales)):
-            if k == USUAL or self.is_comparable(k):
+            if k == usual or self.is_comparable(k):
                 index = likeness[k]
-                if k == USUAL:
+                if k == usual:
                     index += TRUST
                 if k == self.chosen:
                     index += PATIENCE
@@ -392,7 +411,7 @@ class Choice:
                 j != k
                 and self.is_long(j)
                 and (j >= IMMEDIATE or scale.jumps_by(STEEP))
-                and (j >= USUAL or not scale.blocks.bursts.are_all())
+                and (j >= USUAL or not self.sees_events(j))
                 and SUPPORTED_STAY * scale.window * (scale.n_changes + 1.0) <= self.channels.n
             ):
                 index = likeness[j]
