@@ -50,8 +50,8 @@ FAR_APART = 1.5
 FAR_NOISE = 1.25
 FAR_STAY = 5.0
 FAR_VISITS = 4.0
-VISIT = 3.0
-"""Of the shortest, that a visit to each lasts in the mean: a spike or a rare event is shorter."""
+FAR_VISIT = 3.0
+"""Windows that a visit to each lasts in the mean if there is a rhythm: its spikes are shorter."""
 STEEP = 0.55
 """Windows next to a change differ by this share of what its segments differ by, at least."""
 SURE_CHANGES = 12.0
@@ -264,13 +264,12 @@ class Choice:
         by within a segment, and if that is not much more than from one window to the next: short
         windows of a curve or a rhythm follow its parts, which are no regimes. Where windows vary no
         more within a segment than from one to the next, the first change is enough; more than two
-        regimes must then be seen by a scale with longer windows too. Of the shortest windows no
-        regime is clear that is visited for hardly longer than a window, as a spike or a rare event
-        is. A few levels that are far apart are clear whatever their rhythm: the parts of a curve
-        are many. Levels that are as far apart are clear however many they are, if there is no
-        rhythm, nothing but noise is left within them and a scale with longer windows sees them too.
-        Regimes of the shortest windows are never clear where a curve leads from one to the next.
-        Nor are those of windows to which all that moves are rare events.
+        regimes must then be seen by a scale with longer windows too. Of the shortest windows a few
+        levels that are far apart are clear whatever their rhythm: the parts of a curve are many.
+        Levels that are as far apart are clear however many they are, if there is no rhythm, nothing
+        but noise is left within them and a scale with longer windows sees them too. Regimes of the
+        shortest windows are never clear where a curve leads from one to the next. Nor are those of
+        windows to which all that moves are rare events.
         """
         scale: Scale = cython.cast(Scale, self.scales[k])
         states: States = scale.states
@@ -286,8 +285,6 @@ class Choice:
             return 0
         scale.measure()
         if states.windows <= 0.0 or scale.within + states.between <= 0.0:
-            return 0
-        if k < IMMEDIATE and ease * states.shortest < VISIT:
             return 0
         others = states.n_seen - 1.0
         # a switch does not vary within its regimes
@@ -321,6 +318,7 @@ class Choice:
                 k < IMMEDIATE
                 and changes >= CLEAR_CHANGES
                 and FAR_VISITS * others * others <= ease * changes
+                and (ease * states.shortest >= FAR_VISIT or self.is_long(k))
                 and ease * apart >= FAR_APART
                 and noise <= 1.0 + ease * (FAR_NOISE - 1.0)
                 and ease * states.windows >= FAR_STAY * (changes + 1.0)
