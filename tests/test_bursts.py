@@ -69,15 +69,20 @@ def test_events_that_become_many_are_a_regime():
 
 
 @on_one_kernel
-def test_a_switch_and_a_machine_that_runs_at_times_are_no_events():
+@pytest.mark.parametrize(("column", "most"), [("switch", 20), ("machine", 26)])
+def test_a_switch_and_a_machine_that_runs_at_times_are_no_events(column, most):
     """What stays elsewhere, or moves for long, is shown at once: the delay is some rows."""
-    rng = np.random.default_rng(34)
     is_on = np.arange(4000) // 200 % 2
-    switch, runs = is_on.astype(float), is_on * rng.normal(5.0, 1.0, 4000)
-    for column in (switch, runs):
-        changes = changes_of(np.column_stack([column, rng.normal(size=4000)]))
-        assert 19 <= len(changes) <= 27
-        assert np.median([change.delay for change in changes]) <= 12
+    n_found, delays = [], []
+    for seed in range(6):
+        rng = np.random.default_rng([34, seed])
+        runs = is_on * rng.normal(5.0, 1.0, 4000)
+        x = is_on if column == "switch" else runs
+        changes = changes_of(np.column_stack([x, rng.normal(size=4000)]))
+        n_found.append(len(changes))
+        delays += [change.delay for change in changes]
+    assert 19 <= np.mean(n_found) <= most
+    assert np.median(delays) <= 12
 
 
 def test_a_state_within_a_burst_goes_on(kernel):
