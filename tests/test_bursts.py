@@ -69,6 +69,20 @@ def test_events_that_become_many_are_a_regime():
 
 
 @on_one_kernel
+def test_the_second_pass_is_certain_of_levels_beside_a_counter():
+    states = np.arange(3000) // 200 % 2
+    for seed in range(3):
+        rng = np.random.default_rng([36, seed])
+        X = np.column_stack([rng.normal(20.0 + 4.0 * states), rng.poisson(0.05, 3000)])
+        segmenter = Segmenter(features=["temp", "alarms"])
+        segmenter.learn_many(X)
+        result = segmenter.second_pass(X)
+        assert adjusted_rand_score(states, result.labels) > 0.95
+        # 0 or not known for many where windows of the same regime differ by their events
+        assert np.median([segment.probability for segment in result.segments]) > 0.99
+
+
+@on_one_kernel
 @pytest.mark.parametrize(("column", "most"), [("switch", 20), ("machine", 26)])
 def test_a_switch_and_a_machine_that_runs_at_times_are_no_events(column, most):
     """What stays elsewhere, or moves for long, is shown at once: the delay is some rows."""

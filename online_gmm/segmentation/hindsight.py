@@ -254,8 +254,9 @@ class WholeView:
     def certainties(self, labels: Ints, parts: Sequence[Stretch]) -> Matrix:
         """Return the probability of the regime of each segment against the others.
 
-        The windows of a segment are Gaussian about the mean of its regime. NaN for a segment that
-        has no window of its own.
+        The windows of a segment are Gaussian about the mean of its regime. Features by which visits
+        of one regime differ by more than windows say count for less (McCullagh & Nelder 1989,
+        section 9.2). NaN for a segment that has no window of its own.
         """
         means = np.full((len(parts), self.whitened.shape[1]), np.nan)
         weights = np.zeros(len(parts))
@@ -277,11 +278,14 @@ class WholeView:
                 for its in (known & (regimes == number) for number in numbers)
             ]
         )
+        places = np.searchsorted(numbers, regimes)
+        rests = weights[known, None] * (means[known] - centers[places[known]]) ** 2
+        n_returns = int(known.sum()) - len(numbers)
+        dispersion = np.maximum(1.0, rests.sum(axis=0) / max(n_returns, 1))
         for i in np.flatnonzero(known).tolist():
-            evidence = -0.5 * weights[i] * ((means[i] - centers) ** 2).sum(axis=1)
+            evidence = -0.5 * weights[i] * ((means[i] - centers) ** 2 / dispersion).sum(axis=1)
             likely = np.exp(evidence - evidence.max())
-            place = int(np.searchsorted(numbers, regimes[i]))
-            result[i] = likely[place] / likely.sum()
+            result[i] = likely[places[i]] / likely.sum()
         return result
 
     def _cuts(self, beta: float) -> Ints:
