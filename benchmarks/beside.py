@@ -69,17 +69,16 @@ COLUMNS: dict[str, Column] = {
 }
 
 
-def found(X: Matrix) -> tuple[list[RegimeChange], Ints]:
-    """The changes told of a stream, and the labels of its second pass."""
-    segmenter = Segmenter(features=[f"column {j}" for j in range(X.shape[1])])
+def learnt(X: Matrix) -> tuple[Segmenter, list[RegimeChange]]:
+    """A segmenter that has learnt a stream without options, and the changes that it told."""
+    segmenter = Segmenter(features=[f"s{j}" for j in range(X.shape[1])])
     segmenter.learn_many(X)
-    changes = [event for event in segmenter.new_events if isinstance(event, RegimeChange)]
-    return changes, segmenter.second_pass(X).labels
+    return segmenter, [event for event in segmenter.new_events if isinstance(event, RegimeChange)]
 
 
-def placed(changes: list[RegimeChange]) -> Ints:
-    """The regime of each row."""
-    labels = np.zeros(ROWS, dtype=np.int64)
+def placed(changes: list[RegimeChange], n: int) -> Ints:
+    """The regime of each of n rows, from where changes took place on."""
+    labels = np.zeros(n, dtype=np.int64)
     for change in changes:
         labels[change.at :] = change.after
     return labels
@@ -89,8 +88,9 @@ def alone(column: Column, n_seeds: int) -> str:
     """How many changes are told of a column, on line and in the second pass, in the mean."""
     told = []
     for seed in range(n_seeds):
-        changes, labels = found(column(np.random.default_rng([36, seed]))[:, None])
-        told.append((len(changes), np.count_nonzero(np.diff(labels))))
+        X = column(np.random.default_rng([36, seed]))[:, None]
+        segmenter, changes = learnt(X)
+        told.append((len(changes), np.count_nonzero(np.diff(segmenter.second_pass(X).labels))))
     return " | ".join(f"{mean:.1f}" for mean in np.mean(told, axis=0))
 
 
@@ -101,10 +101,12 @@ def beside(column: Column, n_seeds: int) -> str:
         rng = np.random.default_rng([37, seed])
         lengths = rng.integers(100, 300, ROWS // 100)
         states = np.repeat(np.arange(len(lengths)) % 2, lengths)[:ROWS]
-        changes, labels = found(np.column_stack([rng.normal(4.0 * states), column(rng)]))
+        X = np.column_stack([rng.normal(4.0 * states), column(rng)])
+        segmenter, changes = learnt(X)
+        labels = segmenter.second_pass(X).labels
         n_true += np.count_nonzero(np.diff(states))
         n_told += len(changes), np.count_nonzero(np.diff(labels))
-        scores.append([adjusted_rand_score(states, its) for its in (placed(changes), labels)])
+        scores.append([adjusted_rand_score(states, its) for its in (placed(changes, ROWS), labels)])
     ratios = n_told / n_true
     means = np.mean(scores, axis=0)
     return f"{ratios[0]:.2f} | {means[0]:.3f} | {ratios[1]:.2f} | {means[1]:.3f}"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import RegimeChange, Segmenter
+from benchmarks.beside import learnt, placed
 from tests.conftest import on_one_kernel
 
 
@@ -22,23 +22,10 @@ def beside_levels(seed, rate, stay, n=5000):
     ), states
 
 
-def changes_of(X):
-    segmenter = Segmenter(features=[f"s{j}" for j in range(X.shape[1])])
-    segmenter.learn_many(X)
-    return [event for event in segmenter.new_events if isinstance(event, RegimeChange)]
-
-
-def placed(changes, n):
-    labels = np.zeros(n, dtype=int)
-    for change in changes:
-        labels[change.at :] = change.after
-    return labels
-
-
 @on_one_kernel
 @pytest.mark.parametrize("rate", [0.05, 0.1])
 def test_rare_events_that_go_on_as_before_are_no_changes(rate):
-    n_changes = [len(changes_of(counts(seed, rate))) for seed in range(6)]
+    n_changes = [len(learnt(counts(seed, rate))[1]) for seed in range(6)]
     # 12 and 16 in the mean where the shortest windows took an event for a regime
     assert np.mean(n_changes) <= 2.5
 
@@ -49,7 +36,7 @@ def test_levels_are_seen_beside_a_counter(rate):
     scores, n_found, n_true = [], 0, 0
     for seed in range(4):
         X, states = beside_levels(seed, rate, 300)
-        changes = changes_of(X)
+        _, changes = learnt(X)
         scores.append(adjusted_rand_score(states, placed(changes, len(X))))
         n_found += len(changes)
         n_true += np.count_nonzero(np.diff(states))
@@ -64,7 +51,8 @@ def test_events_that_become_many_are_a_regime():
     for seed in range(4):
         states = np.arange(4000) // 400 % 2
         X = np.random.default_rng([33, seed]).poisson(np.where(states, 1.5, 0.05))[:, None]
-        scores.append(adjusted_rand_score(states, placed(changes_of(X.astype(float)), len(X))))
+        _, changes = learnt(X.astype(float))
+        scores.append(adjusted_rand_score(states, placed(changes, len(X))))
     assert np.median(scores) > 0.9
 
 
@@ -74,8 +62,7 @@ def test_the_second_pass_is_certain_of_levels_beside_a_counter():
     for seed in range(3):
         rng = np.random.default_rng([36, seed])
         X = np.column_stack([rng.normal(20.0 + 4.0 * states), rng.poisson(0.05, 3000)])
-        segmenter = Segmenter(features=["temp", "alarms"])
-        segmenter.learn_many(X)
+        segmenter, _ = learnt(X)
         result = segmenter.second_pass(X)
         assert adjusted_rand_score(states, result.labels) > 0.95
         # 0 or not known for many where windows of the same regime differ by their events
@@ -92,7 +79,7 @@ def test_a_switch_and_a_machine_that_runs_at_times_are_no_events(column, most):
         rng = np.random.default_rng([34, seed])
         runs = is_on * rng.normal(5.0, 1.0, 4000)
         x = is_on if column == "switch" else runs
-        changes = changes_of(np.column_stack([x, rng.normal(size=4000)]))
+        _, changes = learnt(np.column_stack([x, rng.normal(size=4000)]))
         n_found.append(len(changes))
         delays += [change.delay for change in changes]
     assert 19 <= np.mean(n_found) <= most

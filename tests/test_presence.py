@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from online_gmm import RegimeChange, Segmenter
+from benchmarks.beside import learnt, placed
 from tests.conftest import on_one_kernel
 
 SILENCES = [(900, 1150), (2100, 2400), (3500, 3620), (4700, 5050)]
@@ -28,21 +28,6 @@ def silenced(X, channel):
         X[begin:end, channel] = np.nan
         silent[begin:end] = 1
     return X, silent
-
-
-def learnt(X):
-    segmenter = Segmenter(features=[f"s{j}" for j in range(X.shape[1])])
-    segmenter.learn_many(X)
-    changes = [event for event in segmenter.new_events if isinstance(event, RegimeChange)]
-    return segmenter, changes
-
-
-def placed(changes, n):
-    """Labels of rows, from where changes took place on."""
-    labels = np.zeros(n, dtype=int)
-    for change in changes:
-        labels[change.at :] = change.after
-    return labels
 
 
 @on_one_kernel

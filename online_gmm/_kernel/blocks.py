@@ -260,8 +260,8 @@ class Blocks(Memory):
     def look(self) -> cython.bint:
         """Write the statistics of the window to ``features``; what is not defined stays.
 
-        A channel that is silent has statistics of its own, so that silence is a regime. While it is
-        not known yet whether a channel is, the look says nothing; whether it does is returned.
+        A channel that is silent has statistics of its own, so that silence is a regime. Returns
+        whether the look counts: it does not while it is not known yet if a channel is silent.
         """
         d: cython.Py_ssize_t = self.n_channels
         i: cython.Py_ssize_t
@@ -414,7 +414,7 @@ class Blocks(Memory):
                         features[out] = -1.0 if r < -1.0 else 1.0 if r > 1.0 else r
                     out += 1
                     i += 4
-        return not self.presence.is_unsure()
+        return self.presence.end_look()
 
     @cython.cfunc
     @cython.nogil

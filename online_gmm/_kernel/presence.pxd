@@ -25,4 +25,4 @@ cdef class Presence(Memory):
 
     cdef int count(self, Py_ssize_t j, double n) noexcept nogil
     cdef bint is_enough(self, double n, Py_ssize_t j, Py_ssize_t k, double most) noexcept nogil
-    cdef bint is_unsure(self) noexcept nogil
+    cdef bint end_look(self) noexcept nogil

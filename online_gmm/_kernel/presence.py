@@ -141,14 +141,14 @@ class Presence(Memory):
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def is_unsure(self) -> cython.bint:
-        """Whether it is not known yet if a channel is silent; but not for long."""
+    def end_look(self) -> cython.bint:
+        """End a look; return whether it counts: it does not while a channel may become silent."""
         if self.n_doubtful == 0:
             self.unsure = 0.0
-            return False
+            return True
         self.n_doubtful = 0
         self.unsure += self.stride
-        return self.unsure <= self.patience
+        return self.unsure > self.patience
 
     @cython.cfunc
     @cython.nogil
