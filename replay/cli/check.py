@@ -144,9 +144,10 @@ def check(
             refuse_without_file(
                 value=columns.value, time=columns.time, plot=plot, report=outputs.report
             )
-            tasks = bundled_tasks(settings)
+            tasks, clock = bundled_tasks(settings), None
         else:
-            opened = Opened(files, reading_of(columns, cells, refusals=refusals), its_style)
+            reading = reading_of(columns, cells, refusals=refusals)
+            clock, opened = reading.clock, Opened(files, reading, its_style)
             name = "input" if files[0] == "-" else Path(files[0]).name.split(".")[0] or "series"
             tasks = iter([Task(name, opened, settings)])
         all_passed = True
@@ -173,6 +174,7 @@ def check(
                         refusals,
                         its.polish,
                         outputs.report,
+                        clock,
                     )
             all_passed &= passed
     raise typer.Exit(0 if all_passed else 1)

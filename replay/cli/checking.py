@@ -12,6 +12,7 @@ from online_gmm.data.counted import counted
 from replay.cli.terminal import err, heading, out, parent
 from replay.engine.protocols import Source
 from replay.engine.settings import Settings
+from replay.sources.times import Clock
 
 if TYPE_CHECKING:
     from replay.checks.check import Tolerances, Verdict
@@ -30,6 +31,7 @@ def compare(
     refusals: Refusals,
     polish: bool = False,
     report: Path | None = None,
+    clock: Clock | None = None,
 ) -> bool:
     """Print the comparison and its verdicts; with a tolerance for the error, the exact one."""
     from replay.checks import check
@@ -62,14 +64,14 @@ def compare(
     for line in left_out({}, refusals):
         console.print(line, soft_wrap=True)
     if settings.recycle:
-        console.print(events_or_none(by_points(done[-1].events), timed=False))
+        console.print(events_or_none(by_points(done[-1].events), timed=False, clock=Clock()))
     passed = _verdicts(console, check.judge(done[-1], tolerances))
     draw_check(done, tolerances, Path(source.name).name, parent(plot))
     console.print(f"picture: {plot}", soft_wrap=True)
     if report is not None:
         from replay.cli.running import report_comparison
 
-        report_comparison(report, source, settings, done, refusals)
+        report_comparison(report, source, settings, done, refusals, clock or Clock())
     return passed
 
 

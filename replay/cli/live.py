@@ -97,6 +97,6 @@ def live(
             topic=topic,
             live=True,
             notify=notify,
-            zone=reading.clock.zone,
+            clock=reading.clock,
             because=because,
         )

@@ -201,7 +201,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
     console.print(table)
     lines = list(source.said)
     if seen.first is not None and seen.last is not None:
-        lines.append(f"times from {seen.first[0]} to {seen.last[0]}")
+        first, last = (reading.clock.shown(text) for text, _ in (seen.first, seen.last))
+        lines.append(f"times from {first} to {last}")
     # of several things the steps of each count, not those between them
     by_key = key is not None and seen.n_backwards > seen.n_backwards_by_key
     if seen.step is not None and not by_key:

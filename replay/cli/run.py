@@ -159,6 +159,6 @@ def run(
             refusals,
             smooth=learning.smooth,
             causal=learning.labels_once or pace is not None,
-            zone=reading.clock.zone,
+            clock=reading.clock,
             because=because,
         )

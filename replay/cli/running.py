@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import signal
 import tempfile
 from collections import Counter
@@ -37,6 +36,7 @@ from replay.engine.status import Status, told_on
 from replay.engine.summary import Summary
 from replay.engine.whole import labelled_as_a_whole
 from replay.sinks.refusals import Refusals
+from replay.sources.times import Clock
 from replay.views.cards import doubts, found_when
 from replay.views.costs import cost_tables
 from replay.views.tables import (
@@ -138,7 +138,7 @@ def replay_source(
     topic: Broker | Cluster | None = None,
     live: bool = False,
     notify: Callable[[Source, Fleet], Notices] | None = None,
-    zone: datetime.tzinfo = datetime.UTC,
+    clock: Clock | None = None,
     because: str = "",
 ) -> None:
     """Label the rows of a source, write what is wanted, and print what was found.
@@ -154,12 +154,13 @@ def replay_source(
         Makes the sink that sends changes of regime; None for none.
     live
         Whether what is written must not be held back, and a signal is the normal end.
-    zone
-        The time zone of the days of --costs, and of what is drawn.
+    clock
+        Reads times, in whose zone days of --costs and what is shown are.
     because
         Why it is this learner, in a line; empty if that goes without saying.
     """
     options, checkpoints = options or SeriesOptions(), checkpoints or Checkpointing()
+    clock = clock or Clock()
     refusals = refusals or Refusals()
     console = _console(outputs)
     first = settings.model(source)
@@ -185,16 +186,16 @@ def replay_source(
         sinks = file_sinks(source, outputs, topic, checkpoints, live, later, open_now)
         if channels or outputs.costs is not None:
             sinks["costs"] = costs_sink(
-                source, channels, fleet, whole, zone, options, outputs, checkpoints, open_now
+                source, channels, fleet, whole, clock.zone, options, outputs, checkpoints, open_now
             )
         picture = page = None
         if outputs.plot is not None:
             from replay.views.plot import Picture
 
-            picture = Picture(outputs.plot_key, _times(source, "the picture"), zone)
+            picture = Picture(outputs.plot_key, _times(source, "the picture"), clock.zone)
             sinks["plot"] = picture
         if outputs.report is not None or outputs.serve is not None:
-            page = sinks["page"] = _page(source, fleet, "costs" in sinks, zone)
+            page = sinks["page"] = _page(source, fleet, "costs" in sinks, clock)
         notices = None
         if notify is not None:
             notices = sinks["notices"] = notify(source, fleet)
@@ -246,7 +247,7 @@ def replay_source(
         if refusals.first is not None:
             raise InputError(f"all rows were refused, the first one for this: {refusals.first}")
         return
-    _print(console, source, settings, totals_of, refusals, smooth, loop, because)
+    _print(console, source, settings, totals_of, refusals, smooth, loop, clock, because)
     drawn = [line for its in (page, picture) if its is not None for line in its.said]
     for line in (*hindsight.said, *dict.fromkeys(drawn)):
         console.print(line, soft_wrap=True)
@@ -289,14 +290,14 @@ def _times(source: Source, drawn: str) -> TimesShown | None:
 def _page(
     source: Source,
     fleet: Fleet,
-    with_costs: bool = False,
-    zone: datetime.tzinfo = datetime.UTC,
+    with_costs: bool,
+    clock: Clock,
 ) -> Watcher:
     from replay.views.history import History
     from replay.views.page.sink import Watcher
 
     times = _times(source, "the page")
-    history = History(source.values, zone=zone)
+    history = History(source.values, clock=clock)
     return Watcher(history, fleet.__getitem__, with_costs, fleet.items, times)
 
 
@@ -356,11 +357,12 @@ def report_comparison(
     settings: Settings,
     convergence: Sequence[Comparison],
     refusals: Refusals,
+    clock: Clock,
 ) -> None:
     """Write the page of a source, with how far its learner is from batch EM."""
     with ExitStack() as open_now:
         fleet = _fleet(source, settings, SeriesOptions(), Checkpointing(), open_now)
-        page = _page(source, fleet)
+        page = _page(source, fleet, False, clock)
         loop = Loop(source, fleet, {"page": page})
         loop.begin()
         loop.run()
@@ -443,6 +445,7 @@ def _print(
     refusals: Refusals,
     smooth: bool,
     loop: Loop,
+    clock: Clock,
     because: str,
 ) -> None:
     listed = totals_of.listed()
@@ -451,7 +454,7 @@ def _print(
     heading(console, source, settings, None if own else _n_regimes(only), because=because)
     if source.key is not None:
         console.print(f"{counted(loop.n_rows, 'rows')} of {counted(totals_of.n_series, 'keys')}")
-        console.print(fleet_table(listed, totals_of.n_series, source.key))
+        console.print(fleet_table(listed, totals_of.n_series, source.key, clock))
         if settings.shared_model and only.model.is_started:
             console.print(regimes_table(totals_of.of_all, only.model))
         if settings.finds:
@@ -475,16 +478,17 @@ def _print(
         n_segments = only.n_segments if settings.finds else None
         in_hindsight = only.finished is not None
         console.print(totals(only.summary, n_segments, in_hindsight=in_hindsight))
-        console.print(changes(only), soft_wrap=True, markup=False)
+        console.print(changes(only, clock), soft_wrap=True, markup=False)
         if settings.finds:
             for line in (found_when(only), *doubts(only)):
                 console.print(line, soft_wrap=True)
         if settings.persist:
             console.print(labels_given(settings, smooth), soft_wrap=True)
-        for table in regime_tables(only, source.time is not None):
+        for table in regime_tables(only, source.time is not None, clock):
             console.print(table)
         if only.chronicle is not None:
-            console.print(events_or_none(only.chronicle.happenings, source.time is not None))
+            happenings = only.chronicle.happenings
+            console.print(events_or_none(happenings, source.time is not None, clock))
     for line in left_out(totals_of.left_out, refusals):
         console.print(line, soft_wrap=True)
     for line in filter(None, (loop.fleet.was_ahead, loop.fleet.stuck)):

@@ -14,6 +14,7 @@ from replay.engine.order import SeriesOptions
 from replay.engine.rows import InputError
 from replay.engine.series import Series
 from replay.engine.shared import SharedModel
+from replay.sources.times import Clock
 from replay.views.costs import cost_tables
 from replay.views.roster import ORDERS, Standing
 from replay.views.tables import fleet_table, regime_tables, totals
@@ -66,7 +67,7 @@ def show_models(
         if find is not None:
             console.print(f"no key has {find!r} in it")
         return
-    overview = fleet_table(listed, len(listed), recorded["key"] or "series")
+    overview = fleet_table(listed, len(listed), recorded["key"] or "series", Clock())
     if len(listed) < n and key is None:
         of = "" if find is None else f", of the keys with {find!r} in them"
         overview.caption = f"the {len(listed):,} of {n:,} {order.words}{of}"
@@ -85,7 +86,7 @@ def show_models(
         # the one that is going on too
         n_segments = series.n_segments + (series.segmenter.current is not None)
     console.print(totals(series.summary, n_segments))
-    for table in regime_tables(series, recorded["time"] is not None):
+    for table in regime_tables(series, recorded["time"] is not None, Clock()):
         console.print(table)
     for table in cost_tables(listed, None):
         console.print(table)

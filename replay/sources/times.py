@@ -169,7 +169,7 @@ class Clock:
             date = datetime.datetime.fromtimestamp(first * UNITS[unit], datetime.UTC)
             self._say(
                 f"numbers are read as {NAMES[unit]} since 1970: {written[0]!r} is about "
-                f"{date:%Y-%m-%d %H:%M}"
+                f"{date:%Y-%m-%d %H:%M} UTC"
             )
 
     def _say(self, line: str) -> None:
@@ -306,12 +306,8 @@ class Clock:
         if value is None or self._unit is None:
             return None
         if self._unit == EXCEL:
-            days = datetime.timedelta(milliseconds=round(value * DAY * 1e3))
-            try:
-                date = datetime.datetime(1899, 12, 30) + days
-            except OverflowError:
-                return None
-            return self._since_1970(date, text, "")
+            date = _of_excel(value)
+            return None if date is None else self._since_1970(date, text, "")
         seconds = value * UNITS[self._unit]
         if self.time_format is None and not EARLIEST <= seconds < LATEST:
             raise ValueError(
@@ -380,6 +376,62 @@ class Clock:
             ) from None
         return date + datetime.timedelta(days=days)
 
+    # -- what is shown --------------------------------------------------------------------------
+
+    def shown(self, text: str) -> str:
+        """Return a time as it is written, and behind it the date if that says more.
+
+        It does if the time is a number, and if it names another offset than the zone has then.
+
+        Examples
+        --------
+        >>> Clock().shown("1709251200000")
+        '1709251200000 (2024-03-01 00:00:00 UTC)'
+        >>> Clock(time_zone="Europe/Berlin").shown("2024-03-01T00:00Z")
+        '2024-03-01T00:00Z (2024-03-01 01:00:00+01:00)'
+        >>> Clock().shown("2024-03-01 00:00"), Clock().shown("12.5"), Clock().shown("20240301")
+        ('2024-03-01 00:00', '12.5', '20240301')
+        """
+        date = self._shown_date(text)
+        if date is None:
+            return text
+        try:
+            local = date.astimezone(self._zone)
+        except OverflowError:
+            return text
+        written = local.isoformat(" ", "milliseconds" if local.microsecond else "seconds")
+        if self._zone is datetime.UTC:
+            written = f"{written.removesuffix('+00:00')} UTC"
+        return f"{text} ({written})"
+
+    def _shown_date(self, text: str) -> datetime.datetime | None:
+        """The date of a number, or of a text with another offset; None of any other text."""
+        value = _number(text)
+        if value is not None:
+            return self._date_of_number(text, value)
+        if self.time_zone is None:
+            return None
+        try:
+            is_by_pattern = self.time_format is not None and self._order is None
+            date = self._formatted(text) if is_by_pattern else self._date(text)
+        except ValueError:
+            return None
+        if date.tzinfo is None:
+            return None
+        return None if date.utcoffset() == date.astimezone(self._zone).utcoffset() else date
+
+    def _date_of_number(self, text: str, value: float) -> datetime.datetime | None:
+        if self.time_format == EXCEL:
+            return None if (date := _of_excel(value)) is None else self.in_zone(date)
+        if self.time_format not in (None, *UNITS):
+            return None
+        unit = self.time_format or _unit_of(value)
+        if unit is None or not EARLIEST <= value * UNITS[unit] < LATEST:
+            return None
+        if self.time_format is None and _is_compact(text, value if unit == "s" else 0.0):
+            return None
+        return datetime.datetime.fromtimestamp(value * UNITS[unit], datetime.UTC)
+
     # -- zones ----------------------------------------------------------------------------------
 
     def in_zone(self, date: datetime.datetime) -> datetime.datetime:
@@ -416,27 +468,6 @@ class Clock:
     def go_to(self, state: dict[str, float]) -> None:
         """Go on from a state."""
         self._twice = dict(state)
-
-
-def with_date(text: str) -> str:
-    """Return a time as it is written, and the date behind it if it is a number since 1970.
-
-    Examples
-    --------
-    >>> with_date("1709251200000")
-    '1709251200000 (2024-03-01 00:00:00 UTC)'
-    >>> with_date("2024-03-01 00:00"), with_date("12.5"), with_date("20240301")
-    ('2024-03-01 00:00', '12.5', '20240301')
-    """
-    value = _number(text)
-    unit = None if value is None else _unit_of(value)
-    if value is None or unit is None or _is_compact(text, value if unit == "s" else 0.0):
-        return text
-    date = datetime.datetime.fromtimestamp(value * UNITS[unit], datetime.UTC)
-    shown = date.replace(tzinfo=None).isoformat(
-        " ", "milliseconds" if date.microsecond else "seconds"
-    )
-    return f"{text} ({shown} UTC)"
 
 
 def _is_compact(text: str, seconds: float) -> bool:
@@ -502,6 +533,15 @@ def _compact(text: str) -> datetime.datetime | None:
         return None
     later = datetime.timedelta(days=hour == "24")
     return datetime.datetime.combine(date, clock) + later
+
+
+def _of_excel(value: float) -> datetime.datetime | None:
+    """A spreadsheet's day number as a date; None if there is no such day."""
+    try:
+        days = datetime.timedelta(milliseconds=round(value * DAY * 1e3))
+        return datetime.datetime(1899, 12, 30) + days
+    except OverflowError:
+        return None
 
 
 def _question(text: str, value: float) -> str:

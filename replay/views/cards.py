@@ -13,7 +13,7 @@ from online_gmm.data.counted import counted
 from online_gmm.segmentation.found import FoundRegimes
 from online_gmm.segmentation.window_of_time import LEAST_WINDOW
 from replay.engine.series import Series
-from replay.sources.times import with_date
+from replay.sources.times import Clock
 
 MOST_SHOWN = 12
 """Regimes that are shown, those with most rows."""
@@ -75,7 +75,7 @@ def mean_and_sd(mean: float, sd: float) -> str:
     return f"{rounded:,.{digits}f} ± {sd:,.{digits}f}"
 
 
-def changes_table(series: Series, timed: bool) -> Table | str:
+def changes_table(series: Series, timed: bool, clock: Clock) -> Table | str:
     """Make a table of the changes of regime: where each began, when it was known, and why.
 
     After a second pass all changes are known at the end, so that is left out.
@@ -95,7 +95,7 @@ def changes_table(series: Series, timed: bool) -> Table | str:
     table.add_column("why")
     for change in changes:
         row, time = change.at
-        when = (Text(with_date(time)),) if timed else ()
+        when = (Text(clock.shown(time)),) if timed else ()
         why = "; ".join(str(reason) for reason in change.why if reason.kind != "other")
         regimes = f"{in_line(change.before, names)} -> {in_line(change.after, names)}"
         known = (f"+{change.delay:,}",) if found is None else ()

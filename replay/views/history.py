@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 import threading
 from collections import Counter, OrderedDict, deque
@@ -15,6 +14,7 @@ from online_gmm.segmentation.segments import Segment
 from replay.engine.batch import Ended, LabelledBatch
 from replay.engine.costs import is_date
 from replay.engine.rows import Row
+from replay.sources.times import Clock
 from replay.views.decimation import Floats, Ints, Scores, Trace
 from replay.views.log import Columns, Head, LabelledRow, Log
 from replay.views.roster import Roster, Standing
@@ -43,6 +43,8 @@ class Snapshot:
         Its counts and its last row.
     columns
         Names of the columns of values.
+    clock
+        Reads times.
     timed, dates
         Whether x is the time in seconds, rather than the number of the row; and since 1970.
     whole, recent
@@ -55,6 +57,7 @@ class Snapshot:
 
     head: Head
     columns: tuple[str, ...]
+    clock: Clock
     timed: bool
     dates: bool
     whole: Trace
@@ -83,8 +86,8 @@ class History:
         PATIENCE rows of others have come since; else its rows are only counted.
     recent
         Rows of each key that are kept as they are, the last ones.
-    zone
-        Whose time is drawn; it is not in `state`.
+    clock
+        Reads times, in whose zone they are shown; it is not in `state`.
 
     Attributes
     ----------
@@ -104,10 +107,10 @@ class History:
         buckets: int = 2000,
         keys: int = 50,
         recent: int = 400,
-        zone: datetime.tzinfo = datetime.UTC,
+        clock: Clock | None = None,
     ) -> None:
         self.values = tuple(values)
-        self.zone = zone
+        self.clock = clock or Clock()
         self.n_left_out = 0
         self.roster = Roster()
         self._limits = buckets, keys, recent
@@ -231,6 +234,7 @@ class History:
             return Snapshot(
                 log.head(key),
                 self.values,
+                self.clock,
                 bool(self._timed),
                 self._dates,
                 whole,

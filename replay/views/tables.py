@@ -20,7 +20,7 @@ from replay.engine.series import Series
 from replay.engine.settings import Settings
 from replay.engine.summary import Happening, Summary
 from replay.sinks.refusals import Refusals
-from replay.sources.times import with_date
+from replay.sources.times import Clock
 from replay.views.cards import called, cards_table, changes_table, in_line, mean_and_sd
 from replay.views.roster import card
 
@@ -32,14 +32,14 @@ MOST_EVENTS = 50
 """Events that are listed, the last ones."""
 
 
-def regime_tables(series: Series, timed: bool) -> Iterator[Table | str]:
+def regime_tables(series: Series, timed: bool, clock: Clock) -> Iterator[Table | str]:
     """Make the tables of what a series has learnt about its regimes, and of their changes.
 
-    ``timed``: whether the rows have times to show.
+    ``timed``: whether the rows have times to show. ``clock``: reads these.
     """
     if series.segmenter.finds_regimes:
         yield cards_table(series)
-        yield changes_table(series, timed)
+        yield changes_table(series, timed, clock)
         return
     model = series.model
     yield regimes_table(series.summary, model)
@@ -95,7 +95,7 @@ def regimes_table(summary: Summary, model: Learner) -> Table:
     return table
 
 
-def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
+def events_table(happenings: Sequence[Happening], timed: bool, clock: Clock) -> Table:
     """What happened to components; the last events, if there are very many."""
     table = Table(title="Regimes that came and went", title_justify="left")
     table.add_column("row", justify="right")
@@ -104,7 +104,7 @@ def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
     for name in ("event", "regime", "cause"):
         table.add_column(name, justify="right" if name == "regime" else "left")
     for row, time, event in happenings[-MOST_EVENTS:]:
-        when = (with_date(time),) if timed else ()
+        when = (clock.shown(time),) if timed else ()
         regime = str(event.number) if event.name is None else f"{event.number} {event.name}"
         table.add_row(f"{row:,}", *when, event.kind, Text(regime), event.cause)
     if len(happenings) > MOST_EVENTS:
@@ -112,12 +112,14 @@ def events_table(happenings: Sequence[Happening], timed: bool) -> Table:
     return table
 
 
-def events_or_none(happenings: Sequence[Happening], timed: bool) -> Table | str:
+def events_or_none(happenings: Sequence[Happening], timed: bool, clock: Clock) -> Table | str:
     """What happened to components, or that nothing did."""
-    return events_table(happenings, timed) if happenings else "no regime came or went"
+    return events_table(happenings, timed, clock) if happenings else "no regime came or went"
 
 
-def fleet_table(listed: Sequence[tuple[str, Series]], n_series: int, key: str) -> Table:
+def fleet_table(
+    listed: Sequence[tuple[str, Series]], n_series: int, key: str, clock: Clock
+) -> Table:
     """The series of some keys, one a line: in which regime each is, and since when."""
     table = Table(title="Series", title_justify="left")
     table.add_column(key, no_wrap=True, overflow="fold")
@@ -129,7 +131,7 @@ def fleet_table(listed: Sequence[tuple[str, Series]], n_series: int, key: str) -
         label = since = values = "-"
         if segment is not None:
             label = in_line(segment.label, series.model.names)
-            since, values = moment(segment.start), card(series, segment.label)
+            since, values = moment(segment.start, clock), card(series, segment.label)
         table.add_row(
             name,
             f"{summary.n_rows:,}",
@@ -203,7 +205,7 @@ def totals(summary: Summary, n_segments: int | None = None, *, in_hindsight: boo
     return ", ".join(counted(n, what) for what, n in counts.items())
 
 
-def changes(series: Series) -> str:
+def changes(series: Series, clock: Clock) -> str:
     """How often the regime changed, and which one it is now since when."""
     n, last, its = series.n_segments, series.last_segment, series.options
     if last is None:
@@ -219,14 +221,14 @@ def changes(series: Series) -> str:
         return "no regime is known yet: there were too few rows"
     return (
         f"{options}{counted(series.n_changes, 'changes of regime')}{together}; in regime "
-        f"{in_line(last.label, series.model.names)} since {moment(last.start)}"
+        f"{in_line(last.label, series.model.names)} since {moment(last.start, clock)}"
     )
 
 
-def moment(start: tuple[int, str]) -> str:
+def moment(start: tuple[int, str], clock: Clock) -> str:
     """The row at which something began, and its time if it has one."""
     row, time = start
-    return f"row {row:,}" + (f", {with_date(time)}" if time else "")
+    return f"row {row:,}" + (f", {clock.shown(time)}" if time else "")
 
 
 def comparison_table() -> Table:

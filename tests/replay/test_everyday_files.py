@@ -1233,7 +1233,7 @@ def test_the_example_of_a_time_is_that_time(path):
     write(
         path, "time,load\n", [f"{1_709_510_400_000 + 60_000 * i},{x}" for i, x in enumerate(LEVELS)]
     )
-    said = "numbers are read as milliseconds since 1970: '1709510400000' is about 2024-03-04 00:00"
+    said = "numbers are read as milliseconds since 1970: '1709510400000' is about 2024-03-04 00:00 UTC"
     assert said in values_of(path, timed=True, values=("load",), time="time")[0].said
 
 

@@ -14,6 +14,7 @@ from online_gmm import Assignment, OnlineGMM
 from online_gmm.segmentation.found import FoundRegimes
 from replay.engine.rows import Row
 from replay.engine.series import Series
+from replay.sources.times import Clock
 from replay.views.history import History
 from replay.views.page.fleet import ON_PAGE, FleetTable
 from replay.views.page.server import PageServer
@@ -91,7 +92,7 @@ def test_a_standing_after_a_checkpoint_is_as_before(tmp_path):
 
 def test_ten_thousand_keys_are_listed_in_a_moment():
     roster = filled(10_000)
-    table = FleetTable(["x"])
+    table = FleetTable(["x"], Clock())
     text = table.update(roster, lambda key: None)
     began = time.thread_time()
     for _ in range(5):
@@ -104,7 +105,7 @@ def test_ten_thousand_keys_are_listed_in_a_moment():
 
 def test_a_visitor_turns_pages_searches_and_sorts():
     roster = filled(130)
-    table = FleetTable(["x"], order="rows")
+    table = FleetTable(["x"], Clock(), order="rows")
     assert "1 to 50 of 130" in table.update(roster, lambda key: None)
     assert (table._back.disabled, table._on.disabled) == (True, False)
     first = table.listed
@@ -139,7 +140,7 @@ def test_keys_are_listed_since_their_regime_began_rather_than_was_known():
     # one that is known since the last row is in no label yet
     assert newest.known_at[0] == standing.n
     assert newest.after != last.after == standing.label
-    table = FleetTable(COLUMNS)
+    table = FleetTable(COLUMNS, Clock())
     known = {"a": parameters}
     assert when in table.update(machines.history.roster, known.get)
     assert standing.since_time in table.update(machines.history.roster, lambda key: None)
@@ -150,7 +151,7 @@ def test_keys_are_links_and_text():
     roster = Roster()
     for key in (hostile, "b"):
         roster.add(Row(1, "", (), {}, None, key), Assignment(0, math.nan, 0.0, False), 0, "<i>")
-    text = FleetTable(["x"]).update(roster, lambda key: None)
+    text = FleetTable(["x"], Clock()).update(roster, lambda key: None)
     assert "<b>" not in text
     assert "<i>" not in text
     (link,) = re.findall(r'href="\?(key=%3C[^"]*)"', text)

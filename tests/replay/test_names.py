@@ -11,6 +11,7 @@ from replay.engine.batch import Batch, ListTexts
 from replay.engine.checkpoint import Checkpoints
 from replay.engine.order import SeriesOptions
 from replay.engine.series import Series
+from replay.sources.times import Clock
 from replay.views.history import History
 from replay.views.page.content import content_of
 from replay.views.page.sink import Watcher
@@ -185,4 +186,4 @@ def test_a_page_shows_names(tmp_path):
             assert "1 &lt;run&gt;</span>" in content.texts[name]
         assert "<run>" in content.data["peaks 0"]["text"]
     heads = [*history.heads(), *history.heads()]
-    assert keys_table(heads).count("1 &lt;run&gt;") == 2
+    assert keys_table(heads, Clock()).count("1 &lt;run&gt;") == 2

@@ -30,6 +30,7 @@ from online_gmm.segmentation.segments import RegimeEvent
 from replay.checks.check import Comparison
 from replay.engine.rows import InputError, OutputError, Row
 from replay.engine.series import Series
+from replay.sources.times import Clock
 from replay.views.figure import Figures
 from replay.views.history import History
 from replay.views.local_time import offsets_in, shifts_of
@@ -101,7 +102,7 @@ def test_what_is_read_from_the_input_is_text(tmp_path):
     assert "b" not in tags
     assert tags.count("script") == html.count("</script>")
     content = content_of(history.snapshot(HOSTILE), *history.segments(HOSTILE), None)
-    for text in (*content.texts.values(), keys_table(history.heads())):
+    for text in (*content.texts.values(), keys_table(history.heads(), Clock())):
         assert "b" not in _Loads(text).tags
     assert "&lt;b&gt;" in content.texts["head"]
     assert "&lt;b&gt;" in content.texts["segments"]
@@ -252,7 +253,7 @@ def test_a_regime_is_told_since_it_began_rather_than_since_it_was_known():
     assert began.since < head.since
     assert (began.since, began.since_time) == parameters.changes[-1].at
     assert began.since == machines.series["a"].segmenter.current.start[0]
-    texts = texts_of(head, COLUMNS, *machines.history.segments("a"), parameters)
+    texts = texts_of(head, COLUMNS, Clock(), *machines.history.segments("a"), parameters)
     assert f"since (row {began.since:,})" in texts["head"]
     # of another regime than that of the last row nothing is said
     other = replace(head, label=head.label + 1)
@@ -272,16 +273,16 @@ def test_a_regime_that_is_another_one_by_now_says_which():
     machines.run(1000)
     parameters = Parameters.of_series(machines.series["a"])
     before = parameters.changes[-1].before
-    table = changes_table(parameters._replace(merged={before: 1}), {})
+    table = changes_table(parameters._replace(merged={before: 1}), Clock(), {})
     assert "(now 1)" in table
-    assert "(now" not in changes_table(parameters._replace(merged={}), {})
+    assert "(now" not in changes_table(parameters._replace(merged={}), Clock(), {})
 
 
 def test_axes_show_the_time_of_the_zone_that_is_said():
     machines = Machines("a")
     machines.run(600)
     assert '"time, UTC"' in report_html("Pump", machines.history, machines.series)
-    machines.history.zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    machines.history.clock = Clock(time_zone="Europe/Berlin")
     html = report_html("Pump", machines.history, machines.series)
     assert '"time, Europe/Berlin"' in html
     assert '"time, UTC"' not in html

@@ -119,3 +119,51 @@ def test_axes_show_the_time_of_the_zone(cli, tmp_path, monkeypatch):
     assert zoned.exit_code == 0, zoned.output
     assert '"time, Europe/Berlin"' in (tmp_path / "page.html").read_text()
     assert labels == ["time, UTC", "time, Europe/Berlin (+02:00, then +01:00)"]
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%MZ", "%d.%m.%Y %H:%M +0000", "%s"])
+def test_tables_show_the_time_of_the_zone_as_the_axes_do(form, cli, tmp_path):
+    """Where that is not what is written; files have it as it is written."""
+    path = tmp_path / "night.csv"
+    first = datetime(2024, 10, 26, 20, 20, tzinfo=UTC)
+    times = [first + timedelta(minutes=2 * i) for i in range(240)]
+    levels = np.random.default_rng(1).normal(np.repeat([40.0, 2.0, 40.0], 80))
+    written = [f"{t.timestamp():.0f}" if form == "%s" else t.strftime(form) for t in times]
+    path.write_text(
+        "time,level\n" + "".join(f"{t},{x:.2f}\n" for t, x in zip(written, levels, strict=True))
+    )
+    page, segments = tmp_path / "page.html", tmp_path / "segments.csv"
+    run = ("run", path, "--learner", "segmenter", "--time-zone", "Europe/Berlin")
+    result = cli(*run, "--report", page, "--segments", segments)
+    assert result.exit_code == 0, result.output
+    for i, local in ((80, "2024-10-27 01:00:00+02:00"), (160, "2024-10-27 02:40:00+01:00")):
+        assert f"{written[i]} ({local})" in result.stdout
+        assert f"{written[i]} ({local})" in page.read_text(encoding="utf-8")
+        assert f"\n{written[i]}," in segments.read_text(encoding="utf-8")
+    assert f"since row 161, {written[160]} (2024-10-27 02:40:00+01:00)" in result.stdout
+
+
+def test_times_of_the_zone_are_shown_as_they_are_written(cli, tmp_path):
+    path = tmp_path / "day.csv"
+    levels = np.random.default_rng(1).normal(np.repeat([40.0, 2.0], 60))
+    for end in ("", "+01:00"):
+        path.write_text(
+            "time,level\n"
+            + "".join(
+                f"2024-01-{2 + i // 24:02d}T{i % 24:02d}:00{end},{x:.2f}\n"
+                for i, x in enumerate(levels)
+            )
+        )
+        result = cli("run", path, "--learner", "segmenter", "--time-zone", "Europe/Berlin")
+        assert f"since row 61, 2024-01-04T12:00{end}\n" in result.stdout
+
+
+def test_day_numbers_of_a_spreadsheet_are_shown_with_their_dates(cli, tmp_path):
+    path = tmp_path / "day.csv"
+    levels = np.random.default_rng(1).normal(np.repeat([40.0, 2.0], 60))
+    path.write_text(
+        "time,level\n" + "".join(f"{45_292 + i / 24:.5f},{x:.2f}\n" for i, x in enumerate(levels))
+    )
+    told = ("--time", "time", "--time-format", "excel")
+    result = cli("run", path, "--learner", "segmenter", *told)
+    assert "since row 61, 45294.50000 (2024-01-03 12:00:00 UTC)\n" in result.stdout

@@ -227,7 +227,7 @@ class Cells(Group):
         typer.Option(
             metavar="ZONE",
             help="Zone of times that name none, such as Europe/Berlin or +01:00. In an hour that "
-            "occurs twice, the order of the rows decides. Pages and pictures show its time. "
+            "occurs twice, the order of the rows decides. Tables and pictures show its time. "
             "[default: UTC]",
         ),
     ] = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from online_gmm.segmentation.segments import Segment
+from replay.sources.times import Clock
 from replay.views.decimation import Scores
 from replay.views.figure import MOST_COLUMNS, Figures
 from replay.views.history import Snapshot
@@ -70,13 +71,16 @@ def content_of(
     for j in range(min(len(columns), MOST_COLUMNS)):
         content.add_density(j, sample[:, j], labels, parameters, most_sampled)
     _add_scores(content, snapshot.scores)
-    content.texts = texts_of(head, columns, segments, n_segments, parameters, snapshot.whole.rows)
+    content.texts = texts_of(
+        head, columns, snapshot.clock, segments, n_segments, parameters, snapshot.whole.rows
+    )
     return content
 
 
 def texts_of(
     head: Head,
     columns: Sequence[str],
+    clock: Clock,
     segments: Sequence[Segment],
     n_segments: int,
     parameters: Parameters | None,
@@ -89,6 +93,8 @@ def texts_of(
     ----------
     head, columns, segments, n_segments, parameters
         As in `content_of`.
+    clock
+        Reads times.
     rows
         Rows of which each two points are the least and the greatest value.
     note
@@ -96,11 +102,11 @@ def texts_of(
     """
     names = head.names if parameters is None else head.names | parameters.names
     return {
-        "head": head_of(placed(head, parameters), rows, names, note),
+        "head": head_of(placed(head, parameters), clock, rows, names, note),
         "parameters": parameters_table(head, columns, parameters, names),
         "costs": costs_table(parameters, names),
-        "changes": changes_table(parameters, names),
-        "segments": segments_table(columns, segments, n_segments, names),
+        "changes": changes_table(parameters, clock, names),
+        "segments": segments_table(columns, segments, n_segments, clock, names),
     }
 
 

@@ -12,6 +12,7 @@ from bokeh.models.ui import UIElement
 from bokeh.models.widgets import Button, Select, TextInput
 
 from online_gmm.data.counted import counted
+from replay.sources.times import Clock
 from replay.views.page.style import BUTTON, CHOICE, WRAP
 from replay.views.page.tables import chip, html_of, table_of, time_of
 from replay.views.parameters import Parameters
@@ -30,6 +31,8 @@ class FleetTable:
     ----------
     columns
         Names of the columns of values.
+    clock
+        Reads times.
     find, order
         What the address asks for.
 
@@ -41,10 +44,13 @@ class FleetTable:
         Whether something else is asked for than what the table shows.
     """
 
-    def __init__(self, columns: Sequence[str], find: str = "", order: str = "strange") -> None:
+    def __init__(
+        self, columns: Sequence[str], clock: Clock, find: str = "", order: str = "strange"
+    ) -> None:
         self.listed: list[str] = []
         self.has_changed = True
         self._columns = columns
+        self._clock = clock
         self._first = 0
         self._n = 0
         self._find = TextInput(
@@ -124,7 +130,7 @@ class FleetTable:
         asked = {"key": its.key, "find": find, "order": order}
         link = urlencode({name: value for name, value in asked.items() if value})
         its = placed(its, parameters)
-        since = time_of(its.since_time) or f"row {its.since:,}"
+        since = time_of(its.since_time, self._clock) or f"row {its.since:,}"
         known = "" if parameters is None else card_of(parameters, self._columns, its.label)
         return (
             f'<a href="?{html_of(link)}">{html_of(its.key)}</a>',

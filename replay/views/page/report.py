@@ -103,8 +103,8 @@ def report_html(
             parameters,
             most_sampled=max(MOST_RUG // share, 100),
         )
-    page = Page(history.values, False, convergence or (), with_costs, history.zone)
-    page.write({"keys": keys_table(listed, history.n_left_out)})
+    page = Page(history.values, False, convergence or (), with_costs, history.clock.zone)
+    page.write({"keys": keys_table(listed, history.clock, history.n_left_out)})
     if heads:
         page.show(contents[heads[0].key])
     if len(heads) > 1:

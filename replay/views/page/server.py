@@ -250,9 +250,9 @@ class _View:
     """
 
     def __init__(self, server: PageServer, asked: Mapping[str, str]) -> None:
-        values = server.history.values
-        self.page = Page(values, True, with_costs=server.with_costs, zone=server.history.zone)
-        self.fleet = FleetTable(values, asked.get("find", ""), asked.get("order", "strange"))
+        values, clock = server.history.values, server.history.clock
+        self.page = Page(values, True, with_costs=server.with_costs, zone=clock.zone)
+        self.fleet = FleetTable(values, clock, asked.get("find", ""), asked.get("order", "strange"))
         self._server = server
         self._looks = 0
         # of what was shown last: the key, its rows, and its rows when all of it was shown
@@ -299,18 +299,19 @@ class _View:
             return
         segments, n_segments = history.segments(key)
         its = segments[-MOST_SEGMENTS:], n_segments, parameters
+        shown = history.values, history.clock, *its
         try:
             snapshot = history.snapshot(key, BUCKETS)
         except KeyError:
             if not same:
                 page.clear()
-            page.write(texts_of(standing.head(), history.values, *its, note=NOT_KEPT))
+            page.write(texts_of(standing.head(), *shown, note=NOT_KEPT))
             self._shown, self._parameters = (key, n, n), parameters
             return
         content = content_of(snapshot, *its, recent=True)
         if not is_whole:
             head = standing.head()
-            content.texts = texts_of(head, history.values, *its, note=NOT_KEPT)
+            content.texts = texts_of(head, *shown, note=NOT_KEPT)
         if not whole:
             for name in [name for name in content.data if name.startswith(SLOW)]:
                 del content.data[name]

@@ -13,7 +13,7 @@ from online_gmm.segmentation.segments import Segment
 from replay.engine.costs import Cost
 from replay.engine.durations import duration
 from replay.engine.printable import printable
-from replay.sources.times import with_date
+from replay.sources.times import Clock
 from replay.views.cards import mean_and_sd
 from replay.views.costs import NOT_KNOWN, cells, heads
 from replay.views.log import Head
@@ -25,9 +25,9 @@ def html_of(text: str) -> str:
     return html.escape(printable(text))
 
 
-def time_of(text: str) -> str:
-    """A time of the input as HTML, with its date if it is a number."""
-    return html_of(with_date(text))
+def time_of(text: str, clock: Clock) -> str:
+    """A time of the input as HTML, with the date in the zone of the clock."""
+    return html_of(clock.shown(text))
 
 
 def chip(label: int, names: Mapping[int, str]) -> str:
@@ -37,8 +37,8 @@ def chip(label: int, names: Mapping[int, str]) -> str:
     return f'<span class="chip"><i style="background:{colour}"></i>{label}{name}</span>'
 
 
-def head_of(head: Head, rows: int, called: Mapping[int, str], said: str = "") -> str:
-    since = time_of(head.since_time) or f"row {head.since:,}"
+def head_of(head: Head, clock: Clock, rows: int, called: Mapping[int, str], said: str = "") -> str:
+    since = time_of(head.since_time, clock) or f"row {head.since:,}"
     facts = {
         "regime": chip(head.label, called),
         f"since{f' (row {head.since:,})' if head.since_time else ''}": since,
@@ -58,7 +58,7 @@ def head_of(head: Head, rows: int, called: Mapping[int, str], said: str = "") ->
     return f"{name}<dl>{cells}</dl>{note}"
 
 
-def keys_table(heads: Sequence[Head], n_left_out: int = 0) -> str:
+def keys_table(heads: Sequence[Head], clock: Clock, n_left_out: int = 0) -> str:
     """How each key stands, the one with the last row first; nothing if there is one only."""
     if len(heads) < 2:
         return "" if heads else "<p>no row has come yet</p>"
@@ -66,7 +66,7 @@ def keys_table(heads: Sequence[Head], n_left_out: int = 0) -> str:
         (
             html_of(head.key),
             chip(head.label, head.names),
-            time_of(head.since_time) or f"row {head.since:,}",
+            time_of(head.since_time, clock) or f"row {head.since:,}",
             _share(head.probability),
             f"{head.n:,}",
         )
@@ -153,7 +153,7 @@ def costs_table(parameters: Parameters | None, called: Mapping[int, str]) -> str
     return text
 
 
-def changes_table(parameters: Parameters | None, called: Mapping[int, str]) -> str:
+def changes_table(parameters: Parameters | None, clock: Clock, called: Mapping[int, str]) -> str:
     """A line for each change between regimes that were found, the newest first."""
     if parameters is None or not parameters.cards:
         return "<p>changes and their reasons are those of regimes that are found</p>"
@@ -161,7 +161,7 @@ def changes_table(parameters: Parameters | None, called: Mapping[int, str]) -> s
         return "<p>the regime did not change</p>"
     lines = (
         [
-            time_of(change.at[1]) or f"row {change.at[0]:,}",
+            time_of(change.at[1], clock) or f"row {change.at[0]:,}",
             " to ".join(
                 chip(label, called)
                 + (f" (now {parameters.merged[label]})" if label in parameters.merged else "")
@@ -175,7 +175,11 @@ def changes_table(parameters: Parameters | None, called: Mapping[int, str]) -> s
 
 
 def segments_table(
-    columns: Sequence[str], segments: Sequence[Segment], n: int, called: Mapping[int, str]
+    columns: Sequence[str],
+    segments: Sequence[Segment],
+    n: int,
+    clock: Clock,
+    called: Mapping[int, str],
 ) -> str:
     if not segments:
         return "<p>no segment has ended yet</p>"
@@ -184,7 +188,7 @@ def segments_table(
     lines = (
         [
             chip(segment.label, called),
-            *(time_of(time) or f"row {row:,}" for row, time in (segment.start, segment.end)),
+            *(time_of(time, clock) or f"row {row:,}" for row, time in (segment.start, segment.end)),
             f"{segment.n:,}",
             _share(segment.probability),
             *(_mean_and_sd(segment.mean.get(column), segment.sd.get(column)) for column in columns),
