@@ -168,7 +168,7 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
     source = Files(
         files, replace(reading, timed=False, refusals=Refusals(), on_bad="missing"), style
     )
-    columns = source.columns
+    columns, found = source.columns, source.said
     choice = source.options
     if choice.time is not None:
         try:
@@ -199,7 +199,7 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
             cells[0] = f"{column.n_missing / column.n:.1%}"
         table.add_row(name, column.holds, *cells)
     console.print(table)
-    lines = list(source.said)
+    lines = list(dict.fromkeys([*found, *source.said]))
     if seen.first is not None and seen.last is not None:
         first, last = (reading.clock.shown(text) for text, _ in (seen.first, seen.last))
         lines.append(f"times from {first} to {last}")

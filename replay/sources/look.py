@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from online_gmm.data.counted import counted, in_part
 from replay.sources.dates import readings
+from replay.sources.epochs import ID_NAME, TIME_NAME, are_times, may_be_times
 from replay.sources.numbers import DECIDES, MISSING, SWITCHES, Numbers, in_digits, kind_of
 from replay.sources.order_of_times import is_newest_first
 from replay.sources.read_options import ReadOptions
@@ -25,8 +26,8 @@ ENOUGH = 8
 """Rows from which on a column is said to be constant, or to count."""
 IN_2000 = 946_684_800.0
 """Seconds since 1970 before which a number is taken as a time only if nothing else is one."""
-MOSTLY = 0.9
-"""Share of the steps of a column called a time that go one way: of several series, some go back."""
+DIGITS = 15
+"""So many digits of a whole number a double keeps in any case."""
 MANY = 50
 """Rows from which on a column whose numbers never fall is said to hold a running total."""
 ANEW = 0.01
@@ -35,17 +36,6 @@ MOST_SAID = 20
 """Columns that are left out of which it is said why."""
 TRIED = 20
 """Texts of a column that are tried as times."""
-TIME_NAME = re.compile(
-    r"(?:^|[\W_])(?:time|timestamp|date|datetime|datum|zeit|zeitstempel|uhrzeit|ts|when|utc|"
-    r"fecha|hora|heure|last_changed|last_updated|recorded|created|x_value)(?:$|[\W_])|^t$|time$|date$",
-    re.IGNORECASE,
-)
-ID_NAME = re.compile(
-    r"(?:^|[\W_])(?:id|index|idx|no|nr|num|serial|row|record|recnum|seq|sequence|uuid)$|^#$|"
-    r"^table$|"
-    r"^column 1$|Id$|ID$|^unnamed",
-    re.IGNORECASE,
-)
 SUM = re.compile(
     r"\W*(?:(?:grand|sub)[ -]?)?(?:totals?|sum(?:me|ma)?|averages?|avg|mean|median|min(?:imum)?|"
     r"max(?:imum)?|count|st(?:andar)?d\.?[ -]?dev(?:iation)?|std|gesamt(?:summe)?|mittel(?:wert)?|"
@@ -97,6 +87,10 @@ class Column:
         ``date`` if they are dates, ``clock`` if they are clocks without a date, ``number`` if they
         are numbers that rise, or mostly go one way in a column called a time, and are times since
         1970; empty if they are no times.
+    may_be_time
+        Whether they rise and are of the size of times since 1970, but may as well count something.
+    stored
+        What a file of typed columns holds here that is no cell, such as ``lists``.
     part
         Which part of a time in several columns they are, such as ``month``; empty if none.
     """
@@ -111,6 +105,8 @@ class Column:
     is_total: bool = False
     n_falls: int = 0
     time: str = ""
+    may_be_time: bool = False
+    stored: str = ""
     part: str = ""
 
     @property
@@ -145,6 +141,12 @@ class Column:
         return self.n >= ENOUGH and len(self.texts) == 1
 
     @property
+    def is_beyond_doubles(self) -> bool:
+        """Whether they are whole numbers of which a double is the same for two, on average."""
+        is_wide = self.is_whole and any(len(text) > DIGITS for text in self.texts)
+        return is_wide and 2 * len(set(self.numbers)) <= len(self.texts)
+
+    @property
     def is_identifier(self) -> bool:
         """Whether the numbers count rows, or name things."""
         return self.is_counter or (self.is_whole and ID_NAME.search(self.name) is not None)
@@ -156,6 +158,10 @@ class Column:
             return "holds on and off, which are 1 and 0"
         if self.part:
             return "is a part of the time, which is not put together"
+        if self.is_beyond_doubles:
+            n_texts, n = len(self.texts), len(set(self.numbers))
+            left = "1 is" if n == 1 else f"{n:,} are"
+            return f"has {n_texts:,} different numbers, of which {left} left as 16 digits are kept"
         if self.is_constant:
             where = "wherever it is given in" if self.n_missing else "in all of"
             rows = counted(self.n, "rows")
@@ -168,6 +174,8 @@ class Column:
             return "holds times"
         if self.is_identifier:
             return "counts rows" if self.is_counter else "holds identifiers"
+        if self.may_be_time:
+            return "rises, and may be times since 1970 or a count"
         if not self.is_total:
             return ""
         if self.n_falls:
@@ -177,6 +185,8 @@ class Column:
     @property
     def holds(self) -> str:
         """What it holds, in words."""
+        if self.stored:
+            return self.stored
         if self.time:
             kinds = {
                 "date": "times",
@@ -203,6 +213,7 @@ class Column:
         """Whether there are a few texts that come again and again, in every row."""
         return (
             not self.time
+            and not self.stored
             and not self.is_switch
             and not self.is_constant
             and (not self.is_numeric or self.is_mixed or self.is_identifier)
@@ -235,8 +246,13 @@ class Choice:
     said: tuple[str, ...]
 
 
-def columns_in(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Column]:
-    """What the cells of rows are, column by column, from the oldest row on."""
+def columns_in(
+    names: Sequence[str], rows: Iterable[Sequence[str]], stored: Mapping[str, str] | None = None
+) -> list[Column]:
+    """What the cells of rows are, column by column, from the oldest row on.
+
+    ``stored``: what columns hold that is no cell, by their names.
+    """
     cells: list[list[str]] = [[] for _ in names]
     for row in rows:
         for j, cell in enumerate(row[: len(names)]):
@@ -247,6 +263,7 @@ def columns_in(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Colu
         columns = _described(names, [its[::-1] for its in cells])
     _find_parts(columns)
     for column in columns:
+        column.stored = (stored or {}).get(column.name, "")
         if _is_bare(column, CLOCKS, CLOCK_FORMS):
             column.time = "clock"
         if _is_bare(column, DAYS, DAY_FORMS) or _is_bare(column, CLOCKS, BARE_CLOCKS):
@@ -343,21 +360,17 @@ def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
     steps = set(differences)
     if column.is_whole and len(values) >= ENOUGH and len(steps) == 1 and steps != {0.0}:
         column.is_counter = True
-    rises = all(step >= 0 for step in steps) and steps != {0.0}
     column.n_falls = sum(step < 0 for step in differences)
     column.is_total = (
         len(values) >= MANY
         and column.n_falls <= ANEW * len(values)
         and 2 * differences.count(0.0) < len(values)
     )
-    named = TIME_NAME.search(column.name) is not None
-    since_1970 = any(EARLIEST <= values[0] * unit < LATEST for unit in UNITS.values())
-    compact = column.is_whole and len(numbers[0]) in (8, 12, 14) and numbers[0][:2] in ("19", "20")
-    n_one_way = max(sum(step >= 0 for step in differences), sum(step <= 0 for step in differences))
-    one_way = n_one_way >= MOSTLY * len(differences) and steps != {0.0}
-    goes_on = rises or (one_way and named)
-    if (since_1970 or compact) and goes_on and (named or len(values) >= ENOUGH):
+    if are_times(column.name, numbers, values):
         column.time = "number"
+    elif len(values) >= ENOUGH and not column.is_identifier:
+        rises = min(differences) >= 0 and steps != {0.0}
+        column.may_be_time = rises and may_be_times(column.name, values)
 
 
 def _values(numbers: Sequence[str]) -> list[float]:
@@ -426,10 +439,11 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
             continue
         if not column.is_numeric and not column.is_switch:
             if column.name not in keys:
-                left_out.append(f"left out: {column.name!r} holds {column.holds}")
+                how = how_to_get_at(column.name, column.stored)
+                left_out.append(f"left out: {column.name!r} holds {column.holds}{how}")
             continue
         named = not column.part and TIME_NAME.search(column.name) is not None
-        may_be_time = with_time and not time and named
+        may_be_time = with_time and not time and (named or column.may_be_time)
         or_time = f", --time {quoted(column.name)} if it is the time" * may_be_time
         left_out.append(f"left out: {column.name!r} {column.why_not}; --value takes it in{or_time}")
     dated = [column.name for column in values if _kind_of_time([column.name]) == "date"]
@@ -451,14 +465,17 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
 
 
 def chosen(
-    options: ReadOptions, names: Sequence[str], rows: Iterable[Sequence[str]]
+    options: ReadOptions,
+    names: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    stored: Mapping[str, str] | None = None,
 ) -> tuple[ReadOptions, list[str]] | None:
     """Return the options with values and a time chosen by the first rows, and notes on the choice.
 
     None if no column holds numbers.
     """
     rows = list(rows)
-    choice = choose(columns_in(names, rows), options.others, with_time=options.time is None)
+    choice = choose(columns_in(names, rows, stored), options.others, with_time=options.time is None)
     free = [name for name in names if name not in options.others]
     if not choice.values and len(free) == 1:
         choice = replace(choice, values=(free[0],))
@@ -539,6 +556,17 @@ def _is_early(column: Column) -> bool:
 
 def _has_no_clock(column: Column) -> bool:
     return ":" not in next(iter(column.texts))
+
+
+def how_to_get_at(name: str, stored: str) -> str:
+    """How what is stored in a column becomes columns of numbers, to be said behind it."""
+    made = {"lists": f"frame[{name!r}].tolist()", "maps": f"map(dict, frame[{name!r}])"}
+    if stored not in made:
+        return ""
+    return (
+        "; in pandas, frame.join(pandas.DataFrame("
+        f"{made[stored]})) puts what is in them into columns"
+    )
 
 
 def quoted(name: str) -> str:

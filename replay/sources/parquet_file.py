@@ -18,7 +18,7 @@ from replay.engine.batch import Batch, ListTexts, Rows, Texts
 from replay.engine.keys import Keys
 from replay.engine.rows import LARGEST, CutOffError, InputError, Row
 from replay.sources.file_source import FileSource
-from replay.sources.look import Column, chosen, columns_in
+from replay.sources.look import Column, chosen, columns_in, how_to_get_at
 from replay.sources.numbers import Cell, ContradictionError, Numbers, study
 from replay.sources.read_options import (
     LOOKED_AT,
@@ -71,7 +71,9 @@ class ParquetFile(FileSource):
         for name in options.values:
             kind = self._schema.field(name).type
             if not self._numbers([name]) and not _is_text(kind):
-                raise self._bad_column(name, f"it holds {kind} and no numbers")
+                what = _what_is_stored(kind)
+                how = how_to_get_at(name, what) if what else ""
+                raise self._bad_column(name, f"it holds {what or kind} and no numbers{how}")
         self._texts = {name for name in options.values if _is_text(self._schema.field(name).type)}
         self.numbers = self._find_numbers(options)
         self._hand_on(options)
@@ -249,13 +251,19 @@ class ParquetFile(FileSource):
 
     def first_columns(self) -> list[Column]:
         """What the first cells of each column are."""
-        return columns_in(self._schema.names, self._first_rows(self._schema.names))
+        names = self._schema.names
+        return columns_in(names, self._first_rows(names), self._stored)
+
+    @property
+    def _stored(self) -> dict[str, str]:
+        """What columns hold that are neither numbers nor texts nor times."""
+        return {its.name: what for its in self._schema if (what := _what_is_stored(its.type))}
 
     def _chosen(self, options: ReadOptions) -> ReadOptions:
         """Return the options with values and a time chosen by the first rows."""
         names = self._schema.names
         rows = self._first_rows(names)
-        if (taken := chosen(options, names, rows)) is not None:
+        if (taken := chosen(options, names, rows, self._stored)) is not None:
             options, self.said = taken
             return options
         if not rows and (numbers := [name for name in names if self._numbers([name])]):
@@ -353,6 +361,18 @@ class _BatchTexts:
     def _cells(self) -> list[tuple[str, ...]]:
         columns = (_plain(self._batch.column(name)) for name in self._values)
         return [tuple(map(_cell_text, cells)) for cells in zip(*columns, strict=True)]
+
+
+def _what_is_stored(kind: Any) -> str:
+    """What a type is of whose values are no cells; empty if they are."""
+    types = pa.types
+    whats = {
+        "maps": types.is_map,
+        "structs": types.is_struct,
+        "bytes": lambda it: types.is_binary(it) or types.is_large_binary(it),
+        "lists": lambda it: types.is_nested(it),
+    }
+    return next((what for what, is_it in whats.items() if is_it(kind)), "")
 
 
 def _is_text(kind: Any) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
 
@@ -18,7 +19,7 @@ class TableFile(Protocol):
     kind
         What it is, for people.
     schema
-        Its columns.
+        Its columns. A field of a struct is one, called by its path, such as ``motor.load``.
     groups
         Rows of each part that can be read by itself.
     """
@@ -94,6 +95,44 @@ class _Feather:
         self._source.close()
 
 
+class _Flat:
+    """A file whose structs are taken apart into their fields."""
+
+    def __init__(self, file: TableFile) -> None:
+        self._file = file
+        self.kind, self.groups = file.kind, file.groups
+        found = [leaf for field in file.schema for leaf in _leaves(field, ())]
+        names = [".".join(path) for path, _ in found]
+        if len(set(names)) < len(names):
+            found = [((field.name,), field.type) for field in file.schema]
+            names = file.schema.names
+        self.schema = pa.schema(list(zip(names, (kind for _, kind in found), strict=True)))
+        self._paths = dict(zip(names, (path for path, _ in found), strict=True))
+
+    def batches(self, at_most: int, groups: Sequence[int], names: Sequence[str]) -> Iterator[Any]:
+        roots = list(dict.fromkeys(self._paths[name][0] for name in names))
+        for batch in self._file.batches(at_most, groups, roots):
+            columns = []
+            for name in names:
+                root, *fields = self._paths[name]
+                column = batch.column(root)
+                columns.append(pc.struct_field(column, fields) if fields else column)
+            yield pa.record_batch(columns, names=list(names))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _leaves(field: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The fields that are no structs, by their paths, and their types."""
+    path = (*above, field.name)
+    if not pa.types.is_struct(field.type) or not field.type.num_fields:
+        yield path, field.type
+        return
+    for inner in field.type:
+        yield from _leaves(inner, path)
+
+
 def open_table(path: Path) -> TableFile:
     """Open a file as what its first bytes say, or else its name.
 
@@ -106,7 +145,7 @@ def open_table(path: Path) -> TableFile:
         start = file.read(6)
     suffix = path.suffix.lower()
     if start.startswith(b"ORC") or (suffix == ".orc" and not start.startswith(b"PAR1")):
-        return _Orc(path)
+        return _Flat(_Orc(path))
     if start.startswith(b"ARROW1") or suffix in (".feather", ".arrow"):
-        return _Feather(path)
-    return _Parquet(path)
+        return _Flat(_Feather(path))
+    return _Flat(_Parquet(path))

@@ -158,11 +158,11 @@ class Clock:
         """How numbers are times, by one of them and by how they are written."""
         written = [text for text in texts if text]
         unit = _unit_of(value)
-        is_compact = all(map(_compact, written))
+        is_compact = all(map(compact_date, written))
         seconds = value if unit == "s" else 0.0
         if is_compact and (unit is None or _is_compact(written[0], seconds)):
             self._is_compact = True
-            self._say(f"digits are read as dates: {written[0]!r} is {_compact(written[0])}")
+            self._say(f"digits are read as dates: {written[0]!r} is {compact_date(written[0])}")
         elif unit is not None:
             self._unit = unit
             first = next(number for text in written if (number := _number(text)) is not None)
@@ -323,7 +323,7 @@ class Clock:
             if self._unit is not None:
                 return value * UNITS[self._unit]
         if self._is_compact:
-            date = _compact(text)
+            date = compact_date(text)
             if date is None:
                 raise ValueError(f"{text!r} is no time in digits, as the first rows have them")
             return self._since_1970(date, text, key)
@@ -472,7 +472,7 @@ class Clock:
 
 def _is_compact(text: str, seconds: float) -> bool:
     """Whether digits are a date, and rather that than a number since 1970."""
-    return _compact(text) is not None and (len(text) == 12 or seconds > 1.95e9)
+    return compact_date(text) is not None and (len(text) == 12 or seconds > 1.95e9)
 
 
 def _readings(text: str, zone: datetime.tzinfo) -> dict[str, datetime.datetime]:
@@ -516,8 +516,8 @@ def _unit_of(value: float) -> str | None:
     return None
 
 
-def _compact(text: str) -> datetime.datetime | None:
-    """Digits as a date and a clock."""
+def compact_date(text: str) -> datetime.datetime | None:
+    """Digits as a date and a clock; None if they are none."""
     found = COMPACT.fullmatch(text)
     if found is None:
         return None

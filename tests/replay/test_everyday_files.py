@@ -1233,8 +1233,8 @@ def test_the_example_of_a_time_is_that_time(path):
     write(
         path, "time,load\n", [f"{1_709_510_400_000 + 60_000 * i},{x}" for i, x in enumerate(LEVELS)]
     )
-    said = "numbers are read as milliseconds since 1970: '1709510400000' is about 2024-03-04 00:00 UTC"
-    assert said in values_of(path, timed=True, values=("load",), time="time")[0].said
+    said = "numbers are read as milliseconds since 1970: '1709510400000' is about 2024-03-04 00:00"
+    assert f"{said} UTC" in values_of(path, timed=True, values=("load",), time="time")[0].said
 
 
 def test_tables_of_influx_are_no_values(path):
@@ -1325,6 +1325,55 @@ def test_a_zone_that_is_named_is_not_advised(command, path, cli):
 def test_whole_numbers_that_doubles_do_not_tell_apart_are_not_called_the_same(cli, tmp_path):
     rows = [f"{i % 7}.5,{2**63 + i},5" for i in range(100)]
     path = write(tmp_path / "rows.csv", "level,number,rate\n", rows)
-    said = " ".join(cli("look", path).stdout.split())
+    result = cli("look", path).stdout
+    assert result.endswith("--value level\n")
+    said = "'number' has 100 different numbers, of which 1 is left as 16 digits are kept; --value"
+    assert said in result
+    assert said in cli("run", path).stdout
+    said = " ".join(cli("look", path, "--value", "level,number,rate").stdout.split())
     assert "'number' is 9.22337e+18 in all rows, as far as its first 16 digits tell" in said
     assert said.count("as far as") == 1
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "orc"])
+def test_what_is_nested_in_typed_columns_is_taken_apart_or_named(kind, cli, tmp_path):
+    times = pa.array([START + timedelta(minutes=i) for i in range(N)])
+    motor = [{"load": x, "bearing": {"heat": i % 7}} for i, x in enumerate(LEVELS)]
+    motor[3] = None
+    table = {"time": times, "motor": motor, "phases": [[x, 2 * x] for x in LEVELS]}
+    if kind != "feather":
+        table["more"] = pa.array([[("a", 1.0)]] * N, pa.map_(pa.string(), pa.float64()))
+    table["raw"] = [b"x"] * N
+    path = tmp_path / f"rows.{kind}"
+    writers = {"parquet": parquet.write_table, "feather": feather.write_feather}
+    writers.get(kind, orc.write_table)(pa.table(table), path)
+    source, values = values_of(path)
+    assert (source.values, source.time) == (("motor.load", "motor.bearing.heat"), "time")
+    assert math.isnan(values[3])
+    assert values[4:] == LEVELS[4:]
+    how = "; in pandas, frame.join(pandas.DataFrame(frame['phases'].tolist())) puts"
+    assert f"left out: 'phases' holds lists{how} what is in them into columns" in source.said
+    assert "left out: 'raw' holds bytes" in source.said
+    looked = cli("look", path).stdout
+    assert re.search(r"│ phases +│ lists +│", looked)
+    assert kind == "feather" or re.search(r"│ more +│ maps +│", looked)
+    assert f"'phases' holds lists{how}" in looked
+    assert f"it holds lists and no numbers{how}" in cli("run", path, "--value", "phases").stderr
+
+
+def test_a_column_whose_name_has_a_point_is_not_within_a_struct(tmp_path):
+    path = tmp_path / "rows.parquet"
+    motor = [{"load": -1.0}] * N
+    parquet.write_table(pa.table({"motor.load": LEVELS, "motor": motor, "flow.in": LEVELS}), path)
+    source, values = values_of(path)
+    assert source.values == ("motor.load", "flow.in")
+    assert values == LEVELS
+
+
+def test_look_says_what_is_left_out_also_where_there_is_a_time(path, cli):
+    write(
+        path,
+        "time,load,meter\n",
+        [f"{t},{x},{i}" for i, (t, x) in enumerate(zip(minutes(), LEVELS, strict=True))],
+    )
+    assert "left out: 'meter' counts rows; --value takes it in" in cli("look", path).stdout

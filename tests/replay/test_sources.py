@@ -320,7 +320,7 @@ def test_bad_parquet(tmp_path):
     with pytest.raises(InputError, match="is no Parquet file"):
         Files([str(path)])
     pq.write_table(pa.table({"name": [["a"]], "level": [1.0]}), path)
-    with pytest.raises(InputError, match=r"column 'name': it holds list<.*> and no numbers"):
+    with pytest.raises(InputError, match=r"column 'name': it holds lists and no numbers; in pandas"):
         Files([str(path)], reading(("name",)))
     assert Files([str(path)]).values == ("level",)
     pq.write_table(pa.table({"level": pa.array([], pa.float64())}), path)

@@ -5,6 +5,7 @@ from rich.console import Console
 
 from online_gmm import OnlineGMM
 from replay.engine.summary import Happening, Summary
+from replay.sources.times import Clock
 from replay.views.tables import events_table, regimes_table, totals
 
 
@@ -39,5 +40,6 @@ def test_events_have_the_names_of_regimes():
     event = model.events[-1]
     model.rename(event.number, "hot")
     assert model.events[-1].name == "hot"
-    text = shown(events_table([Happening(1, "", event) for event in model.events], timed=False))
+    happenings = [Happening(1, "", event) for event in model.events]
+    text = shown(events_table(happenings, timed=False, clock=Clock()))
     assert f"{event.number} hot" in text
