@@ -21,7 +21,7 @@ from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.csv_format import Style
 from replay.sources.csv_records import REPEATED, SUMS
-from replay.sources.look import quoted, told_apart_by
+from replay.sources.look import LEFT_OUT, quoted, told_apart_by
 from replay.sources.oldest_first import MOST_VALUES
 from replay.sources.opening import Files
 from replay.sources.order_of_times import NEWEST_FIRST, by_an_hour
@@ -168,7 +168,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
     source = Files(
         files, replace(reading, timed=False, refusals=Refusals(), on_bad="missing"), style
     )
-    columns, found = source.columns, source.said
+    columns = source.columns
+    left_out = [line for line in source.said if line.startswith(LEFT_OUT)]
     choice = source.options
     if choice.time is not None:
         try:
@@ -199,7 +200,7 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
             cells[0] = f"{column.n_missing / column.n:.1%}"
         table.add_row(name, column.holds, *cells)
     console.print(table)
-    lines = list(dict.fromkeys([*found, *source.said]))
+    lines = list(dict.fromkeys([*left_out, *source.said]))
     if seen.first is not None and seen.last is not None:
         first, last = (reading.clock.shown(text) for text, _ in (seen.first, seen.last))
         lines.append(f"times from {first} to {last}")
@@ -239,7 +240,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
         console.print(line, soft_wrap=True)
     words = ["replay", "run", *map(quoted, files), *given]
     told = {name for group in twins for name in group[1:]}
-    values = [name for name in source.values if name not in told]
+    values = [name for name in source.values if name not in told and seen.n_given[name]]
+    values = values or list(source.values)
     if "--value" not in given and len(values) > MOST_NAMED:
         console.print(
             f"the {len(source.values):,} columns of numbers are learnt if --value names none",

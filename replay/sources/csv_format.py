@@ -11,10 +11,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
-from online_gmm.data.counted import counted
 from replay.engine.rows import InputError
 from replay.sources.csv_records import CsvRecords, squeezed
-from replay.sources.look import Column, chosen, columns_in
+from replay.sources.look import Column, chosen, columns_in, held
 from replay.sources.numbers import (
     Cell,
     ContradictionError,
@@ -46,8 +45,6 @@ ALIKE = 0.9
 """Share of the first lines that have as many words if columns are aligned by spaces."""
 MINUTES = 60
 """Numbers from which on two digits are no minutes, hours or months of a time."""
-MOST_SHOWN = 8
-"""Columns that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -239,10 +236,14 @@ class CsvFormat(CsvRecords):
         if self._broken is not None:
             raise self._torn(self._broken)
         if first.lstrip().lower().startswith(("<!doctype", "<html", "<table", "<?xml")):
-            raise self._bad(
-                1, None, "this is HTML or XML, and no table; it may be the page of an error or of "
-                "a login: fetch the file again"
-            )  # fmt: skip
+            what = "HTML, and no table; it may be the page of an error or of a login: fetch the"
+            advice = f"{what} file again, or write its table as CSV, as pandas.read_html reads it"
+            if first.lstrip().lower().startswith("<?xml") and "<html" not in first.lower():
+                advice = (
+                    "XML, and no table; write its rows as CSV, as pandas.read_xml reads them, or "
+                    "GPSBabel those of a track"
+                )
+            raise self._bad(1, None, f"this is {advice}")
         if LINE_PROTOCOL.match(first):
             raise self._bad(
                 1, None, "this is the line protocol of InfluxDB, which is not read; query the data "
@@ -306,7 +307,7 @@ class CsvFormat(CsvRecords):
             columns = columns_in(self.columns, (cells for _, cells in first))
             raise self._bad_column(
                 ", ".join(self.columns),
-                f"no column holds numbers in the first {LOOKED_AT:,} rows: {_held(columns)}; if "
+                f"no column holds numbers in the first {LOOKED_AT:,} rows: {held(columns)}; if "
                 "one does later, name it with --value",
             )
         return taken
@@ -449,13 +450,6 @@ def _are_alike(name: str, cells: Sequence[str]) -> bool:
     """Whether a name is no number, and all cells below it are the same but for their digits."""
     shape = DIGITS.sub("0", name.strip())
     return not kind_of_bare(name) and all(DIGITS.sub("0", c.strip()) == shape for c in cells)
-
-
-def _held(columns: Sequence[Column]) -> str:
-    """What columns hold, in words."""
-    words = [f"{column.name!r} holds {column.holds}" for column in columns[:MOST_SHOWN]]
-    more = len(columns) - MOST_SHOWN
-    return ", ".join(words) + (f", and {counted(more, 'more columns')}" if more > 0 else "")
 
 
 def _has_decimal_commas(line: str) -> bool:

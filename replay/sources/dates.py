@@ -29,6 +29,9 @@ DOTTED_CLOCK = re.compile(r"(\S+[./-]\S+[./-]?\S*,? )(\d{1,2})\.(\d{2})(?:\.(\d{
 FRACTION = re.compile(r"(:\d{2}:\d{2})[.,:](\d+)")
 SPACED = re.compile(r"(\d{4})((?: \d{1,2}){3,5})(\.\d+)?")
 """Year, month, day, and hour, minute and second as far as they are there."""
+QUARTER = re.compile(r"(?:(\d{4})[- ]?Q([1-4])|Q([1-4])[- /]?(\d{4}))", re.IGNORECASE)
+"""A quarter of a year, as pandas writes a period; it is the first day of it."""
+YEAR_AND_MONTH = re.compile(r"(\d{4}) (\d{1,2})")
 COMPACT = re.compile(r"(\d{8})[_-](\d{4}(?:\d{2})?)")
 O_CLOCK = re.compile(r"(?<=\d) ?(?:Uhr|uhr|Hrs|hrs)\.?$")
 MERIDIEM = re.compile(r"(?<=\d) ?([AaPp])\.? ?[Mm]\.?(?![A-Za-z])")
@@ -125,6 +128,11 @@ def _read(text: str, default: datetime.tzinfo) -> dict[str, datetime.datetime]:
         clock += ["0"] * (3 - len(clock))
         hour, minute, second = (number.zfill(2) for number in clock)
         text = f"{spaced[1]}-{month:0>2}-{day:0>2}T{hour}:{minute}:{second}{spaced[3] or ''}"
+    if (pair := YEAR_AND_MONTH.fullmatch(text)) is not None:
+        text = f"{pair[1]}-{pair[2]:0>2}"
+    if (quarter := QUARTER.fullmatch(text)) is not None:
+        year, n_th, n_th_before, year_behind = quarter.groups()
+        text = f"{year or year_behind}-{3 * int(n_th or n_th_before) - 2:02d}"
     text, n = MIDNIGHT.subn(lambda found: f"00{found[1]}00{found[2] or ''}", text)
     later = datetime.timedelta(days=n)
     if n > 1:

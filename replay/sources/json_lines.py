@@ -16,7 +16,7 @@ from replay.engine.batch import Batch
 from replay.engine.rows import CutOffError, InputError, Row
 from replay.sources.advice import fields_in, never_came
 from replay.sources.file_source import BatchSource, FileSource
-from replay.sources.look import Column, chosen, columns_in, quoted
+from replay.sources.look import Column, chosen, columns_in, held, quoted
 from replay.sources.message import LIMIT, Messages, as_object, fields_of, has_field, texts_of
 from replay.sources.numbers import Cell, ContradictionError, Numbers, study
 from replay.sources.preamble import is_typed
@@ -163,7 +163,10 @@ class JsonLines(FileSource):
                 for name, _ in _lists_in(self._first_object())
             ]
         else:
-            raise InputError(f"{self.name}: no field holds numbers; choose with --value")
+            raise InputError(
+                f"{self.name}: no field holds numbers in the first {LOOKED_AT:,} messages: "
+                f"{held(columns_in(names, rows))}; if one does later, name it with --value"
+            )
         if options.time is not None:
             parts = options.parts or (options.time,)
             places = [names.index(part) for part in parts if part in names]

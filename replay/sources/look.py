@@ -11,10 +11,11 @@ from itertools import pairwise
 from online_gmm.data.counted import counted, in_part
 from replay.sources.dates import readings
 from replay.sources.epochs import ID_NAME, TIME_NAME, are_times, may_be_times
+from replay.sources.message import as_object
 from replay.sources.numbers import DECIDES, MISSING, SWITCHES, Numbers, in_digits, kind_of
 from replay.sources.order_of_times import is_newest_first
 from replay.sources.read_options import ReadOptions
-from replay.sources.times import EARLIEST, LATEST, UNITS, Clock
+from replay.sources.times import EARLIEST, EXCEL, LATEST, UNITS, Clock
 
 INTERLEAVED = 0.7
 """Different times, as a share of the rows, below which rows of the same time are looked at."""
@@ -22,6 +23,12 @@ WIDE = 5
 """Columns called by a time from which on it is said that a row holds several times."""
 FEW = 50
 """Different texts of a column that tells things apart, at most."""
+JSON = "JSON in texts"
+"""What a column holds whose texts are objects."""
+SHORT = 30
+"""Characters of a text that is shown as an example."""
+USUAL = 0.9
+"""Share of the cells from which on a text tells nothing apart: a state is good, but for a few."""
 ENOUGH = 8
 """Rows from which on a column is said to be constant, or to count."""
 IN_2000 = 946_684_800.0
@@ -32,8 +39,12 @@ MANY = 50
 """Rows from which on a column whose numbers never fall is said to hold a running total."""
 ANEW = 0.01
 """Share of the rows in which a running total begins anew, at most."""
+LEFT_OUT = "left out: "
+"""How a line begins that says what is not learnt, and why."""
 MOST_SAID = 20
 """Columns that are left out of which it is said why."""
+MOST_HELD = 8
+"""Columns of which it is said what they hold where none holds numbers."""
 TRIED = 20
 """Texts of a column that are tried as times."""
 SUM = re.compile(
@@ -55,6 +66,10 @@ PARTS = {
 """What columns of parts of a time are called, in small letters, and their least and most."""
 FIRST_YEAR = 1900
 """A year in four digits, with which a time is put together."""
+EARLIEST_YEAR = 1500
+"""A year in four digits that stands alone."""
+FIRST_DAY, LAST_DAY = 20_000, 90_000
+"""Day numbers of a spreadsheet, from 1954 to 2146."""
 DAYS, DAY_FORMS = ("date", "datum", "fecha", "data"), ("%y%m%d", "%d%m%y", "%m%d%y")
 """How dates may be written that look like numbers, in columns of these names."""
 CLOCKS = ("time", "uhrzeit", "zeit", "hora", "heure", "utc")
@@ -74,8 +89,8 @@ class Column:
     n, n_missing, n_numbers
         Cells, those of them without a value, and those that are numbers.
     texts
-        Different cells, in the order in which they came; no more than FEW + 1 unless they are
-        numbers.
+        Different cells and how often each came, in the order in which they came; no more than
+        FEW + 1 unless they are numbers.
     is_counter
         Whether the cells are whole numbers with the same step from each to the next.
     is_total
@@ -99,7 +114,7 @@ class Column:
     n: int = 0
     n_missing: int = 0
     n_numbers: int = 0
-    texts: dict[str, None] = field(default_factory=dict)
+    texts: dict[str, int] = field(default_factory=dict)
     is_counter: bool = False
     is_whole: bool = True
     is_total: bool = False
@@ -116,8 +131,8 @@ class Column:
 
     @property
     def numbers(self) -> list[float]:
-        """Different cells that are numbers."""
-        return [float(bare) for text in self.texts if kind_of(bare := in_digits(text))]
+        """Different cells that are numbers; a ValueError if their marks contradict each other."""
+        return _values([bare for text in self.texts if kind_of(bare := in_digits(text))])
 
     @property
     def is_numeric(self) -> bool:
@@ -139,6 +154,21 @@ class Column:
     def is_constant(self) -> bool:
         """Whether all cells with a value are alike, and there are enough cells to say so."""
         return self.n >= ENOUGH and len(self.texts) == 1
+
+    @property
+    def time_format(self) -> str:
+        """How its numbers may be times, if that has to be told; empty if it has not."""
+        names, _, most = PARTS["year"]
+        try:
+            numbers = self.numbers if self.is_numeric else []
+        except ValueError:
+            return ""
+        if not numbers:
+            return ""
+        if self.is_whole and self.name.strip().lower() in names:
+            return "%Y" if min(numbers) >= EARLIEST_YEAR and max(numbers) <= most else ""
+        is_day = min(numbers) > FIRST_DAY and max(numbers) < LAST_DAY
+        return EXCEL if is_day and TIME_NAME.search(self.name) is not None else ""
 
     @property
     def is_beyond_doubles(self) -> bool:
@@ -201,12 +231,20 @@ class Column:
             rising = ", rising" if self.n_falls else ", never falling"
             more = ", constant" * self.is_constant + rising * self.is_total
             return "a counter" if self.is_counter else kind + more
-        if self.is_constant:
+        if len(self.texts) == 1:
             return f"{next(iter(self.texts))!r}"
         if self.is_switch:
             return "on and off"
         n = len(self.texts)
-        return f"texts, {n} different" if n <= FEW else "texts"
+        return f"texts, {n} different" if n <= FEW else f"texts such as {_shortened(self.texts)!r}"
+
+    @property
+    def usual(self) -> str:
+        """The text that nearly all cells with a value hold, if there are a few others."""
+        if not 1 < len(self.texts) <= FEW or self.is_numeric or self.time or self.is_switch:
+            return ""
+        text = max(self.texts, key=self.texts.__getitem__)
+        return text if self.texts[text] >= USUAL * self.n_given else ""
 
     @property
     def tells_apart(self) -> bool:
@@ -214,6 +252,7 @@ class Column:
         return (
             not self.time
             and not self.stored
+            and not self.usual
             and not self.is_switch
             and not self.is_constant
             and (not self.is_numeric or self.is_mixed or self.is_identifier)
@@ -263,7 +302,7 @@ def columns_in(
         columns = _described(names, [its[::-1] for its in cells])
     _find_parts(columns)
     for column in columns:
-        column.stored = (stored or {}).get(column.name, "")
+        column.stored = (stored or {}).get(column.name, column.stored)
         if _is_bare(column, CLOCKS, CLOCK_FORMS):
             column.time = "clock"
         if _is_bare(column, DAYS, DAY_FORMS) or _is_bare(column, CLOCKS, BARE_CLOCKS):
@@ -289,12 +328,13 @@ def _is_of(text: str, form: str) -> bool:
 
 
 def _find_parts(columns: Sequence[Column]) -> None:
-    """Tell which columns are parts of a time: there is a year, and a day of it, at least."""
-    dates = (("year", "month", "day"), ("year", "day of the year"))
+    """Tell which columns are parts of a time: there is a year, and a day or month of it."""
+    dates = (("year", "month", "day"), ("year", "day of the year"), ("year", "month"))
     date = next((d for d in dates if all(_part(columns, what) for what in d)), None)
     if date is None:
         return
-    for what in (*date, "hour", "minute", "second"):
+    clock = () if date[-1] == "month" else ("hour", "minute", "second")
+    for what in (*date, *clock):
         column = _part(columns, what)
         if column is None:
             # there are no minutes without hours: the least of something is called min too
@@ -322,7 +362,8 @@ def _put_together(columns: Sequence[Column]) -> tuple[str, ...]:
         if what not in its:
             break
         names.append(its[what].name)
-    if len(names) < len(("year", "month", "day")):
+    has_day = any("day" in column.part for column in columns)
+    if len(names) < len(("year", "month", "day") if has_day else ("year", "month")):
         return ()
     return tuple(names) if min(its["year"].numbers) >= FIRST_YEAR else ()
 
@@ -342,10 +383,12 @@ def _describe(column: Column, cells: Sequence[str]) -> None:
     column.n_numbers = len(numbers)
     column.is_whole = all(kind_of(bare) == "whole" for bare in numbers)
     for cell in given:
-        if len(column.texts) <= FEW or column.is_numeric:
-            column.texts[cell] = None
+        if cell in column.texts or len(column.texts) <= FEW or column.is_numeric:
+            column.texts[cell] = column.texts.get(cell, 0) + 1
     if column.is_numeric:
         _describe_numbers(column, numbers)
+    elif given and all(is_json(cell) for cell in given[:TRIED]):
+        column.stored = JSON
     elif given:
         column.time = _kind_of_time(given)
 
@@ -371,6 +414,17 @@ def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
     elif len(values) >= ENOUGH and not column.is_identifier:
         rises = min(differences) >= 0 and steps != {0.0}
         column.may_be_time = rises and may_be_times(column.name, values)
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is a JSON object."""
+    return text.startswith("{") and text.endswith("}") and as_object(text.encode()) is not None
+
+
+def _shortened(texts: Iterable[str]) -> str:
+    """The first of some texts, or how it begins."""
+    first = next(iter(texts))
+    return first if len(first) <= SHORT else f"{first[:SHORT]}..."
 
 
 def _values(numbers: Sequence[str]) -> list[float]:
@@ -438,14 +492,23 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
         if column in values:
             continue
         if not column.is_numeric and not column.is_switch:
-            if column.name not in keys:
+            if column.usual:
+                others = in_part([repr(it) for it in column.texts if it != column.usual])
+                n = column.texts[column.usual]
+                left_out.append(
+                    f"{LEFT_OUT}{column.name!r} is {column.usual!r} in {n:,} of the first "
+                    f"{counted(column.n, 'rows')}, and {others} in others; all of them are learnt"
+                )
+            elif column.name not in keys:
                 how = how_to_get_at(column.name, column.stored)
-                left_out.append(f"left out: {column.name!r} holds {column.holds}{how}")
+                left_out.append(f"{LEFT_OUT}{column.name!r} holds {column.holds}{how}")
             continue
-        named = not column.part and TIME_NAME.search(column.name) is not None
+        is_year = column.time_format == "%Y"
+        named = not column.part and (is_year or TIME_NAME.search(column.name) is not None)
         may_be_time = with_time and not time and (named or column.may_be_time)
-        or_time = f", --time {quoted(column.name)} if it is the time" * may_be_time
-        left_out.append(f"left out: {column.name!r} {column.why_not}; --value takes it in{or_time}")
+        form = f" --time-format {column.time_format}" if column.time_format else ""
+        or_time = f", --time {quoted(column.name)}{form} if it is the time" * may_be_time
+        left_out.append(f"{LEFT_OUT}{column.name!r} {column.why_not}; --value takes it in{or_time}")
     dated = [column.name for column in values if _kind_of_time([column.name]) == "date"]
     if len(dated) >= WIDE:
         said.append(
@@ -456,7 +519,7 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
     said += left_out[:MOST_SAID]
     if len(left_out) > MOST_SAID:
         said.append(
-            f"left out: {counted(len(left_out) - MOST_SAID, 'more columns')}; replay look shows all"
+            f"{LEFT_OUT}{counted(len(left_out) - MOST_SAID, 'more columns')}; replay look shows all"
         )
     for key in keys:
         n = len(next(column for column in free if column.name == key).texts)
@@ -560,13 +623,25 @@ def _has_no_clock(column: Column) -> bool:
 
 def how_to_get_at(name: str, stored: str) -> str:
     """How what is stored in a column becomes columns of numbers, to be said behind it."""
-    made = {"lists": f"frame[{name!r}].tolist()", "maps": f"map(dict, frame[{name!r}])"}
+    frame = f"frame[{name!r}]"
+    made = {
+        "lists": f"pandas.DataFrame({frame}.tolist())",
+        "maps": f"pandas.DataFrame(map(dict, {frame}))",
+        JSON: f"pandas.json_normalize({frame}.map(json.loads))",
+    }
     if stored not in made:
         return ""
-    return (
-        "; in pandas, frame.join(pandas.DataFrame("
-        f"{made[stored]})) puts what is in them into columns"
-    )
+    return f"; in pandas, frame.join({made[stored]}) puts what is in them into columns"
+
+
+def held(columns: Sequence[Column]) -> str:
+    """What columns hold, in words, and how to get at it."""
+    words = [
+        f"{its.name!r} holds {its.holds}{how_to_get_at(its.name, its.stored)}"
+        for its in columns[:MOST_HELD]
+    ]
+    more = len(columns) - MOST_HELD
+    return ", ".join(words) + (f", and {counted(more, 'more columns')}" if more > 0 else "")
 
 
 def quoted(name: str) -> str:

@@ -50,9 +50,11 @@ def why_nul(line: str) -> str:
     places = (line[::2], line[1::2])
     n_nul = [its.count("\0") for its in places]
     if max(n_nul) >= UTF_16_SHARE * len(line) and min(n_nul) <= max(n_nul) // 4:
+        # without the mark of its byte order, which would have said that it is UTF-16
+        order = "be" if n_nul[0] > n_nul[1] else "le"
         return (
             "there is a NUL character, as when UTF-16 is read as something else; try --encoding "
-            "utf-16"
+            f"utf-16-{order}"
         )
     return (
         "there is a NUL character, as in a file that is no text, or where a logger lost power; "

@@ -33,7 +33,9 @@ SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "
 GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ']\d{3})+(?![\d])")
 """A number with spaces or apostrophes between its thousands."""
 NUMBER = r"[+-]?(?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?"
-WITH_UNIT = re.compile(rf"({NUMBER}?) ?((?:[^\W\d_]|[%°‰$€£(\[])[^\d]{{0,11}}\d?[^\d]{{0,6}}\d?)")
+WITH_UNIT = re.compile(
+    rf"({NUMBER}?) ?(?![Qq][1-4]$)((?:[^\W\d_]|[%°‰$€£(\[])[^\d]{{0,11}}\d?[^\d]{{0,6}}\d?)"
+)
 MONEY = re.compile(rf"([+-]?) ?([$€£¥]) ?({NUMBER})")
 FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
 """A number whose exponent stands behind a D."""
@@ -172,10 +174,11 @@ class Numbers:
         if DECIDES.get(kind) == self.decimal:
             self.is_sure = True
             return
-        name = f"{kind} {cell.column}"
-        self._seen.setdefault(name, cell)
+        if kind == "whole" and not float(split_unit(cell.text)[0]):
+            return
+        self._seen.setdefault(f"{kind} {cell.column}", cell)
         other = {"whole": "point or thousands", "point or thousands": "whole"}.get(kind)
-        if other is None or (kind == "whole" and not float(split_unit(cell.text)[0])):
+        if other is None:
             return
         if (before := self._seen.get(f"{other} {cell.column}")) is not None:
             raise contradiction(before, cell)
@@ -263,9 +266,13 @@ def study(
             column_units[column] = found[0]
             said.append(f"numbers of {column!r} are read without their unit, {found[0]!r}")
         elif len(several := [name for name in its if name]) > 1:
+            both = f"some have the unit {several[0]!r}, and others {several[1]!r}"
+            options = " ".join(f"--unit {name!r}" for name in several)
             said.append(
-                f"numbers of {column!r} are read as they stand, and none is converted: some have "
-                f"the unit {several[0]!r}, and others {several[1]!r}"
+                f"numbers of {column!r} are not read, as none is converted: {both}; make one unit "
+                f"of them, or say {options} to read them as they stand"
+                if any(found)
+                else f"numbers of {column!r} are read as they stand, and none is converted: {both}"
             )
     numbers = Numbers(decimal, sure, column_units, tuple(unit), tuple(missing))
     if decimal == ",":

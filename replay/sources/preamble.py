@@ -76,6 +76,8 @@ class Head:
         The header, if it stands in a comment.
     units
         Lines under the header that hold units.
+    titles
+        Lines above a header of several lines.
     said
         What was found, a line each.
     """
@@ -85,6 +87,7 @@ class Head:
     comments: tuple[str, ...] = ()
     names: tuple[str, ...] | None = None
     units: int = 0
+    titles: int = 0
     said: tuple[str, ...] = field(default=())
 
 
@@ -137,14 +140,16 @@ def find_head(
                 said.append(f"the header is the comment in line {last + 1}")
     marks = (mark,) if mark else ()
     if first is None:
-        return Head(at, delimiter, marks, None, 0, tuple(said))
+        return Head(at, delimiter, marks, None, said=tuple(said))
     begin = first
     head = Head(begin, delimiter, marks, names)
     if names is None and has_header:
         head = _structure(lines, begin, head, delimiter, tuple(wanted))
         names = head.names
     if names is not None and not head.comments:
-        said.append(f"columns are called by several lines, such as {names[-1]!r}")
+        if n := head.titles - skip_lines - len(said):
+            said.append(_passed(n))
+        said.append(f"columns are called by several lines, such as {max(names, key=len)!r}")
     elif n := head.above - skip_lines - len(said):
         said.append(_passed(n))
     if head.units:
@@ -152,7 +157,7 @@ def find_head(
         texts = lines[where - 1].strip()
         holds = "a rule" if _is_rule(_split(texts, head.delimiter or "|")) else "units"
         said.append(f"line {where} holds {holds} and is passed over: {texts[:60]!r}")
-    return Head(head.above, head.delimiter, marks, names, head.units, tuple(said))
+    return Head(head.above, head.delimiter, marks, names, head.units, head.titles, tuple(said))
 
 
 def _passed(n: int) -> str:
@@ -227,11 +232,16 @@ def _structure(
         choice_of = best[2]
         records = tables[choice_of]
         above = best[3] + _under_pairs(records[best[3] :])
+    if (grouped := _in_groups(records[above:])) is not None:
+        first, called = grouped
+        titles = begin + records[above][0]
+        return Head(begin + first, choice_of or counted, head.comments, called, 0, titles)
     above += _under_groups(records[above:])
     number = records[above][0] if above < len(records) else 0
     units = _units(records, number)
     if not units and (found := _in_levels(records[above:])) is not None:
-        return Head(begin + found[0], choice_of or counted, head.comments, found[1])
+        titles = begin + number
+        return Head(begin + found[0], choice_of or counted, head.comments, found[1], 0, titles)
     return Head(begin + number, choice_of, head.comments, None, units)
 
 
@@ -254,6 +264,34 @@ def _in_levels(records: Sequence[tuple[int, list[str]]]) -> tuple[int, tuple[str
     if not all(map(all, columns)) or any(is_typed(cell) for cells in columns for cell in cells):
         return None
     return records[n][0], (index, *(" ".join(cells) for cells in columns))
+
+
+def _in_groups(records: Sequence[tuple[int, list[str]]]) -> tuple[int, tuple[str, ...]] | None:
+    """The first row under names of groups and names within them, and what columns are called.
+
+    A cell that is merged over several columns stands in the first of them, and one that is merged
+    over both lines in the upper one. Names of groups stand above a table as its title, too: where
+    no cell is merged over both lines, they are told only where names within groups come again.
+    """
+    typed = _typed_columns(records)
+    n = next((i for i, (_, cells) in enumerate(records[:5]) if _is_row(cells, typed)), 0)
+    rows = [[cell.strip() for cell in cells] for _, cells in records[:n]]
+    if n < 2 or any(is_typed(cell) for cells in rows[:2] for cell in cells):
+        return None
+    if _are_units(rows[1], typed) or not all(_are_units(cells, typed) for cells in rows[2:]):
+        return None
+    width = max(map(len, rows[:2]))
+    upper, lower = (cells + [""] * (width - len(cells)) for cells in rows[:2])
+    over_both = [bool(above and not below) for above, below in zip(upper, lower, strict=True)]
+    again = {name for name, times in Counter(filter(None, lower)).items() if times > 1}
+    if not any(upper) or all(upper) or not any(lower) or not (any(over_both) or again):
+        return None
+    names, group = [], ""
+    for above, below, alone in zip(upper, lower, over_both, strict=True):
+        group = "" if alone else above or group
+        is_told = any(over_both) or below in again
+        names.append(above if alone else f"{group} {below}".strip() if is_told else below)
+    return records[n][0], tuple(names)
 
 
 def _records(

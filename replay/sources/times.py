@@ -392,6 +392,7 @@ class Clock:
         >>> Clock().shown("2024-03-01 00:00"), Clock().shown("12.5"), Clock().shown("20240301")
         ('2024-03-01 00:00', '12.5', '20240301')
         """
+        text = text.strip()
         date = self._shown_date(text)
         if date is None:
             return text

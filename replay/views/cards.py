@@ -140,6 +140,6 @@ def doubts(series: Series) -> list[str]:
     ):
         shorter = f"; --window {LEAST_WINDOW} looks for them in fewer" if n >= LEAST_ROWS else ""
         lines.append(
-            f"{counted(n, 'rows')} are few: changes are found from some {few} rows on{shorter}"
+            f"{counted(n, 'rows are')} few: changes are found from some {few} rows on{shorter}"
         )
     return lines

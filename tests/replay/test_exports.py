@@ -52,7 +52,7 @@ def test_exponents_behind_a_d_are_exponents(path):
     assert np.allclose(values, [(0.1 * i, 10.0 ** -(i % 7)) for i in range(N)], rtol=1e-3)
 
 
-def test_several_units_of_a_column_are_told(path):
+def test_several_units_of_a_column_are_told(path, cli):
     write(path, "time,power", lambda i: f"{TIMES[i]},{i % 9 + 1} {'W' if i % 2 else 'kW'}")
     with pytest.raises(InputError, match="say --unit 'kW' to read it as it stands, or convert it"):
         read(path)
@@ -61,6 +61,16 @@ def test_several_units_of_a_column_are_told(path):
         "'kW', and others 'W'"
     )
     assert note in said(path, unit=("W", "kW"))
+    note = (
+        "numbers of 'power' are not read, as none is converted: some have the unit 'kW', and "
+        "others 'W'; make one unit of them, or say --unit 'kW' --unit 'W' to read them as they"
+    )
+    write(
+        path, "time,power,t", lambda i: f"{TIMES[i]},{i % 9 + 1} {'W' if i % 2 else 'kW'},{i % 7}"
+    )
+    looked = cli("look", path).stdout
+    assert note in looked
+    assert looked.endswith("--value t --time time --on-bad missing\n")
     assert "converted" not in said(write(path, "t,p", lambda i: f"{i},{i % 9} W"), unit=("W",))
 
 
@@ -106,9 +116,41 @@ def test_merged_cells_above_the_header(units, path):
     head = "Boiler house,,,Outside\nTime,Temperature,Pressure,Temperature\n" + units
     write(path, head[:-1], lambda i: f"{TIMES[i]},{TEMPERATURE[i]},{PRESSURE[i]},{i % 9}")
     source, values = read(path)
-    assert source.values == ("Temperature[1]", "Pressure", "Temperature[2]")
+    called = "Boiler house Temperature", "Pressure", "Outside Temperature"
+    assert source.values == called
     assert source.time == "Time"
+    assert f"columns are called by several lines, such as {called[0]!r}" in source.said
+    assert np.array_equal(values[:, 0], TEMPERATURE)
+    write(
+        path,
+        head[:-1].replace("Outside\nTime", "\nTime").replace("re,Tem", "re,Out"),
+        lambda i: f"{TIMES[i]},{TEMPERATURE[i]},{PRESSURE[i]},{i % 9}",
+    )
+    source, _ = read(path)
+    assert source.values == ("Temperature", "Pressure", "Outperature")
     assert "1 line above the table passed over" in source.said
+
+
+@pytest.mark.parametrize("units", ["", ";;bar;;bar;\n"])
+@pytest.mark.parametrize("above", ["", "Plant 7\nby hand\n\n"])
+def test_cells_that_are_merged_over_one_line_of_the_header_and_over_both(units, above, path):
+    head = "Time;Boiler 1;;Boiler 2;;Remark\n;Temperature;Pressure;Temperature;Pressure;\n" + units
+    note = {7: "valve opened"}
+    write(
+        path,
+        above + head[:-1],
+        lambda i: f"{TIMES[i]};{TEMPERATURE[i]};{PRESSURE[i]};{i % 9};{i % 7};{note.get(i, '')}",
+    )
+    source, values = read(path)
+    assert source.values == (
+        "Boiler 1 Temperature",
+        "Boiler 1 Pressure",
+        "Boiler 2 Temperature",
+        "Boiler 2 Pressure",
+    )
+    assert source.time == "Time"
+    assert "columns are called by several lines, such as 'Boiler 1 Temperature'" in source.said
+    assert ("3 lines above the table passed over" in source.said) == (above != "")
     assert np.array_equal(values[:, 0], TEMPERATURE)
 
 
@@ -417,7 +459,7 @@ def test_rows_that_are_all_too_short_are_said_to_be(path):
 
 def test_the_page_of_a_login_is_no_table(path):
     path.write_text("<!DOCTYPE html>\n<html><body>Please log in</body></html>\n")
-    with pytest.raises(InputError, match="line 1: this is HTML or XML, and no table"):
+    with pytest.raises(InputError, match="line 1: this is HTML, and no table"):
         read(path)
 
 
@@ -427,3 +469,102 @@ def test_lists_in_lines_of_json_are_told(tmp_path):
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     assert "left out: 'its' holds lists; --value 'its[0]' takes the first of each" in said(path)
     assert np.array_equal(read(path, values=("its[0]",))[1][:, 0], np.arange(N) % 7)
+
+
+@pytest.mark.parametrize("at", [3, N // 2])
+def test_a_zero_does_not_say_that_points_stand_between_thousands(at, path):
+    """Numbers of three decimals, and 0 where nothing was measured."""
+    rows = [f"{TIMES[i]},{55 + i % 17 / 37:.3f}" for i in range(N)]
+    rows[at] = f"{TIMES[at]},0"
+    write(path, "time,flow", rows.__getitem__)
+    _, values = read(path)
+    assert values[at, 0] == 0.0
+    assert values[-1, 0] == float(rows[-1].split(",")[1])
+
+
+@pytest.mark.parametrize("names", ["year,month", "YYYY,MM", "Jahr,Monat"])
+def test_a_time_of_a_year_and_a_month_is_put_together(names, path):
+    write(path, f"{names},t", lambda i: f"{1961 + i // 12},{i % 12 + 1},{TEMPERATURE[i]}")
+    source, _ = read(path, timed=True)
+    assert (source.values, source.time) == (("t",), names.replace(",", " "))
+    batches = list(batches_of(Files([str(path)], ReadOptions(timed=True)), N))
+    at = [datetime(1961 + i // 12, i % 12 + 1, 1, tzinfo=UTC).timestamp() for i in range(N)]
+    assert np.concatenate([batch.seconds for batch in batches]).tolist() == at
+
+
+@pytest.mark.parametrize("form", ["{}-Q{}", "{}Q{}", "{} q{}", "Q{1} {0}"])
+def test_quarters_are_times(form, path):
+    write(path, "period,t", lambda i: f"{form.format(1961 + i // 4, i % 4 + 1)},{TEMPERATURE[i]}")
+    batches = list(batches_of(Files([str(path)], ReadOptions(time="period", timed=True)), N))
+    at = [datetime(1961 + i // 4, 3 * (i % 4) + 1, 1, tzinfo=UTC).timestamp() for i in range(N)]
+    assert np.concatenate([batch.seconds for batch in batches]).tolist() == at
+    assert read(path)[0].time == "period"
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "form"),
+    [
+        ("year", lambda i: 1600 + i, "%Y"),
+        ("Date", lambda i: f"{45_292 + i / 24:.5f}", "excel"),
+        ("Datum", lambda i: f"{45_292 + i / 24:.5f}".replace(".", ","), "excel"),
+        ("age", lambda i: 1600 + i, ""),
+        ("energy", lambda i: f"{45_292 + i / 24:.5f}", ""),
+    ],
+)
+def test_how_numbers_may_be_times_is_told(name, number, form, path, cli):
+    mark = "," if name == "Datum" else "."
+    write(path, f"{name};t", lambda i: f"{number(i)};{TEMPERATURE[i]:.2f}".replace(".", mark))
+    (line,) = (line for line in said(path).splitlines() if f"left out: '{name}'" in line)
+    option = f"--time {name} --time-format {form}"
+    assert line.endswith(f", {option} if it is the time") == (form != "")
+    if form:
+        result = cli("run", path, *option.split())
+        assert result.exit_code == 0, result.output
+
+
+def test_a_state_that_nearly_all_rows_have_is_no_key(path, cli):
+    state = {3: "Bad", 9: "Uncertain", 70: "Bad"}
+    write(path, "time,t,quality", lambda i: f"{TIMES[i]},{TEMPERATURE[i]},{state.get(i, 'Good')}")
+    note = (
+        f"left out: 'quality' is 'Good' in {N - 3} of the first {N} rows, and 'Bad', 'Uncertain' "
+        "in others; all of them are learnt"
+    )
+    assert note in said(path)
+    looked = cli("look", path).stdout
+    assert note in looked
+    assert "--key" not in looked
+
+
+def test_json_in_texts_is_named(path, tmp_path, cli):
+    how = "; in pandas, frame.join(pandas.json_normalize(frame['payload'].map(json.loads))) puts"
+    rows = [{"t": i, "payload": json.dumps({"p": PRESSURE[i]})} for i in range(N)]
+    lines = tmp_path / "rows.ndjson"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert f"'payload' holds JSON in texts{how}" in cli("look", lines).stdout
+    lines.write_text("".join(json.dumps(row | {"t": "a"}) + "\n" for row in rows))
+    assert f"'payload' holds JSON in texts{how}" in cli("look", lines).stderr
+    write(path, "p;payload", lambda i: f"{PRESSURE[i]};{{p: {i}}}")
+    assert "JSON" not in said(path)
+    write(path, "p;payload", lambda i: f'{PRESSURE[i]};"{{""p"": {i}}}"')
+    assert f"left out: 'payload' holds JSON in texts{how}" in said(path)
+
+
+def test_an_xml_file_is_no_page_of_a_login(path):
+    path.write_text('<?xml version="1.0"?>\n<gpx><trk/></gpx>\n')
+    with pytest.raises(InputError, match="this is XML, and no table; write its rows as CSV"):
+        read(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_called_by_its_byte_order(encoding, path):
+    text = "time,t\n" + "".join(f"{TIMES[i]},{TEMPERATURE[i]}\n" for i in range(N))
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(InputError, match=f"try --encoding {encoding}"):
+        read(path)
+    source = Files([str(path)], ReadOptions(), Style(encoding=encoding))
+    assert source.values == ("t",)
+
+
+def test_times_are_shown_without_the_spaces_around_them(path, cli):
+    write(path, "| time | t |\n|---|---|", lambda i: f"| {TIMES[i]} | {TEMPERATURE[i]} |")
+    assert f"times from {TIMES[0]} to {TIMES[N - 1]}\n" in cli("look", path).stdout

@@ -218,7 +218,7 @@ def test_what_numpy_writes_is_read(tmp_path):
 def test_a_table_of_html_is_no_table(tmp_path):
     path = tmp_path / "rows.html"
     FRAME.to_html(path)
-    with pytest.raises(InputError, match="line 1: this is HTML or XML"):
+    with pytest.raises(InputError, match="line 1: this is HTML"):
         read(path)
     path.write_text("<OPEN>,<CLOSE>\n" + "".join(f"{v},{f}\n" for v, f in VALUES))
     assert np.array_equal(read(path)[1], VALUES)
