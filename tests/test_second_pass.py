@@ -15,7 +15,7 @@ from online_gmm.data.frames import view
 from online_gmm.segmentation.hindsight import Labelling, WholeView
 from online_gmm.segmentation.recognition import Recognition
 from online_gmm.segmentation.second_pass import in_usual_units, second_pass
-from online_gmm.segmentation.worth import adjusted_rand, most_worth
+from online_gmm.segmentation.worth import adjusted_rand, follows_curve, most_worth
 from tests.conftest import on_one_kernel
 
 
@@ -407,3 +407,12 @@ def test_the_way_from_a_level_to_the_next_is_no_segment(slowness, noise):
         found += len(changes)
         true += len(true_changes)
     assert found <= 1.1 * true, found / true
+
+
+def test_a_channel_that_is_constant_where_it_is_known_follows_no_curve():
+    """The mean of equal values is rounded, so that they differ from it."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        n, stay = rng.integers(300, 700), rng.integers(20, 60)
+        column = np.full((n, 1), rng.normal().round(3))
+        assert not follows_curve(column, np.arange(n) // stay % 2, 8)
