@@ -409,10 +409,11 @@ def test_the_way_from_a_level_to_the_next_is_no_segment(slowness, noise):
     assert found <= 1.1 * true, found / true
 
 
+@on_one_kernel
 def test_a_channel_that_is_constant_where_it_is_known_follows_no_curve():
     """The mean of equal values is rounded, so that they differ from it."""
     rng = np.random.default_rng(0)
     for _ in range(100):
         n, stay = rng.integers(300, 700), rng.integers(20, 60)
-        column = np.full((n, 1), rng.normal().round(3))
+        column = np.full((n, 1), round(rng.normal(), 3))
         assert not follows_curve(column, np.arange(n) // stay % 2, 8)
