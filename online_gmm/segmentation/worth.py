@@ -240,11 +240,11 @@ def follows_curve(X: Matrix, labels: Ints, window: int) -> bool:
         return False
     most, result = LEVELS, False
     for column in X.T:
-        if np.isnan(column).all():
-            continue
-        variance, total = float(np.nanvar(_rest(column, labels))), float(np.nanvar(column))
         # what a constant differs by from its mean is rounding
-        gain = 0.5 * math.log(total / variance) if 0.0 < variance < total else 0.0
+        if np.isnan(column).all() or np.nanmin(column) == np.nanmax(column):
+            continue
+        variance = float(np.nanvar(_rest(column, labels)))
+        gain = 0.5 * math.log(float(np.nanvar(column)) / variance) if variance > 0.0 else 0.0
         if gain > most:
             steps = np.diff(_means(column, edges[:-1], edges[1:]))
             most, result = gain, not _is_steep(column, edges, steps, max(NEXT, window))
