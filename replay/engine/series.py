@@ -531,7 +531,10 @@ def by_what_is_known(
     if not model.is_started:
         return Assignments.unknown(len(values))
     t = seconds if model.time is not None else None
-    known = model.assign_many(values, t)
+    known: Assignments = model.assign_many(values, t)
+    if isinstance(model, OnlineGMM):
+        # other rows say nothing of a row
+        return known
     labels, probabilities = label_whole(model, values, t)
     return Assignments(labels, probabilities, known.log_densities, known.outliers)
 

@@ -23,6 +23,8 @@ NAMED = "name"
 """One more, where regimes may have names."""
 CAUSAL = "causal_label"
 """One more, where labels are given with all of a file at hand: that known when a row came."""
+BESIDE = 2048
+"""Rows from which on lines are made in a thread: of fewer, handing them over takes longer."""
 
 
 class _TableSink(Onto):
@@ -89,7 +91,10 @@ class Labels(_TableSink):
         elif self._as_lines and can_be_lines(labelled):
             more = [labelled.name_of_each()] if self._named else []
             more += [list(map(str, labelled.causal_labels.tolist()))] if self._later else []
-            self.table.write_beside(lambda: labelled_lines(labelled, more))
+            if len(labelled) < BESIDE:
+                self.table.write(labelled_lines(labelled, more))
+            else:
+                self.table.write_beside(lambda: labelled_lines(labelled, more))
         else:
             rows = zip(
                 labelled.rows(),

@@ -43,7 +43,7 @@ class Csv(Onto):
         write = self.put = csv.writer(_Encoded(file), lineterminator=LINE_END).writerow
         if file.escapes_formulas:
             self.put = lambda cells: write([as_text(cell) for cell in cells])
-        self.write_beside = file.write_beside
+        self.write, self.write_beside = file.write, file.write_beside
 
     def begin(self) -> None:
         super().begin()
