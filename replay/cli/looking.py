@@ -20,8 +20,8 @@ from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
 from replay.sources.csv_format import Style
-from replay.sources.csv_records import REPEATED, SUMS
-from replay.sources.look import LEFT_OUT, quoted, told_apart_by
+from replay.sources.csv_records import BLANK, REPEATED, SUMS
+from replay.sources.look import LEFT_OUT, choose, quoted, told_apart_by
 from replay.sources.oldest_first import MOST_VALUES
 from replay.sources.opening import Files
 from replay.sources.order_of_times import NEWEST_FIRST, by_an_hour
@@ -41,7 +41,7 @@ EXACT = 2.0**53
 GAP = 2.5
 """Usual steps after which a row is said to be missing."""
 Floats = NDArray[np.float64]
-NO_OBSTACLE = {REPEATED, SUMS, NO_TIME, NO_KEY}
+NO_OBSTACLE = {BLANK, REPEATED, SUMS, NO_TIME, NO_KEY}
 """What `replay run` passes over as long as neither times nor keys are asked for."""
 
 
@@ -57,6 +57,7 @@ class Seen:
     sample: list[list[float]] = field(default_factory=list)
     steps: Counter[float] = field(default_factory=Counter)
     n_backwards: int = 0
+    n_earlier: int = 0
     n_of_winter: int = 0
     first: tuple[str, float] | None = None
     last: tuple[str, float] | None = None
@@ -106,6 +107,7 @@ class Seen:
         before = np.concatenate(([self._step], steps))
         self._step = float(before[-1])
         self.n_backwards += int(back.sum())
+        self.n_earlier += int((steps < 0).sum())
         self.n_of_winter += int((back & (np.abs(before[:-1] - HOUR - steps) < 1e-3)).sum())
         different, at, counts = np.unique(steps[~back], return_index=True, return_counts=True)
         for i in np.argsort(at).tolist():
@@ -169,7 +171,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
         files, replace(reading, timed=False, refusals=Refusals(), on_bad="missing"), style
     )
     columns = source.columns
-    left_out = [line for line in source.said if line.startswith(LEFT_OUT)]
+    told = [] if reading.values else list(choose(columns, reading.others, not reading.time).said)
+    told += [line for line in source.said if line.startswith(LEFT_OUT)]
     choice = source.options
     if choice.time is not None:
         try:
@@ -200,7 +203,7 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
             cells[0] = f"{column.n_missing / column.n:.1%}"
         table.add_row(name, column.holds, *cells)
     console.print(table)
-    lines = list(dict.fromkeys([*left_out, *source.said]))
+    lines = list(dict.fromkeys([*told, *source.said]))
     if seen.first is not None and seen.last is not None:
         first, last = (reading.clock.shown(text) for text, _ in (seen.first, seen.last))
         lines.append(f"times from {first} to {last}")
@@ -210,7 +213,7 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
         lines.append(f"usual step {duration(seen.step)}, {counted(seen.n_gaps, 'gaps')}")
     if seen.n_backwards and not by_key:
         sort = ""
-        if seen.n_backwards > NEWEST_FIRST * seen.n:
+        if seen.n_earlier > NEWEST_FIRST * seen.n:
             sort = "; the newest comes first: replay run reads them from the last to the first"
             if seen.n * len(seen.names) > MOST_VALUES:
                 sort = "; sort them, as the newest comes first"
@@ -239,8 +242,8 @@ def look_at(files: Sequence[str], reading: ReadOptions, style: Style, given: Seq
     for line in lines:
         console.print(line, soft_wrap=True)
     words = ["replay", "run", *map(quoted, files), *given]
-    told = {name for group in twins for name in group[1:]}
-    values = [name for name in source.values if name not in told and seen.n_given[name]]
+    twice = {name for group in twins for name in group[1:]}
+    values = [name for name in source.values if name not in twice and seen.n_given[name]]
     values = values or list(source.values)
     if "--value" not in given and len(values) > MOST_NAMED:
         console.print(

@@ -68,9 +68,11 @@ class Constants:
             if len(rest) < 10:
                 continue
             middle, spread = float(rest.mean()), float(rest.std())
-            for value, count in zip(self._ends[:, j], self._counts[:, j], strict=True):
+            ends = self._ends[:, j]
+            for value, other, count in zip(ends, ends[::-1], self._counts[:, j], strict=True):
                 share = count / max(int(self._given[j]), 1)
-                is_far = abs(value - middle) > FAR * spread
+                # of three values in all, the other two tell what is far
+                is_far = abs(value - middle) > FAR * (spread or abs(other - middle))
                 is_frequent = share > LEAST_SHARE and count > 2
                 if share < MOST_SHARE and is_far and (is_frequent or value in USUAL):
                     lines.append(

@@ -233,6 +233,8 @@ class CsvFile(CsvFormat):
             except ValueError:
                 n = row
         self.numbers.blanked(cut.values[:n])
+        blank = (row for row, text in self._odd if row < n and not text.strip())
+        n = next((row for row in blank if np.isnan(cut.values[row]).all()), n)
         if not self.numbers.is_sure:
             self._watch(cut, n, places)
         all_good = n == len(cut)
@@ -313,7 +315,7 @@ class CsvFile(CsvFormat):
                 self._pass(len(fetched))
             self._at_head = False
         for cells in records:
-            if dated is not None and len(cells) > dated and _is_sum(cells[dated]):
+            if dated is not None and len(cells) > dated and _sums_up(cells, dated):
                 # blank lines before it mean nothing, as at the end of a file
                 self._pass(n_blank)
                 n_blank = 0
@@ -344,6 +346,11 @@ class CsvFile(CsvFormat):
                 # files joined to one repeat it
                 text = "".join(fetched).rstrip("\r\n")
                 options.refusals.add(name, self._line, REPEATED, text)
+                self._pass(len(fetched))
+                continue
+            if dated is not None and not any(map(str.strip, cells)):
+                # as a spreadsheet writes blank rows
+                options.refusals.add(name, self._line, BLANK, "".join(fetched).rstrip("\r\n"))
                 self._pass(len(fetched))
                 continue
             self._is_empty = False
@@ -509,6 +516,12 @@ def _is_no_time(text: str) -> bool:
 def _is_sum(text: str) -> bool:
     """Whether a cell in a column of times or numbers says that its row sums up others."""
     return not "0" <= text[:1] <= "9" and SUM.fullmatch(text) is not None
+
+
+def _sums_up(cells: Sequence[str], dated: int) -> bool:
+    """Whether a row says that it sums up others, in place of its time or beside an empty one."""
+    time = cells[dated]
+    return _is_sum(time) or (not time.strip() and any(map(SUM.fullmatch, cells)))
 
 
 def _is_blank(cells: Sequence[str], width: int) -> bool:

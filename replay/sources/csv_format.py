@@ -39,6 +39,8 @@ COMMENTS = re.compile(
     re.IGNORECASE,
 )
 """What a last column is called before which rows may end."""
+MOST_ABOVE = 5
+"""Lines above a table whose columns are aligned by spaces, at most."""
 MOST_LOOKED_AT = 1 << 18
 """Characters looked at to find out what no option says."""
 ALIKE = 0.9
@@ -294,11 +296,12 @@ class CsvFormat(CsvRecords):
         """Return the options with values chosen if none were given, and notes on the choice."""
         if options.values:
             return options, ()
-        if self._is_spaced(first):
+        if (n_above := self._above_spaced(first)) is not None:
             no_header = " --no-header" * all(map(is_number, self.columns[0].split()))
+            skip = f" --skip-lines {self._head.above + n_above}" * (n_above > 0)
             raise self._bad_column(
                 self.columns[0], "it is the only column, and its cells are no numbers; if ' ' "
-                f"stands between columns, say --delimiter ' '{no_header}"
+                f"stands between columns, say --delimiter ' '{skip}{no_header}"
             )  # fmt: skip
         taken = chosen(options, self.columns, (cells for _, cells in first))
         if taken is None and not first and next(self._all_rows(), None) is None:
@@ -372,13 +375,20 @@ class CsvFormat(CsvRecords):
                         "--delimiter , if commas stand between columns"
                     )  # fmt: skip
 
-    def _is_spaced(self, first: Sequence[tuple[int, list[str]]]) -> bool:
-        """Whether spaces may stand between columns, as nothing else does."""
+    def _above_spaced(self, first: Sequence[tuple[int, list[str]]]) -> int | None:
+        """Lines above a header that has as many words as each row, as spaces stand between columns.
+
+        None if something else stands between them.
+        """
         cells = [row[0].strip() for _, row in first if row[0].strip()]
         if len(self.columns) > 1 or not cells or all(map(is_number, cells)):
-            return False
-        n = len(self.columns[0].split())
-        return n > 1 and all(len(cell.split()) == n for cell in cells)
+            return None
+        words = [line.split() for line in (self.columns[0], *cells)]
+        n = len(words[-1])
+        n_above = sum(len(its) != n for its in words[:MOST_ABOVE])
+        if n < 2 or len(words) < n_above + 2 or any(len(its) != n for its in words[n_above:]):
+            return None
+        return None if n_above and any(map(kind_of_bare, words[n_above])) else n_above
 
     def _find_dated(self, first: Sequence[tuple[int, list[str]]]) -> int | None:
         """The column in which every row has a time or its number: that of the time, or the first.

@@ -64,6 +64,8 @@ PARTS = {
     "day of the year": (("doy", "yday", "jday", "julian day", "day of year", "dayofyear"), 1, 366),
 }
 """What columns of parts of a time are called, in small letters, and their least and most."""
+MILLIS = ("ms", "msec", "millis", "millisec", "millisecond", "milliseconds")
+"""What a column is called that goes on where the clock of another ends."""
 FIRST_YEAR = 1900
 """A year in four digits, with which a time is put together."""
 EARLIEST_YEAR = 1500
@@ -75,6 +77,8 @@ DAYS, DAY_FORMS = ("date", "datum", "fecha", "data"), ("%y%m%d", "%d%m%y", "%m%d
 CLOCKS = ("time", "uhrzeit", "zeit", "hora", "heure", "utc")
 CLOCK_FORMS, BARE_CLOCKS = ("%H.%M",), ("%H%M%S", "%H%M")
 """The same of clocks: those that can be read beside a date, and those that cannot."""
+DOTTED_CLOCK = re.compile(r"(?:[01]?\d|2[0-3])\.[0-5]\d\.[0-5]\d")
+"""A clock that may as well be a date, but for the name of its column."""
 CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
 
 
@@ -305,9 +309,18 @@ def columns_in(
         column.stored = (stored or {}).get(column.name, column.stored)
         if _is_bare(column, CLOCKS, CLOCK_FORMS):
             column.time = "clock"
+        if _is_millisecond(column) and any(its.time == "clock" for its in columns):
+            column.part = column.part or "millisecond"
         if _is_bare(column, DAYS, DAY_FORMS) or _is_bare(column, CLOCKS, BARE_CLOCKS):
             column.part = column.part or "date or clock"
     return columns
+
+
+def _is_millisecond(column: Column) -> bool:
+    """Whether it is called so, and holds whole numbers as there are within a second."""
+    if not column.is_numeric or not column.is_whole or column.name.strip().lower() not in MILLIS:
+        return False
+    return all(0 <= number < 1000 for number in column.numbers)
 
 
 def _is_bare(column: Column, names: Sequence[str], forms: Sequence[str]) -> bool:
@@ -390,7 +403,7 @@ def _describe(column: Column, cells: Sequence[str]) -> None:
     elif given and all(is_json(cell) for cell in given[:TRIED]):
         column.stored = JSON
     elif given:
-        column.time = _kind_of_time(given)
+        column.time = _kind_of_time(given, column.name)
 
 
 def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
@@ -437,11 +450,12 @@ def _values(numbers: Sequence[str]) -> list[float]:
         return [reader.read(text, "") for text in numbers]
 
 
-def _kind_of_time(given: Sequence[str]) -> str:
+def _kind_of_time(given: Sequence[str], name: str = "") -> str:
     tried = [cell for cell in given[:TRIED] if not SUM.fullmatch(cell)]
     if not tried:
         return ""
-    if all(CLOCK.fullmatch(cell) for cell in tried):
+    is_clock = name.strip("#%_ ").lower() in CLOCKS and all(map(DOTTED_CLOCK.fullmatch, tried))
+    if is_clock or all(CLOCK.fullmatch(cell) for cell in tried):
         return "clock"
     good = 0
     for cell in tried:
@@ -509,7 +523,7 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
         form = f" --time-format {column.time_format}" if column.time_format else ""
         or_time = f", --time {quoted(column.name)}{form} if it is the time" * may_be_time
         left_out.append(f"{LEFT_OUT}{column.name!r} {column.why_not}; --value takes it in{or_time}")
-    dated = [column.name for column in values if _kind_of_time([column.name]) == "date"]
+    dated = [column.name for column in values if _kind_of_time([column.name])]
     if len(dated) >= WIDE:
         said.append(
             f"{len(dated)} columns are called by a time, such as {dated[0]!r}, and each is learnt "
@@ -521,9 +535,6 @@ def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> 
         said.append(
             f"{LEFT_OUT}{counted(len(left_out) - MOST_SAID, 'more columns')}; replay look shows all"
         )
-    for key in keys:
-        n = len(next(column for column in free if column.name == key).texts)
-        said.append(told_apart_by(key, n))
     return Choice(tuple(column.name for column in values), time, keys, tuple(said))
 
 
@@ -538,10 +549,11 @@ def chosen(
     None if no column holds numbers.
     """
     rows = list(rows)
-    choice = choose(columns_in(names, rows, stored), options.others, with_time=options.time is None)
-    free = [name for name in names if name not in options.others]
-    if not choice.values and len(free) == 1:
-        choice = replace(choice, values=(free[0],))
+    columns = columns_in(names, rows, stored)
+    choice = choose(columns, options.others, with_time=options.time is None)
+    free = [column for column in columns if column.name not in options.others]
+    if not choice.values and len(free) == 1 and free[0].n_given < ENOUGH:
+        choice = replace(choice, values=(free[0].name,))
     if not choice.values:
         return None
     said = []
@@ -556,7 +568,9 @@ def chosen(
     told = options.parts or (() if options.time is None else (options.time,))
     if options.key is None:
         said += _interleaved(names, rows, told, choice.keys)
-    return replace(options, values=choice.values), [*said, *choice.said]
+    n_texts = {column.name: len(column.texts) for column in columns}
+    apart = [told_apart_by(key, n_texts[key]) for key in choice.keys]
+    return replace(options, values=choice.values), [*said, *choice.said, *apart]
 
 
 def _interleaved(

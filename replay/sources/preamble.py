@@ -153,11 +153,18 @@ def find_head(
     elif n := head.above - skip_lines - len(said):
         said.append(_passed(n))
     if head.units:
-        where = head.above + 2
-        texts = lines[where - 1].strip()
-        holds = "a rule" if _is_rule(_split(texts, head.delimiter or "|")) else "units"
-        said.append(f"line {where} holds {holds} and is passed over: {texts[:60]!r}")
+        for where in range(head.above + 2, head.above + 2 + head.units):
+            if texts := lines[where - 1].strip():
+                holds = _held_by(_split(texts, head.delimiter or max(DELIMITERS, key=texts.count)))
+                said.append(f"line {where} holds {holds} and is passed over: {texts[:60]!r}")
     return Head(head.above, head.delimiter, marks, names, head.units, head.titles, tuple(said))
+
+
+def _held_by(cells: Sequence[str]) -> str:
+    """What a line under the header holds, in words."""
+    if _is_rule(cells):
+        return "a rule"
+    return "units" if _are_units(cells, range(len(cells))) else "words"
 
 
 def _passed(n: int) -> str:
@@ -232,16 +239,14 @@ def _structure(
         choice_of = best[2]
         records = tables[choice_of]
         above = best[3] + _under_pairs(records[best[3] :])
-    if (grouped := _in_groups(records[above:])) is not None:
-        first, called = grouped
-        titles = begin + records[above][0]
-        return Head(begin + first, choice_of or counted, head.comments, called, 0, titles)
+    for in_lines in (_in_levels, _in_groups):
+        if (found := in_lines(records[above:])) is not None:
+            first, called = found
+            titles = begin + records[above][0]
+            return Head(begin + first, choice_of or counted, head.comments, called, 0, titles)
     above += _under_groups(records[above:])
     number = records[above][0] if above < len(records) else 0
     units = _units(records, number)
-    if not units and (found := _in_levels(records[above:])) is not None:
-        titles = begin + number
-        return Head(begin + found[0], choice_of or counted, head.comments, found[1], 0, titles)
     return Head(begin + number, choice_of, head.comments, None, units)
 
 
@@ -254,7 +259,9 @@ def _in_levels(records: Sequence[tuple[int, list[str]]]) -> tuple[int, tuple[str
     typed = _typed_columns(records)
     n = next((i for i, (_, cells) in enumerate(records[:4]) if _is_row(cells, typed)), 0)
     rows = [[cell.strip() for cell in cells] for _, cells in records[:n]]
-    if n < 2 or len({len(cells) for _, cells in records[: n + 1]}) > 1:
+    if n < 2 or any(_are_units(cells, typed) or _is_rule(cells) for cells in rows[1:]):
+        return None
+    if len({len(cells) for _, cells in records[: n + 1]}) > 1:
         return None
     index = rows.pop()[0] if not any(rows[-1][1:]) else ""
     columns = list(zip(*(cells[1:] for cells in rows), strict=True))
@@ -270,26 +277,30 @@ def _in_groups(records: Sequence[tuple[int, list[str]]]) -> tuple[int, tuple[str
     """The first row under names of groups and names within them, and what columns are called.
 
     A cell that is merged over several columns stands in the first of them, and one that is merged
-    over both lines in the upper one. Names of groups stand above a table as its title, too: where
-    no cell is merged over both lines, they are told only where names within groups come again.
+    over both lines in the upper one. The title of a table stands above its first column, too: where
+    no cell is merged over both lines, groups are told only where names within them come again.
     """
     typed = _typed_columns(records)
     n = next((i for i, (_, cells) in enumerate(records[:5]) if _is_row(cells, typed)), 0)
     rows = [[cell.strip() for cell in cells] for _, cells in records[:n]]
     if n < 2 or any(is_typed(cell) for cells in rows[:2] for cell in cells):
         return None
-    if _are_units(rows[1], typed) or not all(_are_units(cells, typed) for cells in rows[2:]):
+    if _are_units(rows[1], typed) or _is_rule(rows[1]):
+        return None
+    if not all(_are_units(cells, typed) for cells in rows[2:]):
         return None
     width = max(map(len, rows[:2]))
     upper, lower = (cells + [""] * (width - len(cells)) for cells in rows[:2])
     over_both = [bool(above and not below) for above, below in zip(upper, lower, strict=True)]
     again = {name for name, times in Counter(filter(None, lower)).items() if times > 1}
-    if not any(upper) or all(upper) or not any(lower) or not (any(over_both) or again):
+    if not any(upper) or all(upper) or not any(lower):
+        return None
+    if upper[0] and not (any(over_both) or again):
         return None
     names, group = [], ""
     for above, below, alone in zip(upper, lower, over_both, strict=True):
         group = "" if alone else above or group
-        is_told = any(over_both) or below in again
+        is_told = not upper[0] or any(over_both) or below in again
         names.append(above if alone else f"{group} {below}".strip() if is_told else below)
     return records[n][0], tuple(names)
 
@@ -381,11 +392,13 @@ def _under_groups(records: Sequence[tuple[int, list[str]]]) -> int:
 
 
 def _units(records: Sequence[tuple[int, list[str]]], header: int) -> int:
-    """How many lines under the header hold units."""
+    """How many lines under the header hold units, a rule, or words about the columns."""
     rows = [(number, cells) for number, cells in records if number > header]
     typed = _typed_columns(rows)
+    units = functools.partial(_are_units, typed=typed)
+    words = functools.partial(_are_words, typed=typed)
     n = 0
-    while n < min(3, len(rows) - 1) and (_are_units(rows[n][1], typed) or _is_rule(rows[n][1])):
+    while n < min(3, len(rows) - 1) and any(its(rows[n][1]) for its in (units, _is_rule, words)):
         n += 1
     if n and not _is_row(rows[n][1], typed):
         return 0
@@ -421,6 +434,12 @@ def _are_units(cells: Sequence[str], typed: Sequence[int]) -> bool:
         for cell in texts
     )
     return 2 * known >= len(texts)
+
+
+def _are_words(cells: Sequence[str], typed: Sequence[int]) -> bool:
+    """Whether there are words in all of several places where rows have numbers and times."""
+    here = [cells[j].strip() for j in typed if j < len(cells)]
+    return len(here) > 1 and not any(is_typed(it) or it.lower() in MISSING for it in here)
 
 
 def _is_rule(cells: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from online_gmm.data.counted import counted
 from replay.engine.rows import InputError
+from replay.sources.numbers import DECIDES, kind_of
 from replay.sources.reading import Input
 
 A_TABLE = 10
@@ -102,10 +103,19 @@ def _chosen(sheets: Iterable[tuple[str, list[list[Any]]]]) -> tuple[str, list[li
 
 
 def _as_csv(rows: Sequence[Sequence[Any]]) -> bytes:
+    """The rows as CSV; numbers have the decimal mark of those that are texts, if there are some."""
+    kinds = {kind_of(cell) for row in rows for cell in row if isinstance(cell, str)}
+    marks = {DECIDES[kind] for kind in kinds if kind in DECIDES}
+    mark = marks.pop() if len(marks) == 1 else "."
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for row in rows:
-        cells = [_text(cell) for cell in row]
+        cells = [
+            str(cell).replace(".", mark)
+            if isinstance(cell, float) and not cell.is_integer()
+            else _text(cell)
+            for cell in row
+        ]
         # a row that is blank is a blank line
         writer.writerow(cells if any(cells) else [])
     return text.getvalue().encode()

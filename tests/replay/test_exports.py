@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import openpyxl
 import pytest
 from batches import one_by_one
 
@@ -381,9 +382,7 @@ def test_totals_may_have_marks_between_thousands(small_pieces, path):
     assert refusals.counts == {"rows that sum up others": 1}
 
 
-@pytest.mark.parametrize(
-    "total", [lambda its: f"{sum(its) + 1:.2f}", lambda its: f"{max(its)}", lambda its: ""]
-)
+@pytest.mark.parametrize("total", [lambda its: f"{sum(its) + 1:.2f}", lambda its: f"{max(its)}"])
 def test_a_row_without_a_time_that_holds_no_sums_is_learnt(total, path):
     refusals = Refusals()
     source = Files([str(with_totals(path, N, total))], ReadOptions(refusals=refusals))
@@ -568,3 +567,108 @@ def test_utf_16_without_a_mark_is_called_by_its_byte_order(encoding, path):
 def test_times_are_shown_without_the_spaces_around_them(path, cli):
     write(path, "| time | t |\n|---|---|", lambda i: f"| {TIMES[i]} | {TEMPERATURE[i]} |")
     assert f"times from {TIMES[0]} to {TIMES[N - 1]}\n" in cli("look", path).stdout
+
+
+@pytest.mark.parametrize("n", [N, 12 * N])
+@pytest.mark.parametrize("timed", [True, False])
+def test_rows_of_empty_cells_are_blank_lines(n, timed, small_pieces, path):
+    """As a spreadsheet writes them, at the end too, where there is a column of times."""
+    rows = [f"{TIMES[i % N]},{PRESSURE[i % N]}," + "a" * (i % 5) for i in range(n)]
+    for at in (n, n, n // 2, n // 2, 20):
+        rows.insert(at, ",,")
+    write(path, "time,p,note", rows.__getitem__, n + 5)
+    refusals = Refusals()
+    source = Files(
+        [str(path)], ReadOptions(values=("p",), time="time", timed=timed, refusals=refusals)
+    )
+    assert sum(map(len, batches_of(source, 1000))) == n
+    assert refusals.counts == {"blank lines": 5}
+
+
+def test_look_does_not_ask_for_bad_rows_because_of_blank_lines(path, cli):
+    rows = [f"{TIMES[i]},{PRESSURE[i]}" if i % 99 else "," for i in range(N)]
+    write(path, "time,p", rows.__getitem__)
+    looked = cli("look", path).stdout
+    assert "5 blank lines\n" in looked
+    assert looked.endswith("--value p --time time\n")
+
+
+def test_equal_times_are_not_the_newest_first(path, cli):
+    write(path, "time,p", lambda i: f"{TIMES[i]:%Y-%m-%d},{PRESSURE[i]}")
+    assert "are not later than the one before\n" in cli("look", path).stdout
+
+
+def test_clocks_with_points_and_seconds_beside_a_date(path):
+    write(path, "Date;Time;t", lambda i: f"{TIMES[i]:%d.%m.%Y;%H.%M.%S};{i % 9},5")
+    source, _ = read(path, timed=True)
+    assert (source.values, source.time) == (("t",), "Date Time")
+    write(path, "released;t", lambda i: f"{TIMES[i]:%d.%m.%y};{i % 9},5")
+    assert read(path)[0].time == "released"
+
+
+def test_milliseconds_beside_a_clock_are_not_learnt(path):
+    ms = [i * 250 % 1000 for i in range(N)]
+    write(path, "Date,Time,ms,p", lambda i: f"{TIMES[i]:%Y-%m-%d,%H:%M:%S},{ms[i]},{PRESSURE[i]}")
+    source, _ = read(path)
+    assert (source.values, source.time) == (("p",), "Date Time")
+    assert any("left out: 'ms' is a part of the time" in line for line in source.said)
+    write(path, "time,ms,p", lambda i: f"{TIMES[i]},{ms[i]},{PRESSURE[i]}")
+    assert read(path)[0].values == ("ms", "p")
+
+
+def test_columns_called_by_hours_are_told_also_by_look(path, cli):
+    hours = ",".join(f"{hour:02d}:00" for hour in range(24))
+    write(
+        path, f"day,{hours}", lambda i: f"{TIMES[0].date()}," + ",".join(map(str, PRESSURE[:24])), 9
+    )
+    assert "24 columns are called by a time, such as '00:00'" in cli("look", path).stdout
+
+
+def test_three_values_in_all_are_no_marks_of_missing_ones(path):
+    write(path, "time,n", lambda i: f"{TIMES[i]},{i % 3}")
+    assert "--missing" not in said(path)
+    write(path, "time,n", lambda i: f"{TIMES[i]},{-200 if i % 50 == 7 else i % 2}")
+    assert "say --missing -200" in said(path)
+
+
+def test_a_line_above_columns_that_are_aligned_by_spaces_is_told(path):
+    rows = [f"{i % 3:3d} {x:8.2f} {i % 7:4d}" for i, x in enumerate(TEMPERATURE)]
+    write(path, "----procs---- ---memory---\n  r   free  buff", rows.__getitem__)
+    with pytest.raises(InputError, match="say --delimiter ' ' --skip-lines 1"):
+        read(path)
+    source, _ = read(path, Style(delimiter=" ", skip_lines=1))
+    assert source.values == ("r", "free", "buff")
+
+
+def test_a_single_column_of_words_holds_no_numbers(path):
+    write(path, "note", lambda i: f"note-{'abc'[i % 3]}")
+    with pytest.raises(InputError, match="no column holds numbers in the first 1,000 rows"):
+        read(path)
+
+
+def test_numbers_of_a_spreadsheet_beside_texts_with_decimal_commas(tmp_path):
+    path = tmp_path / "rows.xlsx"
+    book = openpyxl.Workbook()
+    book.active.append(["time", "flow", "pressure"])
+    for i in range(N):
+        book.active.append([TIMES[i], f"{TEMPERATURE[i]:.2f}".replace(".", ","), PRESSURE[i]])
+    book.active.append([None, "Total", sum(PRESSURE)])
+    book.save(path)
+    source, values = read(path)
+    assert source.values == ("flow", "pressure")
+    assert values.tolist() == [list(pair) for pair in zip(TEMPERATURE, PRESSURE, strict=True)]
+    assert np.array_equal(read(path, decimal=",")[1], values)
+
+
+def test_groups_of_columns_that_are_merged_cells(path):
+    write(path, ",pump,,tank\n,p,f,level", lambda i: f"{TIMES[i]},{PRESSURE[i]},{i % 9},{i % 7}")
+    assert read(path)[0].values == ("pump p", "pump f", "tank level")
+
+
+def test_lines_of_words_under_the_header(path, cli):
+    head = "Label,CPU,Network\nID,m1,m2\nStat,Average,Sum"
+    write(path, head, lambda i: f"{TIMES[i]},{PRESSURE[i]},{TEMPERATURE[i]}")
+    source, values = read(path)
+    assert (source.values, source.time, len(values)) == (("CPU", "Network"), "Label", N)
+    assert "line 2 holds words and is passed over: 'ID,m1,m2'" in source.said
+    assert "line 3 holds words and is passed over: 'Stat,Average,Sum'" in source.said
