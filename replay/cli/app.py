@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -46,6 +47,12 @@ class Commands(Mapping[str, Any]):
 class Group(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings | {"commands": Commands()})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is asked for; a file in its place is an error that says what to do."""
+        if args and args[0] not in COMMANDS and Path(args[0]).is_file():
+            ctx.fail(f"{args[0]!r} is a file and no command; replay look FILE shows what it holds")
+        return super().resolve_command(ctx, args)
 
 
 app = typer.Typer(

@@ -240,7 +240,8 @@ class CsvRecords(FileSource):
         after = f", after {before[-MOST_BEFORE:]!r}" if column is None and before else ""
         return self._bad(
             self._line, column, f"there are bytes that are not {encoding}{after}; say what the "
-            "file is written in, as in --encoding latin-1 or --encoding cp1252"
+            "file is written in, as in --encoding cp1252 (Western Europe), cp1251 (Cyrillic), "
+            "gb18030 or shift_jis"
         )  # fmt: skip
 
     def _torn(self, error: str) -> InputError:

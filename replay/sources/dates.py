@@ -31,6 +31,12 @@ SPACED = re.compile(r"(\d{4})((?: \d{1,2}){3,5})(\.\d+)?")
 """Year, month, day, and hour, minute and second as far as they are there."""
 QUARTER = re.compile(r"(?:(\d{4})[- ]?Q([1-4])|Q([1-4])[- /]?(\d{4}))", re.IGNORECASE)
 """A quarter of a year, as pandas writes a period; it is the first day of it."""
+IN_KANJI = re.compile(
+    r"(\d{4})年 ?(\d{1,2})月 ?(\d{1,2})日(?: ?(\d{1,2})時(\d{1,2})分(?:(\d{1,2})秒)?)?"
+)
+"""A date, and a clock perhaps, as Chinese and Japanese write it."""
+INTERVAL = re.compile(r"(.*\d\d:\d\d\S*) ?(?:- |/|\u2013|\u2014) ?(.*\d\d:\d\d.*)")
+"""From when to when: it is the time at which it begins."""
 YEAR_AND_MONTH = re.compile(r"(\d{4}) (\d{1,2})")
 COMPACT = re.compile(r"(\d{8})[_-](\d{4}(?:\d{2})?)")
 O_CLOCK = re.compile(r"(?<=\d) ?(?:Uhr|uhr|Hrs|hrs)\.?$")
@@ -128,6 +134,11 @@ def _read(text: str, default: datetime.tzinfo) -> dict[str, datetime.datetime]:
         clock += ["0"] * (3 - len(clock))
         hour, minute, second = (number.zfill(2) for number in clock)
         text = f"{spaced[1]}-{month:0>2}-{day:0>2}T{hour}:{minute}:{second}{spaced[3] or ''}"
+    if (interval := INTERVAL.fullmatch(text)) is not None:
+        # the end is read, too: a time is read whole, or not at all
+        _read(interval[2], default)
+        return _read(interval[1], default)
+    text = IN_KANJI.sub(_from_kanji, text)
     if (pair := YEAR_AND_MONTH.fullmatch(text)) is not None:
         text = f"{pair[1]}-{pair[2]:0>2}"
     if (quarter := QUARTER.fullmatch(text)) is not None:
@@ -158,6 +169,12 @@ def _read(text: str, default: datetime.tzinfo) -> dict[str, datetime.datetime]:
     if not found:
         raise ValueError(numbers[0])
     return found
+
+
+def _from_kanji(found: re.Match[str]) -> str:
+    year, month, day, *clock = found.groups()
+    date = f"{year}-{month:0>2}-{day:0>2}"
+    return date if clock[0] is None else f"{date}T{':'.join(it.zfill(2) for it in clock if it)}"
 
 
 def _dates(a: str, mark: str, b: str, c: str) -> dict[str, datetime.date]:

@@ -79,7 +79,9 @@ CLOCK_FORMS, BARE_CLOCKS = ("%H.%M",), ("%H%M%S", "%H%M")
 """The same of clocks: those that can be read beside a date, and those that cannot."""
 DOTTED_CLOCK = re.compile(r"(?:[01]?\d|2[0-3])\.[0-5]\d\.[0-5]\d")
 """A clock that may as well be a date, but for the name of its column."""
-CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
+CLOCK = re.compile(
+    r"\d{1,2}[hH][0-5]\d|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?"
+)
 
 
 @dataclass

@@ -19,7 +19,7 @@ MISSING = frozenset(
         *("", "nan", "na", "n/a", "null", "none", "nil", "missing", "(null)", "\\n", "<na>", "nat"),
         *("unavailable", "unknown", "-", "--", "---", "?", "#n/a", "#na", "n.a.", "#value!"),
         *("#div/0!", "#num!", "#ref!", "-nan", "1.#qnan", "-1.#ind", "#n/v", "#wert!"),
-        *("1.#ind", "-1.#qnan", "#n/a n/a", "."),
+        *("1.#ind", "-1.#qnan", "#n/a n/a", ".", "[n/a]", "[not supported]"),
     }
 )
 """What stands for a missing value, in any case."""
@@ -34,7 +34,8 @@ GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ']\d{3})+(?![\d])")
 """A number with spaces or apostrophes between its thousands."""
 NUMBER = r"[+-]?(?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?"
 WITH_UNIT = re.compile(
-    rf"({NUMBER}?) ?(?![Qq][1-4]$)((?:[^\W\d_]|[%°‰$€£(\[])[^\d]{{0,11}}\d?[^\d]{{0,6}}\d?)"
+    rf"({NUMBER}?) ?(?![Qq][1-4]$|[hH][0-5]\d$)"
+    r"((?:[^\W\d_]|[%°‰$€£(\[])[^\d]{0,11}\d?[^\d]{0,6}\d?)"
 )
 MONEY = re.compile(rf"([+-]?) ?([$€£¥]) ?({NUMBER})")
 FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")

@@ -45,6 +45,8 @@ ABOVE_ROWS = (
 """What lines of LabVIEW above rows begin with; files and blocks may stand below each other."""
 LABVIEW_DELIMITERS = {"Tab": "\t", "Comma": ","}
 RULE = re.compile(r":?(?:-{3,}|={3,}):?")
+WIDTH = re.compile(r"\d{1,3}[dns]")
+"""How wide a column of RDB is, and of which kind: the line under its header says no more."""
 UNITS = frozenset(
     {
         *("s", "ms", "us", "µs", "ns", "h", "hr", "d", "v", "mv", "kv", "a", "ma", "ua", "µa"),
@@ -443,7 +445,9 @@ def _are_words(cells: Sequence[str], typed: Sequence[int]) -> bool:
 
 
 def _is_rule(cells: Sequence[str]) -> bool:
-    """Whether cells are a rule, as Markdown has it under its header."""
+    """Whether cells are a rule, as Markdown has it under its header, or the widths of RDB."""
+    if all(map(WIDTH.fullmatch, cells)):
+        return len({cell[-1] for cell in cells}) > 1
     return all(RULE.fullmatch(cell.strip()) for cell in cells if cell.strip())
 
 

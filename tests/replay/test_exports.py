@@ -672,3 +672,44 @@ def test_lines_of_words_under_the_header(path, cli):
     assert (source.values, source.time, len(values)) == (("CPU", "Network"), "Label", N)
     assert "line 2 holds words and is passed over: 'ID,m1,m2'" in source.said
     assert "line 3 holds words and is passed over: 'Stat,Average,Sum'" in source.said
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{0:%Y年%m月%d日 %H:%M}",
+        "{0.year}年{0.month}月{0.day}日 {0.hour}時{0.minute}分",
+        "{0:%Y年%m月%d日%H時%M分%S秒}",
+        "{0:%d.%m.%Y %H:%M} - {1:%d.%m.%Y %H:%M}",
+        "{0:%Y-%m-%dT%H:%M}/{1:%Y-%m-%dT%H:%M}",
+        "{0:%d.%m.%Y %Hh%M}",
+    ],
+)
+def test_times_as_other_exports_write_them(form, path):
+    """In Chinese and Japanese, as an interval, and with an h for hours."""
+    written = [form.format(at, at + timedelta(minutes=5)) for at in TIMES]
+    write(path, "when,t", lambda i: f"{written[i]},{TEMPERATURE[i]}")
+    source = Files([str(path)], ReadOptions(timed=True))
+    assert source.time == "when"
+    seconds = np.concatenate([batch.seconds for batch in batches_of(source, N)])
+    assert seconds.tolist() == [at.replace(tzinfo=UTC).timestamp() for at in TIMES]
+
+
+def test_an_interval_is_read_with_its_end(path):
+    write(path, "when,t", lambda i: f"{TIMES[i]:%Y-%m-%d %H:%M} - 2024-13-01 10:00,{PRESSURE[i]}")
+    assert read(path)[0].time is None
+
+
+def test_hours_and_minutes_with_an_h_between_beside_a_date(path):
+    write(path, "Date;Heure;t", lambda i: f"{TIMES[i]:%d.%m.%Y;%Hh%M};{i % 9},5")
+    source, _ = read(path, timed=True)
+    assert (source.values, source.time) == (("t",), "Date Heure")
+
+
+def test_widths_of_columns_under_the_header(path):
+    head = "# site 7\nagency\tdatetime\tflow\n5s\t20d\t14n"
+    write(path, head, lambda i: f"USGS\t{TIMES[i]:%Y-%m-%d %H:%M}\t{TEMPERATURE[i]}")
+    source, values = read(path)
+    assert (source.values, source.time, len(values)) == (("flow",), "datetime", N)
+    write(path, "a\tb", lambda i: f"{i % 9}s\t{i % 7}s")
+    assert len(read(path)[1]) == N

@@ -37,12 +37,12 @@ BAD = {
     "latin-1": (
         b"level,note\n1,ok\n2,caf\xe9\n",
         ["--value", "level"],
-        ["line 3", "'note'", "--encoding latin-1"],
+        ["line 3", "'note'", "--encoding cp1252"],
     ),
     "latin-1 header": (
         b"level,caf\xe9\n1,2\n",
         [],
-        ["line 1", "after 'level,caf'", "--encoding latin-1"],
+        ["line 1", "after 'level,caf'", "--encoding cp1252"],
     ),
     "utf-16 unmarked": (
         "level\n1\n2\n".encode("utf-16-le"),

@@ -161,3 +161,14 @@ def test_bad_options(arguments, two_levels, cli):
     result = cli("run", two_levels, "--value", "level", *arguments)
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.stderr
+
+
+def test_a_file_in_place_of_a_command_is_told(cli, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a\n1\n")
+    result = cli(path)
+    assert result.exit_code == 2
+    assert "is a file and no command; replay look FILE shows what it holds" in " ".join(
+        result.stderr.replace("│", " ").split()
+    )
+    assert "No such command 'rows'" in cli("rows").stderr
