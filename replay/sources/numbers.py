@@ -38,6 +38,8 @@ WITH_UNIT = re.compile(
     r"((?:[^\W\d_]|[%°‰$€£(\[])[^\d]{0,11}\d?[^\d]{0,6}\d?)"
 )
 MONEY = re.compile(rf"([+-]?) ?([$€£¥]) ?({NUMBER})")
+IN_BRACKETS = re.compile(r"\(([^()]*\d[^()]*)\)")
+"""A negative number, as accounts have it."""
 FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
 """A number whose exponent stands behind a D."""
 EXPONENT = r"(?:[eE][+-]?\d+)?"
@@ -222,7 +224,7 @@ def study(
     truths: set[str] = set()
     seen: dict[str, dict[str, Cell]] = {}
     units: dict[str, dict[str, Cell]] = {}
-    grouped = apostrophe = None
+    grouped = apostrophe = negative = None
     said = []
     for cell in cells:
         text = cell.text.strip()
@@ -244,6 +246,8 @@ def study(
                 grouped = grouped or cell
             if text.startswith(("'", "\u2019")):
                 apostrophe = apostrophe or cell
+            if text.startswith("("):
+                negative = negative or cell
         if kind == "power":
             kind = "whole"
         units.setdefault(cell.column, {}).setdefault(its_unit, cell)
@@ -299,6 +303,8 @@ def study(
         )
     if grouped is not None:
         said.append(f"thousands are set apart: {grouped.text.strip()!r} is one number")
+    if negative is not None:
+        said.append(f"numbers in brackets are read as negative, as in {negative.text.strip()!r}")
     if apostrophe is not None:
         said.append(f"apostrophes before numbers are passed over, as in {apostrophe.text!r}")
     for column, column_cells in seen.items():
@@ -378,6 +384,9 @@ def split_unit(text: str) -> tuple[str, str]:
         return text, ""
     if found := FORTRAN.fullmatch(text):
         return f"{found[1]}e{found[2]}", ""
+    if (found := IN_BRACKETS.fullmatch(text)) and text[1] not in "(+-":
+        bare, unit = split_unit(found[1])
+        return (f"-{bare}", unit) if kind_of(bare) else (text, "")
     unit = ""
     if money := MONEY.fullmatch(text):
         text, unit = money[1] + money[3], money[2]

@@ -713,3 +713,15 @@ def test_widths_of_columns_under_the_header(path):
     assert (source.values, source.time, len(values)) == (("flow",), "datetime", N)
     write(path, "a\tb", lambda i: f"{i % 9}s\t{i % 7}s")
     assert len(read(path)[1]) == N
+
+
+@pytest.mark.parametrize("form", ["({:.2f})", "(${:.2f})", "({:.2f} EUR)", "({:,.2f})"])
+def test_numbers_in_brackets_are_negative(form, path):
+    cents = [1000 + 7 * i for i in range(N)]
+    cell = form.replace("({", "{").replace("})", "}").replace("($", "$").replace("EUR)", "EUR")
+    forms = [form if i % 3 else cell for i in range(N)]
+    write(path, "date;amount", lambda i: f"{TIMES[i]};{forms[i].format(cents[i])}")
+    source, values = read(path)
+    assert values[:, 0].tolist() == [-x if i % 3 else x for i, x in enumerate(cents)]
+    first = form.format(cents[1])
+    assert f"numbers in brackets are read as negative, as in {first!r}" in source.said
