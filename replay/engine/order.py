@@ -23,6 +23,8 @@ STUCK = 100
 """So many rows in a row that come late are no late rows: the last time was wrong."""
 DAY = 24 * HOUR
 """A time that is farther than this from now on is wrong: no zone is so far away."""
+TOGETHER = 16
+"""Rows from which on their order is looked at in less time together than row by row."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,10 @@ class Order(OrderGuard):
         n = len(batch)
         if batch.seconds is None and batch.sequence is None:
             return Accepted(np.arange(n), None, [], None)
+        if batch.seconds is not None and batch.sequence is None and n >= TOGETHER:
+            steps = np.diff(batch.seconds, prepend=self.seconds)
+            if (steps > 0.0).all():
+                return self._accept_in_order(batch, batch.seconds, steps)
         nothing: list[Any] = [None] * n
         all_seconds = nothing if batch.seconds is None else batch.seconds.tolist()
         sequence = nothing if batch.sequence is None else batch.sequence
@@ -169,6 +175,26 @@ class Order(OrderGuard):
             rows.append(i)
         of_model = np.array(times) if batch.seconds is not None else None
         return Accepted(np.array(rows, dtype=np.intp), of_model, resets, refusal)
+
+    def _accept_in_order(
+        self, batch: Batch, seconds: NDArray[np.float64], steps: NDArray[np.float64]
+    ) -> Accepted:
+        """Do the same for rows that are later than the last one, each by such a step."""
+        n, longest = len(batch), self._options.max_gap
+        cut: float | NDArray[np.float64] = self._cut
+        resets: list[int] = []
+        if longest is not None:
+            is_gap = steps > longest
+            is_gap[0] &= self.seconds > -math.inf
+            self.n_gaps += int(np.count_nonzero(is_gap))
+            if self._options.on_gap == "hold":
+                # one after the other, as sums of floats depend on their order
+                cut = np.cumsum(np.append(self._cut, np.where(is_gap, steps - longest, 0.0)))[1:]
+                self._cut = float(cut[-1])
+            else:
+                resets = np.flatnonzero(is_gap).tolist()
+        self._be_at(float(seconds[-1]), float(steps[-1]), batch, n - 1)
+        return Accepted(np.arange(n), seconds - cut, resets, None)
 
     def _is_set_right(self, seconds: float, batch: Batch, i: int) -> bool:
         """Go on from a late row if the last time has not come yet, and late rows go on in order.
