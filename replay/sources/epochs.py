@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median
 
 from replay.sources.times import DAY, EARLIEST, LATEST, UNITS, compact_date
 
@@ -87,7 +86,7 @@ def may_be_times(name: str, values: Floats) -> bool:
 def _are_steps_of_times(differences: Floats, unit: float, any_length: bool) -> bool:
     steps = [abs(step) * unit for step in differences if step]
     least, most = STEPS
-    usual = median(steps)
+    usual = sorted(steps)[len(steps) // 2]
     if not least <= usual <= most:
         return False
     return any_length or sum(abs(s - usual) <= 0.1 * usual for s in steps) >= USUAL * len(steps)

@@ -179,7 +179,9 @@ class Column:
     @property
     def is_beyond_doubles(self) -> bool:
         """Whether they are whole numbers of which a double is the same for two, on average."""
-        is_wide = self.is_whole and any(len(text) > DIGITS for text in self.texts)
+        if self.is_identifier or not self.is_whole:
+            return False
+        is_wide = any(len(text) > DIGITS for text in self.texts)
         return is_wide and 2 * len(set(self.numbers)) <= len(self.texts)
 
     @property

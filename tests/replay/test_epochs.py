@@ -78,3 +78,8 @@ def test_dates_in_digits_are_times(tmp_path):
         source = read(tmp_path / "rows.csv", name, numbers, timed=True, clock=Clock())
         assert source.time == name
         assert source.first_times[0] == "20231201"
+
+
+def test_identifiers_beyond_doubles_are_called_so(tmp_path):
+    source = read(tmp_path / "rows.csv", "trip_id", 9 * 10**17 + np.arange(N) // 40)
+    assert "left out: 'trip_id' holds identifiers; --value takes it in" in source.said
