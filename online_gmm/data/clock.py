@@ -38,8 +38,7 @@ def seconds(value: Any, name: Hashable = "t") -> float:
             value = value.replace(tzinfo=datetime.UTC)
         result = value.timestamp()
     elif isinstance(value, np.datetime64):
-        # microseconds since 1970 still fit into a double exactly
-        result = float((value.astype("datetime64[us]") - EPOCH) / np.timedelta64(1, "s"))
+        result = float(_since_epoch(value))
     elif isinstance(value, datetime.datetime):
         result = math.nan  # pandas.NaT
     elif isinstance(value, datetime.date):
@@ -62,6 +61,12 @@ def seconds(value: Any, name: Hashable = "t") -> float:
     if not abs(result) <= LATEST:
         raise ValueError(f"time {name!r} is {value!r}, beyond {LATEST:g} in magnitude; rescale it")
     return result
+
+
+def _since_epoch(dates: Any) -> Any:
+    """Seconds from 1970 to a date of numpy, or to each of an array of them."""
+    # microseconds since 1970 still fit into a double exactly
+    return (dates.astype("datetime64[us]") - EPOCH) / np.timedelta64(1, "s")
 
 
 def other_unit(seconds: float, given: Any) -> tuple[str, float] | None:
@@ -89,6 +94,13 @@ def other_unit(seconds: float, given: Any) -> tuple[str, float] | None:
 
 def seconds_of_column(column: NDArray[Any], name: Hashable) -> NDArray[np.float64]:
     """The same for every row, errors naming the row."""
+    result: NDArray[np.float64]
+    if column.dtype.kind in "fiuM":
+        numbers = _since_epoch(column) if column.dtype.kind == "M" else column
+        with np.errstate(over="ignore"):
+            result = numbers.astype(np.float64)
+        if (np.abs(result) <= LATEST).all():
+            return result
     result = np.empty(len(column))
     for i, value in enumerate(column):
         try:
