@@ -27,7 +27,7 @@ JSON = "JSON in texts"
 """What a column holds whose texts are objects."""
 SHORT = 30
 """Characters of a text that is shown as an example."""
-USUAL = 0.9
+USUAL = 0.95
 """Share of the cells from which on a text tells nothing apart: a state is good, but for a few."""
 ENOUGH = 8
 """Rows from which on a column is said to be constant, or to count."""
