@@ -39,6 +39,8 @@ COMMENTS = re.compile(
     re.IGNORECASE,
 )
 """What a last column is called before which rows may end."""
+FEW = 20
+"""Rows of which it is asked whether spaces stand between columns, where no other mark does."""
 MOST_ABOVE = 5
 """Lines above a table whose columns are aligned by spaces, at most."""
 MOST_LOOKED_AT = 1 << 18
@@ -321,7 +323,12 @@ class CsvFormat(CsvRecords):
             n_head = self._head.units + self._header
             for cells in records:
                 if n_head <= 0 and any(cell.strip() for cell in cells):
-                    return self._wrong(cells)[1]
+                    error, line = self._wrong(cells)[1], self._line
+                    words = [len(its[0].split()) for its in (cells, *islice(records, FEW)) if its]
+                    if len(cells) > 1 or words.count(max(words[0], 2)) < ALIKE * len(words):
+                        return error
+                    option = f"--delimiter ' ' --skip-lines {line - 1}"
+                    return InputError(f"{error}; if ' ' stands between columns, say {option}")
                 n_head -= len(self._fetched)
                 self._pass(len(self._fetched))
         return None

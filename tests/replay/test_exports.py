@@ -725,3 +725,13 @@ def test_numbers_in_brackets_are_negative(form, path):
     assert values[:, 0].tolist() == [-x if i % 3 else x for i, x in enumerate(cents)]
     first = form.format(cents[1])
     assert f"numbers in brackets are read as negative, as in {first!r}" in source.said
+
+
+def test_a_line_with_tabs_above_columns_that_are_aligned_by_spaces(path):
+    """As sar writes it."""
+    head = "Linux 5.15 (host) \t03/04/2024 \t_x86_64_\n\n12:00:01 AM     CPU     %user"
+    write(path, head, lambda i: f"{TIMES[i]:%I:%M:%S %p}     all     {PRESSURE[i]:5.2f}")
+    with pytest.raises(InputError, match="say --delimiter ' ' --skip-lines 2"):
+        read(path)
+    source, values = read(path, Style(delimiter=" ", skip_lines=2))
+    assert (source.values, values[:, 0].tolist()) == (("%user",), PRESSURE)
