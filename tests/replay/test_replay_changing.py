@@ -11,6 +11,7 @@ import pytest
 
 from online_gmm import ComponentEvent, HalfLife, MixtureParameters, OnlineGMM
 from replay.engine.summary import Summary
+from replay.sources.times import Clock
 from replay.views.tables import MOST_EVENTS, MOST_GONE, Happening, events_table, regimes_table
 
 OPTIONS = ["--value", "level", "--time", "when", "--half-life", 300]
@@ -211,7 +212,7 @@ def test_tables_of_very_many_regimes_that_are_gone():
     assert rows == ["rows", "22", "8", "12", "14", "16", "18", "20", "24", "22"]
 
     happenings = [Happening(row, "", events[0]) for row in range(1, MOST_EVENTS + 11)]
-    table = events_table(happenings, timed=False)
+    table = events_table(happenings, timed=False, clock=Clock())
     assert table.row_count == MOST_EVENTS
     assert next(iter(table.columns[0].cells)) == "11"
     assert "of 60 events" in table.caption

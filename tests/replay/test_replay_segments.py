@@ -25,6 +25,7 @@ from replay.sinks.files import File
 from replay.sinks.labelled import Segments
 from replay.sources.opening import Files
 from replay.sources.read_options import ReadOptions
+from replay.sources.times import Clock
 from replay.views import plot
 from replay.views.tables import changes
 
@@ -233,9 +234,9 @@ def test_of_one_segment_there_is_no_change():
     only = Segment((1, ""), (9, ""), 0, 9, math.nan, {}, {})
     bands.add(only)
     series.n_segments, series.last_segment = 1, only
-    assert changes(series) == "0 changes of regime; in regime 0 since row 1"
+    assert changes(series, Clock()) == "0 changes of regime; in regime 0 since row 1"
     series.options = SeriesOptions(min_dwell=2)
-    assert changes(series) == (
+    assert changes(series, Clock()) == (
         "with --min-dwell 2 --confirm 1: 1 segment, 0 changes of regime; in regime 0 since row 1"
     )
     assert bands.title == "0 changes of regime"
