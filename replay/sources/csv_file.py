@@ -474,9 +474,10 @@ class CsvFile(CsvFormat):
             )
         kind = kind_of(bare)
         if kind and unit and unit != self.numbers.units.get(column):
+            options = self.numbers.mixed.get(column, f"--unit {unit!r}")
             return (
-                f"has a unit that not all numbers have; say --unit {unit!r} to read it as it "
-                "stands, or convert it first"
+                f"has a unit that not all numbers have; say {options} to read them as they stand, "
+                "or convert them first"
             )
         if kind.startswith("comma"):
             other = "--decimal . if it stands between thousands"

@@ -108,6 +108,8 @@ class Numbers:
         Units that may stand behind any number.
     missing
         What stands for a missing value, in any case, beside MISSING.
+    mixed
+        The options that read the numbers of a column that has several units as they stand.
     """
 
     decimal: str = "."
@@ -115,6 +117,7 @@ class Numbers:
     units: Mapping[str, str] = field(default_factory=dict)
     unit: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    mixed: Mapping[str, str] = field(default_factory=dict)
     _texts: frozenset[str] = field(init=False)
     _numbers: tuple[float, ...] = field(init=False)
     _seen: dict[str, Cell] = field(init=False, default_factory=dict)
@@ -264,7 +267,7 @@ def study(
         decimal, sure = next(iter(evidence), "."), bool(evidence)
         if not evidence:
             decimal = _without_evidence(seen, delimiter)
-    column_units = {}
+    column_units, mixed = {}, {}
     for column, its in units.items():
         found = [name for name in its if name not in unit]
         if found and found != [""] and len(its) == 1:
@@ -273,13 +276,14 @@ def study(
         elif len(several := [name for name in its if name]) > 1:
             both = f"some have the unit {several[0]!r}, and others {several[1]!r}"
             options = " ".join(f"--unit {name!r}" for name in several)
+            mixed[column] = options
             said.append(
                 f"numbers of {column!r} are not read, as none is converted: {both}; make one unit "
                 f"of them, or say {options} to read them as they stand"
                 if any(found)
                 else f"numbers of {column!r} are read as they stand, and none is converted: {both}"
             )
-    numbers = Numbers(decimal, sure, column_units, tuple(unit), tuple(missing))
+    numbers = Numbers(decimal, sure, column_units, tuple(unit), tuple(missing), mixed)
     if decimal == ",":
         shown = next((cells[kind] for cells in seen.values() for kind in cells if "," in kind or
                       "comma" in kind), None)  # fmt: skip

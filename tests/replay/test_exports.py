@@ -55,7 +55,7 @@ def test_exponents_behind_a_d_are_exponents(path):
 
 def test_several_units_of_a_column_are_told(path, cli):
     write(path, "time,power", lambda i: f"{TIMES[i]},{i % 9 + 1} {'W' if i % 2 else 'kW'}")
-    with pytest.raises(InputError, match="say --unit 'kW' to read it as it stands, or convert it"):
+    with pytest.raises(InputError, match="say --unit 'kW' --unit 'W' to read them as they stand"):
         read(path)
     note = (
         "numbers of 'power' are read as they stand, and none is converted: some have the unit "
