@@ -19,9 +19,9 @@ from replay.engine.keys import Keys
 from replay.engine.protocols import batches_of
 from replay.engine.rows import InputError
 from replay.sinks.refusals import Refusals
+from replay.sources.choice import LEFT_OUT, choose, quoted, told_apart_by
 from replay.sources.csv_format import Style
 from replay.sources.csv_records import BLANK, REPEATED, SUMS
-from replay.sources.look import LEFT_OUT, choose, quoted, told_apart_by
 from replay.sources.oldest_first import MOST_VALUES
 from replay.sources.opening import Files
 from replay.sources.order_of_times import NEWEST_FIRST, by_an_hour

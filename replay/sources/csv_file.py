@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from replay.engine.batch import Batch, CutTexts, Places, Texts
 from replay.engine.rows import LARGEST, InputError, Row
+from replay.sources.columns import CLOCK, SUM
 from replay.sources.csv_format import CsvFormat
 from replay.sources.csv_records import BLANK, REPEATED, SUMS, UNREADABLE
-from replay.sources.look import CLOCK, SUM
 from replay.sources.numbers import (
     Cell,
     ContradictionError,

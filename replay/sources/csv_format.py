@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from replay.engine.rows import InputError
+from replay.sources.choice import chosen
+from replay.sources.columns import Column, columns_in, held
 from replay.sources.csv_records import CsvRecords, squeezed
-from replay.sources.look import Column, chosen, columns_in, held
 from replay.sources.numbers import (
     Cell,
     ContradictionError,

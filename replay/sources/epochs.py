@@ -16,8 +16,7 @@ TIME_NAME = re.compile(
 )
 ID_NAME = re.compile(
     r"(?:^|[\W_])(?:id|index|idx|no|nr|num|serial|row|record|recnum|seq|sequence|uuid)$|^#$|"
-    r"^table$|"
-    r"^column 1$|Id$|ID$|^unnamed",
+    r"^table$|^column 1$|Id$|ID$|^unnamed",
     re.IGNORECASE,
 )
 COUNT_NAME = re.compile(
@@ -75,12 +74,18 @@ def are_times(name: str, numbers: Sequence[str], values: Floats) -> bool:
         return rises
     one_way = rises or all(step <= 0 for step in differences)
     unit = _unit_of(values, FROM, TO)
-    return one_way and unit is not None and (_are_steps_of_times(differences, unit, nameless))
+    return one_way and unit is not None and _are_steps_of_times(differences, unit, nameless)
 
 
 def may_be_times(name: str, values: Floats) -> bool:
     """Whether rising numbers are of the size of times of this century, and not called a number."""
     return COUNT_NAME.search(name) is None and _unit_of(values, FROM, TO) is not None
+
+
+def is_early(value: float) -> bool:
+    """Whether a number is a time since 1970, but one before 2000."""
+    unit = _unit_of([value], EARLIEST, LATEST)
+    return unit is not None and value * unit < FROM
 
 
 def _are_steps_of_times(differences: Floats, unit: float, any_length: bool) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from replay.engine.batch import Batch, Texts
 from replay.engine.rows import InputError, Row
-from replay.sources.look import Column
+from replay.sources.columns import Column
 from replay.sources.read_options import ReadOptions
 from replay.sources.reading import Input
 from replay.sources.times import Clock

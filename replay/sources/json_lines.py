@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 from replay.engine.batch import Batch
 from replay.engine.rows import CutOffError, InputError, Row
 from replay.sources.advice import fields_in, never_came
+from replay.sources.choice import chosen, quoted
+from replay.sources.columns import Column, columns_in, held
 from replay.sources.file_source import BatchSource, FileSource
-from replay.sources.look import Column, chosen, columns_in, held, quoted
 from replay.sources.message import LIMIT, Messages, as_object, fields_of, has_field, texts_of
 from replay.sources.numbers import Cell, ContradictionError, Numbers, study
 from replay.sources.preamble import is_typed

@@ -9,8 +9,8 @@ import numpy as np
 
 from replay.engine.batch import Batch
 from replay.engine.rows import CutOffError, InputError
+from replay.sources.columns import Column
 from replay.sources.file_source import BatchSource, FileSource
-from replay.sources.look import Column
 from replay.sources.times import Clock
 
 MOST_VALUES = 2**21

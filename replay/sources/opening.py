@@ -13,10 +13,10 @@ from online_gmm.data.counted import counted
 from replay.engine.batch import Batch
 from replay.engine.rows import InputError
 from replay.sinks.files import LINES, PARQUET, SHEETS
+from replay.sources.columns import Column
 from replay.sources.constants import Constants
 from replay.sources.csv_file import CsvFile
 from replay.sources.csv_format import Style
-from replay.sources.look import Column
 from replay.sources.not_read import why_not
 from replay.sources.oldest_first import OldestFirst
 from replay.sources.order_of_times import StepsBack, is_newest_first

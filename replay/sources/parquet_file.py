@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from replay.engine.batch import Batch, ListTexts, Rows, Texts
 from replay.engine.keys import Keys
 from replay.engine.rows import LARGEST, CutOffError, InputError, Row
+from replay.sources.choice import chosen
+from replay.sources.columns import Column, columns_in, how_to_get_at
 from replay.sources.file_source import FileSource
-from replay.sources.look import Column, chosen, columns_in, how_to_get_at
 from replay.sources.numbers import Cell, ContradictionError, Numbers, study
 from replay.sources.read_options import (
     LOOKED_AT,

@@ -1,26 +1,21 @@
-"""What is in the first rows: columns of numbers, of times, and of texts that tell things apart."""
+"""What the first cells of each column are: numbers, times, or texts that tell things apart."""
 
 from __future__ import annotations
 
 import datetime
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
-from online_gmm.data.counted import counted, in_part
+from online_gmm.data.counted import counted
 from replay.sources.dates import readings
 from replay.sources.epochs import ID_NAME, TIME_NAME, are_times, may_be_times
 from replay.sources.message import as_object
 from replay.sources.numbers import DECIDES, MISSING, SWITCHES, Numbers, in_digits, kind_of
 from replay.sources.order_of_times import is_newest_first
-from replay.sources.read_options import ReadOptions
-from replay.sources.times import EARLIEST, EXCEL, LATEST, UNITS, Clock
+from replay.sources.times import EXCEL, Clock
 
-INTERLEAVED = 0.7
-"""Different times, as a share of the rows, below which rows of the same time are looked at."""
-WIDE = 5
-"""Columns called by a time from which on it is said that a row holds several times."""
 FEW = 50
 """Different texts of a column that tells things apart, at most."""
 JSON = "JSON in texts"
@@ -31,18 +26,12 @@ USUAL = 0.95
 """Share of the cells from which on a text tells nothing apart: a state is good, but for a few."""
 ENOUGH = 8
 """Rows from which on a column is said to be constant, or to count."""
-IN_2000 = 946_684_800.0
-"""Seconds since 1970 before which a number is taken as a time only if nothing else is one."""
 DIGITS = 15
 """So many digits of a whole number a double keeps in any case."""
 MANY = 50
 """Rows from which on a column whose numbers never fall is said to hold a running total."""
 ANEW = 0.01
 """Share of the rows in which a running total begins anew, at most."""
-LEFT_OUT = "left out: "
-"""How a line begins that says what is not learnt, and why."""
-MOST_SAID = 20
-"""Columns that are left out of which it is said why."""
 MOST_HELD = 8
 """Columns of which it is said what they hold where none holds numbers."""
 TRIED = 20
@@ -66,8 +55,6 @@ PARTS = {
 """What columns of parts of a time are called, in small letters, and their least and most."""
 MILLIS = ("ms", "msec", "millis", "millisec", "millisecond", "milliseconds")
 """What a column is called that goes on where the clock of another ends."""
-FIRST_YEAR = 1900
-"""A year in four digits, with which a time is put together."""
 EARLIEST_YEAR = 1500
 """A year in four digits that stands alone."""
 FIRST_DAY, LAST_DAY = 20_000, 90_000
@@ -271,28 +258,6 @@ class Column:
         )
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What is taken of a file without options.
-
-    Parameters
-    ----------
-    values
-        The columns to learn.
-    time
-        The columns that tell the time: one, or a date and a clock; empty if there is none.
-    keys
-        Columns that may tell what a row is a measurement of.
-    said
-        What was left out and why, a line each.
-    """
-
-    values: tuple[str, ...]
-    time: tuple[str, ...]
-    keys: tuple[str, ...]
-    said: tuple[str, ...]
-
-
 def columns_in(
     names: Sequence[str], rows: Iterable[Sequence[str]], stored: Mapping[str, str] | None = None
 ) -> list[Column]:
@@ -371,20 +336,6 @@ def _part(columns: Sequence[Column], what: str) -> Column | None:
     return None
 
 
-def _put_together(columns: Sequence[Column]) -> tuple[str, ...]:
-    """Year, month, day and as much of the clock as there is, of a time in several columns."""
-    its = {column.part: column for column in columns if column.n_numbers == column.n}
-    names = []
-    for what in PARTS:
-        if what not in its:
-            break
-        names.append(its[what].name)
-    has_day = any("day" in column.part for column in columns)
-    if len(names) < len(("year", "month", "day") if has_day else ("year", "month")):
-        return ()
-    return tuple(names) if min(its["year"].numbers) >= FIRST_YEAR else ()
-
-
 def _described(names: Sequence[str], cells: Sequence[Sequence[str]]) -> list[Column]:
     columns = [Column(name) for name in names]
     for column, its in zip(columns, cells, strict=True):
@@ -404,10 +355,10 @@ def _describe(column: Column, cells: Sequence[str]) -> None:
             column.texts[cell] = column.texts.get(cell, 0) + 1
     if column.is_numeric:
         _describe_numbers(column, numbers)
-    elif given and all(is_json(cell) for cell in given[:TRIED]):
+    elif given and all(_is_json(cell) for cell in given[:TRIED]):
         column.stored = JSON
     elif given:
-        column.time = _kind_of_time(given, column.name)
+        column.time = kind_of_time(given, column.name)
 
 
 def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
@@ -433,7 +384,7 @@ def _describe_numbers(column: Column, numbers: Sequence[str]) -> None:
         column.may_be_time = rises and may_be_times(column.name, values)
 
 
-def is_json(text: str) -> bool:
+def _is_json(text: str) -> bool:
     """Whether a text is a JSON object."""
     return text.startswith("{") and text.endswith("}") and as_object(text.encode()) is not None
 
@@ -454,7 +405,7 @@ def _values(numbers: Sequence[str]) -> list[float]:
         return [reader.read(text, "") for text in numbers]
 
 
-def _kind_of_time(given: Sequence[str], name: str = "") -> str:
+def kind_of_time(given: Sequence[str], name: str = "") -> str:
     tried = [cell for cell in given[:TRIED] if not SUM.fullmatch(cell)]
     if not tried:
         return ""
@@ -468,175 +419,6 @@ def _kind_of_time(given: Sequence[str], name: str = "") -> str:
         except ValueError:
             continue
     return "date" if 10 * good >= 9 * len(tried) else ""
-
-
-def told_apart_by(key: str, n: int) -> str:
-    """What to say of a column of few texts."""
-    return (
-        f"{key!r} has {n} different texts; --key {quoted(key)} would give each a model of its own"
-    )
-
-
-def choose(columns: Sequence[Column], taken: Sequence[str], with_time: bool) -> Choice:
-    """Which columns to learn, which tells the time, and what may be a key.
-
-    Parameters
-    ----------
-    columns
-        Those of the file.
-    taken
-        Names that are used as something else.
-    with_time
-        Whether the time is looked for.
-    """
-    time = _time(columns, taken) if with_time else ()
-    free = [column for column in columns if column.name not in (*taken, *time)]
-    numeric = [column for column in free if column.is_numeric and not column.time]
-    values = [column for column in numeric if not column.why_not]
-    said = []
-    if not values:
-        values = [column for column in numeric if not column.is_constant] or numeric
-        values = values or [its for its in free if its.is_switch and not its.is_constant]
-        if not values and with_time:
-            # times in numbers, if there is nothing else
-            values = [column for column in free if column.is_numeric]
-        for column in values:
-            said.append(
-                f"{column.name!r} {column.why_not}; it is learnt as no other column holds numbers"
-            )
-    keys = tuple(column.name for column in free if column.tells_apart)
-    left_out = []
-    for column in free:
-        if column in values:
-            continue
-        if not column.is_numeric and not column.is_switch:
-            if column.usual:
-                others = in_part([repr(it) for it in column.texts if it != column.usual])
-                n = column.texts[column.usual]
-                left_out.append(
-                    f"{LEFT_OUT}{column.name!r} is {column.usual!r} in {n:,} of the first "
-                    f"{counted(column.n, 'rows')}, and {others} in others; all of them are learnt"
-                )
-            elif column.name not in keys:
-                how = how_to_get_at(column.name, column.stored)
-                left_out.append(f"{LEFT_OUT}{column.name!r} holds {column.holds}{how}")
-            continue
-        is_year = column.time_format == "%Y"
-        named = not column.part and (is_year or TIME_NAME.search(column.name) is not None)
-        may_be_time = with_time and not time and (named or column.may_be_time)
-        form = f" --time-format {column.time_format}" if column.time_format else ""
-        or_time = f", --time {quoted(column.name)}{form} if it is the time" * may_be_time
-        left_out.append(f"{LEFT_OUT}{column.name!r} {column.why_not}; --value takes it in{or_time}")
-    dated = [column.name for column in values if _kind_of_time([column.name])]
-    if len(dated) >= WIDE:
-        said.append(
-            f"{len(dated)} columns are called by a time, such as {dated[0]!r}, and each is learnt "
-            "as a channel of its own; if they follow each other, put them below each other, as "
-            "pandas.melt does"
-        )
-    said += left_out[:MOST_SAID]
-    if len(left_out) > MOST_SAID:
-        said.append(
-            f"{LEFT_OUT}{counted(len(left_out) - MOST_SAID, 'more columns')}; replay look shows all"
-        )
-    return Choice(tuple(column.name for column in values), time, keys, tuple(said))
-
-
-def chosen(
-    options: ReadOptions,
-    names: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    stored: Mapping[str, str] | None = None,
-) -> tuple[ReadOptions, list[str]] | None:
-    """Return the options with values and a time chosen by the first rows, and notes on the choice.
-
-    None if no column holds numbers.
-    """
-    rows = list(rows)
-    columns = columns_in(names, rows, stored)
-    choice = choose(columns, options.others, with_time=options.time is None)
-    free = [column for column in columns if column.name not in options.others]
-    if not choice.values and len(free) == 1 and free[0].n_given < ENOUGH:
-        choice = replace(choice, values=(free[0].name,))
-    if not choice.values:
-        return None
-    said = []
-    if len(free) > 1:
-        said.append(f"--value is not given: learnt is {in_part(list(map(repr, choice.values)))}")
-    if choice.time:
-        *others, last = map(repr, choice.time)
-        before = f"{', '.join(others)} and " if others else ""
-        said.append(f"the time is in {before}{last}")
-        parts = choice.time if len(choice.time) > 1 else ()
-        options = replace(options, time=" ".join(choice.time), parts=parts)
-    told = options.parts or (() if options.time is None else (options.time,))
-    if options.key is None:
-        said += _interleaved(names, rows, told, choice.keys)
-    n_texts = {column.name: len(column.texts) for column in columns}
-    apart = [told_apart_by(key, n_texts[key]) for key in choice.keys]
-    return replace(options, values=choice.values), [*said, *choice.said, *apart]
-
-
-def _interleaved(
-    names: Sequence[str], rows: Sequence[Sequence[str]], time: Sequence[str], keys: Sequence[str]
-) -> list[str]:
-    """That rows of the same time are of several things, in a line, if they are."""
-    if not time or any(name not in names for name in time):
-        return []
-    places = [names.index(name) for name in time]
-    whole = [row for row in rows if len(row) >= len(names)]
-    times = [tuple(row[place] for place in places) for row in whole]
-    if len(whole) < ENOUGH or len(set(times)) > INTERLEAVED * len(whole):
-        return []
-    # a number is a name of last resort
-    for key in sorted(keys, key=lambda name: ID_NAME.search(name) is not None):
-        place = names.index(key)
-        both = {(*moment, row[place]) for moment, row in zip(times, whole, strict=True)}
-        if len(both) == len(whole):
-            return [
-                f"the same times come again for each {key!r}, and all rows are learnt as one "
-                f"series: say --key {quoted(key)}, or keep the rows of one"
-            ]
-    return []
-
-
-def _time(columns: Sequence[Column], taken: Sequence[str]) -> tuple[str, ...]:
-    """The column that tells the time; or two, a date and a clock; or a year, a month and so on."""
-    free = [c for c in columns if c.name not in taken and c.time and not _stands(c)]
-    dates = [column for column in free if column.time in ("date", "number")]
-    dates.sort(
-        key=lambda column: (
-            _is_early(column),
-            not TIME_NAME.search(column.name),
-            column.time == "number",
-        )
-    )
-    clocks = [c for c in columns if c.name not in taken and c.time == "clock"]
-    if clocks:
-        days = [c for c in columns if c.name not in taken and c.time == "date" and _has_no_clock(c)]
-        if days:
-            return days[0].name, clocks[0].name
-    if dates:
-        return (dates[0].name,)
-    return _put_together([column for column in columns if column.name not in taken])
-
-
-def _stands(column: Column) -> bool:
-    """Whether a time does not change."""
-    return column.n_given > 1 and len(column.texts) == 1
-
-
-def _is_early(column: Column) -> bool:
-    """Whether numbers would be times before 2000, and may rather count something else."""
-    if column.time != "number":
-        return False
-    value = float(in_digits(next(iter(column.texts))))
-    units = (unit for unit in UNITS.values() if EARLIEST <= value * unit < LATEST)
-    return any(value * unit < IN_2000 for unit in units)
-
-
-def _has_no_clock(column: Column) -> bool:
-    return ":" not in next(iter(column.texts))
 
 
 def how_to_get_at(name: str, stored: str) -> str:
@@ -660,8 +442,3 @@ def held(columns: Sequence[Column]) -> str:
     ]
     more = len(columns) - MOST_HELD
     return ", ".join(words) + (f", and {counted(more, 'more columns')}" if more > 0 else "")
-
-
-def quoted(name: str) -> str:
-    """A name as a shell takes it."""
-    return name if re.fullmatch(r"[\w.:/@%+-]+", name) else "'" + name.replace("'", "'\\''") + "'"
